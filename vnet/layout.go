@@ -1,0 +1,139 @@
+package vnet
+
+import "encoding/binary"
+
+// Numbers of the headers that stand between the start of a frame and its payload. Lengths are in bytes.
+const (
+	ethernetLen = 14
+	vlanLen     = 4
+	ipv4Len     = 20 // without options
+	ipv6Len     = 40 // without extension headers
+	tcpLen      = 20 // without options
+	udpLen      = 8
+
+	etherIPv4 = 0x0800
+	etherARP  = 0x0806
+	etherVLAN = 0x8100 // IEEE 802.1Q
+	etherQinQ = 0x88a8 // IEEE 802.1ad
+	etherIPv6 = 0x86dd
+
+	protocolTCP  = 6
+	protocolUDP  = 17
+	protocolSCTP = 132
+)
+
+// IPv6 extension headers (RFC 8200, section 4; RFC 4302 for the authentication header).
+const (
+	extensionHopByHop       = 0
+	extensionRouting        = 43
+	extensionFragment       = 44
+	extensionAuthentication = 51
+	extensionDestination    = 60
+
+	maxExtensions = 8 // no sender needs more, and a bound keeps the walk cheap
+)
+
+// A layout says where the parts of a frame stand. Positions are in bytes from the first byte of the frame.
+type layout struct {
+	ethertype uint16 // behind at most two VLAN tags
+	network   int    // behind the Ethernet header and its tags
+	transport int    // behind the IP header with its options and extensions; the same as network without IP
+	end       int    // behind the IP packet, where Ethernet's padding may follow; 0 when the packet's own length lies
+	protocol  uint8  // of the transport header
+	fragment  bool   // the packet is a fragment, the first one included
+}
+
+// locate finds the parts of a frame. It fails when the frame ends within its Ethernet or IP headers, or when these
+// contradict themselves.
+func (l *layout) locate(frame []byte) bool {
+	if len(frame) < ethernetLen {
+		return false
+	}
+	l.ethertype, l.network = binary.BigEndian.Uint16(frame[12:]), ethernetLen
+	for range 2 {
+		if l.ethertype != etherVLAN && l.ethertype != etherQinQ {
+			break
+		}
+		if len(frame) < l.network+vlanLen {
+			return false
+		}
+		l.ethertype = binary.BigEndian.Uint16(frame[l.network+2:])
+		l.network += vlanLen
+	}
+	switch l.ethertype {
+	case etherIPv4:
+		return l.ipv4(frame[l.network:])
+	case etherIPv6:
+		return l.ipv6(frame[l.network:])
+	}
+	l.transport, l.end = l.network, len(frame)
+	return true
+}
+
+// ipv4 reads the header of an IPv4 packet (RFC 791, section 3.1).
+func (l *layout) ipv4(packet []byte) bool {
+	if len(packet) < ipv4Len || packet[0]>>4 != 4 {
+		return false
+	}
+	headerLen := int(packet[0]&0xf) * 4
+	if headerLen < ipv4Len || headerLen > len(packet) {
+		return false
+	}
+	l.transport = l.network + headerLen
+	l.protocol = packet[9]
+	l.fragment = binary.BigEndian.Uint16(packet[6:])&(moreFragments|fragmentOffset) != 0
+	if total := int(binary.BigEndian.Uint16(packet[2:])); total >= headerLen && total <= len(packet) {
+		l.end = l.network + total
+	}
+	return true
+}
+
+// ipv6 reads the header of an IPv6 packet and walks over its extension headers (RFC 8200, sections 3 and 4).
+func (l *layout) ipv6(packet []byte) bool {
+	if len(packet) < ipv6Len || packet[0]>>4 != 6 {
+		return false
+	}
+	if total := ipv6Len + int(binary.BigEndian.Uint16(packet[4:])); total <= len(packet) {
+		l.end = l.network + total
+	}
+	next, at, later := packet[6], ipv6Len, false
+	for range maxExtensions {
+		if later || !isExtension(next) {
+			break
+		}
+		if len(packet) < at+8 {
+			return false
+		}
+		next, at, later = l.extension(next, packet, at)
+	}
+	l.protocol, l.transport = next, l.network+at
+	if l.end < l.transport {
+		l.end = 0
+	}
+	return at <= len(packet) && (later || !isExtension(next))
+}
+
+// extension reads the extension header of the given kind at packet[at:], of which 8 bytes are there. It returns what
+// follows and where, and whether that is the middle of a fragmented packet.
+func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behind int, later bool) {
+	next = packet[at]
+	length := int(packet[at+1])
+	switch kind {
+	case extensionAuthentication:
+		return next, at + (length+2)*4, false
+	case extensionFragment:
+		field := binary.BigEndian.Uint16(packet[at+2:]) // 13 bits of offset, 2 reserved, 1 for "more"
+		l.fragment = l.fragment || field&^6 != 0
+		return next, at + 8, field>>3 != 0
+	default:
+		return next, at + (length+1)*8, false
+	}
+}
+
+func isExtension(protocol uint8) bool {
+	switch protocol {
+	case extensionHopByHop, extensionRouting, extensionFragment, extensionAuthentication, extensionDestination:
+		return true
+	}
+	return false
+}
