@@ -1,0 +1,159 @@
+package dhcpsrv
+
+import (
+	"bytes"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+// An abuse is a message that no honest client sends, with the beginning of the reason why it is ignored.
+type abuse struct {
+	name    string
+	message []byte
+	why     string
+}
+
+// patched returns a DISCOVER with other bytes from an offset on.
+func patched(offset int, b ...byte) []byte {
+	m := message(discover)
+	copy(m[offset:], b)
+	return m
+}
+
+// withOptions returns a fixed part with these options behind the magic cookie.
+func withOptions(options ...byte) []byte { return append(message(discover)[:240:240], options...) }
+
+// abuses is the table of hostile messages, which are also seeds of the fuzz target.
+func abuses() []abuse {
+	return []abuse{
+		{"empty", nil, "truncated: 0 bytes"},
+		{"one byte", []byte{1}, "truncated: 1 bytes"},
+		{"no cookie", message(discover)[:236], "truncated: 236 bytes"},
+		{"half a cookie", message(discover)[:239], "truncated: 239 bytes"},
+		{"no options", message(discover)[:240], "BOOTP: no message type"},
+		{"wrong cookie", patched(236, 0x63, 0x82, 0x53, 0x64), "malformed: "},
+		{"no end mark", withOptions(53, 1, 1), "malformed: "},
+		{"only padding", withOptions(make([]byte, 60)...), "malformed: "},
+		{"code without length", withOptions(53, 1, 1, 61), "malformed: "},
+		{"option over the end", withOptions(53, 1, 1, 61, 200, 1), "malformed: "},
+		{"end mark inside an option", withOptions(53, 1, 1, 61, 9, 255), "malformed: "},
+		{"2 KiB", append(message(discover), make([]byte, 2000)...), "too long: 2300 bytes"},
+		{"64 KiB of options", withOptions(bytes.Repeat([]byte{61, 1, 1}, 21000)...), "too long: "},
+		{"a reply", patched(0, 2), "a reply, not a request"},
+		{"op 0", patched(0, 0), "a reply, not a request"},
+		{"token ring", patched(1, 6), "hardware type 6"},
+		{"hlen 0", patched(2, 0), "hardware type 1 with 0 bytes"},
+		{"hlen 16", patched(2, 16), "hardware type 1 with 16 bytes"},
+		{"hlen 255", patched(2, 255), "hardware type 1 with 16 bytes"},
+		{"relayed", message(discover, dhcpv4.WithGatewayIP(net.IPv4(10, 0, 0, 1))), "relayed by 10.0.0.1"},
+		{"zero MAC", message(discover, mac(MAC{})), "client address 00:00:00:00:00:00"},
+		{"broadcast MAC", message(discover, mac(MAC{255, 255, 255, 255, 255, 255})), "client address ff:"},
+		{"multicast MAC", message(discover, mac(MAC{1, 0, 0x5e})), "client address 01:"},
+		{"BOOTP", message(dhcpv4.MessageTypeNone), "BOOTP: no message type"},
+		{"empty message type", message(discover, raw(53)), "malformed: option 53 has 0 bytes"},
+		{"two message types", withOptions(53, 1, 1, 53, 1, 3, 255), "malformed: option 53 has 2 bytes"},
+		{"message type 0", message(discover, raw(53, 0)), "message type 0 is not a client's"},
+		{"message type 255", message(discover, raw(53, 255)), "message type 255 is not a client's"},
+		{"OFFER", message(dhcpv4.MessageTypeOffer), "message type 2 is not a client's"},
+		{"ACK", message(dhcpv4.MessageTypeAck), "message type 5 is not a client's"},
+		{"NAK", message(dhcpv4.MessageTypeNak), "message type 6 is not a client's"},
+		{"overload", message(discover, raw(52, 3)), "option overload"},
+		{"overload without a value", message(discover, raw(52)), "option overload"},
+		{"short option 50", message(requesting, raw(50, 10, 244, 1)), "malformed: option 50 has 3 bytes"},
+		{"empty option 50", message(requesting, raw(50)), "malformed: option 50 has 0 bytes"},
+		{"option 50 twice", message(requesting, raw(50, 10, 244, 1, 7, 10, 244, 1, 7)), "malformed: option 50 has 8 bytes"},
+		{"long option 54", message(requesting, raw(54, 1, 2, 3, 4, 5)), "malformed: option 54 has 5 bytes"},
+		{"long client identifier", message(discover, raw(61, make([]byte, 256)...)), "malformed: option 61 has 256 bytes"},
+		{"release without lease", message(release, ciaddr("10.244.1.7")), "52:54:00:12:34:56 releases"},
+		{"decline without lease", message(decline, asks("10.244.1.7")), "52:54:00:12:34:56 declines"},
+		{"inform without address", message(inform), "informs of 0.0.0.0"},
+		{"inform of broadcast", message(inform, ciaddr("255.255.255.255")), "informs of 255.255.255.255"},
+	}
+}
+
+func TestAbuse(t *testing.T) {
+	offer := newOffer(t, mustProfile(t, "flannel"))
+	for _, test := range abuses() {
+		t.Run(test.name, func(t *testing.T) {
+			given := slices.Clone(test.message)
+			r := Answer(offer, Query{Message: test.message, Now: testNow})
+			if r.Reply != nil || r.Change != None || !strings.HasPrefix(r.Why, test.why) {
+				t.Errorf("sent %q, change %s, why %q, want %q", r.Sent, r.Change, r.Why, test.why)
+			}
+			if !bytes.Equal(given, test.message) {
+				t.Error("the message was changed")
+			}
+		})
+	}
+}
+
+// TestForeignOffer checks that an offer that skipped NewOffer is no way to a malformed reply.
+func TestForeignOffer(t *testing.T) {
+	if r := Answer(&Offer{}, Query{Message: message(discover)}); r.Reply != nil || r.Why == "" {
+		t.Errorf("sent %q, why %q", r.Sent, r.Why)
+	}
+}
+
+// TestHostNamesArePrintable checks what a guest's name may do to a log.
+func TestHostNamesArePrintable(t *testing.T) {
+	for given, want := range map[string]string{
+		"vm\x00\x00": "vm", "a\nb c\x1b[31m": "a?b?c?[31m", "b\xfccher": "b?cher", "": "",
+		strings.Repeat("x", 300): strings.Repeat("x", 253),
+	} {
+		if got := cleanHostName([]byte(given)); got != want {
+			t.Errorf("%q becomes %q, want %q", given, got, want)
+		}
+	}
+}
+
+// FuzzAnswer: no message panics, changes its bytes, moves the lease of a living owner, or gets a reply that is malformed
+// or gives another address.
+func FuzzAnswer(f *testing.F) {
+	for _, a := range abuses() {
+		f.Add(a.message, false)
+	}
+	seeds := map[string][]byte{
+		"every option twice": withOptions(53, 1, 1, 61, 1, 1, 61, 1, 2, 55, 2, 3, 1, 55, 1, 249, 57, 2, 2, 64, 255),
+		"asks for all codes": message(discover, raw(55, allCodes()...), size(1450)),
+		"largest identifier": message(discover, raw(61, make([]byte, 255)...), raw(55, 121, 249)),
+		"selecting":          message(requesting, asks("10.244.1.7"), server("10.244.1.1")),
+		"renewing":           message(requesting, ciaddr("10.244.1.7"), dhcpv4.WithBroadcast(true)),
+		"wrong address":      message(requesting, asks("10.0.0.9"), raw(61, make([]byte, 255)...)),
+		"inform":             message(inform, ciaddr("10.244.1.7")),
+		"release":            message(release, ciaddr("10.244.1.7"), mac(otherMAC)),
+		"decline":            message(decline, asks("10.244.1.7"), mac(otherMAC)),
+	}
+	for _, message := range seeds {
+		f.Add(message, false)
+		f.Add(message, true)
+	}
+	offer := newOffer(f, mustProfile(f, "flannel"))
+	lease := Lease{MAC: otherMAC, Expires: testNow.Add(time.Minute)}
+	f.Fuzz(func(t *testing.T, message []byte, silent bool) {
+		given := slices.Clone(message)
+		r := Answer(offer, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
+		if !bytes.Equal(given, message) {
+			t.Error("the message was changed")
+		}
+		checkReply(t, offer, r)
+		if len(r.Reply) > max(548, offer.MTU-28) {
+			t.Errorf("%d bytes of reply", len(r.Reply))
+		}
+		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
+		if r.Lease != lease && !owner && !silent {
+			t.Errorf("a stranger made the lease %v", r.Lease)
+		}
+	})
+}
+
+func allCodes() (codes []byte) {
+	for code := range 256 {
+		codes = append(codes, byte(code))
+	}
+	return codes
+}

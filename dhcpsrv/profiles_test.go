@@ -1,0 +1,86 @@
+package dhcpsrv
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testNow is when every test happens.
+var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+var (
+	guestMAC = MAC{0x52, 0x54, 0, 0x12, 0x34, 0x56}
+	otherMAC = MAC{0x52, 0x54, 0, 0xaa, 0xbb, 0xcc}
+)
+
+// route reads "10.244.0.0/16 via 10.244.1.1" and "169.254.1.1/32".
+func route(text string) Route {
+	destination, gateway, via := strings.Cut(text, " via ")
+	r := Route{Destination: netip.MustParsePrefix(destination)}
+	if via {
+		r.Gateway = netip.MustParseAddr(gateway)
+	}
+	return r
+}
+
+// profile returns what a pod of the network plugin tells its guest, before NewOffer. Routes are in the order of a dump.
+func profile(name string) (o Offer, ok bool) {
+	var address, server string
+	var routes []string
+	switch name {
+	case "flannel":
+		address, server = "10.244.1.7/24", "10.244.1.1"
+		routes = []string{"0.0.0.0/0 via 10.244.1.1", "10.244.0.0/16 via 10.244.1.1", "10.244.1.0/24"}
+	case "calico":
+		address, server = "192.168.103.70/32", "169.254.1.1"
+		routes = []string{"0.0.0.0/0 via 169.254.1.1", "169.254.1.1/32"}
+	case "weave":
+		address, server = "10.32.0.5/12", "10.32.0.1"
+		routes = []string{"0.0.0.0/0 via 10.32.0.1", "10.32.0.0/12", "224.0.0.0/4"}
+	case "openshift-sdn":
+		address, server = "10.128.0.16/23", "10.128.0.1"
+		routes = []string{"0.0.0.0/0 via 10.128.0.1", "10.128.0.0/14", "10.128.0.0/23", "224.0.0.0/4"}
+	case "aws-vpc":
+		address, server = "192.168.21.225/32", "169.254.1.1"
+		routes = []string{"0.0.0.0/0 via 169.254.1.1", "169.254.1.1/32"}
+	default:
+		return Offer{}, false
+	}
+	o = Offer{
+		Address:     netip.MustParsePrefix(address),
+		Server:      netip.MustParseAddr(server),
+		Gateway:     netip.MustParseAddr(server),
+		MTU:         1450,
+		NameServers: []netip.Addr{netip.MustParseAddr("10.96.0.10")},
+		Domain:      "default.svc.cluster.local",
+		Search:      []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+		HostName:    "web-0",
+		Lease:       time.Hour,
+	}
+	for _, r := range routes {
+		o.Routes = append(o.Routes, route(r))
+	}
+	return o, true
+}
+
+// mustProfile returns the profile as it is, for tests that change it.
+func mustProfile(t testing.TB, name string) Offer {
+	t.Helper()
+	o, ok := profile(name)
+	if !ok {
+		t.Fatalf("offer profile %q is unknown", name)
+	}
+	return o
+}
+
+// newOffer makes an offer that must be clean.
+func newOffer(t testing.TB, o Offer) *Offer {
+	t.Helper()
+	made, warnings, err := NewOffer(o)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("NewOffer: error %v, warnings %q", err, warnings)
+	}
+	return made
+}
