@@ -1,0 +1,129 @@
+package model
+
+import (
+	"bytes"
+	"net"
+	"slices"
+	"strings"
+)
+
+// readInterface reads an entry of the interfaces and returns it with the rule that decided its method.
+func (p place) readInterface(v value) (iface Interface, rule string) {
+	v.closed("name", "model", "macAddress", "bridge", "masquerade", "sriov", "passtBinding", "slirp", "macvtap", "passt",
+		"binding", "ports", "portRanges", "bootOrder", "pciAddress", "acpiIndex", "dhcpOptions", "state", "tag")
+	iface.Name = readName(v.field("name"))
+	iface.Method, rule = p.readMethod(v, iface.Name)
+	iface.Model = readModel(v)
+	iface.MAC = readMAC(v)
+	iface.BootOrder = readBootOrder(v)
+	iface.PCIAddress = readPCIAddress(v)
+	iface.ACPIIndex = readACPIIndex(v.field("acpiIndex"))
+	iface.State = readState(v.field("state"), iface.Name)
+	iface.Tag = v.field("tag").text()
+	iface.Ports = readPorts(v)
+	iface.DHCP = readDHCPOptions(v.field("dhcpOptions"))
+	return iface, rule
+}
+
+// readName reads the name that an interface shares with its network.
+func readName(v value) string {
+	name := v.text()
+	if v.isText() && !namePattern.MatchString(name) {
+		v.fault("Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)")
+	}
+	return name
+}
+
+// readModel reads the model; virtio when it is absent.
+func readModel(v value) Model {
+	field := v.field("model")
+	model := Model(field.text())
+	if model == "" {
+		return Virtio
+	}
+	models := []Model{Virtio, E1000, E1000e, IGB, NE2kPCI, PCnet, RTL8139}
+	if !slices.Contains(models, model) {
+		names := make([]string, len(models))
+		for i := range models {
+			names[i] = string(models[i])
+		}
+		field.fault("interface %s uses model %s that is not supported. Supported models: %s",
+			v.field("name").path, show(string(model)), strings.Join(names, ", "))
+	}
+	return model
+}
+
+// readMAC reads the MAC in the forms of net.ParseMAC; nil when it is absent. KubeVirt also lets through
+// zero and addresses with the group bit of IEEE 802, which no network card can have.
+func readMAC(v value) net.HardwareAddr {
+	field := v.field("macAddress")
+	text := field.text()
+	if text == "" {
+		return nil
+	}
+	fault := func(what string) {
+		field.fault("interface %s has %s MAC address (%s). Write 6 bytes with an even first one, as in 02:00:00:00:00:01",
+			v.field("name").path, what, show(text))
+	}
+	mac, err := net.ParseMAC(text)
+	switch {
+	case err != nil:
+		fault("malformed")
+	case len(mac) > 6:
+		fault("too long")
+	case mac[0]&1 != 0:
+		fault("multicast")
+	case bytes.Equal(mac, make([]byte, 6)):
+		fault("all-zero")
+	}
+	return mac
+}
+
+// readBootOrder reads the place in the boot order; 0 when it is absent.
+func readBootOrder(v value) uint64 {
+	field := v.field("bootOrder")
+	order, ok := field.whole()
+	if ok && order < 1 {
+		field.fault("%s must have a boot order > 0, if supplied", v.path)
+	}
+	return uint64(order)
+}
+
+// readPCIAddress reads the place on the guest's PCI bus; "" when it is absent.
+func readPCIAddress(v value) string {
+	field := v.field("pciAddress")
+	address := field.text()
+	if address != "" && !pciPattern.MatchString(address) {
+		field.fault("interface %s has malformed PCI address (%s). Write domain:bus:slot.function, as in 0000:02:00.0",
+			v.field("name").path, show(address))
+	}
+	return address
+}
+
+// maxACPIIndex is the largest index that QEMU takes (hw/acpi/pcihp.c, ONBOARD_INDEX_MAX).
+const maxACPIIndex = 16*1024 - 1
+
+// readACPIIndex reads the index that a predictable interface name has in the guest; 0 when it is absent.
+func readACPIIndex(v value) int {
+	index, ok := v.whole()
+	if ok && (index < 0 || index > maxACPIIndex) {
+		v.fault("must be from 1 to %d", maxACPIIndex)
+		return 0
+	}
+	return int(index)
+}
+
+// readState reads the link state; up when it is absent.
+func readState(v value, name string) State {
+	switch state := v.text(); state {
+	case "", "up":
+		return Up
+	case "down":
+		return Down
+	case "absent":
+		v.fault("%q interface's state %q is not supported on default networks. Supported states: up, down", name, state)
+	default:
+		v.fault("logical %s interface state value is unsupported: %s. Supported states: up, down", show(name), show(state))
+	}
+	return Up
+}

@@ -1,0 +1,110 @@
+package model
+
+// The lists of an interface: ports and DHCP options.
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+)
+
+// readPorts reads the ports of an interface. They do not restrict anything under bridge.
+func readPorts(v value) (ports []Port) {
+	if field := v.field("portRanges"); field.data != nil {
+		if ranges, ok := field.items(); ok && len(ranges) > 0 {
+			field.fault("portRanges are only supported on masquerade interfaces; leave them out: bridge passes every port")
+		}
+	}
+	items, _ := v.field("ports").items()
+	names := make(map[string]bool, len(items))
+	for _, item := range items {
+		if !item.object() {
+			continue
+		}
+		item.closed("name", "protocol", "port")
+		port := Port{Name: readPortName(item.field("name"), names), Protocol: "TCP", Number: readPortNumber(item.field("port"))}
+		protocol := item.field("protocol")
+		if text := protocol.text(); text != "" {
+			port.Protocol = text
+		}
+		if port.Protocol != "TCP" && port.Protocol != "UDP" {
+			protocol.fault("Unknown protocol, only TCP or UDP allowed")
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// readPortName reads a port's name, which is not among those that the ports before it have.
+func readPortName(v value, names map[string]bool) string {
+	name := v.text()
+	switch {
+	case name == "":
+		return ""
+	case names[name]:
+		v.fault("Duplicate name of the port: %s. Give every port its own name", show(name))
+	case len(name) > 15 || !portNamePattern.MatchString(name) || !strings.ContainsAny(name, "abcdefghijklmnopqrstuvwxyz"):
+		v.fault("Invalid name of the port: %s. Use at most 15 lower-case letters, digits and single dashes between them, "+
+			"with one letter at least", show(name))
+	}
+	names[name] = true
+	return name
+}
+
+// readPortNumber reads a port's number, which must be there.
+func readPortNumber(v value) uint16 {
+	number, ok := v.whole()
+	switch {
+	case v.data == nil || ok && number == 0:
+		v.fault("Port field is mandatory. Give a number from 1 to 65535")
+	case ok && (number < 0 || number > math.MaxUint16):
+		v.fault("Port field must be in range 0 < x < 65536.")
+	default:
+		return uint16(number)
+	}
+	return 0
+}
+
+// readDHCPOptions reads what a lease is to say in addition.
+func readDHCPOptions(v value) (options DHCPOptions) {
+	if !v.object() {
+		return options
+	}
+	v.closed("bootFileName", "tftpServerName", "ntpServers", "privateOptions")
+	options.BootFileName = v.field("bootFileName").text()
+	options.TFTPServerName = v.field("tftpServerName").text()
+	servers, _ := v.field("ntpServers").items()
+	for _, server := range servers {
+		text := server.text()
+		address, err := netip.ParseAddr(text)
+		if server.isText() && (err != nil || !address.Is4()) {
+			server.fault("NTP servers must be a list of valid IPv4 addresses. %s is none", show(text))
+		}
+		options.NTPServers = append(options.NTPServers, address)
+	}
+	options.PrivateOptions = readPrivateOptions(v.field("privateOptions"))
+	return options
+}
+
+// readPrivateOptions reads the options for private use, each of which may be there once.
+func readPrivateOptions(v value) (options []PrivateOption) {
+	items, _ := v.items()
+	seen := make(map[int64]bool, len(items))
+	for _, item := range items {
+		if !item.object() {
+			continue
+		}
+		item.closed("option", "value")
+		field := item.field("option")
+		code, ok := field.whole()
+		switch {
+		case field.data == nil || ok && (code < 224 || code > 254):
+			field.fault("provided DHCPPrivateOptions are out of range, must be in range 224 to 254")
+		case ok && seen[code]:
+			field.fault("Found Duplicates: you have provided duplicate DHCPPrivateOptions; keep one with option %d", code)
+		}
+		seen[code] = true
+		options = append(options, PrivateOption{Code: uint8(code), Value: item.field("value").text()})
+	}
+	return options
+}

@@ -1,0 +1,12 @@
+package model
+
+import "regexp"
+
+// The patterns of KubeVirt's validation, and of Kubernetes' where KubeVirt uses those. They are compiled once and never
+// change.
+var (
+	namePattern     = regexp.MustCompile(`^[A-Za-z0-9-_]+$`)
+	pciPattern      = regexp.MustCompile(`^[[:xdigit:]]{4}:[[:xdigit:]]{2}:[[:xdigit:]]{2}\.[0-7]$`)
+	labelPattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	portNamePattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
