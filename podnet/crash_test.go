@@ -1,0 +1,170 @@
+package podnet
+
+// These tests kill a process at every step of taking, giving back and recovering, and then restore.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The environment that turns the test binary into a podswitch that is killed.
+const (
+	crashVariable  = "PODNET_TEST_CRASH" // "operation step fence directory"
+	fenceNftables  = "nftables"
+	fenceSysctls   = "sysctls"
+	exitNotReached = 17 // the operation ended before the step
+)
+
+func TestMain(m *testing.M) {
+	if order := os.Getenv(crashVariable); order != "" {
+		os.Exit(crash(strings.Fields(order)))
+	}
+	os.Exit(m.Run())
+}
+
+// crash does an operation on eth0 and kills its own process after the given number of steps, counted from one.
+func crash(order []string) int {
+	operation, fence, dir := order[0], order[2], order[3]
+	at, err := strconv.Atoi(order[1])
+	if err != nil {
+		return 1
+	}
+	count := 0
+	hooks := steps{after: func(string) {
+		if count++; count == at {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+	}}
+	if fence == fenceSysctls {
+		hooks.fence = noFence
+	}
+	if err := operate(operation, dir, hooks); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return exitNotReached
+}
+
+func operate(operation, dir string, hooks steps) error {
+	lock, err := Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if operation == "recover" {
+		_, err := recoverState(dir, hooks)
+		return err
+	}
+	id, err := Discover("eth0")
+	if err != nil {
+		return err
+	}
+	after := hooks.after
+	if operation == "giveback" {
+		hooks.after = nil
+	}
+	h, err := take(id, dir, nil, hooks)
+	if err != nil || operation == "take" {
+		return err
+	}
+	h.r.hooks.after = after
+	return h.GiveBack()
+}
+
+// noFence is a kernel without nf_tables.
+func noFence(Link) (io.Closer, error) { return nil, errors.ErrUnsupported }
+
+// crash runs an operation in another process of this namespace. False: it ended before the step. An operation that has no
+// such step has left what it leaves at its end.
+func (p *pod) crash(operation string, at int, fence string) bool {
+	p.t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s", crashVariable, operation, at, fence, p.dir))
+	out, err := cmd.CombinedOutput()
+	status, ok := cmd.ProcessState.Sys().(interface{ Signaled() bool })
+	switch {
+	case ok && status.Signaled():
+		return true
+	case cmd.ProcessState.ExitCode() == exitNotReached:
+		return false
+	}
+	p.t.Fatalf("%s killed at step %d: %v\n%s", operation, at, err, out)
+	return false
+}
+
+// crowded has something of every kind.
+const crowded = `addr add 10.22.0.9/24 brd + dev eth0
+	route del 10.22.0.0/24 dev eth0
+	addr add 10.22.0.10/24 dev eth0
+	addr add 10.23.0.1/16 dev eth0 metric 7
+	route add 10.22.0.1 dev eth0 scope link src 10.22.0.9
+	route add 10.22.0.0/24 via 10.22.0.1 src 10.22.0.10
+	route add default via 10.22.0.1 mtu 1400
+	route append default via 10.22.0.2 onlink dev eth0
+	route add default via 10.22.0.1 table 100
+	neigh add 10.22.0.1 lladdr 02:00:00:00:00:01 nud permanent dev eth0
+	neigh add 10.22.0.2 lladdr 02:00:00:00:00:02 nud stale dev eth0`
+
+func TestRestoreAfterKillAtEveryStep(t *testing.T) {
+	for _, fence := range []string{fenceNftables, fenceSysctls} {
+		for _, operation := range []string{"take", "giveback", "recover"} {
+			t.Run(operation+" with "+fence, func(t *testing.T) {
+				p := newPod(t)
+				p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
+				p.ip(crowded)
+				before := p.snapshot()
+				step := 1
+				for killed := true; killed; step++ {
+					if operation == "recover" {
+						p.crash("take", 0, fence)
+					}
+					killed = p.crash(operation, step, fence)
+					text, err := Restore(p.dir)
+					if err != nil {
+						t.Fatalf("step %d: %v", step, err)
+					}
+					if text == "" {
+						t.Fatal("Restore says nothing")
+					}
+					p.wantAs(before)
+				}
+				if least := map[string]int{"take": 5, "giveback": 13, "recover": 13}[operation]; step < least {
+					t.Errorf("killed at %d steps only, want at least %d", step-2, least-2)
+				}
+			})
+		}
+	}
+}
+
+func TestCrashAfterTakeLeavesTheAddressWithNobody(t *testing.T) {
+	p := newPod(t)
+	p.ip(crowded)
+	before := p.snapshot()
+	if p.crash("take", 0, fenceNftables) {
+		t.Fatal("killed without reason")
+	}
+	if left := p.addresses(); left != "" {
+		t.Fatalf("still on the interface: %s", left)
+	}
+	if tables := p.run("nft", "list", "tables"); strings.Contains(tables, "podswitch") {
+		t.Fatalf("the table outlived its process: %s", tables)
+	}
+	text, err := Restore(p.dir)
+	if want := "eth0 is as it was: 3 addresses, 6 routes, 2 neighbours"; err != nil || text != want {
+		t.Fatalf("Restore = %q, %v, want %q", text, err, want)
+	}
+	p.wantAs(before)
+	text, err = Restore(p.dir)
+	if want := "nothing to restore: no state file in " + p.dir; err != nil || text != want {
+		t.Fatalf("Restore again = %q, %v, want %q", text, err, want)
+	}
+}

@@ -1,0 +1,219 @@
+package podnet
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// rtaNextHopID is RTA_NH_ID (linux/rtnetlink.h), which golang.org/x/sys/unix lacks.
+const rtaNextHopID = 30
+
+// nextHopFlags are the settable flags of a next hop; the others (dead, link down, offloaded) are the kernel's findings.
+const nextHopFlags = unix.RTNH_F_ONLINK | unix.RTNH_F_PERVASIVE
+
+// routes lists the IPv4 routes that depend on a link or on its addresses, in the kernel's order. See Route.
+func (c *rtnetlink) routes(index int, addresses []Address) ([]Route, error) {
+	messages, err := c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET}})
+	if err != nil {
+		return nil, explain("list the routes", err)
+	}
+	var list []Route
+	others := map[routeSlot]bool{}
+	for _, m := range slices.Backward(messages) {
+		if len(m) < unix.SizeofRtMsg || m[0] != unix.AF_INET || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
+			continue
+		}
+		r, unknown := decodeRoute(m)
+		if !r.dependsOn(index, addresses) {
+			others[r.slot()] = true
+			continue
+		}
+		if unknown != nil {
+			return nil, unknown
+		}
+		r.BeforeOthers = others[r.slot()]
+		list = append(list, r)
+	}
+	slices.Reverse(list)
+	return list, nil
+}
+
+// dependsOn tells whether a route belongs to the identity.
+func (r Route) dependsOn(index int, addresses []Address) bool {
+	if r.Table == unix.RT_TABLE_LOCAL && r.Protocol == unix.RTPROT_KERNEL {
+		return false
+	}
+	return r.uses(index) || slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == r.Source })
+}
+
+// decodeRoute reads a route. An error says that it has something that a record could not hold; the rest is read all the
+// same, so that the caller sees whether the route matters.
+func decodeRoute(message []byte) (Route, error) {
+	h := nl.DeserializeRtMsg(message)
+	r := Route{
+		Table: uint32(h.Table), Type: h.Type, Scope: h.Scope, Protocol: h.Protocol, TOS: h.Tos,
+		Dst: netip.PrefixFrom(netip.IPv4Unspecified(), int(h.Dst_len)),
+	}
+	hop := NextHop{Flags: h.Flags & nextHopFlags}
+	var unknown error
+	err := attributes(message, unix.SizeofRtMsg, func(kind uint16, value []byte) error {
+		var err error
+		switch kind {
+		case unix.RTA_DST:
+			r.Dst = netip.PrefixFrom(ip(value), int(h.Dst_len))
+		case unix.RTA_TABLE:
+			r.Table = u32(value)
+		case unix.RTA_PRIORITY:
+			r.Metric = u32(value)
+		case unix.RTA_PREFSRC:
+			r.Source = ip(value)
+		case unix.RTA_METRICS:
+			err = r.decodeMetrics(value)
+		case unix.RTA_MULTIPATH:
+			err = r.decodeNextHops(value)
+		case unix.RTA_CACHEINFO:
+		default:
+			err = hop.decode(r.Dst, kind, value)
+		}
+		unknown = cmp.Or(unknown, err)
+		return nil
+	})
+	r.Link, r.Gateway, r.Flags, r.Realm = hop.Link, hop.Gateway, hop.Flags, hop.Realm
+	return r, cmp.Or(err, unknown)
+}
+
+// decode reads one attribute of a next hop towards dst.
+func (h *NextHop) decode(dst netip.Prefix, kind uint16, value []byte) error {
+	switch kind {
+	case unix.RTA_OIF:
+		h.Link = int(u32(value))
+	case unix.RTA_GATEWAY:
+		h.Gateway = ip(value)
+	case unix.RTA_VIA: // struct rtvia: family, address
+		if len(value) > 2 {
+			h.Gateway = ip(value[2:])
+		}
+	case unix.RTA_FLOW:
+		h.Realm = u32(value)
+	default:
+		return notRestorable(dst, kind)
+	}
+	return nil
+}
+
+func (r *Route) decodeNextHops(value []byte) error {
+	var unknown error
+	for len(value) > 0 {
+		if len(value) < unix.SizeofRtNexthop {
+			return fmt.Errorf("route %v ends within a next hop", r.Dst)
+		}
+		header := nl.DeserializeRtNexthop(value)
+		length := int(header.RtNexthop.Len)
+		if length < unix.SizeofRtNexthop || length > len(value) {
+			return fmt.Errorf("route %v has a next hop of %d bytes", r.Dst, length)
+		}
+		hop := NextHop{Link: int(header.Ifindex), Weight: int(header.Hops) + 1, Flags: uint32(header.Flags) & nextHopFlags}
+		err := attributes(value[:length], unix.SizeofRtNexthop, func(kind uint16, value []byte) error {
+			unknown = cmp.Or(unknown, hop.decode(r.Dst, kind, value))
+			return nil
+		})
+		r.NextHops = append(r.NextHops, hop)
+		unknown = cmp.Or(unknown, err)
+		value = value[min(len(value), (length+3)&^3):] // entries are aligned to four bytes
+	}
+	return unknown
+}
+
+// notRestorable names an attribute that a record could not hold.
+func notRestorable(dst netip.Prefix, kind uint16) error {
+	what := fmt.Sprintf("attribute %d", kind)
+	switch kind {
+	case unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE:
+		what = "an encapsulation (encap)"
+	case rtaNextHopID:
+		what = "a next hop object (nhid)"
+	}
+	return fmt.Errorf("route %v has %s, which podswitch could not put back; give it in another form", dst, what)
+}
+
+func (r Route) encode() []nl.NetlinkRequestData {
+	header := &nl.RtMsg{RtMsg: unix.RtMsg{
+		Family: unix.AF_INET, Dst_len: uint8(r.Dst.Bits()), Tos: r.TOS,
+		Protocol: r.Protocol, Scope: r.Scope, Type: r.Type, Flags: r.Flags,
+	}}
+	parts := []nl.NetlinkRequestData{header, nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(r.Table))}
+	if r.Dst.Bits() > 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_DST, r.Dst.Addr().AsSlice()))
+	}
+	if r.Metric != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(r.Metric)))
+	}
+	if r.Source.IsValid() {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_PREFSRC, r.Source.AsSlice()))
+	}
+	if metrics := r.encodeMetrics(); metrics != nil {
+		parts = append(parts, metrics)
+	}
+	if len(r.NextHops) > 0 {
+		return append(parts, r.encodeNextHops())
+	}
+	if r.Link != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.Link))))
+	}
+	return append(parts, r.hops()[0].encode()...)
+}
+
+// encode writes what a next hop has besides its link.
+func (h NextHop) encode() []nl.NetlinkRequestData {
+	var parts []nl.NetlinkRequestData
+	if h.Gateway.Is4() {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_GATEWAY, h.Gateway.AsSlice()))
+	} else if h.Gateway.IsValid() {
+		via := binary.NativeEndian.AppendUint16(nil, unix.AF_INET6)
+		parts = append(parts, nl.NewRtAttr(unix.RTA_VIA, append(via, h.Gateway.AsSlice()...)))
+	}
+	if h.Realm != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_FLOW, nl.Uint32Attr(h.Realm)))
+	}
+	return parts
+}
+
+func (r Route) encodeNextHops() *nl.RtAttr {
+	var all []byte
+	for _, h := range r.NextHops {
+		entry := nl.RtNexthop{
+			RtNexthop: unix.RtNexthop{Hops: uint8(h.Weight - 1), Ifindex: int32(h.Link), Flags: uint8(h.Flags)},
+			Children:  h.encode(),
+		}
+		all = append(all, entry.Serialize()...)
+	}
+	return nl.NewRtAttr(unix.RTA_MULTIPATH, all)
+}
+
+// addRoute adds a route before or after those of its slot.
+func (c *rtnetlink) addRoute(r Route, first bool) error {
+	flags := unix.NLM_F_CREATE
+	if !first {
+		flags |= unix.NLM_F_APPEND
+	}
+	err := c.do(unix.RTM_NEWROUTE, flags, r.encode())
+	if is(err, unix.EEXIST) {
+		return nil
+	}
+	return explain("add route "+r.String(), err)
+}
+
+// removeRoute deletes a route; one that is not there is no error.
+func (c *rtnetlink) removeRoute(r Route) error {
+	err := c.do(unix.RTM_DELROUTE, 0, r.encode())
+	if is(err, unix.ESRCH) {
+		return nil
+	}
+	return explain("remove route "+r.String(), err)
+}
