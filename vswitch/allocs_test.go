@@ -1,0 +1,118 @@
+package vswitch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A load is one batch that enters a forwarder again and again: what allocation tests and benchmarks have in common.
+type load struct {
+	forwarder vswitch.Forwarder
+	in        int
+	frames    []vswitch.Frame // as they enter
+	batch     []vswitch.Frame // as the forwarder gets them
+	out       *vswitch.Out
+	now       time.Duration
+	sent      int
+	transmit  func(int, []vswitch.Frame)
+}
+
+// newLoad fills a batch with the frames that are given, in turn.
+func newLoad(f vswitch.Forwarder, ports, in int, frames ...vswitch.Frame) *load {
+	l := &load{forwarder: f, in: in, out: vswitch.NewOut(ports, new(vswitch.Counters)), now: time.Second}
+	for i := range vswitch.BatchSize {
+		l.frames = append(l.frames, frames[i%len(frames)])
+		data := make([]byte, len(frames[i%len(frames)].Data))
+		l.batch = append(l.batch, vswitch.Frame{Data: data})
+	}
+	l.transmit = func(_ int, frames []vswitch.Frame) { l.sent += len(frames) }
+	l.run() // once, so that slices have their size
+	return l
+}
+
+// run sends one batch. Of each frame the headers alone are written anew: they are all that a forwarder changes.
+func (l *load) run() {
+	for i := range l.batch {
+		b := &l.batch[i]
+		b.Offload = l.frames[i].Offload
+		b.Data = b.Data[:cap(b.Data)]
+		copy(b.Data[:min(len(b.Data), 128)], l.frames[i].Data)
+	}
+	l.forwarder.Forward(l.in, l.batch, l.now, l.out)
+	l.out.Flush(l.transmit)
+}
+
+const (
+	small    = "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack"
+	segments = "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack data 60000 gso tcp4 1398"
+	syn      = "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 syn mss 1460"
+)
+
+// A delegateLoad has a resolved gateway and a guest that holds the address.
+func delegateLoad(t testing.TB, in int, line string) *load {
+	s, err := parseScript("load", "# Load.\ndelegate\npermanent 10.244.1.1 gw\nkeep 8080\n+0 tick\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := vswitch.NewDelegate(s.delegate)
+	d.Hand(vswitch.HolderGuest, s.names["guest"])
+	w := newWords(line, s.names)
+	f := w.frame()
+	if err := w.end(); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return newLoad(d, 4, in, f)
+}
+
+// bridgeLoad is a switch of so many ports that knows so many stations; the frames go from port 0 to port 1.
+func bridgeLoad(t testing.TB, ports, stations int, line string) *load {
+	b := vswitch.NewBridge(vswitch.BridgeConfig{
+		Ports: ports, Ageing: 300 * time.Second, Limit: stations, MaxFrame: 1514, Upstream: -1,
+	})
+	b.SetStatic(vswitch.MAC{2, 0, 0, 0, 0, 2}, 1, 0)
+	b.SetStatic(vswitch.MAC{2, 0, 0, 0, 0, 1}, 0, 0)
+	for i := range stations - 2 {
+		b.SetStatic(vswitch.MAC{2, 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}, 1, 0)
+	}
+	w := newWords(line, nil)
+	f := w.frame()
+	if err := w.end(); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return newLoad(b, ports, 0, f)
+}
+
+// No frame of the common kinds costs an allocation, in either forwarder and direction.
+func TestAllocations(t *testing.T) {
+	for name, l := range map[string]*load{
+		"bridge, known":             bridgeLoad(t, 3, 2, "02:..:01 > 02:..:02 "+small),
+		"bridge, segments":          bridgeLoad(t, 3, 2, "02:..:01 > 02:..:02 "+segments),
+		"bridge, unknown":           bridgeLoad(t, 3, 2, "02:..:01 > 02:..:03 "+small),
+		"bridge, broadcast":         bridgeLoad(t, 3, 2, "02:..:01 > ff:ff:ff:ff:ff:ff "+small),
+		"bridge, full table":        bridgeLoad(t, 3, 100, "02:..:99 > 02:..:02 "+small),
+		"bridge, dropped":           bridgeLoad(t, 3, 2, "02:..:01 > 01:80:c2:00:00:00 lldp"),
+		"guest to wire":             delegateLoad(t, vswitch.PortGuest, "guest > router "+small),
+		"guest to wire, segments":   delegateLoad(t, vswitch.PortGuest, "guest > router "+segments),
+		"guest to wire, clamped":    delegateLoad(t, vswitch.PortGuest, "guest > router "+syn),
+		"guest to wire, multicast":  delegateLoad(t, vswitch.PortGuest, "guest > router ip 10.244.1.7 > 224.0.0.251 udp 5353 > 5353 data 50"),
+		"guest, ARP":                delegateLoad(t, vswitch.PortGuest, "guest > broadcast arp who-has 10.244.1.1 tell 10.244.1.7"),
+		"guest, too big":            delegateLoad(t, vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 df udp 1 > 2 data 1500"),
+		"guest, spoofed":            delegateLoad(t, vswitch.PortGuest, "guest > router ip 10.244.1.8 > 10.0.0.1 udp 1 > 2"),
+		"guest to server":           delegateLoad(t, vswitch.PortGuest, "guest > router ip 10.244.1.7 > 169.254.75.1 udp 1 > 53 data 40"),
+		"wire to guest":             delegateLoad(t, vswitch.PortUplink, "gw > wire ip 10.0.0.1 > 10.244.1.7 df tcp 80 > 1000 ack"),
+		"wire to guest, segments":   delegateLoad(t, vswitch.PortUplink, "gw > wire ip 10.0.0.1 > 10.244.1.7 df tcp 80 > 1000 ack data 60000 gso tcp4 1398"),
+		"wire to guest, broadcast":  delegateLoad(t, vswitch.PortUplink, "gw > broadcast ip 10.244.1.1 > 255.255.255.255 udp 1 > 2"),
+		"wire to pod":               delegateLoad(t, vswitch.PortUplink, "gw > wire ip 10.0.0.1 > 10.244.1.7 df tcp 999 > 8080 ack"),
+		"wire, ARP for the address": delegateLoad(t, vswitch.PortUplink, "gw > broadcast arp who-has 10.244.1.7 tell 10.244.1.1"),
+		"wire, ARP of others":       delegateLoad(t, vswitch.PortUplink, "peer > broadcast arp who-has 10.244.1.1 tell 10.244.1.9"),
+		"wire, reflected":           delegateLoad(t, vswitch.PortUplink, "wire > broadcast arp who-has 10.244.1.1 tell 10.244.1.7"),
+		"pod to wire":               delegateLoad(t, vswitch.PortPod, "wire > gw ip 10.244.1.7 > 10.0.0.1 df tcp 8080 > 999 ack"),
+		"server to guest":           delegateLoad(t, vswitch.PortServer, "router > guest ip 169.254.75.1 > 10.244.1.7 udp 53 > 1 data 40"),
+	} {
+		if n := testing.AllocsPerRun(20, l.run); n != 0 {
+			t.Errorf("%s: %v allocations for %d frames, want none", name, n, vswitch.BatchSize)
+		}
+	}
+}

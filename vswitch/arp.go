@@ -1,0 +1,54 @@
+package vswitch
+
+import "encoding/binary"
+
+// ARP operations (RFC 826).
+const (
+	arpRequest = 1
+	arpReply   = 2
+)
+
+// An arpPacket is ARP for IPv4 over Ethernet (RFC 826); it is a view of a frame.
+type arpPacket []byte
+
+// parseARP returns the ARP packet of a frame, or nil when it is malformed or for other addresses than IPv4 and Ethernet.
+func parseARP(frame []byte) arpPacket {
+	if len(frame) < ethernetLen+arpLen {
+		return nil
+	}
+	a := arpPacket(frame[ethernetLen : ethernetLen+arpLen])
+	if binary.BigEndian.Uint16(a) != 1 || binary.BigEndian.Uint16(a[2:]) != typeIPv4 || a[4] != 6 || a[5] != 4 {
+		return nil
+	}
+	return a
+}
+
+func (a arpPacket) operation() uint16 { return binary.BigEndian.Uint16(a[6:]) }
+func (a arpPacket) senderMAC() MAC    { return MAC(a[8:14]) }
+func (a arpPacket) senderIP() uint32  { return binary.BigEndian.Uint32(a[14:]) }
+func (a arpPacket) targetIP() uint32  { return binary.BigEndian.Uint32(a[24:]) }
+
+// answerARP turns a request into its reply in place: targetIP is at mac.
+func answerARP(frame []byte, a arpPacket, mac MAC) {
+	asker, askerIP, targetIP := a.senderMAC(), a.senderIP(), a.targetIP()
+	setMACs(frame, asker, mac)
+	putARP(a, arpReply, mac, targetIP, asker, askerIP)
+}
+
+// writeARP makes a whole ARP frame in b, which has room for an Ethernet header and arpLen.
+func writeARP(b []byte, to MAC, operation uint16, senderMAC MAC, senderIP uint32, targetMAC MAC, targetIP uint32) {
+	setMACs(b, to, senderMAC)
+	binary.BigEndian.PutUint16(b[12:], typeARP)
+	putARP(b[ethernetLen:], operation, senderMAC, senderIP, targetMAC, targetIP)
+}
+
+func putARP(a []byte, operation uint16, senderMAC MAC, senderIP uint32, targetMAC MAC, targetIP uint32) {
+	binary.BigEndian.PutUint16(a, 1)
+	binary.BigEndian.PutUint16(a[2:], typeIPv4)
+	a[4], a[5] = 6, 4
+	binary.BigEndian.PutUint16(a[6:], operation)
+	copy(a[8:14], senderMAC[:])
+	binary.BigEndian.PutUint32(a[14:], senderIP)
+	copy(a[18:24], targetMAC[:])
+	binary.BigEndian.PutUint32(a[24:], targetIP)
+}

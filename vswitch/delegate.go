@@ -1,0 +1,266 @@
+package vswitch
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// The ports of a Delegate, in the order in which its Switch has them.
+const (
+	PortGuest  = iota // the guest's one interface
+	PortUplink        // the pod interface
+	PortPod           // the endpoint that holds the pod address on the wire: ARP, ICMP echo, kept ports
+	PortServer        // the endpoint that serves the guest: DHCP, DNS
+	delegatePorts
+)
+
+// A Holder says who answers for the pod address.
+type Holder int32
+
+// The holders.
+const (
+	HolderKernel Holder = iota // as the plugin left it
+	HolderSwitch               // the pod endpoint
+	HolderGuest                // the guest; the pod endpoint still answers ARP and kept ports
+)
+
+// String returns kernel, switch or guest.
+func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"}[h] }
+
+// Delegate is the forwarder of IP mode: the pod address moves to the guest, and the switch is the guest's only neighbour.
+//
+// What the guest sends, in this order (fromGuest):
+//
+//  1. validate: an Ethernet header, an offload header that fits, a station's source MAC
+//  2. ethertype: ARP and IPv4; no VLAN tags
+//  3. ARP: every address but the guest's own is at the router MAC; probes and announcements get no answer
+//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, and the guest its holder
+//  5. to the server's address: to the server
+//  6. to the wire (toWire): next hop by the captured routes, size, next hop's MAC; source MAC is the wire MAC
+//
+// What the wire sends, in this order (fromWire):
+//
+//  1. validate: an Ethernet header; then our own frames, reflected by a hairpin, are dropped; then the offload header
+//  2. ethertype: ARP and IPv4; no VLAN tags
+//  3. ARP: neighbours are noted; requests for the pod address go to the pod endpoint
+//  4. IPv4: validate; no DHCP; judged by destination IP, whatever the destination MAC
+//  5. kept ports, and ICMP errors about them, go to the pod endpoint
+//  6. the rest goes to the holder: all of it to the guest, or ICMP echo to the pod endpoint
+type Delegate struct {
+	cfg        DelegateConfig
+	address    uint32 // the pod address
+	broadcast  uint32 // directed broadcast of its prefix; 0 if it has none
+	server     uint32
+	router     uint32 // source of ICMP errors to the guest
+	routes     routeTable
+	neighbours *neighbours
+	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
+
+	holder   atomic.Int32
+	guestMAC atomic.Uint64 // who uses the pod address at the guest port; 0: nobody yet
+	heard    atomic.Int64  // when that was last heard, nanoseconds on the switch's clock
+}
+
+// DelegateConfig configures a Delegate.
+type DelegateConfig struct {
+	WireMAC   MAC          // the pod interface's
+	RouterMAC MAC          // what the guest sees for everything that is not itself
+	PinnedMAC MAC          // the only MAC that the guest may have; the zero MAC: any
+	Address   netip.Prefix // the pod address with the plugin's prefix length
+	Gateway   netip.Addr   // source of ICMP errors to the guest; the zero Addr: Server
+	Server    netip.Addr   // the DHCP server's address
+	MTU       int          // of the pod interface: largest IP packet in bytes
+	GuestMTU  int          // what the guest was told; TCP towards it is clamped to this
+	Routes    []Route
+	Permanent []Neighbour // the kernel's permanent neighbours: some plugins answer no ARP
+	KeptTCP   []uint16    // TCP ports of the pod address that stay with the pod
+	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
+	OnUse func()
+}
+
+// NewDelegate returns the forwarder with the switch as holder.
+func NewDelegate(cfg DelegateConfig) *Delegate {
+	address := ipKey(cfg.Address.Addr())
+	d := &Delegate{
+		cfg:        cfg,
+		address:    address,
+		server:     ipKey(cfg.Server),
+		router:     ipKey(cfg.Server),
+		routes:     newRouteTable(cfg.Routes, cfg.MTU),
+		neighbours: newNeighbours(address, cfg.WireMAC, cfg.Permanent),
+	}
+	if cfg.Gateway.Is4() {
+		d.router = ipKey(cfg.Gateway)
+	}
+	if bits := cfg.Address.Bits(); bits < 31 {
+		d.broadcast = address | ^uint32(0)>>bits
+	}
+	for _, port := range cfg.KeptTCP {
+		d.kept[port/64] |= 1 << (port % 64)
+	}
+	d.holder.Store(int32(HolderSwitch))
+	d.guestMAC.Store(cfg.PinnedMAC.key())
+	return d
+}
+
+// Hand makes h the holder. A MAC other than zero is where the guest's frames go from now on.
+func (d *Delegate) Hand(h Holder, mac MAC) {
+	if !mac.IsZero() {
+		d.guestMAC.Store(mac.key())
+	}
+	d.holder.Store(int32(h))
+}
+
+// Heard returns when mac last used the pod address at the guest port, on the switch's clock; zero if it is not in use by mac.
+func (d *Delegate) Heard(mac MAC) time.Duration {
+	if d.guestMAC.Load() != mac.key() {
+		return 0
+	}
+	return time.Duration(d.heard.Load())
+}
+
+// Forward implements Forwarder.
+func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
+	for i := range batch {
+		f := &batch[i]
+		switch in {
+		case PortGuest:
+			d.fromGuest(f, now, out)
+		case PortUplink:
+			d.fromWire(f, now, out)
+		case PortPod:
+			d.fromPod(f, now, out)
+		case PortServer:
+			d.fromServer(f, out)
+		}
+	}
+}
+
+// Tick implements Forwarder: it repeats neighbour requests and tells the guest of next hops that do not answer.
+func (d *Delegate) Tick(now time.Duration, out *Out) {
+	d.neighbours.tick(now, out, func(f Frame) {
+		var p packet
+		if p.parse(f.Data) && sender(f.Data) == d.guest() {
+			d.sendICMPError(PortGuest, f.Data, &p, codeHostUnreachable, 0, out)
+		}
+	})
+}
+
+func (d *Delegate) guest() MAC { return macFromKey(d.guestMAC.Load()) }
+
+func (d *Delegate) isKept(port uint16) bool { return d.kept[port/64]&(1<<(port%64)) != 0 }
+
+func (d *Delegate) held(h Holder) bool { return Holder(d.holder.Load()) == h }
+
+// toWire sends an IPv4 frame from the guest or the pod endpoint to its next hop.
+func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out) {
+	switch {
+	case isMartian(p.target):
+		out.Drop(Martian)
+		return
+	case p.target == d.address:
+		out.Drop(Hairpin)
+		return
+	case isMulticastIP(p.target):
+		d.groupToWire(f, p, multicastMAC(p.target), out)
+		return
+	case p.target == 0xffffffff || p.target == d.broadcast && d.broadcast != 0:
+		d.groupToWire(f, p, Broadcast, out)
+		return
+	}
+	nextHop, mtu, ok := d.routes.lookup(p.target)
+	if !ok {
+		out.Drop(NoRoute)
+		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
+		return
+	}
+	fits := vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen
+	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
+		out.Drop(TooBig)
+		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, mtu, out)
+		return
+	}
+	if !fits {
+		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(nextHop, piece, now, out) })
+		return
+	}
+	clampMSS(f, p, mtu)
+	d.toNextHop(nextHop, f, now, out)
+}
+
+// toNextHop sends a frame that fits to a neighbour on the wire.
+func (d *Delegate) toNextHop(nextHop uint32, f *Frame, now time.Duration, out *Out) {
+	if mac, ok := d.neighbours.resolve(nextHop, f, now, out); ok {
+		setMACs(f.Data, mac, d.cfg.WireMAC)
+		out.Send(PortUplink, *f)
+	}
+}
+
+// groupToWire sends to a group or to everyone: nobody has to be found first, and nobody is told what does not fit.
+func (d *Delegate) groupToWire(f *Frame, p *packet, to MAC, out *Out) {
+	send := func(f *Frame) {
+		setMACs(f.Data, to, d.cfg.WireMAC)
+		out.Send(PortUplink, *f)
+	}
+	switch fits := vnet.WireLen(f.Offload, f.Data) <= d.cfg.MTU+ethernetLen; {
+	case fits:
+		send(f)
+	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
+		out.Drop(TooBig)
+	default:
+		out.fragment(f, d.cfg.MTU, send)
+	}
+}
+
+// fromPod handles what the pod endpoint sends: its ARP replies as they are, its IPv4 by the captured routes.
+func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
+	var p packet
+	switch {
+	case len(f.Data) < ethernetLen:
+		out.Drop(Short)
+	case ethertype(f.Data) == typeARP:
+		out.Send(PortUplink, *f)
+	case !p.parse(f.Data):
+		out.Drop(BadIPv4)
+	case p.source != d.address:
+		out.Drop(ForeignSource)
+	default:
+		d.toWire(PortPod, f, &p, now, out)
+	}
+}
+
+// fromServer sends what the server says to the guest. A frame without a destination is for the one who uses the pod address.
+func (d *Delegate) fromServer(f *Frame, out *Out) {
+	if len(f.Data) < ethernetLen {
+		out.Drop(Short)
+		return
+	}
+	to := destination(f.Data)
+	if to.IsZero() {
+		to = d.guest()
+	}
+	if to.IsZero() {
+		out.Drop(Unresolved)
+		return
+	}
+	setMACs(f.Data, to, d.cfg.RouterMAC)
+	out.Send(PortGuest, *f)
+}
+
+// badFrame finds the faults that every frame may have behind its Ethernet header.
+func badFrame(f *Frame) (Reason, bool) {
+	switch t := ethertype(f.Data); {
+	case !vnet.Check(&f.Offload, f.Data):
+		return BadOffload, true
+	case sender(f.Data).IsMulticast() || sender(f.Data).IsZero():
+		return BadSource, true
+	case t == typeVLAN || t == typeQinQ:
+		return VLAN, true
+	case t != typeARP && t != typeIPv4:
+		return Ethertype, true
+	}
+	return 0, false
+}

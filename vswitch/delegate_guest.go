@@ -1,0 +1,87 @@
+package vswitch
+
+import "time"
+
+// fromGuest handles one frame that the guest sent; the steps are at Delegate.
+func (d *Delegate) fromGuest(f *Frame, now time.Duration, out *Out) {
+	if len(f.Data) < ethernetLen {
+		out.Drop(Short)
+		return
+	}
+	if reason, bad := badFrame(f); bad {
+		out.Drop(reason)
+		return
+	}
+	if !d.cfg.PinnedMAC.IsZero() && sender(f.Data) != d.cfg.PinnedMAC {
+		out.Drop(ForeignMAC)
+		return
+	}
+	if ethertype(f.Data) == typeARP {
+		d.arpFromGuest(f, now, out)
+		return
+	}
+	d.ipFromGuest(f, now, out)
+}
+
+func (d *Delegate) arpFromGuest(f *Frame, now time.Duration, out *Out) {
+	a := parseARP(f.Data)
+	if a == nil {
+		out.Drop(BadARP)
+		return
+	}
+	if a.senderIP() == d.address && a.senderMAC() == sender(f.Data) {
+		d.hear(sender(f.Data), now)
+		d.heard.Store(int64(now)) // to the moment: it may be the answer to a probe
+	}
+	// A probe has no sender (RFC 5227, section 1.1), an announcement is about its sender, and who asks for the pod address
+	// asks for itself.
+	if a.operation() != arpRequest || a.senderIP() == 0 || a.targetIP() == a.senderIP() || a.targetIP() == d.address {
+		out.Drop(OwnARP)
+		return
+	}
+	answerARP(f.Data, a, d.cfg.RouterMAC)
+	out.Send(PortGuest, *f)
+}
+
+func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
+	var p packet
+	switch {
+	case !p.parse(f.Data):
+		out.Drop(BadIPv4)
+	case p.isDHCP():
+		d.dhcpFromGuest(f, &p, out)
+	case p.source != d.address:
+		out.Drop(ForeignSource)
+	case !d.held(HolderGuest):
+		out.Drop(NotHolder)
+		if d.cfg.OnUse != nil {
+			d.hear(sender(f.Data), now)
+			d.cfg.OnUse()
+		}
+	case p.target == d.server:
+		d.hear(sender(f.Data), now)
+		out.Send(PortServer, *f)
+	default:
+		d.hear(sender(f.Data), now)
+		d.toWire(PortGuest, f, &p, now, out)
+	}
+}
+
+// dhcpFromGuest passes a client's messages to the server, and nobody else's to anywhere.
+func (d *Delegate) dhcpFromGuest(f *Frame, p *packet, out *Out) {
+	if p.targetPort != dhcpServerPort || p.target != 0xffffffff && p.target != d.server {
+		out.Drop(DHCP)
+		return
+	}
+	out.Send(PortServer, *f)
+}
+
+// hear notes who uses the pod address. It writes only what changed, and the time at most once in a tenth of a second.
+func (d *Delegate) hear(mac MAC, now time.Duration) {
+	if d.guestMAC.Load() != mac.key() {
+		d.guestMAC.Store(mac.key())
+	}
+	if now-time.Duration(d.heard.Load()) >= 100*time.Millisecond {
+		d.heard.Store(int64(now))
+	}
+}

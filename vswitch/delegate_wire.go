@@ -1,0 +1,98 @@
+package vswitch
+
+import (
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// fromWire handles one frame that the pod interface received; the steps are at Delegate.
+func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
+	if len(f.Data) < ethernetLen {
+		out.Drop(Short)
+		return
+	}
+	if sender(f.Data) == d.cfg.WireMAC {
+		out.Drop(Reflected)
+		return
+	}
+	if reason, bad := badFrame(f); bad {
+		out.Drop(reason)
+		return
+	}
+	if ethertype(f.Data) == typeARP {
+		d.arpFromWire(f, now, out)
+		return
+	}
+	d.ipFromWire(f, out)
+}
+
+func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
+	a := parseARP(f.Data)
+	if a == nil {
+		out.Drop(BadARP)
+		return
+	}
+	toUs := a.targetIP() == d.address
+	known := d.neighbours.learn(a, toUs, now, out)
+	switch {
+	case toUs && a.operation() == arpRequest:
+		out.Send(PortPod, *f)
+	case !known:
+		out.Drop(ForeignARP)
+	}
+}
+
+func (d *Delegate) ipFromWire(f *Frame, out *Out) {
+	var p packet
+	switch {
+	case !p.parse(f.Data):
+		out.Drop(BadIPv4)
+	case p.isDHCP():
+		out.Drop(DHCP)
+	case vnet.WireLen(f.Offload, f.Data) > d.cfg.MTU+ethernetLen:
+		out.Drop(TooBig)
+	case p.source == d.address:
+		out.Drop(ForeignSource)
+	case isMulticastIP(p.target):
+		d.toGuest(f, &p, multicastMAC(p.target), out)
+	case p.target == 0xffffffff || p.target == d.broadcast && d.broadcast != 0:
+		d.toGuest(f, &p, Broadcast, out)
+	case p.target != d.address:
+		out.Drop(ForeignTarget)
+	case d.isForPod(f, &p):
+		out.Send(PortPod, *f)
+	default:
+		d.toGuest(f, &p, d.guest(), out)
+	}
+}
+
+// isForPod tells whether a packet to the pod address is the pod endpoint's: a kept port, an ICMP error about one, or,
+// while the switch is the holder, an ICMP echo with its fragments.
+func (d *Delegate) isForPod(f *Frame, p *packet) bool {
+	switch p.protocol {
+	case protocolTCP:
+		return p.firstFragment && d.isKept(p.targetPort)
+	case protocolICMP:
+		if protocol, source, port, ok := p.quotedFlow(f.Data); ok {
+			return protocol == protocolTCP && source == d.address && d.isKept(port)
+		}
+		return d.held(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
+	}
+	return false
+}
+
+// toGuest delivers a packet to the guest, if it is the holder.
+func (d *Delegate) toGuest(f *Frame, p *packet, to MAC, out *Out) {
+	if !d.held(HolderGuest) {
+		out.Drop(NotHolder)
+		return
+	}
+	if to.IsZero() {
+		out.Drop(Unresolved)
+		return
+	}
+	clampMSS(f, p, d.cfg.GuestMTU)
+	setMACs(f.Data, to, d.cfg.RouterMAC)
+	out.Send(PortGuest, *f)
+}

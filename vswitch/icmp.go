@@ -1,0 +1,77 @@
+package vswitch
+
+import (
+	"encoding/binary"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// ICMP types and codes (RFC 792, RFC 1122).
+const (
+	icmpEchoReply   = 0
+	icmpUnreachable = 3
+	icmpRedirect    = 5
+	icmpEcho        = 8
+	icmpExceeded    = 11
+	icmpParameter   = 12
+
+	codeNetUnreachable  = 0
+	codeHostUnreachable = 1
+	codeFragmentNeeded  = 4
+)
+
+// icmpQuote is how many bytes of the packet behind its IP header an ICMP error quotes: with 20 bytes of IP header it
+// makes a packet of at most 576 bytes (RFC 1812, section 4.3.2.3).
+const icmpQuote = 576 - 2*ipv4Len - 8 - 40
+
+func isICMPError(kind uint8) bool {
+	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
+}
+
+// quotedFlow reads the flow that an ICMP error is about: the protocol, source address and source port of the packet that
+// it quotes. It reports false when p is no ICMP error, or quotes too little.
+func (p *packet) quotedFlow(frame []byte) (protocol uint8, source uint32, sourcePort uint16, ok bool) {
+	if p.protocol != protocolICMP || !p.firstFragment || !isICMPError(frame[p.transport]) {
+		return 0, 0, 0, false
+	}
+	quoted := frame[p.transport+8 : p.end]
+	if len(quoted) < ipv4Len {
+		return 0, 0, 0, false
+	}
+	headerLen := int(quoted[0]&0x0f) * 4
+	if headerLen < ipv4Len || len(quoted) < headerLen+4 || binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0 {
+		return 0, 0, 0, false // a later fragment has no ports
+	}
+	return quoted[9], binary.BigEndian.Uint32(quoted[12:]), binary.BigEndian.Uint16(quoted[headerLen:]), true
+}
+
+// sendICMPError answers the sender of a frame at its own port: RFC 1122, section 3.2.2, says what gets no answer. For code
+// fragmentation needed, mtu is the next hop's (RFC 1191, section 4).
+func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
+	if !p.firstFragment || isMulticastIP(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
+		return
+	}
+	quote := frame[ethernetLen:min(p.end, p.transport+icmpQuote)]
+	b := out.buffer(ethernetLen + ipv4Len + 8 + len(quote))
+	if b == nil {
+		return
+	}
+	setMACs(b, sender(frame), d.cfg.RouterMAC)
+	binary.BigEndian.PutUint16(b[12:], typeIPv4)
+	ip := b[ethernetLen:]
+	ip[0], ip[1] = 0x45, 0xc0 // internetwork control (RFC 1812, section 4.3.2.5)
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, may be fragmented
+	ip[8], ip[9] = 64, protocolICMP
+	binary.BigEndian.PutUint16(ip[10:], 0)
+	binary.BigEndian.PutUint32(ip[12:], d.router)
+	binary.BigEndian.PutUint32(ip[16:], p.source)
+	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip[:ipv4Len], 0))
+	message := ip[ipv4Len:]
+	message[0], message[1] = icmpUnreachable, code
+	binary.BigEndian.PutUint32(message[2:], 0)
+	binary.BigEndian.PutUint16(message[6:], uint16(mtu))
+	copy(message[8:], quote)
+	binary.BigEndian.PutUint16(message[2:], vnet.Checksum(message, 0))
+	out.Send(port, Frame{Data: b})
+}

@@ -1,0 +1,110 @@
+package vswitch
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// IP protocol numbers (IANA).
+const (
+	protocolICMP = 1
+	protocolTCP  = 6
+	protocolUDP  = 17
+)
+
+// DHCP's UDP ports (RFC 2131, section 4.1).
+const (
+	dhcpServerPort = 67
+	dhcpClientPort = 68
+)
+
+// A packet is what the forwarders need to know of an IPv4 packet, once it was validated: the offsets below are within
+// the frame, and so are the headers at them.
+type packet struct {
+	source, target         uint32 // in host order
+	sourcePort, targetPort uint16 // of TCP and UDP, 0 in later fragments
+	protocol               uint8
+	firstFragment          bool // offset 0: the transport header is here
+	fragment               bool // one of several
+	dontFragment           bool
+	transport              int // offset of the transport header in the frame
+	end                    int // offset behind the packet; Ethernet padding may follow
+}
+
+// parse validates the IPv4 header of a frame, and the TCP or UDP header if it is there. It reports false for a packet that
+// is truncated or whose lengths lie.
+func (p *packet) parse(frame []byte) bool {
+	if len(frame) < ethernetLen+ipv4Len {
+		return false
+	}
+	ip := frame[ethernetLen:]
+	headerLen := int(ip[0]&0x0f) * 4
+	total := int(binary.BigEndian.Uint16(ip[2:]))
+	if ip[0]>>4 != 4 || headerLen < ipv4Len || total < headerLen || total > len(ip) {
+		return false
+	}
+	flags := binary.BigEndian.Uint16(ip[6:])
+	*p = packet{
+		source:        binary.BigEndian.Uint32(ip[12:]),
+		target:        binary.BigEndian.Uint32(ip[16:]),
+		protocol:      ip[9],
+		firstFragment: flags&0x1fff == 0,
+		fragment:      flags&0x3fff != 0,
+		dontFragment:  flags&0x4000 != 0,
+		transport:     ethernetLen + headerLen,
+		end:           ethernetLen + total,
+	}
+	return !p.firstFragment || p.parseTransport(frame)
+}
+
+func (p *packet) parseTransport(frame []byte) bool {
+	segment := frame[p.transport:p.end]
+	switch p.protocol {
+	case protocolTCP:
+		if len(segment) < tcpLen {
+			return false
+		}
+		if offset := int(segment[12]>>4) * 4; offset < tcpLen || offset > len(segment) {
+			return false
+		}
+	case protocolUDP:
+		if len(segment) < udpLen {
+			return false
+		}
+		if n := int(binary.BigEndian.Uint16(segment[4:])); n < udpLen || n > len(segment) && !p.fragment {
+			return false
+		}
+	case protocolICMP:
+		return len(segment) >= 8
+	default:
+		return true
+	}
+	p.sourcePort = binary.BigEndian.Uint16(segment)
+	p.targetPort = binary.BigEndian.Uint16(segment[2:])
+	return true
+}
+
+// isDHCP tells whether either end is a DHCP port of the other side: nothing of the kind passes between guest and wire.
+func (p *packet) isDHCP() bool {
+	return p.protocol == protocolUDP && (p.targetPort == dhcpServerPort || p.targetPort == dhcpClientPort)
+}
+
+func isMulticastIP(ip uint32) bool { return ip>>28 == 0xe }
+
+// isMartian tells whether no packet on a wire may be for ip: "this network" and loopback. 240.0.0.0/4 is not among them:
+// Linux routes it, and some clusters number their pods from it.
+func isMartian(ip uint32) bool { return ip>>24 == 0 || ip>>24 == 127 }
+
+// multicastMAC maps an IPv4 group to its Ethernet address (RFC 1112, section 6.4).
+func multicastMAC(ip uint32) MAC {
+	return MAC{0x01, 0x00, 0x5e, byte(ip>>16) & 0x7f, byte(ip >> 8), byte(ip)}
+}
+
+func ipKey(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func ipFromKey(k uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(k >> 24), byte(k >> 16), byte(k >> 8), byte(k)})
+}

@@ -1,0 +1,192 @@
+package vswitch
+
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Timers and bounds of neighbour resolution; the times are Linux's defaults (Documentation/networking/ip-sysctl.rst).
+const (
+	neighbourReachable = 30 * time.Second // how long a confirmation holds
+	neighbourLock      = time.Second      // a second, different answer within this time is not believed (locktime)
+	neighbourTries     = 3                // requests before a neighbour counts as absent (mcast_solicit)
+	neighbourLimit     = 1024             // entries
+	waitingLimit       = 256              // neighbours that are being asked for
+	heldPerNeighbour   = 16               // frames that wait for one answer
+	heldBytes          = 1 << 20          // bytes of frames that wait in all
+)
+
+const permanentNeighbour = 1 << 48 // flag in a table value whose low bits are the MAC
+
+// A Neighbour is a next hop on the wire whose MAC is known without ARP.
+type Neighbour struct {
+	Addr netip.Addr
+	MAC  MAC
+}
+
+// neighbours finds the MAC of next hops on the wire by ARP (RFC 826), as a host does that has the pod address.
+//
+// A confirmed entry is read without a lock. An entry that was not confirmed for a while is used on, and asked for again. A
+// missing one is asked for while its frames wait; they leave in order when the answer comes, or are dropped and counted
+// at the port where they came in.
+type neighbours struct {
+	address uint32 // the pod address, sender of our requests
+	mac     MAC    // the wire MAC
+	table   *table
+
+	mu      sync.Mutex // guards the following
+	waiting map[uint32]*question
+	held    int // bytes
+}
+
+// A question is a neighbour that is being asked for.
+type question struct {
+	tries  int
+	next   time.Duration
+	frames []heldFrame
+}
+
+type heldFrame struct {
+	Frame
+	in *Counters
+}
+
+func newNeighbours(address uint32, mac MAC, permanent []Neighbour) *neighbours {
+	n := &neighbours{address: address, mac: mac, table: newTable(neighbourLimit), waiting: make(map[uint32]*question)}
+	for _, p := range permanent {
+		n.table.put(uint64(ipKey(p.Addr)), p.MAC.key()|permanentNeighbour, 0, neverExpires)
+	}
+	return n
+}
+
+func neverExpires(uint64, time.Duration) bool { return false }
+
+// resolve returns the MAC of a next hop. Without one it reports false and has taken care of the frame.
+func (n *neighbours) resolve(ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+	_, value, seen, ok := n.table.find(uint64(ip))
+	if !ok {
+		return n.wait(ip, f, now, out)
+	}
+	if value&permanentNeighbour == 0 && now-seen >= neighbourReachable {
+		n.ask(ip, macFromKey(value), now, out)
+	}
+	return macFromKey(value), true
+}
+
+// wait keeps a copy of the frame until the neighbour has answered, unless it just did.
+func (n *neighbours) wait(ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, value, _, ok := n.table.find(uint64(ip)); ok {
+		return macFromKey(value), true
+	}
+	q := n.askLocked(ip, Broadcast, now, out)
+	if q == nil || len(q.frames) >= heldPerNeighbour || n.held+len(f.Data) > heldBytes {
+		out.Drop(NeighbourQueue)
+		return MAC{}, false
+	}
+	n.held += len(f.Data)
+	q.frames = append(q.frames, heldFrame{Frame{f.Offload, bytes.Clone(f.Data)}, out.in})
+	return MAC{}, false
+}
+
+func (n *neighbours) ask(ip uint32, to MAC, now time.Duration, out *Out) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.askLocked(ip, to, now, out)
+}
+
+// askLocked sends the first request for ip, unless one is under way. It returns nil when too many are.
+func (n *neighbours) askLocked(ip uint32, to MAC, now time.Duration, out *Out) *question {
+	if q := n.waiting[ip]; q != nil {
+		return q
+	}
+	if len(n.waiting) >= waitingLimit {
+		return nil
+	}
+	q := &question{}
+	n.waiting[ip] = q
+	n.request(ip, to, q, now, out)
+	return q
+}
+
+func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, out *Out) {
+	q.tries++
+	q.next = now + tickEvery
+	if b := out.buffer(ethernetLen + arpLen); b != nil {
+		writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
+		out.Send(PortUplink, Frame{Data: b})
+	}
+}
+
+// learn takes what an ARP packet on the wire says about its sender. Only a packet to us makes an entry (RFC 826, "merge
+// flag"); others only update one. It reports whether the packet was about something that we know or asked for.
+func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) bool {
+	ip, mac := a.senderIP(), a.senderMAC()
+	if ip == n.address || isMartian(ip) || isMulticastIP(ip) || ip == 0xffffffff || mac.IsMulticast() || mac.IsZero() {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, value, seen, known := n.table.find(uint64(ip))
+	q := n.waiting[ip]
+	if !known && q == nil && !(toUs && a.operation() == arpRequest) {
+		return false
+	}
+	if known && (value&permanentNeighbour != 0 || macFromKey(value) != mac && now-seen < neighbourLock) {
+		return true
+	}
+	n.table.put(uint64(ip), mac.key(), now, n.expired(now))
+	n.releaseLocked(ip, q, mac, out)
+	return true
+}
+
+// expired lets go of neighbours that were silent for long when the table is full.
+func (n *neighbours) expired(now time.Duration) func(uint64, time.Duration) bool {
+	return func(value uint64, seen time.Duration) bool {
+		return value&permanentNeighbour == 0 && now-seen >= 2*neighbourReachable
+	}
+}
+
+// releaseLocked sends the frames that waited for mac.
+func (n *neighbours) releaseLocked(ip uint32, q *question, mac MAC, out *Out) {
+	if q == nil {
+		return
+	}
+	delete(n.waiting, ip)
+	for _, f := range q.frames {
+		n.held -= len(f.Data)
+		setMACs(f.Data, mac, n.mac)
+		out.Send(PortUplink, f.Frame)
+	}
+}
+
+// tick repeats requests that are due and gives up on neighbours that did not answer; it calls unreachable for each frame
+// that waited for one.
+func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f Frame)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for ip, q := range n.waiting {
+		switch {
+		case q.next > now:
+		case q.tries < neighbourTries:
+			n.request(ip, Broadcast, q, now, out)
+		default:
+			n.giveUpLocked(ip, q, unreachable)
+		}
+	}
+}
+
+func (n *neighbours) giveUpLocked(ip uint32, q *question, unreachable func(f Frame)) {
+	delete(n.waiting, ip)
+	n.table.remove(func(key, value uint64, _ time.Duration) bool {
+		return key == uint64(ip) && value&permanentNeighbour == 0
+	})
+	for _, f := range q.frames {
+		n.held -= len(f.Data)
+		f.in.Drop(Unresolved, 1)
+		unreachable(f.Frame)
+	}
+}

@@ -1,0 +1,175 @@
+package vswitch
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func delegateConfig(routes ...Route) DelegateConfig {
+	return DelegateConfig{
+		WireMAC: MAC{0x0a, 7}, RouterMAC: MAC{2, 0xfe}, Address: prefix("10.0.0.7/24"), Server: netip.MustParseAddr("169.254.75.1"),
+		MTU: 1450, GuestMTU: 1450, Routes: routes,
+	}
+}
+
+func discard(int, []Frame) {}
+
+// ask sends a frame to ip through n, and tells whether n had to wait for the answer.
+func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (waits bool) {
+	_, ok := n.resolve(ip, &Frame{Data: make([]byte, 60)}, now, out)
+	return !ok
+}
+
+// A guest that sends to everybody has so many questions open and no more, and they all end.
+func TestNeighbourWaitingLimit(t *testing.T) {
+	counters := new(Counters)
+	out := NewOut(delegatePorts, counters)
+	n := newNeighbours(1, MAC{2}, nil)
+	for ip := uint32(0x0a000001); ip < 0x0a000001+waitingLimit+10; ip++ {
+		if !ask(n, ip, 0, out) {
+			t.Fatalf("%x is resolved", ip)
+		}
+	}
+	if diff := cmp.Diff(map[string]uint64{"neighbour-queue-full": 10}, counters.Drops()); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+	// An entry that is used on while the list is full is not asked for.
+	n.table.put(0x0b000001, MAC{2, 1}.key(), 0, neverExpires)
+	if ask(n, 0x0b000001, time.Hour, out) {
+		t.Error("a stale neighbour is not used on")
+	}
+	out.Flush(discard)
+	for s := range 3 {
+		n.tick(time.Duration(s+1)*time.Second, out, func(Frame) {})
+		out.Flush(discard)
+	}
+	if len(n.waiting) != 0 || n.held != 0 {
+		t.Errorf("%d questions and %d bytes are left, want none", len(n.waiting), n.held)
+	}
+}
+
+// answer is an ARP reply to us, or a request for us.
+func answer(operation uint16, ip uint32, mac MAC) arpPacket {
+	b := make([]byte, ethernetLen+arpLen)
+	writeARP(b, MAC{2}, operation, mac, ip, MAC{2}, 1)
+	return parseARP(b)
+}
+
+// A full table keeps those who were heard of late; the others make room. Without room, frames still leave when the answer
+// comes, and permanent neighbours always stay.
+func TestNeighbourTableFull(t *testing.T) {
+	out := NewOut(delegatePorts, new(Counters))
+	n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}})
+	for i := range uint32(neighbourLimit - 1) {
+		if !n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out) {
+			t.Fatalf("neighbour %d is not learned", i)
+		}
+	}
+	late := uint32(0x0b000001)
+	ask(n, late, 30*time.Second, out)
+	out.Flush(discard)
+	n.learn(answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
+	sent := 0
+	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
+	if sent != 1 {
+		t.Errorf("%d frames left with the answer, want 1", sent)
+	}
+	if !ask(n, late, 30*time.Second, out) {
+		t.Error("a full table took an entry")
+	}
+	n.learn(answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
+	if ask(n, late, 60*time.Second, out) {
+		t.Error("neighbours that were silent for a minute made no room")
+	}
+	if ask(n, 0x0a090909, 60*time.Second, out) {
+		t.Error("a permanent neighbour made room")
+	}
+}
+
+// A frame that had to wait behind the lock finds the answer that came meanwhile.
+func TestNeighbourAnsweredMeanwhile(t *testing.T) {
+	out := NewOut(delegatePorts, new(Counters))
+	n := newNeighbours(1, MAC{2}, nil)
+	n.table.put(5, MAC{2, 5}.key(), 0, neverExpires)
+	mac, ok := n.wait(5, &Frame{Data: make([]byte, 60)}, 0, out)
+	if !ok || mac != (MAC{2, 5}) {
+		t.Errorf("wait = %v, %v; want %v", mac, ok, MAC{2, 5})
+	}
+}
+
+// Traffic of the guest, the pod endpoint and the wire at once, with the tick: for the race detector. Every frame is
+// delivered or counted.
+func TestNeighbourConcurrent(t *testing.T) {
+	n := newNeighbours(1, MAC{2}, nil)
+	const senders, frames = 3, 3000
+	type result struct{ sent, drops int }
+	results := make(chan result)
+	sendAll := func() {
+		counters := new(Counters)
+		out, r := NewOut(delegatePorts, counters), result{}
+		for i := range frames {
+			if !ask(n, 0x0a000001+uint32(i)%64, time.Duration(i)*time.Millisecond, out) {
+				r.sent++
+			}
+			out.Flush(discard)
+		}
+		r.drops = int(counters.Drops()[NeighbourQueue.String()])
+		results <- r
+	}
+	for range senders {
+		go sendAll()
+	}
+	stop, released := make(chan struct{}), make(chan int)
+	go func() {
+		out, count := NewOut(delegatePorts, new(Counters)), 0
+		for i := uint32(0); ; i++ {
+			n.learn(answer(arpReply, 0x0a000001+i%64, MAC{2, 1}), true, 0, out)
+			out.Flush(func(_ int, frames []Frame) { count += len(frames) })
+			select {
+			case <-stop:
+				released <- count
+				return
+			default:
+			}
+		}
+	}()
+	unreachable := 0
+	tick := NewOut(delegatePorts, new(Counters))
+	total := 0
+	for range senders {
+		r := <-results
+		total += r.sent + r.drops
+		n.tick(time.Hour, tick, func(Frame) { unreachable++ })
+		tick.Flush(discard)
+	}
+	close(stop)
+	total += <-released + unreachable
+	for _, q := range n.waiting {
+		total += len(q.frames)
+	}
+	if total != senders*frames {
+		t.Errorf("%d frames are accounted for, want %d", total, senders*frames)
+	}
+}
+
+// What is permanent stands in the table from the start, also when the list has an address twice.
+func TestNeighbourPermanent(t *testing.T) {
+	var list []Neighbour
+	for i := range 20 {
+		list = append(list, Neighbour{netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", i+1)), MAC{2, byte(i)}})
+	}
+	n := newNeighbours(1, MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}))
+	out := NewOut(delegatePorts, new(Counters))
+	if mac, ok := n.resolve(ipKey(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
+		t.Errorf("resolve = %v, %v; want the later entry %v", mac, ok, MAC{4})
+	}
+	if mac, ok := n.resolve(ipKey(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
+		t.Errorf("resolve = %v, %v; want %v", mac, ok, list[19].MAC)
+	}
+}

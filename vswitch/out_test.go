@@ -1,0 +1,120 @@
+package vswitch
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A flush hands over each port's frames in order, and leaves nothing for the next one.
+func TestOutFlush(t *testing.T) {
+	counters := new(Counters)
+	o := NewOut(3, counters)
+	flush := func() (got []string) {
+		o.Flush(func(port int, frames []Frame) {
+			for _, f := range frames {
+				got = append(got, string(rune('0'+port))+string(f.Data))
+			}
+		})
+		return got
+	}
+	o.Send(2, Frame{Data: []byte("a")})
+	o.Send(0, Frame{Data: []byte("b")})
+	o.Send(2, Frame{Data: []byte("c")})
+	if got, want := flush(), []string{"2a", "2c", "0b"}; !slices.Equal(got, want) {
+		t.Errorf("first flush = %v, want %v", got, want)
+	}
+	if got := flush(); got != nil {
+		t.Errorf("second flush = %v, want nothing", got)
+	}
+	o.Send(1, Frame{Data: []byte("d")})
+	if got, want := flush(), []string{"1d"}; !slices.Equal(got, want) {
+		t.Errorf("third flush = %v, want %v", got, want)
+	}
+	o.Drop(TooBig)
+	o.Drop(TooBig)
+	if diff := cmp.Diff(map[string]uint64{"too-big": 2}, counters.Drops()); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// Buffers do not overlap, have no room to grow into the next, and come back with the flush.
+func TestOutBuffer(t *testing.T) {
+	o := NewOut(1, new(Counters))
+	a, b := o.buffer(100), o.buffer(scratchSize-100)
+	if len(a) != 100 || cap(a) != 100 || len(b) != scratchSize-100 {
+		t.Fatalf("buffers of %d (cap %d) and %d bytes, want 100 (cap 100) and %d", len(a), cap(a), len(b), scratchSize-100)
+	}
+	a[99], b[0] = 1, 2
+	if a[99] != 1 {
+		t.Error("buffers overlap")
+	}
+	if c := o.buffer(1); c != nil {
+		t.Errorf("a full scratch gives %d bytes", len(c))
+	}
+	if c := o.buffer(0); len(c) != 0 {
+		t.Errorf("buffer(0) has %d bytes", len(c))
+	}
+	o.Flush(nil)
+	if c := o.buffer(scratchSize); len(c) != scratchSize {
+		t.Errorf("after a flush, buffer gives %d bytes, want %d", len(c), scratchSize)
+	}
+}
+
+// packetOf returns an Ethernet frame with an IPv4 packet of so many bytes that may be fragmented.
+func packetOf(length int) []byte {
+	b := make([]byte, ethernetLen+length)
+	b[12] = 0x08
+	b[14], b[16], b[17], b[23] = 0x45, byte(length>>8), byte(length), 99
+	return b
+}
+
+// With too little room for all fragments, those that fit leave and the loss is counted once; with just enough, none is.
+func TestOutFragmentRoom(t *testing.T) {
+	const mtu = 1000 // 4 fragments: 3 of 20+976 bytes, and one of 20+72
+	for _, test := range []struct {
+		name  string
+		room  int
+		sent  int
+		drops map[string]uint64
+	}{
+		{"all", scratchSize, 4, map[string]uint64{}},
+		{"just enough", 3*(ethernetLen+996) + ethernetLen + mtu, 4, map[string]uint64{}},
+		{"three", 3*(ethernetLen+996) + ethernetLen + mtu - 1, 3, map[string]uint64{"no-buffer": 1}},
+		{"none", ethernetLen + mtu - 1, 0, map[string]uint64{"no-buffer": 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			counters := new(Counters)
+			o := NewOut(1, counters)
+			o.buffer(scratchSize - test.room)
+			sent := 0
+			o.fragment(&Frame{Data: packetOf(20 + 3*976 + 72)}, mtu, func(*Frame) { sent++ })
+			if sent != test.sent {
+				t.Errorf("%d fragments, want %d", sent, test.sent)
+			}
+			if diff := cmp.Diff(test.drops, counters.Drops()); diff != "" {
+				t.Errorf("drops (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Without room for an ARP request or an ICMP error, it is left out: the frame is counted under its own reason.
+func TestOutOfRoomForOwnFrames(t *testing.T) {
+	counters := new(Counters)
+	o := NewOut(delegatePorts, counters)
+	o.buffer(scratchSize)
+	d := NewDelegate(delegateConfig(Route{Destination: prefix("10.0.0.0/24")}))
+	frame := packetOf(100)
+	setMACs(frame, MAC{2, 9}, MAC{2, 1})
+	copy(frame[26:], []byte{10, 0, 0, 7, 10, 0, 0, 9}) // on-link
+	d.Hand(HolderGuest, MAC{2, 1})
+	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
+	frame[32] = 1 // 10.0.1.9: no route
+	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
+	o.Flush(func(port int, frames []Frame) { t.Errorf("%d frames at port %d, want none", len(frames), port) })
+	if diff := cmp.Diff(map[string]uint64{"no-route": 1}, counters.Drops()); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,66 @@
+package vswitch
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// A Route is one captured route of the pod interface.
+type Route struct {
+	Destination netip.Prefix
+	Gateway     netip.Addr // the zero Addr: on-link
+	MTU         int        // of the path in bytes of IP packet; 0: the link's
+	Metric      int        // the lower one wins among equal prefixes
+}
+
+// A route is a Route in the form that the frame path reads.
+type route struct {
+	network, mask uint32
+	gateway       uint32 // 0: on-link
+	mtu           int
+}
+
+// A routeTable is ordered so that the first match is the longest prefix with the lowest metric. Pods have a handful of
+// routes: walking them is faster than a tree.
+type routeTable []route
+
+func newRouteTable(routes []Route, linkMTU int) routeTable {
+	sorted := slices.Clone(routes)
+	slices.SortStableFunc(sorted, func(a, b Route) int {
+		if d := b.Destination.Bits() - a.Destination.Bits(); d != 0 {
+			return d
+		}
+		return a.Metric - b.Metric
+	})
+	var table routeTable
+	for _, r := range sorted {
+		if !r.Destination.Addr().Is4() {
+			continue
+		}
+		entry := route{mask: ^uint32(0) << (32 - r.Destination.Bits()), mtu: linkMTU}
+		entry.network = ipKey(r.Destination.Addr()) & entry.mask
+		if r.Gateway.Is4() {
+			entry.gateway = ipKey(r.Gateway)
+		}
+		if r.MTU > 0 {
+			entry.mtu = min(r.MTU, linkMTU)
+		}
+		table = append(table, entry)
+	}
+	return table
+}
+
+// lookup returns the next hop of a destination and the MTU of the path.
+func (t routeTable) lookup(target uint32) (nextHop uint32, mtu int, ok bool) {
+	for i := range t {
+		r := &t[i]
+		if target&r.mask != r.network {
+			continue
+		}
+		if r.gateway != 0 {
+			return r.gateway, r.mtu, true
+		}
+		return target, r.mtu, true
+	}
+	return 0, 0, false
+}

@@ -1,0 +1,277 @@
+package vswitch_test
+
+// The scripts of testdata/switch and testdata/delegate: frames in, frames out, as text. The language is documented in
+// testdata/README.md. In short:
+//
+//	# What this shows.
+//	bridge a b c                                  which forwarder, and its configuration, a line each
+//	ageing 300s
+//	+0   a < 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     a step: this frame enters at port a
+//	+0   b > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     what has to leave because of it,
+//	+0   c > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     in order for each port,
+//	+5s  b < 02:..:02 > 02:..:02 lldp
+//	+0   b drop hairpin                                               and what has to be dropped
+//
+// The files of the runner: this one runs steps and compares; script_parse_test.go reads steps and script_config_test.go the
+// lines before them; script_frame_test.go and script_packet_test.go turn the frame shorthand into bytes;
+// script_describe_test.go turns bytes into shorthand.
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+func TestBridgeScripts(t *testing.T)   { testScripts(t, "../testdata/switch") }
+func TestDelegateScripts(t *testing.T) { testScripts(t, "../testdata/delegate") }
+
+func testScripts(t *testing.T, folder string) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s (%v)", folder, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := runScript(filepath.Base(file), string(text)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// runScript returns what is wrong: with the script, or with the switch.
+func runScript(name, text string) error {
+	s, err := parseScript(name, text)
+	if err != nil {
+		return err
+	}
+	r := newRun(s)
+	for i := range s.steps {
+		step := &s.steps[i]
+		if diff := r.do(step); diff != "" {
+			return fmt.Errorf("%s:%d: %s\n%s", name, step.line, step.text, diff)
+		}
+	}
+	return nil
+}
+
+// A run is a script under way.
+type run struct {
+	script    *script
+	forwarder vswitch.Forwarder
+	bridge    *vswitch.Bridge   // one of the two is nil
+	delegate  *vswitch.Delegate //
+	outs      []*vswitch.Out    // by port
+	ticks     *vswitch.Out
+	counters  []*vswitch.Counters
+	ticked    *vswitch.Counters
+	used      int // calls of OnUse
+}
+
+func newRun(s *script) *run {
+	r := &run{script: s, ticked: new(vswitch.Counters)}
+	r.ticks = vswitch.NewOut(len(s.ports), r.ticked)
+	for range s.ports {
+		c := new(vswitch.Counters)
+		r.counters = append(r.counters, c)
+		r.outs = append(r.outs, vswitch.NewOut(len(s.ports), c))
+	}
+	if s.isBridge {
+		r.bridge = vswitch.NewBridge(s.bridge)
+		r.forwarder = r.bridge
+		return r
+	}
+	cfg := s.delegate
+	cfg.OnUse = func() { r.used++ }
+	r.delegate = vswitch.NewDelegate(cfg)
+	r.forwarder = r.delegate
+	for _, n := range s.heard {
+		r.input(vswitch.PortUplink, hello(n, cfg), 0)
+	}
+	for port := range r.outs {
+		r.outs[port].Flush(func(int, []vswitch.Frame) {})
+	}
+	r.delegate.Hand(s.holder, s.holderMAC)
+	return r
+}
+
+// hello is a neighbour's ARP request for the pod address: the switch knows the neighbour from then on.
+func hello(n vswitch.Neighbour, cfg vswitch.DelegateConfig) vswitch.Frame {
+	w := newWords(fmt.Sprintf("%v > %v arp who-has %v tell %v", n.MAC, vswitch.Broadcast, cfg.Address.Addr(), n.Addr), nil)
+	return w.frame()
+}
+
+// input presents one frame, and destroys it when the forwarder has returned and its output was copied: it was borrowed.
+func (r *run) input(port int, f vswitch.Frame, now time.Duration) []event {
+	f.Data = bytes.Clone(f.Data)
+	r.forwarder.Forward(port, []vswitch.Frame{f}, now, r.outs[port])
+	events := r.flush(r.outs[port])
+	for i := range f.Data {
+		f.Data[i] = 0xdb
+	}
+	return events
+}
+
+func (r *run) flush(out *vswitch.Out) (events []event) {
+	out.Flush(func(port int, frames []vswitch.Frame) {
+		for _, f := range frames {
+			f.Data = bytes.Clone(f.Data)
+			events = append(events, event{port: port, frame: f})
+		}
+	})
+	return events
+}
+
+// do runs one step and returns how its outcome differs from what the script wants; "" if it does not.
+func (r *run) do(s *step) string {
+	before := r.drops()
+	r.used = 0
+	got, complaint := r.act(s)
+	if complaint != "" {
+		return complaint
+	}
+	for port, drops := range r.drops() {
+		for _, reason := range slices.Sorted(maps.Keys(drops)) {
+			for range drops[reason] - before[port][reason] {
+				got = append(got, event{port: port, drop: reason})
+			}
+		}
+	}
+	for range r.used {
+		got = append(got, event{used: true})
+	}
+	return r.diff(s.want, got, s.verb == "tick")
+}
+
+func (r *run) drops() []map[string]uint64 {
+	drops := []map[string]uint64{}
+	for _, c := range append(r.counters, r.ticked) {
+		drops = append(drops, c.Drops())
+	}
+	return drops
+}
+
+func (r *run) act(s *step) (got []event, complaint string) {
+	switch s.verb {
+	case "<":
+		for range s.times {
+			got = append(got, r.input(s.port, s.frame, s.at)...)
+		}
+	case "tick":
+		r.forwarder.Tick(s.at, r.ticks)
+		got = r.flush(r.ticks)
+	case "hand":
+		r.delegate.Hand(s.holder, s.mac)
+	case "static":
+		if ok := r.bridge.SetStatic(s.mac, s.port, s.at); ok == s.refused {
+			complaint = fmt.Sprintf("SetStatic = %v", ok)
+		}
+	case "forget":
+		r.bridge.Forget(s.port)
+	case "stations":
+		if have := r.stations(s.at); have != s.argument {
+			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
+		}
+	case "heard":
+		if at := r.delegate.Heard(s.mac); at != s.heard {
+			complaint = fmt.Sprintf("  have %v\n  want %v", at, s.heard)
+		}
+	}
+	return got, complaint
+}
+
+func (r *run) stations(now time.Duration) string {
+	var list []string
+	for _, s := range r.bridge.Stations(now) {
+		text := fmt.Sprintf("%s=%s", r.script.ports[s.Port], macWord(s.MAC[:], r.script.names))
+		switch {
+		case s.Static:
+			text += "!"
+		case s.Age > 0:
+			text += "+" + s.Age.String()
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, " ")
+}
+
+// An event is one thing that a step caused, or has to cause.
+type event struct {
+	port  int
+	frame vswitch.Frame
+	drop  string // the reason, when it is a drop
+	used  bool   // a call of OnUse
+}
+
+func (e event) equal(f event) bool {
+	return e.port == f.port && e.drop == f.drop && e.used == f.used &&
+		e.frame.Offload == f.frame.Offload && bytes.Equal(e.frame.Data, f.frame.Data)
+}
+
+func (r *run) text(e event) string {
+	port := "tick"
+	if e.port < len(r.script.ports) {
+		port = r.script.ports[e.port]
+	}
+	switch {
+	case e.used:
+		return "used"
+	case e.drop != "":
+		return fmt.Sprintf("%s drop %s", port, e.drop)
+	}
+	return fmt.Sprintf("%s > %s", port, describe(e.frame, r.script.names))
+}
+
+// diff compares events: in order for each port, and drops in any order. A tick goes through its neighbours in no order.
+func (r *run) diff(want, got []event, anyOrder bool) string {
+	sorted := func(events []event) []event {
+		return slices.SortedStableFunc(slices.Values(events), func(a, b event) int {
+			if d := a.rank() - b.rank(); d != 0 || a.drop == b.drop && !anyOrder {
+				return d
+			}
+			return strings.Compare(a.drop+string(a.frame.Data), b.drop+string(b.frame.Data))
+		})
+	}
+	want, got = sorted(want), sorted(got)
+	if slices.EqualFunc(want, got, event.equal) {
+		return ""
+	}
+	var text strings.Builder
+	for len(want) > 0 || len(got) > 0 {
+		switch {
+		case len(want) > 0 && len(got) > 0 && want[0].equal(got[0]):
+			fmt.Fprintf(&text, "    ok    %s\n", r.text(got[0]))
+			want, got = want[1:], got[1:]
+		case len(want) > 0 && !slices.ContainsFunc(got, want[0].equal):
+			fmt.Fprintf(&text, "  - want  %s\n", r.text(want[0]))
+			want = want[1:]
+		case len(got) > 0:
+			fmt.Fprintf(&text, "  + got   %s\n", r.text(got[0]))
+			got = got[1:]
+		}
+	}
+	return text.String()
+}
+
+// rank orders the frames of each port before its drops.
+func (e event) rank() int {
+	switch {
+	case e.used:
+		return 1 << 20
+	case e.drop != "":
+		return 2*e.port + 1
+	}
+	return 2 * e.port
+}

@@ -1,0 +1,242 @@
+package vswitch_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podswitch/podswitch/vswitch"
+	"github.com/podswitch/podswitch/vswitch/vswitchtest"
+)
+
+// A rig is a switch that runs in a bubble of its own time. A goroutine that outlives Run fails the test: synctest finds it.
+type rig struct {
+	ports []*vswitchtest.Port
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// start runs a switch of n ports, of which wrap may replace some.
+func start(t *testing.T, f vswitch.Forwarder, n int, wrap func(i int, p vswitch.Port) vswitch.Port) *rig {
+	t.Helper()
+	r := &rig{ended: make(chan error, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = stop
+	var ports []vswitch.Port
+	for i := range n {
+		p := vswitchtest.NewPort(1024)
+		r.ports = append(r.ports, p)
+		ports = append(ports, wrap(i, p))
+	}
+	began := time.Now()
+	s := vswitch.New(f, func() time.Duration { return time.Since(began) }, ports...)
+	go func() { r.ended <- s.Run(ctx) }()
+	return r
+}
+
+func plain(_ int, p vswitch.Port) vswitch.Port { return p }
+
+// end waits for Run and checks that every port was closed.
+func (r *rig) end(t *testing.T) error {
+	t.Helper()
+	err := <-r.ended
+	for i, p := range r.ports {
+		if !p.IsClosed() {
+			t.Errorf("port %d is open after Run", i)
+		}
+	}
+	return err
+}
+
+func shorthand(t *testing.T, line string) vswitch.Frame {
+	t.Helper()
+	w := newWords(line, nil)
+	f := w.frame()
+	if err := w.end(); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return f
+}
+
+func newBridge(ports int) *vswitch.Bridge {
+	return vswitch.NewBridge(vswitch.BridgeConfig{Ports: ports, Ageing: 300 * time.Second, Limit: 1024, Upstream: -1})
+}
+
+// What enters is decided about, leaves and is counted; when asked to stop, Run returns nil and nothing is left of it.
+func TestRunForwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newBridge(3), 3, plain)
+		a := shorthand(t, "02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 tcp 1 > 80 data 30000 gso tcp4 1448")
+		r.ports[0].Inject(a, shorthand(t, "raw 0102"))
+		for _, i := range []int{1, 2} {
+			got, err := r.ports[i].Next(t.Context())
+			if diff := cmp.Diff(a, got); err != nil || diff != "" {
+				t.Errorf("port %d (-want +got):\n%s%v", i, diff, err)
+			}
+		}
+		b := shorthand(t, "02:..:02 > 02:..:01 ipv6")
+		r.ports[1].Inject(b)
+		if got, err := r.ports[0].Next(t.Context()); err != nil || !cmp.Equal(b, got) {
+			t.Errorf("port 0: %x, %v", got.Data, err)
+		}
+		synctest.Wait()
+		if f, ok := r.ports[2].TryNext(); ok {
+			t.Errorf("port 2 got %x", f.Data)
+		}
+		c := r.ports[0].Counters()
+		if rx, bytes := c.RxFrames.Load(), c.RxBytes.Load(); rx != 2 || bytes != uint64(len(a.Data)+2) {
+			t.Errorf("port 0 received %d frames, %d bytes; want 2 and %d", rx, bytes, len(a.Data)+2)
+		}
+		if diff := cmp.Diff(map[string]uint64{"short": 1}, c.Drops()); diff != "" {
+			t.Errorf("drops (-want +got):\n%s", diff)
+		}
+		r.stop()
+		if err := r.end(t); err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+}
+
+// A context that is done already closes the ports too.
+func TestRunStoppedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		p := vswitchtest.NewPort(1)
+		if err := vswitch.New(newBridge(1), func() time.Duration { return 0 }, p).Run(ctx); err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		if !p.IsClosed() {
+			t.Error("the port is open")
+		}
+	})
+}
+
+// The loss of one port ends Run with its error.
+func TestRunLosesPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newBridge(3), 3, plain)
+		gone := errors.New("device is gone")
+		r.ports[1].Lose(gone)
+		err := r.end(t)
+		if !errors.Is(err, gone) || !strings.Contains(err.Error(), "port 1") {
+			t.Errorf("Run = %v, want %v of port 1", err, gone)
+		}
+		r.stop()
+	})
+}
+
+// closing is a port whose Close fails.
+type closing struct {
+	vswitch.Port
+	err error
+}
+
+func (c closing) Close() error { return errors.Join(c.Port.Close(), c.err) }
+
+// An error of Close is reported, after every port was closed.
+func TestRunCloseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := errors.New("stuck")
+		r := start(t, newBridge(2), 2, func(i int, p vswitch.Port) vswitch.Port {
+			if i == 0 {
+				return closing{p, stuck}
+			}
+			return p
+		})
+		r.stop()
+		if err := r.end(t); !errors.Is(err, stuck) {
+			t.Errorf("Run = %v, want %v", err, stuck)
+		}
+	})
+}
+
+// faulty is a forwarder, and a port, that panics.
+type faulty struct {
+	vswitch.Forwarder
+	vswitch.Port
+	onForward, onTick bool
+}
+
+func (f *faulty) Forward(in int, batch []vswitch.Frame, now time.Duration, out *vswitch.Out) {
+	if f.onForward {
+		panic("a fault in Forward")
+	}
+	f.Forwarder.Forward(in, batch, now, out)
+}
+
+func (f *faulty) Tick(now time.Duration, out *vswitch.Out) {
+	if f.onTick {
+		panic("a fault in Tick")
+	}
+	f.Forwarder.Tick(now, out)
+}
+
+func (f *faulty) Transmit([]vswitch.Frame) { panic("a fault in Transmit") }
+
+// A panic is an error that says where; the ports are closed and the process lives to give the address back.
+func TestRunPanics(t *testing.T) {
+	for name, f := range map[string]*faulty{"Forward": {onForward: true}, "Tick": {onTick: true}, "Transmit": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f.Forwarder = newBridge(2)
+				r := start(t, f, 2, func(i int, p vswitch.Port) vswitch.Port {
+					if i == 1 && name == "Transmit" {
+						f.Port = p
+						return f
+					}
+					return p
+				})
+				r.ports[0].Inject(shorthand(t, "02:..:01 > 02:..:02 ipv6"))
+				err := r.end(t)
+				if err == nil || !strings.Contains(err.Error(), "a fault in "+name) || !strings.Contains(err.Error(), "switch_test.go") {
+					t.Errorf("Run = %v, want the fault in %s with its stack", err, name)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// The tick comes once a second without traffic: a neighbour is asked three times, and then the guest is told.
+func TestRunTicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := parseScript("delegate", "# An unknown next hop.\ndelegate\n+0 tick\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := vswitch.NewDelegate(s.delegate)
+		d.Hand(vswitch.HolderGuest, s.names["guest"])
+		r := start(t, d, 4, plain)
+		began := time.Now()
+		packet := "ip 10.244.1.7 > 10.244.1.9 icmp echo"
+		r.ports[vswitch.PortGuest].Inject(shorthand(t, "02:..:01 > 02:..:fe "+packet))
+		request := shorthand(t, "0a:58:0a:f4:01:07 > ff:ff:ff:ff:ff:ff arp who-has 10.244.1.9 tell 10.244.1.7")
+		for try := range 3 {
+			got, err := r.ports[vswitch.PortUplink].Next(t.Context())
+			if diff := cmp.Diff(request, got); err != nil || diff != "" {
+				t.Fatalf("try %d (-want +got):\n%s%v", try, diff, err)
+			}
+		}
+		got, err := r.ports[vswitch.PortGuest].Next(t.Context())
+		want := shorthand(t, "02:..:fe > 02:..:01 ip 10.244.1.1 > 10.244.1.7 tos 0xc0 icmp host-unreachable about "+packet)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("the guest (-want +got):\n%s%v", diff, err)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("it took %v, want 3s", took)
+		}
+		if got := r.ports[vswitch.PortGuest].Counters().Drops(); got["neighbour-unresolved"] != 1 {
+			t.Errorf("drops of the guest's port: %v", got)
+		}
+		r.stop()
+		if err := r.end(t); err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}

@@ -1,0 +1,259 @@
+package vswitch
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func contents(t *table) map[uint64][2]uint64 {
+	m := make(map[uint64][2]uint64)
+	t.each(func(key, value uint64, seen time.Duration) { m[key] = [2]uint64{value, uint64(seen)} })
+	return m
+}
+
+func TestTableLimit(t *testing.T) {
+	for _, test := range []struct{ limit, slots int }{{0, 16}, {1, 16}, {8, 16}, {9, 32}, {1024, 2048}} {
+		table := newTable(test.limit)
+		if len(table.slots) != test.slots {
+			t.Errorf("a table of %d has %d slots, want %d", test.limit, len(table.slots), test.slots)
+		}
+		for key := uint64(1); key <= uint64(test.limit)+5; key++ {
+			if got, want := table.put(key, key, 0, neverExpires), key <= uint64(test.limit); got != want {
+				t.Errorf("limit %d: put number %d = %v, want %v", test.limit, key, got, want)
+			}
+		}
+		if test.limit > 0 && !table.put(1, 99, 5, neverExpires) {
+			t.Errorf("limit %d: a full table does not replace", test.limit)
+		}
+		if got := len(contents(table)); got != test.limit || table.n != test.limit {
+			t.Errorf("limit %d: %d entries, counted as %d", test.limit, got, table.n)
+		}
+	}
+}
+
+// The key 0 marks an empty slot. It has no entry, not even what an entry left there that is gone.
+func TestTableZeroKey(t *testing.T) {
+	table := newTable(4)
+	if table.put(0, 7, 7, neverExpires) {
+		t.Error("put takes the key 0")
+	}
+	for key := uint64(1); key <= 4; key++ {
+		table.put(key, 7, 7, neverExpires)
+	}
+	table.remove(func(uint64, uint64, time.Duration) bool { return true })
+	if _, value, _, ok := table.find(0); ok {
+		t.Errorf("find(0) = %d", value)
+	}
+	if table.n != 0 {
+		t.Errorf("%d entries, want none", table.n)
+	}
+}
+
+// When a full table needs room, what has expired goes, and only that.
+func TestTableExpiry(t *testing.T) {
+	table := newTable(8)
+	for key := uint64(1); key <= 8; key++ {
+		table.put(key, key*10, time.Duration(key), neverExpires)
+	}
+	old := func(value uint64, seen time.Duration) bool { return seen <= 3 && value != 20 }
+	if !table.put(9, 90, 9, old) {
+		t.Fatal("put fails where entries have expired")
+	}
+	want := map[uint64][2]uint64{2: {20, 2}, 4: {40, 4}, 5: {50, 5}, 6: {60, 6}, 7: {70, 7}, 8: {80, 8}, 9: {90, 9}}
+	if diff := cmp.Diff(want, contents(table)); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+// A full table is not searched for every key that somebody makes up.
+func TestTableSweepsRarely(t *testing.T) {
+	table := newTable(8)
+	for key := uint64(1); key <= 8; key++ {
+		table.put(key, key, 0, neverExpires)
+	}
+	looked := 0
+	never := func(uint64, time.Duration) bool { looked++; return false }
+	for key := uint64(100); key < 200; key++ {
+		table.put(key, key, 5*time.Second, never)
+	}
+	if looked != 8 {
+		t.Errorf("%d entries were looked at, want 8", looked)
+	}
+	if !table.put(200, 200, 6*time.Second, func(uint64, time.Duration) bool { return true }) {
+		t.Error("a second later, expired entries make no room")
+	}
+}
+
+// touch writes when a second has passed, and not before.
+func TestTableTouch(t *testing.T) {
+	table := newTable(1)
+	table.put(1, 1, 0, neverExpires)
+	for _, test := range []struct{ now, want time.Duration }{{time.Second - 1, 0}, {time.Second, time.Second}, {time.Minute, time.Minute}} {
+		s, _, seen, _ := table.find(1)
+		s.touch(seen, test.now)
+		if _, _, got, _ := table.find(1); got != test.want {
+			t.Errorf("touched at %v: seen %v, want %v", test.now, got, test.want)
+		}
+	}
+}
+
+// collide returns n keys whose home is the given slot.
+func collide(t *table, home uint64, n int) (keys []uint64) {
+	for key := uint64(1); len(keys) < n; key++ {
+		if t.home(key) == home {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// A run of entries that goes around the end of the table, with any one of them removed: the others are found.
+func TestTableRemoveWrapsAround(t *testing.T) {
+	for remove := range 6 {
+		table := newTable(8)
+		last := table.mask
+		// From the last slot but one: two at home, two that belong to the last slot, two that belong to slot 0.
+		keys := append(append(collide(table, last-1, 2), collide(table, last, 2)...), collide(table, 0, 2)...)
+		want := make(map[uint64][2]uint64)
+		for i, key := range keys {
+			table.put(key, key+1, time.Duration(i), neverExpires)
+			if i != remove {
+				want[key] = [2]uint64{key + 1, uint64(i)}
+			}
+		}
+		table.remove(func(key, _ uint64, _ time.Duration) bool { return key == keys[remove] })
+		if diff := cmp.Diff(want, contents(table)); diff != "" {
+			t.Errorf("entry %d removed (-want +got):\n%s", remove, diff)
+		}
+		for key := range want {
+			if _, value, _, ok := table.find(key); !ok || value != key+1 {
+				t.Errorf("entry %d removed: find(%d) = %d, %v", remove, key, value, ok)
+			}
+		}
+		if _, _, _, ok := table.find(keys[remove]); ok {
+			t.Errorf("entry %d removed: it is still found", remove)
+		}
+	}
+}
+
+// Several entries of one run removed in one pass.
+func TestTableRemoveMany(t *testing.T) {
+	for mask := range 1 << 6 {
+		table := newTable(8)
+		keys := append(collide(table, table.mask, 4), collide(table, 1, 2)...)
+		want := make(map[uint64][2]uint64)
+		for i, key := range keys {
+			table.put(key, uint64(i), 0, neverExpires)
+			if mask>>i&1 == 0 {
+				want[key] = [2]uint64{uint64(i), 0}
+			}
+		}
+		table.remove(func(_, value uint64, _ time.Duration) bool { return mask>>value&1 != 0 })
+		if diff := cmp.Diff(want, contents(table)); diff != "" {
+			t.Errorf("removal %06b (-want +got):\n%s", mask, diff)
+		}
+		for key := range want {
+			if _, _, _, ok := table.find(key); !ok {
+				t.Errorf("removal %06b: %d is not found", mask, key)
+			}
+		}
+	}
+}
+
+// A walk over a table whose every slot is taken ends. The limit keeps half of the slots empty, so this takes a table that
+// was made by hand.
+func TestTableFindEnds(t *testing.T) {
+	table := newTable(0)
+	for i := range table.slots {
+		table.slots[i].key.Store(uint64(i) + 1)
+	}
+	if _, _, _, ok := table.find(1 << 40); ok {
+		t.Error("an absent key is found")
+	}
+}
+
+// An oracle is what a table must do, on Go's map: slow and obvious.
+type oracle struct {
+	limit   int
+	entries map[uint64][2]uint64 // value and time
+}
+
+func (o *oracle) remove(gone func(key, value uint64, seen time.Duration) bool) {
+	for k, e := range o.entries {
+		if gone(k, e[0], time.Duration(e[1])) {
+			delete(o.entries, k)
+		}
+	}
+}
+
+func (o *oracle) put(key, value uint64, now time.Duration, expired func(uint64, time.Duration) bool) bool {
+	_, known := o.entries[key]
+	if !known && len(o.entries) >= o.limit {
+		o.remove(func(_, value uint64, seen time.Duration) bool { return expired(value, seen) })
+	}
+	if !known && len(o.entries) >= o.limit {
+		return false
+	}
+	o.entries[key] = [2]uint64{value, uint64(now)}
+	return true
+}
+
+// readAlong looks for keys until stop, and must never see the value of another key. Values carry their key.
+func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		key := 1 + rand.Uint64N(keys)
+		if s, value, seen, ok := table.find(key); ok {
+			if value>>32 != key {
+				t.Errorf("find(%d) = the value of %d", key, value>>32)
+				return
+			}
+			s.touch(seen, seen) // writes nothing
+		}
+	}
+}
+
+// A table and its oracle do the same, step by step, while readers read along.
+func TestTableAgainstOracle(t *testing.T) {
+	const limit, keys, steps = 64, 160, 20000
+	table, oracle := newTable(limit), &oracle{limit: limit, entries: make(map[uint64][2]uint64)}
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() { readAlong(t, table, keys, stop) })
+	}
+	random := rand.New(rand.NewPCG(2, 3))
+	for step := range uint64(steps) {
+		key, now := 1+random.Uint64N(keys), time.Duration(step)*time.Second
+		if random.IntN(8) == 0 {
+			gone := func(k, v uint64, _ time.Duration) bool { return k == key || v&0xff == step&0xff }
+			table.remove(gone)
+			oracle.remove(gone)
+		} else {
+			expired := func(_ uint64, seen time.Duration) bool { return now-seen > 500*time.Second }
+			want := oracle.put(key, key<<32|step, now, expired)
+			if got := table.put(key, key<<32|step, now, expired); got != want {
+				t.Fatalf("step %d: put = %v, want %v", step, got, want)
+			}
+		}
+		_, value, _, ok := table.find(key)
+		if entry, known := oracle.entries[key]; ok != known || value != entry[0] && ok {
+			t.Fatalf("step %d: find(%d) = %x, %v; want %x, %v", step, key, value, ok, entry[0], known)
+		}
+		if step%64 == 0 {
+			if diff := cmp.Diff(oracle.entries, contents(table)); diff != "" {
+				t.Fatalf("step %d (-want +got):\n%s", step, diff)
+			}
+		}
+	}
+	close(stop)
+	readers.Wait()
+}
