@@ -1,0 +1,258 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// inNamespace runs a test in a network namespace of its own. The goroutine keeps its thread, which ends with it.
+func inNamespace(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, or unshare -Urnm")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("unshare: %v", err)
+			return
+		}
+		f(t)
+	}()
+	<-done
+}
+
+// ip runs an ip command in the namespace of the calling thread; a failure ends the test's goroutine.
+func ip(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
+		t.Errorf("ip %s: %v: %s", command, err, out)
+		runtime.Goexit()
+	}
+}
+
+// open opens an attachment or ends the test's goroutine.
+func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
+	t.Helper()
+	p, err := Open(spec, Options{Offload: offload, MTU: 0, Counters: new(vswitch.Counters)})
+	if err != nil {
+		t.Errorf("open %s: %v", spec, err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// receive waits for a frame that suits.
+func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswitch.Frame {
+	t.Helper()
+	batch := make([]vswitch.Frame, vswitch.BatchSize)
+	for {
+		n, err := p.Receive(batch)
+		if err != nil {
+			t.Errorf("receive: %v", err)
+			runtime.Goexit()
+		}
+		for _, f := range batch[:n] {
+			if suits(f) {
+				return f
+			}
+		}
+	}
+}
+
+// TestPair sends frames of every size through each pair of ports, with offloads and without: tap to packet socket on the
+// tap's kernel side is a tap with itself, so a veth joins two packet sockets, and each tap is read by a packet socket.
+func TestPair(t *testing.T) {
+	for _, offload := range []bool{true, false} {
+		inNamespace(t, func(t *testing.T) {
+			ip(t, "link add v0 mtu 9000 type veth peer name v1 mtu 9000")
+			ip(t, "link set v0 up")
+			ip(t, "link set v1 up")
+			device := open(t, Spec{KindTap, "tap9"}, offload)
+			ip(t, "link set tap9 mtu 9000")
+			ip(t, "link set tap9 up")
+			kernel := open(t, Spec{KindPacket, "tap9"}, offload)
+			a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
+			for _, pair := range [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}} {
+				for _, size := range []int{14, 15, 60, 1500, 9014} {
+					passes(t, pair[0], pair[1], size)
+				}
+			}
+		})
+	}
+}
+
+func passes(t *testing.T, from, to vswitch.Port, size int) {
+	t.Helper()
+	data := bytes.Repeat([]byte{byte(size)}, size)
+	copy(data, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5})
+	from.Transmit([]vswitch.Frame{{Data: data}})
+	if drops := from.Counters().Drops(); len(drops) > 0 {
+		t.Fatalf("%d bytes: %v", size, drops)
+	}
+	f := receive(t, to, func(f vswitch.Frame) bool { return f.Data[12] == 0x88 && f.Data[13] == 0xb5 })
+	if !bytes.Equal(f.Data, data) {
+		t.Errorf("%d bytes arrive as %d", size, len(f.Data))
+	}
+}
+
+// TestSegment sends a segment of 60000 bytes: with offloads it arrives whole, with its header; a port without offloads cuts it.
+func TestSegment(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		ip(t, "link add v0 type veth peer name v1")
+		ip(t, "link set v0 up")
+		ip(t, "link set v1 up")
+		cutting, whole := open(t, Spec{KindPacket, "v0"}, false), open(t, Spec{KindPacket, "v1"}, true)
+		large := tcpFrame(60000)
+		large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
+		isTCP := func(f vswitch.Frame) bool { return len(f.Data) > 54 && f.Data[12] == 8 && f.Data[23] == 6 }
+		for _, pair := range [][2]vswitch.Port{{device, kernel}, {kernel, device}, {whole, cutting}} {
+			pair[0].Transmit([]vswitch.Frame{large})
+			f := receive(t, pair[1], isTCP)
+			if len(f.Data) != len(large.Data) || f.Offload.GSOType != vnet.GSOTCPv4 || f.Offload.GSOSize != 1400 {
+				t.Errorf("arrives as %d bytes with %+v", len(f.Data), f.Offload)
+			}
+		}
+		cutting.Transmit([]vswitch.Frame{large})
+		if f := receive(t, whole, isTCP); len(f.Data) != 1454 || f.Offload.GSOType != vnet.GSONone {
+			t.Errorf("without offloads it arrives as %d bytes with %+v", len(f.Data), f.Offload)
+		}
+	})
+}
+
+// TestTag shows that a VLAN tag, which the kernel takes out of a received frame, is back in its place.
+func TestTag(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "link add v0 type veth peer name v1")
+		ip(t, "link set v0 up")
+		ip(t, "link set v1 up")
+		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+		data := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0x00, 0x60, 0x05, 0x88, 0xb5}, make([]byte, 42)...)
+		a.Transmit([]vswitch.Frame{{Data: data}})
+		f := receive(t, b, func(f vswitch.Frame) bool { return len(f.Data) == len(data) })
+		if !bytes.Equal(f.Data, data) {
+			t.Errorf("arrives as % x", f.Data)
+		}
+	})
+}
+
+// TestRefused shows under which reasons a packet socket counts what the kernel refuses, and that the rest still passes.
+func TestRefused(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "link add v0 type veth peer name v1")
+		ip(t, "link set v0 up")
+		ip(t, "link set v1 up")
+		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+		small := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5}, make([]byte, 46)...)
+		a.Transmit([]vswitch.Frame{
+			{Data: make([]byte, 4000)}, // no segments to cut, and larger than the MTU
+			{Data: small, Offload: vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 65000, CsumOffset: 16}},
+			{Data: small},
+		})
+		receive(t, b, func(f vswitch.Frame) bool { return bytes.Equal(f.Data, small) })
+		drops := a.Counters().Drops()
+		if drops["too-big"] != 1 || drops["transmit-error"] != 1 || a.Counters().TxFrames.Load() != 1 {
+			t.Errorf("drops %v, %d sent", drops, a.Counters().TxFrames.Load())
+		}
+	})
+}
+
+// TestUnspeakable shows that a frame whose offloads no virtio-net header can tell is one counted drop: the kernel answers
+// EINVAL to the receive, and the next frame arrives.
+func TestUnspeakable(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		const gsoUDP = 3 // VIRTIO_NET_HDR_GSO_UDP, which the kernel takes from a tap but does not tell a packet socket
+		unspeakable, after := tcpFrame(8000), tcpFrame(100)
+		unspeakable.Data[23] = 17
+		unspeakable.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: gsoUDP, GSOSize: 1400, HdrLen: 42, CsumStart: 34, CsumOffset: 6}
+		device.Transmit([]vswitch.Frame{unspeakable, after})
+		receive(t, kernel, func(f vswitch.Frame) bool { return len(f.Data) == len(after.Data) })
+		if drops := kernel.Counters().Drops(); drops["receive-error"] != 1 {
+			t.Errorf("drops %v", drops)
+		}
+	})
+}
+
+// TestLost shows that a deleted device ends Receive with an error, and Close with net.ErrClosed.
+func TestLost(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "link add v0 type veth peer name v1")
+		ip(t, "link set v0 up")
+		ip(t, "link set v1 up")
+		device, veth := open(t, Spec{KindTap, "tap9"}, true), open(t, Spec{KindPacket, "v0"}, true)
+		kept := open(t, Spec{KindTap, "tap8"}, false)
+		ip(t, "link del tap9")
+		ip(t, "link del v0")
+		batch := make([]vswitch.Frame, 1)
+		for _, p := range []vswitch.Port{device, veth} {
+			if n, err := p.Receive(batch); err == nil || errors.Is(err, net.ErrClosed) {
+				t.Errorf("Receive on a lost device: %d, %v", n, err)
+			}
+		}
+		if err := errors.Join(kept.Close(), kept.Close()); err != nil {
+			t.Errorf("Close twice: %v", err)
+		}
+		if _, err := kept.Receive(batch); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Receive after Close: %v", err)
+		}
+	})
+}
+
+// TestPersistent shows that a persistent tap stays, in both ways of opening it, and takes offloads again after it was
+// opened without.
+func TestPersistent(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "tuntap add mode tap tap9")
+		for _, offload := range []bool{true, false, true} {
+			p := open(t, Spec{KindTap, "tap9"}, offload)
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		ip(t, "link show tap9")
+		ip(t, "tuntap add mode tap multi_queue tap8")
+		open(t, Spec{KindTap, "tap8"}, true)
+	})
+}
+
+// TestMissing shows that what is not there, or in other hands, is named.
+func TestMissing(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link add v0 type veth peer name v1")
+		for spec, want := range map[Spec]string{
+			{KindTap, "tap9"}:   "packet:tap9",
+			{KindPacket, "nix"}: "nix",
+			{KindTap, "v0"}:     "something else",
+		} {
+			for _, offload := range []bool{true, false} {
+				_, err := Open(spec, Options{Offload: offload, Counters: new(vswitch.Counters)})
+				var lacks *missing.Error
+				if !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v", spec, err)
+				}
+			}
+		}
+	})
+}

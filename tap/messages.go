@@ -1,0 +1,130 @@
+package tap
+
+import (
+	"encoding/binary"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// vlanRoom is the headroom before a received frame, for the VLAN tag that the kernel took out of it.
+const vlanRoom = 4
+
+// slotLen is the distance of two receive buffers in bytes: the largest frame with its headroom, in whole cache lines, and
+// no multiple of the page size, so that the heads of a batch do not compete for the same cache sets.
+const slotLen = (vlanRoom+vswitch.MaxFrame+63)&^63 + 64
+
+// auxControlLen is the room for one PACKET_AUXDATA control message.
+var auxControlLen = unix.CmsgSpace(int(unsafe.Sizeof(unix.TpacketAuxdata{})))
+
+// mmsghdr is struct mmsghdr (recvmmsg(2)).
+type mmsghdr struct {
+	unix.Msghdr
+	len uint32
+	_   [4]byte
+}
+
+// messages are the arguments of recvmmsg and sendmmsg for one batch: each message is a virtio-net header and a frame.
+type messages struct {
+	headers  [vswitch.BatchSize][vnet.Size]byte
+	vec      [vswitch.BatchSize][2]unix.Iovec
+	msgs     [vswitch.BatchSize]mmsghdr
+	slots    []byte // receive buffers
+	controls []byte // receive control messages
+}
+
+func newMessages() *messages {
+	m := &messages{}
+	for i := range m.msgs {
+		m.vec[i][0].Base = &m.headers[i][0]
+		m.vec[i][0].SetLen(vnet.Size)
+		m.msgs[i].Iov = &m.vec[i][0]
+		m.msgs[i].SetIovlen(2)
+	}
+	return m
+}
+
+func newReceiveMessages() *messages {
+	m := newMessages()
+	m.slots = make([]byte, vswitch.BatchSize*slotLen)
+	m.controls = make([]byte, vswitch.BatchSize*auxControlLen)
+	for i := range m.msgs {
+		m.vec[i][1].Base = &m.slots[i*slotLen+vlanRoom]
+		m.vec[i][1].SetLen(vswitch.MaxFrame)
+		m.msgs[i].Control = &m.controls[i*auxControlLen]
+	}
+	return m
+}
+
+// receive asks for up to n messages without waiting.
+func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
+	for i := range n {
+		m.msgs[i].SetControllen(auxControlLen) // the kernel has overwritten it
+	}
+	got, _, err := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[0])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+	return int(got), err
+}
+
+// frame returns the received frame i, with its VLAN tag put back; it reports whether the frame was too long for its buffer.
+func (m *messages) frame(i int) (data []byte, truncated bool) {
+	msg := &m.msgs[i]
+	n := int(msg.len) - vnet.Size
+	if msg.Flags&unix.MSG_TRUNC != 0 || n < 0 {
+		return nil, true
+	}
+	start := i*slotLen + vlanRoom
+	data = m.slots[start : start+n]
+	protocol, tag, tagged := m.vlan(i)
+	if !tagged || n < 12 {
+		return data, false
+	}
+	data = m.slots[start-vlanRoom : start+n]
+	copy(data, data[vlanRoom:vlanRoom+12])
+	binary.BigEndian.PutUint16(data[12:], protocol)
+	binary.BigEndian.PutUint16(data[14:], tag)
+	header := &m.headers[i]
+	if h := vnet.Decode(header[:]); h.Flags&vnet.FlagNeedsChecksum != 0 || h.GSOType != vnet.GSONone {
+		h.CsumStart += vlanRoom
+		h.HdrLen += vlanRoom
+		h.Encode(header[:])
+	}
+	return data, false
+}
+
+// vlan returns the tag that the kernel took out of frame i (packet(7), PACKET_AUXDATA).
+func (m *messages) vlan(i int) (protocol, tag uint16, tagged bool) {
+	n := int(m.msgs[i].Controllen)
+	if n < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
+		return 0, 0, false
+	}
+	control := m.controls[i*auxControlLen:]
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	if header.Level != unix.SOL_PACKET || header.Type != unix.PACKET_AUXDATA {
+		return 0, 0, false
+	}
+	aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&control[unix.CmsgLen(0)]))
+	if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
+		return 0, 0, false
+	}
+	if aux.Status&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
+		return unix.ETH_P_8021Q, aux.Vlan_tci, true
+	}
+	return aux.Vlan_tpid, aux.Vlan_tci, true
+}
+
+// set makes message i send a frame, which stays borrowed until the send.
+func (m *messages) set(i int, f *vswitch.Frame) {
+	f.Offload.Encode(m.headers[i][:])
+	m.vec[i][1].Base = &f.Data[0]
+	m.vec[i][1].SetLen(len(f.Data))
+}
+
+// send sends the messages from index from to index to, without waiting, and returns how many the kernel took.
+func (m *messages) send(fd uintptr, from, to int) (int, syscall.Errno) {
+	sent, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+	return int(sent), err
+}

@@ -1,0 +1,136 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/songgao/water"
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+const tunDevice = "/dev/net/tun"
+
+// Offloads that the kernel may use towards us (linux/if_tun.h). USO needs Linux 6.2, and both of its bits or none.
+const (
+	tunOffloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
+	tunUSO      = unix.TUN_F_USO4 | unix.TUN_F_USO6
+)
+
+// openOffloadTap opens a tap with virtio-net headers. A tap that exists and is persistent is attached to, and whatever an
+// earlier user may have left set on it is set anew.
+func openOffloadTap(name string, o Options) (vswitch.Port, error) {
+	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, tunError(name, err)
+	}
+	if err := attachQueue(fd, name, unix.IFF_TAP|unix.IFF_NO_PI|unix.IFF_VNET_HDR); err != nil {
+		unix.Close(fd)
+		return nil, tunError(name, err)
+	}
+	// Before NewFile the descriptor is not yet polled: a tun descriptor has no device, and no events, until TUNSETIFF.
+	file := os.NewFile(uintptr(fd), tunDevice)
+	if err := errors.Join(configureTun(fd, vnet.Size, tunOffloads), setMTU(name, o.MTU)); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("configure tap %s: %w", name, err)
+	}
+	return newTap(file, vnet.Size, o.Counters)
+}
+
+// attachQueue creates the tap or attaches to it; a tap that was made for several queues wants to be asked for them.
+func attachQueue(fd int, name string, flags uint16) error {
+	err := setIff(fd, name, flags)
+	if errors.Is(err, unix.EINVAL) {
+		return setIff(fd, name, flags|unix.IFF_MULTI_QUEUE)
+	}
+	return err
+}
+
+func setIff(fd int, name string, flags uint16) error {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(flags)
+	return os.NewSyscallError("TUNSETIFF", unix.IoctlIfreq(fd, unix.TUNSETIFF, request))
+}
+
+// configureTun sets what is state of the device and not of the descriptor, because it outlives the process that set it.
+func configureTun(fd, headerLen, offloads int) error {
+	if headerLen > 0 {
+		if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, headerLen); err != nil {
+			return os.NewSyscallError("TUNSETVNETHDRSZ", err)
+		}
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETSNDBUF, 1<<31-1); err != nil {
+		return os.NewSyscallError("TUNSETSNDBUF", err)
+	}
+	if offloads != 0 && unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads|tunUSO) == nil {
+		return nil
+	}
+	return os.NewSyscallError("TUNSETOFFLOAD", unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads))
+}
+
+// openPlainTap opens a tap without headers: the kernel completes checksums and cuts segments before we see a frame, and
+// wants the same from us.
+func openPlainTap(name string, o Options) (vswitch.Port, error) {
+	_, err := net.InterfaceByName(name)
+	config := water.Config{DeviceType: water.TAP}
+	config.Name = name
+	config.Persist = err == nil // who can be attached to is persistent; water would make it transient otherwise
+	device, err := water.New(config)
+	if err != nil {
+		return nil, tunError(name, err)
+	}
+	file, ok := device.ReadWriteCloser.(*os.File)
+	if !ok {
+		device.Close()
+		return nil, fmt.Errorf("open tap %s: no file behind it", name)
+	}
+	err = control(file, func(fd int) error {
+		unix.CloseOnExec(fd)
+		return configureTun(fd, 0, 0)
+	})
+	if err := errors.Join(err, setMTU(name, o.MTU)); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("configure tap %s: %w", name, err)
+	}
+	return newTap(file, 0, o.Counters)
+}
+
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	return errors.Join(raw.Control(func(fd uintptr) { inner = f(int(fd)) }), inner)
+}
+
+// tunError says what a tap lacks.
+func tunError(name string, err error) error {
+	fault := &missing.Error{What: "open tap " + name, Err: err}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	switch errno {
+	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
+		fault.Need, fault.Give = tunDevice, "modprobe tun, and give the container the device"
+	case unix.EPERM, unix.EACCES:
+		fault.Need = "CAP_NET_ADMIN and access to " + tunDevice
+		fault.Give = "run as root, or let root make the tap first: ip tuntap add mode tap user UID name " + name
+	case unix.EBUSY:
+		fault.Need = "a tap without another user"
+		fault.Give = "if the hypervisor holds it, say packet:" + name
+	case unix.EINVAL:
+		fault.Need, fault.Give = "a tap of that name", "the device exists and is something else"
+	default:
+		return fmt.Errorf("open tap %s: %w", name, err)
+	}
+	return fault
+}
