@@ -12,6 +12,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -60,9 +63,10 @@ func takenError(l Link) error {
 	}
 }
 
-// Silence keeps the kernel of the calling thread's namespace from seeing IPv4 and ARP that arrive on a link, until the
-// result is closed or the process ends; sockets bound to ETH_P_ALL see all. Unlike Take it has no other means than
-// nf_tables: an error that does not wrap ErrTaken and is no *missing.Error means that this kernel cannot do it.
+// Silence keeps the kernel of the calling thread's namespace out of a link: it does not see IPv4 and ARP that arrive, until
+// the result is closed or the process ends, and speaks no IPv6 there, until the result is closed; sockets bound to
+// ETH_P_ALL see all. Unlike Take it has no other means than nf_tables: an error that does not wrap ErrTaken and is no
+// *missing.Error means that this kernel cannot do it.
 func Silence(link string) (io.Closer, error) {
 	if err := checkLinkName(link); err != nil {
 		return nil, err
@@ -83,7 +87,27 @@ func Silence(link string) (io.Closer, error) {
 	if denied(err) {
 		err = explain("silence the kernel on "+link, err)
 	}
-	return fence, err
+	if err != nil {
+		return nil, err
+	}
+	speakAgain := muteIPv6(link)
+	return closer(func() error { return errors.Join(fence.Close(), speakAgain()) }), nil
+}
+
+// muteIPv6 ends the kernel's own neighbour discovery on a link, and returns what lets it speak again. A kernel without
+// IPv6, or a /proc/sys that cannot be written, is no error: the guest then hears what it would hear on any network.
+func muteIPv6(link string) (speakAgain func() error) {
+	path := filepath.Join("/proc/sys/net/ipv6/conf", link, "disable_ipv6")
+	was, err := os.ReadFile(path)
+	if err != nil || strings.TrimSpace(string(was)) == "1" || os.WriteFile(path, []byte("1"), 0) != nil {
+		return func() error { return nil }
+	}
+	return func() error {
+		if err := os.WriteFile(path, was, 0); err != nil && !errors.Is(err, fs.ErrNotExist) { // the link may have gone
+			return err
+		}
+		return nil
+	}
 }
 
 // raiseFence makes the table; closing the result removes it. The error wraps ErrTaken when the table is there already,
