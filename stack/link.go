@@ -1,0 +1,126 @@
+package stack
+
+import (
+	"sync"
+
+	"github.com/podswitch/podswitch/vswitch"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// The interface as netstack sees it: an Ethernet link that needs no address resolution and takes TCP segments of 64 KiB.
+//
+// It does not declare CapabilityResolutionRequired, so netstack keeps no neighbours and sends no ARP requests. It does not
+// declare CapabilityTXChecksumOffload either: host GSO alone makes netstack leave the checksum of an established TCP
+// connection to us, and everything else (resets, UDP, ICMP) comes with a complete one.
+
+// gsoMaxSize is the largest TCP segment with its headers that netstack may send at once, in bytes.
+const gsoMaxSize = 65535
+
+// link implements netstack.LinkEndpoint.
+type link struct {
+	cfg      *Config
+	counters *vswitch.Counters
+	queue    *queue
+
+	mu         sync.RWMutex
+	dispatcher netstack.NetworkDispatcher // nil when detached
+}
+
+var (
+	_ netstack.LinkEndpoint = (*link)(nil)
+	_ netstack.GSOEndpoint  = (*link)(nil)
+)
+
+func newLink(cfg *Config, counters *vswitch.Counters) *link {
+	return &link{cfg: cfg, counters: counters, queue: newQueue()}
+}
+
+// WritePackets implements netstack.LinkWriter. It holds on to the packets until Receive has copied them. It never blocks,
+// because netstack calls it under its locks.
+func (l *link) WritePackets(list netstack.PacketBufferList) (int, tcpip.Error) {
+	for i, pkt := range list.AsSlice() {
+		switch l.queue.push(pkt) {
+		case queueFull:
+			l.counters.Drop(vswitch.NoBuffer, list.Len()-i)
+			return i, &tcpip.ErrNoBufferSpace{}
+		case queueClosed:
+			return i, &tcpip.ErrClosedForSend{}
+		}
+	}
+	return list.Len(), nil
+}
+
+// AddHeader implements netstack.NetworkLinkEndpoint. Only ARP replies and what WritePacketToRemote sends have a remote
+// link address.
+func (l *link) AddHeader(pkt *netstack.PacketBuffer) {
+	ethernet := pkt.LinkHeader().Push(header.EthernetMinimumSize)
+	if remote := pkt.EgressRoute.RemoteLinkAddress; remote != "" {
+		copy(ethernet[0:6], remote)
+	} else {
+		copy(ethernet[0:6], l.cfg.PeerMAC[:])
+	}
+	copy(ethernet[6:12], l.cfg.MAC[:])
+	ethernet[12] = byte(pkt.NetworkProtocolNumber >> 8)
+	ethernet[13] = byte(pkt.NetworkProtocolNumber)
+}
+
+// ParseHeader implements netstack.NetworkLinkEndpoint.
+func (l *link) ParseHeader(pkt *netstack.PacketBuffer) bool {
+	_, ok := pkt.LinkHeader().Consume(header.EthernetMinimumSize)
+	return ok
+}
+
+// Attach implements netstack.NetworkLinkEndpoint.
+func (l *link) Attach(dispatcher netstack.NetworkDispatcher) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dispatcher = dispatcher
+}
+
+// attached returns who takes received packets, or nil.
+func (l *link) attached() netstack.NetworkDispatcher {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.dispatcher
+}
+
+// IsAttached implements netstack.NetworkLinkEndpoint.
+func (l *link) IsAttached() bool { return l.attached() != nil }
+
+// MTU implements netstack.NetworkLinkEndpoint: the largest IP packet.
+func (l *link) MTU() uint32 { return uint32(l.cfg.MTU) }
+
+// SetMTU implements netstack.NetworkLinkEndpoint. The MTU is fixed.
+func (*link) SetMTU(uint32) {}
+
+// MaxHeaderLength implements netstack.NetworkLinkEndpoint.
+func (*link) MaxHeaderLength() uint16 { return header.EthernetMinimumSize }
+
+// LinkAddress implements netstack.NetworkLinkEndpoint.
+func (l *link) LinkAddress() tcpip.LinkAddress { return tcpip.LinkAddress(l.cfg.MAC[:]) }
+
+// SetLinkAddress implements netstack.NetworkLinkEndpoint. The address is fixed.
+func (*link) SetLinkAddress(tcpip.LinkAddress) {}
+
+// Capabilities implements netstack.NetworkLinkEndpoint.
+func (*link) Capabilities() netstack.LinkEndpointCapabilities { return netstack.CapabilityNone }
+
+// GSOMaxSize implements netstack.GSOEndpoint.
+func (*link) GSOMaxSize() uint32 { return gsoMaxSize }
+
+// SupportedGSO implements netstack.GSOEndpoint.
+func (*link) SupportedGSO() netstack.SupportedGSO { return netstack.HostGSOSupported }
+
+// ARPHardwareType implements netstack.NetworkLinkEndpoint.
+func (*link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
+
+// Wait implements netstack.NetworkLinkEndpoint. The link has no goroutines.
+func (*link) Wait() {}
+
+// Close implements netstack.NetworkLinkEndpoint. Endpoint.Close closes the queue.
+func (*link) Close() {}
+
+// SetOnCloseAction implements netstack.NetworkLinkEndpoint.
+func (*link) SetOnCloseAction(func()) {}

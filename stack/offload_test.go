@@ -1,0 +1,111 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// join moves frames between two endpoints as they are, offloads and all, and counts those to segment that come from a.
+// The end of the test closes both.
+func join(t testing.TB, a, b *Endpoint) (large *atomic.Int64) {
+	large = new(atomic.Int64)
+	var moving sync.WaitGroup
+	moving.Go(func() {
+		drain(a, func(f vswitch.Frame) {
+			if f.Offload.GSOType != vnet.GSONone {
+				large.Add(1)
+			}
+			b.Transmit([]vswitch.Frame{f})
+		})
+	})
+	moving.Go(func() {
+		drain(b, func(f vswitch.Frame) { a.Transmit([]vswitch.Frame{f}) })
+	})
+	t.Cleanup(func() {
+		_ = a.Close()
+		_ = b.Close()
+		moving.Wait()
+	})
+	return large
+}
+
+// newPair makes a pod endpoint and a client that takes and sends frames to segment, as a guest or a wire with offloads.
+func newPair(t testing.TB) (pod, client *Endpoint, large *atomic.Int64) {
+	t.Helper()
+	pod, err := New(podConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err = New(Config{Address: otherAddress, MAC: routerMAC, PeerMAC: wireMAC, MTU: 1450})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod, client, join(t, client, pod)
+}
+
+// dialPair connects from client to a port of pod, which must be served.
+func dialPair(t testing.TB, client, pod *Endpoint, port uint16) *gonet.TCPConn {
+	t.Helper()
+	c, err := tryDialPair(client, pod, port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(connectionPatience))
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// tryDialPair is dialPair for a port that may refuse.
+func tryDialPair(client, pod *Endpoint, port uint16) (*gonet.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return gonet.DialContextTCP(ctx, client.stack, pod.full(port), header.IPv4ProtocolNumber)
+}
+
+func TestFramesToSegmentAreTaken(t *testing.T) {
+	pod, client, large := newPair(t)
+	keep(t, pod, 8080, target(t, echoBack))
+	c := dialPair(t, client, pod, 8080)
+	want := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		_, _ = c.Write(want)
+		_ = c.CloseWrite()
+	})
+	got, err := io.ReadAll(c)
+	writing.Wait()
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes back of %d, %v", len(got), len(want), err)
+	}
+	if large.Load() == 0 {
+		t.Error("the pod endpoint met no frame to segment")
+	}
+	if drops := pod.Counters().Drops(); len(drops) != 0 {
+		t.Errorf("drops: %v", drops)
+	}
+}
+
+func TestDatagramsToSegmentAreNotMerged(t *testing.T) {
+	pod := open(t, podConfig())
+	frame := udpFrame(t, addrPort(otherAddress, 4000), addrPort(podAddress, 5000), make([]byte, 3000))
+	pod.Transmit([]vswitch.Frame{{
+		Data: frame,
+		Offload: vnet.Header{
+			Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: 1000, HdrLen: 42, CsumStart: 34, CsumOffset: 6,
+		},
+	}})
+	pod.expectSilence()
+	if got := pod.drops(vswitch.Unwanted); got != 1 {
+		t.Errorf("%d drops, want 1", got)
+	}
+}

@@ -1,0 +1,148 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+	"go.uber.org/zap"
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// From the switch to netstack:
+//
+//  1. admit: only packets to the endpoint's address, UDP broadcasts (DHCP) and ARP requests for the address enter.
+//     Netstack would also answer for 255.255.255.255 and 224.0.0.1, which it joins by itself.
+//  2. copy, because the frame is borrowed and netstack keeps packets, and complete the checksum in the copy. Netstack
+//     verifies checksums: it has no mark for a packet without one.
+//  3. deliver. What netstack answers is in the queue before this returns, or a goroutine of netstack's own answers later.
+
+// Offsets of header fields in bytes from the start of the frame (RFC 791, section 3.1; RFC 826).
+const (
+	offEthertype      = 12
+	offNetwork        = header.EthernetMinimumSize
+	offProtocol       = offNetwork + 9
+	offSource         = offNetwork + 12
+	offDestination    = offNetwork + 16
+	offARPOperation   = offNetwork + 6
+	offARPSenderMAC   = offNetwork + 8
+	offARPTarget      = offNetwork + 24
+	endOfIPv4         = offNetwork + header.IPv4MinimumSize
+	endOfARP          = offNetwork + header.ARPSize
+	arpRequest        = 1
+	limitedBroadcast  = 0xffffffff
+	loopbackNet       = 127 // the first byte of 127.0.0.0/8
+	ethertypeIPv4     = uint16(header.IPv4ProtocolNumber)
+	ethertypeARP      = uint16(header.ARPProtocolNumber)
+	protocolUDP       = uint8(header.UDPProtocolNumber)
+	ethernetMulticast = 1 // in the first byte of a MAC
+)
+
+// Transmit implements vswitch.Port: it hands frames to netstack.
+func (e *Endpoint) Transmit(batch []vswitch.Frame) {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	dispatcher := e.link.attached()
+	if e.closed || dispatcher == nil {
+		e.counters.Drop(vswitch.PortDown, len(batch))
+		return
+	}
+	for i := range batch {
+		if reason, ok := e.admit(batch[i].Data); !ok {
+			e.counters.Drop(reason, 1)
+			continue
+		}
+		e.deliver(dispatcher, &batch[i])
+	}
+}
+
+// admit tells whether the endpoint wants a frame, and if not, why.
+func (e *Endpoint) admit(frame []byte) (vswitch.Reason, bool) {
+	if len(frame) < header.EthernetMinimumSize {
+		return vswitch.Short, false
+	}
+	switch binary.BigEndian.Uint16(frame[offEthertype:]) {
+	case ethertypeIPv4:
+		if len(frame) < endOfIPv4 {
+			return vswitch.BadIPv4, false
+		}
+		return vswitch.Unwanted, e.wantsIPv4(frame)
+	case ethertypeARP:
+		return vswitch.Unwanted, e.cfg.ARP && e.wantsARP(frame)
+	}
+	return vswitch.Unwanted, false
+}
+
+// wantsIPv4 tells whether an IPv4 packet is for the endpoint. The frame has a full IPv4 header. Netstack would drop a
+// loopback source, too, but say so on standard error.
+func (e *Endpoint) wantsIPv4(frame []byte) bool {
+	if frame[offSource] == loopbackNet {
+		return false
+	}
+	to := [4]byte(frame[offDestination:])
+	return to == e.cfg.Address.As4() ||
+		binary.BigEndian.Uint32(to[:]) == limitedBroadcast && frame[offProtocol] == protocolUDP
+}
+
+// wantsARP tells whether a frame asks for the endpoint's address. One that asks for a reply to a group of stations gets
+// none.
+func (e *Endpoint) wantsARP(frame []byte) bool {
+	return len(frame) >= endOfARP &&
+		binary.BigEndian.Uint16(frame[offARPOperation:]) == arpRequest &&
+		frame[offARPSenderMAC]&ethernetMulticast == 0 &&
+		[4]byte(frame[offARPTarget:]) == e.cfg.Address.As4()
+}
+
+// deliver copies an admitted frame and hands it to netstack. A panic there, on this goroutine, costs the frame.
+func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
+	pkt, reason := inbound(frame)
+	if pkt == nil {
+		e.counters.Drop(reason, 1)
+		return
+	}
+	defer pkt.DecRef()
+	defer func() {
+		if fault := recover(); fault != nil {
+			e.counters.Drop(vswitch.EndpointFault, 1)
+			e.log.Error("the network stack failed on a frame", zap.Any("fault", fault), zap.Stack("stack"),
+				zap.Stringer("address", e.cfg.Address))
+		}
+	}()
+	protocol := tcpip.NetworkProtocolNumber(binary.BigEndian.Uint16(frame.Data[offEthertype:]))
+	dispatcher.DeliverNetworkPacket(protocol, pkt)
+	e.counters.Sent(1, len(frame.Data))
+}
+
+// inbound makes a packet for netstack, with a copy of the frame whose checksum is complete, or says why it cannot.
+func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
+	offload := frame.Offload
+	if offload.GSOType == vnet.GSOUDPL4 {
+		return nil, vswitch.Unwanted // several datagrams, which netstack would take as one
+	}
+	view := buffer.NewViewWithData(frame.Data)
+	if offload.Flags&vnet.FlagNeedsChecksum != 0 {
+		if !vnet.Check(&offload, view.AsSlice()) {
+			view.Release()
+			return nil, vswitch.BadOffload
+		}
+		vnet.Complete(offload, view.AsSlice())
+	}
+	pkt := netstack.NewPacketBuffer(netstack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
+	pkt.LinkHeader().Consume(header.EthernetMinimumSize)
+	pkt.PktType = packetType(frame.Data)
+	return pkt, 0
+}
+
+// packetType classes a frame by its destination MAC. Unicast is ours whatever its MAC: the forwarder judges by IP address.
+func packetType(frame []byte) tcpip.PacketType {
+	switch to := vswitch.MAC(frame[:6]); {
+	case to == vswitch.Broadcast:
+		return tcpip.PacketBroadcast
+	case to.IsMulticast():
+		return tcpip.PacketMulticast
+	}
+	return tcpip.PacketHost
+}
