@@ -1,0 +1,263 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/stack"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A delegation is IP mode at work: the pod address moves from the kernel to the switch and on to the guest.
+type delegation struct {
+	cfg       Config
+	plan      *Plan
+	log       *zap.Logger
+	clock     func() time.Duration
+	forwarder *vswitch.Delegate
+	pod       *stack.Endpoint
+	server    *stack.Endpoint
+	lessee    *lessee
+	ports     []namedPort   // in the forwarder's order
+	used      chan struct{} // the guest used the address without being its holder
+	faults    chan error    // what ends the run: an internal fault outside the switch's own goroutines
+	quiet     io.Closer     // keeps the kernel silent on the guest's device; may be nil
+
+	mu    sync.Mutex // guards the following
+	state state
+}
+
+// newDelegation opens everything that can fail; the pod interface is untouched when it returns.
+func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
+	start := time.Now()
+	d := &delegation{
+		cfg: cfg, plan: plan, log: cfg.Log, used: make(chan struct{}, 1), faults: make(chan error, 1),
+		clock: func() time.Duration { return time.Since(start) + time.Second }, // zero means never
+	}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	d.forwarder = vswitch.NewDelegate(d.forwarderConfig())
+	if err := d.openPorts(); err != nil {
+		return nil, err
+	}
+	d.lessee = &lessee{
+		offer: plan.Offer, log: cfg.Log, clock: d.clock, now: time.Now, apply: d.apply, heard: d.forwarder.Heard,
+		probe: func(mac vswitch.MAC) { d.server.Probe(mac, plan.podAddress.Addr()) },
+	}
+	return d, d.startServices()
+}
+
+func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
+	id := d.plan.Identity
+	c := vswitch.DelegateConfig{
+		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: d.plan.RouterMAC, PinnedMAC: d.plan.GuestMAC,
+		Address: d.plan.podAddress, Server: d.plan.Offer.Server, Gateway: d.plan.Offer.Gateway,
+		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: d.plan.routes(),
+		OnUse: func() {
+			select {
+			case d.used <- struct{}{}:
+			default: // it is known already
+			}
+		},
+	}
+	for _, n := range id.Neighbours {
+		if n.Permanent() && !n.Proxy {
+			c.Permanent = append(c.Permanent, vswitch.Neighbour{Addr: n.Address, MAC: vswitch.MAC(n.MAC)})
+		}
+	}
+	for _, k := range d.cfg.Keep {
+		c.KeptTCP = append(c.KeptTCP, k.Port)
+	}
+	return c
+}
+
+// openPorts opens the four ports in the forwarder's order; what was opened before an error is in d.ports.
+func (d *delegation) openPorts() (err error) {
+	add := func(name, kind string, p vswitch.Port, err error) error {
+		if err == nil {
+			d.ports = append(d.ports, namedPort{p, name, kind})
+		}
+		return err
+	}
+	options := tap.Options{Offload: d.cfg.Offload, MTU: d.plan.Identity.Link.MTU, Counters: new(vswitch.Counters)}
+	guest, err := openDevice(d.cfg.Guest, options, d.log, d.linkDown, d.silenceGuest)
+	if err := add("guest", d.cfg.Guest.Kind, guest, err); err != nil {
+		return err
+	}
+	d.silenceGuest()
+	uplink, err := openUplink(d.cfg.PodInterface, d.log)
+	if err := add("uplink", tap.KindPacket, uplink, err); err != nil {
+		return err
+	}
+	wire, router := vswitch.MAC(d.plan.Identity.Link.MAC), d.plan.RouterMAC
+	d.pod, err = stack.New(stack.Config{Address: d.plan.podAddress.Addr(), MAC: wire, PeerMAC: router,
+		MTU: d.plan.Offer.MTU, ARP: true, Log: d.log.Named("pod")})
+	if err := add("pod", "netstack", d.pod, err); err != nil {
+		return err
+	}
+	d.server, err = stack.New(stack.Config{Address: d.plan.Offer.Server, MAC: router, MTU: d.plan.Offer.MTU, Log: d.log.Named("server")})
+	return add("server", "netstack", d.server, err)
+}
+
+// silenceGuest keeps the pod's kernel out of what passes between the guest's device and the switch, where the device has a
+// kernel side in this namespace that is no guest.
+func (d *delegation) silenceGuest() {
+	if d.cfg.Guest.Kind != tap.KindPacket {
+		return
+	}
+	if d.quiet != nil {
+		d.quiet.Close()
+	}
+	var err error
+	if d.quiet, err = podnet.Silence(d.cfg.Guest.Name); err != nil {
+		d.log.Warn("the pod's kernel sees the guest's frames too", zap.Error(err))
+	}
+}
+
+func (d *delegation) startServices() error {
+	for _, k := range d.cfg.Keep {
+		if err := d.pod.KeepTCP(k.Port, k.Target); err != nil {
+			return fmt.Errorf("keep %s: %w", k, err)
+		}
+	}
+	if len(d.plan.RelayDNS) > 0 {
+		if err := d.server.RelayDNS(d.plan.RelayDNS); err != nil {
+			return fmt.Errorf("relay DNS: %w", err)
+		}
+	}
+	return d.server.ServeDHCP(d.answer)
+}
+
+// answer answers a DHCP message. A panic must not end the process before the address was given back: it ends the run.
+func (d *delegation) answer(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
+	defer func() {
+		if r := recover(); r != nil {
+			select {
+			case d.faults <- fmt.Errorf("internal fault: %v\n%s", r, debug.Stack()):
+			default: // one is enough
+			}
+		}
+	}()
+	return d.lessee.handle(message)
+}
+
+func (d *delegation) close() {
+	closeAll(d.ports)
+	if d.quiet != nil {
+		d.quiet.Close()
+	}
+}
+
+// run takes the address, switches until ctx is done, and gives the address back.
+func (d *delegation) run(ctx context.Context, l net.Listener) error {
+	defer d.close()
+	holding, err := podnet.Take(d.plan.Identity, d.cfg.StateDir, d.log)
+	if err != nil {
+		return err
+	}
+	d.apply(take, vswitch.MAC{})
+	group, ctx := errgroup.WithContext(ctx)
+	// The address goes back as soon as the end is clear, not only once everything else has ended.
+	group.Go(func() error {
+		<-ctx.Done()
+		d.apply(stop, vswitch.MAC{})
+		return holding.GiveBack()
+	})
+	group.Go(func() error { return vswitch.New(d.forwarder, d.clock, bare(d.ports)...).Run(ctx) })
+	group.Go(func() error { return control.Serve(ctx, l, control.Source{Status: d.status}) })
+	group.Go(func() error { return d.attend(ctx) })
+	group.Go(func() error { return d.watchGuest(ctx) })
+	d.log.Info("ready")
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// attend looks after what happens without a DHCP message.
+func (d *delegation) attend(ctx context.Context) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-d.faults:
+			return err
+		case <-d.used:
+			d.apply(use, vswitch.MAC{})
+		case <-ticker.C:
+			d.lessee.expire()
+		}
+	}
+}
+
+// watchGuest notices when the hypervisor lets go of the guest's device. Of a tap that podswitch holds itself, the other
+// side may be in any namespace; its loss is seen by the port.
+func (d *delegation) watchGuest(ctx context.Context) error {
+	if d.cfg.Guest.Kind != tap.KindPacket {
+		return nil
+	}
+	states, err := podnet.Watch(ctx, d.cfg.Guest.Name)
+	if err != nil {
+		return err
+	}
+	for s := range states {
+		if !s.Present || !s.Carrier {
+			d.linkDown()
+		}
+	}
+	return nil
+}
+
+func (d *delegation) linkDown() {
+	d.lessee.linkDown()
+	d.apply(linkDown, vswitch.MAC{})
+}
+
+// apply lets an event change the holder. A MAC other than zero is the guest's from now on.
+func (d *delegation) apply(e event, mac vswitch.MAC) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	from := d.state
+	d.state = from.next(e)
+	if d.state != kernel {
+		d.forwarder.Hand(d.state.holder(), mac)
+	}
+	if d.state.holder() != from.holder() {
+		d.log.Info("holder", zap.Stringer("from", from.holder()), zap.Stringer("to", d.state.holder()), zap.Stringer("because", e))
+	}
+}
+
+func (d *delegation) status() control.Status {
+	d.mu.Lock()
+	holder := d.state.holder()
+	d.mu.Unlock()
+	s := control.Status{
+		Holder: holder.String(), Address: d.plan.Address, WireMAC: vswitch.MAC(d.plan.Identity.Link.MAC),
+		RouterMAC: d.plan.RouterMAC, MTU: d.plan.Offer.MTU, Ports: statusOf(d.ports),
+	}
+	if d.plan.Offer.Gateway.IsValid() {
+		s.Gateway = d.plan.Offer.Gateway.String()
+	}
+	if lease, ok := d.lessee.current(); ok {
+		s.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
+	}
+	return s
+}

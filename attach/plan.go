@@ -1,0 +1,228 @@
+package attach
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// leaseTime is how long a lease runs. The pod keeps its address as long as it lives; the end of a lease only shows that
+// the guest has gone.
+const leaseTime = 24 * time.Hour
+
+// serverAddress is the DHCP server's, as guests know it from KubeVirt's bridge binding. The last byte moves on if the pod
+// already uses it.
+var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
+
+// A Plan is what Run would do, and why.
+type Plan struct {
+	Rule       string           `json:"rule"`   // which rule of the VM document applied
+	Method     string           `json:"method"` // bridge or bridge.delegateIp
+	Model      model.Model      `json:"model"`
+	Guest      string           `json:"guest"`               // KIND:NAME
+	GuestMAC   vswitch.MAC      `json:"guest_mac,omitzero"`  // the only one allowed; absent: any
+	RouterMAC  vswitch.MAC      `json:"router_mac,omitzero"` // what the guest sees for everything that is not itself
+	Address    string           `json:"address,omitempty"`   // the pod address
+	Server     string           `json:"server,omitempty"`    // of DHCP, and of DNS if the pod's name server is on its loopback
+	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only the pod can reach
+	Keep       []Keep           `json:"keep,omitempty"`      // TCP ports that stay with the pod
+	Offer      *dhcpsrv.Offer   `json:"offer,omitempty"`     // what the guest will be told
+	Identity   *podnet.Identity `json:"identity"`            // what the pod interface says
+	Changes    []string         `json:"changes"`             // every change that Run would make, in order
+	Warnings   []string         `json:"warnings,omitempty"`  // what cannot be told to the guest, and why
+	podAddress netip.Prefix
+}
+
+// Resolve finds out what Run would do. It changes nothing.
+func Resolve(cfg Config) (*Plan, error) {
+	id, err := podnet.Discover(cfg.PodInterface)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
+		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), Identity: id,
+	}
+	if !id.Link.Ethernet || id.Link.NoARP {
+		return nil, &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface with ARP", Give: "name another one with --pod-interface"}
+	}
+	if cfg.VM.Interface.Method == model.Bridge {
+		if len(cfg.Keep) > 0 {
+			return nil, fmt.Errorf("--keep needs delegateIp: with a plain bridge all ports stay with the pod")
+		}
+		p.Changes = append(guestChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
+		return p, nil
+	}
+	return p, p.resolveDelegate(cfg)
+}
+
+// resolveDelegate fills in what IP mode adds.
+func (p *Plan) resolveDelegate(cfg Config) error {
+	id := p.Identity
+	var ok bool
+	if p.podAddress, ok = id.PodAddress(); !ok {
+		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
+			Give: "let the network plugin assign one, or leave out delegateIp: a plain bridge works without an address"}
+	}
+	p.Address = p.podAddress.String()
+	p.RouterMAC = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC)
+	server := freeServer(id)
+	p.Server = server.String()
+	p.Keep = cfg.Keep
+	for _, ns := range id.Resolv.NameServers {
+		if ns.IsLoopback() {
+			p.RelayDNS = append(p.RelayDNS, netip.AddrPortFrom(ns, 53))
+		}
+	}
+	offer, warnings, err := dhcpsrv.NewOffer(p.offer(server, cfg.VM))
+	if err != nil {
+		return err
+	}
+	p.Offer, p.Warnings = offer, warnings
+	if !reflect.ValueOf(cfg.VM.Interface.DHCP).IsZero() {
+		p.Warnings = append(p.Warnings, "the dhcpOptions of the VM document are not told to the guest yet")
+	}
+	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
+	return nil
+}
+
+// offer is what the pod identity says to the guest.
+func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
+	id := p.Identity
+	o := dhcpsrv.Offer{
+		Address: p.podAddress, Server: server, MTU: id.MTU(), NameServers: slices.Clone(id.Resolv.NameServers),
+		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
+	}
+	o.Gateway, _ = id.Gateway()
+	for _, r := range id.UplinkRoutes() {
+		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index)})
+	}
+	if vm.Hostname != "" {
+		o.HostName = vm.Hostname
+	}
+	for _, s := range o.Search { // the longest one, as KubeVirt's guests are used to
+		if len(s) > len(o.Domain) {
+			o.Domain = s
+		}
+	}
+	return o
+}
+
+// routes are the captured routes as the forwarder wants them.
+func (p *Plan) routes() []vswitch.Route {
+	var routes []vswitch.Route
+	for _, r := range p.Identity.UplinkRoutes() {
+		routes = append(routes, vswitch.Route{Destination: r.Dst, Gateway: r.Via(p.Identity.Link.Index),
+			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
+	}
+	return routes
+}
+
+// routerMAC makes the router MAC of a wire MAC: locally administered, the same each time, and nobody else's.
+func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
+	for salt := byte(0); ; salt++ {
+		sum := sha256.Sum256(append([]byte{salt}, wire[:]...))
+		mac := vswitch.MAC(sum[:6])
+		mac[0] = 0x02
+		if mac != wire && mac != guest {
+			return mac
+		}
+	}
+}
+
+// freeServer is the server's address: one that the pod does not use for anything.
+func freeServer(id *podnet.Identity) netip.Addr {
+	used := map[netip.Addr]bool{}
+	for _, a := range id.Addresses {
+		used[a.Prefix.Addr()] = true
+	}
+	for _, r := range id.Routes {
+		used[r.Via(id.Link.Index)] = true
+		used[r.Dst.Addr()] = used[r.Dst.Addr()] || r.Dst.IsSingleIP()
+	}
+	for _, ns := range id.Resolv.NameServers {
+		used[ns] = true
+	}
+	server := serverAddress
+	for used[server] {
+		server = server.Next()
+	}
+	return server
+}
+
+// guestChanges are the changes that opening the guest's attachment makes.
+func guestChanges(cfg Config, id *podnet.Identity) []string {
+	if cfg.Guest.Kind == "packet" {
+		return []string{fmt.Sprintf("Open a packet socket on %s, bring it up, and keep the pod's kernel silent on it.", cfg.Guest.Name)}
+	}
+	return []string{fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)}
+}
+
+// Summary is the resolved world in a few aligned lines.
+func (p *Plan) Summary() []string {
+	id := p.Identity
+	gateway := "none"
+	if gw, ok := id.Gateway(); ok {
+		gateway = gw.String()
+	}
+	address := "no address"
+	if a, ok := id.PodAddress(); ok {
+		address = a.String()
+	}
+	mac := "any MAC"
+	if !p.GuestMAC.IsZero() {
+		mac = "MAC " + p.GuestMAC.String()
+	}
+	lines := []string{
+		fmt.Sprintf("rule   %s", p.Rule),
+		fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC),
+	}
+	if p.Offer == nil {
+		return append(lines, fmt.Sprintf("guest  %-12s %s  plain Ethernet: no DHCP from podswitch", p.Guest, mac))
+	}
+	lines = append(lines,
+		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
+		fmt.Sprintf("dhcp   tells        %s", describe(p.Offer)),
+		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
+	for _, k := range p.Keep {
+		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
+	}
+	return lines
+}
+
+// describe says what the guest will be told, in a line.
+func describe(o *dhcpsrv.Offer) string {
+	parts := []string{o.Address.String()}
+	if o.Gateway.IsValid() {
+		parts = append(parts, "gateway "+o.Gateway.String())
+	}
+	parts = append(parts, fmt.Sprintf("mtu %d", o.MTU))
+	if len(o.NameServers) > 0 {
+		parts = append(parts, "dns "+join(o.NameServers))
+	}
+	if len(o.Search) > 0 {
+		parts = append(parts, "search "+join(o.Search))
+	}
+	if o.HostName != "" {
+		parts = append(parts, "host name "+o.HostName)
+	}
+	return strings.Join(append(parts, "lease "+o.Lease.String()), "  ")
+}
+
+func join[T any](list []T) string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(texts, ",")
+}
