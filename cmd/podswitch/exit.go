@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/podnet"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0 // done, or asked to stop
+	exitFailed  = 1 // failed while running
+	exitUsage   = 2 // a wrong command line or an invalid document
+	exitMissing = 3 // a privilege, a device or a kernel feature is missing, or in other hands
+)
+
+// A usageError is about the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	var (
+		usage  usageError
+		faults model.Faults
+		lacks  *missing.Error
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &faults), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken):
+		return exitMissing
+	}
+	return exitFailed
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A choice is a flag with a fixed set of values; the first one is the default.
+type choice struct {
+	value   string
+	allowed []string
+}
+
+func newChoice(allowed ...string) *choice { return &choice{allowed[0], allowed} }
+
+func (c *choice) String() string { return c.value }
+func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
+
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.allowed, s) {
+		return fmt.Errorf("want %s", strings.Join(c.allowed, " or "))
+	}
+	c.value = s
+	return nil
+}
+
+// A parsed flag has a value of some type, and a function that reads it.
+type parsed[T any] struct {
+	value *T
+	text  string
+	kind  string
+	parse func(string) (T, error)
+}
+
+func (p *parsed[T]) String() string { return p.text }
+func (p *parsed[T]) Type() string   { return p.kind }
+
+func (p *parsed[T]) Set(s string) (err error) {
+	*p.value, err = p.parse(s)
+	p.text = s
+	return err
+}
+
+// A parsedList is a flag that may be given several times.
+type parsedList[T fmt.Stringer] struct {
+	values *[]T
+	kind   string
+	parse  func(string) (T, error)
+}
+
+func (p *parsedList[T]) Type() string { return p.kind }
+
+func (p *parsedList[T]) String() string {
+	var texts []string
+	for _, v := range *p.values {
+		texts = append(texts, v.String())
+	}
+	return strings.Join(texts, ",")
+}
+
+func (p *parsedList[T]) Set(s string) error {
+	v, err := p.parse(s)
+	if err == nil {
+		*p.values = append(*p.values, v)
+	}
+	return err
+}
+
+// defaultStateDir is where state files go: /run for root, the user's own runtime directory otherwise.
+func defaultStateDir() string {
+	if os.Geteuid() == 0 {
+		return "/run/podswitch"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "podswitch")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("podswitch-%d", os.Getuid()))
+}
+
+// addOutput adds the flag of commands that print data.
+func addOutput(c *cobra.Command) *choice {
+	output := newChoice("text", "json")
+	c.Flags().VarP(output, "output", "o", "Form of the output")
+	return output
+}
+
+func addControl(c *cobra.Command, control *string) {
+	c.Flags().StringVar(control, "control", filepath.Join(defaultStateDir(), "control.sock"), "Path of the control socket")
+}
+
+// attachFlags are the flags of run and plan.
+type attachFlags struct {
+	vm, iface string
+	offload   *choice
+	cfg       attach.Config
+	log       logFlags
+}
+
+func (f *attachFlags) add(c *cobra.Command) {
+	f.offload = newChoice("on", "off")
+	f.cfg.Guest = tap.Spec{Kind: tap.KindTap, Name: "tap0"}
+	flags := c.Flags()
+	flags.StringVar(&f.vm, "vm", "", "VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
+	flags.StringVar(&f.iface, "interface", "", "Interface of the VM document to attach (default: the only one)")
+	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "The pod's interface")
+	flags.Var(&parsed[tap.Spec]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:NAME", tap.ParseSpec}, "guest",
+		"The guest's attachment: tap:NAME (podswitch is its user side) or packet:NAME (the hypervisor is)")
+	flags.Var(&parsed[vswitch.MAC]{&f.cfg.GuestMAC, "", "MAC", parseGuestMAC}, "guest-mac", "The only MAC that the guest may have (default: the document's, or any)")
+	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
+	flags.Var(&parsedList[attach.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", attach.ParseKeep}, "keep",
+		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
+	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
+	flags.StringVar(&f.cfg.Control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
+	f.log.add(c)
+}
+
+// parseGuestMAC wants a station's address.
+func parseGuestMAC(s string) (vswitch.MAC, error) {
+	mac, err := vswitch.ParseMAC(s)
+	if err != nil {
+		return mac, fmt.Errorf("%q: want six bytes like 52:54:00:12:34:56", s)
+	}
+	if mac.IsMulticast() || mac.IsZero() {
+		return mac, fmt.Errorf("%q: want a unicast address", s)
+	}
+	return mac, nil
+}
+
+// config reads the document and completes the configuration.
+func (f *attachFlags) config(c *cobra.Command) (attach.Config, error) {
+	if err := tap.CheckName(f.cfg.PodInterface); err != nil {
+		return f.cfg, usageError{fmt.Errorf("--pod-interface: %w", err)}
+	}
+	vm, err := readVM(f.vm, c.InOrStdin())
+	if err != nil {
+		return f.cfg, err
+	}
+	if f.iface != "" && f.iface != vm.Interface.Name {
+		return f.cfg, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
+	}
+	f.cfg.VM = vm
+	f.cfg.Offload = f.offload.value == "on"
+	if f.cfg.Control == "" {
+		f.cfg.Control = filepath.Join(f.cfg.StateDir, "control.sock")
+	}
+	f.cfg.Log, err = f.log.logger(c.ErrOrStderr())
+	return f.cfg, err
+}

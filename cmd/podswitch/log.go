@@ -1,0 +1,39 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logBurst is how many equal lines a second are written: a guest must not be able to fill a disk with its DISCOVERs.
+const logBurst = 20
+
+// logFlags are the flags of what runs for long.
+type logFlags struct{ level, format *choice }
+
+func (f *logFlags) add(c *cobra.Command) {
+	f.level, f.format = newChoice("info", "debug", "warn", "error"), newChoice("console", "json")
+	c.Flags().Var(f.level, "log-level", "Least level of messages")
+	c.Flags().Var(f.format, "log-format", "Form of messages")
+}
+
+func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(f.level.value)
+	if err != nil {
+		return nil, err
+	}
+	encoder := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	if f.format.value == "console" {
+		encoder = zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
+			TimeKey: "time", MessageKey: "message", NameKey: "name", LevelKey: "level", ConsoleSeparator: "  ",
+			EncodeTime: zapcore.TimeEncoderOfLayout("15:04:05.000"), EncodeLevel: zapcore.LowercaseLevelEncoder,
+			EncodeDuration: zapcore.StringDurationEncoder,
+		})
+	}
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
+	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, logBurst, 0)), nil
+}

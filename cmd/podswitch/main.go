@@ -1,0 +1,47 @@
+// Podswitch connects one virtual machine to the network of the pod that it runs in: it moves the pod's IP address to the
+// guest, or bridges the guest to the pod's interface.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	// A signal only asks to stop. It stays caught until the process ends, so that a second one interrupts nothing.
+	ctx, _ := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything passed in; it returns the exit code. Data goes to stdout, messages to stderr.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "podswitch",
+		Short:         "Connect a virtual machine to the network of its pod",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{fmt.Errorf("a command is missing: see podswitch --help")}
+		},
+	}
+	root.AddCommand(runCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
+		checkCommand(), versionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "podswitch: %v\n", err)
+	}
+	return exitCode(err)
+}

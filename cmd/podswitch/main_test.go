@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// do runs a command in this process.
+func do(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// TestUsage checks exit code and message of wrong command lines, and that nothing is said on stdout.
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{nil, "command is missing"},
+		{[]string{"walk"}, "walk"},
+		{[]string{"run", "--nope"}, "--nope"},
+		{[]string{"run", "extra"}, "extra"},
+		{[]string{"run", "--guest", "tun:tun0"}, "packet:NAME"},
+		{[]string{"run", "--guest-mac", "ff:ff:ff:ff:ff:ff"}, "unicast"},
+		{[]string{"run", "--guest-mac", "x"}, "52:54:00"},
+		{[]string{"run", "--keep", "80"}, "tcp/PORT"},
+		{[]string{"run", "--offload", "x"}, "on or off"},
+		{[]string{"run", "--log-level", "loud"}, "info or debug"},
+		{[]string{"run", "--log-format", "xml"}, "console or json"},
+		{[]string{"run", "--pod-interface", "a/b"}, "a/b"},
+		{[]string{"run", "--vm", "/nonexistent"}, "/nonexistent"},
+		{[]string{"run", "--interface", "red"}, `"default"`},
+		{[]string{"plan", "-o", "xml"}, "text or json"},
+		{[]string{"switch"}, "2 to"},
+		{[]string{"switch", "--port", "tap:a", "--port", "packet:a"}, "twice"},
+		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--ageing", "0s"}, "more than 0"},
+		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--fdb-limit", "0"}, "1 to"},
+		{[]string{"check"}, "arg"},
+		{[]string{"check", "/nonexistent"}, "/nonexistent"},
+	} {
+		stdout, stderr, code := do(t, "", c.args...)
+		if code != exitUsage || !strings.Contains(stderr, c.says) || stdout != "" {
+			t.Errorf("%q: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.says)
+		}
+	}
+}
+
+// TestCheck checks a good and a bad document, from a file and from standard input.
+func TestCheck(t *testing.T) {
+	good := "kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {delegateIp: true}}]}, networks: [{name: red, pod: {}}]}\n"
+	bad := "kind: VM\nspec: {devices: {interfaces: [{name: red, model: ne2000}]}, networks: [{name: blue, pod: {}}]}\n"
+	file := filepath.Join(t.TempDir(), "vm.yaml")
+	for _, c := range []struct {
+		document string
+		code     int
+		says     []string
+	}{
+		{good, exitOK, []string{"valid"}},
+		{bad, exitUsage, []string{"spec.devices.interfaces[0].model", "ne2000", "blue"}},
+		{"", exitUsage, []string{"empty"}},
+	} {
+		if err := os.WriteFile(file, []byte(c.document), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{file, "-"} {
+			stdout, stderr, code := do(t, c.document, "check", name)
+			if code != c.code {
+				t.Errorf("%q: exit code %d, want %d: %s", c.document, code, c.code, stderr)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("%q: no %q in %s%s", c.document, want, stdout, stderr)
+				}
+			}
+		}
+	}
+}
+
+// TestNobodyThere checks the commands that ask a running podswitch.
+func TestNobodyThere(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "none.sock")
+	for _, verb := range []string{"status", "fdb"} {
+		if _, stderr, code := do(t, "", verb, "--control", socket); code != exitFailed || !strings.Contains(stderr, socket) {
+			t.Errorf("%s: exit code %d: %s", verb, code, stderr)
+		}
+	}
+	if stdout, stderr, code := do(t, "", "restore", "--state-dir", t.TempDir()); code != exitOK || stdout == "" {
+		t.Errorf("restore without a state file: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// TestHelp checks that every command has help, with a short text and examples of what it takes.
+func TestHelp(t *testing.T) {
+	stdout, _, code := do(t, "", "--help")
+	if code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	for _, verb := range []string{"run", "plan", "restore", "status", "switch", "fdb", "check", "version"} {
+		if !strings.Contains(stdout, "\n  "+verb+" ") {
+			t.Errorf("help does not list %s", verb)
+		}
+		if out, _, code := do(t, "", verb, "--help"); code != exitOK || !strings.Contains(out, "Usage:") {
+			t.Errorf("%s --help: exit code %d", verb, code)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if stdout, _, code := do(t, "", "version"); code != exitOK || !strings.HasPrefix(stdout, "podswitch ") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/control"
+)
+
+func statusCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show who holds the pod address, the lease, and each port's counters and drops",
+		Args:  args(cobra.NoArgs),
+	}
+	addControl(c, &path)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var s control.Status
+		if err := control.Get(c.Context(), path, control.StatusPath, &s); err != nil {
+			return err
+		}
+		if output.value == "json" {
+			return printJSON(c.OutOrStdout(), s)
+		}
+		return printStatus(c.OutOrStdout(), s)
+	}
+	return c
+}
+
+func fdbCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "fdb",
+		Short: "Show the forwarding database of a learning switch",
+		Args:  args(cobra.NoArgs),
+	}
+	addControl(c, &path)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var stations []control.Station
+		if err := control.Get(c.Context(), path, control.StationsPath, &stations); err != nil {
+			return err
+		}
+		if output.value == "json" {
+			return printJSON(c.OutOrStdout(), stations)
+		}
+		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "MAC\tPORT\tAGE")
+		for _, s := range stations {
+			age := fmt.Sprintf("%.0fs", s.Age)
+			if s.Static {
+				age = "static"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", s.MAC, s.Port, age)
+		}
+		return w.Flush()
+	}
+	return c
+}
+
+func printStatus(out io.Writer, s control.Status) error {
+	fmt.Fprintf(out, "holder   %s\n", s.Holder)
+	if s.Address != "" {
+		fmt.Fprintf(out, "address  %s  gateway %s  mtu %d\n", s.Address, orNone(s.Gateway), s.MTU)
+		fmt.Fprintf(out, "macs     wire %s  router %s\n", s.WireMAC, s.RouterMAC)
+		lease := "none"
+		if l := s.Lease; l != nil {
+			lease = fmt.Sprintf("%s  host name %s  until %s", l.MAC, orNone(l.HostName), l.Expires.Local().Format(time.DateTime))
+		}
+		fmt.Fprintf(out, "lease    %s\n", lease)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nPORT\tKIND\tRX FRAMES\tRX BYTES\tTX FRAMES\tTX BYTES\tDROPS")
+	for _, p := range s.Ports {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", p.Name, p.Kind, p.RxFrames, p.RxBytes, p.TxFrames, p.TxBytes, drops(p))
+	}
+	return w.Flush()
+}
+
+func drops(p control.Port) string {
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(p.Drops)) {
+		parts = append(parts, fmt.Sprintf("%s=%d", reason, p.Drops[reason]))
+	}
+	return orNone(strings.Join(parts, " "))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

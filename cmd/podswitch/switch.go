@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/tap"
+)
+
+// maxPorts bounds a learning switch: each port has its own goroutine and buffers.
+const maxPorts = 256
+
+func switchCommand() *cobra.Command {
+	var (
+		cfg attach.SwitchConfig
+		log logFlags
+	)
+	c := &cobra.Command{
+		Use:   "switch --port KIND:NAME --port KIND:NAME ...",
+		Short: "Run a plain learning switch between devices, for local testing",
+		Args:  args(cobra.NoArgs),
+	}
+	flags := c.Flags()
+	flags.Var(&parsedList[tap.Spec]{&cfg.Ports, "KIND:NAME", tap.ParseSpec}, "port", "A port: tap:NAME or packet:NAME; at least two")
+	flags.DurationVar(&cfg.Ageing, "ageing", attach.DefaultAgeing, "How long a silent station is remembered")
+	flags.IntVar(&cfg.FDBLimit, "fdb-limit", attach.DefaultFDBLimit, "Largest number of stations")
+	offload := newChoice("on", "off")
+	flags.Var(offload, "offload", "Whether the ports take checksum and segmentation offloads")
+	addControl(c, &cfg.Control)
+	log.add(c)
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		cfg.Offload = offload.value == "on"
+		if err := checkSwitch(&cfg); err != nil {
+			return usageError{err}
+		}
+		if cfg.Log, err = log.logger(c.ErrOrStderr()); err != nil {
+			return err
+		}
+		return attach.RunSwitch(c.Context(), cfg)
+	}
+	return c
+}
+
+func checkSwitch(cfg *attach.SwitchConfig) error {
+	switch {
+	case len(cfg.Ports) < 2 || len(cfg.Ports) > maxPorts:
+		return fmt.Errorf("--port: want 2 to %d ports, have %d", maxPorts, len(cfg.Ports))
+	case cfg.Ageing <= 0:
+		return fmt.Errorf("--ageing %s: want more than 0", cfg.Ageing)
+	case cfg.FDBLimit < 1 || cfg.FDBLimit > 1<<20:
+		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.FDBLimit, 1<<20)
+	}
+	seen := map[string]bool{}
+	for _, p := range cfg.Ports {
+		if seen[p.Name] {
+			return fmt.Errorf("--port %s: the device %s is named twice", p, p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return nil
+}
