@@ -1,0 +1,3 @@
+// Package fuzz holds the fuzz targets over the frame path: any sequence of frames on all ports of a forwarder, with time
+// passing between them. The packages below have targets of their own for their parsers.
+package fuzz
