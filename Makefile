@@ -1,0 +1,37 @@
+# Targets of podswitch; `make help` lists them.
+SHELL := /bin/bash
+export CGO_ENABLED ?= 0
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test unit race e2e lint fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the Debian packages that demo and tests need
+	@e2e/kit/setup
+
+build: ## build bin/podswitch
+	go build -trimpath -o bin/podswitch ./cmd/podswitch
+
+demo: setup build ## show the main job on real parts: a VM takes over a pod's address
+	PODSWITCH=bin/podswitch e2e/kit/demo
+
+test: setup build lint ## run every test: unit and script tests, with the race detector, then end to end
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+	go test -count=1 -timeout 20m ./e2e/...
+
+lint: ## check format, vet and the walls between the packages
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
+	go vet ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; fi
+
+fuzz: ## run every fuzz target for FUZZTIME (default 60s) each
+	fuzz/run $(FUZZTIME)
+
+bench: setup build ## measure podswitch against a bare pump in one run
+	bench/run
+
+clean: ## remove what was built and cached
+	rm -rf bin .cache bench/results

@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// A lab is a node with a bridge and two pods, and a guest to be:
+//
+//	┌─ node ──────────────────────────────┐
+//	│   cni0 10.244.1.1/24 (bridge)       │
+//	│   vpod (hairpin)        vpeer       │
+//	└────┼──────────────────────┼─────────┘
+//	┌────┼─ pod ───────┐   ┌────┼─ peer ─────────────┐
+//	│  eth0            │   │  eth0 10.244.1.8/24     │
+//	│  10.244.1.7/24   │   └─────────────────────────┘
+//	│  podswitch       │   ┌─ guest ─────────────────┐
+//	│     tap0 ────────┼───┼─ tap0, moved here       │
+//	└──────────────────┘   └─────────────────────────┘
+type lab struct {
+	t                      *testing.T
+	node, pod, peer, guest namespace
+	stateDir               string
+}
+
+// What every lab is made of.
+const (
+	podAddress  = "10.244.1.7"
+	podMAC      = "0a:58:0a:f4:01:07"
+	nodeAddress = "10.244.1.1"
+	peerAddress = "10.244.1.8"
+	podMTU      = 1450
+)
+
+// A namespace is a network namespace by its name under /run/netns.
+type namespace struct {
+	t    *testing.T
+	name string
+}
+
+var labs atomic.Int32
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	need(t, "ip", "ping", "tcpdump")
+	l := &lab{t: t, stateDir: t.TempDir()}
+	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
+	l.node, l.pod = newNamespace(t, prefix+"node"), newNamespace(t, prefix+"pod")
+	l.peer, l.guest = newNamespace(t, prefix+"peer"), newNamespace(t, prefix+"guest")
+	l.node.batch(
+		"link add cni0 mtu 1450 type bridge",
+		"addr add 10.244.1.1/24 dev cni0",
+		"link set cni0 up",
+		"link add vpod mtu 1450 type veth peer name eth0 address "+podMAC+" mtu 1450 netns "+l.pod.name,
+		"link add vpeer mtu 1450 type veth peer name eth0 mtu 1450 netns "+l.peer.name,
+		"link set vpod master cni0 up",
+		"link set vpod type bridge_slave hairpin on",
+		"link set vpeer master cni0 up",
+	)
+	l.pod.batch(
+		"link set eth0 up",
+		"addr add 10.244.1.7/24 brd 10.244.1.255 dev eth0",
+		"route add default via 10.244.1.1",
+		"route add 10.244.0.0/16 via 10.244.1.1",
+	)
+	l.peer.batch(
+		"link set eth0 up",
+		"addr add 10.244.1.8/24 dev eth0",
+		"route add default via 10.244.1.1",
+	)
+	await(t, "the bridge to forward", func() error {
+		if _, errs, code := l.pod.run("ping", "-c1", "-W1", peerAddress); code != 0 {
+			return fmt.Errorf("ping: %s", errs)
+		}
+		return nil
+	})
+	return l
+}
+
+func newNamespace(t *testing.T, name string) namespace {
+	t.Helper()
+	must(t, "ip", "netns", "add", name)
+	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
+	n := namespace{t, name}
+	n.must("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+	n.batch("link set lo up")
+	return n
+}
+
+// in prefixes a command so that it runs in the namespace.
+func (n namespace) in(args ...string) []string {
+	return append([]string{"netns", "exec", n.name}, args...)
+}
+
+func (n namespace) must(args ...string) string {
+	n.t.Helper()
+	return must(n.t, "ip", n.in(args...)...)
+}
+
+func (n namespace) run(args ...string) (stdout, stderr string, code int) {
+	n.t.Helper()
+	return run(n.t, "ip", n.in(args...)...)
+}
+
+func (n namespace) start(args ...string) *process {
+	n.t.Helper()
+	return start(n.t, "ip", n.in(args...)...)
+}
+
+// batch runs ip commands in the namespace.
+func (n namespace) batch(commands ...string) {
+	n.t.Helper()
+	for _, c := range commands {
+		must(n.t, "ip", append([]string{"-n", n.name}, strings.Fields(c)...)...)
+	}
+}
+
+// addressed tells what the namespace has on a device, as "10.244.1.7/24".
+func (n namespace) addressed(device string) []string {
+	n.t.Helper()
+	var links []struct {
+		AddrInfo []struct {
+			Local     string
+			PrefixLen int
+		} `json:"addr_info"`
+	}
+	n.json(&links, "-4", "addr", "show", "dev", device)
+	var list []string
+	for _, l := range links {
+		for _, a := range l.AddrInfo {
+			list = append(list, fmt.Sprintf("%s/%d", a.Local, a.PrefixLen))
+		}
+	}
+	return list
+}
+
+func (n namespace) json(v any, args ...string) {
+	n.t.Helper()
+	out := must(n.t, "ip", append([]string{"-j", "-n", n.name}, args...)...)
+	if strings.TrimSpace(out) == "" {
+		out = "[]"
+	}
+	if err := json.Unmarshal([]byte(out), v); err != nil {
+		n.t.Fatalf("ip -j %v: %v", args, err)
+	}
+}
+
+// podswitch starts `podswitch run` in the pod and waits until it is ready.
+func (l *lab) podswitch(args ...string) *process {
+	l.t.Helper()
+	p := l.launch(args...)
+	p.awaitText("ready")
+	return p
+}
+
+func (l *lab) launch(args ...string) *process {
+	l.t.Helper()
+	return l.pod.start(append([]string{program, "run", "--state-dir", l.stateDir}, args...)...)
+}
+
+// verb runs another command of podswitch in the pod.
+func (l *lab) verb(args ...string) (stdout, stderr string, code int) {
+	l.t.Helper()
+	return l.pod.run(append([]string{program}, args...)...)
+}
+
+func (l *lab) status() (s struct {
+	Holder, Address, Gateway string
+	WireMAC                  string `json:"wire_mac"`
+	RouterMAC                string `json:"router_mac"`
+	MTU                      int
+	Lease                    *struct{ MAC, Hostname, Expires string }
+	Ports                    []struct {
+		Name     string
+		Kind     string
+		RxFrames uint64 `json:"rx_frames"`
+		TxFrames uint64 `json:"tx_frames"`
+		Drops    map[string]uint64
+	}
+}) {
+	l.t.Helper()
+	out, errs, code := l.verb("status", "--control", filepath.Join(l.stateDir, "control.sock"), "-o", "json")
+	if code != 0 {
+		l.t.Fatalf("status: %s", errs)
+	}
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		l.t.Fatalf("status: %v in %s", err, out)
+	}
+	return s
+}
+
+// awaitHolder waits until status names the holder.
+func (l *lab) awaitHolder(want string) {
+	l.t.Helper()
+	await(l.t, "holder "+want, func() error {
+		if got := l.status().Holder; got != want {
+			return fmt.Errorf("holder is %s", got)
+		}
+		return nil
+	})
+}
+
+// plugGuest moves the kernel side of the tap into the guest's namespace, which thereby plays the guest.
+func (l *lab) plugGuest() {
+	l.t.Helper()
+	l.pod.batch("link set tap0 netns " + l.guest.name)
+	l.guest.batch("link set tap0 up")
+}
+
+// leased plugs the guest in and gets it the address with busybox udhcpc.
+func (l *lab) leased() {
+	l.t.Helper()
+	l.plugGuest()
+	l.udhcpc("tap0")
+	l.awaitHolder("guest")
+}
+
+// snapshot is what `ip -j` says about the pod interface: addresses, routes of every table, neighbours. Neighbours are sorted:
+// the kernel's hash table is everybody's, and may be built anew at any time.
+func (l *lab) snapshot() string {
+	l.t.Helper()
+	var all strings.Builder
+	for _, args := range [][]string{{"addr", "show", "dev", "eth0"}, {"route"}, {"-4", "route", "show", "table", "all", "dev", "eth0"}} {
+		all.WriteString(must(l.t, "ip", append([]string{"-j", "-n", l.pod.name}, args...)...))
+	}
+	var neighbours []map[string]any
+	l.pod.json(&neighbours, "neigh", "show", "dev", "eth0")
+	slices.SortFunc(neighbours, func(a, b map[string]any) int { return strings.Compare(a["dst"].(string), b["dst"].(string)) })
+	fmt.Fprintln(&all, neighbours)
+	return all.String()
+}

@@ -1,0 +1,252 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test binary plays small parts itself, in the namespace in which it is started: E2E_ROLE names the part.
+
+// play returns the exit code.
+func play(role string, args []string) int {
+	roles := map[string]func([]string) error{
+		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "fetch": fetch, "dns": serveDNS,
+		"send-frames": sendFrames,
+	}
+	if err := roles[role](args); err != nil {
+		fmt.Fprintln(os.Stderr, role+":", err)
+		return 1
+	}
+	return 0
+}
+
+// as is the command that plays a role in a namespace.
+func (n namespace) as(role string, args ...string) []string {
+	return append([]string{"env", "E2E_ROLE=" + role, os.Args[0]}, args...)
+}
+
+// A pattern is an endless stream of bytes that a seed decides.
+type pattern struct{ block [1 << 20]byte }
+
+func newPattern(seed uint64) *pattern {
+	p := &pattern{}
+	r := rand.NewPCG(seed, 0)
+	for i := 0; i < len(p.block); i += 8 {
+		binary.LittleEndian.PutUint64(p.block[i:], r.Uint64())
+	}
+	return p
+}
+
+// next returns the next block; no two are equal.
+func (p *pattern) next(i uint64) []byte {
+	binary.LittleEndian.PutUint64(p.block[:], i)
+	return p.block[:]
+}
+
+// source sends so many bytes to an address and prints their SHA-256: source ADDRESS BYTES SEED.
+func source(args []string) error {
+	size, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	seed, err := strconv.ParseUint(args[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialTimeout("tcp", args[0], 10*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	sum, p := sha256.New(), newPattern(seed)
+	for i := uint64(0); size > 0; i++ {
+		block := p.next(i)
+		block = block[:min(uint64(len(block)), size)]
+		sum.Write(block)
+		if _, err := conn.Write(block); err != nil {
+			return err
+		}
+		size -= uint64(len(block))
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn) // the sink's sum: both ends agree, or the transfer failed
+	if err != nil {
+		return err
+	}
+	mine := hex.EncodeToString(sum.Sum(nil))
+	if string(answer) != mine {
+		return fmt.Errorf("sent %s, arrived %q", mine, answer)
+	}
+	fmt.Println("sum", mine)
+	return nil
+}
+
+// sink answers each stream with its SHA-256: sink ADDRESS.
+func sink(args []string) error {
+	return serve(args[0], func(conn *net.TCPConn) {
+		sum := sha256.New()
+		if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{conn}, make([]byte, 1<<20)); err == nil {
+			_, _ = io.WriteString(conn, hex.EncodeToString(sum.Sum(nil)))
+		}
+	})
+}
+
+// serveText answers each connection with a line: serve-text ADDRESS TEXT.
+func serveText(args []string) error {
+	return serve(args[0], func(conn *net.TCPConn) { fmt.Fprintln(conn, args[1]) })
+}
+
+func serve(address string, each func(*net.TCPConn)) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			each(conn.(*net.TCPConn))
+		}()
+	}
+}
+
+// fetch prints what a server says: fetch ADDRESS.
+func fetch(args []string) error {
+	conn, err := net.DialTimeout("tcp", args[0], 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = io.Copy(os.Stdout, bufio.NewReader(conn))
+	return err
+}
+
+// echoUDP returns each datagram: echo-udp ADDRESS.
+func echoUDP(args []string) error {
+	conn, err := net.ListenPacket("udp", args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	b := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFrom(b)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.WriteTo(b[:n], from); err != nil {
+			return err
+		}
+	}
+}
+
+// askUDP sends datagrams of several sizes and wants each back: ask-udp ADDRESS.
+func askUDP(args []string) error {
+	conn, err := net.Dial("udp", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, size := range []int{1, 18, 1000, 1422, 5000, 60000} { // the last two are fragmented
+		question, answer := newPattern(uint64(size)).next(0)[:size], make([]byte, 1<<16)
+		if err := exchange(conn, question, answer); err != nil {
+			return fmt.Errorf("%d bytes: %w", size, err)
+		}
+	}
+	return nil
+}
+
+func exchange(conn net.Conn, question, answer []byte) error {
+	var last error
+	for range 5 { // UDP may lose one
+		if _, err := conn.Write(question); err != nil {
+			return err
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+		n, err := conn.Read(answer)
+		if err == nil && bytes.Equal(answer[:n], question) {
+			return nil
+		}
+		last = fmt.Errorf("answer of %d bytes: %w", n, err)
+	}
+	return last
+}
+
+// serveDNS answers every query with 192.0.2.53, over UDP and TCP: dns ADDRESS.
+func serveDNS(args []string) error {
+	conn, err := net.ListenPacket("udp", args[0])
+	if err != nil {
+		return err
+	}
+	go func() {
+		_ = serve(args[0], func(c *net.TCPConn) {
+			b := make([]byte, 1<<16)
+			if n, err := c.Read(b); err == nil && n > 2 {
+				answer := dnsAnswer(b[2:n])
+				_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+			}
+		})
+	}()
+	b := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFrom(b)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.WriteTo(dnsAnswer(b[:n]), from); err != nil {
+			return err
+		}
+	}
+}
+
+// dnsAnswer answers a query for one name (RFC 1035, section 4.1): its question, and one A record for the same name.
+func dnsAnswer(query []byte) []byte {
+	end := 12
+	for end < len(query) && query[end] != 0 {
+		end += int(query[end]) + 1
+	}
+	end = min(end+5, len(query))
+	answer := append([]byte(nil), query[:end]...)
+	copy(answer[2:], []byte{0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0})
+	return append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 53)
+}
+
+// sendFrames sends Ethernet frames as they are: send-frames DEVICE HEX...
+func sendFrames(args []string) error {
+	link, err := net.InterfaceByName(args[0])
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+	if err != nil {
+		return err
+	}
+	for _, text := range args[1:] {
+		frame, err := hex.DecodeString(text)
+		if err != nil {
+			return err
+		}
+		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

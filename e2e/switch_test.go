@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+)
+
+// TestSwitch joins three namespaces with a plain learning switch: two taps, and a packet socket on a veth.
+func TestSwitch(t *testing.T) {
+	l := newLab(t)
+	l.pod.batch("link add v0 type veth peer name v1", "link set v0 up", "link set v1 netns "+l.peer.name)
+	socket := filepath.Join(l.stateDir, "control.sock")
+	p := l.pod.start(program, "switch", "--port", "tap:t0", "--port", "tap:t1", "--port", "packet:v0", "--control", socket)
+	p.awaitText("ready")
+	l.pod.batch("link set t0 netns "+l.guest.name, "link set t1 netns "+l.node.name)
+	for i, end := range []struct {
+		n      namespace
+		device string
+		cidr   string
+	}{{l.guest, "t0", "192.0.2.1/24"}, {l.node, "t1", "192.0.2.2/24"}, {l.peer, "v1", "192.0.2.3/24"}} {
+		_ = i
+		end.n.batch("addr add "+end.cidr+" dev "+end.device, "link set "+end.device+" up")
+	}
+	for _, n := range []namespace{l.guest, l.node, l.peer} {
+		for _, to := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+			n.must("ping", "-c1", "-W2", to)
+		}
+	}
+	l.peer.serves("sink", "192.0.2.3:5000")
+	l.guest.must(l.guest.as("source", "192.0.2.3:5000", "100000000", "3")...)
+	out, errs, code := l.verb("fdb", "--control", socket, "-o", "json")
+	if code != 0 {
+		t.Fatalf("fdb: %s", errs)
+	}
+	var stations []struct{ MAC, Port string }
+	if err := json.Unmarshal([]byte(out), &stations); err != nil {
+		t.Fatal(err)
+	}
+	where := map[string]string{}
+	for _, s := range stations {
+		where[s.MAC] = s.Port
+	}
+	for device, n := range map[string]namespace{"t0": l.guest, "t1": l.node, "v1": l.peer} {
+		want := map[string]string{"t0": "t0", "t1": "t1", "v1": "v0"}[device]
+		if got := where[l.mac(n, device)]; got != want {
+			t.Errorf("%s is at port %q, want %q", device, got, want)
+		}
+	}
+	p.stop()
+}
+
+// TestPlainBridge runs the other connection method: the guest is a station of its own on the pod's network, the pod keeps its
+// address.
+func TestPlainBridge(t *testing.T) {
+	l := newLab(t)
+	before := l.snapshot()
+	vm := write(t, filepath.Join(t.TempDir(), "vm.yaml"),
+		"kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {}}]}, networks: [{name: red, pod: {}}]}\n", 0o644)
+	p := l.podswitch("--vm", vm)
+	l.plugGuest()
+	l.guest.batch("addr add 10.244.1.50/24 dev tap0")
+	l.guest.must("ping", "-c2", "-i0.2", "-W2", peerAddress)
+	l.peer.must("ping", "-c2", "-i0.2", "-W2", "10.244.1.50")
+	l.pod.must("ping", "-c1", "-W2", peerAddress)
+	l.peer.serves("sink", ":5000")
+	l.guest.must(l.guest.as("source", peerAddress+":5000", "100000000", "3")...)
+	if got := l.status().Holder; got != "kernel" {
+		t.Errorf("holder %s", got)
+	}
+	p.stop()
+	l.pod.batch("neigh flush dev eth0")
+	if after := l.snapshot(); after != before {
+		t.Logf("before %s\nafter %s", before, after)
+	}
+}

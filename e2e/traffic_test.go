@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// bulk is how much a checksummed transfer moves, in bytes.
+const bulk = 1 << 30
+
+// serves starts a role in the background and waits until it listens.
+func (n namespace) serves(role string, args ...string) *process {
+	n.t.Helper()
+	p := n.start(n.as(role, args...)...)
+	p.awaitText("listening")
+	return p
+}
+
+// TestTraffic moves everything that pods move, both ways, with offloads on and off.
+func TestTraffic(t *testing.T) {
+	for _, offload := range []string{"on", "off"} {
+		t.Run("offload "+offload, func(t *testing.T) {
+			l := newLab(t)
+			p := l.podswitch("--offload", offload)
+			l.leased()
+			ends := []struct {
+				name          string
+				client, serve namespace
+				address       string
+			}{
+				{"guest to pod", l.guest, l.peer, peerAddress},
+				{"pod to guest", l.peer, l.guest, podAddress},
+			}
+			for _, e := range ends {
+				t.Run(e.name, func(t *testing.T) { l.exchangeAll(t, e.client, e.serve, e.address) })
+			}
+			l.guest.must("ping", "-c1", "-W2", nodeAddress)
+			l.node.must("ping", "-c1", "-W2", podAddress)
+			l.expectSegments(offload == "on")
+			p.stop()
+		})
+	}
+}
+
+func (l *lab) exchangeAll(t *testing.T, client, server namespace, address string) {
+	client.t, server.t = t, t
+	client.must("ping", "-c3", "-i0.2", "-W2", address)
+	client.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(podMTU-28), address)
+	server.serves("echo-udp", ":4000")
+	client.must(client.as("ask-udp", address+":4000")...)
+	server.serves("sink", ":5000")
+	out := client.must(client.as("source", address+":5000", fmt.Sprint(bulk), "7")...)
+	if !strings.HasPrefix(out, "sum ") {
+		t.Errorf("transfer: %s", out)
+	}
+}
+
+// expectSegments checks that with offloads frames of many segments passed the guest's port both ways, and without none.
+func (l *lab) expectSegments(whole bool) {
+	l.t.Helper()
+	for _, p := range l.status().Ports {
+		if p.Name != "guest" {
+			continue
+		}
+		rx, tx := bulk/float64(p.RxFrames), bulk/float64(p.TxFrames)
+		if whole && (rx < 4*podMTU || tx < 4*podMTU) || !whole && (rx > podMTU || tx > podMTU) {
+			l.t.Errorf("a frame carried about %.0f bytes from and %.0f to the guest; with whole segments=%v", rx, tx, whole)
+		}
+	}
+}
+
+// TestKeep checks that a kept port of the pod address answers from the pod, whoever holds the address.
+func TestKeep(t *testing.T) {
+	l := newLab(t)
+	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
+	l.pod.serves("serve-text", "127.0.0.1:9090", "metrics of the pod")
+	p := l.podswitch("--keep", "tcp/8080", "--keep", "tcp/9091=127.0.0.1:9090")
+	check := func(holder string) {
+		t.Helper()
+		l.awaitHolder(holder)
+		for port, want := range map[string]string{"8080": "hello from the pod\n", "9091": "metrics of the pod\n"} {
+			if got := l.peer.must(l.peer.as("fetch", podAddress+":"+port)...); got != want {
+				t.Errorf("holder %s, port %s: %q, want %q", holder, port, got, want)
+			}
+		}
+	}
+	l.peer.must("ping", "-c1", "-W2", podAddress)
+	check("switch")
+	l.leased()
+	check("guest")
+	l.guest.serves("serve-text", ":80", "hello from the guest")
+	if got := l.peer.must(l.peer.as("fetch", podAddress+":80")...); got != "hello from the guest\n" {
+		t.Errorf("port 80: %q", got)
+	}
+	p.stop()
+}
+
+// TestNameServer checks that the guest reaches a name server on the pod's loopback, over UDP and over TCP.
+func TestNameServer(t *testing.T) {
+	l := newLab(t)
+	l.withResolv("nameserver 127.0.0.53\n")
+	l.pod.serves("dns", "127.0.0.53:53")
+	p := l.podswitch()
+	l.leased()
+	for _, transport := range []string{"", "use-vc"} {
+		script := fmt.Sprintf(`
+mount --make-rprivate /
+echo "options timeout:2 attempts:3 %s" > /tmp/resolv.$$; echo "nameserver 169.254.75.10" >> /tmp/resolv.$$
+mount --bind /tmp/resolv.$$ /etc/resolv.conf
+rm /tmp/resolv.$$
+exec getent ahostsv4 name.example`, transport)
+		out := l.guest.must("unshare", "-m", "sh", "-c", script)
+		if !strings.HasPrefix(out, "192.0.2.53") {
+			t.Errorf("transport %q: answer %q", transport, out)
+		}
+	}
+	p.stop()
+}
+
+// TestPathMTU checks that a guest that ignores the MTU option still gets through: it is told, and TCP is clamped.
+func TestPathMTU(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	l.leased()
+	l.guest.batch("link set tap0 mtu 1500")
+	_, _, code := l.guest.run("ping", "-c1", "-W2", "-M", "do", "-s", "1460", peerAddress)
+	if code == 0 {
+		t.Error("a packet of 1488 bytes passed a path of 1450")
+	}
+	var cached []struct {
+		Metrics []struct{ MTU int }
+	}
+	l.guest.json(&cached, "route", "get", peerAddress)
+	if len(cached) != 1 || len(cached[0].Metrics) == 0 || cached[0].Metrics[0].MTU != podMTU {
+		t.Errorf("the guest was not told the MTU of the path: %+v", cached)
+	}
+	l.guest.must("ping", "-c1", "-W2", "-M", "dont", "-s", "4000", peerAddress)
+	l.peer.serves("sink", ":5000")
+	l.guest.must(l.guest.as("source", peerAddress+":5000", "10000000", "1")...)
+	p.stop()
+}

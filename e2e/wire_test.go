@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// capture records what passes a device of the node, until the returned function is called.
+func (l *lab) capture(device string) (frames func() [][]byte) {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "capture.pcap")
+	p := l.node.start("tcpdump", "-i", device, "--immediate-mode", "-U", "-Z", "root", "-w", file)
+	p.awaitText("listening on")
+	return func() [][]byte {
+		p.signal(syscall.SIGINT)
+		p.wait()
+		return readCapture(l.t, file)
+	}
+}
+
+func readCapture(t *testing.T, file string) (frames [][]byte) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapgo.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		data, _, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return frames
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, data)
+	}
+}
+
+// TestWire checks at the node's end what leaves the pod while a guest with a MAC of its own gets the address and uses it, and
+// sends what it must not.
+func TestWire(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	frames := l.capture("vpod")
+	l.leased()
+	l.guest.must("ping", "-c2", "-i0.2", peerAddress)
+	l.peer.must("ping", "-c2", "-i0.2", podAddress)
+	l.sendForbidden()
+	l.guest.must("ping", "-c1", peerAddress) // whatever was forbidden has passed the switch by now
+	ours := 0
+	for _, data := range frames() {
+		packet := gopacket.NewPacket(data, layers.LayerTypeEthernet, gopacket.Default)
+		eth := packet.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+		if isFromNode(l, eth.SrcMAC.String()) {
+			continue
+		}
+		ours++
+		if fault := wireFault(packet, eth); fault != "" {
+			t.Errorf("left the pod: %s\n%s", fault, packet)
+		}
+	}
+	if ours < 6 {
+		t.Errorf("the capture shows %d frames from the pod: too few to mean anything", ours)
+	}
+	p.stop()
+}
+
+// isFromNode tells whether a MAC is the bridge's or the peer's.
+func isFromNode(l *lab, mac string) bool {
+	return strings.Contains(l.node.must("cat", "/sys/class/net/cni0/address", "/sys/class/net/vpod/address"), mac) ||
+		strings.Contains(l.peer.must("cat", "/sys/class/net/eth0/address"), mac)
+}
+
+// wireFault says what is wrong with a frame that left the pod, or nothing.
+func wireFault(packet gopacket.Packet, eth *layers.Ethernet) string {
+	if eth.SrcMAC.String() != podMAC {
+		return "foreign source MAC " + eth.SrcMAC.String()
+	}
+	switch l := packet.NetworkLayer().(type) {
+	case *layers.IPv4:
+		if !l.SrcIP.Equal(net.ParseIP(podAddress)) {
+			return "foreign source IP " + l.SrcIP.String()
+		}
+	case nil:
+		arp, ok := packet.Layer(layers.LayerTypeARP).(*layers.ARP)
+		if !ok {
+			return "ethertype " + eth.EthernetType.String()
+		}
+		if net.HardwareAddr(arp.SourceHwAddress).String() != podMAC || !net.IP(arp.SourceProtAddress).Equal(net.ParseIP(podAddress)) {
+			return "ARP from somebody else"
+		}
+	default:
+		return "network layer " + l.LayerType().String()
+	}
+	if packet.Layer(layers.LayerTypeDHCPv4) != nil {
+		return "DHCP"
+	}
+	return ""
+}
+
+// sendForbidden makes the guest send what must not leave, and checks that each frame was dropped under its reason.
+func (l *lab) sendForbidden() {
+	l.t.Helper()
+	const (
+		toAll   = "ffffffffffff"
+		toGroup = "0180c200000e"
+		station = "020000000042"
+		tail    = "00000000000000000000000000000000000000000000"
+	)
+	frames := map[string][]string{
+		"vlan": {toAll + station + "8100000508004500001c00000000401100000af40107ffffffff000900090008" + "0000" + tail},
+		"ethertype": {
+			toGroup + station + "88cc0207040200000000420403050600000000" + tail,                                                               // LLDP
+			toAll + station + "80350001080006040003" + station + "00000000" + station + "00000000" + tail,                                     // RARP
+			"333300000002" + station + "86dd6000000000083afffe800000000000000000000000000001ff0200000000000000000000000000028500000000000000", // router solicitation
+			toAll + station + "0026424203000000000000000000000000000000000000000000000000000000000000000000000000000000",                      // spanning tree
+		},
+		"own-arp": {
+			toAll + station + "08060001080006040001" + station + "00000000" + "000000000000" + "0af40108", // probe
+			toAll + station + "08060001080006040001" + station + "0af40107" + "000000000000" + "0af40107", // announcement
+		},
+		"foreign-source-ip": {toAll + station + "08004500001c00000000401100000af4016301010101000900090008" + "0000" + tail},
+		"dhcp": {
+			toAll + station + "08004500001c00000000401100000af40107ffffffff004300440008" + "0000" + tail, // a server's
+			toAll + station + "08004500001c00000000401100000af401070af40101004400430008" + "0000" + tail, // to another server
+		},
+	}
+	before := l.guestDrops()
+	for reason, list := range frames {
+		l.guest.must(l.guest.as("send-frames", append([]string{"tap0"}, list...)...)...)
+		await(l.t, "the drops of "+reason, func() error {
+			if n := l.guestDrops()[reason] - before[reason]; n < uint64(len(list)) {
+				return fmt.Errorf("%d of %d", n, len(list))
+			}
+			return nil
+		})
+	}
+}
+
+func (l *lab) guestDrops() map[string]uint64 {
+	l.t.Helper()
+	for _, p := range l.status().Ports {
+		if p.Name == "guest" {
+			return p.Drops
+		}
+	}
+	l.t.Fatal("no guest port in the status")
+	return nil
+}
