@@ -12,9 +12,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -25,6 +22,7 @@ import (
 )
 
 const (
+	tablePrefix   = "podswitch-"
 	tableOwned    = 2    // NFT_TABLE_F_OWNER, linux/netfilter/nf_tables.h
 	fencePriority = -500 // before the chains of others on the same hook
 )
@@ -33,7 +31,7 @@ const (
 func fencedEthertypes() []uint16 { return []uint16{unix.ETH_P_IP, unix.ETH_P_ARP} }
 
 // tableName names the table that says "taken". The index, unlike the name, does not change while the interface lives.
-func tableName(l Link) string { return fmt.Sprintf("podswitch-%d", l.Index) }
+func tableName(l Link) string { return fmt.Sprintf("%s%d", tablePrefix, l.Index) }
 
 // checkNotTaken returns an error that wraps ErrTaken when a podswitch lives that has silenced the kernel on the link.
 // Without the privilege to ask, or without nf_tables, it knows of none.
@@ -63,10 +61,10 @@ func takenError(l Link) error {
 	}
 }
 
-// Silence keeps the kernel of the calling thread's namespace out of a link: it does not see IPv4 and ARP that arrive, until
-// the result is closed or the process ends, and speaks no IPv6 there, until the result is closed; sockets bound to
-// ETH_P_ALL see all. Unlike Take it has no other means than nf_tables: an error that does not wrap ErrTaken and is no
-// *missing.Error means that this kernel cannot do it.
+// Silence keeps the kernel of the calling thread's namespace out of a link: it neither sees IP and ARP that arrive there, nor
+// sends any, until the result is closed or the process ends. Packet sockets see and send everything. Unlike Take it has no
+// other means than nf_tables: an error that does not wrap ErrTaken and is no *missing.Error means that this kernel cannot
+// do it.
 func Silence(link string) (io.Closer, error) {
 	if err := checkLinkName(link); err != nil {
 		return nil, err
@@ -83,36 +81,18 @@ func Silence(link string) (io.Closer, error) {
 	case !ok:
 		return nil, noSuchLink(conn, link)
 	}
-	fence, err := raiseFence(l)
+	both, err := raiseBoth(l, append(fencedEthertypes(), unix.ETH_P_IPV6), nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyARP)
 	if denied(err) {
 		err = explain("silence the kernel on "+link, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	speakAgain := muteIPv6(link)
-	return closer(func() error { return errors.Join(fence.Close(), speakAgain()) }), nil
-}
-
-// muteIPv6 ends the kernel's own neighbour discovery on a link, and returns what lets it speak again. A kernel without
-// IPv6, or a /proc/sys that cannot be written, is no error: the guest then hears what it would hear on any network.
-func muteIPv6(link string) (speakAgain func() error) {
-	path := filepath.Join("/proc/sys/net/ipv6/conf", link, "disable_ipv6")
-	was, err := os.ReadFile(path)
-	if err != nil || strings.TrimSpace(string(was)) == "1" || os.WriteFile(path, []byte("1"), 0) != nil {
-		return func() error { return nil }
-	}
-	return func() error {
-		if err := os.WriteFile(path, was, 0); err != nil && !errors.Is(err, fs.ErrNotExist) { // the link may have gone
-			return err
-		}
-		return nil
-	}
+	return both, err
 }
 
 // raiseFence makes the table; closing the result removes it. The error wraps ErrTaken when the table is there already,
 // and fs.ErrPermission without CAP_NET_ADMIN; any other error means that this kernel cannot do it.
-func raiseFence(l Link) (io.Closer, error) {
+func raiseFence(l Link) (io.Closer, error) { return raiseFenceOf(l, fencedEthertypes()) }
+
+func raiseFenceOf(l Link, ethertypes []uint16) (io.Closer, error) {
 	var socket *nfnetlink.Conn
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
 		socket = c
@@ -130,7 +110,7 @@ func raiseFence(l Link) (io.Closer, error) {
 		}
 		return nil, fmt.Errorf("create the nftables table %s: %w", table.Name, err)
 	}
-	addDropRules(conn, table, l)
+	addDropRules(conn, table, l, ethertypes)
 	if err := conn.Flush(); err != nil {
 		_ = conn.CloseLasting()
 		return nil, fmt.Errorf("hook the nftables table %s into %s: %w", table.Name, l.Name, err)
@@ -180,7 +160,7 @@ func nfMessage(kind int, family byte, resource uint16) nfnetlink.Message {
 	}
 }
 
-func addDropRules(conn *nftables.Conn, table *nftables.Table, l Link) {
+func addDropRules(conn *nftables.Conn, table *nftables.Table, l Link, ethertypes []uint16) {
 	accept := nftables.ChainPolicyAccept
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "ingress", Table: table, Type: nftables.ChainTypeFilter, Device: l.Name, Policy: &accept,
@@ -191,7 +171,7 @@ func addDropRules(conn *nftables.Conn, table *nftables.Table, l Link) {
 	if !l.Ethernet {
 		load = &expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}
 	}
-	for _, ethertype := range fencedEthertypes() {
+	for _, ethertype := range ethertypes {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
 			load,
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, ethertype)},

@@ -25,6 +25,11 @@ func (n Namespace) same(other Namespace) bool {
 		(n.Boot == "" || other.Boot == "" || n.Boot == other.Boot)
 }
 
+// earlierBoot tells whether other was seen before the machine was started last: it is gone, with all its interfaces.
+func (n Namespace) earlierBoot(other Namespace) bool {
+	return n.Boot != "" && other.Boot != "" && n.Boot != other.Boot
+}
+
 // namespace describes the network namespace of the calling thread.
 func namespace() (Namespace, error) {
 	var st unix.Stat_t

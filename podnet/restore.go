@@ -53,6 +53,9 @@ func recoverState(dir string, hooks steps) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if here.earlierBoot(record.Pod.Namespace) {
+		return fmt.Sprintf("%s was from before the last boot and is removed", statePath(dir)), removeRecord(dir)
+	}
 	if !here.same(record.Pod.Namespace) {
 		return "", fmt.Errorf("%w: %s is about network namespace %d and this is %d; "+
 			"restore there, or remove the file if that namespace is gone",
@@ -89,4 +92,16 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Pending returns the identity that an earlier run recorded in dir and did not give back, or nil when there is none.
+func Pending(dir string) (*Identity, error) {
+	record, err := readRecord(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return record.Pod, nil
 }
