@@ -11,7 +11,7 @@ import (
 //
 // The steps for a frame, in this order:
 //
-//  1. validate: an Ethernet header, and an offload header that fits the frame
+//  1. validate: an Ethernet header, an offload header that fits the frame, and a source that may be at the port
 //  2. reserved: 802.1 reserved destinations are never forwarded
 //  3. size: what is too large for a port of the switch and cannot be segmented is dropped
 //  4. learn: the source is at this port, unless it is no station's address
@@ -30,6 +30,9 @@ type BridgeConfig struct {
 	// Upstream is the port that a hairpin may return our own frames on, or -1. A station of another port is not believed
 	// to have moved there; such frames are dropped as reflected.
 	Upstream int
+	// Pinned is the only station that may be at port PinnedPort; the zero MAC: any may.
+	Pinned     MAC
+	PinnedPort int
 }
 
 // A Station is an entry of the forwarding database.
@@ -67,6 +70,10 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	target, source := destination(f.Data), sender(f.Data)
+	if in == b.cfg.PinnedPort && !b.cfg.Pinned.IsZero() && source != b.cfg.Pinned {
+		out.Drop(ForeignMAC)
+		return
+	}
 	if isReserved(target) {
 		out.Drop(Reserved)
 		return
@@ -130,9 +137,10 @@ func (b *Bridge) aged(value uint64, seen, now time.Duration) bool {
 	return value&staticStation == 0 && now-seen >= b.cfg.Ageing
 }
 
-// SetStatic binds a station to a port: it neither ages nor moves. It reports false when the table is full.
+// SetStatic binds a station to a port: it neither ages nor moves. It reports false when the table is full, and for a port
+// that there is not.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
-	return b.fdb.put(mac.key(), uint64(port)|staticStation, now,
+	return port >= 0 && port < b.cfg.Ports && b.fdb.put(mac.key(), uint64(port)|staticStation, now,
 		func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
 }
 

@@ -86,3 +86,68 @@ func receiveAll(ctx context.Context, t *testing.T, p *vswitchtest.Port, port, po
 		}
 	}
 }
+
+// IP mode with traffic at every port while the holder changes: what the guest sends is delivered or counted, all of it.
+func TestRunDelegateConcurrent(t *testing.T) {
+	s, err := parseScript("delegate", "# Busy.\ndelegate\nkeep 8080\npermanent 10.244.1.1 gw\n+0 tick\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := vswitch.NewDelegate(s.delegate)
+	const frames = 3000
+	var far []*vswitchtest.Port
+	var near []vswitch.Port
+	for range s.ports {
+		p := vswitchtest.NewPort(4 * frames)
+		far, near = append(far, p), append(near, p)
+	}
+	began := time.Now()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- vswitch.New(d, func() time.Duration { return time.Since(began) }, near...).Run(ctx) }()
+	var work sync.WaitGroup
+	for port, line := range []string{
+		"guest > router ip 10.244.1.7 > 10.0.0.1 udp 1 > 2",
+		"peer > broadcast arp who-has 10.244.1.7 tell 10.244.1.9",
+		"wire > gw ip 10.244.1.7 > 10.244.1.9 tcp 8080 > 2",
+		"router > guest ip 169.254.75.1 > 10.244.1.7 udp 53 > 5353",
+	} {
+		w := newWords(line, s.names)
+		f := w.frame()
+		work.Go(func() {
+			for range frames {
+				far[port].Inject(f)
+			}
+		})
+	}
+	for i := range frames {
+		d.Hand([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
+		d.Heard(s.names["guest"])
+	}
+	work.Wait()
+	guest, wire, pod := far[0], far[1], far[2]
+	uplink := map[byte]int{} // frames by IP protocol
+	accounted := func() bool {
+		refused, full := guest.Counters().Drops()["not-holder"], pod.Counters().Drops()["neighbour-queue-full"]
+		return uplink[17]+int(refused) >= frames && uplink[6]+int(full) >= frames
+	}
+	for !accounted() {
+		wait, cancel := context.WithTimeout(ctx, 10*time.Millisecond) // drops come without a frame
+		if f, err := wire.Next(wait); err == nil && f.Data[12] == 8 && f.Data[13] == 0 {
+			uplink[f.Data[23]]++
+		}
+		cancel()
+		if ctx.Err() != nil {
+			t.Fatalf("%d frames of the guest and %d of the pod left; drops: %v, %v", uplink[17], uplink[6],
+				guest.Counters().Drops(), pod.Counters().Drops())
+		}
+	}
+	if uplink[17] > frames || uplink[6] > frames {
+		t.Errorf("%d frames of the guest and %d of the pod left, want at most %d of each", uplink[17], uplink[6], frames)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}

@@ -37,9 +37,10 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //  1. validate: an Ethernet header, an offload header that fits, a station's source MAC
 //  2. ethertype: ARP and IPv4; no VLAN tags
 //  3. ARP: every address but the guest's own is at the router MAC; probes and announcements get no answer
-//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, and the guest its holder
+//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, the guest its holder, and no kept port
 //  5. to the server's address: to the server
-//  6. to the wire (toWire): next hop by the captured routes, size, next hop's MAC; source MAC is the wire MAC
+//  6. to the wire (toWire): what the guest may reach, next hop by the captured routes, size, next hop's MAC; source MAC is
+//     the wire MAC
 //
 // What the wire sends, in this order (fromWire):
 //
@@ -56,6 +57,7 @@ type Delegate struct {
 	server     uint32
 	router     uint32 // source of ICMP errors to the guest
 	routes     routeTable
+	rules      ruleTable
 	neighbours *neighbours
 	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
 
@@ -76,7 +78,9 @@ type DelegateConfig struct {
 	GuestMTU  int          // what the guest was told; TCP towards it is clamped to this
 	Routes    []Route
 	Permanent []Neighbour // the kernel's permanent neighbours: some plugins answer no ARP
+	NoARP     bool        // the link has no ARP and no useful MACs: frames go out with the wire MAC at both ends
 	KeptTCP   []uint16    // TCP ports of the pod address that stay with the pod
+	Rules     []Rule      // what the guest may not reach, in this order; what no rule is about, it may
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
 	OnUse func()
 }
@@ -85,13 +89,14 @@ type DelegateConfig struct {
 func NewDelegate(cfg DelegateConfig) *Delegate {
 	address := ipKey(cfg.Address.Addr())
 	d := &Delegate{
-		cfg:        cfg,
-		address:    address,
-		server:     ipKey(cfg.Server),
-		router:     ipKey(cfg.Server),
-		routes:     newRouteTable(cfg.Routes, cfg.MTU),
-		neighbours: newNeighbours(address, cfg.WireMAC, cfg.Permanent),
+		cfg:     cfg,
+		address: address,
+		server:  ipKey(cfg.Server),
+		router:  ipKey(cfg.Server),
+		routes:  newRouteTable(cfg.Routes, cfg.MTU),
+		rules:   newRuleTable(cfg.Rules),
 	}
+	d.neighbours = newNeighbours(address, cfg.WireMAC, cfg.Permanent, d.routes.gateways())
 	if cfg.Gateway.Is4() {
 		d.router = ipKey(cfg.Gateway)
 	}
@@ -108,8 +113,8 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 
 // Hand makes h the holder. A MAC other than zero is where the guest's frames go from now on.
 func (d *Delegate) Hand(h Holder, mac MAC) {
-	if !mac.IsZero() {
-		d.guestMAC.Store(mac.key())
+	if !mac.IsZero() && d.guestMAC.Swap(mac.key()) != mac.key() {
+		d.heard.Store(0) // of somebody else
 	}
 	d.holder.Store(int32(h))
 }
@@ -141,12 +146,17 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 
 // Tick implements Forwarder: it repeats neighbour requests and tells the guest of next hops that do not answer.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
-	d.neighbours.tick(now, out, func(f Frame) {
+	d.neighbours.tick(now, out, func(f heldFrame) {
 		var p packet
-		if p.parse(f.Data) && sender(f.Data) == d.guest() {
+		if f.port == PortGuest && p.parse(f.Data) {
 			d.sendICMPError(PortGuest, f.Data, &p, codeHostUnreachable, 0, out)
 		}
 	})
+}
+
+// isBroadcast tells whether ip is everybody's, or everybody's in the pod's subnet.
+func (d *Delegate) isBroadcast(ip uint32) bool {
+	return ip == 0xffffffff || ip == d.broadcast && d.broadcast != 0
 }
 
 func (d *Delegate) guest() MAC { return macFromKey(d.guestMAC.Load()) }
@@ -160,17 +170,22 @@ func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *O
 	switch {
 	case isMartian(p.target):
 		out.Drop(Martian)
-		return
 	case p.target == d.address:
 		out.Drop(Hairpin)
-		return
+	case in == PortGuest && d.rules.deny(p, f.Data):
+		out.Drop(Denied)
+		d.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
 	case isMulticastIP(p.target):
 		d.groupToWire(f, p, multicastMAC(p.target), out)
-		return
-	case p.target == 0xffffffff || p.target == d.broadcast && d.broadcast != 0:
+	case d.isBroadcast(p.target):
 		d.groupToWire(f, p, Broadcast, out)
-		return
+	default:
+		d.toHost(in, f, p, now, out)
 	}
+}
+
+// toHost sends to one host: next hop, size, neighbour.
+func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
 	nextHop, mtu, ok := d.routes.lookup(p.target)
 	if !ok {
 		out.Drop(NoRoute)
@@ -184,16 +199,20 @@ func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *O
 		return
 	}
 	if !fits {
-		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(nextHop, piece, now, out) })
+		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(in, nextHop, piece, now, out) })
 		return
 	}
 	clampMSS(f, p, mtu)
-	d.toNextHop(nextHop, f, now, out)
+	d.toNextHop(in, nextHop, f, now, out)
 }
 
 // toNextHop sends a frame that fits to a neighbour on the wire.
-func (d *Delegate) toNextHop(nextHop uint32, f *Frame, now time.Duration, out *Out) {
-	if mac, ok := d.neighbours.resolve(nextHop, f, now, out); ok {
+func (d *Delegate) toNextHop(in int, nextHop uint32, f *Frame, now time.Duration, out *Out) {
+	mac, ok := d.cfg.WireMAC, true // what the kernel does for a link without ARP: net/ipv4/arp.c, arp_constructor
+	if !d.cfg.NoARP {
+		mac, ok = d.neighbours.resolve(in, nextHop, f, now, out)
+	}
+	if ok {
 		setMACs(f.Data, mac, d.cfg.WireMAC)
 		out.Send(PortUplink, *f)
 	}
@@ -221,6 +240,8 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 	switch {
 	case len(f.Data) < ethernetLen:
 		out.Drop(Short)
+	case d.held(HolderKernel):
+		out.Drop(NotHolder)
 	case ethertype(f.Data) == typeARP:
 		out.Send(PortUplink, *f)
 	case !p.parse(f.Data):
@@ -250,12 +271,12 @@ func (d *Delegate) fromServer(f *Frame, out *Out) {
 	out.Send(PortGuest, *f)
 }
 
-// badFrame finds the faults that every frame may have behind its Ethernet header.
-func badFrame(f *Frame) (Reason, bool) {
+// badFrame finds the faults that every frame may have behind its length. On a link without useful MACs anySource is true.
+func badFrame(f *Frame, anySource bool) (Reason, bool) {
 	switch t := ethertype(f.Data); {
 	case !vnet.Check(&f.Offload, f.Data):
 		return BadOffload, true
-	case sender(f.Data).IsMulticast() || sender(f.Data).IsZero():
+	case !anySource && (sender(f.Data).IsMulticast() || sender(f.Data).IsZero()):
 		return BadSource, true
 	case t == typeVLAN || t == typeQinQ:
 		return VLAN, true

@@ -8,7 +8,7 @@ func (d *Delegate) fromGuest(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Short)
 		return
 	}
-	if reason, bad := badFrame(f); bad {
+	if reason, bad := badFrame(f, false); bad {
 		out.Drop(reason)
 		return
 	}
@@ -30,7 +30,7 @@ func (d *Delegate) arpFromGuest(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if a.senderIP() == d.address && a.senderMAC() == sender(f.Data) {
-		d.hear(sender(f.Data), now)
+		d.use(sender(f.Data), now)
 		d.heard.Store(int64(now)) // to the moment: it may be the answer to a probe
 	}
 	// A probe has no sender (RFC 5227, section 1.1), an announcement is about its sender, and who asks for the pod address
@@ -54,10 +54,9 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		out.Drop(ForeignSource)
 	case !d.held(HolderGuest):
 		out.Drop(NotHolder)
-		if d.cfg.OnUse != nil {
-			d.hear(sender(f.Data), now)
-			d.cfg.OnUse()
-		}
+		d.use(sender(f.Data), now)
+	case p.protocol == protocolTCP && p.firstFragment && d.isKept(p.sourcePort):
+		out.Drop(KeptPort)
 	case p.target == d.server:
 		d.hear(sender(f.Data), now)
 		out.Send(PortServer, *f)
@@ -74,6 +73,14 @@ func (d *Delegate) dhcpFromGuest(f *Frame, p *packet, out *Out) {
 		return
 	}
 	out.Send(PortServer, *f)
+}
+
+// use notes that the guest uses the pod address, and says so if it is not the holder.
+func (d *Delegate) use(mac MAC, now time.Duration) {
+	d.hear(mac, now)
+	if !d.held(HolderGuest) && d.cfg.OnUse != nil {
+		d.cfg.OnUse()
+	}
 }
 
 // hear notes who uses the pod address. It writes only what changed, and the time at most once in a tenth of a second.

@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -12,11 +13,11 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Short)
 		return
 	}
-	if sender(f.Data) == d.cfg.WireMAC {
+	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.fromTwin(f.Data) {
 		out.Drop(Reflected)
 		return
 	}
-	if reason, bad := badFrame(f); bad {
+	if reason, bad := badFrame(f, d.cfg.NoARP); bad {
 		out.Drop(reason)
 		return
 	}
@@ -27,20 +28,41 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 	d.ipFromWire(f, out)
 }
 
+// fromTwin tells whether a frame from the wire MAC is another pod's: with ipvlan all pods of a node have the same MAC. Whatever
+// is returned of our own has the pod address for a source.
+func (d *Delegate) fromTwin(frame []byte) bool {
+	switch ethertype(frame) {
+	case typeARP:
+		a := parseARP(frame)
+		return a != nil && a.senderIP() != d.address
+	case typeIPv4:
+		return len(frame) >= ethernetLen+ipv4Len && binary.BigEndian.Uint32(frame[ethernetLen+12:]) != d.address
+	}
+	return false
+}
+
 func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
 	a := parseARP(f.Data)
-	if a == nil {
+	if a == nil || d.cfg.NoARP {
 		out.Drop(BadARP)
 		return
 	}
 	toUs := a.targetIP() == d.address
-	known := d.neighbours.learn(a, toUs, now, out)
+	known := d.neighbours.learn(a, toUs && d.isOnLink(a.senderIP()), now, out)
 	switch {
+	case toUs && d.held(HolderKernel):
+		out.Drop(NotHolder)
 	case toUs && a.operation() == arpRequest:
 		out.Send(PortPod, *f)
 	case !known:
 		out.Drop(ForeignARP)
 	}
+}
+
+// isOnLink tells whether a host is a neighbour by the captured routes.
+func (d *Delegate) isOnLink(ip uint32) bool {
+	nextHop, _, ok := d.routes.lookup(ip)
+	return ok && nextHop == ip || d.neighbours.gateways[ip]
 }
 
 func (d *Delegate) ipFromWire(f *Frame, out *Out) {
@@ -56,7 +78,7 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 		out.Drop(ForeignSource)
 	case isMulticastIP(p.target):
 		d.toGuest(f, &p, multicastMAC(p.target), out)
-	case p.target == 0xffffffff || p.target == d.broadcast && d.broadcast != 0:
+	case d.isBroadcast(p.target):
 		d.toGuest(f, &p, Broadcast, out)
 	case p.target != d.address:
 		out.Drop(ForeignTarget)
@@ -70,6 +92,9 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 // isForPod tells whether a packet to the pod address is the pod endpoint's: a kept port, an ICMP error about one, or,
 // while the switch is the holder, an ICMP echo with its fragments.
 func (d *Delegate) isForPod(f *Frame, p *packet) bool {
+	if d.held(HolderKernel) {
+		return false
+	}
 	switch p.protocol {
 	case protocolTCP:
 		return p.firstFragment && d.isKept(p.targetPort)

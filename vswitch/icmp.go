@@ -8,7 +8,6 @@ import (
 
 // ICMP types and codes (RFC 792, RFC 1122).
 const (
-	icmpEchoReply   = 0
 	icmpUnreachable = 3
 	icmpRedirect    = 5
 	icmpEcho        = 8
@@ -18,6 +17,7 @@ const (
 	codeNetUnreachable  = 0
 	codeHostUnreachable = 1
 	codeFragmentNeeded  = 4
+	codeProhibited      = 13
 )
 
 // icmpQuote is how many bytes of the packet behind its IP header an ICMP error quotes: with 20 bytes of IP header it
@@ -48,7 +48,7 @@ func (p *packet) quotedFlow(frame []byte) (protocol uint8, source uint32, source
 // sendICMPError answers the sender of a frame at its own port: RFC 1122, section 3.2.2, says what gets no answer. For code
 // fragmentation needed, mtu is the next hop's (RFC 1191, section 4).
 func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
-	if !p.firstFragment || isMulticastIP(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
+	if !p.firstFragment || isMulticastIP(p.target) || d.isBroadcast(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
 		return
 	}
 	quote := frame[ethernetLen:min(p.end, p.transport+icmpQuote)]

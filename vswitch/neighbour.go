@@ -18,7 +18,11 @@ const (
 	heldBytes          = 1 << 20          // bytes of frames that wait in all
 )
 
-const permanentNeighbour = 1 << 48 // flag in a table value whose low bits are the MAC
+// Flags in a table value whose low bits are the MAC.
+const (
+	permanentNeighbour = 1 << 48
+	askedNeighbour     = 1 << 49 // we wanted to know; the others have only made themselves known
+)
 
 // A Neighbour is a next hop on the wire whose MAC is known without ARP.
 type Neighbour struct {
@@ -31,10 +35,14 @@ type Neighbour struct {
 // A confirmed entry is read without a lock. An entry that was not confirmed for a while is used on, and asked for again. A
 // missing one is asked for while its frames wait; they leave in order when the answer comes, or are dropped and counted
 // at the port where they came in.
+//
+// All of it is bounded, and a guest that scans a large on-link net fills the bounds; the gateways of the routes are asked for
+// and kept nevertheless.
 type neighbours struct {
-	address uint32 // the pod address, sender of our requests
-	mac     MAC    // the wire MAC
-	table   *table
+	address  uint32          // the pod address, sender of our requests
+	mac      MAC             // the wire MAC
+	gateways map[uint32]bool // not changed
+	table    *table
 
 	mu      sync.Mutex // guards the following
 	waiting map[uint32]*question
@@ -50,11 +58,12 @@ type question struct {
 
 type heldFrame struct {
 	Frame
-	in *Counters
+	port int       // where it came in
+	in   *Counters // of that port
 }
 
-func newNeighbours(address uint32, mac MAC, permanent []Neighbour) *neighbours {
-	n := &neighbours{address: address, mac: mac, table: newTable(neighbourLimit), waiting: make(map[uint32]*question)}
+func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
+	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(neighbourLimit), waiting: make(map[uint32]*question)}
 	for _, p := range permanent {
 		n.table.put(uint64(ipKey(p.Addr)), p.MAC.key()|permanentNeighbour, 0, neverExpires)
 	}
@@ -63,32 +72,35 @@ func newNeighbours(address uint32, mac MAC, permanent []Neighbour) *neighbours {
 
 func neverExpires(uint64, time.Duration) bool { return false }
 
-// resolve returns the MAC of a next hop. Without one it reports false and has taken care of the frame.
-func (n *neighbours) resolve(ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
-	_, value, seen, ok := n.table.find(uint64(ip))
+// resolve returns the MAC of a next hop for a frame that came in at port. Without one it reports false and has taken care of
+// the frame.
+func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+	s, value, seen, ok := n.table.find(uint64(ip))
 	if !ok {
-		return n.wait(ip, f, now, out)
+		return n.wait(port, ip, f, now, out)
 	}
-	if value&permanentNeighbour == 0 && now-seen >= neighbourReachable {
+	// One frame in a second asks again, and the others go on without looking at the questions.
+	if value&permanentNeighbour == 0 && now-seen >= neighbourReachable &&
+		s.seen.CompareAndSwap(int64(seen), int64(now-neighbourReachable+tickEvery)) {
 		n.ask(ip, macFromKey(value), now, out)
 	}
 	return macFromKey(value), true
 }
 
 // wait keeps a copy of the frame until the neighbour has answered, unless it just did.
-func (n *neighbours) wait(ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+func (n *neighbours) wait(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if _, value, _, ok := n.table.find(uint64(ip)); ok {
 		return macFromKey(value), true
 	}
 	q := n.askLocked(ip, Broadcast, now, out)
-	if q == nil || len(q.frames) >= heldPerNeighbour || n.held+len(f.Data) > heldBytes {
+	if q == nil || len(q.frames) >= heldPerNeighbour || n.held+len(f.Data) > heldBytes && !n.gateways[ip] {
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
 	}
 	n.held += len(f.Data)
-	q.frames = append(q.frames, heldFrame{Frame{f.Offload, bytes.Clone(f.Data)}, out.in})
+	q.frames = append(q.frames, heldFrame{Frame{f.Offload, bytes.Clone(f.Data)}, port, out.in})
 	return MAC{}, false
 }
 
@@ -103,7 +115,7 @@ func (n *neighbours) askLocked(ip uint32, to MAC, now time.Duration, out *Out) *
 	if q := n.waiting[ip]; q != nil {
 		return q
 	}
-	if len(n.waiting) >= waitingLimit {
+	if len(n.waiting) >= waitingLimit && !n.gateways[ip] {
 		return nil
 	}
 	q := &question{}
@@ -121,8 +133,8 @@ func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, 
 	}
 }
 
-// learn takes what an ARP packet on the wire says about its sender. Only a packet to us makes an entry (RFC 826, "merge
-// flag"); others only update one. It reports whether the packet was about something that we know or asked for.
+// learn takes what an ARP packet on the wire says about its sender. Only a request to us by a neighbour makes an entry
+// (RFC 826, "merge flag"); others only update one. It reports whether the packet was about something that we know or asked for.
 func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) bool {
 	ip, mac := a.senderIP(), a.senderMAC()
 	if ip == n.address || isMartian(ip) || isMulticastIP(ip) || ip == 0xffffffff || mac.IsMulticast() || mac.IsZero() {
@@ -130,17 +142,37 @@ func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) 
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, value, seen, known := n.table.find(uint64(ip))
+	_, value, seen, known := n.table.find(uint64(ip)) // the value is 0 when it is not known
 	q := n.waiting[ip]
 	if !known && q == nil && !(toUs && a.operation() == arpRequest) {
 		return false
 	}
-	if known && (value&permanentNeighbour != 0 || macFromKey(value) != mac && now-seen < neighbourLock) {
+	if known && value&permanentNeighbour != 0 {
 		return true
 	}
-	n.table.put(uint64(ip), mac.key(), now, n.expired(now))
+	// A second answer to one question is not believed; who asks us knows where it wants the answer.
+	if known && macFromKey(value) != mac && now-seen < neighbourLock && !(toUs && a.operation() == arpRequest) {
+		return true
+	}
+	entry := mac.key() | value&askedNeighbour
+	if q != nil {
+		entry |= askedNeighbour
+	}
+	if !n.table.put(uint64(ip), entry, now, n.expired(now)) && entry&askedNeighbour != 0 {
+		n.makeRoomLocked(n.gateways[ip])
+		n.table.put(uint64(ip), entry, now, neverExpires)
+	}
 	n.releaseLocked(ip, q, mac, out)
 	return true
+}
+
+// makeRoomLocked forgets those who have only made themselves known; for a gateway, everybody but gateways: they can be asked
+// again.
+func (n *neighbours) makeRoomLocked(forGateway bool) {
+	n.table.remove(func(key, value uint64, _ time.Duration) bool {
+		return value&(permanentNeighbour|askedNeighbour) == 0 ||
+			forGateway && value&permanentNeighbour == 0 && !n.gateways[uint32(key)]
+	})
 }
 
 // expired lets go of neighbours that were silent for long when the table is full.
@@ -165,7 +197,7 @@ func (n *neighbours) releaseLocked(ip uint32, q *question, mac MAC, out *Out) {
 
 // tick repeats requests that are due and gives up on neighbours that did not answer; it calls unreachable for each frame
 // that waited for one.
-func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f Frame)) {
+func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFrame)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for ip, q := range n.waiting {
@@ -179,7 +211,7 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f Frame)
 	}
 }
 
-func (n *neighbours) giveUpLocked(ip uint32, q *question, unreachable func(f Frame)) {
+func (n *neighbours) giveUpLocked(ip uint32, q *question, unreachable func(f heldFrame)) {
 	delete(n.waiting, ip)
 	n.table.remove(func(key, value uint64, _ time.Duration) bool {
 		return key == uint64(ip) && value&permanentNeighbour == 0
@@ -187,6 +219,6 @@ func (n *neighbours) giveUpLocked(ip uint32, q *question, unreachable func(f Fra
 	for _, f := range q.frames {
 		n.held -= len(f.Data)
 		f.in.Drop(Unresolved, 1)
-		unreachable(f.Frame)
+		unreachable(f)
 	}
 }

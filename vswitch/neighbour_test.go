@@ -22,7 +22,7 @@ func discard(int, []Frame) {}
 
 // ask sends a frame to ip through n, and tells whether n had to wait for the answer.
 func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (waits bool) {
-	_, ok := n.resolve(ip, &Frame{Data: make([]byte, 60)}, now, out)
+	_, ok := n.resolve(PortGuest, ip, &Frame{Data: make([]byte, 60)}, now, out)
 	return !ok
 }
 
@@ -30,7 +30,7 @@ func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (waits bool) {
 func TestNeighbourWaitingLimit(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
-	n := newNeighbours(1, MAC{2}, nil)
+	n := newNeighbours(1, MAC{2}, nil, nil)
 	for ip := uint32(0x0a000001); ip < 0x0a000001+waitingLimit+10; ip++ {
 		if !ask(n, ip, 0, out) {
 			t.Fatalf("%x is resolved", ip)
@@ -46,7 +46,7 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 	}
 	out.Flush(discard)
 	for s := range 3 {
-		n.tick(time.Duration(s+1)*time.Second, out, func(Frame) {})
+		n.tick(time.Duration(s+1)*time.Second, out, func(heldFrame) {})
 		out.Flush(discard)
 	}
 	if len(n.waiting) != 0 || n.held != 0 {
@@ -61,43 +61,50 @@ func answer(operation uint16, ip uint32, mac MAC) arpPacket {
 	return parseARP(b)
 }
 
-// A full table keeps those who were heard of late; the others make room. Without room, frames still leave when the answer
-// comes, and permanent neighbours always stay.
+// A full table keeps those who were asked for and heard of late; who was not, and who only made itself known, makes room.
+// Without room, frames still leave when the answer comes, and permanent neighbours always stay.
 func TestNeighbourTableFull(t *testing.T) {
-	out := NewOut(delegatePorts, new(Counters))
-	n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}})
-	for i := range uint32(neighbourLimit - 1) {
-		if !n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out) {
-			t.Fatalf("neighbour %d is not learned", i)
+	for _, asked := range []bool{true, false} {
+		out := NewOut(delegatePorts, new(Counters))
+		n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}, nil)
+		for i := range uint32(neighbourLimit - 1) {
+			ip := 0x0a000001 + i
+			if asked {
+				ask(n, ip, 0, out)
+			}
+			if !n.learn(answer(arpRequest, ip, MAC{2, 1}), true, 0, out) {
+				t.Fatalf("neighbour %d is not learned", i)
+			}
+			out.Flush(discard)
 		}
-	}
-	late := uint32(0x0b000001)
-	ask(n, late, 30*time.Second, out)
-	out.Flush(discard)
-	n.learn(answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
-	sent := 0
-	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
-	if sent != 1 {
-		t.Errorf("%d frames left with the answer, want 1", sent)
-	}
-	if !ask(n, late, 30*time.Second, out) {
-		t.Error("a full table took an entry")
-	}
-	n.learn(answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
-	if ask(n, late, 60*time.Second, out) {
-		t.Error("neighbours that were silent for a minute made no room")
-	}
-	if ask(n, 0x0a090909, 60*time.Second, out) {
-		t.Error("a permanent neighbour made room")
+		late := uint32(0x0b000001)
+		ask(n, late, 30*time.Second, out)
+		out.Flush(discard)
+		n.learn(answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
+		sent := 0
+		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
+		if sent != 1 {
+			t.Errorf("asked %v: %d frames left with the answer, want 1", asked, sent)
+		}
+		if ask(n, late, 30*time.Second, out) != asked {
+			t.Errorf("asked %v: whether there was room is wrong", asked)
+		}
+		n.learn(answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
+		if ask(n, late, 60*time.Second, out) {
+			t.Error("neighbours that were silent for a minute made no room")
+		}
+		if ask(n, 0x0a090909, 60*time.Second, out) {
+			t.Error("a permanent neighbour made room")
+		}
 	}
 }
 
 // A frame that had to wait behind the lock finds the answer that came meanwhile.
 func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
-	n := newNeighbours(1, MAC{2}, nil)
+	n := newNeighbours(1, MAC{2}, nil, nil)
 	n.table.put(5, MAC{2, 5}.key(), 0, neverExpires)
-	mac, ok := n.wait(5, &Frame{Data: make([]byte, 60)}, 0, out)
+	mac, ok := n.wait(PortGuest, 5, &Frame{Data: make([]byte, 60)}, 0, out)
 	if !ok || mac != (MAC{2, 5}) {
 		t.Errorf("wait = %v, %v; want %v", mac, ok, MAC{2, 5})
 	}
@@ -106,7 +113,7 @@ func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 // Traffic of the guest, the pod endpoint and the wire at once, with the tick: for the race detector. Every frame is
 // delivered or counted.
 func TestNeighbourConcurrent(t *testing.T) {
-	n := newNeighbours(1, MAC{2}, nil)
+	n := newNeighbours(1, MAC{2}, nil, nil)
 	const senders, frames = 3, 3000
 	type result struct{ sent, drops int }
 	results := make(chan result)
@@ -145,7 +152,7 @@ func TestNeighbourConcurrent(t *testing.T) {
 	for range senders {
 		r := <-results
 		total += r.sent + r.drops
-		n.tick(time.Hour, tick, func(Frame) { unreachable++ })
+		n.tick(time.Hour, tick, func(heldFrame) { unreachable++ })
 		tick.Flush(discard)
 	}
 	close(stop)
@@ -164,12 +171,72 @@ func TestNeighbourPermanent(t *testing.T) {
 	for i := range 20 {
 		list = append(list, Neighbour{netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", i+1)), MAC{2, byte(i)}})
 	}
-	n := newNeighbours(1, MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}))
+	n := newNeighbours(1, MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}), nil)
 	out := NewOut(delegatePorts, new(Counters))
-	if mac, ok := n.resolve(ipKey(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
+	if mac, ok := n.resolve(PortGuest, ipKey(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
 		t.Errorf("resolve = %v, %v; want the later entry %v", mac, ok, MAC{4})
 	}
-	if mac, ok := n.resolve(ipKey(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
+	if mac, ok := n.resolve(PortGuest, ipKey(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
 		t.Errorf("resolve = %v, %v; want %v", mac, ok, list[19].MAC)
+	}
+}
+
+// No ARP packet makes a neighbour of what cannot be one, whoever it asks for.
+func TestNeighbourImpossible(t *testing.T) {
+	const pod, host = 0x0a000007, 0x0a000009
+	out := NewOut(delegatePorts, new(Counters))
+	for _, test := range []struct {
+		name string
+		ip   uint32
+		mac  MAC
+		want bool
+	}{
+		{"a host", host, MAC{2, 1}, true},
+		{"a host in 240.0.0.0/4", 0xf0000009, MAC{2, 1}, true},
+		{"ourselves", pod, MAC{2, 1}, false},
+		{"nobody", 0, MAC{2, 1}, false},
+		{"loopback", 0x7f000001, MAC{2, 1}, false},
+		{"a group", 0xe0000001, MAC{2, 1}, false},
+		{"everybody", 0xffffffff, MAC{2, 1}, false},
+		{"a group's MAC", host, MAC{3, 1}, false},
+		{"no MAC", host, MAC{}, false},
+	} {
+		n := newNeighbours(pod, MAC{2}, nil, nil)
+		got := n.learn(answer(arpRequest, test.ip, test.mac), true, 0, out)
+		if _, _, _, ok := n.table.find(uint64(test.ip)); got != test.want || ok != test.want {
+			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
+		}
+	}
+}
+
+// Whatever else the guest asks for, the gateways of its routes are asked for, waited for and kept.
+func TestNeighbourGatewayFirst(t *testing.T) {
+	const gateway, later = 0x0b000001, neighbourReachable / 2
+	counters := new(Counters)
+	out := NewOut(delegatePorts, counters)
+	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
+	n := newNeighbours(1, MAC{2}, permanent, map[uint32]bool{gateway: true})
+	for i := range uint32(neighbourLimit - 1) {
+		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
+	}
+	for i := range uint32(waitingLimit) {
+		ask(n, 0x0c000001+i, 0, out)
+	}
+	n.held = heldBytes
+	if !ask(n, gateway, 0, out) || n.waiting[gateway] == nil || len(counters.Drops()) != 0 {
+		t.Fatalf("the gateway is not asked for; drops: %v", counters.Drops())
+	}
+	out.Flush(discard)
+	n.learn(answer(arpReply, gateway, MAC{2, 2}), true, later, out)
+	sent := 0
+	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
+	if sent != 1 {
+		t.Errorf("%d frames left with the gateway's answer, want 1", sent)
+	}
+	if ask(n, gateway, later, out) {
+		t.Error("the gateway was forgotten")
+	}
+	if ask(n, 0x0a090909, later, out) {
+		t.Error("the permanent neighbour made room")
 	}
 }

@@ -12,6 +12,7 @@ type Out struct {
 	touched []int     // the egress ports with frames
 	scratch []byte
 	used    int
+	piece   Frame // the fragment that is being sent
 }
 
 // NewOut returns an Out for a switch of so many ports; drops are counted at in.
@@ -70,6 +71,7 @@ func (o *Out) fragment(f *Frame, mtu int, send func(*Frame)) {
 		}
 		n := fragments.Next(b)
 		o.used -= len(b) - n
-		send(&Frame{Data: b[:n]})
+		o.piece = Frame{Data: b[:n]}
+		send(&o.piece)
 	}
 }

@@ -7,6 +7,7 @@ type Reason uint8
 const (
 	// Found by a port.
 	ReceiveError  Reason = iota // the kernel could not hand the frame over (a packet socket's EINVAL)
+	ReceiveFull                 // the kernel\'s queue was full before the frame was received
 	Truncated                   // longer than the largest frame
 	PortDown                    // the attachment is absent or down
 	PortFull                    // no room at the egress
@@ -34,6 +35,8 @@ const (
 	ForeignTarget  // a destination IP that is not the pod address
 	Martian        // a destination IP that must not be on a wire (0.0.0.0, 127.0.0.0/8)
 	NotHolder      // the pod address is not the guest's (yet, or any more)
+	KeptPort       // from a TCP port of the pod address that stays with the pod
+	Denied         // a rule says that the guest may not reach it
 	NoRoute        // no captured route to the destination
 	Unresolved     // the next hop does not answer ARP
 	NeighbourQueue // too many frames wait for the next hop to answer
@@ -42,13 +45,13 @@ const (
 )
 
 var reasonNames = [numReasons]string{
-	ReceiveError: "receive-error", Truncated: "truncated", PortDown: "port-down", PortFull: "port-full",
+	ReceiveError: "receive-error", ReceiveFull: "receive-full", Truncated: "truncated", PortDown: "port-down", PortFull: "port-full",
 	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", BadOffload: "bad-offload", Reserved: "reserved-destination",
 	BadSource: "bad-source-mac", ForeignMAC: "foreign-source-mac", Reflected: "reflected", Hairpin: "hairpin",
 	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype",
 	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4", DHCP: "dhcp",
 	ForeignSource: "foreign-source-ip", ForeignTarget: "foreign-destination-ip", Martian: "martian",
-	NotHolder: "not-holder", NoRoute: "no-route", Unresolved: "neighbour-unresolved",
+	NotHolder: "not-holder", KeptPort: "kept-port", Denied: "denied", NoRoute: "no-route", Unresolved: "neighbour-unresolved",
 	NeighbourQueue: "neighbour-queue-full", Unwanted: "unwanted",
 }
 

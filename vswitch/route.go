@@ -64,3 +64,14 @@ func (t routeTable) lookup(target uint32) (nextHop uint32, mtu int, ok bool) {
 	}
 	return 0, 0, false
 }
+
+// gateways are the next hops that routes name: without them nothing else is reached.
+func (t routeTable) gateways() map[uint32]bool {
+	gateways := make(map[uint32]bool)
+	for _, r := range t {
+		if r.gateway != 0 {
+			gateways[r.gateway] = true
+		}
+	}
+	return gateways
+}

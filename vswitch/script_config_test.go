@@ -41,8 +41,10 @@ func (s *script) configureBridge(w *words, word string) {
 		s.bridge.MaxFrame = w.number(word, vswitch.MaxFrame)
 	case "upstream":
 		s.bridge.Upstream = s.port(w)
+	case "pinned":
+		s.bridge.PinnedPort, s.bridge.Pinned = s.port(w), w.mac()
 	default:
-		w.fail("unknown word %q, want ageing, limit, max-frame, upstream or name", word)
+		w.fail("unknown word %q, want ageing, limit, max-frame, upstream, pinned or name", word)
 	}
 }
 
@@ -94,6 +96,10 @@ func (s *script) configureDelegate(w *words, word string) {
 		d.Permanent = append(d.Permanent, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
 	case "neighbour":
 		s.heard = append(s.heard, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
+	case "no-arp":
+		d.NoARP = true
+	case "deny", "allow":
+		s.rule(w, word == "allow")
 	case "keep":
 		d.KeptTCP = append(d.KeptTCP, uint16(w.number("a port", 65535)))
 	case "holder":
@@ -125,4 +131,16 @@ func (s *script) route(w *words) {
 		r.Metric = w.number("a metric", 1<<31-1)
 	}
 	s.delegate.Routes = append(s.delegate.Routes, r)
+}
+
+// rule reads: PREFIX [port N [tcp]].
+func (s *script) rule(w *words, allow bool) {
+	r := vswitch.Rule{Destination: w.prefix(), Allow: allow}
+	if w.accept("port") {
+		r.Port = uint16(w.number("a port", 65535))
+		if w.accept("tcp") {
+			r.Protocol = 6
+		}
+	}
+	s.delegate.Rules = append(s.delegate.Rules, r)
 }
