@@ -14,9 +14,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vswitch"
@@ -24,20 +23,20 @@ import (
 
 // A Status is what `podswitch status` shows.
 type Status struct {
-	Holder    string      `json:"holder"`            // kernel, switch or guest; of a plain switch: kernel
-	Address   string      `json:"address,omitempty"` // the pod address with its prefix length
-	Gateway   string      `json:"gateway,omitempty"`
-	WireMAC   vswitch.MAC `json:"wire_mac,omitzero"`
-	RouterMAC vswitch.MAC `json:"router_mac,omitzero"`
-	MTU       int         `json:"mtu,omitempty"` // bytes of IP packet
-	Lease     *Lease      `json:"lease,omitempty"`
+	Holder    string      `json:"holder"`  // kernel, switch or guest; of a plain switch: kernel
+	Address   string      `json:"address"` // the pod address with its prefix length; empty: there is none
+	Gateway   string      `json:"gateway"` // empty: there is none
+	WireMAC   vswitch.MAC `json:"wire_mac"`
+	RouterMAC vswitch.MAC `json:"router_mac"`
+	MTU       int         `json:"mtu"`   // bytes of IP packet
+	Lease     *Lease      `json:"lease"` // null: nobody has one
 	Ports     []Port      `json:"ports"`
 }
 
 // A Lease is the guest's.
 type Lease struct {
 	MAC      vswitch.MAC `json:"mac"`
-	HostName string      `json:"hostname,omitempty"`
+	HostName string      `json:"hostname"`
 	Expires  time.Time   `json:"expires"`
 }
 
@@ -82,10 +81,18 @@ const (
 	StationsPath = "/fdb"
 )
 
+// A PathError says that the socket cannot be at a path.
+type PathError struct{ Path, Why string }
+
+func (e *PathError) Error() string { return fmt.Sprintf("control socket %s: %s", e.Path, e.Why) }
+
+// maxPath is the longest path of a unix socket in bytes (unix(7)); one is for the NUL.
+const maxPath = 108 - 1
+
 // Listen makes the socket, readable and writable by its owner alone. A socket that nobody listens to any more is replaced.
 func Listen(path string) (net.Listener, error) {
-	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
-		return nil, fmt.Errorf("control socket %s: the path has %d bytes, at most %d are possible", path, len(path), len(unix.RawSockaddrUnix{}.Path)-1)
+	if len(path) > maxPath {
+		return nil, &PathError{path, fmt.Sprintf("the path has %d bytes, at most %d are possible", len(path), maxPath)}
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
@@ -93,8 +100,8 @@ func Listen(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	old := unix.Umask(0o177)
-	defer unix.Umask(old)
+	old := syscall.Umask(0o177)
+	defer syscall.Umask(old)
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
@@ -111,7 +118,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("control socket %s: %w", path, err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("control socket %s: exists and is not a socket; name another path with --control", path)
+		return &PathError{path, "exists and is not a socket; name another path with --control"}
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()

@@ -51,6 +51,7 @@ type Query struct {
 	Message []byte    // the UDP payload as received; it is not changed and not kept
 	Lease   Lease     // as the last Result left it
 	Silent  bool      // the lease's MAC did not answer a probe
+	Only    MAC       // nobody else is answered; the zero MAC: anybody is
 	Now     time.Time // the time of receipt
 }
 
@@ -121,6 +122,9 @@ func Answer(o *Offer, q Query) Result {
 func (x *exchange) answer(fault string) Result {
 	if fault != "" {
 		return x.ignore("%s", fault)
+	}
+	if only := x.query.Only; only != (MAC{}) && x.request.mac != only {
+		return x.ignore("from %s, the only guest is %s", x.request.mac, only)
 	}
 	if x.offer.options == nil {
 		return x.ignore("the offer was not made by NewOffer")

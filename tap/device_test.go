@@ -194,6 +194,29 @@ func TestUnspeakable(t *testing.T) {
 	})
 }
 
+// TestReceiveFull shows that frames which the kernel drops because nobody receives them are counted, and that discarded ones
+// are too.
+func TestReceiveFull(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "link add v0 type veth peer name v1")
+		ip(t, "link set v0 up")
+		ip(t, "link set v1 up")
+		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+		batch := make([]vswitch.Frame, 32)
+		for i := range batch {
+			batch[i].Data = append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5}, make([]byte, 1400)...)
+		}
+		for range 1000 {
+			a.Transmit(batch)
+		}
+		b.(discarder).Discard(vswitch.NotHolder)
+		drops, sent := b.Counters().Drops(), a.Counters().TxFrames.Load()
+		if drops["receive-full"] == 0 || drops["not-holder"] == 0 || drops["receive-full"]+drops["not-holder"] < sent {
+			t.Errorf("%d sent, drops %v", sent, drops)
+		}
+	})
+}
+
 // TestLost shows that a deleted device ends Receive with an error, and Close with net.ErrClosed.
 func TestLost(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {

@@ -100,7 +100,37 @@ func newPacket(file *os.File, counters *vswitch.Counters) (vswitch.Port, error) 
 	return p, nil
 }
 
-func (p *packetPort) Counters() *vswitch.Counters { return p.counters }
+// Counters implements vswitch.Port. It adds what the kernel has dropped since the last call, because its queue was full.
+func (p *packetPort) Counters() *vswitch.Counters {
+	_ = p.raw.Control(p.collect) // a closed socket has nothing to say any more
+	return p.counters
+}
+
+// collect reads the kernel's counters, which start anew with each reading (packet(7), PACKET_STATISTICS).
+func (p *packetPort) collect(fd uintptr) {
+	if stats, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+		p.counters.Drop(vswitch.ReceiveFull, int(stats.Drops))
+	}
+}
+
+// Discard drops what has arrived so far, under the given reason. It must not be called beside Receive.
+func (p *packetPort) Discard(r vswitch.Reason) {
+	_ = p.raw.Control(func(fd uintptr) {
+		for {
+			got, err := p.rx.receive(fd, vswitch.BatchSize)
+			if err != 0 && err != unix.EINTR && err != unix.EINVAL {
+				return
+			}
+			p.counters.Drop(r, max(got, 0))
+		}
+	})
+}
+
+// Close implements vswitch.Port.
+func (p *packetPort) Close() error {
+	p.Counters()
+	return p.device.Close()
+}
 
 func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) {
 	p.in, p.n, p.err = batch, 0, nil

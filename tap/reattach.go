@@ -15,7 +15,11 @@ type Reattach struct {
 	Await func(ctx context.Context) error // waits until it is worth opening again; an error gives up
 	Lost  func(cause error)               // called when the device was lost; may be nil
 	Back  func()                          // called when it is open again; may be nil
+	Stuck func(cause error)               // called when it is there but cannot be opened; may be nil
 }
+
+// A discarder is a port that can forget what has arrived before anybody wanted it.
+type discarder interface{ Discard(vswitch.Reason) }
 
 // A reattachingPort is a port whose device may go away and come back: a guest that ends and starts again, an interface that
 // goes down and up. While it is away, frames to it are dropped as port-down.
@@ -39,7 +43,20 @@ func NewReattaching(how Reattach) (vswitch.Port, error) {
 	return &reattachingPort{how: how, counters: first.Counters(), ctx: ctx, cancel: cancel, current: first}, nil
 }
 
-func (r *reattachingPort) Counters() *vswitch.Counters { return r.counters }
+// Counters implements vswitch.Port.
+func (r *reattachingPort) Counters() *vswitch.Counters {
+	if p := r.port(); p != nil {
+		return p.Counters() // which may have something to add
+	}
+	return r.counters
+}
+
+// Discard drops what has arrived so far, if the port keeps such a thing. It must not be called beside Receive.
+func (r *reattachingPort) Discard(reason vswitch.Reason) {
+	if d, ok := r.port().(discarder); ok {
+		d.Discard(reason)
+	}
+}
 
 func (r *reattachingPort) port() vswitch.Port {
 	r.mu.RLock()
@@ -84,6 +101,9 @@ func (r *reattachingPort) reopen() error {
 		}
 		p, err := r.how.Open()
 		if err != nil {
+			if r.how.Stuck != nil {
+				r.how.Stuck(err)
+			}
 			continue
 		}
 		if !r.adopt(p) {
