@@ -2,7 +2,6 @@ package attach
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -42,14 +41,14 @@ func RunSwitch(ctx context.Context, cfg SwitchConfig) error {
 	defer listener.Close()
 	b := newBridging(cfg.Log)
 	for i, spec := range cfg.Ports {
-		if err := b.open(i, spec.Name, spec, tap.Options{Offload: cfg.Offload}); err != nil {
-			closeAll(b.ports)
+		if err := b.open(i, spec.Name, &device{spec: spec, options: tap.Options{Offload: cfg.Offload}}); err != nil {
+			b.close()
 			return err
 		}
 	}
 	maxFrame, err := smallestFrame(cfg.Ports)
 	if err != nil {
-		closeAll(b.ports)
+		b.close()
 		return err
 	}
 	b.bridge = vswitch.NewBridge(vswitch.BridgeConfig{Ports: len(cfg.Ports), Ageing: cfg.Ageing, Limit: cfg.FDBLimit,
@@ -72,28 +71,34 @@ func smallestFrame(ports []tap.Spec) (int, error) {
 
 // runBridge is Ethernet mode: a learning switch between guest and pod interface; the pod's address stays in its kernel.
 func runBridge(ctx context.Context, cfg Config, plan *Plan, l net.Listener) error {
-	mtu := plan.Identity.Link.MTU
+	const guest, uplink = 0, 1
+	id := plan.Identity
 	b := newBridging(cfg.Log)
+	b.known = plan.status()
 	b.bridge = vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: DefaultAgeing, Limit: DefaultFDBLimit,
-		MaxFrame: mtu + ethernetHeader, Upstream: 1})
-	if err := b.open(0, "guest", cfg.Guest, tap.Options{Offload: cfg.Offload, MTU: mtu}); err != nil {
-		return err
-	}
-	uplink, err := openUplink(cfg.PodInterface, cfg.Log)
+		MaxFrame: id.Link.MTU + ethernetHeader, Upstream: uplink, Pinned: plan.GuestMAC, PinnedPort: guest})
+	b.bridge.SetStatic(vswitch.MAC(id.Link.MAC), uplink, 0) // what is for the pod itself is not for the guest
+	err := b.open(guest, "guest", &device{spec: cfg.Guest, silence: true, options: tap.Options{Offload: cfg.Offload, MTU: id.Link.MTU}})
 	if err != nil {
-		closeAll(b.ports)
 		return err
 	}
-	b.ports = append(b.ports, namedPort{uplink, "uplink", tap.KindPacket})
+	p, err := openUplink(id, cfg.Log)
+	if err != nil {
+		b.close()
+		return err
+	}
+	b.ports = append(b.ports, namedPort{p, "uplink", tap.KindPacket})
 	return b.run(ctx, l)
 }
 
 // A bridging is a learning switch at work.
 type bridging struct {
-	log    *zap.Logger
-	clock  func() time.Duration
-	bridge *vswitch.Bridge
-	ports  []namedPort
+	log     *zap.Logger
+	clock   func() time.Duration
+	bridge  *vswitch.Bridge
+	ports   []namedPort
+	devices []*device
+	known   control.Status // what status says beside the ports
 }
 
 func newBridging(log *zap.Logger) *bridging {
@@ -102,31 +107,40 @@ func newBridging(log *zap.Logger) *bridging {
 }
 
 // open adds a port; its stations are forgotten when its device is lost.
-func (b *bridging) open(index int, name string, spec tap.Spec, o tap.Options) error {
-	o.Counters = new(vswitch.Counters)
-	p, err := openDevice(spec, o, b.log, func() { b.bridge.Forget(index) }, func() {})
+func (b *bridging) open(index int, name string, d *device) error {
+	d.log, d.lost, d.back = b.log, func() { b.bridge.Forget(index) }, func() {}
+	d.options.Counters = new(vswitch.Counters)
+	p, err := d.open()
+	b.devices = append(b.devices, d)
 	if err != nil {
 		return err
 	}
-	b.ports = append(b.ports, namedPort{p, name, spec.Kind})
+	b.ports = append(b.ports, namedPort{p, name, d.spec.Kind})
 	return nil
 }
 
+func (b *bridging) close() {
+	closeAll(b.ports)
+	for _, d := range b.devices {
+		d.close()
+	}
+}
+
 func (b *bridging) run(ctx context.Context, l net.Listener) error {
+	defer b.close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return vswitch.New(b.bridge, b.clock, bare(b.ports)...).Run(ctx) })
 	group.Go(func() error {
 		return control.Serve(ctx, l, control.Source{Status: b.status, Stations: b.stations})
 	})
 	b.log.Info("ready")
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return group.Wait()
 }
 
 func (b *bridging) status() control.Status {
-	return control.Status{Holder: vswitch.HolderKernel.String(), Ports: statusOf(b.ports)}
+	s := b.known
+	s.Holder, s.Ports = vswitch.HolderKernel.String(), statusOf(b.ports)
+	return s
 }
 
 func (b *bridging) stations() []control.Station {

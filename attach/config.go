@@ -7,6 +7,7 @@ package attach
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,11 @@ type Config struct {
 	PodInterface string
 	Guest        tap.Spec
 	GuestMAC     vswitch.MAC // the only MAC that the guest may have; the zero MAC: the document's, or any
+	PodMAC       bool        // the guest has the pod interface's MAC, and no other
+	Mute         bool        // the pod address stays on the pod interface, whose kernel is silenced
 	Offload      bool        // the guest takes frames with a checksum to complete and segments to cut
 	Keep         []Keep
+	Deny         []Deny
 	StateDir     string // where the state file is, and the lock
 	Control      string // path of the control socket
 	Log          *zap.Logger
@@ -56,6 +60,43 @@ func ParseKeep(text string) (Keep, error) {
 		return Keep{}, fmt.Errorf("kept port %q: the target %q must be HOST:PORT", text, target)
 	}
 	return Keep{Port: uint16(port), Target: target}, nil
+}
+
+// A Deny is what the guest may not reach.
+type Deny struct {
+	Destination netip.Prefix `json:"destination"`
+	Port        uint16       `json:"port,omitempty"` // TCP or UDP; 0: everything
+}
+
+// String writes d as ParseDeny reads it.
+func (d Deny) String() string {
+	if d.Port == 0 {
+		return d.Destination.String()
+	}
+	return fmt.Sprintf("%s:%d", d.Destination, d.Port)
+}
+
+// ParseDeny reads CIDR or CIDR:PORT; an address without a prefix length is one host.
+func ParseDeny(text string) (Deny, error) {
+	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT in IPv4, such as 169.254.169.254/32 or 0.0.0.0/0:22623", text)
+	cidr, number, hasPort := strings.Cut(text, ":")
+	var d Deny
+	if hasPort {
+		port, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || port == 0 {
+			return Deny{}, wrong
+		}
+		d.Port = uint16(port)
+	}
+	if !strings.Contains(cidr, "/") {
+		cidr += "/32"
+	}
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil || !prefix.Addr().Is4() {
+		return Deny{}, wrong
+	}
+	d.Destination = prefix.Masked()
+	return d, nil
 }
 
 // pinnedMAC is the only MAC that the guest may have, or the zero MAC.

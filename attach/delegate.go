@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -34,17 +33,19 @@ type delegation struct {
 	ports     []namedPort   // in the forwarder's order
 	used      chan struct{} // the guest used the address without being its holder
 	faults    chan error    // what ends the run: an internal fault outside the switch's own goroutines
-	quiet     io.Closer     // keeps the kernel silent on the guest's device; may be nil
+	device    *device       // the guest's
+	guestLog  *guestLog
 
-	mu    sync.Mutex // guards the following
-	state state
+	mu     sync.Mutex // guards the following
+	state  state
+	absent bool // the guest's device, or the hypervisor behind it, is not there
 }
 
 // newDelegation opens everything that can fail; the pod interface is untouched when it returns.
 func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
 	start := time.Now()
 	d := &delegation{
-		cfg: cfg, plan: plan, log: cfg.Log, used: make(chan struct{}, 1), faults: make(chan error, 1),
+		cfg: cfg, plan: plan, log: cfg.Log, guestLog: newGuestLog(cfg.Log), used: make(chan struct{}, 1), faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(start) + time.Second }, // zero means never
 	}
 	defer func() {
@@ -53,11 +54,12 @@ func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
 		}
 	}()
 	d.forwarder = vswitch.NewDelegate(d.forwarderConfig())
+	d.forwarder.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until the address is taken
 	if err := d.openPorts(); err != nil {
 		return nil, err
 	}
 	d.lessee = &lessee{
-		offer: plan.Offer, log: cfg.Log, clock: d.clock, now: time.Now, apply: d.apply, heard: d.forwarder.Heard,
+		offer: plan.Offer, only: plan.GuestMAC, log: d.guestLog, clock: d.clock, now: time.Now, apply: d.apply, heard: d.forwarder.Heard,
 		probe: func(mac vswitch.MAC) { d.server.Probe(mac, plan.podAddress.Addr()) },
 	}
 	return d, d.startServices()
@@ -68,7 +70,7 @@ func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 	c := vswitch.DelegateConfig{
 		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: d.plan.RouterMAC, PinnedMAC: d.plan.GuestMAC,
 		Address: d.plan.podAddress, Server: d.plan.Offer.Server, Gateway: d.plan.Offer.Gateway,
-		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: d.plan.routes(),
+		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: d.plan.routes(), Rules: d.plan.Rules, NoARP: id.Link.NoARP,
 		OnUse: func() {
 			select {
 			case d.used <- struct{}{}:
@@ -95,39 +97,31 @@ func (d *delegation) openPorts() (err error) {
 		}
 		return err
 	}
-	options := tap.Options{Offload: d.cfg.Offload, MTU: d.plan.Identity.Link.MTU, Counters: new(vswitch.Counters)}
-	guest, err := openDevice(d.cfg.Guest, options, d.log, d.linkDown, d.silenceGuest)
+	d.device = &device{
+		spec: d.cfg.Guest, silence: true, log: d.log, lost: func() { d.setAbsent(true) }, back: func() { d.setAbsent(false) },
+		options: tap.Options{Offload: d.cfg.Offload, MTU: d.plan.Identity.Link.MTU, Counters: new(vswitch.Counters)},
+	}
+	guest, err := d.device.open()
 	if err := add("guest", d.cfg.Guest.Kind, guest, err); err != nil {
 		return err
 	}
-	d.silenceGuest()
-	uplink, err := openUplink(d.cfg.PodInterface, d.log)
+	uplink, err := openUplink(d.plan.Identity, d.log)
 	if err := add("uplink", tap.KindPacket, uplink, err); err != nil {
 		return err
 	}
 	wire, router := vswitch.MAC(d.plan.Identity.Link.MAC), d.plan.RouterMAC
+	if wire.IsZero() { // a link without MACs: the forwarder writes what leaves
+		wire = router
+	}
 	d.pod, err = stack.New(stack.Config{Address: d.plan.podAddress.Addr(), MAC: wire, PeerMAC: router,
-		MTU: d.plan.Offer.MTU, ARP: true, Log: d.log.Named("pod")})
+		MTU: d.plan.Offer.MTU, ARP: !d.plan.Identity.Link.NoARP, Log: d.log.Named("pod")})
 	if err := add("pod", "netstack", d.pod, err); err != nil {
 		return err
 	}
-	d.server, err = stack.New(stack.Config{Address: d.plan.Offer.Server, MAC: router, MTU: d.plan.Offer.MTU, Log: d.log.Named("server")})
+	// Every guest can take a DHCP message of 576 bytes in one piece, whatever the path's MTU (RFC 2131, section 2).
+	d.server, err = stack.New(stack.Config{Address: d.plan.Offer.Server, MAC: router, MTU: max(d.plan.Offer.MTU, minReassembly),
+		Log: d.log.Named("server")})
 	return add("server", "netstack", d.server, err)
-}
-
-// silenceGuest keeps the pod's kernel out of what passes between the guest's device and the switch, where the device has a
-// kernel side in this namespace that is no guest.
-func (d *delegation) silenceGuest() {
-	if d.cfg.Guest.Kind != tap.KindPacket {
-		return
-	}
-	if d.quiet != nil {
-		d.quiet.Close()
-	}
-	var err error
-	if d.quiet, err = podnet.Silence(d.cfg.Guest.Name); err != nil {
-		d.log.Warn("the pod's kernel sees the guest's frames too", zap.Error(err))
-	}
 }
 
 func (d *delegation) startServices() error {
@@ -159,35 +153,53 @@ func (d *delegation) answer(message []byte) (reply []byte, to netip.AddrPort, ma
 
 func (d *delegation) close() {
 	closeAll(d.ports)
-	if d.quiet != nil {
-		d.quiet.Close()
+	if d.device != nil {
+		d.device.close()
 	}
 }
 
 // run takes the address, switches until ctx is done, and gives the address back.
 func (d *delegation) run(ctx context.Context, l net.Listener) error {
 	defer d.close()
-	holding, err := podnet.Take(d.plan.Identity, d.cfg.StateDir, d.log)
+	giveBack, err := d.take()
 	if err != nil {
 		return err
 	}
+	if uplink, ok := d.ports[vswitch.PortUplink].Port.(interface{ Discard(vswitch.Reason) }); ok {
+		uplink.Discard(vswitch.NotHolder) // what came until now, the kernel has answered
+	}
 	d.apply(take, vswitch.MAC{})
 	group, ctx := errgroup.WithContext(ctx)
+	var notGivenBack error
 	// The address goes back as soon as the end is clear, not only once everything else has ended.
 	group.Go(func() error {
 		<-ctx.Done()
 		d.apply(stop, vswitch.MAC{})
-		return holding.GiveBack()
+		notGivenBack = giveBack()
+		return nil
 	})
 	group.Go(func() error { return vswitch.New(d.forwarder, d.clock, bare(d.ports)...).Run(ctx) })
 	group.Go(func() error { return control.Serve(ctx, l, control.Source{Status: d.status}) })
 	group.Go(func() error { return d.attend(ctx) })
 	group.Go(func() error { return d.watchGuest(ctx) })
 	d.log.Info("ready")
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+	return errors.Join(group.Wait(), notGivenBack)
+}
+
+// take takes the address from the kernel, off the interface or by silencing it there, and returns what gives it back.
+func (d *delegation) take() (giveBack func() error, err error) {
+	if d.plan.Mute {
+		mute, err := podnet.Mute(d.plan.Identity)
+		if err != nil {
+			return nil, err
+		}
+		return mute.Close, nil
 	}
-	return nil
+	holding, err := podnet.Take(d.plan.Identity, d.cfg.StateDir, d.log)
+	if err != nil {
+		return nil, err
+	}
+	return holding.GiveBack, nil
 }
 
 // attend looks after what happens without a DHCP message.
@@ -204,7 +216,19 @@ func (d *delegation) attend(ctx context.Context) error {
 			d.apply(use, vswitch.MAC{})
 		case <-ticker.C:
 			d.lessee.expire()
+			d.lookForGuest()
 		}
+	}
+}
+
+// lookForGuest asks for the pod address at the guest's port while nobody has it: a guest that only listens, and had the
+// address before podswitch was started anew, answers, and thereby uses it.
+func (d *delegation) lookForGuest() {
+	d.mu.Lock()
+	look := d.state == waiting && !d.absent
+	d.mu.Unlock()
+	if look {
+		d.server.Probe(vswitch.Broadcast, d.plan.podAddress.Addr())
 	}
 }
 
@@ -219,43 +243,50 @@ func (d *delegation) watchGuest(ctx context.Context) error {
 		return err
 	}
 	for s := range states {
-		if !s.Present || !s.Carrier {
-			d.linkDown()
-		}
+		d.setAbsent(!s.Present || !s.Carrier)
 	}
 	return nil
 }
 
-func (d *delegation) linkDown() {
-	d.lessee.linkDown()
-	d.apply(linkDown, vswitch.MAC{})
+// setAbsent notes whether there is somebody behind the guest's device.
+func (d *delegation) setAbsent(absent bool) {
+	d.mu.Lock()
+	changed := d.absent != absent
+	d.absent = absent
+	d.mu.Unlock()
+	if changed && absent {
+		d.lessee.linkDown()
+		d.apply(linkDown, vswitch.MAC{})
+	}
 }
 
-// apply lets an event change the holder. A MAC other than zero is the guest's from now on.
+// apply lets an event change the holder. A MAC other than zero is the guest's from now on. What still arrives from a guest
+// that has gone is no use of the address.
 func (d *delegation) apply(e event, mac vswitch.MAC) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	from := d.state
-	d.state = from.next(e)
-	if d.state != kernel {
-		d.forwarder.Hand(d.state.holder(), mac)
+	if !(e == use && d.absent) {
+		d.state = from.next(e)
 	}
-	if d.state.holder() != from.holder() {
-		d.log.Info("holder", zap.Stringer("from", from.holder()), zap.Stringer("to", d.state.holder()), zap.Stringer("because", e))
+	to := d.state
+	d.forwarder.Hand(to.holder(), mac)
+	d.mu.Unlock()
+	if to.holder() == from.holder() {
+		return
 	}
+	say := d.guestLog.event
+	if e == take || e == stop {
+		say = d.log.Info
+	}
+	say("holder", zap.Stringer("from", from.holder()), zap.Stringer("to", to.holder()), zap.Stringer("because", e))
 }
 
 func (d *delegation) status() control.Status {
 	d.mu.Lock()
 	holder := d.state.holder()
 	d.mu.Unlock()
-	s := control.Status{
-		Holder: holder.String(), Address: d.plan.Address, WireMAC: vswitch.MAC(d.plan.Identity.Link.MAC),
-		RouterMAC: d.plan.RouterMAC, MTU: d.plan.Offer.MTU, Ports: statusOf(d.ports),
-	}
-	if d.plan.Offer.Gateway.IsValid() {
-		s.Gateway = d.plan.Offer.Gateway.String()
-	}
+	s := d.plan.status()
+	s.Holder, s.Ports = holder.String(), statusOf(d.ports)
 	if lease, ok := d.lessee.current(); ok {
 		s.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
 	}

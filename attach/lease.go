@@ -20,7 +20,8 @@ const (
 // A lessee keeps the guest's lease: it asks dhcpsrv what to answer, and tells the holder's state machine what that means.
 type lessee struct {
 	offer *dhcpsrv.Offer
-	log   *zap.Logger
+	only  vswitch.MAC // the only MAC that gets a lease; the zero MAC: any
+	log   *guestLog
 	clock func() time.Duration // the switch's
 	now   func() time.Time     // the wall's
 	heard func(vswitch.MAC) time.Duration
@@ -39,7 +40,8 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	owner := vswitch.MAC(l.lease.MAC)
-	r := dhcpsrv.Answer(l.offer, dhcpsrv.Query{Message: message, Lease: l.lease, Silent: l.silent(owner), Now: l.now()})
+	r := dhcpsrv.Answer(l.offer, dhcpsrv.Query{Message: message, Lease: l.lease, Silent: l.silent(owner),
+		Only: dhcpsrv.MAC(l.only), Now: l.now()})
 	if r.Held {
 		l.probeLocked(owner)
 	}
@@ -77,17 +79,16 @@ func (l *lessee) probeLocked(owner vswitch.MAC) {
 // report logs one line for each message, received and sent.
 func (l *lessee) report(r dhcpsrv.Result) {
 	if r.Received == "" {
-		l.log.Debug("no DHCP message", zap.String("why", r.Why))
-		return
+		return // no DHCP message
 	}
-	l.log.Info(string(r.Received), zap.Stringer("from", r.Client), zap.String("hostname", r.HostName))
+	l.log.event(string(r.Received), zap.Stringer("from", r.Client), zap.String("hostname", r.HostName))
 	switch {
 	case r.Sent == "":
-		l.log.Info("no answer", zap.String("why", r.Why))
+		l.log.event("no answer", zap.String("why", r.Why))
 	case r.Why != "":
-		l.log.Info(string(r.Sent), zap.Stringer("to", r.Client), zap.String("why", r.Why))
+		l.log.event(string(r.Sent), zap.Stringer("to", r.Client), zap.String("why", r.Why))
 	default:
-		l.log.Info(string(r.Sent), zap.Stringer("to", r.Client), zap.Stringer("address", l.offer.Address))
+		l.log.event(string(r.Sent), zap.Stringer("to", r.Client), zap.Stringer("address", l.offer.Address))
 	}
 }
 

@@ -39,7 +39,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	lt := &leaseTest{t: t, time: time.Second, alive: map[vswitch.MAC]time.Duration{}}
 	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	lt.lessee = &lessee{
-		offer: offer, log: zap.NewNop(),
+		offer: offer, log: newGuestLog(zap.NewNop()),
 		clock: func() time.Duration { return lt.time },
 		now:   func() time.Time { return epoch.Add(lt.time) },
 		heard: func(mac vswitch.MAC) time.Duration { return lt.alive[mac] },
@@ -154,4 +154,14 @@ func TestRelease(t *testing.T) {
 	if want := []event{ack, release, ack, decline}; !slices.Equal(lt.events, want) {
 		t.Errorf("events %v, want %v", lt.events, want)
 	}
+}
+
+// TestPinned shows that a pinned guest shares its lease with nobody.
+func TestPinned(t *testing.T) {
+	lt := newLeaseTest(t)
+	lt.only = firstMAC
+	if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+		t.Errorf("the second MAC got %s", got)
+	}
+	lt.takes(firstMAC)
 }

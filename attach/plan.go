@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podswitch/podswitch/control"
 	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -36,6 +38,9 @@ type Plan struct {
 	Server     string           `json:"server,omitempty"`    // of DHCP, and of DNS if the pod's name server is on its loopback
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only the pod can reach
 	Keep       []Keep           `json:"keep,omitempty"`      // TCP ports that stay with the pod
+	Found      []string         `json:"found,omitempty"`     // what the pod\'s network is like, and what follows
+	Rules      []vswitch.Rule   `json:"rules,omitempty"`     // what the guest may not reach
+	Mute       bool             `json:"mute,omitempty"`      // the address stays on the interface, and the kernel is kept silent
 	Offer      *dhcpsrv.Offer   `json:"offer,omitempty"`     // what the guest will be told
 	Identity   *podnet.Identity `json:"identity"`            // what the pod interface says
 	Changes    []string         `json:"changes"`             // every change that Run would make, in order
@@ -49,16 +54,40 @@ func Resolve(cfg Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return resolve(cfg, id)
+}
+
+// Preview is Resolve for a pod interface that an earlier run may have left without its address: Run would first put back what
+// the state file says.
+func Preview(cfg Config) (*Plan, error) {
+	pending, err := podnet.Pending(cfg.StateDir)
+	if err != nil || pending == nil || pending.Link.Name != cfg.PodInterface {
+		return Resolve(cfg)
+	}
+	p, err := resolve(cfg, pending)
+	if err == nil {
+		p.Changes = append([]string{fmt.Sprintf("Put %s back as an earlier run found it.", pending.Link.Name)}, p.Changes...)
+	}
+	return p, err
+}
+
+func resolve(cfg Config, id *podnet.Identity) (*Plan, error) {
+	if cfg.Guest.Name == id.Link.Name {
+		return nil, &ConflictError{fmt.Sprintf("--guest %s is the pod interface itself", cfg.Guest)}
+	}
 	p := &Plan{
 		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
 		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), Identity: id,
 	}
-	if !id.Link.Ethernet || id.Link.NoARP {
-		return nil, &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface with ARP", Give: "name another one with --pod-interface"}
+	if !id.Link.Ethernet {
+		return nil, &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface", Give: "name another one with --pod-interface"}
+	}
+	if cfg.PodMAC {
+		p.GuestMAC = vswitch.MAC(id.Link.MAC)
 	}
 	if cfg.VM.Interface.Method == model.Bridge {
-		if len(cfg.Keep) > 0 {
-			return nil, fmt.Errorf("--keep needs delegateIp: with a plain bridge all ports stay with the pod")
+		if len(cfg.Keep) > 0 || len(cfg.Deny) > 0 || cfg.Mute {
+			return nil, &ConflictError{"--keep, --deny and --address need delegateIp: with a plain bridge the pod keeps its address"}
 		}
 		p.Changes = append(guestChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
 		return p, nil
@@ -92,9 +121,19 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 	if !reflect.ValueOf(cfg.VM.Interface.DHCP).IsZero() {
 		p.Warnings = append(p.Warnings, "the dhcpOptions of the VM document are not told to the guest yet")
 	}
+	p.Found, p.Rules = found(id, p.podAddress), rules(cfg.Deny)
+	p.Warnings = append(p.Warnings, doubts(id, p.podAddress)...)
 	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
+	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {
+		p.Changes = append(guestChanges(cfg, id), id.MuteChanges()...)
+	}
 	return nil
 }
+
+// A ConflictError says which settings exclude each other.
+type ConflictError struct{ text string }
+
+func (e *ConflictError) Error() string { return e.text }
 
 // offer is what the pod identity says to the guest.
 func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
@@ -160,12 +199,16 @@ func freeServer(id *podnet.Identity) netip.Addr {
 	return server
 }
 
-// guestChanges are the changes that opening the guest's attachment makes.
+// guestChanges are the changes that opening the ports makes.
 func guestChanges(cfg Config, id *podnet.Identity) []string {
-	if cfg.Guest.Kind == "packet" {
-		return []string{fmt.Sprintf("Open a packet socket on %s, bring it up, and keep the pod's kernel silent on it.", cfg.Guest.Name)}
+	return []string{guestChange(cfg, id), fmt.Sprintf("Open a packet socket on %s, promiscuously.", id.Link.Name)}
+}
+
+func guestChange(cfg Config, id *podnet.Identity) string {
+	if cfg.Guest.Kind == tap.KindPacket {
+		return fmt.Sprintf("Open a packet socket on %s, promiscuously, bring it up, and keep the pod's kernel silent on it with nftables tables.", cfg.Guest.Name)
 	}
-	return []string{fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)}
+	return fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)
 }
 
 // Summary is the resolved world in a few aligned lines.
@@ -194,6 +237,9 @@ func (p *Plan) Summary() []string {
 		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
 		fmt.Sprintf("dhcp   tells        %s", describe(p.Offer)),
 		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
+	for _, f := range p.Found {
+		lines = append(lines, "found  "+f)
+	}
 	for _, k := range p.Keep {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
 	}
@@ -225,4 +271,16 @@ func join[T any](list []T) string {
 		texts[i] = fmt.Sprint(v)
 	}
 	return strings.Join(texts, ",")
+}
+
+// status is what status says whoever holds the address.
+func (p *Plan) status() control.Status {
+	s := control.Status{WireMAC: vswitch.MAC(p.Identity.Link.MAC), RouterMAC: p.RouterMAC, MTU: p.Identity.MTU()}
+	if a, ok := p.Identity.PodAddress(); ok {
+		s.Address = a.String()
+	}
+	if gw, ok := p.Identity.Gateway(); ok {
+		s.Gateway = gw.String()
+	}
+	return s
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"io"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,42 +47,84 @@ func closeAll(ports []namedPort) {
 	}
 }
 
-// openDevice opens a guest's attachment so that it comes back after a loss: a tap is made anew, a packet socket waits for
-// its device. The device of a packet socket is brought up, because a hypervisor leaves that to others.
-func openDevice(spec tap.Spec, o tap.Options, log *zap.Logger, lost, back func()) (vswitch.Port, error) {
-	log = log.With(zap.Stringer("port", spec))
+// A device is a guest's attachment that comes back after a loss: a tap is made anew, a packet socket waits for its device.
+type device struct {
+	spec       tap.Spec
+	options    tap.Options
+	silence    bool // keep the pod's kernel out of it
+	log        *zap.Logger
+	lost, back func() // called when it goes and when it comes back
+
+	index int       // of the kernel's device that was opened last
+	quiet io.Closer // keeps the kernel silent on it; nil where that is not needed
+	stuck string    // why it could not be opened the last time
+}
+
+// open opens the device for the first time.
+func (d *device) open() (vswitch.Port, error) {
+	d.log = d.log.With(zap.Stringer("port", d.spec))
 	return tap.NewReattaching(tap.Reattach{
-		Open:  func() (vswitch.Port, error) { return openOnce(spec, o, log) },
-		Await: awaiting(spec, log),
+		Open:  d.openOnce,
+		Await: d.await,
 		Lost: func(cause error) {
-			log.Warn("device lost, waiting for it to come back", zap.Error(cause))
-			lost()
+			d.log.Warn("device lost, waiting for it to come back", zap.Error(cause))
+			d.lost()
 		},
 		Back: func() {
-			log.Info("device is back")
-			back()
+			d.stuck = ""
+			d.log.Info("device is back")
+			d.back()
+		},
+		Stuck: func(cause error) {
+			if text := cause.Error(); text != d.stuck {
+				d.stuck = text
+				d.log.Warn("device cannot be opened, trying on", zap.Error(cause))
+			}
 		},
 	})
 }
 
-func openOnce(spec tap.Spec, o tap.Options, log *zap.Logger) (vswitch.Port, error) {
-	if spec.Kind == tap.KindPacket {
-		if changed, err := tap.SetUp(spec.Name); err == nil && changed {
-			log.Info("brought the device up")
-		}
+func (d *device) openOnce() (vswitch.Port, error) {
+	if d.spec.Kind == tap.KindPacket {
+		d.prepare()
 	}
-	return tap.Open(spec, o)
+	return tap.Open(d.spec, d.options)
 }
 
-// awaiting returns what waits until it is worth opening again: at once the first time, for a tap a moment later each time
-// after, for a packet socket as soon as the device is there.
-func awaiting(spec tap.Spec, log *zap.Logger) func(context.Context) error {
-	if spec.Kind == tap.KindPacket {
-		return func(ctx context.Context) error {
-			return awaitLink(ctx, spec.Name, func(s podnet.LinkState) bool { return s.Present })
+// prepare makes a device ready that has its kernel side in this namespace: it is brought up once, because a hypervisor leaves
+// that to others, and the pod's kernel is kept out of what passes between the device and the switch.
+func (d *device) prepare() {
+	link, err := net.InterfaceByName(d.spec.Name)
+	if err != nil || link.Index == d.index {
+		return
+	}
+	d.close()
+	if d.silence {
+		if d.quiet, err = podnet.Silence(d.spec.Name); err != nil {
+			d.quiet = nil
+			d.log.Warn("the pod's kernel takes part in what the guest says", zap.Error(err))
 		}
 	}
-	return func(ctx context.Context) error { return pause(ctx, reopenEvery) }
+	if changed, err := tap.SetUp(d.spec.Name); err == nil && changed {
+		d.log.Info("brought the device up")
+	}
+	d.index = link.Index
+}
+
+// close lets the kernel speak on the device again; the port is closed by its owner.
+func (d *device) close() {
+	if d.quiet != nil {
+		d.quiet.Close()
+		d.quiet = nil
+	}
+}
+
+// await waits a moment, and for a packet socket until its device is there.
+func (d *device) await(ctx context.Context) error {
+	if d.spec.Kind == tap.KindPacket {
+		return awaitLink(ctx, d.spec.Name, func(s podnet.LinkState) bool { return s.Present })
+	}
+	return pause(ctx, reopenEvery)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -118,18 +161,21 @@ func awaitLink(ctx context.Context, name string, suits func(podnet.LinkState) bo
 // errLinkGone ends a run: without its interface the pod has no network to attach to.
 var errLinkGone = errors.New("the pod interface has disappeared")
 
-// openUplink opens the pod interface. It survives going down and up, but not disappearing.
-func openUplink(name string, log *zap.Logger) (vswitch.Port, error) {
-	spec, counters := tap.Spec{Kind: tap.KindPacket, Name: name}, new(vswitch.Counters)
+// openUplink opens the pod interface. It survives going down and up, but not disappearing: another interface of the same name
+// is another one.
+func openUplink(id *podnet.Identity, log *zap.Logger) (vswitch.Port, error) {
+	name, counters := id.Link.Name, new(vswitch.Counters)
 	return tap.NewReattaching(tap.Reattach{
-		Open: func() (vswitch.Port, error) { return tap.Open(spec, tap.Options{Offload: true, Counters: counters}) },
+		Open: func() (vswitch.Port, error) {
+			return tap.Open(tap.Spec{Kind: tap.KindPacket, Name: name}, tap.Options{Offload: true, Counters: counters})
+		},
 		Await: func(ctx context.Context) error {
-			var gone atomic.Bool
+			gone := false
 			err := awaitLink(ctx, name, func(s podnet.LinkState) bool {
-				gone.Store(!s.Present)
-				return !s.Present || s.Up
+				gone = !s.Present || s.Index != id.Link.Index
+				return gone || s.Up
 			})
-			if gone.Load() {
+			if gone {
 				return fmt.Errorf("%s: %w", name, errLinkGone)
 			}
 			return err

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -50,6 +51,10 @@ func Run(ctx context.Context, cfg Config) error {
 // recoverEarlier puts back what an earlier run in this state directory could not.
 func recoverEarlier(cfg Config) error {
 	report, err := podnet.Recover(cfg.StateDir)
+	if errors.Is(err, podnet.ErrLinkGone) { // and the state file with it
+		cfg.Log.Warn("what an earlier run took is gone", zap.Error(err))
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("give back what an earlier run took: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/control"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
@@ -25,14 +27,16 @@ func (e usageError) Unwrap() error { return e.error }
 
 func exitCode(err error) int {
 	var (
-		usage  usageError
-		faults model.Faults
-		lacks  *missing.Error
+		usage    usageError
+		conflict *attach.ConflictError
+		path     *control.PathError
+		faults   model.Faults
+		lacks    *missing.Error
 	)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &faults), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &faults), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken):
 		return exitMissing

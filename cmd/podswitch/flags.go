@@ -101,6 +101,7 @@ func addControl(c *cobra.Command, control *string) {
 type attachFlags struct {
 	vm, iface string
 	offload   *choice
+	address   *choice
 	cfg       attach.Config
 	log       logFlags
 }
@@ -114,13 +115,34 @@ func (f *attachFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "The pod's interface")
 	flags.Var(&parsed[tap.Spec]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:NAME", tap.ParseSpec}, "guest",
 		"The guest's attachment: tap:NAME (podswitch is its user side) or packet:NAME (the hypervisor is)")
-	flags.Var(&parsed[vswitch.MAC]{&f.cfg.GuestMAC, "", "MAC", parseGuestMAC}, "guest-mac", "The only MAC that the guest may have (default: the document's, or any)")
+	flags.Var(&guestMAC{cfg: &f.cfg}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
 	flags.Var(&parsedList[attach.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", attach.ParseKeep}, "keep",
 		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
+	f.address = newChoice("move", "mute")
+	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
+	flags.Var(&parsedList[attach.Deny]{&f.cfg.Deny, "CIDR[:PORT]", attach.ParseDeny}, "deny",
+		"What the guest may not reach; may be repeated (default: what OpenShift SDN's table in the pod says, if it is there)")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
 	flags.StringVar(&f.cfg.Control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)
+}
+
+// guestMAC is the flag --guest-mac: a MAC, or the word for the pod's.
+type guestMAC struct {
+	cfg  *attach.Config
+	text string
+}
+
+func (g *guestMAC) String() string { return g.text }
+func (g *guestMAC) Type() string   { return "MAC|pod" }
+
+func (g *guestMAC) Set(s string) (err error) {
+	g.text, g.cfg.GuestMAC, g.cfg.PodMAC = s, vswitch.MAC{}, s == "pod"
+	if !g.cfg.PodMAC {
+		g.cfg.GuestMAC, err = parseGuestMAC(s)
+	}
+	return err
 }
 
 // parseGuestMAC wants a station's address.
@@ -135,10 +157,28 @@ func parseGuestMAC(s string) (vswitch.MAC, error) {
 	return mac, nil
 }
 
+// check finds what no document can make right.
+func (f *attachFlags) check() error {
+	if err := tap.CheckName(f.cfg.PodInterface); err != nil {
+		return fmt.Errorf("--pod-interface: %w", err)
+	}
+	if f.cfg.StateDir == "" {
+		return fmt.Errorf("--state-dir: want a directory")
+	}
+	kept := map[uint16]bool{}
+	for _, k := range f.cfg.Keep {
+		if kept[k.Port] {
+			return fmt.Errorf("--keep tcp/%d: the port is kept twice", k.Port)
+		}
+		kept[k.Port] = true
+	}
+	return nil
+}
+
 // config reads the document and completes the configuration.
 func (f *attachFlags) config(c *cobra.Command) (attach.Config, error) {
-	if err := tap.CheckName(f.cfg.PodInterface); err != nil {
-		return f.cfg, usageError{fmt.Errorf("--pod-interface: %w", err)}
+	if err := f.check(); err != nil {
+		return f.cfg, usageError{err}
 	}
 	vm, err := readVM(f.vm, c.InOrStdin())
 	if err != nil {
@@ -149,6 +189,7 @@ func (f *attachFlags) config(c *cobra.Command) (attach.Config, error) {
 	}
 	f.cfg.VM = vm
 	f.cfg.Offload = f.offload.value == "on"
+	f.cfg.Mute = f.address.value == "mute"
 	if f.cfg.Control == "" {
 		f.cfg.Control = filepath.Join(f.cfg.StateDir, "control.sock")
 	}

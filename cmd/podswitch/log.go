@@ -2,15 +2,11 @@ package main
 
 import (
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
-
-// logBurst is how many equal lines a second are written: a guest must not be able to fill a disk with its DISCOVERs.
-const logBurst = 20
 
 // logFlags are the flags of what runs for long.
 type logFlags struct{ level, format *choice }
@@ -34,6 +30,5 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 			EncodeDuration: zapcore.StringDurationEncoder,
 		})
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
-	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, logBurst, 0)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
 }

@@ -8,19 +8,23 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 func main() {
-	// A signal only asks to stop. It stays caught until the process ends, so that a second one interrupts nothing.
-	ctx, _ := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	// A signal only asks to stop. It stays caught until the process ends, so that a second one interrupts nothing. A reader of
+	// our messages that went away is no reason to end at all: the address has to be given back first.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main with everything passed in; it returns the exit code. Data goes to stdout, messages to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	messages := newMessages(stderr)
+	defer messages.flush()
 	root := &cobra.Command{
 		Use:           "podswitch",
 		Short:         "Connect a virtual machine to the network of its pod",
@@ -38,10 +42,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetErr(messages)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "podswitch: %v\n", err)
+		fmt.Fprintf(messages, "podswitch: %v\n", err)
 	}
 	return exitCode(err)
 }

@@ -22,7 +22,7 @@ func planCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p, err := attach.Resolve(cfg)
+		p, err := attach.Preview(cfg)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestMessages shows that everything is written, in order, when somebody reads.
+func TestMessages(t *testing.T) {
+	var out, want bytes.Buffer
+	m := newMessages(&out)
+	for i := range 100 {
+		fmt.Fprintln(m, i)
+		fmt.Fprintln(&want, i)
+	}
+	m.flush()
+	if out.String() != want.String() {
+		t.Errorf("written %q", out.String())
+	}
+	fmt.Fprintln(m, "after the end") // is lost, and nothing else happens
+}
+
+// A stuck writer never returns.
+type stuck struct{ forever chan struct{} }
+
+func (s stuck) Write([]byte) (int, error) { <-s.forever; return 0, nil }
+
+// TestStuck shows that a reader that does not read holds nothing up.
+func TestStuck(t *testing.T) {
+	s := stuck{make(chan struct{})}
+	defer close(s.forever)
+	m := newMessages(s)
+	done := make(chan struct{})
+	go func() {
+		for range 10 * messagesWaiting {
+			fmt.Fprintln(m, "line")
+		}
+		m.flush()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("writing or flushing waits for the reader")
+	}
+}
