@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit race e2e lint fuzz bench clean
+.PHONY: help setup tools build demo test unit race e2e lint fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,13 +12,16 @@ help: ## list the targets
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
 
+tools: ## build the network plugins that the tests run on
+	@e2e/kit/tools >/dev/null
+
 build: ## build bin/podswitch
 	go build -trimpath -o bin/podswitch ./cmd/podswitch
 
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
 
-test: setup build lint ## run every test: unit and script tests, with the race detector, then end to end
+test: setup tools build lint ## run every test: unit and script tests, with the race detector, then end to end
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
 	go test -count=1 -timeout 20m ./e2e/...
 

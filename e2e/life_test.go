@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestGiveBack kills podswitch twenty times at random moments under traffic, and wants the pod interface as it was: after
@@ -92,6 +95,87 @@ func TestSignals(t *testing.T) {
 	if after := l.snapshot(); after != before {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
+}
+
+// TestMessagesUnread checks that the address goes back whatever becomes of the reader of the messages: one that has gone, and
+// one that does not read.
+func TestMessagesUnread(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		l := newLab(t)
+		before := l.snapshot()
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("ip", l.pod.in(program, "run", "--state-dir", l.stateDir)...)
+		cmd.Stderr = w
+		if !reads {
+			fill(t, w)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		await(t, "the address to be taken", func() error {
+			if got := l.pod.addressed("eth0"); len(got) > 0 {
+				return fmt.Errorf("eth0 has %v", got)
+			}
+			return nil
+		})
+		if reads {
+			r.Close() // a reader that has gone
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("reader gone %v: %v", reads, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("reader gone %v: does not end", reads)
+		}
+		if after := l.snapshot(); after != before {
+			t.Errorf("reader gone %v: before %s\nafter %s", reads, before, after)
+		}
+		w.Close()
+		r.Close()
+	}
+}
+
+// fill writes to an empty pipe until it is full.
+func fill(t *testing.T, w *os.File) {
+	t.Helper()
+	size, err := unix.FcntlInt(w.Fd(), unix.F_GETPIPE_SZ, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIdleGuest checks that a guest which only listens is reached again after podswitch was killed and started anew.
+func TestIdleGuest(t *testing.T) {
+	l := newLab(t)
+	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
+	p := l.podswitch("--guest", "packet:v0")
+	l.leased()
+	l.guest.serves("serve-text", ":80", "hello")
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	p = l.podswitch("--guest", "packet:v0")
+	await(t, "the guest to answer", func() error {
+		if out, errs, code := l.peer.run(l.peer.as("fetch", podAddress+":80")...); code != 0 || out != "hello\n" {
+			return errors.New(out + errs)
+		}
+		return nil
+	})
+	l.awaitHolder("guest")
+	p.stop()
 }
 
 // TestCrashRecovery checks that a new run puts back what a killed one took, and then serves the guest that never stopped.
@@ -267,6 +351,8 @@ func TestBadInput(t *testing.T) {
 		{"no such packet device", []string{"run", "--guest", "packet:tap7"}, 3, []string{"tap7"}},
 		{"bad guest", []string{"run", "--guest", "macvtap:tap0"}, 2, []string{"macvtap:tap0", "tap:NAME"}},
 		{"bad keep", []string{"run", "--keep", "udp/53"}, 2, []string{"udp/53", "tcp/PORT"}},
+		{"pod interface as guest", []string{"run", "--guest", "packet:eth0"}, 2, []string{"eth0", "itself"}},
+		{"control path is a file", []string{"run", "--control", document}, 2, []string{document, "not a socket"}},
 		{"bad MAC", []string{"run", "--guest-mac", "01:00:5e:00:00:01"}, 2, []string{"unicast"}},
 		{"bad offload", []string{"run", "--offload", "maybe"}, 2, []string{"on or off"}},
 		{"unknown flag", []string{"run", "--nope"}, 2, []string{"--nope"}},

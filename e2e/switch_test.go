@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -50,27 +51,52 @@ func TestSwitch(t *testing.T) {
 	p.stop()
 }
 
-// TestPlainBridge runs the other connection method: the guest is a station of its own on the pod's network, the pod keeps its
-// address.
+// TestPlainBridge runs the other connection method, beside a hypervisor's device: the guest is a station of its own on the pod's
+// network, the pod keeps its address, and neither hears what is for the other.
 func TestPlainBridge(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
 	vm := write(t, filepath.Join(t.TempDir(), "vm.yaml"),
-		"kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {}}]}, networks: [{name: red, pod: {}}]}\n", 0o644)
-	p := l.podswitch("--vm", vm)
+		"kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {}, macAddress: '02:00:00:00:00:42'}]}, networks: [{name: red, pod: {}}]}\n", 0o644)
+	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
+	p := l.podswitch("--vm", vm, "--guest", "packet:v0")
 	l.plugGuest()
 	l.guest.batch("addr add 10.244.1.50/24 dev tap0")
+	if _, _, code := l.guest.run("ping", "-c1", "-W1", peerAddress); code == 0 {
+		t.Error("a guest with another MAC than the document's is connected")
+	}
+	l.guest.batch("link set tap0 down", "link set tap0 address 02:00:00:00:00:42", "link set tap0 up")
 	l.guest.must("ping", "-c2", "-i0.2", "-W2", peerAddress)
 	l.peer.must("ping", "-c2", "-i0.2", "-W2", "10.244.1.50")
 	l.pod.must("ping", "-c1", "-W2", peerAddress)
 	l.peer.serves("sink", ":5000")
 	l.guest.must(l.guest.as("source", peerAddress+":5000", "100000000", "3")...)
-	if got := l.status().Holder; got != "kernel" {
-		t.Errorf("holder %s", got)
+	_, _, _ = l.guest.run("ping", "-c1", "-W1", podAddress)
+	if out := l.guest.must("ip", "neigh", "show", podAddress); strings.Contains(out, l.mac(l.pod, "v0")) {
+		t.Errorf("the pod's kernel answers the guest on v0: %s", out)
+	}
+	if s := l.status(); s.Holder != "kernel" || s.Address != podAddress+"/24" || s.WireMAC != podMAC || s.MTU != podMTU {
+		t.Errorf("status %+v", s)
+	}
+	before2 := l.guestReceived()
+	l.peer.must("ping", "-c5", "-i0.2", "-W2", podAddress)
+	if n := l.guestReceived() - before2; n > 2 { // a broadcast may pass
+		t.Errorf("%d frames for the pod reached the guest", n)
 	}
 	p.stop()
-	l.pod.batch("neigh flush dev eth0")
-	if after := l.snapshot(); after != before {
-		t.Logf("before %s\nafter %s", before, after)
+	if after := l.snapshot(); withoutNeighbours(after) != withoutNeighbours(before) {
+		t.Errorf("before %s\nafter %s", before, after)
 	}
+}
+
+// guestReceived counts the frames that the switch sent to the guest.
+func (l *lab) guestReceived() uint64 {
+	l.t.Helper()
+	for _, p := range l.status().Ports {
+		if p.Name == "guest" {
+			return p.TxFrames
+		}
+	}
+	l.t.Fatal("no guest port in the status")
+	return 0
 }

@@ -1,0 +1,60 @@
+# title: bridge with macspoofchk
+# parts: the real bridge and host-local plugins called by cnitool, with the plugin's nftables rules
+# shows: a node that drops every frame whose source MAC is not the pod's
+# needs: bridge jq nft sysctl unshare
+# tools: yes
+# address: 10.88.0.7/16
+# mtu: 1500
+# routes: default_via_10.88.0.1
+# gateway-answers: 10.88.0.1
+# local: 10.88.0.8
+# remote: 192.168.200.5
+# service: 10.96.0.1
+# tap: pod
+# flags: -
+
+source "${BASH_SOURCE[0]%/*}/common.bash"
+
+up() {
+	two_nodes 10.88.0.0/16
+	behind "$NODE2" "$REMOTE" 192.168.200.5 192.168.200
+	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
+	cni_network checked 10.88.0.0/16 10.88.0.7 0.0.0.0/0 <<-'EOF'
+		{"type": "bridge", "bridge": "cni0", "isGateway": true, "macspoofchk": true}
+	EOF
+	cni_add "$NODE" checked "$POD" pod
+	cni_add "$NODE" checked "$LOCAL"
+	count_drops "$POD"
+	count_drops "$LOCAL"
+	see_a_drop
+}
+
+# The plugin's chain for a pod ends with a rule that drops; a rule before it counts what comes that far.
+count_drops() { # NAMESPACE
+	local chain handle
+	read -r chain handle < <(ip netns exec "$NODE" nft -j list table bridge nat | jq -r --arg mac "$(mac_of "$1")" '
+		[.nftables[].rule | select(.)] as $rules
+		| ($rules[] | select(any(.expr[]; .match.right? == $mac)) | .chain) as $chain
+		| $rules[] | select(.chain == $chain and any(.expr[]; has("drop"))) | "\(.chain) \(.handle)"')
+	ip netns exec "$NODE" nft insert rule bridge nat "$chain" position "$handle" counter
+}
+
+# The check is worth something only if it does bite: the local pod tries another MAC for a moment.
+see_a_drop() {
+	local before mac
+	before=$(forbidden)
+	mac=$(mac_of "$LOCAL")
+	ip -n "$LOCAL" link set eth0 address 02:00:00:00:00:66
+	ip netns exec "$LOCAL" ping -c1 -W0.2 10.88.0.1 >/dev/null && return 1
+	ip -n "$LOCAL" link set eth0 address "$mac"
+	[ "$(forbidden)" != "$before" ]
+}
+
+learnt() {
+	stations cni0
+	neighbour 10.88.0.7
+}
+
+forbidden() {
+	ip netns exec "$NODE" nft list table bridge nat
+}

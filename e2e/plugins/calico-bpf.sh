@@ -1,0 +1,46 @@
+# title: Calico-shaped, BPF
+# parts: Calico's veth; frames to the pod with the MAC of the node's end and the packet type that bpf_redirect_peer leaves; source filter (nftables)
+# shows: frames to the pod address are the guest's, whatever MAC they carry
+# needs: nft sysctl
+# address: 192.168.103.70/32
+# mtu: 1450
+# routes: default_via_169.254.1.1 169.254.1.1
+# gateway-answers: -
+# local: 192.168.103.71
+# remote: 192.168.200.5
+# service: 10.96.0.1
+# tap: cali0
+# flags: -
+
+source "${BASH_SOURCE[0]%/*}/calico.sh"
+
+# redirect_peer NAMESPACE DEVICE ADDRESS: bpf_redirect_peer hands a frame to the pod's interface without looking at its MACs
+# again. It goes on to carry the MAC of the node's end, and to be a frame for this host: so the pod's kernel takes it, and a
+# bridge in the pod would not deliver it. Here the node has that MAC in its neighbour entry, and the packet type is set before
+# the pod's IP stack judges it: behind all packet sockets, which see it as any frame with a foreign MAC.
+redirect_peer() {
+	ip -n "$NODE" neigh replace "$3" lladdr ee:ee:ee:ee:ee:ee dev "$2" nud permanent
+	ip netns exec "$1" nft -f - <<-'EOF'
+		table netdev redirect-peer {
+			chain ingress {
+				type filter hook ingress device "eth0" priority 0
+				ether daddr ee:ee:ee:ee:ee:ee meta pkttype set unicast
+			}
+		}
+	EOF
+}
+
+up() {
+	two_nodes 192.168.103.0/24
+	workload "$POD" cali0 192.168.103.70
+	workload "$LOCAL" cali1 192.168.103.71
+	behind "$NODE2" "$REMOTE" 192.168.200.5 192.168.200
+	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
+	redirect_peer "$POD" cali0 192.168.103.70
+	redirect_peer "$LOCAL" cali1 192.168.103.71
+	source_guard cali0 192.168.103.70 ip arp
+}
+
+forbidden() {
+	guarded cali0
+}

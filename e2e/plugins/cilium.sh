@@ -1,0 +1,60 @@
+# title: Cilium-shaped
+# parts: veth, VXLAN between the nodes, proxy ARP, filters on ethertype and source address (nftables, netdev ingress)
+# shows: the MTU is the default route's, below the link's; nothing but IPv4 and ARP leaves, and no source address but the pod's
+# needs: nft sysctl
+# address: 10.0.0.70/32
+# mtu: 1450
+# routes: default_via_10.0.0.215 10.0.0.215
+# gateway-answers: 10.0.0.215
+# local: 10.0.0.71
+# remote: 10.0.1.5
+# service: 10.96.0.1
+# tap: lxc0
+# flags: -
+
+source "${BASH_SOURCE[0]%/*}/common.bash"
+
+# router: the node's side of every pod: one router address, and an overlay to the other node.
+router() {
+	two_nodes 10.0.0.0/24
+	overlay cilium_vxlan 10.0.0.0/24
+	ip -n "$NODE" link add cilium_host type veth peer name cilium_net
+	ip -n "$NODE" addr add 10.0.0.215/32 dev cilium_host
+	ip -n "$NODE" link set cilium_net up
+	ip -n "$NODE" link set cilium_host up
+	behind "$NODE2" "$REMOTE" 10.0.1.5 10.0.1
+	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
+}
+
+# endpoint NAMESPACE DEVICE ADDRESS: addresses and routes at both ends of a pod's link, as Cilium's plugin makes them.
+endpoint() {
+	ip -n "$NODE" link set "$2" up
+	ip -n "$NODE" route add "$3/32" dev "$2" scope link src 10.0.0.215
+	ip -n "$1" link set eth0 up
+	ip -n "$1" addr add "$3/32" dev eth0
+	ip -n "$1" route add 10.0.0.215 dev eth0 scope link
+	ip -n "$1" route add default via 10.0.0.215 mtu 1450
+}
+
+# workload NAMESPACE DEVICE ADDRESS: a pod on a veth. The node answers ARP for everything, and has noted the pod's MAC itself.
+workload() {
+	ip -n "$NODE" link add "$2" mtu 1500 type veth peer name eth0 mtu 1500 netns "$1"
+	endpoint "$1" "$2" "$3"
+	ip netns exec "$NODE" sysctl -qw "net.ipv4.conf.$2.proxy_arp=1" "net.ipv4.neigh.$2.proxy_delay=0"
+	ip -n "$NODE" neigh add "$3" lladdr "$(ip netns exec "$1" cat /sys/class/net/eth0/address)" dev "$2" nud permanent
+}
+
+up() {
+	router
+	workload "$POD" lxc0 10.0.0.70
+	workload "$LOCAL" lxc1 10.0.0.71
+	source_guard lxc0 10.0.0.70 ip ip6 arp
+}
+
+learnt() {
+	ip -n "$NODE" -j neigh show dev lxc0
+}
+
+forbidden() {
+	guarded lxc0
+}

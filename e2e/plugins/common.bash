@@ -1,0 +1,145 @@
+# What several profiles are made of.
+
+# two_nodes SUBNET: both nodes forward, share an underlay 192.0.2.0/24, and know where the first one's pods are.
+two_nodes() {
+	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
+	ip netns exec "$NODE2" sysctl -qw net.ipv4.ip_forward=1
+	ip -n "$NODE" link add under type veth peer name under netns "$NODE2"
+	ip -n "$NODE" addr add 192.0.2.1/24 dev under
+	ip -n "$NODE2" addr add 192.0.2.2/24 dev under
+	ip -n "$NODE" link set under up
+	ip -n "$NODE2" link set under up
+	ip -n "$NODE" route add default via 192.0.2.2
+	ip -n "$NODE2" route add "$1" via 192.0.2.1
+}
+
+# behind ROUTER NAMESPACE ADDRESS NET: a host ADDRESS in a net NET.0/24 of its own, NET.254 of which is the router's.
+behind() {
+	local device=to-${2##*-}
+	ip -n "$1" link add "$device" type veth peer name eth0 netns "$2"
+	ip -n "$1" link set "$device" up
+	ip -n "$1" addr add "$4.254/24" dev "$device"
+	ip -n "$2" link set eth0 up
+	ip -n "$2" addr add "$3/24" dev eth0
+	ip -n "$2" route add default via "$4.254"
+}
+
+# cni_network NAME SUBNET FIRST ROUTE... <PLUGIN: a network of one real plugin, with host-local's addresses from FIRST on.
+cni_network() {
+	local name=$1 subnet=$2 first=$3
+	shift 3
+	mkdir -p "$WORK/$name"
+	jq --arg name "$name" --arg subnet "$subnet" --arg first "$first" --arg folder "$WORK/$name/addresses" '{
+		cniVersion: "1.0.0", name: $name, plugins: [. + {ipam: {
+			type: "host-local", dataDir: $folder, ranges: [[{subnet: $subnet, rangeStart: $first}]],
+			routes: ($ARGS.positional | map({dst: .}))
+		}}]
+	}' --args "$@" >"$WORK/$name/network.conflist"
+}
+
+# cni_add NODE NETWORK NAMESPACE [NAME]: the network's plugin makes the namespace's eth0, as a kubelet on the node would have it.
+# The node's end of a veth has a random name, and can be called NAME as well. cnitool keeps its results in /var/lib/cni, which
+# here is a folder of $WORK.
+cni_add() {
+	mkdir -p "$WORK/lib"
+	CNI_PATH=$TOOLS NETCONFPATH=$WORK/$2 ip netns exec "$1" unshare -m bash -euc '
+		mount --bind "$WORK/lib" /var/lib
+		exec "$TOOLS/cnitool" add "$@"
+	' cni_add "$2" "/run/netns/$3" >"$WORK/result-$3"
+	[ "$#" -eq 4 ] || return 0
+	ip -n "$1" link property add dev "$(node_end "$3")" altname "$4"
+}
+
+# node_end NAMESPACE: the name of the node's end of its eth0, from what the plugin answered.
+node_end() {
+	jq -r '.interfaces[].name | select(startswith("veth"))' "$WORK/result-$1"
+}
+
+# mac_of NAMESPACE: the MAC of its eth0.
+mac_of() {
+	ip -n "$1" -j link show dev eth0 | jq -r '.[0].address'
+}
+
+# in_background NAMESPACE NAME COMMAND...: a daemon, whose output goes to $WORK/NAME.log.
+in_background() {
+	ip netns exec "$1" "${@:3}" </dev/null >"$WORK/$2.log" 2>&1 &
+	echo $! >"$WORK/$2.pid"
+}
+
+# end_background: ends the daemons and waits until they have gone; one that does not want to gets no choice after ten seconds.
+end_background() {
+	local file pid
+	local -a pids=()
+	for file in "$WORK"/*.pid; do
+		[ -e "$file" ] || continue
+		pids+=("$(<"$file")")
+	done
+	[ "${#pids[@]}" -gt 0 ] || return 0
+	kill "${pids[@]}" 2>/dev/null || true
+	for pid in "${pids[@]}"; do
+		wait_for "the end of a daemon" has_ended "$pid" || kill -9 "$pid" || true
+	done
+}
+
+# has_ended PID: a process that nobody has asked for its exit code yet has ended too, and has no program any more.
+has_ended() {
+	! [ -e "/proc/$1/exe" ]
+}
+
+# wait_for WHAT COMMAND...: until the command succeeds, for at least ten seconds; in vain, it shows what the daemons say.
+wait_for() {
+	local tries
+	for ((tries = 0; tries < 200; tries++)); do
+		if "${@:2}" >/dev/null 2>&1; then return; fi
+		sleep 0.05
+	done
+	echo "waited in vain for $1" >&2
+	tail -n 20 "$WORK"/*.log >&2 || true
+	return 1
+}
+
+# stations BRIDGE: which MACs the first node's bridge has learnt, and on which port.
+stations() {
+	bridge -n "$NODE" -j fdb show br "$1" dynamic | jq -r '.[] | "\(.mac) on \(.ifname)"' | sort
+}
+
+# neighbour ADDRESS: which MAC the first node knows for an address.
+neighbour() {
+	ip -n "$NODE" -j neigh show "$1" | jq -r '.[] | "\(.dst) is \(.lladdr)"'
+}
+
+# overlay DEVICE SUBNET: what goes between the nodes of two_nodes to other pods travels in VXLAN, which takes 50 bytes.
+overlay() {
+	ip -n "$NODE" link add "$1" type vxlan id 42 local 192.0.2.1 remote 192.0.2.2 dev under dstport 8472
+	ip -n "$NODE2" link add "$1" type vxlan id 42 local 192.0.2.2 remote 192.0.2.1 dev under dstport 8472
+	ip -n "$NODE" addr add 198.51.100.1/30 dev "$1"
+	ip -n "$NODE2" addr add 198.51.100.2/30 dev "$1"
+	ip -n "$NODE" link set "$1" up
+	ip -n "$NODE2" link set "$1" up
+	ip -n "$NODE" route replace default via 198.51.100.2
+	ip -n "$NODE2" route replace "$2" via 198.51.100.1
+}
+
+# source_guard DEVICE ADDRESS ETHERTYPE...: of what a pod sends to the node's DEVICE, other ethertypes and other IPv4 source
+# addresses are counted and dropped.
+source_guard() {
+	local device=$1 address=$2 types
+	shift 2
+	types=$(IFS=,; echo "$*")
+	ip netns exec "$NODE" nft -f - <<-EOF
+		table netdev guard-$device {
+			counter foreign_ethertype { }
+			counter foreign_source { }
+			chain ingress {
+				type filter hook ingress device "$device" priority 0
+				meta protocol != { $types } counter name foreign_ethertype drop
+				ip saddr != $address counter name foreign_source drop
+			}
+		}
+	EOF
+}
+
+# guarded DEVICE: the counters of source_guard.
+guarded() {
+	ip netns exec "$NODE" nft list counters table netdev "guard-$1"
+}

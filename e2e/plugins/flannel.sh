@@ -1,0 +1,85 @@
+# title: flannel
+# parts: real flanneld with vxlan on two nodes, etcd, the real bridge and host-local plugins called by cnitool, nftables
+# shows: a bridge that gives a pod its own broadcasts back (hairpin); a tunnel to the other node, 50 bytes smaller
+# needs: bridge etcd etcdctl jq sysctl unshare
+# tools: yes
+# address: 10.244.1.7/24
+# mtu: 1450
+# routes: 10.244.0.0/16_via_10.244.1.1 default_via_10.244.1.1
+# gateway-answers: 10.244.1.1
+# local: 10.244.1.8
+# remote: 10.244.2.7
+# service: 10.96.0.1
+# tap: pod
+# flags: -
+
+source "${BASH_SOURCE[0]%/*}/common.bash"
+
+up() {
+	two_nodes 10.244.1.0/24
+	ip -n "$NODE2" route del 10.244.1.0/24 # flanneld finds the way
+	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
+	start_etcd
+	start_flanneld "$NODE" 192.0.2.1
+	start_flanneld "$NODE2" 192.0.2.2
+	wait_for "flannel's way there" tunnelled "$NODE" 10.244.2.7
+	wait_for "flannel's way back" tunnelled "$NODE2" 10.244.1.7
+	delegate "$NODE"
+	delegate "$NODE2"
+	cni_add "$NODE" "flannel-$NODE" "$POD" pod
+	cni_add "$NODE" "flannel-$NODE" "$LOCAL"
+	cni_add "$NODE2" "flannel-$NODE2" "$REMOTE"
+	reflects pod
+}
+
+tunnelled() { # NODE ADDRESS
+	[ "$(ip -n "$1" -j route get "$2" | jq -r '.[0].dev')" = flannel.1 ]
+}
+
+# reflects DEVICE: its port gives back what came from it.
+reflects() {
+	bridge -n "$NODE" -d -j link show dev "$1" | jq -e '.[0].hairpin' >/dev/null
+}
+
+start_etcd() {
+	in_background "$NODE" etcd etcd --data-dir "$WORK/etcd" \
+		--listen-client-urls http://192.0.2.1:2379 --advertise-client-urls http://192.0.2.1:2379 \
+		--listen-peer-urls http://127.0.0.1:2380
+	wait_for etcd store get /coreos.com/network/config
+	# nftables, because flanneld asks for a kernel module of iptables otherwise.
+	store put /coreos.com/network/config \
+		'{"Network": "10.244.0.0/16", "SubnetLen": 24, "EnableNFTables": true, "Backend": {"Type": "vxlan"}}'
+	# A lease that never ends is flannel's reservation of a subnet for a node.
+	store put /coreos.com/network/subnets/10.244.1.0-24 '{"PublicIP": "192.0.2.1"}'
+	store put /coreos.com/network/subnets/10.244.2.0-24 '{"PublicIP": "192.0.2.2"}'
+}
+
+store() {
+	ETCDCTL_API=3 ip netns exec "$NODE" etcdctl --endpoints=http://192.0.2.1:2379 "$@"
+}
+
+start_flanneld() { # NODE ADDRESS
+	in_background "$1" "flanneld-$1" "$TOOLS/flannel" -etcd-endpoints=http://192.0.2.1:2379 -iface="$2" \
+		-subnet-file="$WORK/subnet-$1.env" -ip-masq -iptables-forward-rules=false
+	wait_for "flanneld's subnet file" test -s "$WORK/subnet-$1.env"
+}
+
+# delegate NODE: the network that flannel's plugin hands to the bridge plugin, made of flanneld's answer and of what the
+# usual kube-flannel list says: hairpinMode and isDefaultGateway.
+delegate() {
+	local FLANNEL_NETWORK FLANNEL_SUBNET FLANNEL_MTU FLANNEL_IPMASQ
+	source "$WORK/subnet-$1.env"
+	jq -n --argjson mtu "$FLANNEL_MTU" --argjson masquerades "$FLANNEL_IPMASQ" '{
+		type: "bridge", bridge: "cni0", mtu: $mtu, ipMasq: ($masquerades | not),
+		isGateway: true, isDefaultGateway: true, hairpinMode: true
+	}' | cni_network "flannel-$1" "${FLANNEL_SUBNET%.1/24}.0/24" "${FLANNEL_SUBNET%.1/24}.7" "$FLANNEL_NETWORK"
+}
+
+down() {
+	end_background
+}
+
+learnt() {
+	stations cni0
+	neighbour 10.244.1.7
+}

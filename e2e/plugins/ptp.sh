@@ -1,0 +1,52 @@
+# title: ptp, as kindnet uses it
+# parts: the real ptp and host-local plugins called by cnitool, strict reverse-path filter
+# shows: a /24 address whose subnet is not on-link: every neighbour is behind the gateway, which answers ARP for itself only
+# needs: jq nft nstat sysctl unshare
+# tools: yes
+# address: 10.244.1.7/24
+# mtu: 1500
+# routes: default_via_10.244.1.1 10.244.1.1
+# gateway-answers: 10.244.1.1
+# local: 10.244.1.8
+# remote: 192.168.200.5
+# service: 10.96.0.1
+# tap: pod
+# flags: -
+
+source "${BASH_SOURCE[0]%/*}/common.bash"
+
+up() {
+	two_nodes 10.244.1.0/24
+	behind "$NODE2" "$REMOTE" 192.168.200.5 192.168.200
+	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
+	ip netns exec "$NODE" sysctl -qw net.ipv4.conf.all.rp_filter=1
+	# kindnet's list has portmap as well, which makes nothing of a pod's interface.
+	cni_network kindnet 10.244.1.0/24 10.244.1.7 0.0.0.0/0 <<-'EOF'
+		{"type": "ptp", "ipMasq": false, "mtu": 1500}
+	EOF
+	cni_add "$NODE" kindnet "$POD" pod
+	cni_add "$NODE" kindnet "$LOCAL"
+	count_questions
+}
+
+# Nobody on the node answers ARP for another pod: whoever asks has taken the subnet for on-link, and would be left alone.
+count_questions() {
+	ip netns exec "$NODE" nft -f - <<-EOF
+		table netdev watch {
+			counter asks-for-others { }
+			chain pod {
+				type filter hook ingress device "$(node_end "$POD")" priority 0
+				arp operation request arp daddr ip != 10.244.1.1 counter name asks-for-others
+			}
+		}
+	EOF
+}
+
+learnt() {
+	neighbour 10.244.1.7
+}
+
+forbidden() {
+	ip netns exec "$NODE" nstat -asz TcpExtIPReversePathFilter
+	ip netns exec "$NODE" nft list counters table netdev watch
+}
