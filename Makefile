@@ -12,8 +12,9 @@ help: ## list the targets
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
 
-tools: ## build the network plugins that the tests run on
+tools: setup ## make what the tests run on: network plugins, a guest
 	@e2e/kit/tools >/dev/null
+	@e2e/kit/guest-image >/dev/null
 
 build: ## build bin/podswitch
 	go build -trimpath -o bin/podswitch ./cmd/podswitch
@@ -21,7 +22,7 @@ build: ## build bin/podswitch
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
 
-test: setup tools build lint ## run every test: unit and script tests, with the race detector, then end to end
+test: tools build lint ## run every test: unit and script tests, with the race detector, then end to end
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
 	go test -count=1 -timeout 20m ./e2e/...
 

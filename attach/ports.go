@@ -72,7 +72,11 @@ func (d *device) open() (vswitch.Port, error) {
 		},
 		Back: func() {
 			d.stuck = ""
-			d.log.Info("device is back")
+			if d.spec.Kind == tap.KindTap {
+				d.log.Info("device is back: the tap is made anew, and its kernel side is in this namespace again")
+			} else {
+				d.log.Info("device is back")
+			}
 			d.back()
 		},
 		Stuck: func(cause error) {

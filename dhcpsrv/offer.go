@@ -2,6 +2,7 @@ package dhcpsrv
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -57,6 +58,30 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 	o.HostName = w.checkHostName(o.HostName)
 	o.options = o.encode()
 	return &o, w, nil
+}
+
+// MarshalJSON writes what the guest will be told, with the lease in seconds.
+func (o *Offer) MarshalJSON() ([]byte, error) {
+	type route struct {
+		Destination netip.Prefix `json:"destination"`
+		Gateway     netip.Addr   `json:"gateway,omitzero"`
+	}
+	routes := []route{}
+	for _, r := range o.Routes {
+		routes = append(routes, route{r.Destination, r.Gateway})
+	}
+	return json.Marshal(struct {
+		Address     netip.Prefix `json:"address"`
+		Server      netip.Addr   `json:"server"`
+		Gateway     netip.Addr   `json:"gateway,omitzero"`
+		Routes      []route      `json:"routes"`
+		MTU         int          `json:"mtu"`
+		NameServers []netip.Addr `json:"name_servers,omitempty"`
+		Domain      string       `json:"domain,omitempty"`
+		Search      []string     `json:"search,omitempty"`
+		HostName    string       `json:"host_name,omitempty"`
+		Lease       int          `json:"lease_seconds"`
+	}{o.Address, o.Server, o.Gateway, routes, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName, int(o.Lease / time.Second)})
 }
 
 // check returns an error for a field that no guest can be told.

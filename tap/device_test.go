@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,9 +58,35 @@ func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
 	return p
 }
 
-// receive waits for a frame that suits.
+// veth makes a pair of devices that carry frames. Their queues work only once the kernel's link watch has seen the carrier,
+// which it does in a thread of its own.
+func veth(t *testing.T, mtu string) {
+	t.Helper()
+	ip(t, "link add v0 mtu "+mtu+" type veth peer name v1 mtu "+mtu)
+	ip(t, "link set v0 up")
+	ip(t, "link set v1 up")
+	deadline := time.After(30 * time.Second)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		out, err := exec.Command("ip", "-br", "link", "show", "type", "veth").Output()
+		if err == nil && strings.Count(string(out), " UP ") == 2 {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Errorf("the veth pair does not come up: %s", out)
+			runtime.Goexit()
+		}
+	}
+}
+
+// receive waits for a frame that suits; after a while it gives up and closes the port.
 func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswitch.Frame {
 	t.Helper()
+	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
+	defer timer.Stop()
 	batch := make([]vswitch.Frame, vswitch.BatchSize)
 	for {
 		n, err := p.Receive(batch)
@@ -80,9 +107,7 @@ func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswit
 func TestPair(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
-			ip(t, "link add v0 mtu 9000 type veth peer name v1 mtu 9000")
-			ip(t, "link set v0 up")
-			ip(t, "link set v1 up")
+			veth(t, "9000")
 			device := open(t, Spec{KindTap, "tap9"}, offload)
 			ip(t, "link set tap9 mtu 9000")
 			ip(t, "link set tap9 up")
@@ -117,9 +142,7 @@ func TestSegment(t *testing.T) {
 		device := open(t, Spec{KindTap, "tap9"}, true)
 		ip(t, "link set tap9 up")
 		kernel := open(t, Spec{KindPacket, "tap9"}, true)
-		ip(t, "link add v0 type veth peer name v1")
-		ip(t, "link set v0 up")
-		ip(t, "link set v1 up")
+		veth(t, "1500")
 		cutting, whole := open(t, Spec{KindPacket, "v0"}, false), open(t, Spec{KindPacket, "v1"}, true)
 		large := tcpFrame(60000)
 		large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
@@ -141,9 +164,7 @@ func TestSegment(t *testing.T) {
 // TestTag shows that a VLAN tag, which the kernel takes out of a received frame, is back in its place.
 func TestTag(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		ip(t, "link add v0 type veth peer name v1")
-		ip(t, "link set v0 up")
-		ip(t, "link set v1 up")
+		veth(t, "1500")
 		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
 		data := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0x00, 0x60, 0x05, 0x88, 0xb5}, make([]byte, 42)...)
 		a.Transmit([]vswitch.Frame{{Data: data}})
@@ -157,9 +178,7 @@ func TestTag(t *testing.T) {
 // TestRefused shows under which reasons a packet socket counts what the kernel refuses, and that the rest still passes.
 func TestRefused(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		ip(t, "link add v0 type veth peer name v1")
-		ip(t, "link set v0 up")
-		ip(t, "link set v1 up")
+		veth(t, "1500")
 		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
 		small := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5}, make([]byte, 46)...)
 		a.Transmit([]vswitch.Frame{
@@ -198,9 +217,7 @@ func TestUnspeakable(t *testing.T) {
 // are too.
 func TestReceiveFull(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		ip(t, "link add v0 type veth peer name v1")
-		ip(t, "link set v0 up")
-		ip(t, "link set v1 up")
+		veth(t, "1500")
 		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
 		batch := make([]vswitch.Frame, 32)
 		for i := range batch {
@@ -220,9 +237,7 @@ func TestReceiveFull(t *testing.T) {
 // TestLost shows that a deleted device ends Receive with an error, and Close with net.ErrClosed.
 func TestLost(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		ip(t, "link add v0 type veth peer name v1")
-		ip(t, "link set v0 up")
-		ip(t, "link set v1 up")
+		veth(t, "1500")
 		device, veth := open(t, Spec{KindTap, "tap9"}, true), open(t, Spec{KindPacket, "v0"}, true)
 		kept := open(t, Spec{KindTap, "tap8"}, false)
 		ip(t, "link del tap9")
@@ -267,7 +282,8 @@ func TestMissing(t *testing.T) {
 		for spec, want := range map[Spec]string{
 			{KindTap, "tap9"}:   "packet:tap9",
 			{KindPacket, "nix"}: "nix",
-			{KindTap, "v0"}:     "something else",
+			{KindPacket, "lo"}:  "Ethernet",
+			{KindTap, "v0"}:     "packet:v0",
 		} {
 			for _, offload := range []bool{true, false} {
 				_, err := Open(spec, Options{Offload: offload, Counters: new(vswitch.Counters)})

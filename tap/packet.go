@@ -43,6 +43,9 @@ func openPacket(name string, o Options) (vswitch.Port, error) {
 		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
 			Give: "create it, or name another one", Err: err}
 	}
+	if link.Flags&net.FlagLoopback != 0 {
+		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "an Ethernet device", Give: "name another one"}
+	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) {
 		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: "run as root", Err: err}

@@ -28,7 +28,7 @@ const (
 func openOffloadTap(name string, o Options) (vswitch.Port, error) {
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, tunError(name, err)
+		return nil, tunError(name, os.NewSyscallError("open", err))
 	}
 	if err := attachQueue(fd, name, unix.IFF_TAP|unix.IFF_NO_PI|unix.IFF_VNET_HDR); err != nil {
 		unix.Close(fd)
@@ -121,14 +121,16 @@ func tunError(name string, err error) error {
 	switch errno {
 	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
 		fault.Need, fault.Give = tunDevice, "modprobe tun, and give the container the device"
-	case unix.EPERM, unix.EACCES:
-		fault.Need = "CAP_NET_ADMIN and access to " + tunDevice
-		fault.Give = "run as root, or let root make the tap first: ip tuntap add mode tap user UID name " + name
+	case unix.EACCES:
+		fault.Need, fault.Give = "access to "+tunDevice, "let its owner do: chmod 666 "+tunDevice
+	case unix.EPERM:
+		fault.Need = "CAP_NET_ADMIN"
+		fault.Give = fmt.Sprintf("run as root, or let root make the tap first: ip tuntap add mode tap user %d name %s", os.Getuid(), name)
 	case unix.EBUSY:
 		fault.Need = "a tap without another user"
 		fault.Give = "if the hypervisor holds it, say packet:" + name
 	case unix.EINVAL:
-		fault.Need, fault.Give = "a tap of that name", "the device exists and is something else"
+		fault.Need, fault.Give = "a tap", name+" exists and is something else: if it is the guest's device, say packet:"+name
 	default:
 		return fmt.Errorf("open tap %s: %w", name, err)
 	}

@@ -65,7 +65,7 @@ func (s *Switch) serve(in int) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("port %d: %w", in, err)
+			return err
 		}
 		bytes := 0
 		for _, f := range batch[:n] {

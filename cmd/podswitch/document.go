@@ -37,7 +37,7 @@ func checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Validate a VM document and print every fault with its field path",
-		Args:  args(cobra.ExactArgs(1)),
+		Args:  exactly("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			vm, err := readVM(args[0], c.InOrStdin())
 			if err != nil {
@@ -49,11 +49,14 @@ func checkCommand() *cobra.Command {
 	}
 }
 
-// args makes the errors of a check of arguments usage errors.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+// exactly wants one argument for each name.
+func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return usageError{err}
+		switch {
+		case len(args) < len(names):
+			return usageError{fmt.Errorf("%s: %s is missing", c.CommandPath(), names[len(args)])}
+		case len(args) > len(names):
+			return usageError{fmt.Errorf("%s: what is %q? There is nothing to say after %d argument(s) and the flags", c.CommandPath(), args[len(names)], len(names))}
 		}
 		return nil
 	}

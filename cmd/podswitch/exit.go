@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"strings"
 
 	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/control"
@@ -36,9 +35,10 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &faults), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &faults):
 		return exitUsage
-	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken):
+	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken),
+		errors.Is(err, podnet.ErrForeignState):
 		return exitMissing
 	}
 	return exitFailed

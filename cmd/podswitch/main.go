@@ -30,10 +30,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Short:         "Connect a virtual machine to the network of its pod",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{fmt.Errorf("a command is missing: see podswitch --help")}
-		},
+		Args:          cobra.ArbitraryArgs,
+		RunE:          unknownCommand,
 	}
 	root.AddCommand(runCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
 		checkCommand(), versionCommand())
@@ -48,4 +46,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(messages, "podswitch: %v\n", err)
 	}
 	return exitCode(err)
+}
+
+// unknownCommand is what the command without a known verb does.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{fmt.Errorf("a command is missing: see podswitch --help")}
+	}
+	root.SuggestionsMinimumDistance = 2
+	hint := "see podswitch --help"
+	if like := root.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", like[0])
+	}
+	return usageError{fmt.Errorf("unknown command %q: %s", args[0], hint)}
 }

@@ -24,6 +24,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{nil, "command is missing"},
 		{[]string{"walk"}, "walk"},
+		{[]string{"stats"}, `did you mean "status"`},
 		{[]string{"run", "--nope"}, "--nope"},
 		{[]string{"run", "extra"}, "extra"},
 		{[]string{"run", "--guest", "tun:tun0"}, "packet:NAME"},
@@ -46,7 +47,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"switch", "--port", "tap:a", "--port", "packet:a"}, "twice"},
 		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--ageing", "0s"}, "more than 0"},
 		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--fdb-limit", "0"}, "1 to"},
-		{[]string{"check"}, "arg"},
+		{[]string{"check"}, "FILE is missing"},
 		{[]string{"check", "/nonexistent"}, "/nonexistent"},
 	} {
 		stdout, stderr, code := do(t, "", c.args...)

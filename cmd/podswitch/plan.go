@@ -13,7 +13,7 @@ func planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Print what run would find, do and tell the guest; change nothing",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 	}
 	output := addOutput(c)
 	flags.add(c)

@@ -13,7 +13,7 @@ func restoreCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore",
 		Short: "Put the pod interface back from the state file of a run that was killed; harmless to repeat",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			report, err := podnet.Restore(dir)
 			if err != nil {

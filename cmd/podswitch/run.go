@@ -18,7 +18,7 @@ func runCommand() *cobra.Command {
   podswitch run --guest packet:tap0
   # Keep the pod's own port 8080, for probes
   podswitch run --guest packet:tap0 --keep tcp/8080`,
-		Args: args(cobra.NoArgs),
+		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := flags.config(c)
 			if err != nil {

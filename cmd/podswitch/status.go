@@ -20,7 +20,7 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show who holds the pod address, the lease, and each port's counters and drops",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 	}
 	addControl(c, &path)
 	output := addOutput(c)
@@ -42,7 +42,7 @@ func fdbCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fdb",
 		Short: "Show the forwarding database of a learning switch",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 	}
 	addControl(c, &path)
 	output := addOutput(c)

@@ -20,7 +20,7 @@ func switchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "switch --port KIND:NAME --port KIND:NAME ...",
 		Short: "Run a plain learning switch between devices, for local testing",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 	}
 	flags := c.Flags()
 	flags.Var(&parsedList[tap.Spec]{&cfg.Ports, "KIND:NAME", tap.ParseSpec}, "port", "A port: tap:NAME or packet:NAME; at least two")

@@ -11,7 +11,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  args(cobra.NoArgs),
+		Args:  exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			version, revision, goVersion := "unknown", "", ""
 			if info, ok := debug.ReadBuildInfo(); ok {
