@@ -29,20 +29,21 @@ func openShiftRules() []vswitch.Rule {
 	}
 }
 
-// rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know.
-func rules(deny []Deny) []vswitch.Rule {
+// rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know. The
+// tables are the firewall's.
+func rules(deny []Deny, tables []string) []vswitch.Rule {
 	var list []vswitch.Rule
 	for _, d := range deny {
 		list = append(list, vswitch.Rule{Destination: d.Destination, Port: d.Port})
 	}
-	if slices.Contains(podnet.Tables(), blockTable) {
+	if slices.Contains(tables, blockTable) {
 		list = append(list, openShiftRules()...)
 	}
 	return list
 }
 
 // found says what the pod's network is like where that decides what podswitch does.
-func found(id *podnet.Identity, address netip.Prefix) (list []string) {
+func found(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	gateway, hasGateway := id.Gateway()
 	switch {
@@ -65,28 +66,28 @@ func found(id *podnet.Identity, address netip.Prefix) (list []string) {
 	if id.Link.Kind == kindIPVlan {
 		say("%s is an ipvlan, which delivers by the addresses that it has: the address stays on it, and the kernel is muted", id.Link.Name)
 	}
-	if slices.Contains(podnet.Tables(), blockTable) {
+	if slices.Contains(tables, blockTable) {
 		say("the pod's firewall %s does not see the guest's frames: the same rules apply in the switch", blockTable)
 	}
 	return list
 }
 
 // doubts are what podswitch does not do for this pod, though somebody might expect it.
-func doubts(id *podnet.Identity, address netip.Prefix) (list []string) {
+func doubts(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, a := range id.Addresses {
 		if a.Prefix != address {
 			say("%s is not delegated: nobody answers for it until it is given back", a.Prefix)
 		}
 	}
-	tables := map[uint32]bool{}
+	said := map[uint32]bool{}
 	for _, r := range id.Routes {
-		if own := r.Table == mainTable || r.Table == localTable; !own && !tables[r.Table] {
-			tables[r.Table] = true
+		if own := r.Table == mainTable || r.Table == localTable; !own && !said[r.Table] {
+			said[r.Table] = true
 			say("the routes of table %d are put back later, but the guest's traffic does not follow them", r.Table)
 		}
 	}
-	for _, table := range podnet.Tables() {
+	for _, table := range tables {
 		if table != blockTable {
 			say("the pod's nftables table %q does not see the guest's traffic: say with --deny what it keeps from the pod", table)
 		}

@@ -121,8 +121,9 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 	if !reflect.ValueOf(cfg.VM.Interface.DHCP).IsZero() {
 		p.Warnings = append(p.Warnings, "the dhcpOptions of the VM document are not told to the guest yet")
 	}
-	p.Found, p.Rules = found(id, p.podAddress), rules(cfg.Deny)
-	p.Warnings = append(p.Warnings, doubts(id, p.podAddress)...)
+	tables := podnet.Tables()
+	p.Found, p.Rules = found(id, p.podAddress, tables), rules(cfg.Deny, tables)
+	p.Warnings = append(p.Warnings, doubts(id, p.podAddress, tables)...)
 	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
 	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {
 		p.Changes = append(guestChanges(cfg, id), id.MuteChanges()...)

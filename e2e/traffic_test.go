@@ -140,3 +140,35 @@ func TestPathMTU(t *testing.T) {
 	l.guest.must(l.guest.as("source", peerAddress+":5000", "10000000", "1")...)
 	p.stop()
 }
+
+// TestDeny checks what the guest may not reach: what a flag names, and what OpenShift SDN's table in the pod names.
+func TestDeny(t *testing.T) {
+	l := newLab(t)
+	l.pod.must("nft", "add", "table", "ip", "openshift-block-output")
+	p := l.podswitch("--deny", peerAddress+":81")
+	p.awaitText("openshift-block-output")
+	l.leased()
+	for port, allowed := range map[string]bool{"80": true, "81": false, "22623": false, "22624": false} {
+		l.peer.serves("serve-text", ":"+port, "hello")
+		if _, errs, code := l.guest.run(l.guest.as("fetch", peerAddress+":"+port)...); (code == 0) != allowed {
+			t.Errorf("port %s: exit code %d: %s", port, code, errs)
+		}
+	}
+	if n := l.guestDrops()["denied"]; n < 3 {
+		t.Errorf("%d frames were denied", n)
+	}
+	p.stop()
+}
+
+// TestPodMAC gives the guest the pod interface's own MAC, and no other one a connection.
+func TestPodMAC(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch("--guest-mac", "pod")
+	l.plugGuest()
+	l.guest.batch("link set tap0 down", "link set tap0 address "+podMAC, "link set tap0 up")
+	l.udhcpc("tap0")
+	l.awaitHolder("guest")
+	l.exchangeAll(t, l.guest, l.peer, peerAddress)
+	l.exchangeAll(t, l.peer, l.guest, podAddress)
+	p.stop()
+}

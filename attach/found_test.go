@@ -1,0 +1,102 @@
+package attach
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/podnet"
+)
+
+// identity is a pod on a bridge plugin; tests change it.
+func identity() *podnet.Identity {
+	address := func(cidr string) podnet.Address { return podnet.Address{Prefix: netip.MustParsePrefix(cidr)} }
+	return &podnet.Identity{
+		Link:      podnet.Link{Name: "eth0", Index: 2, MAC: podnet.MAC{2, 0, 0, 0, 0, 7}, MTU: 1500, Up: true, Ethernet: true, Kind: "veth"},
+		Addresses: []podnet.Address{address("10.244.1.7/24")},
+		Routes: []podnet.Route{
+			{Dst: netip.MustParsePrefix("0.0.0.0/0"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Gateway: netip.MustParseAddr("10.244.1.1")},
+			{Dst: netip.MustParsePrefix("10.244.1.0/24"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Scope: unix.RT_SCOPE_LINK},
+		},
+	}
+}
+
+// TestFound checks what is said of each shape of pod interface, and that an ordinary one is nothing to talk about.
+func TestFound(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		change        func(id *podnet.Identity)
+		found, doubts string // a part of the only sentence; empty: none
+	}{
+		{"ordinary", func(*podnet.Identity) {}, "", ""},
+		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "has no ARP", ""},
+		{"link-local gateway", func(id *podnet.Identity) {
+			id.Addresses[0].Prefix = netip.MustParsePrefix("10.244.1.7/32")
+			id.Routes[0].Gateway = netip.MustParseAddr("169.254.1.1")
+		}, "169.254.1.1 is outside 10.244.1.7/32", ""},
+		{"permanent neighbour", func(id *podnet.Identity) {
+			id.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
+		}, "never asked for", ""},
+		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "made of the address", ""},
+		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "carries 1450 bytes, the link 1500", ""},
+		{"ipvlan", func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "delivers by the addresses", ""},
+		{"several addresses", func(id *podnet.Identity) {
+			id.Addresses = append(id.Addresses, podnet.Address{Prefix: netip.MustParsePrefix("10.244.1.9/24")})
+		}, "", "10.244.1.9/24 is not delegated"},
+		{"policy routing", func(id *podnet.Identity) {
+			r := id.Routes[0]
+			r.Table = 100
+			id.Routes = append(id.Routes, r, r)
+		}, "", "table 100"},
+		{"no default route", func(id *podnet.Identity) { id.Routes = id.Routes[1:] }, "", "no default route"},
+		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "at least 576"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			c.change(id)
+			address, _ := id.PodAddress()
+			onlySentence(t, "found", found(id, address, nil), c.found)
+			onlySentence(t, "doubts", doubts(id, address, nil), c.doubts)
+		})
+	}
+}
+
+// TestFirewalls checks what is said of tables in the pod: the one that is known is applied, of others there is a warning.
+func TestFirewalls(t *testing.T) {
+	id := identity()
+	address, _ := id.PodAddress()
+	tables := []string{blockTable, "mesh"}
+	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
+	onlySentence(t, "doubts", doubts(id, address, tables), `"mesh" does not see`)
+	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
+	if got := rules(deny, tables); len(got) != 1+len(openShiftRules()) || got[0].Port != 80 {
+		t.Errorf("rules %+v", got)
+	}
+	if got := rules(deny, nil); len(got) != 1 {
+		t.Errorf("rules %+v", got)
+	}
+}
+
+func onlySentence(t *testing.T, what string, sentences []string, part string) {
+	t.Helper()
+	switch {
+	case part == "" && len(sentences) > 0:
+		t.Errorf("%s: %q, want nothing", what, sentences)
+	case part != "" && (len(sentences) != 1 || !strings.Contains(sentences[0], part)):
+		t.Errorf("%s: %q, want one sentence with %q", what, sentences, part)
+	}
+}
+
+func TestParseDeny(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8:80": "10.0.0.0/8:80", "169.254.169.254": "169.254.169.254/32", "0.0.0.0/0:65535": "0.0.0.0/0:65535",
+		"": "", "10.0.0.0/33": "", "10.0.0.0/8:0": "", "10.0.0.0/8:65536": "", "10.0.0.0/8:": "", "fd00::/8": "", "host": "",
+	} {
+		d, err := ParseDeny(text)
+		if want == "" && err == nil || want != "" && (err != nil || d.String() != want) {
+			t.Errorf("%q: %s, %v; want %q", text, d, err, want)
+		}
+	}
+}
