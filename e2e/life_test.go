@@ -309,7 +309,7 @@ func TestRelease(t *testing.T) {
 	client := l.guest.start("env", "RESOLV=/dev/null", "udhcpc", "-i", "tap0", "-s", script, "-f", "-R")
 	l.awaitHolder("guest")
 	// The client sends its RELEASE and takes its address off at once: the way to the server must be known by then.
-	await(t, "the guest to have its route", func() error { return pings(l.guest, peerAddress) })
+	await(t, "the guest to know its gateway", func() error { return pings(l.guest, nodeAddress) })
 	client.signal(syscall.SIGTERM)
 	client.wait()
 	l.awaitHolder("switch")
