@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -23,10 +24,11 @@ type Config struct {
 	VM           *model.VM
 	PodInterface string
 	Guest        tap.Spec
-	GuestMAC     vswitch.MAC // the only MAC that the guest may have; the zero MAC: the document's, or any
-	PodMAC       bool        // the guest has the pod interface's MAC, and no other
-	Mute         bool        // the pod address stays on the pod interface, whose kernel is silenced
-	Offload      bool        // the guest takes frames with a checksum to complete and segments to cut
+	GuestMAC     vswitch.MAC   // the only MAC that the guest may have; the zero MAC: the document's, or any
+	PodMAC       bool          // the guest has the pod interface's MAC, and no other
+	Mute         bool          // the pod address stays on the pod interface, whose kernel is silenced
+	Offload      bool          // the guest takes frames with a checksum to complete and segments to cut
+	HoldAfter    time.Duration // how long the guest may be away before the switch answers for it
 	Keep         []Keep
 	Deny         []Deny
 	StateDir     string // where the state file is, and the lock

@@ -38,7 +38,9 @@ type delegation struct {
 
 	mu     sync.Mutex // guards the following
 	state  state
-	absent bool // the guest's device, or the hypervisor behind it, is not there
+	absent bool          // the guest's device, or the hypervisor behind it, is not there
+	left   time.Duration // when it was there last, on the switch's clock
+	hold   *time.Timer   // runs after the guest left
 }
 
 // newDelegation opens everything that can fail; the pod interface is untouched when it returns.
@@ -53,6 +55,8 @@ func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
 			d.close()
 		}
 	}()
+	d.hold = time.AfterFunc(time.Hour, d.holdAgain)
+	d.hold.Stop()
 	d.forwarder = vswitch.NewDelegate(d.forwarderConfig())
 	d.forwarder.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until the address is taken
 	if err := d.openPorts(); err != nil {
@@ -152,6 +156,7 @@ func (d *delegation) answer(message []byte) (reply []byte, to netip.AddrPort, ma
 }
 
 func (d *delegation) close() {
+	d.hold.Stop()
 	closeAll(d.ports)
 	if d.device != nil {
 		d.device.close()
@@ -248,13 +253,24 @@ func (d *delegation) watchGuest(ctx context.Context) error {
 	return nil
 }
 
-// setAbsent notes whether there is somebody behind the guest's device.
+// setAbsent notes whether there is somebody behind the guest's device. One who went and was not heard again for long loses the
+// address to the switch, so that the pod answers; one who comes back in time keeps it.
 func (d *delegation) setAbsent(absent bool) {
 	d.mu.Lock()
-	changed := d.absent != absent
+	defer d.mu.Unlock()
+	if absent && !d.absent {
+		d.left = d.clock()
+		d.hold.Reset(d.cfg.HoldAfter)
+	}
 	d.absent = absent
+}
+
+// holdAgain is what happens some time after the guest's device went. That it is there again does not mean that a guest is.
+func (d *delegation) holdAgain() {
+	d.mu.Lock()
+	gone := d.absent || d.forwarder.LastHeard() < d.left
 	d.mu.Unlock()
-	if changed && absent {
+	if gone {
 		d.lessee.linkDown()
 		d.apply(linkDown, vswitch.MAC{})
 	}

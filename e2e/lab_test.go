@@ -37,6 +37,7 @@ const (
 	nodeAddress = "10.244.1.1"
 	peerAddress = "10.244.1.8"
 	podMTU      = 1450
+	holdAfter   = "1s"
 )
 
 // A namespace is a network namespace by its name under /run/netns.
@@ -162,7 +163,7 @@ func (l *lab) podswitch(args ...string) *process {
 
 func (l *lab) launch(args ...string) *process {
 	l.t.Helper()
-	return l.pod.start(append([]string{program, "run", "--state-dir", l.stateDir}, args...)...)
+	return l.pod.start(append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)...)
 }
 
 // verb runs another command of podswitch in the pod.

@@ -286,6 +286,31 @@ func TestGuestLeaves(t *testing.T) {
 	}
 }
 
+// TestShortAbsence checks that a guest whose device goes and comes back in time keeps the address, without asking for it again.
+func TestShortAbsence(t *testing.T) {
+	l := newLab(t)
+	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
+	p := l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
+	l.leased()
+	l.guest.batch("link set tap0 down")
+	await(t, "the switch to notice", func() error {
+		if l.pod.must("cat", "/sys/class/net/v0/operstate") == "up\n" {
+			return errors.New("v0 is up")
+		}
+		return nil
+	})
+	l.guest.batch("link set tap0 up", "route add default via 10.244.1.1")
+	await(t, "the guest to be connected again", func() error { return pings(l.guest, peerAddress) })
+	await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
+	if n := strings.Count(p.text(), "DISCOVER"); n != 1 {
+		t.Errorf("%d DISCOVERs, want the first one only", n)
+	}
+	if strings.Contains(p.text(), "link down") {
+		t.Errorf("the guest lost the address:\n%s", p.text())
+	}
+	p.stop()
+}
+
 // TestLeaseFollowsPort checks that a guest that comes back with another MAC gets the address once the old MAC is silent.
 func TestLeaseFollowsPort(t *testing.T) {
 	l := newLab(t)

@@ -127,6 +127,9 @@ func (d *Delegate) Heard(mac MAC) time.Duration {
 	return time.Duration(d.heard.Load())
 }
 
+// LastHeard returns when anybody last used the pod address at the guest port, on the switch's clock; zero for never.
+func (d *Delegate) LastHeard() time.Duration { return time.Duration(d.heard.Load()) }
+
 // Forward implements Forwarder.
 func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 	for i := range batch {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -97,6 +98,9 @@ func addControl(c *cobra.Command, control *string) {
 	c.Flags().StringVar(control, "control", filepath.Join(defaultStateDir(), "control.sock"), "Path of the control socket")
 }
 
+// defaultHoldAfter gives a hypervisor the time to start a guest again.
+const defaultHoldAfter = 30 * time.Second
+
 // attachFlags are the flags of run and plan.
 type attachFlags struct {
 	vm, iface string
@@ -119,6 +123,7 @@ func (f *attachFlags) add(c *cobra.Command) {
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
 	flags.Var(&parsedList[attach.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", attach.ParseKeep}, "keep",
 		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
+	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "How long the guest may be away before the switch answers for the pod address")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
 	flags.Var(&parsedList[attach.Deny]{&f.cfg.Deny, "CIDR[:PORT]", attach.ParseDeny}, "deny",
@@ -164,6 +169,9 @@ func (f *attachFlags) check() error {
 	}
 	if f.cfg.StateDir == "" {
 		return fmt.Errorf("--state-dir: want a directory")
+	}
+	if f.cfg.HoldAfter < 0 {
+		return fmt.Errorf("--hold-after %s: want 0s or more", f.cfg.HoldAfter)
 	}
 	kept := map[uint16]bool{}
 	for _, k := range f.cfg.Keep {
