@@ -295,3 +295,83 @@ func TestMissing(t *testing.T) {
 		}
 	})
 }
+
+// TestFD passes descriptors on: what each is, is found out.
+func TestFD(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		for _, flags := range []uint16{unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR, unix.IFF_TAP | unix.IFF_NO_PI} {
+			fd, err := unix.Open(tunDevice, unix.O_RDWR, 0)
+			if err != nil {
+				t.Errorf("open: %v", err)
+				return
+			}
+			if err := setIff(fd, "tap9", flags); err != nil {
+				t.Error(err)
+				return
+			}
+			device := adopt(t, fd)
+			ip(t, "link set tap9 up")
+			kernel := open(t, Spec{KindPacket, "tap9"}, true)
+			passes(t, device, kernel, 60)
+			passes(t, kernel, device, 1500)
+			if err := errors.Join(device.Close(), kernel.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+		veth(t, "1500")
+		b := open(t, Spec{KindPacket, "v1"}, true)
+		a := adopt(t, boundSocket(t, "v0"))
+		passes(t, a, b, 60)
+		passes(t, b, a, 1500)
+		for fd, want := range map[int]string{unboundSocket(t): "not bound", aFile(t): "neither", 9999: "an open descriptor"} {
+			if _, err := OpenFD(fd, Options{Offload: true, Counters: new(vswitch.Counters)}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+	})
+}
+
+func adopt(t *testing.T, fd int) vswitch.Port {
+	t.Helper()
+	p, err := OpenFD(fd, Options{Offload: true, Counters: new(vswitch.Counters)})
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func unboundSocket(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
+
+func boundSocket(t *testing.T, device string) int {
+	t.Helper()
+	fd := unboundSocket(t)
+	link, err := net.InterfaceByName(device)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: 0x0300, Ifindex: link.Index})
+	}
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
+
+func aFile(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open("/dev/null", unix.O_RDWR, 0)
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
