@@ -132,7 +132,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(message, false)
 		f.Add(message, true)
 	}
-	offer := newOffer(f, mustProfile(f, "flannel"))
+	offer := newOffer(f, mustProfile(f, "flannel+boot"))
 	lease := Lease{MAC: otherMAC, Expires: testNow.Add(time.Minute)}
 	f.Fuzz(func(t *testing.T, message []byte, silent bool) {
 		given := slices.Clone(message)

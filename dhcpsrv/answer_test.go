@@ -190,7 +190,11 @@ func checkReply(t *testing.T, o *Offer, r Result) {
 			t.Errorf("option %d in a NAK (RFC 2131, table 3)", o.code)
 		}
 	}
-	if h := d.header; h[0] != 2 || h[1] != 1 || h[2] != 6 || h[3] != 0 || d.addr(20) != zero || d.addr(24) != zero {
+	next := o.next
+	if r.Sent == MessageNak {
+		next = zero
+	}
+	if h := d.header; h[0] != 2 || h[1] != 1 || h[2] != 6 || h[3] != 0 || d.addr(20) != next || d.addr(24) != zero {
 		t.Errorf("fixed part %x", h[:28])
 	}
 }

@@ -75,6 +75,12 @@ func (d *decoded) value(code uint8) []byte {
 	return nil
 }
 
+// file returns the field "file" up to its NUL.
+func (d *decoded) file() string {
+	file, _, _ := strings.Cut(string(d.header[108:236]), "\x00")
+	return file
+}
+
 // lines writes the message for people.
 func (d *decoded) lines() string {
 	var b strings.Builder
@@ -83,6 +89,9 @@ func (d *decoded) lines() string {
 		h[0], h[1], h[2], h[3], h[4:8], binary.BigEndian.Uint16(h[8:]), h[10:12])
 	fmt.Fprintf(&b, "ciaddr %s, yiaddr %s, siaddr %s, giaddr %s\n", d.addr(12), d.addr(16), d.addr(20), d.addr(24))
 	fmt.Fprintf(&b, "chaddr %s\n", MAC(h[28:34]))
+	if file := d.file(); file != "" {
+		fmt.Fprintf(&b, "file %q\n", file)
+	}
 	for _, o := range d.options {
 		fmt.Fprintf(&b, "option %d %s\n", o.code, o.text())
 	}
@@ -93,9 +102,9 @@ func (d *decoded) lines() string {
 func (o decodedOption) text() string {
 	v, n := o.value, len(o.value)
 	switch o.code {
-	case 1, 3, 6, 28, 50, 54:
+	case 1, 3, 6, 28, 42, 50, 54:
 		return addressName[o.code] + ": " + addresses(v)
-	case 12, 15, 56, 60:
+	case 12, 15, 56, 60, 66, 67:
 		return fmt.Sprintf("%s: %q", textName[o.code], v)
 	case 26, 57:
 		if n == 2 {
@@ -120,9 +129,11 @@ func (o decodedOption) text() string {
 	return hex.EncodeToString(v)
 }
 
-var addressName = map[uint8]string{1: "mask", 3: "router", 6: "name servers", 28: "broadcast", 50: "asks for", 54: "server"}
+var addressName = map[uint8]string{1: "mask", 3: "router", 6: "name servers", 28: "broadcast", 42: "NTP servers",
+	50: "asks for", 54: "server"}
 
-var textName = map[uint8]string{12: "host name", 15: "domain", 56: "message", 60: "vendor class"}
+var textName = map[uint8]string{12: "host name", 15: "domain", 56: "message", 60: "vendor class",
+	66: "TFTP server", 67: "boot file"}
 
 func addresses(v []byte) string {
 	var list []string

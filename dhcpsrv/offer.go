@@ -17,6 +17,7 @@ const (
 	minMTU, maxMTU = 68, 65535                 // RFC 2132, section 5.1
 	maxNameServers = 5                         // fit beside the longest client identifier in 576 bytes
 	maxSearchBytes = maxInstance               // in one instance, for clients that know nothing of RFC 3396
+	maxNTPServers  = maxInstance / 4           // likewise
 )
 
 // An Offer is all that the guest will be told. It is made once from the pod identity, by NewOffer, and not changed
@@ -33,13 +34,21 @@ type Offer struct {
 	HostName    string        // option 12; empty: not told
 	Lease       time.Duration // option 51; whole seconds count
 
-	options []option // everything but the times and the server, encoded; nil: not made by NewOffer
+	BootFileName   string          // option 67, and the field "file" where it fits; empty: not told
+	TFTPServerName string          // option 66, and siaddr if it is an IPv4 address; empty: not told
+	NTPServers     []netip.Addr    // option 42
+	Private        []PrivateOption // in this order, whether a client asks for them or not
+
+	options []option   // everything but the times and the server, encoded; nil: not made by NewOffer
+	private []option   // those of Private; they are not among options
+	next    netip.Addr // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: not told
 }
 
-// NewOffer checks and cleans what the pod identity says, and encodes it. The Offer that it returns shares no memory with
-// o, and its fields are what the guest will be told. What cannot be told to a guest, but is no reason to fail, is left
-// out with a warning for the log: IPv6, host and domain names that are none, search domains and name servers beyond the
-// room of their options. A name server on the pod's loopback is replaced by Server, with a warning.
+// NewOffer checks and cleans what the pod identity and the VM document say, and encodes it. The Offer that it returns
+// shares no memory with o, and its fields are what the guest will be told. What cannot be told to a guest, but is no
+// reason to fail, is left out with a warning for the log: IPv6, host and domain names that are none, search domains and
+// servers beyond the room of their options, texts that no option can hold. A name server on the pod's loopback is replaced
+// by Server, with a warning.
 //
 // An error says that there is no offer without the faulty field.
 func NewOffer(o Offer) (*Offer, []string, error) {
@@ -56,6 +65,7 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 	o.Search = w.cleanSearch(o.Search)
 	o.Domain = w.cleanDomain(o.Domain)
 	o.HostName = w.checkHostName(o.HostName)
+	o.cleanBoot(&w)
 	o.options = o.encode()
 	return &o, w, nil
 }
@@ -81,7 +91,13 @@ func (o *Offer) MarshalJSON() ([]byte, error) {
 		Search      []string     `json:"search,omitempty"`
 		HostName    string       `json:"host_name,omitempty"`
 		Lease       int          `json:"lease_seconds"`
-	}{o.Address, o.Server, o.Gateway, routes, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName, int(o.Lease / time.Second)})
+
+		BootFileName   string          `json:"boot_file_name,omitempty"`
+		TFTPServerName string          `json:"tftp_server_name,omitempty"`
+		NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`
+		Private        []PrivateOption `json:"private_options,omitempty"`
+	}{o.Address, o.Server, o.Gateway, routes, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName, int(o.Lease / time.Second),
+		o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private})
 }
 
 // check returns an error for a field that no guest can be told.
@@ -126,10 +142,13 @@ func (o *Offer) encode() []option {
 	}
 	options = append(options,
 		option{optBroadcast, directedBroadcast(o.Address)},
+		option{optNTPServers, encodeAddrs(o.NTPServers)},
+		option{optTFTPServer, []byte(o.TFTPServerName)},
+		option{optBootFile, []byte(o.BootFileName)},
 		option{optSearch, encodeSearch(o.Search)},
 		option{optRoutes, routes},
 		option{optMSRoutes, routes})
-	return slices.DeleteFunc(options, func(o option) bool { return len(o.value) == 0 })
+	return slices.DeleteFunc(options, func(chosen option) bool { return len(chosen.value) == 0 || find(o.private, chosen.code) >= 0 })
 }
 
 // encodeAddrs writes IPv4 addresses one after the other.

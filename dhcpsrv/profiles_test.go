@@ -26,10 +26,12 @@ func route(text string) Route {
 }
 
 // profile returns what a pod of the network plugin tells its guest, before NewOffer. Routes are in the order of a dump.
+// With "+boot" behind the plugin's name, the VM document has something to say as well.
 func profile(name string) (o Offer, ok bool) {
 	var address, server string
 	var routes []string
-	switch name {
+	plugin, boots := strings.CutSuffix(name, "+boot")
+	switch plugin {
 	case "flannel":
 		address, server = "10.244.1.7/24", "10.244.1.1"
 		routes = []string{"0.0.0.0/0 via 10.244.1.1", "10.244.0.0/16 via 10.244.1.1", "10.244.1.0/24"}
@@ -61,6 +63,11 @@ func profile(name string) (o Offer, ok bool) {
 	}
 	for _, r := range routes {
 		o.Routes = append(o.Routes, route(r))
+	}
+	if boots {
+		o.BootFileName, o.TFTPServerName = "boot/guest.ipxe", "10.244.1.9"
+		o.NTPServers = []netip.Addr{netip.MustParseAddr("10.244.1.10"), netip.MustParseAddr("10.244.1.11")}
+		o.Private = []PrivateOption{{230, "rack 7"}, {224, "blue"}}
 	}
 	return o, true
 }

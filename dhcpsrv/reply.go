@@ -71,6 +71,10 @@ func (x *exchange) encode(kind dhcpv4.MessageType, yiaddr netip.Addr, options []
 	if kind == dhcpv4.MessageTypeAck && x.hasAddress() {
 		header.ClientIPAddr = net.IP(x.request.ciaddr.AsSlice())
 	}
+	if kind != dhcpv4.MessageTypeNak {
+		header.ServerIPAddr = net.IP(x.offer.next.AsSlice())
+		header.BootFileName = x.offer.bootFileField()
+	}
 	message := header.ToBytes()[:headerSize]
 	for _, o := range options {
 		message = appendOption(message, o)

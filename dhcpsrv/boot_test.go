@@ -1,0 +1,167 @@
+package dhcpsrv
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestBootOptions checks when the options of a VM document are sent, and in which order.
+func TestBootOptions(t *testing.T) {
+	offer := newOffer(t, mustProfile(t, "flannel+boot"))
+	for _, test := range []struct {
+		name    string
+		message []byte
+		want    []uint8
+	}{
+		{"no list", message(discover), []uint8{53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 26, 28, 42, 66, 67, 119, 121, 230, 224}},
+		{"asked for", message(discover, wants(67, 42, 1, 66)), []uint8{53, 54, 51, 58, 59, 67, 42, 1, 66, 230, 224}},
+		{"a private one asked for", message(discover, wants(224, 1)), []uint8{53, 54, 51, 58, 59, 224, 1, 230}},
+		{"only private ones unasked", message(discover, wants(1)), []uint8{53, 54, 51, 58, 59, 1, 230, 224}},
+		{"inform", message(inform, ciaddr("10.244.1.7"), wants(67)), []uint8{53, 54, 1, 67, 230, 224}},
+		{"nak", message(requesting, asks("10.0.0.9"), wants(67)), []uint8{53, 54, 56}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, replyTo(t, offer, test.message).codes()); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBootFields checks "file" and siaddr, which BOOTP-style clients read instead of options.
+func TestBootFields(t *testing.T) {
+	long := strings.Repeat("b", maxBootFile+1)
+	for _, test := range []struct {
+		name, file, server string
+		wantFile, wantNext string
+	}{
+		{"nothing", "", "", "", "0.0.0.0"},
+		{"both", "pxe.0", "10.0.0.9", "pxe.0", "10.0.0.9"},
+		{"a server by name", "pxe.0", "tftp.example.org", "pxe.0", "0.0.0.0"},
+		{"an IPv6 server", "pxe.0", "fd00::9", "pxe.0", "0.0.0.0"},
+		{"no host's address", "pxe.0", "255.255.255.255", "pxe.0", "0.0.0.0"},
+		{"the longest file", long[1:], "", long[1:], "0.0.0.0"},
+		{"longer than the field", long, "", "", "0.0.0.0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := mustProfile(t, "flannel")
+			o.BootFileName, o.TFTPServerName = test.file, test.server
+			made := newOffer(t, o)
+			for _, m := range [][]byte{message(discover), message(requesting, asks("10.244.1.7")), message(inform, ciaddr("10.244.1.7"))} {
+				d := replyTo(t, made, m)
+				if d.file() != test.wantFile || d.addr(20).String() != test.wantNext {
+					t.Errorf("file %q, siaddr %s, want %q and %s", d.file(), d.addr(20), test.wantFile, test.wantNext)
+				}
+				if string(d.value(67)) != test.file || string(d.value(66)) != test.server {
+					t.Errorf("options 67 %q and 66 %q, want %q and %q", d.value(67), d.value(66), test.file, test.server)
+				}
+			}
+			if d := replyTo(t, made, message(requesting, asks("10.0.0.9"))); d.file() != "" || d.addr(20) != netip.IPv4Unspecified() {
+				t.Errorf("a NAK has file %q, siaddr %s", d.file(), d.addr(20))
+			}
+		})
+	}
+}
+
+// TestBootWarnings checks that what an option cannot hold is left out, with a warning each, and that nothing else is.
+func TestBootWarnings(t *testing.T) {
+	text := strings.Repeat("x", maxInstance)
+	o := mustProfile(t, "flannel")
+	o.BootFileName, o.TFTPServerName = "a\x00b", text+"x"
+	o.NTPServers = []netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("224.0.1.1"), {}}
+	for i := range byte(maxNTPServers + 1) {
+		o.NTPServers = append(o.NTPServers, netip.AddrFrom4([4]byte{10, 0, 0, i + 1}), netip.AddrFrom4([4]byte{10, 0, 0, 1}))
+	}
+	o.Private = []PrivateOption{{223, "a"}, {255, "a"}, {224, ""}, {225, text + "x"}, {226, text}, {226, "b"}, {254, "c\x00"}}
+	made, warnings, err := NewOffer(o)
+	if err != nil || len(warnings) != 2+3+1+5 {
+		t.Fatalf("error %v, %d warnings %q", err, len(warnings), warnings)
+	}
+	if made.BootFileName != "" || made.TFTPServerName != "" || len(made.NTPServers) != maxNTPServers {
+		t.Errorf("kept %q, %q and %d NTP servers", made.BootFileName, made.TFTPServerName, len(made.NTPServers))
+	}
+	if diff := cmp.Diff([]PrivateOption{{226, text}, {254, "c\x00"}}, made.Private); diff != "" {
+		t.Errorf("private options (-want +got):\n%s", diff)
+	}
+	d := replyTo(t, made, message(discover, size(1450)))
+	if string(d.value(226)) != text || string(d.value(254)) != "c\x00" || len(d.value(42)) != 4*maxNTPServers {
+		t.Errorf("options 226 %q, 254 %q, 42 %x", d.value(226), d.value(254), d.value(42))
+	}
+}
+
+// TestPrivateInsteadOfRoutes checks that the document's option 249 is the only one.
+func TestPrivateInsteadOfRoutes(t *testing.T) {
+	o := mustProfile(t, "flannel")
+	o.Private = []PrivateOption{{249, "mine"}}
+	made, warnings, err := NewOffer(o)
+	if err != nil || len(warnings) != 1 {
+		t.Fatalf("error %v, warnings %q, want one", err, warnings)
+	}
+	for _, m := range [][]byte{message(discover), message(discover, wants(1)), message(discover, wants(249, 121, 1))} {
+		if d := replyTo(t, made, m); string(d.value(249)) != "mine" {
+			t.Errorf("option 249 is %q in %d", d.value(249), d.codes())
+		}
+	}
+	if d := replyTo(t, made, message(discover, wants(249, 121, 1))); len(d.value(121)) == 0 || len(d.codes()) != 8 {
+		t.Errorf("options %d", d.codes())
+	}
+}
+
+// TestBootRoom checks what is left out first: private options, from the highest code down, before the boot file.
+func TestBootRoom(t *testing.T) {
+	o := mustProfile(t, "flannel+boot")
+	o.Private = []PrivateOption{{254, strings.Repeat("z", 60)}, {224, strings.Repeat("a", 60)}}
+	for _, test := range []struct {
+		name       string
+		identifier int
+		file       string
+		want, lack []uint8
+	}{
+		{"room for all", 1, "pxe.0", []uint8{121, 26, 67, 66, 119, 15, 12, 42, 224, 254}, nil},
+		{"room for one", 54, "pxe.0", []uint8{121, 26, 67, 66, 119, 15, 12, 42, 224}, []uint8{254}},
+		{"room for neither", 120, "pxe.0", []uint8{121, 26, 67, 66, 119, 15, 12, 42}, []uint8{224, 254}},
+		{"the boot file before names", 60, strings.Repeat("b", 127), []uint8{121, 26, 67, 66, 15, 12, 42}, []uint8{119, 224, 254}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o.BootFileName = test.file
+			made := newOffer(t, o)
+			m := message(discover, raw(61, make([]byte, test.identifier)...))
+			r := Answer(made, Query{Message: m, Now: testNow})
+			checkReply(t, made, r)
+			if len(r.Reply) > 548 {
+				t.Errorf("%d bytes of reply, at most 548", len(r.Reply))
+			}
+			d := replyTo(t, made, m)
+			for _, code := range test.want {
+				if d.value(code) == nil {
+					t.Errorf("option %d is missing in %d", code, d.codes())
+				}
+			}
+			for _, code := range test.lack {
+				if d.value(code) != nil {
+					t.Errorf("option %d was sent, in %d bytes", code, len(r.Reply))
+				}
+			}
+		})
+	}
+}
+
+// TestOfferJSON checks what plan prints of the document's options.
+func TestOfferJSON(t *testing.T) {
+	text, err := json.Marshal(newOffer(t, mustProfile(t, "flannel+boot")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"boot_file_name":"boot/guest.ipxe","tftp_server_name":"10.244.1.9","ntp_servers":["10.244.1.10","10.244.1.11"],` +
+		`"private_options":[{"option":230,"value":"rack 7"},{"option":224,"value":"blue"}]}`
+	if !strings.HasSuffix(string(text), want) {
+		t.Errorf("got %s, want its end to be %s", text, want)
+	}
+	if text, err = json.Marshal(newOffer(t, mustProfile(t, "flannel"))); err != nil || strings.Contains(string(text), "boot") {
+		t.Errorf("without options: %s, %v", text, err)
+	}
+}
