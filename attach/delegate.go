@@ -250,6 +250,9 @@ func (d *delegation) watchGuest(ctx context.Context) error {
 	for s := range states {
 		d.setAbsent(!s.Present || !s.Carrier)
 	}
+	if ctx.Err() == nil {
+		return fmt.Errorf("the kernel does not tell of %s any more", d.cfg.Guest.Name)
+	}
 	return nil
 }
 

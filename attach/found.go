@@ -15,8 +15,8 @@ const blockTable = "openshift-block-output"
 // kindIPVlan is rtnetlink's name of a link that delivers by address (drivers/net/ipvlan).
 const kindIPVlan = "ipvlan"
 
-// openShiftRules are what that table says: the machine configuration server and, but for its name server, the cloud's
-// metadata are not for pods. The node, in turn, drops the VXLAN of pods.
+// openShiftRules are what that table says: connections to the machine configuration server and, but for its name server,
+// everything to the cloud's metadata are not for pods. The VXLAN of pods is dropped by the node: it need not leave.
 func openShiftRules() []vswitch.Rule {
 	const tcp, udp = 6, 17
 	everywhere, metadata := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("169.254.169.254/32")
@@ -29,15 +29,18 @@ func openShiftRules() []vswitch.Rule {
 	}
 }
 
-// rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know. The
-// tables are the firewall's.
-func rules(deny []Deny, tables []string) []vswitch.Rule {
+// rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know, and
+// what the pod's routes send nowhere.
+func rules(deny []Deny, denied []netip.Prefix, tables []string) []vswitch.Rule {
 	var list []vswitch.Rule
 	for _, d := range deny {
 		list = append(list, vswitch.Rule{Destination: d.Destination, Port: d.Port})
 	}
 	if slices.Contains(tables, blockTable) {
 		list = append(list, openShiftRules()...)
+	}
+	for _, d := range denied {
+		list = append(list, vswitch.Rule{Destination: d})
 	}
 	return list
 }
@@ -73,7 +76,7 @@ func found(id *podnet.Identity, address netip.Prefix, tables []string) (list []s
 }
 
 // doubts are what podswitch does not do for this pod, though somebody might expect it.
-func doubts(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
+func doubts(id *podnet.Identity, address netip.Prefix, tables []string, elsewhere podnet.Elsewhere) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, a := range id.Addresses {
 		if a.Prefix != address {
@@ -92,13 +95,28 @@ func doubts(id *podnet.Identity, address netip.Prefix, tables []string) (list []
 			say("the pod's nftables table %q does not see the guest's traffic: say with --deny what it keeps from the pod", table)
 		}
 	}
-	if _, ok := id.Gateway(); !ok {
-		say("there is no default route with an IPv4 gateway: the guest reaches what the other routes say")
+	for _, rule := range elsewhere.Rules {
+		say("the guest's traffic does not follow the pod's routing rule: %s", rule)
+	}
+	for _, route := range elsewhere.Routes {
+		say("the guest reaches by %s what the pod reaches otherwise: %s", id.Link.Name, route)
+	}
+	for _, r := range id.UplinkRoutes() {
+		if r.ViaOther(id.Link.Index) {
+			say("the route to %s has a next hop that is no IPv4 address: the guest does not get it", r.Dst)
+		}
+	}
+	if !hasDefault(id) {
+		say("there is no default route: the guest reaches what the other routes say")
 	}
 	if mtu := id.MTU(); mtu < minReassembly {
 		say("the MTU is %d, and hosts expect at least %d (RFC 791): large answers to the guest come in fragments", mtu, minReassembly)
 	}
 	return list
+}
+
+func hasDefault(id *podnet.Identity) bool {
+	return slices.ContainsFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
 }
 
 // Routing tables (linux/rtnetlink.h), and the size in bytes of a packet that every host must be able to take (RFC 791,

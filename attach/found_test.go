@@ -7,7 +7,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/vswitch"
 )
 
 // identity is a pod on a bridge plugin; tests change it.
@@ -51,6 +54,12 @@ func TestFound(t *testing.T) {
 			id.Routes = append(id.Routes, r, r)
 		}, "", "table 100"},
 		{"no default route", func(id *podnet.Identity) { id.Routes = id.Routes[1:] }, "", "no default route"},
+		{"default route without a gateway", func(id *podnet.Identity) { id.Routes[0].Gateway = netip.Addr{} }, "", ""},
+		{"IPv6 next hop", func(id *podnet.Identity) {
+			r := id.Routes[1]
+			r.Dst, r.Gateway = netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("fe80::1")
+			id.Routes = append(id.Routes, r)
+		}, "", "10.9.0.0/16 has a next hop"},
 		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "at least 576"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,7 +67,7 @@ func TestFound(t *testing.T) {
 			c.change(id)
 			address, _ := id.PodAddress()
 			onlySentence(t, "found", found(id, address, nil), c.found)
-			onlySentence(t, "doubts", doubts(id, address, nil), c.doubts)
+			onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{}), c.doubts)
 		})
 	}
 }
@@ -69,12 +78,12 @@ func TestFirewalls(t *testing.T) {
 	address, _ := id.PodAddress()
 	tables := []string{blockTable, "mesh"}
 	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
-	onlySentence(t, "doubts", doubts(id, address, tables), `"mesh" does not see`)
+	onlySentence(t, "doubts", doubts(id, address, tables, podnet.Elsewhere{}), `"mesh" does not see`)
 	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
-	if got := rules(deny, tables); len(got) != 1+len(openShiftRules()) || got[0].Port != 80 {
+	if got := rules(deny, []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
 	}
-	if got := rules(deny, nil); len(got) != 1 {
+	if got := rules(deny, nil, nil); len(got) != 1 {
 		t.Errorf("rules %+v", got)
 	}
 }
@@ -98,5 +107,55 @@ func TestParseDeny(t *testing.T) {
 		if want == "" && err == nil || want != "" && (err != nil || d.String() != want) {
 			t.Errorf("%q: %s, %v; want %q", text, d, err, want)
 		}
+	}
+}
+
+// TestElsewhere checks the warnings about traffic that the guest sends another way than the pod.
+func TestElsewhere(t *testing.T) {
+	id := identity()
+	address, _ := id.PodAddress()
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Rules: []string{"from 10.0.0.1 table 9"}}), "table 9")
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Routes: []string{"10.88.0.0/16 by interface 3"}}), "interface 3")
+}
+
+// TestResolve checks what settings exclude each other, and that an ipvlan is muted without being told.
+func TestResolve(t *testing.T) {
+	bridge := model.Default()
+	bridge.Interface.Method = model.Bridge
+	guest := tap.Spec{Kind: tap.KindTap, Name: "tap0"}
+	podMAC := vswitch.MAC(identity().Link.MAC)
+	for _, c := range []struct {
+		name   string
+		cfg    Config
+		change func(id *podnet.Identity)
+		fault  string
+		mute   bool
+	}{
+		{"ordinary", Config{VM: model.Default(), Guest: guest}, nil, "", false},
+		{"ipvlan", Config{VM: model.Default(), Guest: guest}, func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "", true},
+		{"asked to mute", Config{VM: model.Default(), Guest: guest, Mute: true}, nil, "", true},
+		{"the pod interface as guest", Config{VM: model.Default(), Guest: tap.Spec{Kind: tap.KindPacket, Name: "eth0"}}, nil, "itself", false},
+		{"bridge and kept port", Config{VM: bridge, Guest: guest, Keep: []Keep{{Port: 80}}}, nil, "delegateIp", false},
+		{"bridge and mute", Config{VM: bridge, Guest: guest, Mute: true}, nil, "delegateIp", false},
+		{"bridge and the pod's MAC", Config{VM: bridge, Guest: guest, PodMAC: true}, nil, "plain bridge", false},
+		{"bridge and the pod's MAC by number", Config{VM: bridge, Guest: guest, GuestMAC: podMAC}, nil, "plain bridge", false},
+		{"no MAC to have", Config{VM: model.Default(), Guest: guest, PodMAC: true}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "has one", false},
+		{"no address", Config{VM: model.Default(), Guest: guest}, func(id *podnet.Identity) { id.Addresses = nil }, "plain bridge works", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			if c.change != nil {
+				c.change(id)
+			}
+			p, err := resolve(c.cfg, id)
+			switch {
+			case c.fault == "" && err != nil:
+				t.Error(err)
+			case c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)):
+				t.Errorf("%v, want %q", err, c.fault)
+			case c.fault == "" && p.Mute != c.mute:
+				t.Errorf("mute %v", p.Mute)
+			}
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -82,8 +81,14 @@ func resolve(cfg Config, id *podnet.Identity) (*Plan, error) {
 	if !id.Link.Ethernet {
 		return nil, &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface", Give: "name another one with --pod-interface"}
 	}
+	if cfg.PodMAC && id.Link.MAC == (podnet.MAC{}) {
+		return nil, &missing.Error{What: "give the guest the pod's MAC", Need: "an interface that has one", Give: "leave out --guest-mac pod"}
+	}
 	if cfg.PodMAC {
 		p.GuestMAC = vswitch.MAC(id.Link.MAC)
+	}
+	if cfg.VM.Interface.Method == model.Bridge && p.GuestMAC == vswitch.MAC(id.Link.MAC) {
+		return nil, &ConflictError{"the guest cannot have the pod's MAC with a plain bridge: the pod keeps it"}
 	}
 	if cfg.VM.Interface.Method == model.Bridge {
 		if len(cfg.Keep) > 0 || len(cfg.Deny) > 0 || cfg.Mute {
@@ -118,12 +123,16 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 		return err
 	}
 	p.Offer, p.Warnings = offer, warnings
-	if !reflect.ValueOf(cfg.VM.Interface.DHCP).IsZero() {
-		p.Warnings = append(p.Warnings, "the dhcpOptions of the VM document are not told to the guest yet")
+	tables, err := podnet.Tables()
+	if err != nil {
+		return err
 	}
-	tables := podnet.Tables()
-	p.Found, p.Rules = found(id, p.podAddress, tables), rules(cfg.Deny, tables)
-	p.Warnings = append(p.Warnings, doubts(id, p.podAddress, tables)...)
+	elsewhere, err := podnet.LookElsewhere(id)
+	if err != nil {
+		return err
+	}
+	p.Found, p.Rules = found(id, p.podAddress, tables), rules(cfg.Deny, elsewhere.Denied, tables)
+	p.Warnings = append(p.Warnings, doubts(id, p.podAddress, tables, elsewhere)...)
 	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
 	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {
 		p.Changes = append(guestChanges(cfg, id), id.MuteChanges()...)
@@ -136,7 +145,7 @@ type ConflictError struct{ text string }
 
 func (e *ConflictError) Error() string { return e.text }
 
-// offer is what the pod identity says to the guest.
+// offer is what the pod identity and the VM document say to the guest.
 func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 	id := p.Identity
 	o := dhcpsrv.Offer{
@@ -144,11 +153,16 @@ func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
 	o.Gateway, _ = id.Gateway()
-	for _, r := range id.UplinkRoutes() {
+	for _, r := range p.guestRoutes() {
 		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index)})
 	}
 	if vm.Hostname != "" {
 		o.HostName = vm.Hostname
+	}
+	options := vm.Interface.DHCP
+	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
+	for _, private := range options.PrivateOptions {
+		o.Private = append(o.Private, dhcpsrv.PrivateOption(private))
 	}
 	for _, s := range o.Search { // the longest one, as KubeVirt's guests are used to
 		if len(s) > len(o.Domain) {
@@ -158,10 +172,15 @@ func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 	return o
 }
 
+// guestRoutes are the pod's routes that the guest gets too.
+func (p *Plan) guestRoutes() []podnet.Route {
+	return slices.DeleteFunc(p.Identity.UplinkRoutes(), func(r podnet.Route) bool { return r.ViaOther(p.Identity.Link.Index) })
+}
+
 // routes are the captured routes as the forwarder wants them.
 func (p *Plan) routes() []vswitch.Route {
 	var routes []vswitch.Route
-	for _, r := range p.Identity.UplinkRoutes() {
+	for _, r := range p.guestRoutes() {
 		routes = append(routes, vswitch.Route{Destination: r.Dst, Gateway: r.Via(p.Identity.Link.Index),
 			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
 	}
@@ -241,6 +260,9 @@ func (p *Plan) Summary() []string {
 	for _, f := range p.Found {
 		lines = append(lines, "found  "+f)
 	}
+	for _, r := range p.Rules {
+		lines = append(lines, "deny   "+sayRule(r))
+	}
 	for _, k := range p.Keep {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
 	}
@@ -284,4 +306,16 @@ func (p *Plan) status() control.Status {
 		s.Gateway = gw.String()
 	}
 	return s
+}
+
+// sayRule writes a rule for people.
+func sayRule(r vswitch.Rule) string {
+	text := r.Destination.String()
+	if r.Port != 0 {
+		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
+	}
+	if r.Allow {
+		text += " is allowed"
+	}
+	return text
 }

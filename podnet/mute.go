@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -56,8 +55,8 @@ func muteError(l Link, err error) error {
 		Give: "load the kernel module nf_tables, or move the address instead", Err: err}
 }
 
-// raiseGag drops what the kernel's own stack sends on a link: sockets of the pod's processes, resets, ICMP, ARP. What packet
-// sockets send does not pass the output hooks.
+// raiseGag drops what the kernel's own stack sends on a link: of the pod's processes, forwarded, resets, ICMP, ARP. What packet
+// sockets send does not pass these hooks.
 func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
 	var socket *nfnetlink.Conn
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
@@ -68,7 +67,7 @@ func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
 		return nil, fmt.Errorf("open an nftables socket: %w", err)
 	}
 	for _, family := range families {
-		hook := nftables.ChainHookOutput
+		hook := nftables.ChainHookPostrouting // also what is forwarded, and what was routed anew behind the output hook
 		if family == nftables.TableFamilyARP {
 			hook = nftables.ChainHookRef(arpOutput)
 		}
@@ -81,7 +80,7 @@ func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
 	}
 	if err := conn.Flush(); err != nil {
 		_ = conn.CloseLasting()
-		return nil, fmt.Errorf("hook the nftables tables %s into output: %w", tableName(l), err)
+		return nil, fmt.Errorf("hook the nftables tables %s into what is sent: %w", tableName(l), err)
 	}
 	return closer(conn.CloseLasting), nil
 }
@@ -89,7 +88,7 @@ func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
 func addOutputDrop(conn *nftables.Conn, table *nftables.Table, hook *nftables.ChainHook, l Link) {
 	accept := nftables.ChainPolicyAccept
 	chain := conn.AddChain(&nftables.Chain{
-		Name: "output", Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
+		Name: "outbound", Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
 		Hooknum: hook, Priority: nftables.ChainPriorityRef(fencePriority),
 	})
 	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
@@ -107,25 +106,4 @@ func (id *Identity) MuteChanges() []string {
 		fmt.Sprintf("Drop IPv4 and ARP that %s receives and that the pod's kernel sends on it, with nftables tables %q, which go when podswitch ends.",
 			id.Link.Name, tableName(id.Link)),
 	}
-}
-
-// Tables names the nftables tables of the pod's ip and inet families but our own: what some plugins and meshes leave in a pod
-// to keep it from reaching what it must not. Without nf_tables, or the privilege to ask, there are none.
-func Tables() (names []string) {
-	conn, err := nftables.New()
-	if err != nil {
-		return nil
-	}
-	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
-		tables, err := conn.ListTablesOfFamily(family)
-		if err != nil {
-			return names
-		}
-		for _, t := range tables {
-			if t.Family == family && !strings.HasPrefix(t.Name, tablePrefix) {
-				names = append(names, t.Name)
-			}
-		}
-	}
-	return names
 }

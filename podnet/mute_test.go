@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -48,13 +49,70 @@ func TestMute(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	p := newPod(t)
-	if got := Tables(); len(got) > 0 {
-		t.Errorf("tables %v in a new namespace", got)
+	if got, err := Tables(); len(got) > 0 || err != nil {
+		t.Errorf("tables %v, %v in a new namespace", got, err)
 	}
 	p.run("nft", "add", "table", "ip", "openshift-block-output")
 	p.run("nft", "add", "table", "inet", "mesh")
 	p.run("nft", "add", "table", "ip", tablePrefix+"7")
-	if got := strings.Join(Tables(), " "); got != "openshift-block-output mesh" {
-		t.Errorf("tables %q", got)
+	if got, err := Tables(); strings.Join(got, " ") != "openshift-block-output mesh" || err != nil {
+		t.Errorf("tables %q, %v", got, err)
 	}
+}
+
+// TestElsewhere shows what the pod's kernel would send by other ways, or not at all.
+func TestElsewhere(t *testing.T) {
+	p := newPod(t)
+	p.ip("addr add 10.244.1.7/24 dev eth0\nroute add default via 10.244.1.1")
+	id := p.discover()
+	if e, err := LookElsewhere(id); err != nil || len(e.Denied)+len(e.Routes)+len(e.Rules) > 0 {
+		t.Errorf("an ordinary pod: %+v, %v", e, err)
+	}
+	p.ip("link add net1 type veth peer name net1-peer\naddr add 10.55.0.2/24 dev net1\nlink set net1 up\nlink set net1-peer up\n" +
+		"route add 10.88.0.0/16 via 10.55.0.1\nroute add blackhole 169.254.169.254/32\nroute add unreachable 10.66.0.0/16\n" +
+		"rule add from 10.244.1.7 table 100")
+	e, err := LookElsewhere(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(e.Denied); got != "[10.66.0.0/16 169.254.169.254/32]" {
+		t.Errorf("denied %s", got)
+	}
+	if len(e.Routes) != 2 || len(e.Rules) != 1 || !strings.Contains(e.Rules[0], "10.244.1.7") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestMuteForwards shows that a muted kernel forwards nothing either, and that it did before and does again.
+func TestMuteForwards(t *testing.T) {
+	p := newPod(t)
+	node := p.newNode()
+	inNode := func(args ...string) string { return p.run(node[0], append(node[1:], args...)...) }
+	p.ip("addr add 10.244.1.7/24 dev eth0\nlink add inner type veth peer name inner-peer netns " + node[2] + "\nlink set inner up\n" +
+		"addr add 10.99.0.1/24 dev inner\nroute add 203.0.113.0/24 via 10.244.1.1")
+	p.sysctl("net/ipv4/ip_forward", "1")
+	inNode("ip", "addr", "add", "10.244.1.1/24", "dev", "node0")
+	inNode("ip", "addr", "add", "10.99.0.2/24", "dev", "inner-peer")
+	inNode("ip", "link", "set", "inner-peer", "up")
+	inNode("ip", "route", "add", "203.0.113.0/24", "via", "10.99.0.1")
+	p.ip("neigh add 10.244.1.1 lladdr " + strings.Fields(inNode("ip", "-br", "link", "show", "dev", "node0"))[2] + " dev eth0 nud permanent")
+	inNode("nft", "add table ip seen; add chain ip seen pre { type filter hook prerouting priority raw; }; "+
+		"add rule ip seen pre iifname node0 ip daddr 203.0.113.1 counter")
+	forwarded := func() bool {
+		before := inNode("nft", "list", "table", "ip", "seen")
+		_ = exec.Command(node[0], append(node[1:], "ping", "-c1", "-W1", "203.0.113.1")...).Run() // nobody answers
+		return inNode("nft", "list", "table", "ip", "seen") != before
+	}
+	await(t, "the pod to forward", forwarded)
+	mute, err := Mute(p.discover())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if forwarded() {
+		t.Error("a muted kernel forwards")
+	}
+	if err := mute.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pod to forward again", forwarded)
 }

@@ -56,12 +56,7 @@ func recoverState(dir string, hooks steps) (string, error) {
 	if here.earlierBoot(record.Pod.Namespace) {
 		return fmt.Sprintf("%s was from before the last boot and is removed", statePath(dir)), removeRecord(dir)
 	}
-	if !here.same(record.Pod.Namespace) {
-		return "", fmt.Errorf("%w: %s is about network namespace %d and this is %d; "+
-			"restore there, or remove the file if that namespace is gone",
-			ErrForeignState, statePath(dir), record.Pod.Namespace.Inode, here.Inode)
-	}
-	if err := checkNotTaken(record.Pod.Link); err != nil {
+	if err := record.isFor(here, dir); err != nil {
 		return "", err
 	}
 	conn, err := openRtnetlink()
@@ -94,7 +89,8 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Pending returns the identity that an earlier run recorded in dir and did not give back, or nil when there is none.
+// Pending returns the identity that an earlier run recorded in dir and that Recover would put back, or nil when there is none.
+// The errors are those of Recover, but for ErrLinkGone.
 func Pending(dir string) (*Identity, error) {
 	record, err := readRecord(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,5 +99,22 @@ func Pending(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	here, err := namespace()
+	if err != nil || here.earlierBoot(record.Pod.Namespace) {
+		return nil, err
+	}
+	if err := record.isFor(here, dir); err != nil {
+		return nil, err
+	}
 	return record.Pod, nil
+}
+
+// isFor checks that the record is of this namespace, and that nobody holds the address now.
+func (r *record) isFor(here Namespace, dir string) error {
+	if !here.same(r.Pod.Namespace) {
+		return fmt.Errorf("%w: %s is about network namespace %d and this is %d; "+
+			"restore there, or remove the file if that namespace is gone",
+			ErrForeignState, statePath(dir), r.Pod.Namespace.Inode, here.Inode)
+	}
+	return checkNotTaken(r.Pod.Link)
 }

@@ -71,10 +71,10 @@ func (c *rtnetlink) dump(kind int, answer uint16, header nl.NetlinkRequestData) 
 	})
 }
 
-func retryDump(list func() ([][]byte, error)) ([][]byte, error) {
+func retryDump[T any](list func() ([]T, error)) ([]T, error) {
 	var err error
 	for range dumpTries {
-		var messages [][]byte
+		var messages []T
 		if messages, err = list(); !errors.Is(err, nl.ErrDumpInterrupted) {
 			return messages, err
 		}

@@ -12,3 +12,13 @@ func (r Route) Via(link int) netip.Addr {
 	}
 	return netip.Addr{}
 }
+
+// ViaOther tells whether the route has a next hop on a link that is no IPv4 address (RFC 5549): nobody there is asked by ARP.
+func (r Route) ViaOther(link int) bool {
+	for _, hop := range r.hops() {
+		if hop.Link == link && hop.Gateway.IsValid() && !hop.Gateway.Is4() {
+			return true
+		}
+	}
+	return false
+}

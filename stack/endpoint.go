@@ -55,7 +55,7 @@ type Config struct {
 	// ARP says whether requests for Address are answered.
 	ARP bool
 
-	// Log takes what goes wrong, each kind at most once a second; nil is silence.
+	// Log takes what goes wrong, each kind at most once a minute; nil is silence.
 	Log *zap.Logger
 
 	// clock drives the timers of the network stack; nil is the real one.
@@ -93,7 +93,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	e := &Endpoint{cfg: cfg, log: oncePerSecond(cfg.Log)}
+	e := &Endpoint{cfg: cfg, log: seldom(cfg.Log)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.link = newLink(&e.cfg, &e.counters)
 	if err := e.makeStack(); err != nil {
@@ -120,10 +120,10 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-// oncePerSecond lets the first of equal messages through in each second.
-func oncePerSecond(log *zap.Logger) *zap.Logger {
+// seldom lets the first of equal messages through in each minute: peers and the guest can cause them without end.
+func seldom(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
+		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
 	}))
 }
 

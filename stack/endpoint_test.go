@@ -126,7 +126,7 @@ func TestFaultInNetstackCostsTheFrame(t *testing.T) {
 		t.Errorf("%d drops, want 3", got)
 	}
 	if got := logs.Len(); got < 1 || got > 2 {
-		t.Errorf("%d log lines, want one a second", got)
+		t.Errorf("%d log lines, want one a minute", got)
 	}
 	pod.expectSilence()
 }

@@ -10,6 +10,7 @@ import (
 // TCP flags and options (RFC 9293, section 3.1).
 const (
 	tcpSYN       = 0x02
+	tcpACK       = 0x10
 	optionEnd    = 0
 	optionNoop   = 1
 	optionMSS    = 2

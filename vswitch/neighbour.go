@@ -14,6 +14,7 @@ const (
 	neighbourTries     = 3                // requests before a neighbour counts as absent (mcast_solicit)
 	neighbourLimit     = 1024             // entries
 	waitingLimit       = 256              // neighbours that are being asked for
+	waitingForGuest    = 192              // of them, those that the guest wants: the pod endpoint has the others
 	heldPerNeighbour   = 16               // frames that wait for one answer
 	heldBytes          = 1 << 20          // bytes of frames that wait in all
 )
@@ -82,7 +83,7 @@ func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, o
 	// One frame in a second asks again, and the others go on without looking at the questions.
 	if value&permanentNeighbour == 0 && now-seen >= neighbourReachable &&
 		s.seen.CompareAndSwap(int64(seen), int64(now-neighbourReachable+tickEvery)) {
-		n.ask(ip, macFromKey(value), now, out)
+		n.ask(port, ip, macFromKey(value), now, out)
 	}
 	return macFromKey(value), true
 }
@@ -94,7 +95,7 @@ func (n *neighbours) wait(port int, ip uint32, f *Frame, now time.Duration, out 
 	if _, value, _, ok := n.table.find(uint64(ip)); ok {
 		return macFromKey(value), true
 	}
-	q := n.askLocked(ip, Broadcast, now, out)
+	q := n.askLocked(port, ip, Broadcast, now, out)
 	if q == nil || len(q.frames) >= heldPerNeighbour || n.held+len(f.Data) > heldBytes && !n.gateways[ip] {
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
@@ -104,18 +105,22 @@ func (n *neighbours) wait(port int, ip uint32, f *Frame, now time.Duration, out 
 	return MAC{}, false
 }
 
-func (n *neighbours) ask(ip uint32, to MAC, now time.Duration, out *Out) {
+func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Out) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.askLocked(ip, to, now, out)
+	n.askLocked(port, ip, to, now, out)
 }
 
 // askLocked sends the first request for ip, unless one is under way. It returns nil when too many are.
-func (n *neighbours) askLocked(ip uint32, to MAC, now time.Duration, out *Out) *question {
+func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, out *Out) *question {
 	if q := n.waiting[ip]; q != nil {
 		return q
 	}
-	if len(n.waiting) >= waitingLimit && !n.gateways[ip] {
+	limit := waitingLimit
+	if port == PortGuest {
+		limit = waitingForGuest
+	}
+	if len(n.waiting) >= limit && !n.gateways[ip] {
 		return nil
 	}
 	q := &question{}
@@ -125,12 +130,14 @@ func (n *neighbours) askLocked(ip uint32, to MAC, now time.Duration, out *Out) *
 }
 
 func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, out *Out) {
-	q.tries++
 	q.next = now + tickEvery
-	if b := out.buffer(ethernetLen + arpLen); b != nil {
-		writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
-		out.Send(PortUplink, Frame{Data: b})
+	b := out.buffer(ethernetLen + arpLen)
+	if b == nil {
+		return // no try: it is repeated
 	}
+	q.tries++
+	writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
+	out.Send(PortUplink, Frame{Data: b})
 }
 
 // learn takes what an ARP packet on the wire says about its sender. Only a request to us by a neighbour makes an entry
@@ -201,11 +208,13 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for ip, q := range n.waiting {
-		switch {
-		case q.next > now:
-		case q.tries < neighbourTries:
+		if q.next <= now && q.tries < neighbourTries {
 			n.request(ip, Broadcast, q, now, out)
-		default:
+		}
+	}
+	// What is said of those who do not answer comes after all requests: it may use up the room for frames of our own.
+	for ip, q := range n.waiting {
+		if q.next <= now && q.tries >= neighbourTries {
 			n.giveUpLocked(ip, q, unreachable)
 		}
 	}

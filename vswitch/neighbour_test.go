@@ -31,7 +31,7 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	n := newNeighbours(1, MAC{2}, nil, nil)
-	for ip := uint32(0x0a000001); ip < 0x0a000001+waitingLimit+10; ip++ {
+	for ip := uint32(0x0a000001); ip < 0x0a000001+waitingForGuest+10; ip++ {
 		if !ask(n, ip, 0, out) {
 			t.Fatalf("%x is resolved", ip)
 		}
@@ -219,7 +219,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	for i := range uint32(neighbourLimit - 1) {
 		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
-	for i := range uint32(waitingLimit) {
+	for i := range uint32(waitingForGuest) {
 		ask(n, 0x0c000001+i, 0, out)
 	}
 	n.held = heldBytes
@@ -238,5 +238,26 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	}
 	if ask(n, 0x0a090909, later, out) {
 		t.Error("the permanent neighbour made room")
+	}
+}
+
+// A guest that asks for more neighbours than can be waited for leaves room for the pod endpoint.
+func TestNeighbourScan(t *testing.T) {
+	counters := new(Counters)
+	out := NewOut(delegatePorts, counters)
+	n := newNeighbours(1, MAC{2}, nil, nil)
+	for ip := uint32(0x0a000001); ip < 0x0a000001+2*waitingLimit; ip++ {
+		ask(n, ip, 0, out)
+		out.Flush(discard)
+	}
+	before := counters.Drops()["neighbour-queue-full"]
+	f := &Frame{Data: make([]byte, 60)}
+	if _, ok := n.resolve(PortPod, 0x0b000001, f, 0, out); ok {
+		t.Fatal("an unknown neighbour is known")
+	}
+	sent := 0
+	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
+	if sent != 1 || counters.Drops()["neighbour-queue-full"] != before {
+		t.Errorf("%d requests for the pod endpoint's neighbour, drops %v", sent, counters.Drops())
 	}
 }

@@ -6,7 +6,7 @@ import "net/netip"
 // a firewall says about the pod has to be said here again.
 type Rule struct {
 	Destination netip.Prefix `json:"destination"`
-	Protocol    uint8        `json:"protocol,omitempty"` // of the port: 6 TCP, 17 UDP; 0: both
+	Protocol    uint8        `json:"protocol,omitempty"` // of the port: 6 TCP, whose connections it is about, 17 UDP; 0: both
 	Port        uint16       `json:"port,omitempty"`     // destination port; 0: every packet, whatever its protocol
 	Allow       bool         `json:"allow,omitempty"`    // the guest may, whatever later rules say
 }
@@ -41,22 +41,26 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 		return true
 	}
 	for i := range t {
-		if t[i].matches(p) {
+		if t[i].matches(p, frame) {
 			return !t[i].allow
 		}
 	}
 	return false
 }
 
-func (r *rule) matches(p *packet) bool {
+// matches tells whether the rule is about the packet. Of TCP, a port is that of a connection which the guest begins: a client
+// may have the same one, and gets its answers.
+func (r *rule) matches(p *packet, frame []byte) bool {
 	if p.target&r.mask != r.network {
 		return false
 	}
 	if r.port == 0 {
 		return true
 	}
-	hasPorts := p.firstFragment && (p.protocol == protocolTCP || p.protocol == protocolUDP)
-	return hasPorts && p.targetPort == r.port && (r.protocol == 0 || r.protocol == p.protocol)
+	if !p.firstFragment || p.targetPort != r.port || r.protocol != 0 && r.protocol != p.protocol {
+		return false
+	}
+	return p.protocol == protocolUDP || p.protocol == protocolTCP && frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN
 }
 
 // IPv4 options (RFC 791, section 3.1).

@@ -127,7 +127,7 @@ func (f *attachFlags) add(c *cobra.Command) {
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
 	flags.Var(&parsedList[attach.Deny]{&f.cfg.Deny, "CIDR[:PORT]", attach.ParseDeny}, "deny",
-		"What the guest may not reach; may be repeated (default: what OpenShift SDN's table in the pod says, if it is there)")
+		"What the guest may not reach, beside what OpenShift SDN's table and the routes in the pod say; of TCP ports, connections that the guest begins; may be repeated")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
 	flags.StringVar(&f.cfg.Control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)

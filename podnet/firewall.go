@@ -1,0 +1,58 @@
+package podnet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// legacyTables lists the tables of the older iptables, which nf_tables does not show.
+const legacyTables = "/proc/net/ip_tables_names"
+
+// Tables names the firewall tables of the pod for IPv4 but our own: nftables tables of the ip and inet families, and those of
+// the older iptables as "iptables filter". It is what some plugins and meshes leave in a pod to keep it from reaching what
+// it must not. A kernel without nf_tables has none of the first kind.
+func Tables() ([]string, error) {
+	names, err := nfTables()
+	if err != nil {
+		return nil, explain("list the pod's nftables tables", err)
+	}
+	legacy, err := os.ReadFile(legacyTables)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("list the pod's iptables tables: %w", err)
+	}
+	for _, name := range strings.Fields(string(legacy)) {
+		names = append(names, "iptables "+name)
+	}
+	return names, nil
+}
+
+func nfTables() (names []string, err error) {
+	conn, err := nftables.New()
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
+		tables, err := conn.ListTablesOfFamily(family)
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // nfnetlink without nf_tables
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tables {
+			if t.Family == family && !strings.HasPrefix(t.Name, tablePrefix) {
+				names = append(names, t.Name)
+			}
+		}
+	}
+	return names, nil
+}
