@@ -182,6 +182,8 @@ func (l *lab) status() (s struct {
 		Name     string
 		Kind     string
 		RxFrames uint64 `json:"rx_frames"`
+		RxBytes  uint64 `json:"rx_bytes"`
+		TxBytes  uint64 `json:"tx_bytes"`
 		TxFrames uint64 `json:"tx_frames"`
 		Drops    map[string]uint64
 	}

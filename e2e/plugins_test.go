@@ -20,7 +20,7 @@ import (
 // One test for every network plugin: e2e/plugins/NAME is a profile, data in its head and a topology in functions of its
 // shell script (e2e/plugins/README.md says what each means). Adding a plugin is adding a file.
 
-var updateDocs = flag.Bool("update-docs", false, "write the table of docs/plugins.md from this run")
+var updateDocs = flag.Bool("update-docs", false, "write the tables of docs/plugins.md and docs/guests.md from this run")
 
 // segmentBulk is how much a transfer between profiles' ends moves, in bytes.
 const segmentBulk = 64 << 20
@@ -146,17 +146,23 @@ func (l *plugged) call(function string) (output string, code int) {
 
 // TestPlugins runs the same guest on every profile and wants the same network for it.
 func TestPlugins(t *testing.T) {
-	var rows []string
+	var rows, missing []string
 	for _, p := range readProfiles(t) {
-		t.Run(p.name, func(t *testing.T) { plug(t, p).test() })
-		result := "passed"
-		if t.Failed() {
-			result = "failed"
+		passed := false
+		t.Run(p.name, func(t *testing.T) {
+			plug(t, p).test()
+			passed = !t.Failed()
+		})
+		if !passed { // or left out, or skipped
+			missing = append(missing, p.name)
 		}
-		rows = append(rows, fmt.Sprintf("| [%s](plugins/%s.md) | %s | %s | %s |", p.facts["title"], p.name, p.facts["parts"], p.facts["shows"], result))
+		rows = append(rows, fmt.Sprintf("| [%s](plugins/%s.md) | %s | %s | passed |", p.facts["title"], p.name, p.facts["parts"], p.facts["shows"]))
 	}
-	if *updateDocs && !t.Failed() {
-		writeTable(t, rows)
+	if *updateDocs {
+		if len(missing) > 0 {
+			t.Fatalf("the table is not written: %v did not run or did not pass", missing)
+		}
+		writeTable(t, "plugins.md", "| plugin | made of | shows | result |", rows)
 	}
 }
 
@@ -174,6 +180,10 @@ func (l *plugged) test() {
 	l.expectPathMTU()
 	l.forget()
 	l.reachedFrom()
+	for place, address := range l.targets() {
+		await(t, "the guest to reach "+place+" again", func() error { return pings(l.guest, address) })
+	}
+	l.expectSegments()
 	l.checkFrames(frames())
 	if after := l.forbidden(); after != counters {
 		t.Errorf("the node counted what must not leave\nbefore %s\nafter  %s", counters, after)
@@ -320,12 +330,32 @@ func (l *plugged) expectPathMTU() {
 	l.guest.must("ip", "route", "flush", "cache")
 }
 
-// forget is a long silence: nobody remembers a neighbour that was not configured.
+// forget is a long silence: nobody around the switch remembers a neighbour that was not configured.
 func (l *plugged) forget() {
 	l.t.Helper()
-	for _, n := range []namespace{l.guest, l.node, l.places["local"]} {
-		n.must("ip", "neigh", "flush", "nud", "reachable")
-		n.must("ip", "neigh", "flush", "nud", "stale")
+	for _, n := range []namespace{l.guest, l.node, l.places["node2"], l.places["local"], l.places["remote"]} {
+		for _, state := range []string{"reachable", "stale", "delay", "probe"} {
+			n.must("ip", "neigh", "flush", "nud", state)
+		}
+	}
+}
+
+// expectSegments checks that segments of many packets passed whole, both ways, where the profile says that they do.
+func (l *plugged) expectSegments() {
+	l.t.Helper()
+	if l.facts["segments"] != "yes" {
+		return
+	}
+	var mtu float64
+	fmt.Sscan(l.fact(l.t, "mtu"), &mtu)
+	for _, p := range l.status().Ports {
+		if p.Name != "guest" {
+			continue
+		}
+		rx, tx := float64(p.RxBytes)/float64(p.RxFrames), float64(p.TxBytes)/float64(p.TxFrames)
+		if rx < 2*mtu || tx < 2*mtu { // acknowledgements and pings count too
+			l.t.Errorf("a frame carried %.0f bytes from and %.0f to the guest, the MTU is %.0f", rx, tx, mtu)
+		}
 	}
 }
 
@@ -363,10 +393,11 @@ func (l *plugged) checkFrames(frames [][]byte) {
 	}
 }
 
-// writeTable writes the results into docs/plugins.md, between its markers.
-func writeTable(t *testing.T, rows []string) {
+// writeTable writes the results into a file of docs, between its markers. The header is the first row.
+func writeTable(t *testing.T, name, header string, rows []string) {
 	t.Helper()
-	const file, begin, end = "../docs/plugins.md", "<!-- results -->\n", "<!-- end -->\n"
+	const begin, end = "<!-- results -->\n", "<!-- end -->\n"
+	file := filepath.Join("../docs", name)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -376,6 +407,6 @@ func writeTable(t *testing.T, rows []string) {
 	if !ok || !closed {
 		t.Fatalf("%s lacks its markers", file)
 	}
-	table := "| plugin | made of | shows | result |\n|---|---|---|---|\n" + strings.Join(rows, "\n") + "\n"
+	table := header + "\n" + strings.Repeat("|---", strings.Count(header, "|")-1) + "|\n" + strings.Join(rows, "\n") + "\n"
 	write(t, file, head+begin+table+end+tail, 0o644)
 }

@@ -10,6 +10,7 @@
 # remote: 172.31.16.5
 # service: 10.100.0.1
 # tap: eni0
+# segments: yes
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

@@ -10,6 +10,7 @@
 # remote: 192.168.200.5
 # service: 10.96.0.1
 # tap: cali0
+# segments: yes
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

@@ -10,6 +10,7 @@
 # remote: 10.0.1.5
 # service: 10.96.0.1
 # tap: lxc0
+# segments: yes
 # flags: -
 # macless: yes
 

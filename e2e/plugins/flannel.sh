@@ -11,6 +11,7 @@
 # remote: 10.244.2.7
 # service: 10.96.0.1
 # tap: pod
+# segments: yes
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

@@ -10,6 +10,7 @@
 # remote: 10.2.0.5
 # service: 10.96.0.1
 # tap: slave0
+# segments: yes
 # flags: --address mute
 # address-stays: yes
 

@@ -12,6 +12,7 @@
 # service: 10.96.0.1
 # tap: wire
 # others: 02:00:00:00:00:08
+# segments: yes
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

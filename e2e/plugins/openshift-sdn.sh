@@ -10,6 +10,7 @@
 # remote: 10.128.2.5
 # service: 172.30.0.1
 # tap: vethpod
+# segments: -
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

@@ -10,6 +10,7 @@
 # remote: 10.130.0.5
 # service: 172.30.0.1
 # tap: pod0
+# segments: yes
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"

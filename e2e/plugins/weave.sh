@@ -10,6 +10,7 @@
 # remote: 10.40.0.5
 # service: 10.96.0.1
 # tap: vethweplpod
+# segments: -
 # flags: -
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
