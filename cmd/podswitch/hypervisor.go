@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/hypervisor"
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/tap"
+)
+
+// hypervisorFlags are the flags of qemu-args and libvirt-xml.
+type hypervisorFlags struct {
+	vm, iface, podInterface string
+	guest                   hypervisor.Attachment
+	mac                     attach.Config // of it, what --guest-mac sets
+	settings                hypervisor.Settings
+	discover                func(link string) (*podnet.Identity, error)
+}
+
+func (f *hypervisorFlags) add(c *cobra.Command) {
+	f.discover = podnet.Discover
+	flags := c.Flags()
+	flags.StringVar(&f.vm, "vm", "", "VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
+	flags.StringVar(&f.iface, "interface", "", "Interface of the VM document (default: the only one)")
+	flags.Var(&parsed[hypervisor.Attachment]{&f.guest, "", "KIND:ARG", hypervisor.ParseAttachment}, "guest",
+		"The guest's attachment, as podswitch run has it: packet:NAME, stream:PATH or dgram:LOCAL,REMOTE")
+	flags.StringVar(&f.podInterface, "pod-interface", "eth0", "The pod's interface, where MTU and MAC are read if it is there")
+	flags.Var(&guestMAC{cfg: &f.mac}, "guest-mac",
+		"The guest's MAC; pod: the pod interface's (default: the document's, or one derived from the names and the pod interface's MAC)")
+	flags.IntVar(&f.settings.MTU, "mtu", 0, "MTU of the guest, where the model can show it; 0: none (default: the pod interface's)")
+	flags.IntVar(&f.settings.Queues, "queues", 1, "Pairs of queues; more than one for virtio on a tap")
+}
+
+// resolve reads the document and the pod, and completes the settings.
+func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
+	if f.guest.Kind == "" {
+		return nil, usageError{errors.New("--guest is missing: give it as podswitch run has it, for example packet:tap0")}
+	}
+	if err := tap.CheckName(f.podInterface); err != nil {
+		return nil, usageError{fmt.Errorf("--pod-interface: %w", err)}
+	}
+	vm, err := readVM(f.vm, c.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	if f.iface != "" && f.iface != vm.Interface.Name {
+		return nil, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
+	}
+	if !f.mac.GuestMAC.IsZero() {
+		f.settings.MAC = f.mac.GuestMAC[:]
+	}
+	wantMTU := vm.Interface.Model.MTUProperty() && !c.Flags().Changed("mtu")
+	wantMAC := f.mac.PodMAC || f.settings.MAC == nil && vm.Interface.MAC == nil
+	if wantMTU || wantMAC {
+		err = f.askPod(c, wantMTU)
+	}
+	return vm, err
+}
+
+// askPod completes the settings by what the pod interface says. The interface has to be there only if it was asked for;
+// that a podswitch has already taken its address changes neither MTU nor MAC.
+func (f *hypervisorFlags) askPod(c *cobra.Command, wantMTU bool) error {
+	id, err := f.discover(f.podInterface)
+	if id == nil {
+		if f.mac.PodMAC || c.Flags().Changed("pod-interface") {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "podswitch: note: nothing is known of the pod: %v\n", err)
+		return nil
+	}
+	if wantMTU {
+		f.settings.MTU = id.Link.MTU
+	}
+	switch known := id.Link.MAC != (podnet.MAC{}); {
+	case known:
+		f.settings.PodMAC = net.HardwareAddr(id.Link.MAC[:])
+	case f.mac.PodMAC:
+		return usageError{fmt.Errorf("--guest-mac pod: the pod interface %s has no MAC; give one", f.podInterface)}
+	}
+	if f.mac.PodMAC {
+		f.settings.MAC = f.settings.PodMAC
+	}
+	return nil
+}
+
+func qemuArgsCommand() *cobra.Command {
+	var flags hypervisorFlags
+	c := &cobra.Command{
+		Use:   "qemu-args",
+		Short: "Print QEMU's arguments for the guest's interface, one a line",
+		Long: "Print QEMU's arguments for the guest's interface, one a line: -netdev and -device with what the VM document says.\n" +
+			"Nothing is opened or changed.",
+		Example: "  # Give them to QEMU, in bash\n" +
+			"  mapfile -t net < <(podswitch qemu-args --vm vm.yaml --guest packet:tap0)\n" +
+			"  qemu-system-x86_64 -nodefaults \"${net[@]}\" disk.img",
+		Args: exactly(),
+	}
+	output := addOutput(c)
+	flags.add(c)
+	c.Flags().StringVar(&flags.settings.Bus, "bus", "", "QEMU's id of the PCI bus of the document's pciAddress (default: the machine's own, for bus 00)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		vm, err := flags.resolve(c)
+		if err != nil {
+			return err
+		}
+		args, err := hypervisor.QEMUArgs(vm, flags.guest, flags.settings)
+		if err != nil {
+			return usageError{err}
+		}
+		for _, note := range hypervisor.QEMUNotes(vm) {
+			fmt.Fprintln(c.ErrOrStderr(), "podswitch: note:", note)
+		}
+		if output.value == "json" {
+			return printJSON(c.OutOrStdout(), args)
+		}
+		for _, arg := range args {
+			fmt.Fprintln(c.OutOrStdout(), arg)
+		}
+		return nil
+	}
+	return c
+}
+
+func libvirtXMLCommand() *cobra.Command {
+	var flags hypervisorFlags
+	c := &cobra.Command{
+		Use:   "libvirt-xml",
+		Short: "Print libvirt's <interface> element for the guest's interface",
+		Long: "Print libvirt's <interface> element for the guest's interface, with what the VM document says. It has a form for\n" +
+			"packet:NAME only; for sockets use qemu-args. Nothing is opened or changed.",
+		Args: exactly(),
+	}
+	flags.add(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		vm, err := flags.resolve(c)
+		if err != nil {
+			return err
+		}
+		text, err := hypervisor.LibvirtXML(vm, flags.guest, flags.settings)
+		if err != nil {
+			return usageError{err}
+		}
+		_, err = c.OutOrStdout().Write(text)
+		return err
+	}
+	return c
+}
