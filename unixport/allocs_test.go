@@ -1,0 +1,107 @@
+package unixport
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A load is a port and a peer, and one batch each way.
+type load struct {
+	port  vswitch.Port
+	peer  *net.UnixConn
+	bytes []byte // what the peer writes; empty: one datagram a frame
+	batch []vswitch.Frame
+	out   []vswitch.Frame
+	room  []byte
+	err   error
+}
+
+// loadFrames is the number of frames in a batch: what the kernel queues for a datagram socket by default.
+const loadFrames = 8
+
+func newLoad(t testing.TB, kind string, size int) *load {
+	folder := t.TempDir()
+	path, remote := filepath.Join(folder, "port"), filepath.Join(folder, "peer")
+	l := &load{batch: make([]vswitch.Frame, vswitch.BatchSize), room: make([]byte, 1<<20)}
+	for i := range loadFrames {
+		l.out = append(l.out, vswitch.Frame{Data: frame(size, i)})
+		if kind == "stream" {
+			l.bytes = append(l.bytes, framed(frame(size, i))...)
+		}
+	}
+	network, local := "unix", (*net.UnixAddr)(nil)
+	var err error
+	if kind == "stream" {
+		l.port, err = OpenStream(path, new(vswitch.Counters), Options{})
+	} else {
+		network, local = "unixgram", &net.UnixAddr{Name: remote, Net: "unixgram"}
+		l.port, err = OpenDgram(path, remote, new(vswitch.Counters))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.port.Close() })
+	if l.peer, err = net.DialUnix(network, local, &net.UnixAddr{Name: path, Net: network}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.peer.Close() })
+	if err := l.peer.SetWriteBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	l.run()
+	if l.err != nil {
+		t.Fatal(l.err)
+	}
+	return l
+}
+
+// run passes one batch from the peer to the port, and one back.
+func (l *load) run() {
+	if len(l.bytes) > 0 {
+		_, l.err = l.peer.Write(l.bytes)
+	} else {
+		for i := range l.out {
+			if _, l.err = l.peer.Write(l.out[i].Data); l.err != nil {
+				return
+			}
+		}
+	}
+	for got := 0; got < loadFrames && l.err == nil; {
+		n, err := l.port.Receive(l.batch)
+		got, l.err = got+n, err
+	}
+	l.port.Transmit(l.out)
+	want, reads := len(l.bytes), loadFrames
+	for got, i := 0, 0; l.err == nil && (want > 0 && got < want || want == 0 && i < reads); i++ {
+		n, err := l.peer.Read(l.room)
+		got, l.err = got+n, err
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	for _, kind := range []string{"stream", "dgram"} {
+		l := newLoad(t, kind, 1514)
+		if n := testing.AllocsPerRun(200, l.run); n != 0 || l.err != nil {
+			t.Errorf("%s: %v allocations for %d frames each way, %v; want none", kind, n, loadFrames, l.err)
+		}
+	}
+}
+
+func BenchmarkPorts(b *testing.B) {
+	for _, kind := range []string{"stream", "dgram"} {
+		b.Run(kind, func(b *testing.B) {
+			l := newLoad(b, kind, 1514)
+			b.ReportAllocs()
+			b.SetBytes(2 * loadFrames * 1514)
+			for b.Loop() {
+				l.run()
+			}
+			if l.err != nil {
+				b.Fatal(l.err)
+			}
+		})
+	}
+}

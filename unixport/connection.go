@@ -1,0 +1,150 @@
+package unixport
+
+import (
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A connection is one peer of a stream port, from its connecting to its hanging up.
+type connection struct {
+	*device
+
+	// The following belong to the goroutine that receives. The closures are made once: making them per call would allocate.
+	decoder decoder
+	readErr error
+	read    func(fd uintptr) bool
+
+	mu     sync.Mutex // guards the following
+	sender sender
+	out    []vswitch.Frame
+	write  func(fd uintptr)
+
+	stalled chan struct{} // has a value when a frame was begun and the peer does not read
+	done    chan struct{} // closed when the connection is
+}
+
+func newConnection(fd int, counters *vswitch.Counters) (*connection, error) {
+	d, err := newDevice(fd, "peer")
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{device: d, decoder: newDecoder(), sender: newSender(counters),
+		stalled: make(chan struct{}, 1), done: make(chan struct{})}
+	c.read, c.write = c.readSome, c.writeOut
+	return c, nil
+}
+
+// receive waits for frames. The error is io.EOF when the peer has hung up, and io.ErrUnexpectedEOF when it did so within a
+// frame.
+func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
+	for {
+		n, err := c.decoder.frames(batch, counters)
+		if err != nil {
+			counters.Drop(vswitch.Truncated, 1)
+			return 0, err
+		}
+		if n > 0 {
+			return n, nil
+		}
+		c.readErr = nil
+		if err := c.raw.Read(c.read); err != nil {
+			return 0, err
+		}
+		if c.readErr != nil {
+			return 0, c.readErr
+		}
+	}
+}
+
+// readSome reads once, what is there; it reports false when the poller has to wait.
+func (c *connection) readSome(fd uintptr) bool {
+	for {
+		n, err := unix.Read(int(fd), c.decoder.room())
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return false
+		case err != nil:
+			c.readErr = os.NewSyscallError("read", err)
+		case n > 0:
+			c.decoder.filled(n)
+		case c.decoder.partial():
+			c.readErr = io.ErrUnexpectedEOF
+		default:
+			c.readErr = io.EOF
+		}
+		return true
+	}
+}
+
+func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(batch) > 0 {
+		n := min(len(batch), burst)
+		c.out, batch = batch[:n], batch[n:]
+		if c.raw.Control(c.write) != nil {
+			counters.Drop(vswitch.PortDown, n)
+		}
+	}
+	c.out = nil
+	if len(c.sender.rest) > 0 {
+		select {
+		case c.stalled <- struct{}{}:
+		default: // it knows already
+		}
+	}
+}
+
+func (c *connection) writeOut(fd uintptr) { c.sender.send(fd, c.out) }
+
+// completeFrames completes, until the connection is closed, each frame that was begun as soon as the peer reads again:
+// the next Transmit may be far away.
+func (c *connection) completeFrames() {
+	complete := func(fd uintptr) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.sender.complete(fd)
+	}
+	for {
+		select {
+		case <-c.stalled:
+		case <-c.done:
+			return
+		}
+		if c.raw.Write(complete) != nil {
+			return // closed
+		}
+	}
+}
+
+// gone tells whether the peer has hung up, even if not all that it had sent is read.
+func (c *connection) gone() bool {
+	var revents int16
+	err := c.raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		if _, err := unix.Poll(fds, 0); err == nil {
+			revents = fds[0].Revents
+		}
+	})
+	return err != nil || revents != 0
+}
+
+// close ends what waits on the connection; it is idempotent. It must not hold mu while the socket closes: that waits for
+// completeFrames, which may wait for mu.
+func (c *connection) close() {
+	if c.closed.Swap(true) {
+		return
+	}
+	c.file.Close() // nothing can be done about a connection that fails to close
+	c.mu.Lock()
+	c.sender.abandon()
+	c.mu.Unlock()
+	close(c.done)
+}

@@ -1,0 +1,62 @@
+package unixport
+
+import (
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// socketBuffer is the size in bytes that the sockets' buffers shall have: some sixteen of the largest frames.
+const socketBuffer = 1 << 20
+
+// A device is an open socket that belongs to the runtime's poller.
+type device struct {
+	file   *os.File
+	raw    syscall.RawConn
+	closed atomic.Bool
+}
+
+// newDevice takes over the descriptor, which must be non-blocking.
+func newDevice(fd int, name string) (*device, error) {
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	file := os.NewFile(uintptr(fd), name)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &device{file: file, raw: raw}, nil
+}
+
+// setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
+func setBuffer(fd, force, normal int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, socketBuffer) // the kernel's default holds three of the largest frames
+	}
+}
+
+// close ends what waits on the socket; it is idempotent.
+func (d *device) close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	return d.file.Close()
+}
+
+// transmitReason maps an error of a send to the reason under which the frames are counted.
+func transmitReason(err syscall.Errno) vswitch.Reason {
+	switch err {
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+		return vswitch.PortFull
+	case unix.EPIPE, unix.ECONNRESET, unix.ENOTCONN, unix.ECONNREFUSED, unix.ENOENT:
+		return vswitch.PortDown
+	case unix.EMSGSIZE:
+		return vswitch.TooBig
+	}
+	return vswitch.TransmitError
+}

@@ -1,0 +1,187 @@
+package unixport
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// greeting is what vfkit sends before its first frame, so that the other side learns its address.
+const greeting = "VFKT"
+
+// A dgramPort is a bound unix datagram socket; each datagram is a frame. Many pass in one system call.
+type dgramPort struct {
+	*device
+	file     socketFile
+	counters *vswitch.Counters
+	fixed    bool // the peer is always the same
+
+	rx   *datagrams // belongs to the goroutine that receives, as the following
+	last address    // who sent last
+	in   []vswitch.Frame
+	n    int
+	err  error
+	read func(fd uintptr) bool
+
+	mu    sync.Mutex // guards the following, which belong to who transmits
+	peer  address
+	tx    *datagrams
+	out   []vswitch.Frame
+	write func(fd uintptr)
+}
+
+// OpenDgram binds a unix datagram socket to the path local, and speaks with the socket at the path remote, one frame a
+// datagram, as QEMU does with -netdev dgram,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL. The peer
+// may come, go and return at any time: frames to an absent one are dropped as port-down. Frames that it has no room for are
+// dropped as port-full; the kernel queues net.unix.max_dgram_qlen datagrams for it (unix(7)).
+//
+// Without a remote the peer is who sent last, from a socket that has a path: the one-path unixgram of vfkit, whose greeting
+// is no frame. Who may write to the socket's file, which has the mode 0600, may send frames.
+//
+// The port takes no offloads and no frame above vswitch.MaxFrame: Transmit sends frames as they are. A file that a dead
+// process left is replaced, and Close removes it. The error is a *PathError for a path that cannot be a socket's, and a
+// *missing.Error when another process holds it or a permission is missing.
+func OpenDgram(local, remote string, counters *vswitch.Counters) (vswitch.Port, error) {
+	var peer address
+	if remote != "" {
+		if err := CheckPath(remote); err != nil {
+			return nil, err
+		}
+		if remote == local {
+			return nil, &PathError{remote, "is both the local and the remote one; want two paths"}
+		}
+		peer = addressOf(remote)
+	}
+	fd, file, err := bind(local, unix.SOCK_DGRAM)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDevice(fd, local)
+	if err != nil {
+		return nil, errors.Join(err, file.remove())
+	}
+	p := &dgramPort{device: d, file: file, counters: counters, fixed: remote != "",
+		rx: newReceiveDatagrams(), peer: peer, tx: newDatagrams()}
+	p.read, p.write = p.readBatch, p.writeBatch
+	return p, nil
+}
+
+// Counters implements vswitch.Port.
+func (p *dgramPort) Counters() *vswitch.Counters { return p.counters }
+
+// Receive implements vswitch.Port.
+func (p *dgramPort) Receive(batch []vswitch.Frame) (int, error) {
+	p.in, p.n, p.err = batch, 0, nil
+	for p.n == 0 && p.err == nil {
+		if err := p.raw.Read(p.read); err != nil {
+			if p.closed.Load() {
+				return 0, net.ErrClosed
+			}
+			return 0, err
+		}
+	}
+	return p.n, p.err
+}
+
+// readBatch receives once; it reports false when the poller has to wait. It does not go on until there is a frame: Close
+// waits for it, and a peer may send what is no frame for ever.
+func (p *dgramPort) readBatch(fd uintptr) bool {
+	got, err := p.rx.receive(fd, min(len(p.in), vswitch.BatchSize))
+	switch err {
+	case 0:
+		p.take(got)
+	case unix.EINTR:
+	case unix.EAGAIN:
+		return false
+	default:
+		p.err = os.NewSyscallError("recvmmsg", err)
+	}
+	return true
+}
+
+// take turns received datagrams into frames.
+func (p *dgramPort) take(got int) {
+	var from *address
+	for i := range got {
+		data, sender, truncated := p.rx.datagram(i)
+		if sender.usable() {
+			from = sender
+		}
+		switch {
+		case truncated:
+			p.counters.Drop(vswitch.Truncated, 1)
+		case string(data) == greeting:
+		case len(data) < headerLen:
+			p.counters.Drop(vswitch.Short, 1)
+		default:
+			p.in[p.n] = vswitch.Frame{Data: data}
+			p.n++
+		}
+	}
+	if !p.fixed && from != nil && !from.equal(&p.last) {
+		p.last = *from
+		p.mu.Lock()
+		p.peer = p.last
+		p.mu.Unlock()
+	}
+}
+
+// Transmit implements vswitch.Port.
+func (p *dgramPort) Transmit(batch []vswitch.Frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.peer.usable() {
+		p.counters.Drop(vswitch.PortDown, len(batch))
+		return
+	}
+	for len(batch) > 0 {
+		n := min(len(batch), vswitch.BatchSize)
+		p.out, batch = batch[:n], batch[n:]
+		if p.raw.Control(p.write) != nil {
+			p.counters.Drop(vswitch.PortDown, n)
+		}
+	}
+	p.out = nil
+}
+
+// writeBatch sends p.out. When the peer is absent or has no room, that holds for the rest of the batch too.
+func (p *dgramPort) writeBatch(fd uintptr) {
+	for i := range p.out {
+		p.tx.set(i, &p.out[i], &p.peer)
+	}
+	frames, bytes := 0, 0
+	for at := 0; at < len(p.out); {
+		sent, err := p.tx.send(fd, at, len(p.out))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != 0 {
+			reason, lost := transmitReason(err), 1
+			if reason == vswitch.PortFull || reason == vswitch.PortDown {
+				lost = len(p.out) - at
+			}
+			p.counters.Drop(reason, lost)
+			at += lost
+			continue
+		}
+		for _, f := range p.out[at : at+sent] {
+			bytes += len(f.Data)
+		}
+		frames += sent
+		at += sent
+	}
+	p.counters.Sent(frames, bytes)
+}
+
+// Close implements vswitch.Port.
+func (p *dgramPort) Close() error {
+	if p.closed.Load() {
+		return nil
+	}
+	return errors.Join(p.file.remove(), p.close())
+}

@@ -1,0 +1,106 @@
+package unixport
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A decoded stream: its frames, how many were too short, and whether it ended in a length that cannot be.
+type decoded struct {
+	frames [][]byte
+	short  uint64
+	broken bool
+}
+
+// decodeSlowly is the reference: it has the whole stream at hand.
+func decodeSlowly(stream []byte) (d decoded) {
+	for len(stream) >= 4 {
+		n := uint64(binary.BigEndian.Uint32(stream))
+		if n > vswitch.MaxFrame {
+			d.broken = true
+			return d
+		}
+		if uint64(len(stream)) < 4+n {
+			return d
+		}
+		if n < 14 {
+			d.short++
+		} else {
+			d.frames = append(d.frames, stream[4:4+n])
+		}
+		stream = stream[4+n:]
+	}
+	return d
+}
+
+// decodeInCuts gives a decoder the stream in pieces, each one byte longer than the next byte of cuts says, in turn.
+func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d decoded) {
+	counters := new(vswitch.Counters)
+	decoder := newDecoder()
+	for i := 0; !d.broken; {
+		n, err := decoder.frames(batch, counters)
+		for _, f := range batch[:n] {
+			d.frames = append(d.frames, bytes.Clone(f.Data))
+			clear(f.Data) // the switch may write to a frame
+			_ = append(f.Data, 0xee)
+		}
+		d.broken = err != nil
+		if n > 0 || d.broken {
+			continue
+		}
+		room := decoder.room()
+		if len(room) == 0 {
+			t.Fatal("no room, and no frame either")
+		}
+		if len(stream) == 0 {
+			break
+		}
+		piece := len(stream)
+		if len(cuts) > 0 {
+			piece = 1 + int(cuts[i%len(cuts)])
+			i++
+		}
+		piece = copy(room, stream[:min(piece, len(stream))])
+		stream = stream[piece:]
+		decoder.filled(piece)
+	}
+	d.short = counters.Drops()[vswitch.Short.String()]
+	return d
+}
+
+// FuzzDecoder wants the same frames from any bytes in any cut as the reference finds.
+func FuzzDecoder(f *testing.F) {
+	for _, seed := range []struct {
+		name         string
+		stream, cuts []byte
+	}{
+		{"byte by byte", framed(frame(60, 1), frame(61, 2)), []byte{0}},
+		{"all at once", framed(frame(60, 1), frame(61, 2), frame(14, 3)), nil},
+		{"length cut in two", framed(frame(60, 1), frame(60, 2)), []byte{65, 1}},
+		{"length 0", framed(nil, frame(60, 1)), []byte{2}},
+		{"length 13", framed(frame(13, 1), frame(60, 1)), []byte{255}},
+		{"largest, several times", bytes.Repeat(framed(frame(vswitch.MaxFrame, 1)), 9), nil},
+		{"one byte above the largest", append(framed(frame(60, 1)), 0, 1, 0, 0x12, 1), []byte{63}},
+		{"length 2^31", append(framed(frame(60, 1)), 0x80, 0, 0, 0, 1, 2, 3), nil},
+		{"ends within a frame", framed(frame(60, 1), frame(60, 1))[:100], []byte{7, 31}},
+		{"more than a batch", bytes.Repeat(framed(frame(14, 1)), 100), nil},
+	} {
+		f.Add(seed.name, seed.stream, seed.cuts)
+	}
+	f.Fuzz(func(t *testing.T, _ string, stream, cuts []byte) {
+		want := decodeSlowly(stream)
+		got := decodeInCuts(t, stream, cuts, make([]vswitch.Frame, vswitch.BatchSize))
+		if got.short != want.short || got.broken != want.broken || len(got.frames) != len(want.frames) {
+			t.Fatalf("%d frames, %d short, broken %t; want %d, %d, %t",
+				len(got.frames), got.short, got.broken, len(want.frames), want.short, want.broken)
+		}
+		for i := range want.frames {
+			if !bytes.Equal(got.frames[i], want.frames[i]) {
+				t.Fatalf("frame %d is %x, want %x", i, got.frames[i], want.frames[i])
+			}
+		}
+	})
+}

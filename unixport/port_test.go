@@ -1,0 +1,203 @@
+package unixport
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
+// await polls until condition holds.
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited %s for %s", patience, what)
+		}
+	}
+}
+
+// A testPort is a port whose Receive runs in a goroutine, and what it told.
+type testPort struct {
+	vswitch.Port
+	t        *testing.T
+	counters *vswitch.Counters
+	path     string
+	frames   chan []byte
+	end      chan error // what Receive returned last
+	events   chan string
+}
+
+func (p *testPort) run() {
+	p.t.Cleanup(func() { p.Close() })
+	go func() {
+		batch := make([]vswitch.Frame, vswitch.BatchSize)
+		for {
+			n, err := p.Receive(batch)
+			for _, f := range batch[:n] {
+				p.frames <- bytes.Clone(f.Data)
+			}
+			if err != nil {
+				p.end <- err
+				return
+			}
+		}
+	}()
+}
+
+func newTestPort(t *testing.T) *testPort {
+	return &testPort{t: t, counters: new(vswitch.Counters), path: filepath.Join(t.TempDir(), "port"),
+		frames: make(chan []byte, 4096), end: make(chan error, 1), events: make(chan string, 64)}
+}
+
+func streamPortFor(t *testing.T) *testPort {
+	t.Helper()
+	p := newTestPort(t)
+	var err error
+	p.Port, err = OpenStream(p.path, p.counters, Options{
+		Connected:    func() { p.events <- "connected" },
+		Disconnected: func(err error) { p.events <- fmt.Sprint("disconnected: ", err) },
+		Refused:      func(err error) { p.events <- fmt.Sprint("refused: ", err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.run()
+	return p
+}
+
+func dgramPortFor(t *testing.T, remote string) *testPort {
+	t.Helper()
+	p := newTestPort(t)
+	var err error
+	if p.Port, err = OpenDgram(p.path, remote, p.counters); err != nil {
+		t.Fatal(err)
+	}
+	p.run()
+	return p
+}
+
+func (p *testPort) wantFrame(want []byte) {
+	p.t.Helper()
+	select {
+	case got := <-p.frames:
+		if !bytes.Equal(got, want) {
+			p.t.Fatalf("frame of %d bytes %.20x, want %d bytes %.20x", len(got), got, len(want), want)
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("no frame of %d bytes", len(want))
+	}
+}
+
+func (p *testPort) wantEvent(want string) {
+	p.t.Helper()
+	select {
+	case got := <-p.events:
+		if got != want {
+			p.t.Fatalf("event %q, want %q", got, want)
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("no event %q", want)
+	}
+}
+
+func (p *testPort) wantDrops(reason vswitch.Reason, want uint64) {
+	p.t.Helper()
+	await(p.t, fmt.Sprintf("%d drops %s", want, reason), func() bool { return p.counters.Drops()[reason.String()] == want })
+}
+
+// wantClosed closes the port and wants that Receive ends as it should.
+func (p *testPort) wantClosed() {
+	p.t.Helper()
+	if err := p.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case err := <-p.end:
+		if !errors.Is(err, net.ErrClosed) {
+			p.t.Fatalf("Receive returned %v, want net.ErrClosed", err)
+		}
+	case <-time.After(patience):
+		p.t.Fatal("Receive did not return")
+	}
+	if err := p.Close(); err != nil {
+		p.t.Fatalf("second Close: %v", err)
+	}
+}
+
+func (p *testPort) transmit(frames ...[]byte) {
+	batch := make([]vswitch.Frame, len(frames))
+	for i := range frames {
+		batch[i].Data = frames[i]
+	}
+	p.Transmit(batch)
+}
+
+// dial connects a peer to a stream port.
+func (p *testPort) dial() *net.UnixConn {
+	p.t.Helper()
+	conn, err := net.Dial("unix", p.path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
+	return conn.(*net.UnixConn)
+}
+
+// frame makes a frame of n bytes that is unlike others.
+func frame(n, seed int) []byte {
+	f := make([]byte, n)
+	for i := range f {
+		f[i] = byte(i*7 + seed)
+	}
+	return f
+}
+
+// framed puts lengths before frames.
+func framed(frames ...[]byte) []byte {
+	var stream []byte
+	for _, f := range frames {
+		stream = append(binary.BigEndian.AppendUint32(stream, uint32(len(f))), f...)
+	}
+	return stream
+}
+
+func send(t *testing.T, w io.Writer, b []byte) {
+	t.Helper()
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readFrame reads one frame as a hypervisor does.
+func readFrame(r io.Reader) ([]byte, error) {
+	var prefix [prefixLen]byte
+	if _, err := io.ReadFull(r, prefix[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(prefix[:])
+	if n > vswitch.MaxFrame {
+		return nil, &LengthError{n}
+	}
+	f := make([]byte, n)
+	_, err := io.ReadFull(r, f)
+	return f, err
+}
