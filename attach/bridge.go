@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -24,7 +25,7 @@ const ethernetHeader = 14
 
 // A SwitchConfig says what a plain learning switch connects.
 type SwitchConfig struct {
-	Ports    []tap.Spec
+	Ports    []hypervisor.Attachment
 	Ageing   time.Duration // how long a silent station is remembered
 	FDBLimit int           // largest number of stations
 	Offload  bool
@@ -57,9 +58,12 @@ func RunSwitch(ctx context.Context, cfg SwitchConfig) error {
 }
 
 // smallestFrame is the largest frame that every port can take: a bridge has one MTU.
-func smallestFrame(ports []tap.Spec) (int, error) {
+func smallestFrame(ports []hypervisor.Attachment) (int, error) {
 	smallest := vswitch.MaxFrame
 	for _, spec := range ports {
+		if spec.Kind != hypervisor.KindTap && spec.Kind != hypervisor.KindPacket {
+			continue // a socket has no MTU
+		}
 		mtu, err := tap.MTU(spec.Name)
 		if err != nil {
 			return 0, err

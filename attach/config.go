@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/model"
-	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -23,7 +23,7 @@ import (
 type Config struct {
 	VM           *model.VM
 	PodInterface string
-	Guest        tap.Spec
+	Guest        hypervisor.Attachment
 	GuestMAC     vswitch.MAC   // the only MAC that the guest may have; the zero MAC: the document's, or any
 	PodMAC       bool          // the guest has the pod interface's MAC, and no other
 	Mute         bool          // the pod address stays on the pod interface, whose kernel is silenced

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
-	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -122,7 +122,7 @@ func TestElsewhere(t *testing.T) {
 func TestResolve(t *testing.T) {
 	bridge := model.Default()
 	bridge.Interface.Method = model.Bridge
-	guest := tap.Spec{Kind: tap.KindTap, Name: "tap0"}
+	guest := hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}
 	podMAC := vswitch.MAC(identity().Link.MAC)
 	for _, c := range []struct {
 		name   string
@@ -134,7 +134,7 @@ func TestResolve(t *testing.T) {
 		{"ordinary", Config{VM: model.Default(), Guest: guest}, nil, "", false},
 		{"ipvlan", Config{VM: model.Default(), Guest: guest}, func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "", true},
 		{"asked to mute", Config{VM: model.Default(), Guest: guest, Mute: true}, nil, "", true},
-		{"the pod interface as guest", Config{VM: model.Default(), Guest: tap.Spec{Kind: tap.KindPacket, Name: "eth0"}}, nil, "itself", false},
+		{"the pod interface as guest", Config{VM: model.Default(), Guest: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "eth0"}}, nil, "itself", false},
 		{"bridge and kept port", Config{VM: bridge, Guest: guest, Keep: []Keep{{Port: 80}}}, nil, "delegateIp", false},
 		{"bridge and mute", Config{VM: bridge, Guest: guest, Mute: true}, nil, "delegateIp", false},
 		{"bridge and the pod's MAC", Config{VM: bridge, Guest: guest, PodMAC: true}, nil, "plain bridge", false},

@@ -10,10 +10,10 @@ import (
 
 	"github.com/podswitch/podswitch/control"
 	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
-	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -225,7 +225,12 @@ func guestChanges(cfg Config, id *podnet.Identity) []string {
 }
 
 func guestChange(cfg Config, id *podnet.Identity) string {
-	if cfg.Guest.Kind == tap.KindPacket {
+	switch cfg.Guest.Kind {
+	case hypervisor.KindStream, hypervisor.KindDgram:
+		return fmt.Sprintf("Make the unix socket of %s.", cfg.Guest)
+	case hypervisor.KindFD:
+		return fmt.Sprintf("Take over the descriptor %s.", cfg.Guest.Name)
+	case hypervisor.KindPacket:
 		return fmt.Sprintf("Open a packet socket on %s, promiscuously, bring it up, and keep the pod's kernel silent on it with nftables tables.", cfg.Guest.Name)
 	}
 	return fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)

@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/podnet"
 	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/unixport"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -49,7 +53,7 @@ func closeAll(ports []namedPort) {
 
 // A device is a guest's attachment that comes back after a loss: a tap is made anew, a packet socket waits for its device.
 type device struct {
-	spec       tap.Spec
+	spec       hypervisor.Attachment
 	options    tap.Options
 	silence    bool // keep the pod's kernel out of it
 	log        *zap.Logger
@@ -57,6 +61,7 @@ type device struct {
 
 	index int       // of the kernel's device that was opened last
 	quiet io.Closer // keeps the kernel silent on it; nil where that is not needed
+	taken bool      // an inherited descriptor is used up
 	stuck string    // why it could not be opened the last time
 }
 
@@ -88,11 +93,48 @@ func (d *device) open() (vswitch.Port, error) {
 	})
 }
 
+// openOnce opens what the attachment's kind says.
 func (d *device) openOnce() (vswitch.Port, error) {
-	if d.spec.Kind == tap.KindPacket {
+	switch d.spec.Kind {
+	case hypervisor.KindStream:
+		return tap.Software(unixport.OpenStream(d.spec.Name, d.options.Counters, d.peer()))
+	case hypervisor.KindDgram:
+		local, remote, _ := strings.Cut(d.spec.Name, ",")
+		return tap.Software(unixport.OpenDgram(local, remote, d.options.Counters))
+	case hypervisor.KindFD:
+		return d.openFD()
+	case hypervisor.KindPacket:
 		d.prepare()
 	}
-	return tap.Open(d.spec, d.options)
+	return tap.Open(tap.Spec{Kind: d.spec.Kind, Name: d.spec.Name}, d.options)
+}
+
+// openFD takes over an inherited descriptor, which there is only once.
+func (d *device) openFD() (vswitch.Port, error) {
+	if d.taken {
+		return nil, errors.New("the inherited descriptor was lost: start podswitch anew with another one")
+	}
+	d.taken = true
+	fd, err := strconv.Atoi(d.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	return tap.OpenFD(fd, d.options)
+}
+
+// peer tells of the hypervisor at the other end of a stream.
+func (d *device) peer() unixport.Options {
+	return unixport.Options{
+		Connected: func() {
+			d.log.Info("the hypervisor has connected")
+			d.back()
+		},
+		Disconnected: func(err error) {
+			d.log.Warn("the hypervisor has disconnected", zap.Error(err))
+			d.lost()
+		},
+		Refused: func(err error) { d.log.Warn("connection refused", zap.Error(err)) },
+	}
 }
 
 // prepare makes a device ready that has its kernel side in this namespace: it is brought up once, because a hypervisor leaves

@@ -7,7 +7,6 @@ package tap
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/podswitch/podswitch/vswitch"
@@ -19,23 +18,11 @@ const (
 	KindPacket = "packet" // a packet socket on the kernel side of a device
 )
 
-// A Spec names an attachment as the command line does: KIND:NAME.
+// A Spec names a device and the side of it that becomes a port.
 type Spec struct{ Kind, Name string }
 
-// String is the inverse of ParseSpec.
+// String writes KIND:NAME.
 func (s Spec) String() string { return s.Kind + ":" + s.Name }
-
-// ParseSpec reads KIND:NAME. The name is that of a Linux network device.
-func ParseSpec(text string) (Spec, error) {
-	kind, name, found := strings.Cut(text, ":")
-	if !found || !slices.Contains([]string{KindTap, KindPacket}, kind) {
-		return Spec{}, fmt.Errorf("attachment %q: want tap:NAME or packet:NAME", text)
-	}
-	if err := CheckName(name); err != nil {
-		return Spec{}, fmt.Errorf("attachment %q: %w", text, err)
-	}
-	return Spec{kind, name}, nil
-}
 
 // CheckName tells whether name can be a network device's (Linux, net/core/dev.c, dev_valid_name).
 func CheckName(name string) error {
@@ -58,10 +45,10 @@ func Open(s Spec, o Options) (vswitch.Port, error) {
 	case s.Kind == KindPacket && o.Offload:
 		return openPacket(s.Name, o)
 	case s.Kind == KindPacket:
-		return software(openPacket(s.Name, o))
+		return Software(openPacket(s.Name, o))
 	case o.Offload:
 		return openOffloadTap(s.Name, o)
 	default:
-		return software(openPlainTap(s.Name, o))
+		return Software(openPlainTap(s.Name, o))
 	}
 }

@@ -68,7 +68,7 @@ func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
 	if headerLen > 0 && o.Offload {
 		return p, err
 	}
-	return software(p, err)
+	return Software(p, err)
 }
 
 // adoptPacket takes over a packet socket, which its opener has bound to a device.
@@ -88,5 +88,5 @@ func adoptPacket(fd int, o Options) (vswitch.Port, error) {
 	if o.Offload {
 		return p, err
 	}
-	return software(p, err)
+	return Software(p, err)
 }

@@ -20,8 +20,9 @@ type softwarePort struct {
 	pieces []vswitch.Frame
 }
 
-// software wraps what an opener returned.
-func software(p vswitch.Port, err error) (vswitch.Port, error) {
+// Software wraps what an opener returned, so that frames leave complete: with checksums completed and segments cut. An error is
+// handed on.
+func Software(p vswitch.Port, err error) (vswitch.Port, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func tcpFrame(payload int) vswitch.Frame {
 // TestSoftware shows that frames leave complete, in order, and that the batch is not changed.
 func TestSoftware(t *testing.T) {
 	r := &recorder{}
-	p, _ := software(r, nil)
+	p, _ := Software(r, nil)
 	plain := vswitch.Frame{Data: make([]byte, 60)}
 	partial, large := tcpFrame(100), tcpFrame(60000)
 	large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54

@@ -9,6 +9,7 @@ import (
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/unixport"
 )
 
 // The exit codes.
@@ -29,13 +30,14 @@ func exitCode(err error) int {
 		usage    usageError
 		conflict *attach.ConflictError
 		path     *control.PathError
+		socket   *unixport.PathError
 		faults   model.Faults
 		lacks    *missing.Error
 	)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &faults):
+	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &socket), errors.As(err, &faults):
 		return exitUsage
 	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken),
 		errors.Is(err, podnet.ErrForeignState):

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -112,13 +113,13 @@ type attachFlags struct {
 
 func (f *attachFlags) add(c *cobra.Command) {
 	f.offload = newChoice("on", "off")
-	f.cfg.Guest = tap.Spec{Kind: tap.KindTap, Name: "tap0"}
+	f.cfg.Guest = hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}
 	flags := c.Flags()
 	flags.StringVar(&f.vm, "vm", "", "VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
 	flags.StringVar(&f.iface, "interface", "", "Interface of the VM document to attach (default: the only one)")
 	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "The pod's interface")
-	flags.Var(&parsed[tap.Spec]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:NAME", tap.ParseSpec}, "guest",
-		"The guest's attachment: tap:NAME (podswitch is its user side) or packet:NAME (the hypervisor is)")
+	flags.Var(&parsed[hypervisor.Attachment]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:ARG", hypervisor.ParseAttachment}, "guest",
+		"The guest's attachment: tap:NAME (podswitch is its user side), packet:NAME (the hypervisor is), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
 	flags.Var(&guestMAC{cfg: &f.cfg}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
 	flags.Var(&parsedList[attach.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", attach.ParseKeep}, "keep",

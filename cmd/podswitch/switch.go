@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/podswitch/podswitch/attach"
-	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/hypervisor"
 )
 
 // maxPorts bounds a learning switch: each port has its own goroutine and buffers.
@@ -23,7 +23,7 @@ func switchCommand() *cobra.Command {
 		Args:  exactly(),
 	}
 	flags := c.Flags()
-	flags.Var(&parsedList[tap.Spec]{&cfg.Ports, "KIND:NAME", tap.ParseSpec}, "port", "A port: tap:NAME or packet:NAME; at least two")
+	flags.Var(&parsedList[hypervisor.Attachment]{&cfg.Ports, "KIND:ARG", hypervisor.ParseAttachment}, "port", "A port: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; at least two")
 	flags.DurationVar(&cfg.Ageing, "ageing", attach.DefaultAgeing, "How long a silent station is remembered")
 	flags.IntVar(&cfg.FDBLimit, "fdb-limit", attach.DefaultFDBLimit, "Largest number of stations")
 	offload := newChoice("on", "off")
