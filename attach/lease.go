@@ -14,6 +14,7 @@ import (
 // Probing of a lease's MAC when another one asks for the address.
 const (
 	probeWait  = time.Second      // an answer takes no longer
+	probeCount = 2                // one may come while the guest is just putting its address on
 	probeValid = 30 * time.Second // after this time, the silence has to be shown again
 )
 
@@ -31,8 +32,11 @@ type lessee struct {
 	mu      sync.Mutex // guards the following
 	lease   dhcpsrv.Lease
 	gone    bool          // the guest's link went down since the lease was given
-	probed  vswitch.MAC   // who was probed last
-	probeAt time.Duration // and when
+	probed  vswitch.MAC   // who is being probed
+	probes  int           // how often it was
+	firstAt time.Duration // since when
+	probeAt time.Duration // and when last
+	spokeAt time.Duration // when the owner of the lease last sent a DHCP message
 }
 
 // handle answers one message; it is what stack.ServeDHCP calls.
@@ -44,6 +48,8 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 		Only: dhcpsrv.MAC(l.only), Now: l.now()})
 	if r.Held {
 		l.probeLocked(owner)
+	} else if vswitch.MAC(r.Client) == owner {
+		l.spokeAt = l.clock()
 	}
 	l.lease = r.Lease
 	l.report(r)
@@ -59,21 +65,29 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	return r.Reply, r.To, vswitch.MAC(r.ToMAC)
 }
 
-// silent tells whether the owner of the lease has gone: its link went down, or it did not answer a probe.
+// silent tells whether the owner of the lease has gone: its link went down, or it was probed in vain and said nothing else.
 func (l *lessee) silent(owner vswitch.MAC) bool {
 	if l.gone {
 		return true
 	}
 	since := l.clock() - l.probeAt
-	return l.probed == owner && since >= probeWait && since < probeValid && l.heard(owner) < l.probeAt
+	return l.probed == owner && l.probes >= probeCount && since >= probeWait && since < probeValid &&
+		l.heard(owner) < l.firstAt && l.spokeAt < l.firstAt
 }
 
 // probeLocked asks the owner of the lease whether it is still there; the one who wants its address will ask again.
 func (l *lessee) probeLocked(owner vswitch.MAC) {
-	if now := l.clock(); l.probed != owner || now-l.probeAt >= probeWait {
-		l.probed, l.probeAt = owner, now
-		l.probe(owner)
+	now := l.clock()
+	if l.probed == owner && now-l.probeAt < probeWait {
+		return // the answer may be on its way
 	}
+	answered := l.heard(owner) >= l.firstAt || l.spokeAt >= l.firstAt
+	if l.probed != owner || answered || now-l.probeAt >= probeValid {
+		l.probed, l.probes, l.firstAt = owner, 0, now
+	}
+	l.probes++
+	l.probeAt = now
+	l.probe(owner)
 }
 
 // report logs one line for each message, received and sent.

@@ -77,25 +77,49 @@ func (lt *leaseTest) takes(mac vswitch.MAC) {
 	}
 }
 
-// TestOtherMAC shows that another MAC gets the address only after the first one did not answer a probe.
+// TestOtherMAC shows that another MAC gets the address only after the first one was probed twice in vain, and said nothing else.
 func TestOtherMAC(t *testing.T) {
-	for _, answers := range []bool{true, false} {
-		lt := newLeaseTest(t)
-		lt.takes(firstMAC)
-		lt.time += time.Minute
-		if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
-			t.Fatalf("answered %s before the first MAC was probed", got)
-		}
-		if !slices.Equal(lt.probes, []vswitch.MAC{firstMAC}) {
-			t.Fatalf("probes %v", lt.probes)
-		}
-		if answers {
-			lt.alive[firstMAC] = lt.time + time.Millisecond
-		}
-		lt.time += 2 * time.Second
-		if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover) == dhcpv4.MessageTypeOffer; got == answers {
-			t.Errorf("first MAC answers: %v; second MAC gets an offer: %v", answers, got)
-		}
+	for _, c := range []struct {
+		name  string
+		sign  func(lt *leaseTest) // of life, after the probes
+		taken bool
+	}{
+		{"silent", func(*leaseTest) {}, true},
+		{"answers", func(lt *leaseTest) { lt.alive[firstMAC] = lt.time }, false},
+		{"asks by DHCP", func(lt *leaseTest) { lt.says(firstMAC, dhcpv4.MessageTypeDiscover) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lt := newLeaseTest(t)
+			lt.takes(firstMAC)
+			lt.time += time.Minute
+			for range probeCount {
+				if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+					t.Fatalf("answered %s before the first MAC was probed", got)
+				}
+				lt.time += probeWait
+			}
+			if want := []vswitch.MAC{firstMAC, firstMAC}; !slices.Equal(lt.probes, want) {
+				t.Fatalf("probes %v", lt.probes)
+			}
+			c.sign(lt)
+			lt.time += time.Millisecond
+			if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover) == dhcpv4.MessageTypeOffer; got != c.taken {
+				t.Errorf("the second MAC gets an offer: %v", got)
+			}
+		})
+	}
+}
+
+// TestProbesArePaced shows that a stranger who asks often has the owner probed once a second.
+func TestProbesArePaced(t *testing.T) {
+	lt := newLeaseTest(t)
+	lt.takes(firstMAC)
+	lt.time += time.Minute
+	for range 1000 {
+		lt.says(secondMAC, dhcpv4.MessageTypeDiscover)
+	}
+	if len(lt.probes) != 1 {
+		t.Errorf("%d probes in no time", len(lt.probes))
 	}
 }
 
@@ -103,13 +127,17 @@ func TestOtherMAC(t *testing.T) {
 func TestOldSilence(t *testing.T) {
 	lt := newLeaseTest(t)
 	lt.takes(firstMAC)
-	lt.says(secondMAC, dhcpv4.MessageTypeDiscover)
+	lt.time += time.Minute
+	for range probeCount {
+		lt.says(secondMAC, dhcpv4.MessageTypeDiscover)
+		lt.time += probeWait
+	}
 	lt.time += probeValid
 	if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
-		t.Errorf("answered %s on an old probe", got)
+		t.Errorf("answered %s on old probes", got)
 	}
-	if len(lt.probes) != 2 {
-		t.Errorf("%d probes, want a second one", len(lt.probes))
+	if len(lt.probes) != probeCount+1 {
+		t.Errorf("%d probes, want a new one", len(lt.probes))
 	}
 }
 
