@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,51 +15,236 @@ import (
 // bootTime is how long a guest may take: three seconds on an idle machine, a minute on a busy one.
 const bootTime = 3 * time.Minute
 
-// guestTask is what the virtual machine does with its network.
+// guestMAC is what the tests' documents pin.
+const guestMAC = "02:00:00:00:00:07"
+
+// guestTask is what the virtual machine does with its network; %d is the size of the file that it serves, in bytes.
 const guestTask = `
+card=/sys/class/net/eth0
+echo "guest: card driver=$(basename "$(readlink $card/device/driver)") mtu=$(cat $card/mtu)"
 echo "guest: fetched $(timeout 60 wget -q -O - http://10.244.1.8:8000/file | sha256sum)"
-mkdir /www && head -c 10000000 /dev/urandom > /www/file && echo "guest: serves $(sha256sum < /www/file)"
+mkdir /www && head -c %d /dev/urandom > /www/file && echo "guest: serves $(sha256sum < /www/file)"
 httpd -p 80 -h /www
 `
 
-// TestVirtualMachine boots a real guest on a tap that QEMU holds: it gets the pod's address from podswitch, fetches a file and
-// serves one. When it is gone, the pod stays reachable.
-func TestVirtualMachine(t *testing.T) {
-	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio")
-	l := newLab(t)
-	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
-	www := t.TempDir()
-	served := sum(t, write(t, filepath.Join(www, "file"), string(newPattern(1).next(0)), 0o644))
-	l.peer.start("busybox", "httpd", "-f", "-p", "8000", "-h", www)
-	p := l.podswitch("--guest", "packet:tap0")
-	vm, err := guest.Start(guest.Config{Namespace: l.pod.name, Task: guestTask, Stay: true})
+// A card is a row of the kit's table of models.
+type card struct {
+	model  string // what the VM document calls it
+	device string // what QEMU calls it
+}
+
+// fileSize is how much a guest with the card fetches and serves, in bytes: what an emulated card moves in about a second.
+func (c card) fileSize() int {
+	switch c.model {
+	case "virtio":
+		return 10_000_000
+	case "ne2k_pci": // moves every byte through an I/O port
+		return 500_000
+	default:
+		return 4_000_000
+	}
+}
+
+// missing says what this machine's QEMU lacks for the card, or nothing.
+func (c card) missing(t *testing.T) string {
+	t.Helper()
+	if strings.Contains(must(t, "qemu-system-x86_64", "-device", "help"), fmt.Sprintf("name %q,", c.device)) {
+		return ""
+	}
+	version := strings.Fields(must(t, "qemu-system-x86_64", "--version"))[3] // QEMU emulator version 7.2.22 (...
+	return fmt.Sprintf("needs a QEMU with the device %s, which %s has not", c.device, version)
+}
+
+// readCards reads the kit's table of models.
+func readCards(t *testing.T) []card {
+	t.Helper()
+	table, err := os.ReadFile("kit/models")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(vm.Stop)
-	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	var cards []card
+	for line := range strings.Lines(string(table)) {
+		if words := strings.Fields(line); len(words) >= 3 && words[0] != "#" {
+			cards = append(cards, card{words[0], words[1]})
+		}
+	}
+	return cards
+}
+
+// document writes a VM document whose interface has the model, guestMAC, and further fields in YAML's flow form, each with a
+// comma in front.
+func document(t *testing.T, model, further string) (file string) {
+	t.Helper()
+	text := fmt.Sprintf(`kind: VM
+spec:
+  devices:
+    interfaces:
+    - {name: red, model: %s, macAddress: '%s', bridge: {delegateIp: true}%s}
+  networks:
+  - {name: red, pod: {}}
+`, model, guestMAC, further)
+	return write(t, filepath.Join(t.TempDir(), "vm.yaml"), text, 0o644)
+}
+
+// TestVirtualMachine boots a real guest of each model on a tap that QEMU holds: it gets the pod's address from podswitch, fetches
+// a file and serves one.
+func TestVirtualMachine(t *testing.T) {
+	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio", "ethtool")
+	var rows []string
+	for _, c := range readCards(t) {
+		result, seen := "not run", sight{"-", "-", "-"}
+		t.Run(c.model, func(t *testing.T) {
+			if lacks := c.missing(t); lacks != "" {
+				result = "skipped: " + lacks
+				t.Skip(lacks)
+			}
+			seen = newLab(t).testCard(c)
+			result = "passed" // a table with a failure is not written
+		})
+		rows = append(rows, "| "+strings.Join([]string{c.model, c.device, seen.driver, seen.mtu, seen.segments, result}, " | ")+" |")
+	}
+	if *updateDocs && !t.Failed() {
+		writeTable(t, "guests.md", "| model | QEMU device | driver in the guest | MTU, how told | segments travel | result |", rows)
+	}
+}
+
+// A sight is what was seen of a card, for the table.
+type sight struct{ driver, mtu, segments string }
+
+func (l *lab) testCard(c card) sight {
+	t := l.t
+	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
+	served := l.serveFile(c.fileSize())
+	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, c.model, ""))
+	vm, lease := l.boot(guest.Config{Model: c.model, MAC: guestMAC, Task: fmt.Sprintf(guestTask, c.fileSize())})
+	l.awaitHolder("guest")
+	if s := l.status(); s.Lease == nil || s.Lease.MAC != guestMAC {
+		t.Errorf("status has the lease %+v, want one of %s", s.Lease, guestMAC)
+	}
+	l.awaitTask(vm)
+	l.expectFetched(vm, served)
+	l.fetchesFrom(vm)
+	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress)
+	seen := sight{l.driver(vm, podMTU), "by DHCP: " + lease.MTU, l.segments(c.model == "virtio")}
+	if c.model == "virtio" { // whatever the card, QEMU's end of the tap is the same
+		vm.Stop()
+		l.awaitHolder("switch")
+		l.peer.must("ping", "-c1", "-W2", podAddress)
+	}
+	p.stop()
+	return seen
+}
+
+// driver returns the driver that the guest has for its card, and checks the card's MTU.
+func (l *lab) driver(vm *guest.Guest, mtu int) (name string) {
+	l.t.Helper()
+	var got int
+	line := l.awaitLine(vm, "guest: card ")
+	if _, err := fmt.Sscanf(line, "guest: card driver=%s mtu=%d", &name, &got); err != nil || got != mtu {
+		l.t.Errorf("%q (%v), want MTU %d", line, err, mtu)
+	}
+	return name
+}
+
+// segments checks whether segments larger than the MTU reach the guest in one piece: QEMU tells the tap what the guest's driver
+// takes.
+func (l *lab) segments(want bool) string {
+	l.t.Helper()
+	features := l.pod.must("ethtool", "-k", "tap0")
+	words := map[bool]string{true: "on", false: "off"}
+	if !strings.Contains(features, "\ntcp-segmentation-offload: "+words[want]) {
+		l.t.Errorf("the tap's TCP segmentation offload is not %s:\n%s", words[want], features)
+	}
+	return map[bool]string{true: "yes", false: "no"}[want]
+}
+
+// TestVirtualMachineMTU boots a guest that does not mind the MTU that it is told: its TCP works all the same.
+func TestVirtualMachineMTU(t *testing.T) {
+	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio")
+	l := newLab(t)
+	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1500")
+	served := l.serveFile(1_000_000)
+	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, "rtl8139", ""))
+	task := "ip link set eth0 mtu 1500\n" + fmt.Sprintf(guestTask, 1_000_000)
+	vm, _ := l.boot(guest.Config{Model: "rtl8139", MAC: guestMAC, Task: task})
+	l.awaitTask(vm)
+	l.driver(vm, 1500)
+	l.expectFetched(vm, served)
+	l.fetchesFrom(vm)
+	p.stop()
+}
+
+// boot starts a guest on the pod's tap0 that stays up, and waits until it has the pod address.
+func (l *lab) boot(cfg guest.Config) (*guest.Guest, guest.Lease) {
+	l.t.Helper()
+	cfg.Namespace, cfg.Stay = l.pod.name, true
+	vm, err := guest.Start(cfg)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(vm.Stop)
+	ctx, cancel := context.WithTimeout(l.t.Context(), bootTime)
 	defer cancel()
 	lease, err := vm.Lease(ctx)
-	if err != nil || lease.Address.String() != podAddress+"/24" {
-		t.Fatalf("lease %+v, %v\n%s", lease, err, vm.Console())
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	l.awaitHolder("guest")
-	if _, err := vm.Await(ctx, "guest: task done status=0"); err != nil {
-		t.Fatalf("%v\n%s", err, vm.Console())
+	if lease.Address.String() != podAddress+"/24" || lease.MTU != fmt.Sprint(podMTU) {
+		l.t.Fatalf("lease %+v, want %s/24 with MTU %d", lease, podAddress, podMTU)
 	}
-	if !strings.Contains(vm.Console(), "guest: fetched "+served) {
-		t.Errorf("the guest fetched another file than %s\n%s", served, vm.Console())
+	return vm, lease
+}
+
+// awaitLine waits until a guest has printed a line that begins with prefix.
+func (l *lab) awaitLine(vm *guest.Guest, prefix string) (line string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), bootTime)
+	defer cancel()
+	line, err := vm.Await(ctx, prefix)
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress)
-	file := filepath.Join(t.TempDir(), "file")
-	l.peer.must("curl", "-sS", "--fail", "--max-time", "60", "-o", file, "http://"+podAddress+"/file")
-	if fetched := sum(t, file); !strings.Contains(vm.Console(), "guest: serves "+fetched) {
-		t.Errorf("the file from the guest has sum %s, the guest says otherwise\n%s", fetched, vm.Console())
+	return line
+}
+
+// awaitTask waits until a guest has done its task.
+func (l *lab) awaitTask(vm *guest.Guest) {
+	l.t.Helper()
+	if line := l.awaitLine(vm, "guest: task done "); line != "guest: task done status=0" {
+		l.t.Fatalf("%q, want status 0; console:\n%s", line, vm.Console())
 	}
-	vm.Stop()
-	l.awaitHolder("switch")
-	l.peer.must("ping", "-c1", "-W2", podAddress)
-	p.stop()
+}
+
+// expectFetched checks the sum of the file that a guest has fetched.
+func (l *lab) expectFetched(vm *guest.Guest, served string) {
+	l.t.Helper()
+	if line := l.awaitLine(vm, "guest: fetched "); !strings.HasPrefix(line, "guest: fetched "+served) {
+		l.t.Errorf("%q, want the sum %s", line, served)
+	}
+}
+
+// serveFile lets the peer serve a file of so many bytes, http://10.244.1.8:8000/file, and returns its SHA-256.
+func (l *lab) serveFile(size int) string {
+	l.t.Helper()
+	www := l.t.TempDir()
+	var content strings.Builder
+	for p, i := newPattern(1), uint64(0); content.Len() < size; i++ {
+		block := p.next(i)
+		content.Write(block[:min(len(block), size-content.Len())])
+	}
+	file := write(l.t, filepath.Join(www, "file"), content.String(), 0o644)
+	l.peer.start("busybox", "httpd", "-f", "-p", "8000", "-h", www)
+	return sum(l.t, file)
+}
+
+// fetchesFrom lets the peer fetch the file that a guest serves, and compares it with what the guest says of it.
+func (l *lab) fetchesFrom(vm *guest.Guest) {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "file")
+	l.peer.must("curl", "-sS", "--fail", "--max-time", "50", "-o", file, "http://"+podAddress+"/file")
+	if fetched, serves := sum(l.t, file), l.awaitLine(vm, "guest: serves "); !strings.HasPrefix(serves, "guest: serves "+fetched) {
+		l.t.Errorf("the file from the guest has the sum %s, but: %s", fetched, serves)
+	}
 }
 
 // sum is the SHA-256 of a file.

@@ -23,7 +23,7 @@ import (
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
 		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "fetch": fetch, "dns": serveDNS,
-		"send-frames": sendFrames,
+		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood,
 	}
 	if err := roles[role](args); err != nil {
 		fmt.Fprintln(os.Stderr, role+":", err)
@@ -249,4 +249,29 @@ func sendFrames(args []string) error {
 		}
 	}
 	return nil
+}
+
+// withTap opens a tap with virtio-net headers as descriptor 3 and becomes another program: with-tap DEVICE PROGRAM ARGUMENT...
+func withTap(args []string) error {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	request, err := unix.NewIfreq(args[0])
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+		return err
+	}
+	if fd != 3 {
+		if err := unix.Dup2(fd, 3); err != nil {
+			return err
+		}
+	}
+	if err := os.Unsetenv("E2E_ROLE"); err != nil {
+		return err
+	}
+	return unix.Exec(args[1], args[1:], os.Environ())
 }

@@ -20,6 +20,12 @@ const patience = 30 * time.Second
 // await polls until condition returns nil.
 func await(t *testing.T, what string, condition func() error) {
 	t.Helper()
+	awaitFor(t, patience, what, condition)
+}
+
+// awaitFor is await with a patience of its own.
+func awaitFor(t *testing.T, patience time.Duration, what string, condition func() error) {
+	t.Helper()
 	deadline := time.After(patience)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -92,7 +98,13 @@ func startCmd(t *testing.T, cmd *exec.Cmd) *process {
 // awaitText waits until the program has written text.
 func (p *process) awaitText(text string) {
 	p.t.Helper()
-	await(p.t, fmt.Sprintf("%q from %s", text, p.name), func() error {
+	p.awaitFor(patience, text)
+}
+
+// awaitFor is awaitText with a patience of its own.
+func (p *process) awaitFor(patience time.Duration, text string) {
+	p.t.Helper()
+	awaitFor(p.t, patience, fmt.Sprintf("%q from %s", text, p.name), func() error {
 		if strings.Contains(p.text(), text) {
 			return nil
 		}

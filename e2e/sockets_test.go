@@ -1,0 +1,56 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSockets boots a guest whose QEMU has no tap and no privilege for one: its interface ends in a unix socket. QEMU is told
+// what podswitch says that it has to be told.
+func TestSockets(t *testing.T) {
+	need(t, "qemu-system-x86_64", "cpio")
+	image := strings.TrimSpace(must(t, "kit/guest-image"))
+	for _, kind := range []string{"stream", "dgram"} {
+		t.Run(kind, func(t *testing.T) {
+			l := newLab(t)
+			dir := t.TempDir()
+			guest := "stream:" + filepath.Join(dir, "s")
+			if kind == "dgram" {
+				guest = "dgram:" + filepath.Join(dir, "a") + "," + filepath.Join(dir, "b")
+			}
+			p := l.podswitch("--guest", guest)
+			net, errs, code := l.verb("qemu-args", "--guest", guest, "--guest-mac", "02:00:00:00:00:01")
+			if code != 0 {
+				t.Fatalf("qemu-args: %s", errs)
+			}
+			args := append([]string{"-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
+				"-serial", "stdio", "-no-reboot", "-kernel", filepath.Join(image, "kernel/image"), "-initrd", filepath.Join(image, "initramfs.gz"),
+				"-append", "console=ttyS0 quiet panic=-1 guest.model=virtio guest.stay=yes"}, strings.Split(strings.TrimSpace(net), "\n")...)
+			vm := start(t, "qemu-system-x86_64", args...)
+			vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
+			l.awaitHolder("guest")
+			await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
+			_ = vm.cmd.Process.Kill()
+			vm.wait()
+			if kind == "stream" { // a datagram socket does not tell that its peer has gone
+				l.awaitHolder("switch")
+				vm = start(t, "qemu-system-x86_64", args...)
+				vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
+				await(t, "the guest to be reached again", func() error { return pings(l.peer, podAddress) })
+			}
+			p.stop()
+		})
+	}
+}
+
+// TestInherited hands podswitch a tap that somebody else has opened.
+func TestInherited(t *testing.T) {
+	l := newLab(t)
+	p := l.pod.start(l.pod.as("with-tap", "tap0", program, "run", "--state-dir", l.stateDir, "--guest", "fd:3")...)
+	p.awaitText("ready")
+	l.leased()
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	l.exchangeAll(t, l.guest, l.peer, peerAddress)
+	p.stop()
+}
