@@ -82,7 +82,7 @@ func runBridge(ctx context.Context, cfg Config, plan *Plan, l net.Listener) erro
 	b.bridge = vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: DefaultAgeing, Limit: DefaultFDBLimit,
 		MaxFrame: id.Link.MTU + ethernetHeader, Upstream: uplink, Pinned: plan.GuestMAC, PinnedPort: guest})
 	b.bridge.SetStatic(vswitch.MAC(id.Link.MAC), uplink, 0) // what is for the pod itself is not for the guest
-	err := b.open(guest, "guest", &device{spec: cfg.Guest, silence: true, options: tap.Options{Offload: cfg.Offload, MTU: id.Link.MTU}})
+	err := b.open(guest, "guest", &device{spec: cfg.Guest, guest: true, options: tap.Options{Offload: cfg.Offload, MTU: id.Link.MTU}})
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (d *delegation) openPorts() (err error) {
 		return err
 	}
 	d.device = &device{
-		spec: d.cfg.Guest, silence: true, log: d.log, lost: func() { d.setAbsent(true) }, back: func() { d.setAbsent(false) },
+		spec: d.cfg.Guest, guest: true, log: d.log, lost: func() { d.setAbsent(true) }, back: func() { d.setAbsent(false) },
 		options: tap.Options{Offload: d.cfg.Offload, MTU: d.plan.Identity.Link.MTU, Counters: new(vswitch.Counters)},
 	}
 	guest, err := d.device.open()

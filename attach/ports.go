@@ -55,7 +55,7 @@ func closeAll(ports []namedPort) {
 type device struct {
 	spec       hypervisor.Attachment
 	options    tap.Options
-	silence    bool // keep the pod's kernel out of it
+	guest      bool // the pod's kernel is kept out of it, and it may come later
 	log        *zap.Logger
 	lost, back func() // called when it goes and when it comes back
 
@@ -65,10 +65,19 @@ type device struct {
 	stuck string    // why it could not be opened the last time
 }
 
-// open opens the device for the first time.
+// open opens the device for the first time. A guest's may come later: a hypervisor makes its tap when it starts.
 func (d *device) open() (vswitch.Port, error) {
 	d.log = d.log.With(zap.Stringer("port", d.spec))
-	return tap.NewReattaching(tap.Reattach{
+	if _, err := net.InterfaceByName(d.spec.Name); err != nil && d.guest && d.spec.Kind == hypervisor.KindPacket {
+		d.log.Warn("the device is not there yet, waiting for it")
+		return tap.NewAwaited(d.how(), d.options.Counters), nil
+	}
+	return tap.NewReattaching(d.how())
+}
+
+// how says how the device comes back.
+func (d *device) how() tap.Reattach {
+	return tap.Reattach{
 		Open:  d.openOnce,
 		Await: d.await,
 		Lost: func(cause error) {
@@ -90,7 +99,7 @@ func (d *device) open() (vswitch.Port, error) {
 				d.log.Warn("device cannot be opened, trying on", zap.Error(cause))
 			}
 		},
-	})
+	}
 }
 
 // openOnce opens what the attachment's kind says.
@@ -145,7 +154,7 @@ func (d *device) prepare() {
 		return
 	}
 	d.close()
-	if d.silence {
+	if d.guest {
 		if d.quiet, err = podnet.Silence(d.spec.Name); err != nil {
 			d.quiet = nil
 			d.log.Warn("the pod's kernel takes part in what the guest says", zap.Error(err))

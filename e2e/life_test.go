@@ -311,6 +311,19 @@ func TestShortAbsence(t *testing.T) {
 	p.stop()
 }
 
+// TestLateDevice starts podswitch before the hypervisor has made its tap.
+func TestLateDevice(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch("--guest", "packet:v0")
+	p.awaitText("not there yet")
+	l.peer.must("ping", "-c1", "-W2", podAddress)
+	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450")
+	p.awaitText("device is back")
+	l.leased()
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	p.stop()
+}
+
 // TestLeaseFollowsPort checks that a guest that comes back with another MAC gets the address once the old MAC is silent.
 func TestLeaseFollowsPort(t *testing.T) {
 	l := newLab(t)
@@ -375,7 +388,8 @@ func TestBadInput(t *testing.T) {
 		{"bad document, check", []string{"check", document}, 2, []string{"spec.devices.interfaces[0].model"}},
 		{"no document", []string{"run", "--vm", "/nonexistent/vm.yaml"}, 2, []string{"/nonexistent/vm.yaml"}},
 		{"wrong interface name", []string{"run", "--interface", "red"}, 2, []string{"red", "default"}},
-		{"no such packet device", []string{"run", "--guest", "packet:tap7"}, 3, []string{"tap7"}},
+		{"no such device for a switch", []string{"switch", "--port", "packet:tap7", "--port", "tap:tap8", "--control", l.stateDir + "/c"}, 3, []string{"tap7"}},
+		{"no Ethernet device", []string{"switch", "--port", "packet:lo", "--port", "tap:tap8", "--control", l.stateDir + "/c"}, 3, []string{"lo", "Ethernet"}},
 		{"bad guest", []string{"run", "--guest", "macvtap:tap0"}, 2, []string{"macvtap:tap0", "tap:NAME"}},
 		{"bad keep", []string{"run", "--keep", "udp/53"}, 2, []string{"udp/53", "tcp/PORT"}},
 		{"pod interface as guest", []string{"run", "--guest", "packet:eth0"}, 2, []string{"eth0", "itself"}},

@@ -39,8 +39,17 @@ func NewReattaching(how Reattach) (vswitch.Port, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newReattaching(how, first.Counters(), first), nil
+}
+
+// NewAwaited returns a port whose device is not there yet: it is opened when it comes. The counters are those that Open uses.
+func NewAwaited(how Reattach, counters *vswitch.Counters) vswitch.Port {
+	return newReattaching(how, counters, nil)
+}
+
+func newReattaching(how Reattach, counters *vswitch.Counters, first vswitch.Port) *reattachingPort {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &reattachingPort{how: how, counters: first.Counters(), ctx: ctx, cancel: cancel, current: first}, nil
+	return &reattachingPort{how: how, counters: counters, ctx: ctx, cancel: cancel, current: first}
 }
 
 // Counters implements vswitch.Port.

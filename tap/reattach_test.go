@@ -121,3 +121,26 @@ func TestReattachGivesUp(t *testing.T) {
 		t.Errorf("Receive: %v", err)
 	}
 }
+
+// TestAwaited shows that a port may be there before its device.
+func TestAwaited(t *testing.T) {
+	counters := new(vswitch.Counters)
+	f, back := newFakePort(counters), make(chan struct{})
+	p := NewAwaited(Reattach{
+		Open:  func() (vswitch.Port, error) { return f, nil },
+		Await: func(context.Context) error { return nil },
+		Back:  func() { close(back) },
+	}, counters)
+	p.Transmit(make([]vswitch.Frame, 2))
+	if got := counters.Drops()["port-down"]; got != 2 {
+		t.Errorf("%d drops before the device is there, want 2", got)
+	}
+	go func() { f.results <- nil }()
+	if n, err := p.Receive(make([]vswitch.Frame, 1)); n != 1 || err != nil {
+		t.Errorf("Receive: %d, %v", n, err)
+	}
+	<-back
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
