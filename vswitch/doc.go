@@ -4,6 +4,7 @@
 // function of frames, tables and the time that it is given; the package has no file descriptors, no netstack and no clock
 // of its own, so the whole switch runs in a unit test or a fuzz target without a device.
 //
-// Tables are read without locks and written only on change. Per frame there is no channel, no lock, no allocation, no
-// clock read and no log line.
+// Tables are read without locks and written only on change. For a frame between known stations or neighbours there is no
+// channel, no lock, no allocation, no clock read and no log line; a lock is taken to learn a station and to ask for a
+// neighbour.
 package vswitch

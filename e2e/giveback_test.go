@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What becomes of the pod interface when podswitch ends, in whichever way, and is started again.
+
+// TestGiveBack kills podswitch twenty times at random moments under traffic, and wants the pod interface as it was: after
+// SIGKILL with `podswitch restore`, after SIGTERM without.
+func TestGiveBack(t *testing.T) {
+	for _, how := range []struct {
+		name   string
+		signal syscall.Signal
+	}{{"kill -9 and restore", syscall.SIGKILL}, {"SIGTERM", syscall.SIGTERM}} {
+		t.Run(how.name, func(t *testing.T) {
+			l := newLab(t)
+			l.pod.must("ping", "-c1", "-W2", nodeAddress)
+			// Time alone changes what the kernel says of a neighbour: entries that stay as they are, and one that is permanent.
+			l.pod.batch("neigh replace 10.244.1.200 lladdr 02:00:00:00:00:c8 dev eth0 nud permanent",
+				"neigh replace 10.244.1.1 lladdr "+l.mac(l.node, "cni0")+" dev eth0 nud stale", "neigh flush 10.244.1.8 dev eth0")
+			// Who asks for the pod's MAC makes itself known to the pod's kernel: here nobody has to ask.
+			l.peer.batch("neigh replace 10.244.1.7 lladdr " + podMAC + " dev eth0 nud permanent")
+			l.node.batch("neigh replace 10.244.1.7 lladdr " + podMAC + " dev cni0 nud permanent")
+			before := l.snapshot()
+			for round := range 20 {
+				l.killOnce(how.signal)
+				if after := l.snapshot(); after != before {
+					t.Fatalf("round %d: the pod interface has changed\nbefore %s\nafter  %s", round, before, after)
+				}
+			}
+			l.pod.must("ping", "-c1", "-W2", nodeAddress)
+		})
+	}
+}
+
+func (l *lab) mac(n namespace, device string) string {
+	l.t.Helper()
+	return strings.TrimSpace(n.must("cat", "/sys/class/net/"+device+"/address"))
+}
+
+// killOnce runs podswitch with a guest that sends, and ends it at a random moment between its start and half a second later.
+func (l *lab) killOnce(signal syscall.Signal) {
+	l.t.Helper()
+	p := l.launch()
+	delay := time.Duration(rand.IntN(500)) * time.Millisecond
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	var traffic *process
+	if delay > 100*time.Millisecond {
+		p.awaitText("ready")
+		l.plugGuest()
+		l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1")
+		traffic = l.guest.start("ping", "-f", "-w5", peerAddress)
+	}
+	<-timer.C
+	p.signal(signal)
+	code := p.wait()
+	if traffic != nil {
+		traffic.signal(syscall.SIGKILL)
+		traffic.wait()
+	}
+	if signal == syscall.SIGKILL {
+		for range 2 { // harmless to repeat
+			if out, errs, code := l.verb("restore", "--state-dir", l.stateDir); code != 0 {
+				l.t.Fatalf("restore: exit code %d\n%s%s", code, out, errs)
+			}
+		}
+	} else if code != 0 && !(code == -1 && delay < 100*time.Millisecond) { // before the handler is set, the signal itself ends it
+		l.t.Fatalf("exit code %d\n%s", code, p.text())
+	}
+}
+
+// TestSignals checks that a second signal disturbs nothing.
+func TestSignals(t *testing.T) {
+	l := newLab(t)
+	before := l.snapshot()
+	p := l.podswitch()
+	p.signal(syscall.SIGINT)
+	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, p.text())
+	}
+	if after := l.snapshot(); after != before {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+}
+
+// TestMessagesUnread checks that the address goes back whatever becomes of the reader of the messages: one that has gone, and
+// one that does not read.
+func TestMessagesUnread(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		l := newLab(t)
+		before := l.snapshot()
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("ip", l.pod.in(program, "run", "--state-dir", l.stateDir)...)
+		cmd.Stderr = w
+		if !reads {
+			fill(t, w)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		await(t, "the address to be taken", func() error {
+			if got := l.pod.addressed("eth0"); len(got) > 0 {
+				return fmt.Errorf("eth0 has %v", got)
+			}
+			return nil
+		})
+		if reads {
+			r.Close() // a reader that has gone
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("reader gone %v: %v", reads, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("reader gone %v: does not end", reads)
+		}
+		if after := l.snapshot(); after != before {
+			t.Errorf("reader gone %v: before %s\nafter %s", reads, before, after)
+		}
+		w.Close()
+		r.Close()
+	}
+}
+
+// fill writes to an empty pipe until it is full.
+func fill(t *testing.T, w *os.File) {
+	t.Helper()
+	size, err := unix.FcntlInt(w.Fd(), unix.F_GETPIPE_SZ, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIdleGuest checks that a guest which only listens is reached again after podswitch was killed and started anew.
+func TestIdleGuest(t *testing.T) {
+	l := newLab(t)
+	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
+	p := l.podswitch("--guest", "packet:v0")
+	l.leased()
+	l.guest.serves("serve-text", ":80", "hello")
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	p = l.podswitch("--guest", "packet:v0")
+	await(t, "the guest to answer", func() error {
+		if out, errs, code := l.peer.run(l.peer.as("fetch", podAddress+":80")...); code != 0 || out != "hello\n" {
+			return errors.New(out + errs)
+		}
+		return nil
+	})
+	l.awaitHolder("guest")
+	p.stop()
+}
+
+// TestCrashRecovery checks that a new run puts back what a killed one took, and then serves the guest that never stopped.
+func TestCrashRecovery(t *testing.T) {
+	l := newLab(t)
+	before := l.snapshot()
+	p := l.podswitch()
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	if got := l.pod.addressed("eth0"); len(got) != 0 {
+		t.Fatalf("eth0 has %v after the kill", got)
+	}
+	p = l.podswitch()
+	p.awaitText("an earlier run did not give back")
+	l.plugGuest()
+	l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1") // a guest that has its lease already
+	await(t, "the guest to be connected again", func() error {
+		if _, errs, code := l.guest.run("ping", "-c1", "-W1", peerAddress); code != 0 {
+			return errors.New(errs)
+		}
+		return nil
+	})
+	l.awaitHolder("guest")
+	p.stop()
+	if after := l.snapshot(); after != before {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+}

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The profiles of network plugins: reading them, and calling the functions of their scripts.
+
+// A profile is what a plugin's script says of itself.
+type profile struct {
+	name, script string
+	facts        map[string]string
+}
+
+// fact returns a fact of the head of the script; a profile without it is broken.
+func (p profile) fact(t *testing.T, name string) string {
+	t.Helper()
+	value, ok := p.facts[name]
+	if !ok {
+		t.Fatalf("profile %s lacks %q", p.name, name)
+	}
+	return value
+}
+
+// list splits a fact that is a list, "-" for an empty one.
+func (p profile) list(t *testing.T, name string) []string {
+	t.Helper()
+	if value := p.fact(t, name); value != "-" {
+		return strings.Fields(value)
+	}
+	return nil
+}
+
+func readProfiles(t *testing.T) []profile {
+	t.Helper()
+	files, err := filepath.Glob("plugins/*.sh")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no profiles: %v", err)
+	}
+	var profiles []profile
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := profile{strings.TrimSuffix(filepath.Base(file), ".sh"), script, map[string]string{}}
+		scanner := bufio.NewScanner(bytes.NewReader(text))
+		for scanner.Scan() && strings.HasPrefix(scanner.Text(), "#") {
+			if name, value, ok := strings.Cut(strings.TrimPrefix(scanner.Text(), "# "), ": "); ok {
+				p.facts[name] = strings.TrimSpace(value)
+			}
+		}
+		profiles = append(profiles, p)
+	}
+	return profiles
+}
+
+// A plugged is a pod that a profile has made, with the places from which it is looked at.
+type plugged struct {
+	*lab
+	profile
+	places map[string]namespace // node, node2, local, remote, service
+}
+
+// plug makes the namespaces and lets the profile build its topology. What runs in the background ends with the test.
+func plug(t *testing.T, p profile) *plugged {
+	t.Helper()
+	need(t, append([]string{"ip", "ping", "tcpdump"}, p.list(t, "needs")...)...)
+	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
+	l := &plugged{&lab{t: t, stateDir: t.TempDir()}, p, map[string]namespace{}}
+	for _, place := range []string{"node", "node2", "local", "remote", "service"} {
+		l.places[place] = newNamespace(t, prefix+place)
+	}
+	l.node, l.peer = l.places["node"], l.places["local"]
+	l.pod, l.guest = newNamespace(t, prefix+"pod"), newNamespace(t, prefix+"guest")
+	t.Cleanup(func() { l.call("down") })
+	if out, code := l.call("up"); code != 0 {
+		t.Fatalf("up: exit code %d\n%s", code, out)
+	}
+	return l
+}
+
+// tools makes sure of the Go programs that profiles are made of, and returns their folder.
+var tools = sync.OnceValues(func() (folder string, err error) {
+	cmd := exec.Command("kit/tools")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// call runs a function of the profile's script; one that it does not define does nothing.
+func (l *plugged) call(function string) (output string, code int) {
+	l.t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", `source "$1"; if declare -F "$2" >/dev/null; then "$2"; fi`, "profile", l.script, function)
+	cmd.Env = append(os.Environ(), "WORK="+l.stateDir, "NODE="+l.node.name, "NODE2="+l.places["node2"].name, "POD="+l.pod.name,
+		"LOCAL="+l.places["local"].name, "REMOTE="+l.places["remote"].name, "SERVICE="+l.places["service"].name)
+	if l.facts["tools"] == "yes" {
+		folder, err := tools()
+		if err != nil {
+			l.t.Fatalf("kit/tools: %v", err)
+		}
+		cmd.Env = append(cmd.Env, "TOOLS="+folder)
+	}
+	// Output goes to a file: a daemon that keeps it open must not keep us waiting.
+	file, err := os.Create(filepath.Join(l.stateDir, "profile-"+function))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer file.Close()
+	cmd.Stdout, cmd.Stderr = file, file
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	timer := time.AfterFunc(4*patience, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	_ = cmd.Wait() // the exit code says it
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// learnt is what the node's end knows of the pod.
+func (l *plugged) learnt() string {
+	l.t.Helper()
+	out, code := l.call("learnt")
+	if code != 0 {
+		l.t.Fatalf("learnt: exit code %d\n%s", code, out)
+	}
+	return out
+}
+
+// forbidden are the node's counters of what must not leave.
+func (l *plugged) forbidden() string {
+	l.t.Helper()
+	out, code := l.call("forbidden")
+	if code != 0 {
+		l.t.Fatalf("forbidden: exit code %d\n%s", code, out)
+	}
+	return out
+}
