@@ -12,9 +12,11 @@ help: ## list the targets
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
 
-tools: setup ## make what the tests run on: network plugins, a guest
+tools: setup ## make what the tests run on: network plugins, a guest, a DHCP client
 	@e2e/kit/tools >/dev/null
 	@e2e/kit/guest-image >/dev/null
+	@e2e/kit/unpacked >/dev/null
+	@e2e/kit/schema >/dev/null
 
 build: ## build bin/podswitch
 	go build -trimpath -o bin/podswitch ./cmd/podswitch

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/podswitch/podswitch/control"
@@ -37,7 +36,7 @@ type Plan struct {
 	Server     string           `json:"server,omitempty"`    // of DHCP, and of DNS if the pod's name server is on its loopback
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only the pod can reach
 	Keep       []Keep           `json:"keep,omitempty"`      // TCP ports that stay with the pod
-	Found      []string         `json:"found,omitempty"`     // what the pod\'s network is like, and what follows
+	Found      []string         `json:"found,omitempty"`     // what the pod's network is like, and what follows
 	Rules      []vswitch.Rule   `json:"rules,omitempty"`     // what the guest may not reach
 	Mute       bool             `json:"mute,omitempty"`      // the address stays on the interface, and the kernel is kept silent
 	Offer      *dhcpsrv.Offer   `json:"offer,omitempty"`     // what the guest will be told
@@ -236,71 +235,6 @@ func guestChange(cfg Config, id *podnet.Identity) string {
 	return fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)
 }
 
-// Summary is the resolved world in a few aligned lines.
-func (p *Plan) Summary() []string {
-	id := p.Identity
-	gateway := "none"
-	if gw, ok := id.Gateway(); ok {
-		gateway = gw.String()
-	}
-	address := "no address"
-	if a, ok := id.PodAddress(); ok {
-		address = a.String()
-	}
-	mac := "any MAC"
-	if !p.GuestMAC.IsZero() {
-		mac = "MAC " + p.GuestMAC.String()
-	}
-	lines := []string{
-		fmt.Sprintf("rule   %s", p.Rule),
-		fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC),
-	}
-	if p.Offer == nil {
-		return append(lines, fmt.Sprintf("guest  %-12s %s  plain Ethernet: no DHCP from podswitch", p.Guest, mac))
-	}
-	lines = append(lines,
-		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
-		fmt.Sprintf("dhcp   tells        %s", describe(p.Offer)),
-		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
-	for _, f := range p.Found {
-		lines = append(lines, "found  "+f)
-	}
-	for _, r := range p.Rules {
-		lines = append(lines, "deny   "+sayRule(r))
-	}
-	for _, k := range p.Keep {
-		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
-	}
-	return lines
-}
-
-// describe says what the guest will be told, in a line.
-func describe(o *dhcpsrv.Offer) string {
-	parts := []string{o.Address.String()}
-	if o.Gateway.IsValid() {
-		parts = append(parts, "gateway "+o.Gateway.String())
-	}
-	parts = append(parts, fmt.Sprintf("mtu %d", o.MTU))
-	if len(o.NameServers) > 0 {
-		parts = append(parts, "dns "+join(o.NameServers))
-	}
-	if len(o.Search) > 0 {
-		parts = append(parts, "search "+join(o.Search))
-	}
-	if o.HostName != "" {
-		parts = append(parts, "host name "+o.HostName)
-	}
-	return strings.Join(append(parts, "lease "+o.Lease.String()), "  ")
-}
-
-func join[T any](list []T) string {
-	texts := make([]string, len(list))
-	for i, v := range list {
-		texts[i] = fmt.Sprint(v)
-	}
-	return strings.Join(texts, ",")
-}
-
 // status is what status says whoever holds the address.
 func (p *Plan) status() control.Status {
 	s := control.Status{WireMAC: vswitch.MAC(p.Identity.Link.MAC), RouterMAC: p.RouterMAC, MTU: p.Identity.MTU()}
@@ -311,16 +245,4 @@ func (p *Plan) status() control.Status {
 		s.Gateway = gw.String()
 	}
 	return s
-}
-
-// sayRule writes a rule for people.
-func sayRule(r vswitch.Rule) string {
-	text := r.Destination.String()
-	if r.Port != 0 {
-		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
-	}
-	if r.Allow {
-		text += " is allowed"
-	}
-	return text
 }

@@ -51,7 +51,8 @@ func closeAll(ports []namedPort) {
 	}
 }
 
-// A device is a guest's attachment that comes back after a loss: a tap is made anew, a packet socket waits for its device.
+// A device is a guest's attachment that comes back after a loss: a tap is made anew, a packet socket waits for its device. An
+// inherited descriptor does not.
 type device struct {
 	spec       hypervisor.Attachment
 	options    tap.Options
@@ -61,7 +62,6 @@ type device struct {
 
 	index int       // of the kernel's device that was opened last
 	quiet io.Closer // keeps the kernel silent on it; nil where that is not needed
-	taken bool      // an inherited descriptor is used up
 	stuck string    // why it could not be opened the last time
 }
 
@@ -81,7 +81,11 @@ func (d *device) how() tap.Reattach {
 		Open:  d.openOnce,
 		Await: d.await,
 		Lost: func(cause error) {
-			d.log.Warn("device lost, waiting for it to come back", zap.Error(cause))
+			if d.spec.Kind == hypervisor.KindFD {
+				d.log.Warn("the inherited descriptor was lost: start podswitch anew with another one", zap.Error(cause))
+			} else {
+				d.log.Warn("device lost, waiting for it to come back", zap.Error(cause))
+			}
 			d.lost()
 		},
 		Back: func() {
@@ -118,15 +122,18 @@ func (d *device) openOnce() (vswitch.Port, error) {
 	return tap.Open(tap.Spec{Kind: d.spec.Kind, Name: d.spec.Name}, d.options)
 }
 
-// openFD takes over an inherited descriptor, which there is only once.
+// openFD takes over an inherited descriptor: a unix socket or a device.
 func (d *device) openFD() (vswitch.Port, error) {
-	if d.taken {
-		return nil, errors.New("the inherited descriptor was lost: start podswitch anew with another one")
-	}
-	d.taken = true
 	fd, err := strconv.Atoi(d.spec.Name)
 	if err != nil {
 		return nil, err
+	}
+	isUnix, err := unixport.Inherited(fd)
+	switch {
+	case err != nil:
+		return nil, err
+	case isUnix:
+		return tap.Software(unixport.OpenFD(fd, d.options.Counters, d.peer()))
 	}
 	return tap.OpenFD(fd, d.options)
 }
@@ -174,10 +181,14 @@ func (d *device) close() {
 	}
 }
 
-// await waits a moment, and for a packet socket until its device is there.
+// await waits a moment, for a packet socket until its device is there, and for the end where nothing can come back.
 func (d *device) await(ctx context.Context) error {
-	if d.spec.Kind == tap.KindPacket {
+	switch d.spec.Kind {
+	case hypervisor.KindPacket:
 		return awaitLink(ctx, d.spec.Name, func(s podnet.LinkState) bool { return s.Present })
+	case hypervisor.KindFD: // it is there only once
+		<-ctx.Done()
+		return ctx.Err()
 	}
 	return pause(ctx, reopenEvery)
 }

@@ -26,12 +26,17 @@ func route(text string) Route {
 }
 
 // profile returns what a pod of the network plugin tells its guest, before NewOffer. Routes are in the order of a dump.
-// With "+boot" behind the plugin's name, the VM document has something to say as well.
+// With "+boot" behind the plugin's name, the VM document has something to say as well. "bridge=ADDRESS/BITS,GATEWAY" is a bridge
+// with a network of the test's choice, for requests that were recorded in it.
 func profile(name string) (o Offer, ok bool) {
 	var address, server string
 	var routes []string
 	plugin, boots := strings.CutSuffix(name, "+boot")
+	plugin, network, _ := strings.Cut(plugin, "=")
 	switch plugin {
+	case "bridge":
+		address, server, _ = strings.Cut(network, ",")
+		routes = []string{"0.0.0.0/0 via " + server, netip.MustParsePrefix(address).Masked().String()}
 	case "flannel":
 		address, server = "10.244.1.7/24", "10.244.1.1"
 		routes = []string{"0.0.0.0/0 via 10.244.1.1", "10.244.0.0/16 via 10.244.1.1", "10.244.1.0/24"}

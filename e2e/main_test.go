@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -46,4 +50,32 @@ func need(t *testing.T, tools ...string) {
 			t.Fatalf("needs %s: make setup installs it", tool)
 		}
 	}
+}
+
+// unpack has the programs that must not be installed unpacked, and returns their folder.
+var unpack = sync.OnceValues(func() (folder string, err error) {
+	cmd := exec.Command("kit/unpacked")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(errs.String()))
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// unpacked returns the folder of the programs that must not be installed. It skips the test where the machine cannot have them,
+// and says what it lacks.
+func unpacked(t *testing.T) (folder string) {
+	t.Helper()
+	need(t)
+	folder, err := unpack()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 3 {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatalf("kit/unpacked: %v", err)
+	}
+	return folder
 }

@@ -24,9 +24,7 @@ func TestSockets(t *testing.T) {
 			if code != 0 {
 				t.Fatalf("qemu-args: %s", errs)
 			}
-			args := append([]string{"-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
-				"-serial", "stdio", "-no-reboot", "-kernel", filepath.Join(image, "kernel/image"), "-initrd", filepath.Join(image, "initramfs.gz"),
-				"-append", "console=ttyS0 quiet panic=-1 guest.model=virtio guest.stay=yes"}, strings.Split(strings.TrimSpace(net), "\n")...)
+			args := sockedVM(image, strings.Split(strings.TrimSpace(net), "\n"))
 			vm := start(t, "qemu-system-x86_64", args...)
 			vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
 			l.awaitHolder("guest")
@@ -44,13 +42,9 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// TestInherited hands podswitch a tap that somebody else has opened.
-func TestInherited(t *testing.T) {
-	l := newLab(t)
-	p := l.pod.start(l.pod.as("with-tap", "tap0", program, "run", "--state-dir", l.stateDir, "--guest", "fd:3")...)
-	p.awaitText("ready")
-	l.leased()
-	l.guest.must("ping", "-c1", "-W2", peerAddress)
-	l.exchangeAll(t, l.guest, l.peer, peerAddress)
-	p.stop()
+// sockedVM returns QEMU's arguments for a guest that takes a lease and stays; netdev are those of its interface.
+func sockedVM(image string, netdev []string) []string {
+	return append([]string{"-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
+		"-serial", "stdio", "-no-reboot", "-kernel", filepath.Join(image, "kernel/image"), "-initrd", filepath.Join(image, "initramfs.gz"),
+		"-append", "console=ttyS0 quiet panic=-1 guest.model=virtio guest.stay=yes"}, netdev...)
 }

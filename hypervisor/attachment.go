@@ -8,6 +8,7 @@ package hypervisor
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -116,7 +117,7 @@ func checkPaths(name string) error {
 
 // checkNumber wants the number of a file descriptor.
 func checkNumber(name string) error {
-	if name == "" || strings.Trim(name, "0123456789") != "" {
+	if _, err := strconv.ParseUint(name, 10, 31); err != nil { // a descriptor is an int of C
 		return errors.New("want the number of a file descriptor, as in fd:3")
 	}
 	return nil

@@ -19,7 +19,7 @@ func TestParseAttachment(t *testing.T) {
 		{"stream:", "missing"}, {"stream:/" + strings.Repeat("x", 107), "108 bytes"}, {"stream:@a", "abstract"},
 		{"stream:/a\n-device", "control"}, {"stream:/a\x00", "control"},
 		{"dgram:/a", ""}, {"dgram:", "missing"}, {"dgram:/a,/b,/c", "one comma"}, {"dgram:/a,", "missing"}, {"dgram:/a,/a", "the same"},
-		{"fd:", "fd:3"}, {"fd:-1", "fd:3"}, {"fd:x", "fd:3"},
+		{"fd:", "fd:3"}, {"fd:-1", "fd:3"}, {"fd:x", "fd:3"}, {"fd:+3", "fd:3"}, {"fd:4294967299", "fd:3"},
 	} {
 		a, err := ParseAttachment(c.text)
 		switch {

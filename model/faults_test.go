@@ -32,6 +32,8 @@ func TestInterfaceFaults(t *testing.T) {
 			"(0000:02:00.8). Write domain:bus:slot.function, as in 0000:02:00.0"}},
 		{"bridge: {}, bootOrder: 0", []string{".bootOrder: " + at + " must have a boot order > 0, if supplied"}},
 		{"bridge: {}, bootOrder: -1", []string{".bootOrder: " + at + " must have a boot order > 0, if supplied"}},
+		{"bridge: {}, model: igb, bootOrder: 1", []string{".bootOrder: interface " + at + ".name uses model igb, which has no boot ROM. " +
+			"Leave bootOrder out, or use another model"}},
 		{"bridge: {}, bootOrder: '1'", []string{".bootOrder: must be a whole number, not a string"}},
 		{"bridge: {}, bootOrder: 1.5", []string{".bootOrder: must be a whole number, not a number with a fraction or exponent"}},
 		{"bridge: {}, bootOrder: 18446744073709551615", []string{".bootOrder: is too large: the largest whole number is 9223372036854775807"}},

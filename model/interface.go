@@ -15,7 +15,7 @@ func (p place) readInterface(v value) (iface Interface, rule string) {
 	iface.Method, rule = p.readMethod(v, iface.Name)
 	iface.Model = readModel(v)
 	iface.MAC = readMAC(v)
-	iface.BootOrder = readBootOrder(v)
+	iface.BootOrder = readBootOrder(v, iface.Model)
 	iface.PCIAddress = readPCIAddress(v)
 	iface.ACPIIndex = readACPIIndex(v.field("acpiIndex"))
 	iface.State = readState(v.field("state"), iface.Name)
@@ -41,17 +41,19 @@ func readModel(v value) Model {
 	if model == "" {
 		return Virtio
 	}
-	models := []Model{Virtio, E1000, E1000e, IGB, NE2kPCI, PCnet, RTL8139}
-	if !slices.Contains(models, model) {
-		names := make([]string, len(models))
-		for i := range models {
-			names[i] = string(models[i])
+	if !slices.Contains(models(), model) {
+		var names []string
+		for _, m := range models() {
+			names = append(names, string(m))
 		}
 		field.fault("interface %s uses model %s that is not supported. Supported models: %s",
 			v.field("name").path, show(string(model)), strings.Join(names, ", "))
 	}
 	return model
 }
+
+// models are all there are.
+func models() []Model { return []Model{Virtio, E1000, E1000e, IGB, NE2kPCI, PCnet, RTL8139} }
 
 // readMAC reads the MAC in the forms of net.ParseMAC; nil when it is absent. KubeVirt also lets through
 // zero and addresses with the group bit of IEEE 802, which no network card can have.
@@ -79,12 +81,17 @@ func readMAC(v value) net.HardwareAddr {
 	return mac
 }
 
-// readBootOrder reads the place in the boot order; 0 when it is absent.
-func readBootOrder(v value) uint64 {
+// readBootOrder reads the place in the boot order, which wants a card that can boot; 0 when it is absent. What is no model has its
+// own fault.
+func readBootOrder(v value, m Model) uint64 {
 	field := v.field("bootOrder")
 	order, ok := field.whole()
-	if ok && order < 1 {
+	switch {
+	case ok && order < 1:
 		field.fault("%s must have a boot order > 0, if supplied", v.path)
+	case ok && slices.Contains(models(), m) && !m.BootROM():
+		field.fault("interface %s uses model %s, which has no boot ROM. Leave bootOrder out, or use another model",
+			v.field("name").path, m)
 	}
 	return uint64(order)
 }

@@ -1,9 +1,9 @@
 package tap
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -12,48 +12,123 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// OpenFD makes a port of a descriptor that somebody else has opened and passed on: the user side of a tap, or a bound packet
-// socket; which of them it is, the kernel says. The port owns the descriptor from here on, also when an error is returned.
-// What a tap may do for us is set anew; a tap without virtio-net headers is a plain one. The error wraps ErrOtherKind for a
-// descriptor that is something else.
+// OpenFD makes a port of a descriptor that somebody else has opened and passed on: the user side of a tap, or a packet socket
+// that is bound to a device; which of them it is, the kernel says. What a tap may do for us is set anew, and a filter that
+// its opener has set on it is removed; a tap without virtio-net headers is a plain one.
+//
+// The error is a *missing.Error that names what the descriptor is when no port can be made of it; it is left as it was then,
+// because it may be one that this process uses itself. Otherwise the port owns it from here on, also when an error is returned.
 func OpenFD(fd int, o Options) (vswitch.Port, error) {
+	adopt, err := adopterOf(fd)
+	if err != nil {
+		return nil, err
+	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, &missing.Error{What: fmt.Sprintf("take over descriptor %d", fd), Need: "an open descriptor",
-			Give: "let the one who starts podswitch pass it on", Err: err}
+		return nil, fmt.Errorf("take over fd:%d: %w", fd, os.NewSyscallError("fcntl", err))
 	}
-	p, err := openFD(fd, o)
+	p, err := adopt(fd, o)
 	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("take over descriptor %d: %w", fd, err)
+		return nil, fmt.Errorf("take over fd:%d: %w", fd, err)
 	}
 	return p, nil
 }
 
-// ErrOtherKind says that a descriptor is neither a tap nor a packet socket.
-var ErrOtherKind = errors.New("it is neither a tap nor a packet socket")
-
-func openFD(fd int, o Options) (vswitch.Port, error) {
-	if request, err := unix.NewIfreq(""); err != nil {
+// adopterOf finds out what a descriptor is and returns what makes a port of it.
+func adopterOf(fd int) (func(fd int, o Options) (vswitch.Port, error), error) {
+	request, err := unix.NewIfreq("")
+	if err != nil {
 		return nil, err
-	} else if unix.IoctlIfreq(fd, unix.TUNGETIFF, request) == nil {
-		return adoptTap(fd, request.Uint16(), o)
 	}
-	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil || domain != unix.AF_PACKET {
-		return nil, ErrOtherKind
+	if unix.IoctlIfreq(fd, unix.TUNGETIFF, request) == nil {
+		flags := request.Uint16()
+		return func(fd int, o Options) (vswitch.Port, error) { return adoptTap(fd, flags, o) }, checkTap(fd, flags)
 	}
-	return adoptPacket(fd, o)
+	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_PACKET {
+		return nil, unfit(fd, describe(fd), "a tap, a packet socket that is bound to a device, or a unix socket")
+	}
+	index, err := checkPacket(fd)
+	return func(fd int, o Options) (vswitch.Port, error) { return adoptPacket(fd, index, o) }, err
 }
 
-// adoptTap takes over a tap with the given flags (linux/if_tun.h).
-func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
+// unfit says what the descriptor is and what would be right.
+func unfit(fd int, is, want string) error {
+	return &missing.Error{What: fmt.Sprintf("take over fd:%d, which is %s", fd, is), Need: want}
+}
+
+// describe says what a descriptor is that is neither a tap nor a packet socket.
+func describe(fd int) string {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return "not open"
+	}
+	switch stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return "a file"
+	case unix.S_IFDIR:
+		return "a directory"
+	case unix.S_IFIFO:
+		return "a pipe"
+	case unix.S_IFBLK:
+		return "a block device"
+	case unix.S_IFCHR:
+		return "a character device, but no tap"
+	case unix.S_IFSOCK:
+		return describeSocket(fd)
+	}
+	return "neither a file nor a socket"
+}
+
+func describeSocket(fd int) string {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return "a socket that says nothing of itself"
+	}
+	protocol, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) // 0 if the kernel does not tell
+	inet := domain == unix.AF_INET || domain == unix.AF_INET6
+	switch {
+	case inet && protocol == unix.IPPROTO_TCP:
+		return "a TCP socket"
+	case inet && protocol == unix.IPPROTO_UDP:
+		return "a UDP socket"
+	case domain == unix.AF_UNIX:
+		return "a unix socket, but no device"
+	}
+	return fmt.Sprintf("a socket of the family %d and the protocol %d", domain, protocol)
+}
+
+// checkTap tells whether frames can be had from a tap with the given flags (linux/if_tun.h).
+func checkTap(fd int, flags uint16) error {
 	switch {
 	case flags&unix.IFF_TAP == 0:
-		return nil, errors.New("it is a tun, which carries no Ethernet frames; want a tap")
-	case flags&unix.IFF_NO_PI == 0:
-		return nil, errors.New("it is a tap with packet information; want one with IFF_NO_PI")
+		return unfit(fd, "a tun, and carries no Ethernet frames", "a tap")
+	case withPacketInfo(fd):
+		return unfit(fd, "a tap with packet information", "a tap with IFF_NO_PI")
 	}
+	return nil
+}
+
+// withPacketInfo tells whether four bytes come before each frame of a tap. The bit that says that there are none says also that
+// there is no filter (IFF_NO_PI and IFF_NOFILTER of linux/if_tun.h): so it is read while there is one, which lets all pass.
+func withPacketInfo(fd int) bool {
+	hidden := func() bool {
+		request, err := unix.NewIfreq("")
+		return err != nil || unix.IoctlIfreq(fd, unix.TUNGETIFF, request) != nil || request.Uint16()&unix.IFF_NO_PI != 0
+	}
+	if !hidden() {
+		return true
+	}
+	filter := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1} // "return all of it"
+	program := unix.SockFprog{Len: 1, Filter: &filter}
+	if _, _, err := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNATTACHFILTER, uintptr(unsafe.Pointer(&program))); err != 0 {
+		return false
+	}
+	with := !hidden()
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNDETACHFILTER, uintptr(unsafe.Pointer(&program)))
+	return with
+}
+
+func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
 	headerLen, offloads := 0, 0
 	if flags&unix.IFF_VNET_HDR != 0 {
 		headerLen = vnet.Size
@@ -62,6 +137,7 @@ func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
 		offloads = tunOffloads
 	}
 	if err := configureTun(fd, headerLen, offloads); err != nil {
+		unix.Close(fd)
 		return nil, err
 	}
 	p, err := newTap(os.NewFile(uintptr(fd), "tap"), headerLen, o.Counters)
@@ -71,17 +147,25 @@ func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
 	return Software(p, err)
 }
 
-// adoptPacket takes over a packet socket, which its opener has bound to a device.
-func adoptPacket(fd int, o Options) (vswitch.Port, error) {
+// checkPacket returns the index of the device that the opener of a packet socket has bound it to (packet(7)).
+func checkPacket(fd int) (index int, err error) {
+	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_RAW {
+		return 0, unfit(fd, "a packet socket without Ethernet headers", "a packet socket of the type SOCK_RAW")
+	}
 	address, err := unix.Getsockname(fd)
 	if err != nil {
-		return nil, os.NewSyscallError("getsockname", err)
+		return 0, os.NewSyscallError("getsockname", err)
 	}
 	link, ok := address.(*unix.SockaddrLinklayer)
 	if !ok || link.Ifindex == 0 {
-		return nil, errors.New("it is a packet socket that is not bound to a device")
+		return 0, unfit(fd, "a packet socket that is not bound to a device", "one that is")
 	}
-	if err := configurePacket(fd, link.Ifindex); err != nil {
+	return link.Ifindex, nil
+}
+
+func adoptPacket(fd, index int, o Options) (vswitch.Port, error) {
+	if err := configurePacket(fd, index); err != nil {
+		unix.Close(fd)
 		return nil, err
 	}
 	p, err := newPacket(os.NewFile(uintptr(fd), "packet"), o.Counters)

@@ -3,7 +3,10 @@ package unixport
 import (
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -22,32 +25,49 @@ type load struct {
 // loadFrames is the number of frames in a batch: what the kernel queues for a datagram socket by default.
 const loadFrames = 8
 
+// loads are the kinds of port: each by its path, and as an end of a socketpair.
+var loads = []string{"stream", "dgram", "fd stream", "fd dgram", "fd seqpacket"}
+
 func newLoad(t testing.TB, kind string, size int) *load {
 	folder := t.TempDir()
 	path, remote := filepath.Join(folder, "port"), filepath.Join(folder, "peer")
 	l := &load{batch: make([]vswitch.Frame, vswitch.BatchSize), room: make([]byte, 1<<20)}
 	for i := range loadFrames {
 		l.out = append(l.out, vswitch.Frame{Data: frame(size, i)})
-		if kind == "stream" {
+		if strings.HasSuffix(kind, "stream") {
 			l.bytes = append(l.bytes, framed(frame(size, i))...)
 		}
 	}
-	network, local := "unix", (*net.UnixAddr)(nil)
 	var err error
-	if kind == "stream" {
+	pair := func(kind int) {
+		var fd int
+		fd, l.peer = socketpair(t, kind)
+		l.port, err = OpenFD(fd, new(vswitch.Counters), Options{})
+	}
+	network, local := "unix", (*net.UnixAddr)(nil)
+	switch kind {
+	case "stream":
 		l.port, err = OpenStream(path, new(vswitch.Counters), Options{})
-	} else {
+	case "dgram":
 		network, local = "unixgram", &net.UnixAddr{Name: remote, Net: "unixgram"}
 		l.port, err = OpenDgram(path, remote, new(vswitch.Counters))
+	case "fd stream":
+		pair(unix.SOCK_STREAM)
+	case "fd dgram":
+		pair(unix.SOCK_DGRAM)
+	case "fd seqpacket":
+		pair(unix.SOCK_SEQPACKET)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.port.Close() })
-	if l.peer, err = net.DialUnix(network, local, &net.UnixAddr{Name: path, Net: network}); err != nil {
-		t.Fatal(err)
+	if l.peer == nil {
+		if l.peer, err = net.DialUnix(network, local, &net.UnixAddr{Name: path, Net: network}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.peer.Close() })
 	}
-	t.Cleanup(func() { l.peer.Close() })
 	if err := l.peer.SetWriteBuffer(1 << 20); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +102,7 @@ func (l *load) run() {
 }
 
 func TestAllocs(t *testing.T) {
-	for _, kind := range []string{"stream", "dgram"} {
+	for _, kind := range loads {
 		l := newLoad(t, kind, 1514)
 		if n := testing.AllocsPerRun(200, l.run); n != 0 || l.err != nil {
 			t.Errorf("%s: %v allocations for %d frames each way, %v; want none", kind, n, loadFrames, l.err)
@@ -91,7 +111,7 @@ func TestAllocs(t *testing.T) {
 }
 
 func BenchmarkPorts(b *testing.B) {
-	for _, kind := range []string{"stream", "dgram"} {
+	for _, kind := range loads {
 		b.Run(kind, func(b *testing.B) {
 			l := newLoad(b, kind, 1514)
 			b.ReportAllocs()

@@ -28,15 +28,11 @@ type connection struct {
 	done    chan struct{} // closed when the connection is
 }
 
-func newConnection(fd int, counters *vswitch.Counters) (*connection, error) {
-	d, err := newDevice(fd, "peer")
-	if err != nil {
-		return nil, err
-	}
+func newConnection(d *device, counters *vswitch.Counters) *connection {
 	c := &connection{device: d, decoder: newDecoder(), sender: newSender(counters),
 		stalled: make(chan struct{}, 1), done: make(chan struct{})}
 	c.read, c.write = c.readSome, c.writeOut
-	return c, nil
+	return c
 }
 
 // receive waits for frames. The error is io.EOF when the peer has hung up, and io.ErrUnexpectedEOF when it did so within a
@@ -122,18 +118,6 @@ func (c *connection) completeFrames() {
 			return // closed
 		}
 	}
-}
-
-// gone tells whether the peer has hung up, even if not all that it had sent is read.
-func (c *connection) gone() bool {
-	var revents int16
-	err := c.raw.Control(func(fd uintptr) {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-		if _, err := unix.Poll(fds, 0); err == nil {
-			revents = fds[0].Revents
-		}
-	})
-	return err != nil || revents != 0
 }
 
 // close ends what waits on the connection; it is idempotent. It must not hold mu while the socket closes: that waits for

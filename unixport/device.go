@@ -48,6 +48,18 @@ func (d *device) close() error {
 	return d.file.Close()
 }
 
+// gone tells whether the peer of a connected socket has hung up, even if not all that it had sent is read.
+func (d *device) gone() bool {
+	var revents int16
+	err := d.raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		if _, err := unix.Poll(fds, 0); err == nil {
+			revents = fds[0].Revents
+		}
+	})
+	return err != nil || revents != 0
+}
+
 // transmitReason maps an error of a send to the reason under which the frames are counted.
 func transmitReason(err syscall.Errno) vswitch.Reason {
 	switch err {

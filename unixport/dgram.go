@@ -2,6 +2,7 @@ package unixport
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -14,12 +15,15 @@ import (
 // greeting is what vfkit sends before its first frame, so that the other side learns its address.
 const greeting = "VFKT"
 
-// A dgramPort is a bound unix datagram socket; each datagram is a frame. Many pass in one system call.
+// A dgramPort is a unix socket that is bound or connected and keeps the bounds of what is sent; each datagram is a frame. Many
+// pass in one system call.
 type dgramPort struct {
 	*device
-	file     socketFile
-	counters *vswitch.Counters
-	fixed    bool // the peer is always the same
+	file      socketFile // none if somebody else has bound the socket
+	counters  *vswitch.Counters
+	fixed     bool // the peer is always the same
+	connected bool // and the kernel knows it
+	ends      bool // a peer that hangs up is told by an empty packet: SOCK_SEQPACKET
 
 	rx   *datagrams // belongs to the goroutine that receives, as the following
 	last address    // who sent last
@@ -65,10 +69,16 @@ func OpenDgram(local, remote string, counters *vswitch.Counters) (vswitch.Port, 
 	if err != nil {
 		return nil, errors.Join(err, file.remove())
 	}
-	p := &dgramPort{device: d, file: file, counters: counters, fixed: remote != "",
-		rx: newReceiveDatagrams(), peer: peer, tx: newDatagrams()}
-	p.read, p.write = p.readBatch, p.writeBatch
+	p := newDgramPort(d, counters)
+	p.file, p.fixed, p.peer = file, remote != "", peer
 	return p, nil
+}
+
+// newDgramPort takes over a socket whose peer is who sends last.
+func newDgramPort(d *device, counters *vswitch.Counters) *dgramPort {
+	p := &dgramPort{device: d, counters: counters, rx: newReceiveDatagrams(), tx: newDatagrams()}
+	p.read, p.write = p.readBatch, p.writeBatch
+	return p
 }
 
 // Counters implements vswitch.Port.
@@ -104,7 +114,7 @@ func (p *dgramPort) readBatch(fd uintptr) bool {
 	return true
 }
 
-// take turns received datagrams into frames.
+// take turns received datagrams into frames. The end comes after the frames before it, and then always.
 func (p *dgramPort) take(got int) {
 	var from *address
 	for i := range got {
@@ -116,6 +126,11 @@ func (p *dgramPort) take(got int) {
 		case truncated:
 			p.counters.Drop(vswitch.Truncated, 1)
 		case string(data) == greeting:
+		case len(data) == 0 && p.ends && p.gone():
+			if p.n == 0 {
+				p.err = io.EOF
+			}
+			return
 		case len(data) < headerLen:
 			p.counters.Drop(vswitch.Short, 1)
 		default:
@@ -135,7 +150,7 @@ func (p *dgramPort) take(got int) {
 func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.peer.usable() {
+	if !p.connected && !p.peer.usable() {
 		p.counters.Drop(vswitch.PortDown, len(batch))
 		return
 	}

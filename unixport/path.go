@@ -39,7 +39,7 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// A socketFile is the file of a bound socket.
+// A socketFile is the file of a bound socket; the zero value is none.
 type socketFile struct {
 	path     string
 	dev, ino uint64
@@ -135,10 +135,10 @@ func bindError(path string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// remove removes the file, unless it is another socket's by now.
+// remove removes the file, if there is one, unless it is another socket's by now.
 func (f socketFile) remove() error {
 	var stat unix.Stat_t
-	if unix.Lstat(f.path, &stat) != nil || uint64(stat.Dev) != f.dev || stat.Ino != f.ino {
+	if f.path == "" || unix.Lstat(f.path, &stat) != nil || uint64(stat.Dev) != f.dev || stat.Ino != f.ino {
 		return nil
 	}
 	return os.Remove(f.path)

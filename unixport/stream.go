@@ -34,7 +34,7 @@ type streamPort struct {
 	counters *vswitch.Counters
 	options  Options
 	listener *device
-	file     socketFile
+	file     socketFile     // none if somebody else has bound the socket
 	group    sync.WaitGroup // the goroutines of the port and its connections
 	done     chan struct{}  // closed by Close
 
@@ -71,10 +71,17 @@ func OpenStream(path string, counters *vswitch.Counters, o Options) (vswitch.Por
 	if err != nil {
 		return nil, errors.Join(err, file.remove())
 	}
-	p := &streamPort{counters: counters, options: o, listener: listener, file: file, done: make(chan struct{})}
+	p := newStreamPort(listener, counters, o)
+	p.file = file
+	return p, nil
+}
+
+// newStreamPort takes over a listening socket, without its file.
+func newStreamPort(listener *device, counters *vswitch.Counters, o Options) *streamPort {
+	p := &streamPort{counters: counters, options: o, listener: listener, done: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
 	p.group.Go(p.accept)
-	return p, nil
+	return p
 }
 
 // Counters implements vswitch.Port.
@@ -198,10 +205,11 @@ func (p *streamPort) welcome(fd int) error {
 		unix.Close(fd)
 		return nil
 	}
-	c, err := newConnection(fd, p.counters)
+	d, err := newDevice(fd, "peer")
 	if err != nil {
 		return err
 	}
+	c := newConnection(d, p.counters)
 	p.current = c
 	p.group.Go(c.completeFrames)
 	p.changed.Broadcast()

@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// lostText is what podswitch says when the other end of an inherited descriptor has gone.
+const lostText = "the inherited descriptor was lost: start podswitch anew with another one"
+
+// passing starts podswitch in the pod with the files as descriptors 3 and so on; the test's own are closed, as who starts
+// podswitch has to.
+func (l *lab) passing(files []*os.File, args ...string) *process {
+	l.t.Helper()
+	args = append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)
+	cmd := exec.Command("ip", l.pod.in(args...)...)
+	return startWith(l.t, cmd, files)
+}
+
+// startWith starts a command with the files as descriptors 3 and so on, and closes them here.
+func startWith(t *testing.T, cmd *exec.Cmd, files []*os.File) *process {
+	t.Helper()
+	cmd.ExtraFiles = files
+	p := startCmd(t, cmd)
+	for _, f := range files {
+		f.Close()
+	}
+	return p
+}
+
+// aPair makes a socketpair.
+func aPair(t *testing.T, kind int) (ours, theirs *os.File) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fds[0]), "switch"), os.NewFile(uintptr(fds[1]), "hypervisor")
+}
+
+// TestInherited hands podswitch a tap that somebody else has opened.
+func TestInherited(t *testing.T) {
+	l := newLab(t)
+	p := l.pod.start(l.pod.as("with-tap", "tap0", program, "run", "--state-dir", l.stateDir, "--guest", "fd:3")...)
+	p.awaitText("ready")
+	l.leased()
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	l.exchangeAll(t, l.guest, l.peer, peerAddress)
+	p.stop()
+}
+
+// TestInheritedPair gives one end of a socketpair to podswitch and the other to QEMU: neither has a name, a tap or a privilege
+// for one.
+func TestInheritedPair(t *testing.T) {
+	need(t, "qemu-system-x86_64", "cpio")
+	image := strings.TrimSpace(must(t, "kit/guest-image"))
+	for _, test := range []struct {
+		name   string
+		kind   int
+		netdev string
+	}{
+		{"stream", unix.SOCK_STREAM, "stream,id=net,server=off,addr.type=fd,addr.str=3"},
+		{"dgram", unix.SOCK_DGRAM, "dgram,id=net,local.type=fd,local.str=3"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			ours, theirs := aPair(t, test.kind)
+			p := l.passing([]*os.File{ours}, "--guest", "fd:3")
+			args := sockedVM(image, []string{"-netdev", test.netdev, "-device", "virtio-net-pci,netdev=net,romfile=,mac=02:00:00:00:00:01"})
+			vm := startWith(t, exec.Command("qemu-system-x86_64", args...), []*os.File{theirs})
+			p.awaitText("ready")
+			vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
+			l.awaitHolder("guest")
+			await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
+			_ = vm.cmd.Process.Kill()
+			vm.wait()
+			if test.kind == unix.SOCK_STREAM { // a datagram socket does not tell that its peer has gone
+				l.lost(t, p)
+			}
+			p.stop()
+			if got := l.pod.addressed("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
+				t.Errorf("the pod has %v", got)
+			}
+		})
+	}
+}
+
+// lost wants that podswitch goes on without its guest: it says so once, answers for the address, and is idle.
+func (l *lab) lost(t *testing.T, p *process) {
+	t.Helper()
+	p.awaitText(lostText)
+	l.awaitHolder("switch")
+	before := cpuTicks(t, p)
+	l.peer.must("ping", "-c10", "-i0.2", "-W2", podAddress)
+	if used := cpuTicks(t, p) - before; used > 50 { // of the 180 and more that have passed
+		t.Errorf("podswitch without a guest used %d ticks of CPU time", used)
+	}
+	if n := strings.Count(p.text(), lostText); n != 1 {
+		t.Errorf("the loss is said %d times", n)
+	}
+}
+
+// cpuTicks returns the CPU time that a process has used, in hundredths of a second (proc_pid_stat(5), utime and stime).
+func cpuTicks(t *testing.T, p *process) int {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	ticks := 0
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return ticks
+}
+
+// TestInheritedListener passes a listening socket on, as socket activation does: QEMU connects, is killed, and connects again.
+func TestInheritedListener(t *testing.T) {
+	need(t, "qemu-system-x86_64", "cpio")
+	image := strings.TrimSpace(must(t, "kit/guest-image"))
+	l := newLab(t)
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	file, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := l.passing([]*os.File{file}, "--guest", "fd:3")
+	p.awaitText("ready")
+	netdev, errs, code := l.verb("qemu-args", "--guest", "stream:"+path, "--guest-mac", "02:00:00:00:00:01")
+	if code != 0 {
+		t.Fatalf("qemu-args: %s", errs)
+	}
+	for range 2 {
+		vm := start(t, "qemu-system-x86_64", sockedVM(image, strings.Split(strings.TrimSpace(netdev), "\n"))...)
+		vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
+		l.awaitHolder("guest")
+		await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
+		_ = vm.cmd.Process.Kill()
+		vm.wait()
+		l.awaitHolder("switch")
+	}
+	p.stop()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket's file, which is not podswitch's: %v", err)
+	}
+}
+
+// TestInheritedUnfit passes on what cannot be a guest's attachment: the message names it, and the pod is as it was.
+func TestInheritedUnfit(t *testing.T) {
+	l := newLab(t)
+	want := "a tap, a packet socket that is bound to a device, or a unix socket"
+	pipe, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	pair, peer := aPair(t, unix.SOCK_STREAM)
+	defer peer.Close()
+	for _, test := range []struct {
+		guest     string
+		file      *os.File
+		is, wants string
+	}{
+		{"fd:3", pipe, "fd:3, which is a pipe", want},
+		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "fd:3, which is a TCP socket", want},
+		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_DGRAM), "fd:3, which is a UDP socket", want},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "fd:3, which is a unix stream socket that neither listens nor is connected", "a listening one"},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "fd:3, which is a unix datagram socket that is neither bound nor connected", "a bound one"},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected one"},
+		{"fd:999", pair, "fd:999", "an open descriptor"},
+	} {
+		p := l.passing([]*os.File{test.file}, "--guest", test.guest)
+		if code := p.wait(); code != 3 || !strings.Contains(p.text(), test.is) || !strings.Contains(p.text(), "needs "+test.wants) {
+			t.Errorf("exit code %d; want 3, %q and %q in:\n%s", code, test.is, test.wants, p.text())
+		}
+	}
+	// What podswitch has opened itself is no guest, whichever number it has: 3 and the following are the first ones free.
+	for fd := 3; fd < 10; fd++ {
+		p := l.passing(nil, "--guest", fmt.Sprintf("fd:%d", fd))
+		if code := p.wait(); code != 3 || !strings.Contains(p.text(), fmt.Sprintf("fd:%d: needs", fd)) {
+			t.Errorf("exit code %d; want 3 in:\n%s", code, p.text())
+		}
+	}
+	if got := l.pod.addressed("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
+		t.Errorf("the pod has %v", got)
+	}
+}
+
+// aSocket makes a socket without address and peer.
+func aSocket(t *testing.T, domain, kind int) *os.File {
+	t.Helper()
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "socket")
+}

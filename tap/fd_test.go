@@ -1,0 +1,157 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestFD passes descriptors on: what each is, is found out.
+func TestFD(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		for _, flags := range []uint16{unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR, unix.IFF_TAP | unix.IFF_NO_PI} {
+			fd, err := unix.Open(tunDevice, unix.O_RDWR, 0)
+			if err != nil {
+				t.Errorf("open: %v", err)
+				return
+			}
+			if err := setIff(fd, "tap9", flags); err != nil {
+				t.Error(err)
+				return
+			}
+			device := adopt(t, fd)
+			ip(t, "link set tap9 up")
+			kernel := open(t, Spec{KindPacket, "tap9"}, true)
+			passes(t, device, kernel, 60)
+			passes(t, kernel, device, 1500)
+			if err := errors.Join(device.Close(), kernel.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+		veth(t, "1500")
+		b := open(t, Spec{KindPacket, "v1"}, true)
+		a := adopt(t, boundSocket(t, "v0"))
+		passes(t, a, b, 60)
+		passes(t, b, a, 1500)
+	})
+}
+
+// TestFDUnfit wants a message that says what the descriptor is, and the descriptor as it was.
+func TestFDUnfit(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		var pipe [2]int
+		if err := unix.Pipe(pipe[:]); err != nil {
+			t.Error(err)
+			return
+		}
+		defer unix.Close(pipe[1])
+		for _, test := range []struct {
+			fd       int
+			is, want string
+		}{
+			{unboundSocket(t), "a packet socket that is not bound to a device", "one that is"},
+			{aSocket(t, unix.AF_PACKET, unix.SOCK_DGRAM), "a packet socket without Ethernet headers", "SOCK_RAW"},
+			{aTun(t, unix.IFF_TUN|unix.IFF_NO_PI), "a tun", "a tap"},
+			{aTun(t, unix.IFF_TAP), "a tap with packet information", "IFF_NO_PI"},
+			{aFile(t, tunDevice), "a character device, but no tap", "a tap"}, // no TUNSETIFF was done
+			{aFile(t, "/dev/null"), "a character device, but no tap", "a unix socket"},
+			{aFile(t, "/"), "a directory", "a unix socket"},
+			{aFile(t, "/proc/self/exe"), "a file", "a unix socket"},
+			{pipe[0], "a pipe", "a unix socket"},
+			{aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "a TCP socket", "a unix socket"},
+			{aSocket(t, unix.AF_INET6, unix.SOCK_DGRAM), "a UDP socket", "a unix socket"},
+			{aSocket(t, unix.AF_NETLINK, unix.SOCK_RAW), "a socket of the family 16", "a unix socket"},
+			{9999, "not open", "a tap"},
+		} {
+			_, err := OpenFD(test.fd, Options{Offload: true, Counters: new(vswitch.Counters)})
+			var lacks *missing.Error
+			if !errors.As(err, &lacks) || !strings.Contains(lacks.What, fmt.Sprintf("fd:%d, which is %s", test.fd, test.is)) ||
+				!strings.Contains(lacks.Need, test.want) {
+				t.Errorf("%v; want %q and %q", err, test.is, test.want)
+			}
+			if test.fd == 9999 {
+				continue
+			}
+			status, err := unix.FcntlInt(uintptr(test.fd), unix.F_GETFL, 0)
+			flags, flagsErr := unix.FcntlInt(uintptr(test.fd), unix.F_GETFD, 0)
+			if err != nil || flagsErr != nil || status&unix.O_NONBLOCK != 0 || flags != 0 {
+				t.Errorf("%s is not as it was: %#x %#x, %v", test.is, status, flags, errors.Join(err, flagsErr))
+			}
+			unix.Close(test.fd)
+		}
+	})
+}
+
+// aTun makes a tap or a tun as somebody else may have made it.
+func aTun(t *testing.T, flags uint16) int {
+	t.Helper()
+	fd := aFile(t, tunDevice)
+	if err := setIff(fd, "unfit%d", flags); err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
+
+func aSocket(t *testing.T, domain, kind int) int {
+	t.Helper()
+	fd, err := unix.Socket(domain, kind, 0)
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
+
+func adopt(t *testing.T, fd int) vswitch.Port {
+	t.Helper()
+	p, err := OpenFD(fd, Options{Offload: true, Counters: new(vswitch.Counters)})
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func unboundSocket(t *testing.T) int {
+	t.Helper()
+	return aSocket(t, unix.AF_PACKET, unix.SOCK_RAW)
+}
+
+func boundSocket(t *testing.T, device string) int {
+	t.Helper()
+	fd := unboundSocket(t)
+	link, err := net.InterfaceByName(device)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: 0x0300, Ifindex: link.Index})
+	}
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
+
+// aFile opens what is at a path.
+func aFile(t *testing.T, path string) int {
+	t.Helper()
+	mode := unix.O_RDONLY
+	if path == tunDevice {
+		mode = unix.O_RDWR
+	}
+	fd, err := unix.Open(path, mode, 0)
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return fd
+}
