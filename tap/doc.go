@@ -1,8 +1,8 @@
 // Package tap turns kernel devices into switch ports: the user side of a tap, and the kernel side of any Ethernet device
 // through a packet socket. It is the only user of /dev/net/tun and of packet sockets.
 //
-// Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut. File
-// descriptors are non-blocking and belong to the runtime's poller: Receive waits there, and Close ends the wait.
+// Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut. Waiting is
+// package descriptor's.
 package tap
 
 import (

@@ -140,7 +140,7 @@ func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	p, err := newTap(os.NewFile(uintptr(fd), "tap"), headerLen, o.Counters)
+	p, err := newTap(fd, headerLen, o.Counters)
 	if headerLen > 0 && o.Offload {
 		return p, err
 	}
@@ -168,7 +168,7 @@ func adoptPacket(fd, index int, o Options) (vswitch.Port, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	p, err := newPacket(os.NewFile(uintptr(fd), "packet"), o.Counters)
+	p, err := newPacket(fd, o.Counters)
 	if o.Offload {
 		return p, err
 	}

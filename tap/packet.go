@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
@@ -20,7 +21,7 @@ const packetBuffer = 4 << 20
 // A packetPort is a packet socket (packet(7)) on the kernel side of a device: it receives what the device receives, before
 // the kernel's own stack sees it, and transmits as the kernel would. Many frames pass in one system call.
 type packetPort struct {
-	device
+	*descriptor.Descriptor
 	counters *vswitch.Counters
 
 	rx   *messages // belongs to the goroutine that receives
@@ -57,7 +58,7 @@ func openPacket(name string, o Options) (vswitch.Port, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("open a packet socket on %s: %w", name, err)
 	}
-	return newPacket(os.NewFile(uintptr(fd), "packet:"+name), o.Counters)
+	return newPacket(fd, o.Counters)
 }
 
 // configurePacket binds last: from then on frames arrive, and each must come with its header.
@@ -93,19 +94,20 @@ func setBuffer(fd, force, normal int) {
 	}
 }
 
-func newPacket(file *os.File, counters *vswitch.Counters) (vswitch.Port, error) {
-	d, err := newDevice(file)
+// newPacket takes over the descriptor of a configured packet socket.
+func newPacket(fd int, counters *vswitch.Counters) (vswitch.Port, error) {
+	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
 	}
-	p := &packetPort{device: d, counters: counters, rx: newReceiveMessages(), tx: newMessages(), want: vswitch.BatchSize}
+	p := &packetPort{Descriptor: d, counters: counters, rx: newReceiveMessages(), tx: newMessages(), want: vswitch.BatchSize}
 	p.read, p.write = p.readBatch, p.writeBatch
 	return p, nil
 }
 
 // Counters implements vswitch.Port. It adds what the kernel has dropped since the last call, because its queue was full.
 func (p *packetPort) Counters() *vswitch.Counters {
-	_ = p.raw.Control(p.collect) // a closed socket has nothing to say any more
+	p.Descriptor.Transmit(p.collect) // a closed socket has nothing to say any more
 	return p.counters
 }
 
@@ -118,7 +120,7 @@ func (p *packetPort) collect(fd uintptr) {
 
 // Discard drops what has arrived so far, under the given reason. It must not be called beside Receive.
 func (p *packetPort) Discard(r vswitch.Reason) {
-	_ = p.raw.Control(func(fd uintptr) {
+	p.Descriptor.Transmit(func(fd uintptr) {
 		for {
 			got, err := p.rx.receive(fd, vswitch.BatchSize)
 			if err != 0 && err != unix.EINTR && err != unix.EINVAL {
@@ -132,18 +134,18 @@ func (p *packetPort) Discard(r vswitch.Reason) {
 // Close implements vswitch.Port.
 func (p *packetPort) Close() error {
 	p.Counters()
-	return p.device.Close()
+	return p.Descriptor.Close()
 }
 
 func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) {
 	p.in, p.n, p.err = batch, 0, nil
-	if err := p.raw.Read(p.read); err != nil {
-		return 0, p.lostError(err)
+	if err := p.Descriptor.Receive(p.read); err != nil {
+		return 0, err
 	}
 	return p.n, p.err
 }
 
-// readBatch reports false when the poller has to wait.
+// readBatch reports false when there is nothing yet.
 func (p *packetPort) readBatch(fd uintptr) bool {
 	for p.n == 0 {
 		got, err := p.rx.receive(fd, min(p.want, len(p.in)))
@@ -188,7 +190,7 @@ func (p *packetPort) Transmit(batch []vswitch.Frame) {
 	for len(batch) > 0 {
 		n := min(len(batch), vswitch.BatchSize)
 		p.out, batch = batch[:n], batch[n:]
-		if p.raw.Control(p.write) != nil {
+		if !p.Descriptor.Transmit(p.write) {
 			p.counters.Drop(vswitch.PortDown, n)
 		}
 	}

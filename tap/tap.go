@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -19,7 +20,7 @@ const tapArena = 4 * (vnet.Size + vswitch.MaxFrame)
 // A tapPort is the user side of a tap. The kernel takes and gives one frame per system call; Receive reads until the tap is
 // empty, the batch is full or the arena is used up.
 type tapPort struct {
-	device
+	*descriptor.Descriptor
 	counters  *vswitch.Counters
 	headerLen int // bytes of virtio-net header before each frame; 0: none
 
@@ -27,6 +28,7 @@ type tapPort struct {
 	arena   []byte
 	batch   []vswitch.Frame
 	n       int
+	waited  bool // the next frame ends a wait
 	readErr error
 	read    func(fd uintptr) bool
 
@@ -37,12 +39,13 @@ type tapPort struct {
 	write  func(fd uintptr)
 }
 
-func newTap(file *os.File, headerLen int, counters *vswitch.Counters) (vswitch.Port, error) {
-	d, err := newDevice(file)
+// newTap takes over the descriptor of a configured tap.
+func newTap(fd, headerLen int, counters *vswitch.Counters) (vswitch.Port, error) {
+	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
 	}
-	t := &tapPort{device: d, counters: counters, headerLen: headerLen, arena: make([]byte, tapArena)}
+	t := &tapPort{Descriptor: d, counters: counters, headerLen: headerLen, arena: make([]byte, tapArena)}
 	t.read, t.write = t.readBatch, t.writeBatch
 	return t, nil
 }
@@ -51,23 +54,25 @@ func (t *tapPort) Counters() *vswitch.Counters { return t.counters }
 
 func (t *tapPort) Receive(batch []vswitch.Frame) (int, error) {
 	t.batch, t.n, t.readErr = batch, 0, nil
-	if err := t.raw.Read(t.read); err != nil {
-		return 0, t.lostError(err)
+	if err := t.Descriptor.Receive(t.read); err != nil {
+		return 0, err
 	}
 	return t.n, t.readErr
 }
 
-// readBatch reports false when the poller has to wait.
+// readBatch reports false when there is nothing yet. The first frame after a wait goes on alone, because it has waited long
+// enough: whether others came with it, the next call finds out.
 func (t *tapPort) readBatch(fd uintptr) bool {
 	for used := 0; t.n < len(t.batch) && len(t.arena)-used >= vnet.Size+vswitch.MaxFrame; {
 		b := t.arena[used : used+t.headerLen+vswitch.MaxFrame]
-		n, err := unix.Read(int(fd), b)
+		n, err := read(fd, b)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
+			t.waited = t.n == 0
 			return t.n > 0
-		case err != nil:
+		case err != 0:
 			if t.n == 0 { // otherwise the next call finds it again
 				t.readErr = os.NewSyscallError("read", err)
 			}
@@ -82,16 +87,26 @@ func (t *tapPort) readBatch(fd uintptr) bool {
 			f.Offload = vnet.Decode(b)
 		}
 		t.n++
+		if t.waited {
+			t.waited = false
+			return true
+		}
 		used += (n + 63) &^ 63 // the next frame starts a cache line of its own
 	}
 	return true
+}
+
+// read reads one frame. It cannot block, so the scheduler need not hear of it.
+func read(fd uintptr, b []byte) (int, syscall.Errno) {
+	n, _, err := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), err
 }
 
 func (t *tapPort) Transmit(batch []vswitch.Frame) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.out = batch
-	if t.raw.Control(t.write) != nil {
+	if !t.Descriptor.Transmit(t.write) {
 		t.counters.Drop(vswitch.PortDown, len(batch))
 	}
 	t.out = nil
@@ -119,7 +134,7 @@ func (t *tapPort) writeFrame(fd uintptr, f *vswitch.Frame) syscall.Errno {
 	vec[1].Base = &f.Data[0]
 	vec[1].SetLen(len(f.Data))
 	for {
-		_, _, err := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec[0])), 2)
+		_, _, err := unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vec[0])), 2)
 		if err != unix.EINTR {
 			return err
 		}

@@ -34,13 +34,11 @@ func openOffloadTap(name string, o Options) (vswitch.Port, error) {
 		unix.Close(fd)
 		return nil, tunError(name, err)
 	}
-	// Before NewFile the descriptor is not yet polled: a tun descriptor has no device, and no events, until TUNSETIFF.
-	file := os.NewFile(uintptr(fd), tunDevice)
 	if err := errors.Join(configureTun(fd, vnet.Size, tunOffloads), setMTU(name, o.MTU)); err != nil {
-		file.Close()
+		unix.Close(fd)
 		return nil, fmt.Errorf("configure tap %s: %w", name, err)
 	}
-	return newTap(file, vnet.Size, o.Counters)
+	return newTap(fd, vnet.Size, o.Counters)
 }
 
 // attachQueue creates the tap or attaches to it; a tap that was made for several queues wants to be asked for them.
@@ -88,29 +86,25 @@ func openPlainTap(name string, o Options) (vswitch.Port, error) {
 	if err != nil {
 		return nil, tunError(name, err)
 	}
-	file, ok := device.ReadWriteCloser.(*os.File)
-	if !ok {
-		device.Close()
-		return nil, fmt.Errorf("open tap %s: no file behind it", name)
+	fd, err := release(device)
+	if err == nil {
+		err = errors.Join(configureTun(fd, 0, 0), setMTU(name, o.MTU))
 	}
-	err = control(file, func(fd int) error {
-		unix.CloseOnExec(fd)
-		return configureTun(fd, 0, 0)
-	})
-	if err := errors.Join(err, setMTU(name, o.MTU)); err != nil {
-		file.Close()
+	if err != nil {
 		return nil, fmt.Errorf("configure tap %s: %w", name, err)
 	}
-	return newTap(file, 0, o.Counters)
+	return newTap(fd, 0, o.Counters)
 }
 
-func control(file *os.File, f func(fd int) error) error {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return err
+// release takes the descriptor out of what water returned, which is closed.
+func release(device *water.Interface) (int, error) {
+	defer device.Close()
+	file, ok := device.ReadWriteCloser.(*os.File)
+	if !ok {
+		return -1, errors.New("no file behind it")
 	}
-	var inner error
-	return errors.Join(raw.Control(func(fd uintptr) { inner = f(int(fd)) }), inner)
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	return fd, os.NewSyscallError("fcntl", err)
 }
 
 // tunError says what a tap lacks.

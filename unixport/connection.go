@@ -48,7 +48,7 @@ func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) 
 			return n, nil
 		}
 		c.readErr = nil
-		if err := c.raw.Read(c.read); err != nil {
+		if err := c.Descriptor.Receive(c.read); err != nil {
 			return 0, err
 		}
 		if c.readErr != nil {
@@ -57,7 +57,7 @@ func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) 
 	}
 }
 
-// readSome reads once, what is there; it reports false when the poller has to wait.
+// readSome reads once, what is there; it reports false when there is nothing yet.
 func (c *connection) readSome(fd uintptr) bool {
 	for {
 		n, err := unix.Read(int(fd), c.decoder.room())
@@ -85,7 +85,7 @@ func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters)
 	for len(batch) > 0 {
 		n := min(len(batch), burst)
 		c.out, batch = batch[:n], batch[n:]
-		if c.raw.Control(c.write) != nil {
+		if !c.Descriptor.Transmit(c.write) {
 			counters.Drop(vswitch.PortDown, n)
 		}
 	}
@@ -114,7 +114,7 @@ func (c *connection) completeFrames() {
 		case <-c.done:
 			return
 		}
-		if c.raw.Write(complete) != nil {
+		if c.Descriptor.Drain(complete) != nil {
 			return // closed
 		}
 	}
@@ -126,7 +126,7 @@ func (c *connection) close() {
 	if c.closed.Swap(true) {
 		return
 	}
-	c.file.Close() // nothing can be done about a connection that fails to close
+	c.Descriptor.Close() // nothing can be done about a connection that fails to close
 	c.mu.Lock()
 	c.sender.abandon()
 	c.mu.Unlock()

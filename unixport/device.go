@@ -1,36 +1,33 @@
 package unixport
 
 import (
-	"os"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
 // socketBuffer is the size in bytes that the sockets' buffers shall have: some sixteen of the largest frames.
 const socketBuffer = 1 << 20
 
-// A device is an open socket that belongs to the runtime's poller.
+// A device is an open socket.
 type device struct {
-	file   *os.File
-	raw    syscall.RawConn
+	*descriptor.Descriptor
 	closed atomic.Bool
 }
 
-// newDevice takes over the descriptor, which must be non-blocking.
-func newDevice(fd int, name string) (*device, error) {
+// newDevice takes over the socket.
+func newDevice(fd int) (*device, error) {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-	file := os.NewFile(uintptr(fd), name)
-	raw, err := file.SyscallConn()
+	d, err := descriptor.New(fd)
 	if err != nil {
-		file.Close()
 		return nil, err
 	}
-	return &device{file: file, raw: raw}, nil
+	return &device{Descriptor: d}, nil
 }
 
 // setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
@@ -45,19 +42,19 @@ func (d *device) close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	return d.file.Close()
+	return d.Descriptor.Close()
 }
 
 // gone tells whether the peer of a connected socket has hung up, even if not all that it had sent is read.
 func (d *device) gone() bool {
 	var revents int16
-	err := d.raw.Control(func(fd uintptr) {
+	open := d.Descriptor.Transmit(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		if _, err := unix.Poll(fds, 0); err == nil {
 			revents = fds[0].Revents
 		}
 	})
-	return err != nil || revents != 0
+	return !open || revents != 0
 }
 
 // transmitReason maps an error of a send to the reason under which the frames are counted.

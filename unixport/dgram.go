@@ -3,7 +3,6 @@ package unixport
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
 
@@ -65,7 +64,7 @@ func OpenDgram(local, remote string, counters *vswitch.Counters) (vswitch.Port, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDevice(fd, local)
+	d, err := newDevice(fd)
 	if err != nil {
 		return nil, errors.Join(err, file.remove())
 	}
@@ -88,17 +87,14 @@ func (p *dgramPort) Counters() *vswitch.Counters { return p.counters }
 func (p *dgramPort) Receive(batch []vswitch.Frame) (int, error) {
 	p.in, p.n, p.err = batch, 0, nil
 	for p.n == 0 && p.err == nil {
-		if err := p.raw.Read(p.read); err != nil {
-			if p.closed.Load() {
-				return 0, net.ErrClosed
-			}
+		if err := p.Descriptor.Receive(p.read); err != nil {
 			return 0, err
 		}
 	}
 	return p.n, p.err
 }
 
-// readBatch receives once; it reports false when the poller has to wait. It does not go on until there is a frame: Close
+// readBatch receives once; it reports false when there is nothing yet. It does not go on until there is a frame: Close
 // waits for it, and a peer may send what is no frame for ever.
 func (p *dgramPort) readBatch(fd uintptr) bool {
 	got, err := p.rx.receive(fd, min(len(p.in), vswitch.BatchSize))
@@ -157,7 +153,7 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 	for len(batch) > 0 {
 		n := min(len(batch), vswitch.BatchSize)
 		p.out, batch = batch[:n], batch[n:]
-		if p.raw.Control(p.write) != nil {
+		if !p.Descriptor.Transmit(p.write) {
 			p.counters.Drop(vswitch.PortDown, n)
 		}
 	}

@@ -2,6 +2,5 @@
 // framing, and datagram sockets with one frame each.
 //
 // Neither kind carries offloads: the header of a received frame is empty, and a frame to transmit must have its checksum
-// complete and its segments cut before. The sockets are non-blocking and belong to the runtime's poller: Receive waits
-// there, and Close ends the wait.
+// complete and its segments cut before. Waiting is package descriptor's.
 package unixport

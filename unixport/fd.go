@@ -54,7 +54,7 @@ func OpenFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("take over fd:%d: %w", fd, os.NewSyscallError("fcntl", err))
 	}
-	d, err := newDevice(fd, fmt.Sprintf("fd:%d", fd))
+	d, err := newDevice(fd)
 	if err != nil {
 		return nil, fmt.Errorf("take over fd:%d: %w", fd, err)
 	}

@@ -67,7 +67,7 @@ func OpenStream(path string, counters *vswitch.Counters, o Options) (vswitch.Por
 		unix.Close(fd)
 		return nil, errors.Join(fmt.Errorf("listen on %q: %w", path, err), file.remove())
 	}
-	listener, err := newDevice(fd, path)
+	listener, err := newDevice(fd)
 	if err != nil {
 		return nil, errors.Join(err, file.remove())
 	}
@@ -150,7 +150,7 @@ func (p *streamPort) accept() {
 	for {
 		var fd int
 		var acceptErr error
-		err := p.listener.raw.Read(func(listener uintptr) bool {
+		err := p.listener.Receive(func(listener uintptr) bool {
 			fd, _, acceptErr = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 			return acceptErr != unix.EAGAIN
 		})
@@ -205,7 +205,7 @@ func (p *streamPort) welcome(fd int) error {
 		unix.Close(fd)
 		return nil
 	}
-	d, err := newDevice(fd, "peer")
+	d, err := newDevice(fd)
 	if err != nil {
 		return err
 	}

@@ -8,15 +8,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
+// waitingPorts is the number of ports that are expected to wait in a system call of their own at the same time. The scheduler
+// takes some milliseconds to notice that such a thread needs no turn; meanwhile the other goroutines need theirs.
+const waitingPorts = 2
+
 func main() {
 	// A signal only asks to stop. It stays caught until the process ends, so that a second one interrupts nothing. A reader of
 	// our messages that went away is no reason to end at all: the address has to be given back first.
 	signal.Ignore(syscall.SIGPIPE)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + waitingPorts)
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
