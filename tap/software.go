@@ -10,7 +10,8 @@ import (
 // softwareRoom is the room in bytes for segments on their way out: two of the largest frames, cut.
 const softwareRoom = 2*vswitch.MaxFrame + 2*vswitch.MaxFrame/8
 
-// A softwarePort is a port that takes no offloads: checksums are completed and segments cut before it sees a frame.
+// A softwarePort is a port that takes and gives no offloads: checksums are completed and segments cut before it sees a frame,
+// and the segments of a TCP stream that it received one by one go on in one piece.
 type softwarePort struct {
 	vswitch.Port
 
@@ -20,13 +21,50 @@ type softwarePort struct {
 	pieces []vswitch.Frame
 }
 
-// Software wraps what an opener returned, so that frames leave complete: with checksums completed and segments cut. An error is
+// Software wraps what an opener returned, so that frames leave complete: with checksums completed and segments cut. The frames
+// that the port receives lie in order, each with the room up to its capacity free but for the frames behind it. An error is
 // handed on.
 func Software(p vswitch.Port, err error) (vswitch.Port, error) {
 	if err != nil {
 		return nil, err
 	}
 	return &softwarePort{Port: p, room: make([]byte, softwareRoom)}, nil
+}
+
+// Receive implements vswitch.Port.
+func (s *softwarePort) Receive(batch []vswitch.Frame) (int, error) {
+	n, err := s.Port.Receive(batch)
+	if n < 2 {
+		return n, err
+	}
+	return merge(batch[:n]), err
+}
+
+// merge merges frames that continue one another, and returns how many are left.
+func merge(batch []vswitch.Frame) int {
+	n := 0
+	for at := 0; at < len(batch); n++ {
+		f, taken := mergeRun(batch[at:])
+		batch[n] = f
+		at += taken
+	}
+	return n
+}
+
+// mergeRun returns the first frame with those that continue it, and how many it was made of.
+func mergeRun(frames []vswitch.Frame) (vswitch.Frame, int) {
+	plain := vnet.Header{}
+	if frames[0].Offload != plain {
+		return frames[0], 1
+	}
+	var run vnet.Run
+	run.Start(frames[0].Data)
+	taken := 1
+	for taken < len(frames) && frames[taken].Offload == plain && run.Add(frames[taken].Data) {
+		taken++
+	}
+	header, data := run.Frame()
+	return vswitch.Frame{Offload: header, Data: data}, taken
 }
 
 // Transmit implements vswitch.Port.

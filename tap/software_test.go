@@ -74,3 +74,45 @@ func TestSoftware(t *testing.T) {
 		t.Error("the segments of a large frame do not add up to it")
 	}
 }
+
+// A player is a port that receives the given frames, from one buffer.
+type player struct {
+	vswitch.Port
+	frames []vswitch.Frame
+}
+
+func (p *player) Receive(batch []vswitch.Frame) (int, error) { return copy(batch, p.frames), nil }
+
+// TestSoftwareMerge receives segments of two streams and what is none: consecutive segments of a stream go on in one piece, in
+// the order in which they came.
+func TestSoftwareMerge(t *testing.T) {
+	r := &recorder{}
+	cutter, _ := Software(r, nil)
+	large := tcpFrame(10000)
+	large.Data[47] = 0x10 // ACK
+	large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
+	arp := vswitch.Frame{Data: make([]byte, 60)}
+	cutter.Transmit([]vswitch.Frame{large, arp, large})
+	source := &player{}
+	buffer := make([]byte, 0, 1<<20)
+	for _, f := range r.frames {
+		buffer = append(buffer, f...)
+		source.frames = append(source.frames, vswitch.Frame{Data: buffer[len(buffer)-len(f):]})
+	}
+	unfinished := tcpFrame(1400)
+	source.frames = append(source.frames, unfinished, unfinished)
+	p, _ := Software(source, nil)
+	batch := make([]vswitch.Frame, vswitch.BatchSize)
+	n, err := p.Receive(batch)
+	if err != nil || n != 5 {
+		t.Fatalf("%d frames, %v; want 5", n, err)
+	}
+	for i, want := range []vswitch.Frame{large, arp, large, unfinished, unfinished} {
+		if got := batch[i]; len(got.Data) != len(want.Data) || got.Offload != want.Offload {
+			t.Errorf("frame %d has %d bytes and %+v, want %d and %+v", i, len(got.Data), got.Offload, len(want.Data), want.Offload)
+		}
+	}
+	if !bytes.Equal(batch[0].Data[54:], large.Data[54:]) {
+		t.Error("the merged frame has another payload")
+	}
+}

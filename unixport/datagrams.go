@@ -85,7 +85,7 @@ func (d *datagrams) datagram(i int) (data []byte, from *address, truncated bool)
 	msg := &d.msgs[i]
 	d.names[i].len = min(msg.Namelen, uint32(unsafe.Sizeof(d.names[i].name)))
 	start, end := i*slotLen, i*slotLen+int(msg.len)
-	return d.slots[start:end:end], &d.names[i], msg.Flags&unix.MSG_TRUNC != 0
+	return d.slots[start : end : start+vswitch.MaxFrame], &d.names[i], msg.Flags&unix.MSG_TRUNC != 0
 }
 
 // set makes datagram i carry a frame, which stays borrowed until the send.

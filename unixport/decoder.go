@@ -33,8 +33,9 @@ type decoder struct {
 
 func newDecoder() decoder { return decoder{buf: make([]byte, streamBuffer)} }
 
-// frames cuts complete frames and returns how many. They are borrowed until the next call of room. Frames without an
-// Ethernet header are counted and skipped. A *LengthError comes after the frames before it, and from then on always.
+// frames cuts complete frames and returns how many. They are borrowed until the next call of room, and the capacity of each
+// ends with the last of them. Frames without an Ethernet header are counted and skipped. A *LengthError comes after the frames
+// before it, and from then on always.
 func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	n := 0
 	for n < len(batch) && d.end-d.start >= prefixLen {
@@ -55,8 +56,12 @@ func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int
 			counters.Drop(vswitch.Short, 1)
 			continue
 		}
-		batch[n] = vswitch.Frame{Data: d.buf[from:to:to]}
+		batch[n] = vswitch.Frame{Data: d.buf[from:to]}
 		n++
+	}
+	for i := range batch[:n] {
+		b := batch[i].Data
+		batch[i].Data = b[:len(b) : cap(b)-cap(d.buf)+d.start]
 	}
 	return n, nil
 }

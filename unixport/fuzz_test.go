@@ -44,8 +44,10 @@ func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d d
 		n, err := decoder.frames(batch, counters)
 		for _, f := range batch[:n] {
 			d.frames = append(d.frames, bytes.Clone(f.Data))
-			clear(f.Data) // the switch may write to a frame
-			_ = append(f.Data, 0xee)
+		}
+		for _, f := range batch[:n] {
+			_ = append(f.Data[:cap(f.Data)], 0xee) // must not reach what is not cut yet
+			clear(f.Data[:cap(f.Data)])            // the switch may write to a frame, and behind it where others of the batch lie
 		}
 		d.broken = err != nil
 		if n > 0 || d.broken {
