@@ -61,7 +61,7 @@ func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int
 	}
 	for i := range batch[:n] {
 		b := batch[i].Data
-		batch[i].Data = b[:len(b) : cap(b)-cap(d.buf)+d.start]
+		batch[i].Data = b[: len(b) : cap(b)-cap(d.buf)+d.start]
 	}
 	return n, nil
 }

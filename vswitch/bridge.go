@@ -137,10 +137,10 @@ func (b *Bridge) aged(value uint64, seen, now time.Duration) bool {
 	return value&staticStation == 0 && now-seen >= b.cfg.Ageing
 }
 
-// SetStatic binds a station to a port: it neither ages nor moves. It reports false when the table is full, and for a port
-// that there is not.
+// SetStatic binds a station to a port: it neither ages nor moves. It reports false when the table is full, for a port that
+// there is not, and for a MAC that is no station's.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
-	return port >= 0 && port < b.cfg.Ports && b.fdb.put(mac.key(), uint64(port)|staticStation, now,
+	return !mac.IsMulticast() && !mac.IsZero() && port >= 0 && port < b.cfg.Ports && b.fdb.put(mac.key(), uint64(port)|staticStation, now,
 		func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
 }
 

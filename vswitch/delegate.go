@@ -35,21 +35,25 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 // What the guest sends, in this order (fromGuest):
 //
 //  1. validate: an Ethernet header, an offload header that fits, a station's source MAC
-//  2. ethertype: ARP and IPv4; no VLAN tags
+//  2. ethertype: ARP and IPv4; no VLAN tags; then the pinned MAC, if there is one
 //  3. ARP: every address but the guest's own is at the router MAC; probes and announcements get no answer
 //  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, the guest its holder, and no kept port
 //  5. to the server's address: to the server
-//  6. to the wire (toWire): what the guest may reach, next hop by the captured routes, size, next hop's MAC; source MAC is
-//     the wire MAC
+//  6. to the wire (toWire): nothing for loopback, "this network" or the pod address; what the guest may reach; then next hop
+//     by the captured routes, size, next hop's MAC; source MAC is the wire MAC
 //
 // What the wire sends, in this order (fromWire):
 //
 //  1. validate: an Ethernet header; then our own frames, reflected by a hairpin, are dropped; then the offload header
 //  2. ethertype: ARP and IPv4; no VLAN tags
-//  3. ARP: neighbours are noted; requests for the pod address go to the pod endpoint
-//  4. IPv4: validate; no DHCP; judged by destination IP, whatever the destination MAC
+//  3. ARP: requests for the pod address go to the pod endpoint; what else is about neighbours is noted, and goes no further
+//  4. IPv4: validate; no DHCP; not larger than the link's MTU; not from the pod address; judged by destination IP, whatever
+//     the destination MAC
 //  5. kept ports, and ICMP errors about them, go to the pod endpoint
 //  6. the rest goes to the holder: all of it to the guest, or ICMP echo to the pod endpoint
+//
+// What the pod endpoint sends (fromPod) is validated like the guest's; ARP leaves as it is, and IPv4 from the pod address, but
+// for DHCP, goes to the wire. What the server says (fromServer) goes to the guest.
 type Delegate struct {
 	cfg        DelegateConfig
 	address    uint32 // the pod address
@@ -195,7 +199,7 @@ func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *O
 		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
 		return
 	}
-	fits := vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen
+	fits := fit(f, p, mtu)
 	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
 		out.Drop(TooBig)
 		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, mtu, out)
@@ -227,8 +231,8 @@ func (d *Delegate) groupToWire(f *Frame, p *packet, to MAC, out *Out) {
 		setMACs(f.Data, to, d.cfg.WireMAC)
 		out.Send(PortUplink, *f)
 	}
-	switch fits := vnet.WireLen(f.Offload, f.Data) <= d.cfg.MTU+ethernetLen; {
-	case fits:
+	switch {
+	case fit(f, p, d.cfg.MTU):
 		send(f)
 	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
 		out.Drop(TooBig)
@@ -239,16 +243,26 @@ func (d *Delegate) groupToWire(f *Frame, p *packet, to MAC, out *Out) {
 
 // fromPod handles what the pod endpoint sends: its ARP replies as they are, its IPv4 by the captured routes.
 func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
+	if len(f.Data) < ethernetLen {
+		out.Drop(Short)
+		return
+	}
+	if d.held(HolderKernel) {
+		out.Drop(NotHolder)
+		return
+	}
+	if reason, bad := badFrame(f, true); bad {
+		out.Drop(reason)
+		return
+	}
 	var p packet
 	switch {
-	case len(f.Data) < ethernetLen:
-		out.Drop(Short)
-	case d.held(HolderKernel):
-		out.Drop(NotHolder)
 	case ethertype(f.Data) == typeARP:
 		out.Send(PortUplink, *f)
 	case !p.parse(f.Data):
 		out.Drop(BadIPv4)
+	case p.isDHCP():
+		out.Drop(DHCP)
 	case p.source != d.address:
 		out.Drop(ForeignSource)
 	default:
@@ -272,6 +286,19 @@ func (d *Delegate) fromServer(f *Frame, out *Out) {
 	}
 	setMACs(f.Data, to, d.cfg.RouterMAC)
 	out.Send(PortGuest, *f)
+}
+
+// fit tells whether the packets that a frame becomes on the wire are at most mtu bytes. Ethernet padding that is too much is
+// cut off.
+func fit(f *Frame, p *packet, mtu int) bool {
+	if vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen {
+		return true
+	}
+	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 || p.end > mtu+ethernetLen {
+		return false // with a checksum to complete there is work left behind the packet
+	}
+	f.Data = f.Data[:p.end]
+	return true
 }
 
 // badFrame finds the faults that every frame may have behind its length. On a link without useful MACs anySource is true.

@@ -85,10 +85,12 @@ func (d *Delegate) use(mac MAC, now time.Duration) {
 
 // hear notes who uses the pod address. It writes only what changed, and the time at most once in a tenth of a second.
 func (d *Delegate) hear(mac MAC, now time.Duration) {
+	last := time.Duration(d.heard.Load())
 	if d.guestMAC.Load() != mac.key() {
 		d.guestMAC.Store(mac.key())
+		last = 0
 	}
-	if now-time.Duration(d.heard.Load()) >= 100*time.Millisecond {
+	if last == 0 || now-last >= 100*time.Millisecond {
 		d.heard.Store(int64(now))
 	}
 }

@@ -3,8 +3,6 @@ package vswitch
 import (
 	"encoding/binary"
 	"time"
-
-	"github.com/podswitch/podswitch/vnet"
 )
 
 // fromWire handles one frame that the pod interface received; the steps are at Delegate.
@@ -72,7 +70,7 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 		out.Drop(BadIPv4)
 	case p.isDHCP():
 		out.Drop(DHCP)
-	case vnet.WireLen(f.Offload, f.Data) > d.cfg.MTU+ethernetLen:
+	case !fit(f, &p, d.cfg.MTU):
 		out.Drop(TooBig)
 	case p.source == d.address:
 		out.Drop(ForeignSource)

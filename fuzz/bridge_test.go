@@ -1,0 +1,79 @@
+package fuzz
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/podswitch/podswitch/fuzz/oracle"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// FuzzBridge: whatever enters in whatever order, with time passing and ports that are closed, the learning switch does what the
+// oracle does and has the same table; no frame is changed or goes back to where it came from; and every frame leaves somewhere or
+// is one drop.
+func FuzzBridge(f *testing.F) {
+	seedBridge(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := &reader{b}
+		cfg := bridge(in.byte())
+		real := vswitch.NewBridge(cfg)
+		r := &bridgeRig{newRig(t, real, cfg.Ports), cfg, real, oracle.NewBridge(cfg)}
+		for _, s := range decode(in, bridgeWorld(cfg)) {
+			r.do(s)
+		}
+	})
+}
+
+// A bridgeRig is a Bridge beside its oracle.
+type bridgeRig struct {
+	*rig
+	cfg    vswitch.BridgeConfig
+	real   *vswitch.Bridge
+	oracle *oracle.Bridge
+}
+
+func (r *bridgeRig) do(s step) {
+	r.t.Helper()
+	r.steps = append(r.steps, s)
+	switch s.op {
+	case opRaw, opMade, opScan:
+		sent := r.forward(s)
+		r.agree(sent, r.oracle.Forward(s.port, s.frames, r.now))
+		r.unchanged(s, sent)
+	case opWait, opPause:
+		r.now += s.wait
+	case opTick:
+		sent := r.tick()
+		r.oracle.Tick(r.now)
+		r.agree(sent, &oracle.Outcome{})
+	case opStatic:
+		if got, want := r.real.SetStatic(s.mac, s.port, r.now), r.oracle.SetStatic(s.mac, s.port, r.now); got != want {
+			r.fail("SetStatic returns %v, and the oracle says %v", got, want)
+		}
+	case opForget:
+		r.real.Forget(s.port)
+		r.oracle.Forget(s.port)
+	}
+	got, want := r.real.Stations(r.now), r.oracle.Stations(r.now)
+	if !slices.Equal(got, want) {
+		r.fail("the stations are\n%v\nand the oracle says\n%v", got, want)
+	}
+	if len(got) > r.cfg.Limit {
+		r.fail("%d stations, and the limit is %d", len(got), r.cfg.Limit)
+	}
+	r.conserved(0)
+}
+
+// unchanged checks that what leaves is what entered, and leaves elsewhere.
+func (r *bridgeRig) unchanged(s step, sent [][]vswitch.Frame) {
+	r.t.Helper()
+	for port, frames := range sent {
+		for _, f := range frames {
+			same := func(g vswitch.Frame) bool { return bytes.Equal(f.Data, g.Data) }
+			if port == s.port || !slices.ContainsFunc(s.frames, same) {
+				r.fail("a frame from port %d leaves at port %d as%s", s.port, port, describe([]vswitch.Frame{f}))
+			}
+		}
+	}
+}

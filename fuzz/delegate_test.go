@@ -1,0 +1,226 @@
+package fuzz
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/fuzz/oracle"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// FuzzDelegate: whatever enters at the four ports in whatever order, with time passing and the address changing hands, the
+// forwarder does what the oracle does, frame by frame and reason by reason; nothing leaves that the rules forbid; and every frame
+// leaves, is counted as a drop, is noted, or waits.
+func FuzzDelegate(f *testing.F) {
+	seedDelegate(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := &reader{b}
+		choice := in.byte()
+		cfg := delegate(choice)
+		d := newDelegateRig(t, cfg)
+		if choice < nobodyYet {
+			d.hand(vswitch.HolderGuest, guestMAC)
+		}
+		for _, s := range decode(in, delegateWorld(cfg)) {
+			d.do(s)
+		}
+		d.close()
+	})
+}
+
+// A delegateRig is a Delegate beside its oracle.
+type delegateRig struct {
+	*rig
+	cfg    vswitch.DelegateConfig
+	real   *vswitch.Delegate
+	oracle *oracle.Delegate
+	holder vswitch.Holder
+	used   int // calls of OnUse
+}
+
+func newDelegateRig(t *testing.T, cfg vswitch.DelegateConfig) *delegateRig {
+	d := &delegateRig{cfg: cfg, oracle: oracle.NewDelegate(cfg), holder: vswitch.HolderSwitch}
+	cfg.OnUse = func() { d.used++ }
+	d.real = vswitch.NewDelegate(cfg)
+	d.rig = newRig(t, d.real, 4)
+	return d
+}
+
+func (d *delegateRig) hand(h vswitch.Holder, mac vswitch.MAC) {
+	d.real.Hand(h, mac)
+	d.oracle.Hand(h, mac)
+	d.holder = h
+}
+
+func (d *delegateRig) do(s step) {
+	d.t.Helper()
+	d.steps = append(d.steps, s)
+	switch s.op {
+	case opRaw, opMade, opScan:
+		d.trust(s)
+		d.forwardBoth(s)
+	case opWait, opPause:
+		d.now += s.wait
+	case opTick:
+		sent := d.tick()
+		d.allowed(sent, -1)
+		d.agree(sent, d.oracle.Tick(d.now))
+	case opHand:
+		d.hand(s.holder, s.mac)
+	}
+	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, s.mac} {
+		if got, want := d.real.Heard(mac), d.oracle.Heard(mac); got != want {
+			d.fail("%v was heard at %v, and the oracle says %v", mac, got, want)
+		}
+	}
+	if got, want := d.real.LastHeard(), d.oracle.LastHeard(); got != want {
+		d.fail("somebody was last heard at %v, and the oracle says %v", got, want)
+	}
+	d.conserved(d.oracle.Held())
+}
+
+func (d *delegateRig) forwardBoth(s step) {
+	d.t.Helper()
+	d.used = 0
+	sent := d.forward(s)
+	want := d.oracle.Forward(s.port, s.frames, d.now)
+	d.allowed(sent, s.port)
+	d.agree(sent, want)
+	if d.used != want.Used {
+		d.fail("OnUse was called %d times, and the oracle says %d", d.used, want.Used)
+	}
+}
+
+// close shows the neighbours, which have no other list, by sending to each; and then waits until nobody waits any more.
+func (d *delegateRig) close() {
+	d.t.Helper()
+	d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
+	_, hosts := delegateWorld(d.cfg).ips(vswitch.PortGuest)
+	for _, host := range hosts {
+		data := append(ethernet(routerMAC, guestMAC, 0x0800), udpPacket(d.cfg.Address.Addr().As4(), host.As4())...)
+		d.do(step{op: opRaw, port: vswitch.PortGuest, frames: []vswitch.Frame{{Data: data}}})
+	}
+	for range 5 {
+		d.do(step{op: opWait, wait: time.Second})
+		d.do(step{op: opTick})
+	}
+	if n := d.oracle.Held(); n != 0 {
+		d.fail("%d frames wait for ever", n)
+	}
+}
+
+// trust makes the frames of the two endpoints such as an endpoint of ours sends: the server's with an offload header that is
+// true, the pod's with the wire MAC, also within ARP. The switch does not check these again.
+func (d *delegateRig) trust(s step) {
+	for i := range s.frames {
+		f := &s.frames[i]
+		switch s.port {
+		case vswitch.PortServer:
+			exact, ok := oracle.Exact(f.Offload, f.Data)
+			if f.Offload = exact; !ok {
+				f.Offload = none
+			}
+		case vswitch.PortPod:
+			if len(f.Data) >= 14 {
+				d.fromEndpoint(f)
+			}
+		}
+	}
+}
+
+func (d *delegateRig) fromEndpoint(f *vswitch.Frame) {
+	copy(f.Data[6:], wireMAC[:])
+	if f.Data[12] != 8 || f.Data[13] != 6 {
+		return
+	}
+	if len(f.Data) < 42 {
+		f.Data = append(f.Data, make([]byte, 42-len(f.Data))...)
+	}
+	copy(f.Data[22:], wireMAC[:])
+	copy(f.Data[28:], d.cfg.Address.Addr().AsSlice())
+}
+
+// allowed checks what may leave, by the design and not by the oracle. The frames came of one that entered at port in, -1 for a
+// tick.
+func (d *delegateRig) allowed(sent [][]vswitch.Frame, in int) {
+	d.t.Helper()
+	for port, frames := range sent {
+		for _, f := range frames {
+			if why := d.forbidden(port, in, f); why != "" {
+				d.fail("%s leaves at port %d:%s", why, port, describe([]vswitch.Frame{f}))
+			}
+		}
+	}
+}
+
+func (d *delegateRig) forbidden(port, in int, f vswitch.Frame) string {
+	if len(f.Data) < 14 {
+		return "a short frame"
+	}
+	if exact, ok := oracle.Exact(f.Offload, f.Data); !ok || exact != f.Offload {
+		return "an impossible offload header"
+	}
+	switch port {
+	case vswitch.PortGuest:
+		if in == vswitch.PortUplink && d.holder != vswitch.HolderGuest {
+			return "a frame for a guest that is not the holder"
+		}
+		if in == vswitch.PortUplink && kind(f) == 0x0806 {
+			return "ARP of the wire"
+		}
+		return unless(vswitch.MAC(f.Data[6:12]) == routerMAC, "a frame of somebody but the router")
+	case vswitch.PortUplink:
+		return d.forbiddenOnWire(in, f)
+	case vswitch.PortPod:
+		return unless(d.holder != vswitch.HolderKernel && (in == vswitch.PortUplink || in == port), "a frame for the pod endpoint")
+	}
+	return unless(in == vswitch.PortGuest && kind(f) == 0x0800, "a frame for the server")
+}
+
+func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
+	if vswitch.MAC(f.Data[6:12]) != wireMAC {
+		return "another source MAC"
+	}
+	if f.Offload.GSOType == 0 && len(f.Data) > d.cfg.MTU+14 && kind(f) == 0x0800 {
+		return "a frame larger than the MTU"
+	}
+	if f.Offload.GSOType != 0 && min(len(f.Data), int(f.Offload.HdrLen)+int(f.Offload.GSOSize)) > d.cfg.MTU+14 {
+		return "a segment larger than the MTU"
+	}
+	self := d.cfg.Address.Addr().AsSlice()
+	switch kind(f) {
+	case 0x0800:
+		transport := 14 + int(f.Data[14]&15)*4
+		first := binary.BigEndian.Uint16(f.Data[20:])&0x1fff == 0
+		switch {
+		case !slices.Equal(f.Data[26:30], self):
+			return "another source address"
+		case f.Data[30] == 127 || f.Data[30] == 0:
+			return "a martian"
+		case in == vswitch.PortGuest && d.holder != vswitch.HolderGuest:
+			return "a frame of a guest that is not the holder"
+		case first && f.Data[23] == 17 && f.Data[transport+2] == 0 && (f.Data[transport+3] == 67 || f.Data[transport+3] == 68):
+			return "DHCP"
+		case first && f.Data[23] == 6 && in == vswitch.PortGuest && slices.Contains(d.cfg.KeptTCP, binary.BigEndian.Uint16(f.Data[transport:])):
+			return "a kept port of the guest"
+		}
+		return ""
+	case 0x0806:
+		if in != vswitch.PortPod && f.Data[21] != 1 {
+			return "ARP other than a request"
+		}
+		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP of somebody else")
+	}
+	return "another ethertype than IPv4 and ARP"
+}
+
+func kind(f vswitch.Frame) uint16 { return binary.BigEndian.Uint16(f.Data[12:]) }
+
+func unless(ok bool, why string) string {
+	if ok {
+		return ""
+	}
+	return why
+}

@@ -1,0 +1,179 @@
+package oracle
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// Bridge is what vswitch.Bridge has to be.
+type Bridge struct {
+	cfg      vswitch.BridgeConfig
+	stations map[vswitch.MAC]station
+	sweep    time.Duration // before it, a full table is not searched for aged stations
+}
+
+type station struct {
+	port   int
+	seen   time.Duration
+	static bool
+}
+
+// NewBridge returns a learning switch without stations.
+func NewBridge(cfg vswitch.BridgeConfig) *Bridge {
+	return &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
+}
+
+// Forward takes frames that entered at a port.
+func (b *Bridge) Forward(in int, frames []vswitch.Frame, now time.Duration) *Outcome {
+	o := newOutcome()
+	for _, f := range frames {
+		b.forward(in, f, now, o)
+	}
+	return o
+}
+
+func (b *Bridge) forward(in int, f vswitch.Frame, now time.Duration, o *Outcome) {
+	// 1. validate
+	if len(f.Data) < ethernetHeader {
+		o.drop(in, vswitch.Short)
+		return
+	}
+	var possible bool
+	if f.Offload, possible = Exact(f.Offload, f.Data); !possible {
+		o.drop(in, vswitch.BadOffload)
+		return
+	}
+	to, from := target(f.Data), source(f.Data)
+	if b.cfg.Pinned != (vswitch.MAC{}) && in == b.cfg.PinnedPort && from != b.cfg.Pinned {
+		o.drop(in, vswitch.ForeignMAC)
+		return
+	}
+	// 2. reserved
+	if isReserved(to) {
+		o.drop(in, vswitch.Reserved)
+		return
+	}
+	// 3. size
+	if b.cfg.MaxFrame > 0 && wireLength(f.Offload, f.Data) > b.cfg.MaxFrame+tags(f.Data) {
+		o.drop(in, vswitch.TooBig)
+		return
+	}
+	// 4. learn
+	if b.isReflected(in, from, now) {
+		o.drop(in, vswitch.Reflected)
+		return
+	}
+	b.learn(in, from, now)
+	// 5. forward
+	b.deliver(in, to, f, now, o)
+}
+
+func (b *Bridge) deliver(in int, to vswitch.MAC, f vswitch.Frame, now time.Duration, o *Outcome) {
+	if s, known := b.stations[to]; known && !isGroup(to) && !b.aged(s, now) {
+		if s.port == in {
+			o.drop(in, vswitch.Hairpin)
+			return
+		}
+		o.send(s.port, f)
+		return
+	}
+	if b.cfg.Ports < 2 {
+		o.drop(in, vswitch.NoPort)
+		return
+	}
+	for port := range b.cfg.Ports {
+		if port != in {
+			o.send(port, f)
+		}
+	}
+	o.Made += b.cfg.Ports - 2
+}
+
+func (b *Bridge) aged(s station, now time.Duration) bool {
+	return !s.static && now-s.seen >= b.cfg.Ageing
+}
+
+// isReflected tells whether a station of another port is said to be at the upstream port.
+func (b *Bridge) isReflected(in int, from vswitch.MAC, now time.Duration) bool {
+	s, known := b.stations[from]
+	return known && isStation(from) && in == b.cfg.Upstream && s.port != in && !b.aged(s, now)
+}
+
+func (b *Bridge) learn(in int, from vswitch.MAC, now time.Duration) {
+	s, known := b.stations[from]
+	switch {
+	case !isStation(from):
+	case known && s.port == in: // the time is noted once a second
+		if now-s.seen >= time.Second {
+			s.seen = now
+			b.stations[from] = s
+		}
+	case known && s.static:
+	default:
+		b.put(from, station{port: in, seen: now}, now)
+	}
+}
+
+// put adds or replaces a station. A full table makes room for a new one by forgetting aged ones, at most once a second.
+func (b *Bridge) put(mac vswitch.MAC, s station, now time.Duration) bool {
+	if isNobody(mac) {
+		return false
+	}
+	if _, known := b.stations[mac]; !known && len(b.stations) >= b.cfg.Limit {
+		if now >= b.sweep {
+			b.sweep = now + time.Second
+			b.Tick(now)
+		}
+		if len(b.stations) >= b.cfg.Limit {
+			return false
+		}
+	}
+	b.stations[mac] = s
+	return true
+}
+
+// Tick forgets stations that have aged.
+func (b *Bridge) Tick(now time.Duration) {
+	for mac, s := range b.stations {
+		if b.aged(s, now) {
+			delete(b.stations, mac)
+		}
+	}
+}
+
+// SetStatic binds a station to a port.
+func (b *Bridge) SetStatic(mac vswitch.MAC, port int, now time.Duration) bool {
+	return isStation(mac) && port >= 0 && port < b.cfg.Ports && b.put(mac, station{port: port, seen: now, static: true}, now)
+}
+
+// Forget removes the stations of a port.
+func (b *Bridge) Forget(port int) {
+	for mac, s := range b.stations {
+		if s.port == port {
+			delete(b.stations, mac)
+		}
+	}
+}
+
+// Stations lists what has not aged, ordered by port and MAC.
+func (b *Bridge) Stations(now time.Duration) []vswitch.Station {
+	var list []vswitch.Station
+	for mac, s := range b.stations {
+		if b.aged(s, now) {
+			continue
+		}
+		entry := vswitch.Station{MAC: mac, Port: s.port, Static: s.static}
+		if !s.static {
+			entry.Age = now - s.seen
+		}
+		list = append(list, entry)
+	}
+	slices.SortFunc(list, func(x, y vswitch.Station) int {
+		return cmp.Or(cmp.Compare(x.Port, y.Port), bytes.Compare(x.MAC[:], y.MAC[:]))
+	})
+	return list
+}

@@ -1,0 +1,163 @@
+package oracle
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// Delegate is what vswitch.Delegate has to be.
+type Delegate struct {
+	cfg       vswitch.DelegateConfig
+	self      netip.Addr // the pod address
+	broadcast netip.Addr // of its prefix; the zero Addr if it has none
+	holder    vswitch.Holder
+	guest     vswitch.MAC // who uses the pod address; the zero MAC: nobody yet
+	heard     time.Duration
+	kept      map[int]bool
+
+	neighbours map[netip.Addr]neighbour
+	questions  map[netip.Addr]*question
+	sweep      time.Duration // before it, a full table is not searched for silent neighbours
+}
+
+// NewDelegate returns the forwarder with the switch as holder. OnUse is not called but counted.
+func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
+	d := &Delegate{
+		cfg: cfg, self: cfg.Address.Addr(), holder: vswitch.HolderSwitch, guest: cfg.PinnedMAC, kept: map[int]bool{},
+		neighbours: map[netip.Addr]neighbour{}, questions: map[netip.Addr]*question{},
+	}
+	for _, port := range cfg.KeptTCP {
+		d.kept[int(port)] = true
+	}
+	for _, n := range cfg.Permanent {
+		d.neighbours[n.Addr] = neighbour{mac: n.MAC, permanent: true}
+	}
+	if bits := cfg.Address.Bits(); bits < 31 {
+		b := d.self.As4()
+		for i := bits; i < 32; i++ {
+			b[i/8] |= 0x80 >> (i % 8)
+		}
+		d.broadcast = netip.AddrFrom4(b)
+	}
+	return d
+}
+
+// Hand makes h the holder. A MAC other than zero is the guest's from now on.
+func (d *Delegate) Hand(h vswitch.Holder, mac vswitch.MAC) {
+	if !isNobody(mac) && mac != d.guest {
+		d.guest, d.heard = mac, 0
+	}
+	d.holder = h
+}
+
+// Heard is when mac last used the pod address.
+func (d *Delegate) Heard(mac vswitch.MAC) time.Duration {
+	if mac != d.guest {
+		return 0
+	}
+	return d.heard
+}
+
+// LastHeard is when anybody last used the pod address.
+func (d *Delegate) LastHeard() time.Duration { return d.heard }
+
+// Held is how many frames wait for a neighbour.
+func (d *Delegate) Held() int {
+	n := 0
+	for _, q := range d.questions {
+		n += len(q.frames)
+	}
+	return n
+}
+
+// Forward takes frames that entered at a port.
+func (d *Delegate) Forward(in int, frames []vswitch.Frame, now time.Duration) *Outcome {
+	c := &call{Delegate: d, Outcome: newOutcome(), in: in, now: now}
+	for _, f := range frames {
+		f.Data = append([]byte{}, f.Data...)
+		switch {
+		case len(f.Data) < ethernetHeader:
+			c.drop(in, vswitch.Short)
+		case in == vswitch.PortGuest:
+			c.fromGuest(f)
+		case in == vswitch.PortUplink:
+			c.fromWire(f)
+		case in == vswitch.PortPod:
+			c.fromPod(f)
+		case in == vswitch.PortServer:
+			c.fromServer(f)
+		}
+	}
+	return c.Outcome
+}
+
+// A call is one Forward or Tick: the switch, the time, and what comes of it.
+type call struct {
+	*Delegate
+	*Outcome
+	in  int // the port where the frame entered
+	now time.Duration
+}
+
+func (c *call) refuse(r vswitch.Reason) { c.drop(c.in, r) }
+
+// fault is what may be wrong with any frame of the guest or the wire, in this order. A link without useful MACs has any source.
+func fault(f vswitch.Frame, possible, anySource bool) (vswitch.Reason, bool) {
+	switch t := kind(f.Data); {
+	case !possible:
+		return vswitch.BadOffload, true
+	case !anySource && !isStation(source(f.Data)):
+		return vswitch.BadSource, true
+	case isTag(t):
+		return vswitch.VLAN, true
+	case t != typeARP && t != typeIPv4:
+		return vswitch.Ethertype, true
+	}
+	return 0, false
+}
+
+// fromPod: its ARP as it is, its IPv4 by the routes; nothing while the kernel holds the address.
+func (c *call) fromPod(f vswitch.Frame) {
+	if c.holder == vswitch.HolderKernel {
+		c.refuse(vswitch.NotHolder)
+		return
+	}
+	var possible bool
+	f.Offload, possible = Exact(f.Offload, f.Data)
+	if reason, bad := fault(f, possible, true); bad {
+		c.refuse(reason)
+		return
+	}
+	if kind(f.Data) == typeARP {
+		c.send(vswitch.PortUplink, f)
+		return
+	}
+	p, ok := readPacket(f.Data)
+	switch {
+	case !ok:
+		c.refuse(vswitch.BadIPv4)
+	case p.isDHCP():
+		c.refuse(vswitch.DHCP)
+	case p.source != c.self:
+		c.refuse(vswitch.ForeignSource)
+	default:
+		c.toWire(f, p)
+	}
+}
+
+// fromServer: to whom it says, or to the guest.
+func (c *call) fromServer(f vswitch.Frame) {
+	to := target(f.Data)
+	if isNobody(to) {
+		to = c.guest
+	}
+	if isNobody(to) {
+		c.refuse(vswitch.Unresolved)
+		return
+	}
+	c.send(vswitch.PortGuest, readdressed(f, to, c.cfg.RouterMAC))
+}
+
+func (d *Delegate) isBroadcast(a netip.Addr) bool { return a == everybody || a == d.broadcast }

@@ -1,0 +1,87 @@
+package oracle
+
+import (
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// fromGuest has the steps of vswitch.Delegate's comment, "what the guest sends".
+func (c *call) fromGuest(f vswitch.Frame) {
+	// 1. validate, 2. ethertype
+	var possible bool
+	f.Offload, possible = Exact(f.Offload, f.Data)
+	if reason, bad := fault(f, possible, false); bad {
+		c.refuse(reason)
+		return
+	}
+	from := source(f.Data)
+	if !isNobody(c.cfg.PinnedMAC) && from != c.cfg.PinnedMAC {
+		c.refuse(vswitch.ForeignMAC)
+		return
+	}
+	// 3. ARP
+	if kind(f.Data) == typeARP {
+		c.arpFromGuest(f)
+		return
+	}
+	// 4. IPv4
+	p, ok := readPacket(f.Data)
+	switch {
+	case !ok:
+		c.refuse(vswitch.BadIPv4)
+	case p.isDHCP() && p.to == 67 && (p.target == everybody || p.target == c.cfg.Server):
+		c.send(vswitch.PortServer, f)
+	case p.isDHCP():
+		c.refuse(vswitch.DHCP)
+	case p.source != c.self:
+		c.refuse(vswitch.ForeignSource)
+	case c.holder != vswitch.HolderGuest:
+		c.refuse(vswitch.NotHolder)
+		c.hear(from)
+		c.Used++
+	case p.protocol == tcp && c.kept[p.from]:
+		c.refuse(vswitch.KeptPort)
+	// 5. to the server's address
+	case p.target == c.cfg.Server:
+		c.hear(from)
+		c.send(vswitch.PortServer, f)
+	// 6. to the wire
+	default:
+		c.hear(from)
+		c.toWire(f, p)
+	}
+}
+
+// arpFromGuest answers for every address but the guest's own. ARP that is about its sender is a use of the address.
+func (c *call) arpFromGuest(f vswitch.Frame) {
+	a, ok := readARP(f.Data)
+	if !ok {
+		c.refuse(vswitch.BadARP)
+		return
+	}
+	if a.senderIP == c.self && a.senderMAC == source(f.Data) {
+		c.hear(a.senderMAC)
+		c.heard = c.now
+		if c.holder != vswitch.HolderGuest {
+			c.Used++
+		}
+	}
+	probe, announcement := a.senderIP.IsUnspecified(), a.targetIP == a.senderIP
+	if a.operation != request || probe || announcement || a.targetIP == c.self {
+		c.refuse(vswitch.OwnARP)
+		return
+	}
+	answer := arp{reply, c.cfg.RouterMAC, a.senderMAC, a.targetIP, a.senderIP}
+	rest := f.Data[ethernetHeader+arpPacket:]
+	f.Data = append(frame(a.senderMAC, c.cfg.RouterMAC, typeARP, answer.bytes()), rest...)
+	c.send(vswitch.PortGuest, f)
+}
+
+// hear notes who uses the address, and when, ten times a second at most.
+func (c *call) hear(mac vswitch.MAC) {
+	if mac != c.guest || c.heard == 0 || c.now-c.heard >= time.Second/10 {
+		c.heard = c.now
+	}
+	c.guest = mac
+}

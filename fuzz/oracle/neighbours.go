@@ -1,0 +1,204 @@
+package oracle
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// The numbers at the top of vswitch/neighbour.go.
+const (
+	reachable      = 30 * time.Second
+	locked         = time.Second
+	again          = time.Second
+	silent         = 2 * reachable // a full table lets go of it
+	tries          = 3
+	neighbourLimit = 1024
+	questionLimit  = 256
+	guestQuestions = 192
+	heldFrames     = 16
+	heldBytes      = 1 << 20
+)
+
+type neighbour struct {
+	mac       vswitch.MAC
+	seen      time.Duration
+	permanent bool
+	asked     bool // we wanted to know
+}
+
+type question struct {
+	tries  int
+	next   time.Duration
+	frames []heldFrame
+}
+
+type heldFrame struct {
+	vswitch.Frame
+	port int
+}
+
+// toNeighbour sends a frame that fits to its next hop, or lets it wait.
+func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
+	if c.cfg.NoARP {
+		c.send(vswitch.PortUplink, readdressed(f, c.cfg.WireMAC, c.cfg.WireMAC))
+		return
+	}
+	n, known := c.neighbours[hop]
+	if !known {
+		c.wait(f, hop)
+		return
+	}
+	if !n.permanent && c.now-n.seen >= reachable { // used on, and asked for again, by one frame in a second
+		c.ask(hop, n.mac)
+		n.seen = c.now - reachable + again
+		c.neighbours[hop] = n
+	}
+	c.send(vswitch.PortUplink, readdressed(f, n.mac, c.cfg.WireMAC))
+}
+
+// wait keeps a frame until its next hop has answered, if there is room. A gateway always has some.
+func (c *call) wait(f vswitch.Frame, hop netip.Addr) {
+	q := c.ask(hop, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	if q == nil || len(q.frames) >= heldFrames || c.waitingBytes()+len(f.Data) > heldBytes && !c.isGateway(hop) {
+		c.refuse(vswitch.NeighbourQueue)
+		return
+	}
+	f.Data = append([]byte{}, f.Data...)
+	q.frames = append(q.frames, heldFrame{f, c.in})
+}
+
+func (d *Delegate) waitingBytes() int {
+	n := 0
+	for _, q := range d.questions {
+		for _, f := range q.frames {
+			n += len(f.Data)
+		}
+	}
+	return n
+}
+
+// ask returns the question about a next hop, and begins it when there is none and not too many.
+func (c *call) ask(hop netip.Addr, to vswitch.MAC) *question {
+	if q := c.questions[hop]; q != nil {
+		return q
+	}
+	limit := questionLimit
+	if c.in == vswitch.PortGuest {
+		limit = guestQuestions
+	}
+	if len(c.questions) >= limit && !c.isGateway(hop) {
+		return nil
+	}
+	q := &question{}
+	c.questions[hop] = q
+	c.request(hop, to, q)
+	return q
+}
+
+func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
+	q.next = c.now + again
+	if !c.take(arpRequest) {
+		return
+	}
+	q.tries++
+	c.Made++
+	a := arp{request, c.cfg.WireMAC, vswitch.MAC{}, c.self, hop}
+	c.send(vswitch.PortUplink, vswitch.Frame{Data: frame(to, c.cfg.WireMAC, typeARP, a.bytes())})
+}
+
+// learn takes what ARP on the wire says about its sender, and reports whether that is somebody whom we know or asked for, or who
+// asked for us and is a neighbour.
+func (c *call) learn(a arp) bool {
+	who, mac := a.senderIP, a.senderMAC
+	if who == c.self || isMartian(who) || isGroupIP(who) || who == everybody || !isStation(mac) {
+		return false
+	}
+	n, known := c.neighbours[who]
+	q := c.questions[who]
+	asksUs := a.targetIP == c.self && a.operation == request && c.isOnLink(who)
+	switch {
+	case !known && q == nil && !asksUs:
+		return false
+	case n.permanent:
+		return true
+	case known && n.mac != mac && c.now-n.seen < locked && !asksUs:
+		return true // a second, different answer
+	}
+	c.remember(who, neighbour{mac: mac, seen: c.now, asked: n.asked || q != nil})
+	if q == nil {
+		return true
+	}
+	delete(c.questions, who)
+	for _, f := range q.frames {
+		c.send(vswitch.PortUplink, readdressed(f.Frame, mac, c.cfg.WireMAC))
+	}
+	return true
+}
+
+// remember puts a neighbour into the table. A full one lets go of the silent, at most once a second; then, for one that we asked
+// for, of those that only made themselves known; for a gateway, of everybody but gateways.
+func (c *call) remember(who netip.Addr, n neighbour) {
+	full := func() bool {
+		_, known := c.neighbours[who]
+		return !known && len(c.neighbours) >= neighbourLimit
+	}
+	if full() && c.now >= c.sweep {
+		c.sweep = c.now + again
+		c.forget(func(_ netip.Addr, o neighbour) bool { return c.now-o.seen >= silent })
+	}
+	if full() && n.asked {
+		c.forget(func(a netip.Addr, o neighbour) bool { return !o.asked || c.isGateway(who) && !c.isGateway(a) })
+	}
+	if !full() {
+		c.neighbours[who] = n
+	}
+}
+
+// forget removes neighbours, but no permanent ones.
+func (c *call) forget(gone func(netip.Addr, neighbour) bool) {
+	for a, n := range c.neighbours {
+		if !n.permanent && gone(a, n) {
+			delete(c.neighbours, a)
+		}
+	}
+}
+
+// Tick repeats requests that are due, and then gives up on neighbours that did not answer three of them: their frames are
+// dropped, and the guest is told.
+func (d *Delegate) Tick(now time.Duration) *Outcome {
+	c := &call{Delegate: d, Outcome: newOutcome(), now: now}
+	hops := []netip.Addr{}
+	for hop, q := range d.questions {
+		if q.next <= now {
+			hops = append(hops, hop)
+		}
+	}
+	slices.SortFunc(hops, netip.Addr.Compare)
+	var absent []netip.Addr
+	for _, hop := range hops {
+		if q := d.questions[hop]; q.tries < tries {
+			c.request(hop, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, q)
+		} else {
+			absent = append(absent, hop)
+		}
+	}
+	for _, hop := range absent {
+		c.giveUp(hop)
+	}
+	return c.Outcome
+}
+
+func (c *call) giveUp(hop netip.Addr) {
+	q := c.questions[hop]
+	delete(c.questions, hop)
+	c.forget(func(a netip.Addr, _ neighbour) bool { return a == hop })
+	for _, f := range q.frames {
+		c.drop(f.port, vswitch.Unresolved)
+		if c.in = f.port; c.in == vswitch.PortGuest {
+			c.tell(f.Frame, 1, 0) // host unreachable
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package oracle
+
+import "github.com/podswitch/podswitch/vnet"
+
+// Flags and types of virtio 1.2, section 5.1.6, and of linux/virtio_net.h.
+const (
+	needsChecksum = 1
+	dataValid     = 2
+	noGSO         = 0
+	gsoTCP4       = 1
+	gsoTCP6       = 4
+	gsoUDP        = 5
+	gsoECN        = 0x80
+)
+
+// Exact returns the offload header as it has to be for the frame, and false when it is impossible; the rules are those at
+// vnet.Check.
+func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
+	if h == (vnet.Header{}) {
+		return h, true
+	}
+	if h.Flags > needsChecksum+dataValid {
+		return h, false
+	}
+	if h.Flags&needsChecksum == 0 {
+		return vnet.Header{Flags: h.Flags}, h.GSOType == noGSO
+	}
+	start, field := int(h.CsumStart), int(h.CsumStart)+int(h.CsumOffset)
+	if len(frame) < field+2 {
+		return h, false
+	}
+	l, ok := readLayers(frame)
+	if !ok || l.ethertype == typeARP || start < l.transport {
+		return h, false
+	}
+	if (l.protocol == tcp || l.protocol == udp) && field < l.transport+6 {
+		return h, false // it would change ports or lengths that were judged
+	}
+	if h.GSOType == noGSO {
+		return vnet.Header{Flags: h.Flags, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}, true
+	}
+	headers, ok := segmentHeaders(h, frame, l)
+	h.HdrLen = uint16(headers)
+	return h, ok
+}
+
+// segmentHeaders returns the length of all headers of a frame to segment, and false when it is none.
+func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
+	if l.fragment || h.GSOSize == 0 || int(h.CsumStart) != l.transport {
+		return 0, false
+	}
+	switch {
+	case h.GSOType == gsoUDP:
+		return l.transport + 8, l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
+	case h.GSOType&^gsoECN == gsoTCP4 && l.ethertype == typeIPv4, h.GSOType&^gsoECN == gsoTCP6 && l.ethertype == typeIPv6:
+		if l.protocol != tcp || h.CsumOffset != 16 {
+			return 0, false
+		}
+		header := int(frame[l.transport+12]/16) * 4
+		return l.transport + header, header >= 20 && l.transport+header <= l.end
+	}
+	return 0, false
+}
+
+// wireLength is the length of the largest frame that this one becomes on the wire. The header is exact.
+func wireLength(h vnet.Header, frame []byte) int {
+	if segment := int(h.HdrLen) + int(h.GSOSize); h.GSOType != noGSO && segment < len(frame) {
+		return segment
+	}
+	return len(frame)
+}

@@ -1,0 +1,125 @@
+package oracle
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// toWire sends what the guest or the pod endpoint has for the wire: what the guest may reach, next hop, size, next hop's MAC.
+func (c *call) toWire(f vswitch.Frame, p packet) {
+	switch {
+	case isMartian(p.target):
+		c.refuse(vswitch.Martian)
+	case p.target == c.self:
+		c.refuse(vswitch.Hairpin)
+	case c.in == vswitch.PortGuest && c.isDenied(p):
+		c.refuse(vswitch.Denied)
+		c.tell(f, 13, 0) // communication administratively prohibited
+	case isGroupIP(p.target):
+		c.toGroup(f, p, groupMAC(p.target))
+	case c.isBroadcast(p.target):
+		c.toGroup(f, p, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	default:
+		c.toHost(f, p)
+	}
+}
+
+func (c *call) toHost(f vswitch.Frame, p packet) {
+	nextHop, mtu, ok := c.route(p.target)
+	if !ok {
+		c.refuse(vswitch.NoRoute)
+		c.tell(f, 0, 0) // net unreachable
+		return
+	}
+	if f = trimmed(f, p, mtu); c.fits(f, mtu) {
+		c.toNeighbour(clamped(f, p, mtu), nextHop)
+		return
+	}
+	if p.whole || f.Offload.GSOType != noGSO {
+		c.refuse(vswitch.TooBig)
+		c.tell(f, 4, mtu) // fragmentation needed
+		return
+	}
+	c.cut(f, mtu, func(piece vswitch.Frame) { c.toNeighbour(piece, nextHop) })
+}
+
+// toGroup sends to everybody of a group: there is no next hop, and no answer to what does not fit.
+func (c *call) toGroup(f vswitch.Frame, p packet, to vswitch.MAC) {
+	send := func(f vswitch.Frame) { c.send(vswitch.PortUplink, readdressed(f, to, c.cfg.WireMAC)) }
+	f = trimmed(f, p, c.cfg.MTU)
+	switch {
+	case c.fits(f, c.cfg.MTU):
+		send(f)
+	case p.whole || f.Offload.GSOType != noGSO:
+		c.refuse(vswitch.TooBig)
+	default:
+		c.cut(f, c.cfg.MTU, send)
+	}
+}
+
+// trimmed is a frame without its Ethernet padding, if it is only the padding that does not fit.
+func trimmed(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
+	length := ethernetHeader + len(p.header) + len(p.segment)
+	if f.Offload.Flags&needsChecksum == 0 && len(f.Data) > ethernetHeader+mtu && length <= ethernetHeader+mtu {
+		f.Data = f.Data[:length]
+	}
+	return f
+}
+
+func (c *call) fits(f vswitch.Frame, mtu int) bool {
+	return wireLength(f.Offload, f.Data) <= ethernetHeader+mtu
+}
+
+// cut sends a frame in pieces, and counts what that makes of one frame.
+func (c *call) cut(f vswitch.Frame, mtu int, send func(vswitch.Frame)) {
+	pieces, ok := fragments(f, mtu)
+	if !ok {
+		c.refuse(vswitch.TooBig)
+		return
+	}
+	c.Made-- // the frame itself is none of the pieces
+	for _, piece := range pieces {
+		c.Made++
+		if c.room < ethernetHeader+mtu {
+			c.refuse(vswitch.NoBuffer)
+			return
+		}
+		c.take(len(piece))
+		send(vswitch.Frame{Data: piece})
+	}
+}
+
+// tell answers the sender of a frame with ICMP destination unreachable, unless RFC 1122, section 3.2.2, says that it gets no
+// answer. It quotes at most 488 bytes behind the IP header.
+func (c *call) tell(f vswitch.Frame, code byte, mtu int) {
+	p, ok := readPacket(f.Data)
+	if !ok || !p.first || p.isError() || isGroupIP(p.target) || c.isBroadcast(p.target) {
+		return
+	}
+	message := []byte{3, code, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}
+	message = append(append(message, p.header...), p.segment[:min(len(p.segment), 488)]...)
+	binary.BigEndian.PutUint16(message[2:], checksum(message))
+	from := c.cfg.Server
+	if c.cfg.Gateway.Is4() {
+		from = c.cfg.Gateway
+	}
+	ip := []byte{0x45, 0xc0, 0, 0, 0, 0, 0, 0, 64, icmp, 0, 0}
+	binary.BigEndian.PutUint16(ip[2:], uint16(20+len(message)))
+	ip = append(append(ip, from.AsSlice()...), p.source.AsSlice()...)
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
+	data := frame(source(f.Data), c.cfg.RouterMAC, typeIPv4, append(ip, message...))
+	if !c.take(len(data)) {
+		c.NoRoom = append(c.NoRoom, Sent{c.in, vswitch.Frame{Data: data}})
+		return
+	}
+	c.Made++
+	c.send(c.in, vswitch.Frame{Data: data})
+}
+
+// groupMAC is RFC 1112, section 6.4.
+func groupMAC(a netip.Addr) vswitch.MAC {
+	b := a.As4()
+	return vswitch.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}
+}

@@ -1,0 +1,119 @@
+package oracle
+
+import "net/netip"
+
+// IP protocol numbers.
+const (
+	icmp = 1
+	tcp  = 6
+	udp  = 17
+)
+
+// packet is an IPv4 packet taken apart (RFC 791, section 3.1).
+type packet struct {
+	header         []byte // with its options
+	segment        []byte // what the packet carries, without Ethernet's padding
+	source, target netip.Addr
+	protocol       byte
+	first          bool // offset 0: the transport header is here
+	fragment       bool // one of several
+	whole          bool // must not be fragmented
+	from, to       int  // ports of TCP and UDP; -1 without
+}
+
+// readPacket reports false for a packet that is truncated or whose lengths lie, and for a transport header of TCP, UDP or ICMP
+// that is or does.
+func readPacket(frame []byte) (packet, bool) {
+	if len(frame) < ethernetHeader+20 {
+		return packet{}, false
+	}
+	ip := append([]byte{}, frame[ethernetHeader:]...)
+	header, total := int(ip[0]%16)*4, int(word(ip, 2))
+	if ip[0]/16 != 4 || header < 20 || total < header || total > len(ip) {
+		return packet{}, false
+	}
+	p := packet{
+		header: ip[:header], segment: ip[header:total],
+		source: address(ip[12:16]), target: address(ip[16:20]), protocol: ip[9],
+		first: word(ip, 6)%0x2000 == 0, fragment: word(ip, 6)%0x4000 != 0, whole: ip[6]&0x40 != 0,
+		from: -1, to: -1,
+	}
+	if !p.first {
+		return p, true
+	}
+	return p, p.readTransport()
+}
+
+func (p *packet) readTransport() bool {
+	s := p.segment
+	switch p.protocol {
+	case tcp:
+		if len(s) < 20 || s[12]/16 < 5 || int(s[12]/16)*4 > len(s) {
+			return false
+		}
+	case udp: // the length in a first fragment is that of the whole
+		if len(s) < 8 || word(s, 4) < 8 || int(word(s, 4)) > len(s) && !p.fragment {
+			return false
+		}
+	case icmp:
+		return len(s) >= 8
+	default:
+		return true
+	}
+	p.from, p.to = int(word(s, 0)), int(word(s, 2))
+	return true
+}
+
+func (p packet) isDHCP() bool { return p.protocol == udp && (p.to == 67 || p.to == 68) }
+
+// isConnect tells whether the packet begins a TCP connection.
+func (p packet) isConnect() bool { return p.protocol == tcp && p.first && p.segment[13]&0x12 == 0x02 }
+
+// isError tells whether the packet is an ICMP error: unreachable, redirect, time exceeded, parameter problem.
+func (p packet) isError() bool {
+	if p.protocol != icmp || !p.first {
+		return false
+	}
+	switch p.segment[0] {
+	case 3, 5, 11, 12:
+		return true
+	}
+	return false
+}
+
+func (p packet) isEcho() bool { return p.protocol == icmp && p.first && p.segment[0] == 8 }
+
+// quoted is the packet that an ICMP error is about, as far as it is quoted: enough of it to see the source port.
+func (p packet) quoted() (protocol byte, source netip.Addr, port int, ok bool) {
+	if !p.isError() || len(p.segment) < 8+20 {
+		return 0, netip.Addr{}, 0, false
+	}
+	q := p.segment[8:]
+	header := int(q[0]%16) * 4
+	if header < 20 || len(q) < header+4 || word(q, 6)%0x2000 != 0 {
+		return 0, netip.Addr{}, 0, false
+	}
+	return q[9], address(q[12:16]), int(word(q, header)), true
+}
+
+// namesHops tells whether an option lists hosts on the way (loose 131, strict 137), or the options cannot be read.
+func (p packet) namesHops() bool {
+	for o := p.header[20:]; len(o) > 0 && o[0] != 0; {
+		if o[0] == 1 {
+			o = o[1:]
+			continue
+		}
+		if o[0] == 131 || o[0] == 137 || len(o) < 2 || o[1] < 2 || int(o[1]) > len(o) {
+			return true
+		}
+		o = o[o[1]:]
+	}
+	return false
+}
+
+func isGroupIP(a netip.Addr) bool { return a.IsMulticast() }
+
+// isMartian tells whether an address is of "this network" or loopback.
+func isMartian(a netip.Addr) bool { first := a.As4()[0]; return first == 0 || first == 127 }
+
+var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})

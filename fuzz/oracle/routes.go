@@ -1,0 +1,72 @@
+package oracle
+
+import (
+	"net/netip"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// route finds the next hop of a destination and the MTU of the path: the longest prefix, then the lowest metric, then the
+// first one.
+func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
+	var best vswitch.Route
+	for _, r := range d.cfg.Routes {
+		if !r.Destination.Addr().Is4() || !r.Destination.Contains(to) {
+			continue
+		}
+		if !ok || r.Destination.Bits() > best.Destination.Bits() ||
+			r.Destination.Bits() == best.Destination.Bits() && r.Metric < best.Metric {
+			best, ok = r, true
+		}
+	}
+	if mtu = d.cfg.MTU; best.MTU > 0 && best.MTU < mtu {
+		mtu = best.MTU
+	}
+	if best.Gateway.Is4() && !best.Gateway.IsUnspecified() {
+		return best.Gateway, mtu, ok
+	}
+	return to, mtu, ok
+}
+
+// isGateway tells whether a route names the address.
+func (d *Delegate) isGateway(a netip.Addr) bool {
+	for _, r := range d.cfg.Routes {
+		if r.Destination.Addr().Is4() && r.Gateway == a {
+			return true
+		}
+	}
+	return false
+}
+
+// isOnLink tells whether a host is a neighbour by the routes.
+func (d *Delegate) isOnLink(a netip.Addr) bool {
+	nextHop, _, ok := d.route(a)
+	return ok && nextHop == a || d.isGateway(a)
+}
+
+// isDenied tells whether the guest may not send the packet: the first rule about it decides.
+func (d *Delegate) isDenied(p packet) bool {
+	if len(d.cfg.Rules) == 0 {
+		return false
+	}
+	if p.namesHops() {
+		return true
+	}
+	for _, r := range d.cfg.Rules {
+		if r.Destination.Addr().Is4() && r.Destination.Contains(p.target) && isAbout(r, p) {
+			return !r.Allow
+		}
+	}
+	return false
+}
+
+// isAbout tells whether a rule is about the packet's port: of TCP, only what begins a connection.
+func isAbout(r vswitch.Rule, p packet) bool {
+	if r.Port == 0 {
+		return true
+	}
+	if !p.first || p.to != int(r.Port) || r.Protocol != 0 && r.Protocol != p.protocol {
+		return false
+	}
+	return p.protocol == udp || p.isConnect()
+}

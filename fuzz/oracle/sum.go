@@ -1,0 +1,54 @@
+package oracle
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// onesSum adds 16-bit words with the carry brought around (RFC 1071); an odd last byte is the upper half of a word.
+func onesSum(b []byte) uint16 {
+	sum := 0
+	for ; len(b) >= 2; b = b[2:] {
+		sum += int(word(b, 0))
+	}
+	if len(b) == 1 {
+		sum += int(b[0]) * 256
+	}
+	for sum > 0xffff {
+		sum = sum%0x10000 + sum/0x10000
+	}
+	return uint16(sum)
+}
+
+func checksum(b []byte) uint16 { return ^onesSum(b) }
+
+// replaceWord returns the checksum after a word at an even offset has changed (RFC 1624: HC' = ~(~HC + ~m + m')).
+func replaceWord(sum, old, now uint16) uint16 {
+	all := int(^sum) + int(^old) + int(now)
+	for all > 0xffff {
+		all = all%0x10000 + all/0x10000
+	}
+	return ^uint16(all)
+}
+
+// completed returns a copy of an IPv4 frame with the checksum that the offload header leaves to be done (no segments): over
+// everything from its start to the end of the packet, or to the end of the frame when the field lies behind the packet.
+func completed(frame []byte, l layers, start, offset int) []byte {
+	done := append([]byte{}, frame...)
+	field, end := start+offset, l.end
+	if field+2 > end {
+		end = len(done)
+	}
+	if l.protocol == 132 && start == l.transport && offset == 8 && end-start >= 12 { // SCTP: RFC 9260, appendix A
+		clear(done[field : field+4])
+		crc := crc32.Checksum(done[start:end], crc32.MakeTable(crc32.Castagnoli))
+		binary.LittleEndian.PutUint32(done[field:], crc)
+		return done
+	}
+	sum := checksum(done[start:end])
+	if sum == 0 {
+		sum = 0xffff // 0 says "no checksum" in UDP
+	}
+	binary.BigEndian.PutUint16(done[field:], sum)
+	return done
+}

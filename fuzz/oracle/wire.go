@@ -1,0 +1,111 @@
+package oracle
+
+import "github.com/podswitch/podswitch/vswitch"
+
+// fromWire has the steps of vswitch.Delegate's comment, "what the wire sends".
+func (c *call) fromWire(f vswitch.Frame) {
+	// 1. validate: our own frames, then the offload header; 2. ethertype
+	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isTwins(f.Data) {
+		c.refuse(vswitch.Reflected)
+		return
+	}
+	var possible bool
+	f.Offload, possible = Exact(f.Offload, f.Data)
+	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
+		c.refuse(reason)
+		return
+	}
+	// 3. ARP
+	if kind(f.Data) == typeARP {
+		c.arpFromWire(f)
+		return
+	}
+	c.ipFromWire(f)
+}
+
+// isTwins tells whether a frame with the wire MAC is another pod's, on an ipvlan: it says that it comes from another address.
+func (c *call) isTwins(frame []byte) bool {
+	switch kind(frame) {
+	case typeARP:
+		a, ok := readARP(frame)
+		return ok && a.senderIP != c.self
+	case typeIPv4:
+		return len(frame) >= ethernetHeader+20 && address(frame[ethernetHeader+12:ethernetHeader+16]) != c.self
+	}
+	return false
+}
+
+func (c *call) arpFromWire(f vswitch.Frame) {
+	a, ok := readARP(f.Data)
+	if !ok || c.cfg.NoARP {
+		c.refuse(vswitch.BadARP)
+		return
+	}
+	toUs := a.targetIP == c.self
+	known := c.learn(a)
+	switch {
+	case toUs && c.holder == vswitch.HolderKernel:
+		c.refuse(vswitch.NotHolder)
+	case toUs && a.operation == request:
+		c.send(vswitch.PortPod, f)
+	case !known:
+		c.refuse(vswitch.ForeignARP)
+	default:
+		c.Noted++
+	}
+}
+
+func (c *call) ipFromWire(f vswitch.Frame) {
+	// 4. IPv4: judged by destination IP
+	p, ok := readPacket(f.Data)
+	if ok {
+		f = trimmed(f, p, c.cfg.MTU)
+	}
+	switch {
+	case !ok:
+		c.refuse(vswitch.BadIPv4)
+	case p.isDHCP():
+		c.refuse(vswitch.DHCP)
+	case wireLength(f.Offload, f.Data) > ethernetHeader+c.cfg.MTU:
+		c.refuse(vswitch.TooBig)
+	case p.source == c.self:
+		c.refuse(vswitch.ForeignSource)
+	case isGroupIP(p.target):
+		c.toGuest(f, p, groupMAC(p.target))
+	case c.isBroadcast(p.target):
+		c.toGuest(f, p, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	case p.target != c.self:
+		c.refuse(vswitch.ForeignTarget)
+	// 5. kept ports, and errors about them; 6. the holder
+	case c.isForPod(p):
+		c.send(vswitch.PortPod, f)
+	default:
+		c.toGuest(f, p, c.guest)
+	}
+}
+
+// isForPod tells whether a packet to the pod address is the pod endpoint's.
+func (c *call) isForPod(p packet) bool {
+	if c.holder == vswitch.HolderKernel {
+		return false
+	}
+	if p.protocol == tcp {
+		return c.kept[p.to]
+	}
+	if protocol, source, port, ok := p.quoted(); ok {
+		return protocol == tcp && source == c.self && c.kept[port]
+	}
+	laterFragment := p.protocol == icmp && !p.first
+	return c.holder == vswitch.HolderSwitch && (p.isEcho() || laterFragment)
+}
+
+func (c *call) toGuest(f vswitch.Frame, p packet, to vswitch.MAC) {
+	switch {
+	case c.holder != vswitch.HolderGuest:
+		c.refuse(vswitch.NotHolder)
+	case isNobody(to):
+		c.refuse(vswitch.Unresolved)
+	default:
+		c.send(vswitch.PortGuest, readdressed(clamped(f, p, c.cfg.GuestMTU), to, c.cfg.RouterMAC))
+	}
+}

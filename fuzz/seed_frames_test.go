@@ -1,0 +1,108 @@
+package fuzz
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// ipv4 is a packet from the pod address, UDP if nothing else is said, whose lengths are true if nothing else is said.
+type ipv4 struct {
+	to       [4]byte
+	protocol byte
+	flags    int
+	options  string
+	payload  []byte
+	ihl      int // in words
+	total    int
+}
+
+// sixty is an option that makes a header as long as it can be, in every fragment too: a router alert with zeros.
+var sixty = "\x94\x28" + strings.Repeat("\x00", 38)
+
+func (p ipv4) bytes() []byte {
+	if p.protocol == 0 {
+		p.protocol = 17
+	}
+	if p.ihl == 0 {
+		p.ihl = 5 + len(p.options)/4
+	}
+	if p.total == 0 {
+		p.total = 20 + len(p.options) + len(p.payload)
+	}
+	b := []byte{byte(0x40 | p.ihl), 0}
+	b = binary.BigEndian.AppendUint16(b, uint16(p.total))
+	b = append(b, 0, 7, byte(p.flags>>8), byte(p.flags), 64, p.protocol, 0, 0)
+	b = append(append(b, podIP[:]...), p.to[:]...)
+	return append(append(b, p.options...), p.payload...)
+}
+
+// udpTo is a datagram with n bytes of data.
+func udpTo(port, n int) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{0, 1}, uint16(port))
+	b = binary.BigEndian.AppendUint16(b, uint16(8+n))
+	return append(b, make([]byte, 2+n)...)
+}
+
+// tcpHeader is one from port 1000 to 80.
+func tcpHeader(flags byte, options string) []byte {
+	b := []byte{3, 0xe8, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, byte(20+len(options)) << 2, flags, 0x20, 0, 0x12, 0x34, 0, 0}
+	return append(b, options...)
+}
+
+// heardARP is what a host on the wire says: it asks for the pod address, or answers.
+func heardARP(operation byte, mac vswitch.MAC, ip [4]byte) vswitch.Frame {
+	b := append(ethernet(wireMAC, mac, 0x0806), 0, 1, 8, 0, 6, 4, 0, operation)
+	b = append(append(append(b, mac[:]...), ip[:]...), wireMAC[:]...)
+	return vswitch.Frame{Data: append(b, podIP[:]...)}
+}
+
+// giveUp lets the time pass that questions have.
+func (w *writer) giveUp() {
+	for range 4 {
+		w.wait(time.Second)
+		w.tick()
+	}
+}
+
+// fill lets more hosts ask for the pod address, or answer, than the table of neighbours has room for.
+func (w *writer) fill(what int) {
+	for first := 0; first < 1100; first += 100 {
+		w.scan(what, 100, first)
+	}
+}
+
+// exchange sends one of each: ARP, echo, a connection, a kept one, DHCP and an error, in both directions.
+func (w *writer) exchange() {
+	arp := append(ethernet(vswitch.Broadcast, guestMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)
+	arp = append(append(arp, guestMAC[:]...), 10, 244, 1, 7, 0, 0, 0, 0, 0, 0)
+	for _, target := range [][4]byte{podIP, farIP} {
+		w.raw(vswitch.PortGuest, 1, vswitch.Frame{Data: append(append([]byte{}, arp...), target[:]...)})
+	}
+	kept := tcpHeader(0x02, "\x01\x02\x04\x23\x28\x00\x00\x00")
+	copy(kept, []byte{0x1f, 0x90, 0x1f, 0x90})
+	quote := append([]byte{3, 4, 0, 0, 0, 0, 5, 0xaa}, ipv4{to: farIP, protocol: 6, payload: kept}.bytes()...)
+	for _, p := range []ipv4{
+		{to: farIP, payload: udpTo(2, 9)},
+		{to: farIP, protocol: 1, payload: append([]byte{8}, make([]byte, 20)...)},
+		{to: farIP, protocol: 1, payload: append([]byte{0}, make([]byte, 20)...)},
+		{to: farIP, protocol: 1, flags: 3, payload: make([]byte, 20)},
+		{to: farIP, protocol: 6, payload: tcpHeader(0x02, "\x02\x04\x23\x28")},
+		{to: farIP, protocol: 6, payload: kept},
+		{to: farIP, protocol: 6, flags: 3, payload: kept},
+		{to: farIP, protocol: 1, payload: quote},
+		{to: [4]byte{255, 255, 255, 255}, payload: udpTo(67, 300)},
+		{to: farIP, payload: udpTo(68, 300)},
+		{to: [4]byte{224, 0, 0, 251}, payload: udpTo(5353, 30)},
+		{to: [4]byte{10, 244, 1, 255}, payload: udpTo(9, 30)},
+		{to: [4]byte{169, 254, 75, 1}, payload: udpTo(53, 30)},
+	} {
+		w.raw(vswitch.PortGuest, 1, plain(p))
+		w.raw(vswitch.PortUplink, 1, inbound(plain(p)))
+		w.raw(vswitch.PortPod, 1, plain(p))
+	}
+	w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
+	w.raw(vswitch.PortUplink, 1, heardARP(1, gwMAC, [4]byte{10, 244, 1, 1}))
+}

@@ -1,0 +1,236 @@
+package fuzz
+
+import (
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// The seeds are of three kinds: what made other switches and stacks crash (peers_test.go), states that take a sequence to reach
+// (below, and tables_test.go), and the scripts of testdata/switch and testdata/delegate, which lie as files in testdata/fuzz under their own names.
+
+// A seed is a named input, without its configuration.
+type seed struct {
+	name  string
+	steps func(w *writer)
+}
+
+func (s seed) add(f *testing.F, config int) {
+	w := &writer{}
+	w.byte(config)
+	s.steps(w)
+	f.Add(w.b)
+}
+
+func seedDelegate(f *testing.F) {
+	for _, s := range peers {
+		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU} {
+			seed{s.name, func(w *writer) {
+				w.gateway()
+				for port := range 4 {
+					w.peer(s, port)
+				}
+			}}.add(f, config)
+		}
+	}
+	for _, s := range states {
+		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU, noRoutes, wideNet, permanent + nobodyYet} {
+			s.add(f, config)
+		}
+	}
+	for config := range delegates {
+		f.Add([]byte{byte(config)})
+	}
+}
+
+func seedBridge(f *testing.F) {
+	for config := range bridges {
+		for _, s := range peers {
+			seed{s.name, func(w *writer) { w.peer(s, 0); w.peer(s, 1) }}.add(f, config)
+		}
+		for _, s := range tables {
+			s.add(f, config)
+		}
+	}
+}
+
+func (w *writer) peer(p peer, port int) {
+	for _, f := range p.frames {
+		if port == vswitch.PortUplink {
+			f = inbound(f)
+		}
+		w.raw(port, 1, f)
+	}
+}
+
+// inbound turns an IPv4 frame of the guest into one for it.
+func inbound(f vswitch.Frame) vswitch.Frame {
+	f.Data = append([]byte{}, f.Data...)
+	if len(f.Data) >= 12 && f.Data[0]%2 == 0 {
+		copy(f.Data, wireMAC[:])
+		copy(f.Data[6:], gwMAC[:])
+	}
+	if len(f.Data) >= 34 && f.Data[12] == 8 && f.Data[13] == 0 {
+		source := [4]byte(f.Data[26:30])
+		copy(f.Data[26:30], f.Data[30:34])
+		copy(f.Data[30:34], source[:])
+	}
+	return f
+}
+
+// gateway lets the gateway ask for the pod address: it is known then.
+func (w *writer) gateway() {
+	b := append(ethernet(vswitch.Broadcast, gwMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)
+	b = append(append(b, gwMAC[:]...), 10, 244, 1, 1, 0, 0, 0, 0, 0, 0, 10, 244, 1, 7)
+	w.raw(vswitch.PortUplink, 1, vswitch.Frame{Data: b})
+}
+
+var (
+	podIP  = [4]byte{10, 244, 1, 7}
+	farIP  = [4]byte{10, 0, 0, 1}
+	peerIP = [4]byte{10, 244, 1, 9}
+	// outside is behind a gateway wherever there is one.
+	outside = [4]byte{8, 8, 8, 8}
+)
+
+// plain is an IPv4 frame of the guest.
+func plain(p ipv4) vswitch.Frame {
+	return vswitch.Frame{Data: append(ethernet(routerMAC, guestMAC, 0x0800), p.bytes()...)}
+}
+
+func undone(p ipv4, offset int, gso uint8, size uint16) vswitch.Frame {
+	f := plain(p)
+	f.Offload = vnet.Header{Flags: 1, GSOType: gso, GSOSize: size, CsumStart: uint16(34 + len(p.options)), CsumOffset: uint16(offset)}
+	return f
+}
+
+// states are the states of a Delegate that single frames do not reach.
+var states = []seed{
+	{"an answer releases what waited, in order", func(w *writer) {
+		w.raw(vswitch.PortGuest, 3, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortPod, 1, plain(ipv4{to: peerIP, protocol: 6, payload: tcpHeader(0x02, "\x02\x04\x05\xb4")}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+	}},
+	{"sixteen frames wait for a neighbour, and what is too many after that is dropped", func(w *writer) {
+		w.raw(vswitch.PortGuest, 18, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.giveUp()
+	}},
+	{"a mebibyte waits in all; the gateway has room nevertheless", func(w *writer) {
+		big := plain(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 65000)...)})
+		big.Offload = vnet.Header{Flags: 1, GSOType: 1, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}
+		w.raw(vswitch.PortGuest, 16, big)
+		copy(big.Data[30:], []byte{10, 244, 1, 10})
+		w.raw(vswitch.PortGuest, 2, big)
+		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: outside, payload: udpTo(2, 1000)}))
+		w.giveUp()
+	}},
+	{"a guest scans: 192 questions are its own, the others the pod endpoint's, and the gateway's is always asked", func(w *writer) {
+		w.scan(0, 200, 0)
+		w.scan(1, 100, 300)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
+		w.giveUp()
+	}},
+	{"a table that is full of neighbours nobody asked for makes room for one that was asked for", func(w *writer) {
+		w.fill(2)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.scan(0, 100, 0)
+	}},
+	{"a table full of neighbours that were asked for makes room for the gateway, and when they are silent for others", func(w *writer) {
+		for first := 0; first < 1100; first += 100 {
+			w.scan(0, 100, first)
+			w.scan(3, 100, first)
+		}
+		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
+		w.gateway()
+		w.fill(2)
+		w.wait(61 * time.Second)
+		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.scan(2, 20, 2000)
+	}},
+	{"one that was asked for is kept in a full table, also after it was heard again unasked", func(w *writer) {
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.wait(2 * time.Second)
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.fill(2)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 20}, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, [4]byte{10, 244, 1, 20}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+	}},
+	{"a neighbour that is silent is used on, asked by unicast, then by broadcast, and given up", func(w *writer) {
+		w.gateway()
+		for _, pause := range []time.Duration{29999 * time.Millisecond, time.Millisecond, 999 * time.Millisecond, time.Millisecond, time.Minute} {
+			w.wait(pause)
+			w.raw(vswitch.PortGuest, 2, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
+			w.tick()
+		}
+		w.giveUp()
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
+	}},
+	{"a second, different answer within a second is not believed, and a request is", func(w *writer) {
+		w.wait(time.Minute)
+		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		for _, pause := range []time.Duration{0, 999 * time.Millisecond, time.Millisecond} {
+			w.wait(pause)
+			w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, peerIP))
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		}
+		w.raw(vswitch.PortUplink, 1, heardARP(1, gwMAC, peerIP))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+	}},
+	{"errors about frames that waited: none about errors, later fragments and groups; more than there is room for", func(w *writer) {
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, protocol: 1, payload: make([]byte, 30)}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, protocol: 1, payload: append([]byte{3, 1}, make([]byte, 60)...)}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, flags: 0x2003, payload: make([]byte, 64)}))
+		for host := range 16 {
+			w.raw(vswitch.PortGuest, 16, plain(ipv4{to: [4]byte{10, 244, 1, byte(100 + host)}, payload: udpTo(2, 1000)}))
+		}
+		w.giveUp()
+	}},
+	{"fragments: of a large datagram, with a checksum to complete, with options, of a fragment; more than there is room for", func(w *writer) {
+		w.gateway()
+		for _, options := range []string{"", "\x94\x04\x00\x00\x07\x04\x04\x00", "\x94\xff\x00\x00", sixty} {
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, options: options, payload: udpTo(2, 3000)}))
+			w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, options: options, payload: udpTo(2, 3001)}, 6, 0, 0))
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{239, 1, 2, 4}, options: options, flags: 0x2004, payload: make([]byte, 3000)}))
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, options: options, flags: 0x1fff, payload: make([]byte, 3000)}))
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, options: options, payload: udpTo(2, 65000)}))
+		}
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{224, 0, 0, 9}, options: sixty, payload: udpTo(2, 60000)}))
+		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, protocol: 132, payload: make([]byte, 3000)}, 8, 0, 0))
+		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, protocol: 132, payload: make([]byte, 3000)}, 9, 0, 0))
+	}},
+	{"fragments take all the room for frames of our own, and a question of the same batch has to be repeated", func(w *writer) {
+		w.gateway()
+		w.raw(vswitch.PortGuest, 1+joinNext, plain(ipv4{to: outside, options: sixty, payload: udpTo(2, 65000)}))
+		for host := range 3 {
+			w.raw(vswitch.PortGuest, 1+joinNext, plain(ipv4{to: [4]byte{10, 244, 1, byte(20 + host)}, payload: udpTo(2, 9)}))
+		}
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 22}, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 22}, payload: udpTo(2, 9)}))
+		w.giveUp()
+	}},
+	{"the address changes hands: who uses it is noted, and nothing passes for whom it is not", func(w *writer) {
+		w.gateway()
+		for holder := range vswitch.Holder(3) {
+			for _, mac := range []vswitch.MAC{noMAC, otherMAC, guestMAC} {
+				w.hand(holder, mac)
+				w.exchange()
+				w.wait(99 * time.Millisecond)
+				w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
+				w.wait(time.Second)
+			}
+		}
+	}},
+	{"a guest that has no MAC yet is sent nothing", func(w *writer) {
+		w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
+		w.hand(vswitch.HolderGuest, noMAC)
+		w.raw(vswitch.PortUplink, 1, inbound(plain(ipv4{to: farIP, payload: udpTo(2, 9)})))
+		w.exchange()
+	}},
+}
