@@ -1,0 +1,53 @@
+package tap
+
+import (
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestAllocs sends frames through each pair of ports, both ways, with offloads and without: nothing is allocated, also for a
+// frame that is cut and for segments that are merged.
+func TestAllocs(t *testing.T) {
+	for _, offload := range []bool{true, false} {
+		inNamespace(t, func(t *testing.T) {
+			veth(t, "1500")
+			device := open(t, Spec{KindTap, "tap9"}, offload)
+			ip(t, "link set tap9 up")
+			kernel := open(t, Spec{KindPacket, "tap9"}, offload)
+			a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
+			for _, pair := range [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}} {
+				expectNoAllocs(t, pair[0], pair[1], offload)
+			}
+		})
+	}
+}
+
+func expectNoAllocs(t *testing.T, from, to vswitch.Port, offload bool) {
+	t.Helper()
+	small, large := tcpFrame(100), tcpFrame(14000)
+	large.Data[47] = 0x10 // ACK
+	large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = 1, 1400, 54
+	out, in := []vswitch.Frame{small, large, large, small}, make([]vswitch.Frame, vswitch.BatchSize)
+	timer := time.AfterFunc(30*time.Second, func() { to.Close() })
+	defer timer.Stop()
+	var fault error
+	pass := func() {
+		from.Transmit(out)
+		for bytes := 0; bytes < 2*14000 && fault == nil; {
+			n, err := to.Receive(in)
+			fault = err
+			for _, f := range in[:n] {
+				bytes += len(f.Data) - 54
+			}
+		}
+	}
+	pass() // the first time makes room
+	if n := testing.AllocsPerRun(50, pass); n != 0 || fault != nil {
+		t.Errorf("offload %t: %v allocations for a batch, %v; want none", offload, n, fault)
+	}
+	if drops := from.Counters().Drops(); len(drops) > 0 {
+		t.Errorf("offload %t: %v", offload, drops)
+	}
+}
