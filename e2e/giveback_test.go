@@ -61,7 +61,7 @@ func (l *lab) killOnce(signal syscall.Signal) {
 		p.awaitText("ready")
 		l.plugGuest()
 		l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1")
-		traffic = l.guest.start("ping", "-f", "-w5", peerAddress)
+		traffic = l.guest.start("ping", "-f", "-w60", peerAddress)
 	}
 	<-timer.C
 	p.signal(signal)
