@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		RunE:          unknownCommand,
 	}
 	root.AddCommand(runCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
-		checkCommand(), qemuArgsCommand(), libvirtXMLCommand(), versionCommand())
+		checkCommand(), replayCommand(), qemuArgsCommand(), libvirtXMLCommand(), versionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetArgs(args)

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/replay"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// replayFlags say which switch a capture goes through.
+type replayFlags struct {
+	plan      string
+	bridge    bool
+	address   netip.Prefix
+	gateway   netip.Addr
+	mtu       int
+	wireMAC   vswitch.MAC
+	routerMAC vswitch.MAC
+	guestMAC  vswitch.MAC
+	routes    []replayRoute
+	keep      []attach.Keep
+	deny      []attach.Deny
+	near      []replayNeighbour
+	holder    *choice
+	in        *choice
+}
+
+// What a switch is tried with where no flag says otherwise.
+const (
+	tryMTU         = 1500
+	tryServer      = "169.254.75.10" // as a run has it
+	tryPointToward = "169.254.1.1"   // the gateway of an address without a net
+)
+
+func (f *replayFlags) add(c *cobra.Command) {
+	f.routerMAC = vswitch.MAC{2, 0, 0, 0, 0, 0xfe}
+	flags := c.Flags()
+	flags.StringVar(&f.plan, "plan", "", "`FILE` that podswitch plan -o json has printed")
+	flags.BoolVar(&f.bridge, "bridge", false, "A plain learning switch with the ports guest and uplink")
+	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", netip.ParsePrefix}, "address", "The pod address with its prefix length")
+	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: the gateway (default: the first host of the net)")
+	flags.IntVar(&f.mtu, "mtu", tryMTU, "With --address or --bridge: the MTU in `BYTES`")
+	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: the pod interface's MAC (default: 0a:58 and the address)")
+	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: the MAC that the guest sees for everything but itself")
+	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
+		"With --address: a route; may be repeated (default: the net, and everything by the gateway)")
+	flags.Var(&parsedList[attach.Keep]{&f.keep, "tcp/PORT", attach.ParseKeep}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
+	flags.Var(&parsedList[attach.Deny]{&f.deny, "CIDR[:PORT]", attach.ParseDeny}, "deny", "With --address: what the guest may not reach; may be repeated")
+	flags.Var(&parsedList[replayNeighbour]{&f.near, "IP,MAC", parseNeighbour}, "neighbour",
+		"A next hop on the wire that needs no ARP, as where the capture has no answers; may be repeated")
+	flags.Var(&parsed[vswitch.MAC]{&f.guestMAC, "", "MAC", parseGuestMAC}, "guest-mac",
+		"Who of a capture of both directions is the guest (default: the plan's, or the pod interface's MAC)")
+	f.holder = newChoice("guest", "switch", "kernel")
+	flags.Var(f.holder, "holder", "Who holds the pod address")
+	f.in = &choice{allowed: []string{"guest", "uplink", "pod", "server"}}
+	flags.Var(f.in, "in", "The port where every frame enters (default: as the capture says)")
+}
+
+// options makes the switch that the flags say; none, if they say none.
+func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
+	o := &replay.Options{In: f.in.value, GuestMAC: f.guestMAC}
+	named := 0
+	for _, name := range []string{"plan", "bridge", "address"} {
+		if c.Flags().Changed(name) {
+			named++
+		}
+	}
+	if named > 1 {
+		return nil, fmt.Errorf("--plan, --bridge and --address: want one of them, which say what the switch is")
+	}
+	for _, name := range []string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"} {
+		if c.Flags().Changed(name) && !f.address.IsValid() {
+			return nil, fmt.Errorf("--%s: want --address too", name)
+		}
+	}
+	for _, name := range []string{"mtu", "holder", "neighbour"} {
+		if c.Flags().Changed(name) && named == 0 {
+			return nil, fmt.Errorf("--%s: want --plan, --address or --bridge too", name)
+		}
+	}
+	if err := f.setup(&o.Setup); err != nil || named == 0 {
+		return o, err
+	}
+	o.Setup.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows no other
+	if d := o.Setup.Delegate; d != nil {
+		for _, n := range f.near {
+			d.Permanent = append(d.Permanent, vswitch.Neighbour(n))
+		}
+		if o.Setup.GuestMAC = f.guestMAC; f.guestMAC.IsZero() && d.PinnedMAC.IsZero() {
+			o.Setup.GuestMAC = d.WireMAC
+		}
+	}
+	return o, o.Setup.Check()
+}
+
+func (f *replayFlags) setup(s *replay.Setup) (err error) {
+	switch {
+	case f.plan != "":
+		if *s, err = readPlan(f.plan); err != nil {
+			err = fmt.Errorf("--plan %s: %w", f.plan, err)
+		}
+	case f.bridge:
+		s.Bridge = replayBridge(f.mtu, vswitch.MAC{})
+	case f.address.IsValid():
+		if !f.address.Addr().Is4() {
+			return fmt.Errorf("--address %s: want IPv4", f.address)
+		}
+		s.Delegate = f.delegate()
+	}
+	return err
+}
+
+// replayBridge is the switch of a run with a plain bridge.
+func replayBridge(mtu int, pinned vswitch.MAC) *vswitch.BridgeConfig {
+	const header = 14
+	return &vswitch.BridgeConfig{Ports: 2, Ageing: attach.DefaultAgeing, Limit: attach.DefaultFDBLimit, MaxFrame: mtu + header,
+		Upstream: vswitch.PortUplink, Pinned: pinned, PinnedPort: vswitch.PortGuest}
+}
+
+// delegate is a pod as plugins make them, with what the flags say.
+func (f *replayFlags) delegate() *vswitch.DelegateConfig {
+	c := &vswitch.DelegateConfig{
+		WireMAC: f.wireMAC, RouterMAC: f.routerMAC, Address: f.address, Gateway: f.gateway,
+		Server: netip.MustParseAddr(tryServer), MTU: f.mtu, GuestMTU: f.mtu,
+	}
+	host := f.address.Addr().As4()
+	if c.WireMAC.IsZero() {
+		c.WireMAC = vswitch.MAC{0x0a, 0x58, host[0], host[1], host[2], host[3]}
+	}
+	if !c.Gateway.IsValid() {
+		c.Gateway = netip.MustParseAddr(tryPointToward)
+		if f.address.Bits() < 31 {
+			c.Gateway = f.address.Masked().Addr().Next()
+		}
+	}
+	for _, r := range f.routes {
+		c.Routes = append(c.Routes, vswitch.Route(r))
+	}
+	if len(c.Routes) == 0 {
+		onLink := f.address.Masked()
+		if !onLink.Contains(c.Gateway) {
+			c.Routes = append(c.Routes, vswitch.Route{Destination: netip.PrefixFrom(c.Gateway, 32)})
+		}
+		c.Routes = append(c.Routes, vswitch.Route{Destination: onLink},
+			vswitch.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: c.Gateway})
+	}
+	for _, k := range f.keep {
+		c.KeptTCP = append(c.KeptTCP, k.Port)
+	}
+	for _, d := range f.deny {
+		c.Rules = append(c.Rules, vswitch.Rule{Destination: d.Destination, Port: d.Port})
+	}
+	return c
+}
+
+// A replayRoute is the flag --route.
+type replayRoute vswitch.Route
+
+func (r replayRoute) String() string { return fmt.Sprintf("%s,%s", r.Destination, r.Gateway) }
+
+func parseRoute(text string) (r replayRoute, err error) {
+	destination, gateway, via := strings.Cut(text, ",")
+	if r.Destination, err = netip.ParsePrefix(destination); err == nil && via {
+		r.Gateway, err = netip.ParseAddr(gateway)
+	}
+	if err != nil || !r.Destination.Addr().Is4() || via && !r.Gateway.Is4() {
+		return r, fmt.Errorf("%q: want CIDR or CIDR,GATEWAY in IPv4, such as 0.0.0.0/0,10.244.1.1", text)
+	}
+	return r, nil
+}
+
+// A replayNeighbour is the flag --neighbour.
+type replayNeighbour vswitch.Neighbour
+
+func (n replayNeighbour) String() string { return fmt.Sprintf("%s,%s", n.Addr, n.MAC) }
+
+func parseNeighbour(text string) (n replayNeighbour, err error) {
+	address, mac, _ := strings.Cut(text, ",")
+	if n.Addr, err = netip.ParseAddr(address); err == nil {
+		n.MAC, err = parseGuestMAC(mac)
+	}
+	if err != nil || !n.Addr.Is4() {
+		return n, fmt.Errorf("%q: want IP,MAC, such as 10.244.1.1,0a:58:0a:f4:01:01", text)
+	}
+	return n, nil
+}

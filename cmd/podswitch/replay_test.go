@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files of testdata/replay")
+
+const replayData = "../../testdata/replay"
+
+// TestReplayGolden runs the command in the first line of each text, and compares what it prints with the rest. To add a test, add
+// a capture and a text with that line, run with -update, and read what it wrote.
+func TestReplayGolden(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(replayData, "*.txt"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d texts in %s: %v", len(files), replayData, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			command, want, _ := strings.Cut(string(text), "\n")
+			args := strings.Fields(strings.TrimPrefix(command, "$ podswitch "))
+			args[len(args)-1] = filepath.Join(replayData, args[len(args)-1])
+			stdout, stderr, code := do(t, "", args...)
+			if code != exitOK || stderr != "" {
+				t.Fatalf("exit code %d, stderr %q", code, stderr)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(command+"\n"+stdout), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if stdout != want {
+				t.Errorf("%s\nprints\n%s\nwant\n%s", command, stdout, want)
+			}
+		})
+	}
+}
+
+// TestReplayUsage checks exit code and message where the command line or the capture is wrong.
+func TestReplayUsage(t *testing.T) {
+	sample := filepath.Join(replayData, "tcpdump-ping-dhcp.pcap")
+	whole, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.pcap")
+	if err := os.WriteFile(cut, whole[:len(whole)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args, says string
+	}{
+		{"", "FILE is missing"},
+		{"/nonexistent", "/nonexistent"},
+		{sample, "--plan FILE, --address CIDR or --bridge"},
+		{"--bridge --address 10.0.0.1/24 " + sample, "want one of them"},
+		{"--gateway 10.0.0.1 " + sample, "--gateway: want --address too"},
+		{"--holder switch " + sample, "--holder: want --plan"},
+		{"--holder nobody --bridge " + sample, "guest or switch or kernel"},
+		{"--in tap0 --bridge " + sample, "guest or uplink"},
+		{"--in pod --bridge " + sample, `port "pod"`},
+		{"--address fd00::1/64 " + sample, "want IPv4"},
+		{"--address 10.0.0.1/24 --mtu 20 " + sample, "want 68 to 65535"},
+		{"--address 10.0.0.1/24 --route 10.0.0.0 " + sample, "CIDR,GATEWAY"},
+		{"--address 10.0.0.1/24 --neighbour 10.0.0.2 " + sample, "want IP,MAC"},
+		{"--plan " + sample + " " + sample, "podswitch plan -o json"},
+		{"--plan ../../testdata/nothing " + sample, "testdata/nothing"},
+		{"--bridge replay_test.go", "want a capture, pcapng or pcap"},
+	} {
+		stdout, stderr, code := do(t, "", append([]string{"replay"}, strings.Fields(c.args)...)...)
+		if code != exitUsage || !strings.Contains(stderr, c.says) || stdout != "" {
+			t.Errorf("replay %s: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.says)
+		}
+	}
+	stdout, stderr, code := do(t, "", "replay", "--bridge", cut)
+	if code != exitUsage || !strings.Contains(stderr, "behind frame 8: the file is cut off") || !strings.Contains(stdout, "8 frames:") {
+		t.Errorf("a file that is cut off: exit code %d, stderr %q, stdout %q; want 2, the place, and the 8 frames", code, stderr, stdout)
+	}
+}
+
+// TestReplayPlan: what plan prints becomes the configuration that a run would make of it, and standard input is read.
+func TestReplayPlan(t *testing.T) {
+	const text = `{"method": "bridge.delegateIp", "guest_mac": "52:54:00:12:34:56", "router_mac": "02:ab:de:dc:e8:87", "address": "10.244.1.7/24",
+		"server": "169.254.75.10", "keep": [{"port": 8080, "target": "127.0.0.1:8080"}], "rules": [{"destination": "10.96.0.10/32"}],
+		"offer": {"gateway": "10.244.1.1", "mtu": 1400}, "identity": {"link": {"name": "eth0", "index": 2, "mac": "0a:58:0a:f4:01:07",
+		"mtu": 1450, "ethernet": true}, "addresses": [{"prefix": "10.244.1.7/24"}],
+		"routes": [{"dst": "0.0.0.0/0", "table": 254, "type": 1, "link": 2, "gateway": "10.244.1.1", "metric": 5, "metrics": {"mtu": 1400}},
+		{"dst": "10.9.0.0/16", "table": 254, "type": 1, "link": 3}],
+		"neighbours": [{"address": "10.244.1.1", "mac": "0a:58:0a:f4:01:01", "state": 128}, {"address": "10.244.1.2", "mac": "0a:58:0a:f4:01:02", "state": 2}]}}`
+	file := filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := readPlan(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := s.Delegate
+	if len(d.Routes) != 1 || d.Routes[0].MTU != 1400 || d.Routes[0].Metric != 5 || d.Routes[0].Gateway.String() != "10.244.1.1" ||
+		len(d.Permanent) != 1 || d.MTU != 1450 || d.GuestMTU != 1400 || len(d.KeptTCP) != 1 || len(d.Rules) != 1 ||
+		d.PinnedMAC.String() != "52:54:00:12:34:56" || d.WireMAC.String() != "0a:58:0a:f4:01:07" || d.Server.String() != "169.254.75.10" {
+		t.Errorf("have %+v", d)
+	}
+	capture, err := os.ReadFile(filepath.Join(replayData, "tcpdump-ping-dhcp.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := do(t, string(capture), "replay", "--plan", file, "-")
+	if code != exitOK || stderr != "" || !strings.Contains(stdout, "denied=2") || !strings.Contains(stdout, "9 frames: 6 sent, 2 dropped, 0 held, 1 noted") {
+		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
+	}
+}
+
+// TestReplayPlanFields: what readPlan reads is what a plan is written with.
+func TestReplayPlanFields(t *testing.T) {
+	p := attach.Plan{Method: "m", GuestMAC: vswitch.MAC{2}, RouterMAC: vswitch.MAC{4}, Address: "10.0.0.1/8", Server: "10.0.0.2",
+		Keep: []attach.Keep{{Port: 1}}, Rules: []vswitch.Rule{{Port: 2}}, Identity: &podnet.Identity{HostName: "h"}}
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got planText
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Method != p.Method || got.GuestMAC != p.GuestMAC || got.RouterMAC != p.RouterMAC || got.Address.String() != p.Address ||
+		got.Server.String() != p.Server || len(got.Keep) != 1 || len(got.Rules) != 1 || got.Identity.HostName != "h" {
+		t.Errorf("wrote %s, and read %+v", text, got)
+	}
+}
