@@ -2,7 +2,10 @@
 // and a packet socket with virtio-net headers, one goroutine a direction, and nothing else. It is what podswitch is measured
 // against.
 //
-//	pump TAP DEVICE
+//	pump TAP DEVICE [plain]
+//
+// plain does without the headers: the kernel has to give and take whole frames, and podswitch is measured against that where a
+// guest takes no offloads.
 package main
 
 import (
@@ -14,29 +17,39 @@ import (
 )
 
 func main() {
-	tap, packet := openTap(os.Args[1]), openPacket(os.Args[2])
+	headers := len(os.Args) < 4 || os.Args[3] != "plain"
+	tap, packet := openTap(os.Args[1], headers), openPacket(os.Args[2], headers)
 	fmt.Fprintln(os.Stderr, "ready")
 	go copyFrames(packet, tap)
 	copyFrames(tap, packet)
 }
 
-func openTap(name string) int {
+func openTap(name string, headers bool) int {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	must(err)
 	request, err := unix.NewIfreq(name)
 	must(err)
-	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if headers {
+		flags |= unix.IFF_VNET_HDR
+	}
+	request.SetUint16(flags)
 	must(unix.IoctlIfreq(fd, unix.TUNSETIFF, request))
+	if !headers {
+		return fd
+	}
 	must(unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_TSO4|unix.TUN_F_TSO6|unix.TUN_F_TSO_ECN))
 	return fd
 }
 
-func openPacket(device string) int {
+func openPacket(device string, headers bool) int {
 	link, err := net.InterfaceByName(device)
 	must(err)
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	must(err)
-	must(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
+	if headers {
+		must(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
+	}
 	must(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1))
 	must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)) // as podswitch has it
 	must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20))

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// size is what a request and its answer have, in octets.
+	size = 1
+	// patience is how long an answer may take before it counts as lost, or for a connection as failed.
+	patience = time.Second
+)
+
+// requester returns a function that makes one request, and one that ends it all.
+func requester(verb string, address netip.AddrPort) (once func() error, done func(), err error) {
+	switch verb {
+	case "connect":
+		return func() error { return connectOnce(address) }, func() {}, nil
+	case "tcp", "udp":
+	default:
+		return nil, nil, fmt.Errorf("verb %q: want serve, await, tcp, udp or connect", verb)
+	}
+	kind := unix.SOCK_STREAM
+	if verb == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := dial(kind, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	request := make([]byte, size)
+	return func() error { return exchange(fd, request) }, func() { unix.Close(fd) }, nil
+}
+
+// dial returns a connected, blocking socket that waits for answers no longer than patience.
+func dial(kind int, address netip.AddrPort) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("make a socket: %w", err)
+	}
+	limit := unix.NsecToTimeval(int64(patience))
+	err = errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit), // connect(2) heeds it
+		noDelay(fd, kind),
+	)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()})
+	}
+	if errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
+		err = errLost
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	return fd, nil
+}
+
+func noDelay(fd, kind int) error {
+	if kind != unix.SOCK_STREAM {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+}
+
+func exchange(fd int, request []byte) error {
+	if _, err := unix.Write(fd, request); err != nil {
+		return fmt.Errorf("send a request: %w", err)
+	}
+	n, err := unix.Read(fd, request)
+	for errors.Is(err, unix.EINTR) { // the runtime's signals, which SA_RESTART does not cover where a timeout is set
+		n, err = unix.Read(fd, request)
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return errLost
+	case err != nil:
+		return fmt.Errorf("read an answer: %w", err)
+	case n == 0:
+		return errors.New("the server has closed the connection")
+	}
+	return nil
+}
+
+// connectOnce connects, asks, and closes with a reset: a port that waits for late segments could not be used again soon.
+func connectOnce(address netip.AddrPort) error {
+	fd, err := dial(unix.SOCK_STREAM, address)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return fmt.Errorf("set SO_LINGER: %w", err)
+	}
+	return exchange(fd, make([]byte, size))
+}
+
+// await makes connections until one is answered.
+func await(address netip.AddrPort, length time.Duration) error {
+	deadline := time.After(length)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := connectOnce(address)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			return fmt.Errorf("waited %s: %w", length, err)
+		}
+	}
+}

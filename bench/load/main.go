@@ -1,0 +1,64 @@
+// Load is the two ends of the measurements that iperf3 does not make: request and response with one in flight, and connections
+// one after another. Both ends block in their system calls, so that no event loop of a runtime is measured.
+//
+//	load serve PORT                            echo requests over TCP and UDP
+//	load await HOST:PORT SECONDS               wait until a request over TCP is answered
+//	load tcp|udp|connect HOST:PORT SECONDS     measure, after a fifth of the time has passed; print a report as JSON
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 2 && args[0] == "serve" {
+		port, err := strconv.ParseUint(args[1], 10, 16)
+		if err != nil {
+			return fmt.Errorf("port %q: want a number up to 65535", args[1])
+		}
+		return serve(uint16(port))
+	}
+	if len(args) != 3 {
+		return fmt.Errorf("%d arguments: want serve PORT, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
+	}
+	address, err := netip.ParseAddrPort(args[1])
+	if err != nil || !address.Addr().Is4() {
+		return fmt.Errorf("address %q: want IPV4:PORT", args[1])
+	}
+	seconds, err := strconv.ParseFloat(args[2], 64)
+	if err != nil || seconds <= 0 {
+		return fmt.Errorf("seconds %q: want a number above 0", args[2])
+	}
+	return ask(args[0], address, time.Duration(seconds*float64(time.Second)))
+}
+
+func ask(verb string, address netip.AddrPort, length time.Duration) error {
+	if verb == "await" {
+		return await(address, length)
+	}
+	once, done, err := requester(verb, address)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, err := measure(once, length/5); err != nil {
+		return fmt.Errorf("%s %s, warming up: %w", verb, address, err)
+	}
+	report, err := measure(once, length)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, address, err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(report)
+}

@@ -1,0 +1,53 @@
+package main
+
+import "context"
+
+// A candidate is something that connects a pod's interface with a guest.
+type candidate struct {
+	name     string
+	what     string   // for the results' reader
+	baseline string   // whom it is compared with
+	groups   []string // which figures it has; nil for all
+	largest  int      // MTU that it can have; Open vSwitch without TSO takes 1500 for that of a tap in another namespace
+	needs    []need
+	start    func(context.Context, *session) error // returns when the guest has its interface
+}
+
+// A need is a program of a candidate, and what gives it.
+type need struct{ program, give string }
+
+const jumbo = 9000
+
+// candidates are in the order of the table. The bare pump and the kernel bridge are the measure of the others.
+func candidates() []candidate {
+	ovs := []need{{"ovsdb-server", "openvswitch-switch"}, {"ovs-vsctl", "openvswitch-switch"}, {"ovs-vswitchd", "openvswitch-switch"}}
+	tso := append(ovs[:2:2], need{tsoDaemon, "openvswitch-switch-dpdk"})
+	plain := []string{"tcp", "idle"}
+	return []candidate{
+		{name: ourselves, what: "podswitch run, which moves the pod's address", baseline: pump, largest: jumbo, start: delegate("on")},
+		{name: "podswitch-switch", what: "a learning switch", baseline: pump, largest: jumbo, start: learn(0)},
+		{name: pump, what: "read from one device, write to the other", baseline: bridge, largest: jumbo, start: startPump()},
+		{name: bridge, what: "in the pod, with a veth guest", baseline: pump, largest: jumbo, start: startBridge},
+		{name: "ovs", what: "userspace datapath", baseline: pump, largest: 1500, needs: ovs, start: openVSwitch("ovs-vswitchd", false)},
+		{name: "ovs-tso", what: "userspace datapath, userspace-tso-enable", baseline: pump, largest: jumbo, needs: tso, start: openVSwitch(tsoDaemon, true)},
+		{name: "vde_switch", what: "between two taps, one of them bridged to eth0", baseline: pump, largest: 1500, needs: []need{{"vde_switch", "vde2"}}, start: startVDE},
+		{name: "pasta", what: "translates to sockets", baseline: pump, largest: jumbo, needs: []need{{"pasta", "passt"}}, start: startPasta},
+		{name: "slirp4netns", what: "translates to sockets", baseline: pump, largest: jumbo, needs: []need{{"slirp4netns", "slirp4netns"}}, start: startSlirp},
+		{name: "gvproxy", what: "translates to sockets; with gvforwarder", baseline: pump, largest: jumbo, needs: []need{{"gvproxy", ""}, {"gvforwarder", ""}}, start: startGvproxy},
+		{name: ourselves + "-plain", what: "--offload off", baseline: pump + "-plain", groups: plain, largest: 1500, start: delegate("off")},
+		{name: pump + "-plain", what: "the kernel computes checksums and segments", baseline: pump, groups: plain, largest: 1500, start: startPump("plain")},
+		{name: "switch+1", what: "podswitch switch with an idle port", baseline: "podswitch-switch", groups: []string{"ports"}, largest: 1500, start: learn(1)},
+		{name: "switch+8", what: "podswitch switch with 8 idle ports", baseline: "podswitch-switch", groups: []string{"ports"}, largest: 1500, start: learn(8)},
+		{name: "switch+64", what: "podswitch switch with 64 idle ports", baseline: "podswitch-switch", groups: []string{"ports"}, largest: 1500, start: learn(64)},
+	}
+}
+
+// The names that others refer to.
+const (
+	ourselves = "podswitch"
+	pump      = "pump"
+	bridge    = "kernel-bridge"
+)
+
+// tsoDaemon is where Debian has the build of Open vSwitch that can do segments in userspace.
+const tsoDaemon = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"

@@ -1,0 +1,50 @@
+package main
+
+import "fmt"
+
+// A figure is one thing that is measured of every candidate.
+type figure struct {
+	Name  string `json:"name"`
+	Unit  string `json:"unit"`
+	Lower bool   `json:"lowerIsBetter"`
+	Cost  string `json:"cost,omitempty"` // what a candidate's CPU seconds are divided by
+}
+
+const (
+	perGigabyte = "GB"
+	perMillion  = "million packets"
+)
+
+// The figures that are not made of parameters.
+var (
+	askTCP50    = figure{Name: "TCP request/response p50", Unit: "µs", Lower: true}
+	askTCP99    = figure{Name: "TCP request/response p99", Unit: "µs", Lower: true}
+	askUDP50    = figure{Name: "UDP request/response p50", Unit: "µs", Lower: true}
+	askUDP99    = figure{Name: "UDP request/response p99", Unit: "µs", Lower: true}
+	connections = figure{Name: "TCP connections, a request each", Unit: "1/s"}
+	resident    = figure{Name: "resident memory", Unit: "MiB", Lower: true}
+	idleCPU     = figure{Name: "CPU while idle", Unit: "%", Lower: true}
+	readyTime   = figure{Name: "start to ready", Unit: "ms", Lower: true}
+	ackTime     = figure{Name: "start to DHCPACK", Unit: "ms", Lower: true}
+	leaseTime   = figure{Name: "DISCOVER to ACK", Unit: "ms", Lower: true}
+	answerTime  = figure{Name: "DISCOVER to OFFER and REQUEST to ACK", Unit: "ms", Lower: true} // without the client's part
+)
+
+func tcpFigure(w way, flows, mtu int) figure {
+	plural := "s"
+	if flows == 1 {
+		plural = ""
+	}
+	return figure{Name: fmt.Sprintf("TCP %s, %d flow%s, MTU %d", w.name, flows, plural, mtu), Unit: "Gbit/s", Cost: perGigabyte}
+}
+
+func floodFigure(w way) figure {
+	return figure{Name: "64-byte packets " + w.name, Unit: "kpps", Cost: perMillion}
+}
+
+// A reading is what one measurement gave for a figure. CPU is in seconds for each of the figure's cost, 0 where there is none.
+type reading struct {
+	figure figure
+	value  float64
+	cpu    float64
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// A way is a direction, as the guest sees it.
+type way struct {
+	name string
+	from func(*session) namespace
+	to   func(*session) string // the address that the load goes to
+	end  func(*session) namespace
+	dev  [2]string // the interface that sends, and the one that receives
+}
+
+var ways = [2]way{
+	{"out", func(s *session) namespace { return s.guest }, func(*session) string { return peerAddr },
+		func(s *session) namespace { return s.peer }, [2]string{"tap0", "eth0"}},
+	{"in", func(s *session) namespace { return s.peer }, func(s *session) string { return s.target },
+		func(s *session) namespace { return s.guest }, [2]string{"eth0", "tap0"}},
+}
+
+// bulk measures a TCP transfer. The first second does not count for the throughput, but it does for the CPU.
+func bulk(w way, flows int) measurement {
+	return func(ctx context.Context, s *session) ([]reading, error) {
+		before, err := s.cpu()
+		if err != nil {
+			return nil, err
+		}
+		line := fmt.Sprintf("iperf3 -c %s -p %d -J -O 1 -t %d -P %d", w.to(s), bulkPort, s.seconds, flows)
+		limited, cancel := context.WithTimeout(ctx, time.Duration(s.seconds+15)*time.Second)
+		defer cancel()
+		out, err := w.from(s).run(limited, line)
+		if err != nil {
+			return nil, err
+		}
+		after, err := s.cpu()
+		if err != nil {
+			return nil, err
+		}
+		speed, bytes, err := parseIperf([]byte(out))
+		if err != nil {
+			return nil, err
+		}
+		return []reading{{figure: tcpFigure(w, flows, s.mtu), value: speed / 1e9, cpu: (after - before) / (bytes / 1e9)}}, nil
+	}
+}
+
+// parseIperf reads what iperf3 -J prints: bits per second that were received, and the octets of the whole run, warm-up included.
+func parseIperf(text []byte) (speed, bytes float64, err error) {
+	var report struct {
+		Error     string
+		Intervals []struct{ Sum struct{ Bytes float64 } }
+		End       struct {
+			Received struct {
+				Speed float64 `json:"bits_per_second"`
+			} `json:"sum_received"`
+		}
+	}
+	if err := json.Unmarshal(text, &report); err != nil {
+		return 0, 0, fmt.Errorf("iperf3's report: %w", err)
+	}
+	for _, i := range report.Intervals {
+		bytes += i.Sum.Bytes
+	}
+	switch {
+	case report.Error != "":
+		return 0, 0, fmt.Errorf("iperf3: %s", report.Error)
+	case report.End.Received.Speed <= 0 || bytes <= 0:
+		return 0, 0, fmt.Errorf("iperf3: nothing was received")
+	}
+	return report.End.Received.Speed, bytes, nil
+}
+
+// ask measures requests of bench/load from the guest.
+func ask(verb string, half, most figure) measurement {
+	return func(ctx context.Context, s *session) ([]reading, error) {
+		report, err := s.loadReport(ctx, verb)
+		if err != nil {
+			return nil, err
+		}
+		return []reading{{figure: half, value: report.P50}, {figure: most, value: report.P99}}, nil
+	}
+}
+
+func connect(ctx context.Context, s *session) ([]reading, error) {
+	report, err := s.loadReport(ctx, "connect")
+	if err != nil {
+		return nil, err
+	}
+	return []reading{{figure: connections, value: float64(report.Requests) / report.Seconds}}, nil
+}
+
+// askReport is what bench/load prints.
+type askReport struct {
+	Requests, Lost    int
+	Seconds, P50, P99 float64
+}
+
+func (s *session) loadReport(ctx context.Context, verb string) (askReport, error) {
+	var report askReport
+	out, err := s.guest.run(ctx, fmt.Sprintf("%s %s %s:%d 1", s.load, verb, peerAddr, askPort))
+	if err != nil {
+		return report, err
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		return report, fmt.Errorf("load's report %q: %w", out, err)
+	}
+	if report.Lost > report.Requests/100 {
+		return report, fmt.Errorf("%s: %d of %d requests were lost", verb, report.Lost, report.Lost+report.Requests)
+	}
+	return report, nil
+}

@@ -1,0 +1,101 @@
+// Measure compares podswitch with its peers and with the limits of the machine: all candidates in turn, in rounds, in one
+// topology, so that every figure is a ratio inside one run.
+//
+//	go run ./bench/measure -only pump,podswitch -figures tcp,pps -rounds 5 -seconds 2
+//
+// It prints a table and writes the results as JSON and as a chart. It needs root, and bin/podswitch; peers that the machine
+// lacks are named. Everything happens in network namespaces whose names begin with pswb and the process's number.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/podswitch/podswitch/missing"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := measure(ctx, os.Args[1:])
+	stop()
+	var lack *missing.Error
+	switch {
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	case errors.As(err, &lack):
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(3)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	chosen, err := o.candidates(candidates())
+	if err != nil {
+		return err
+	}
+	b, err := prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.work)
+	chosen = b.present(chosen)
+	if err := b.run(ctx, chosen); err != nil {
+		return err
+	}
+	b.results.conclude(chosen)
+	if err := b.results.print(os.Stdout); err != nil {
+		return err
+	}
+	return errors.Join(b.results.write(o.json), b.results.draw(o.chart))
+}
+
+// prepare builds our own ends and looks at the machine.
+func prepare(ctx context.Context, o options) (*bench, error) {
+	if os.Geteuid() != 0 {
+		return nil, &missing.Error{What: "measure", Need: "root", Give: "network namespaces are made"}
+	}
+	for _, program := range []string{"ip", "iperf3", "trafgen", "nft", "ethtool", "tcpdump", "udhcpc", "sysctl", o.podswitch} {
+		if _, err := exec.LookPath(program); err != nil {
+			return nil, &missing.Error{What: "measure", Need: program, Give: "run make setup build, and bench/peers"}
+		}
+	}
+	var err error
+	if o.podswitch, err = filepath.Abs(o.podswitch); err != nil {
+		return nil, err
+	}
+	work, err := os.MkdirTemp("", "podswitch-bench")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.Chmod(work, 0o755), build(ctx, work)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(work))
+	}
+	return &bench{
+		options:  o,
+		id:       fmt.Sprintf("pswb%d", os.Getpid()),
+		work:     work,
+		pump:     filepath.Join(work, "pump"),
+		load:     filepath.Join(work, "load"),
+		progress: os.Stderr,
+		results:  newResults(thisMachine(), settings{Rounds: o.rounds, Seconds: o.seconds}),
+		given:    map[string]bool{},
+	}, nil
+}
+
+func build(ctx context.Context, folder string) error {
+	_, err := host(ctx, "go build -trimpath -o "+folder+"/ ./bench/pump ./bench/load")
+	return err
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A namespace is a network namespace that this program made, by the name that ip-netns(8) gives it.
+type namespace string
+
+func (n namespace) path() string { return "/run/netns/" + string(n) }
+
+// within runs f on a thread in the namespace. A program that f starts stays there: unlike with `ip netns exec`, no other
+// program runs first, so that the time until it is ready is its own.
+func (n namespace) within(f func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	away, err := os.Open(n.path())
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer away.Close()
+	if err := unix.Setns(int(away.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter the namespace %s: %w", n, err)
+	}
+	err = f()
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("leave the namespace %s: %w", n, back)) // the thread ends with its goroutine
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+// run runs a program in the namespace to its end and returns its standard output. Fields are separated by spaces in line.
+func (n namespace) run(ctx context.Context, line string) (string, error) {
+	return n.feed(ctx, "", strings.Fields(line)...)
+}
+
+// feed is run with text on standard input and arguments that may hold spaces.
+func (n namespace) feed(ctx context.Context, input string, args ...string) (string, error) {
+	return finish(ctx, input, append([]string{"ip", "netns", "exec", string(n)}, args...))
+}
+
+// host runs a program outside of any of our namespaces.
+func host(ctx context.Context, line string) (string, error) {
+	return finish(ctx, "", strings.Fields(line))
+}
+
+func finish(ctx context.Context, input string, args []string) (string, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.SysProcAttr = ownGroup()
+	cmd.WaitDelay = time.Second
+	var out, faults bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &faults
+	if err := cmd.Run(); err != nil {
+		said := strings.TrimSpace(faults.String() + out.String())
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, end(said, 3))
+	}
+	return out.String(), nil
+}
+
+// end returns the last lines of text.
+func end(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// await polls until condition returns nil.
+func await(ctx context.Context, what string, condition func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w: %w", what, ctx.Err(), err)
+		}
+	}
+}
+
+// pause waits while something else is at work.
+func pause(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

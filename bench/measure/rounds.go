@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/podswitch/podswitch/missing"
+)
+
+// A measurement is one load on a candidate that is in place.
+type measurement = func(context.Context, *session) ([]reading, error)
+
+// A group is what -figures can ask for: measurements that a session makes one after another.
+type group struct {
+	name string
+	mtu  int
+	once bool   // in the first round only
+	only string // the one candidate that it is for; empty for all
+	bare bool   // the measurement starts the candidate itself
+	list []measurement
+}
+
+// groups are in the order in which a session makes them: floods last, because they may leave queues behind.
+func groups() []group {
+	out, in := ways[0], ways[1]
+	bulks := []measurement{bulk(out, 1), bulk(in, 1), bulk(out, 4), bulk(in, 4)}
+	return []group{
+		{name: "startup", mtu: 1500, only: ourselves, bare: true, list: []measurement{startup}},
+		{name: "rr", mtu: 1500, list: []measurement{ask("tcp", askTCP50, askTCP99), ask("udp", askUDP50, askUDP99)}},
+		{name: "connect", mtu: 1500, list: []measurement{connect}},
+		{name: "tcp", mtu: 1500, list: bulks},
+		{name: "pps", mtu: 1500, list: []measurement{flood(out), flood(in)}},
+		{name: "memory", mtu: 1500, list: []measurement{memory}},
+		{name: "idle", mtu: 1500, once: true, list: []measurement{idle}},
+		{name: "ports", mtu: 1500, list: []measurement{bulk(out, 1), bulk(in, 1), flood(out), flood(in)}},
+		{name: "jumbo", mtu: jumbo, list: bulks},
+	}
+}
+
+// A bench is one run over all candidates.
+type bench struct {
+	options
+	id         string // of our namespaces' names
+	work       string
+	pump, load string // the programs in the work folder
+	progress   io.Writer
+	results    *results
+	given      map[string]bool // candidates, or candidates' groups, that have failed and are not tried again
+}
+
+// run makes all rounds. Who comes first changes from round to round.
+func (b *bench) run(ctx context.Context, all []candidate) error {
+	for round := range b.rounds {
+		for i := range all {
+			c := all[(i+round)%len(all)]
+			if err := b.candidate(ctx, c, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// candidate makes one round with one candidate. Only the end of the whole run is an error; a failure is noted.
+func (b *bench) candidate(ctx context.Context, c candidate, round int) error {
+	for _, mtu := range []int{1500, jumbo} {
+		var together []group
+		for _, g := range groups() {
+			switch {
+			case g.mtu != mtu || mtu > c.largest || !b.wants(c, g, round):
+			case g.bare:
+				b.session(ctx, c, round, []group{g})
+			default:
+				together = append(together, g)
+			}
+		}
+		if len(together) > 0 {
+			b.session(ctx, c, round, together)
+		}
+	}
+	return ctx.Err()
+}
+
+func (b *bench) wants(c candidate, g group, round int) bool {
+	switch {
+	case b.given[c.name] || b.given[c.name+g.name]:
+		return false
+	case !slices.Contains(b.figures, g.name):
+		return false
+	case g.once && round > 0, g.only != "" && g.only != c.name:
+		return false
+	case c.groups == nil:
+		return g.name != "ports"
+	default:
+		return slices.Contains(c.groups, g.name)
+	}
+}
+
+// session makes some groups of one round, one after another in one topology.
+func (b *bench) session(ctx context.Context, c candidate, round int, together []group) {
+	fmt.Fprintf(b.progress, "bench: round %d of %d: %s, MTU %d\n", round+1, b.rounds, c.name, together[0].mtu)
+	s, err := b.open(ctx, together[0].mtu)
+	if err != nil {
+		b.giveUp(ctx, c, "", err)
+		return
+	}
+	defer s.close()
+	if !together[0].bare {
+		if err := s.begin(ctx, c); err != nil {
+			b.giveUp(ctx, c, "", errors.Join(err, s.logs()))
+			return
+		}
+	}
+	for _, g := range together {
+		if err := b.group(ctx, c, round, g, s); err != nil {
+			b.giveUp(ctx, c, g.name, errors.Join(err, s.logs()))
+		}
+		if err := s.healthy(); err != nil {
+			b.giveUp(ctx, c, "", errors.Join(err, s.logs()))
+			return
+		}
+	}
+}
+
+func (s *session) begin(ctx context.Context, c candidate) error {
+	if err := c.start(ctx, s); err != nil {
+		return err
+	}
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
+	return s.healthy()
+}
+
+func (b *bench) group(ctx context.Context, c candidate, round int, g group, s *session) error {
+	for _, measure := range g.list {
+		readings, err := measure(ctx, s)
+		if err != nil {
+			return err
+		}
+		b.results.add(c.name, round, readings)
+	}
+	return nil
+}
+
+// giveUp notes why a candidate, or a group of its figures, is left out from now on. An interrupt is no failure.
+func (b *bench) giveUp(ctx context.Context, c candidate, group string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	why := strings.ReplaceAll(err.Error(), b.work+"/", "")
+	fmt.Fprintf(b.progress, "bench: %s %s: %s\n", c.name, group, why)
+	b.given[c.name+group] = true
+	b.results.Absent = append(b.results.Absent, absence{Candidate: c.name, Figure: group, Why: why})
+}
+
+// present returns the candidates whose programs the machine has, and notes the others.
+func (b *bench) present(all []candidate) []candidate {
+	return slices.DeleteFunc(slices.Clone(all), func(c candidate) bool {
+		for _, n := range c.needs {
+			if err := b.lacks(c, n); err != nil {
+				b.results.Absent = append(b.results.Absent, absence{Candidate: c.name, Why: err.Error()})
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (b *bench) lacks(c candidate, n need) error {
+	program, give := n.program, "run bench/peers"
+	if n.give == "" {
+		program = filepath.Join(b.peers, program)
+	} else {
+		give = "Debian's package " + n.give + ": " + give
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return &missing.Error{What: "measure " + c.name, Need: filepath.Base(n.program), Give: give}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The addresses of the topology. A candidate that moves the pod's address gives it to the guest; with one that connects the
+// guest by Ethernet the guest has an address of its own.
+const (
+	gateway   = "10.244.1.1"
+	podAddr   = "10.244.1.7"
+	peerAddr  = "10.244.1.8"
+	guestAddr = "10.244.1.50"
+)
+
+// The ports of the loads. A peer that translates addresses forwards them to the guest.
+const (
+	bulkPort  = 5201 // iperf3
+	askPort   = 5203 // bench/load
+	floodPort = 5204 // nobody listens: the packets are counted before they get so far
+)
+
+// A session is one candidate in a topology of its own:
+//
+//	peer ── veth ── bridge (node) ── veth ── eth0 (pod) ─[ candidate ]─ tap0 (guest)
+type session struct {
+	*bench
+	node, pod, peer, guest namespace
+	mtu                    int
+	work                   string // folder for what a candidate writes
+	services               []*process
+	parts                  []*process // the processes of the candidate
+	target                 string     // the address at which the peer finds the guest
+}
+
+// open makes the topology without a candidate.
+func (b *bench) open(ctx context.Context, mtu int) (*session, error) {
+	s := &session{bench: b, mtu: mtu, target: guestAddr}
+	for role, name := range map[string]*namespace{"node": &s.node, "pod": &s.pod, "peer": &s.peer, "guest": &s.guest} {
+		*name = namespace(b.id + "-" + role)
+	}
+	var err error
+	if s.work, err = os.MkdirTemp(b.work, "session"); err != nil {
+		return nil, err
+	}
+	// Some peers give up root before they make their sockets here.
+	err = errors.Join(os.Chmod(s.work, 0o777), s.connect(ctx))
+	if err == nil {
+		err = s.serve(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("make the topology: %w", err)
+	}
+	return s, nil
+}
+
+func (s *session) namespaces() []namespace { return []namespace{s.node, s.pod, s.peer, s.guest} }
+
+func (s *session) connect(ctx context.Context) error {
+	for _, n := range s.namespaces() {
+		if _, err := host(ctx, "ip netns add "+string(n)); err != nil {
+			return err
+		}
+		// What the kernel says of its own accord on a new device would be measured too.
+		if _, err := n.run(ctx, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"); err != nil {
+			return err
+		}
+		if err := n.ip(ctx, "link set lo up"); err != nil {
+			return err
+		}
+	}
+	err := s.node.ip(ctx, "link add cni0 type bridge", fmt.Sprintf("link set cni0 mtu %d up", s.mtu), "addr add "+gateway+"/24 dev cni0")
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.attach(ctx, s.pod, "v-pod", podAddr), s.attach(ctx, s.peer, "v-peer", peerAddr))
+}
+
+func (s *session) attach(ctx context.Context, end namespace, device, address string) error {
+	err := s.node.ip(ctx,
+		fmt.Sprintf("link add %s mtu %d type veth peer name eth0 mtu %d netns %s", device, s.mtu, s.mtu, end),
+		fmt.Sprintf("link set %s master cni0 up", device))
+	if err != nil {
+		return err
+	}
+	return end.ip(ctx, "addr add "+address+"/24 dev eth0", "link set eth0 up", "route add default via "+gateway)
+}
+
+// ip makes each line a command of ip(8).
+func (n namespace) ip(ctx context.Context, lines ...string) error {
+	_, err := finish(ctx, strings.Join(lines, "\n")+"\n", []string{"ip", "-n", string(n), "-batch", "-"})
+	return err
+}
+
+// serve starts what answers the loads, at both ends.
+func (s *session) serve(context.Context) error {
+	for _, where := range []namespace{s.peer, s.guest} {
+		for _, args := range [][]string{{"iperf3", "-s", "-p", fmt.Sprint(bulkPort)}, {s.load, "serve", fmt.Sprint(askPort)}} {
+			p, err := start(where, "", args...)
+			if err != nil {
+				return err
+			}
+			s.services = append(s.services, p)
+		}
+	}
+	return nil
+}
+
+// launch starts a process of the candidate in the pod. With a marker it waits until the process has written it.
+func (s *session) launch(marker string, args ...string) (*process, error) {
+	return s.launchIn(s.pod, marker, args...)
+}
+
+func (s *session) launchIn(where namespace, marker string, args ...string) (*process, error) {
+	p, err := start(where, marker, args...)
+	if err != nil {
+		return nil, err
+	}
+	s.parts = append(s.parts, p)
+	if marker == "" {
+		return p, nil
+	}
+	return p, p.awaitReady()
+}
+
+// healthy returns an error with the end of the log of a process of the candidate that has ended.
+func (s *session) healthy() error {
+	var errs []error
+	for _, p := range s.parts {
+		errs = append(errs, p.alive())
+	}
+	return errors.Join(errs...)
+}
+
+// plug makes tap0, which the candidate has made in the pod, the guest's interface.
+func (s *session) plug(ctx context.Context, address string) error {
+	if err := s.awaitLink(ctx, s.pod, "tap0"); err != nil {
+		return err
+	}
+	if err := s.pod.ip(ctx, "link set tap0 netns "+string(s.guest)); err != nil {
+		return err
+	}
+	return s.dress(ctx, address+"/24", gateway)
+}
+
+// dress gives the guest's interface its MTU, address and gateway.
+func (s *session) dress(ctx context.Context, prefix, router string) error {
+	return s.guest.ip(ctx, fmt.Sprintf("link set tap0 mtu %d up", s.mtu), "addr add "+prefix+" dev tap0", "route add default via "+router)
+}
+
+func (s *session) awaitLink(ctx context.Context, where namespace, device string) error {
+	return await(ctx, device+" in "+string(where), func() error {
+		if err := s.healthy(); err != nil {
+			return err
+		}
+		return where.ip(ctx, "link show "+device)
+	})
+}
+
+// reach waits until the guest and its peer reach each other through the candidate.
+func (s *session) reach(ctx context.Context) error {
+	for _, way := range ways {
+		_, err := way.from(s).run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, way.to(s), askPort))
+		if err != nil {
+			return errors.Join(fmt.Errorf("guest %s: nobody answers: %w", way.name, err), s.healthy())
+		}
+	}
+	return nil
+}
+
+// logs returns what the candidate has written last, as an error.
+func (s *session) logs() error {
+	var errs []error
+	for _, p := range s.parts {
+		if text := p.text(); text != "" {
+			errs = append(errs, fmt.Errorf("%s: %s", filepath.Base(p.name), end(text, 5)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close ends every process and removes every namespace of the session.
+func (s *session) close() {
+	for _, list := range [][]*process{s.services, s.parts} {
+		for i := len(list) - 1; i >= 0; i-- {
+			list[i].stop()
+		}
+	}
+	// Also after an interrupt, which has ended the context of everything else.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, n := range s.namespaces() {
+		_, _ = host(ctx, "ip netns del "+string(n)) // fails for one that was not made
+	}
+	_ = os.RemoveAll(s.work)
+}
