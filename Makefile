@@ -24,8 +24,9 @@ build: ## build bin/podswitch
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
 
-test: tools build lint ## run every test: unit and script tests, with the race detector, then end to end
+test: tools build lint ## run every test: unit and script tests with the race detector, a little fuzzing, then end to end
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+	fuzz/run --smoke 5s
 	go test -count=1 -timeout 20m ./e2e/...
 
 lint: ## check format, vet and the walls between the packages
@@ -33,7 +34,7 @@ lint: ## check format, vet and the walls between the packages
 	go vet ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; fi
 
-fuzz: ## run every fuzz target for FUZZTIME (default 60s) each
+fuzz: ## run every fuzz target on all cores for FUZZTIME (default 60s) each
 	fuzz/run $(FUZZTIME)
 
 bench: setup build ## measure podswitch against its peers and the machine's limits in one run

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
@@ -109,51 +108,4 @@ func TestHostNamesArePrintable(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", given, got, want)
 		}
 	}
-}
-
-// FuzzAnswer: no message panics, changes its bytes, moves the lease of a living owner, or gets a reply that is malformed
-// or gives another address.
-func FuzzAnswer(f *testing.F) {
-	for _, a := range abuses() {
-		f.Add(a.message, false)
-	}
-	seeds := map[string][]byte{
-		"every option twice": withOptions(53, 1, 1, 61, 1, 1, 61, 1, 2, 55, 2, 3, 1, 55, 1, 249, 57, 2, 2, 64, 255),
-		"asks for all codes": message(discover, raw(55, allCodes()...), size(1450)),
-		"largest identifier": message(discover, raw(61, make([]byte, 255)...), raw(55, 121, 249)),
-		"selecting":          message(requesting, asks("10.244.1.7"), server("10.244.1.1")),
-		"renewing":           message(requesting, ciaddr("10.244.1.7"), dhcpv4.WithBroadcast(true)),
-		"wrong address":      message(requesting, asks("10.0.0.9"), raw(61, make([]byte, 255)...)),
-		"inform":             message(inform, ciaddr("10.244.1.7")),
-		"release":            message(release, ciaddr("10.244.1.7"), mac(otherMAC)),
-		"decline":            message(decline, asks("10.244.1.7"), mac(otherMAC)),
-	}
-	for _, message := range seeds {
-		f.Add(message, false)
-		f.Add(message, true)
-	}
-	offer := newOffer(f, mustProfile(f, "flannel+boot"))
-	lease := Lease{MAC: otherMAC, Expires: testNow.Add(time.Minute)}
-	f.Fuzz(func(t *testing.T, message []byte, silent bool) {
-		given := slices.Clone(message)
-		r := Answer(offer, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
-		if !bytes.Equal(given, message) {
-			t.Error("the message was changed")
-		}
-		checkReply(t, offer, r)
-		if len(r.Reply) > max(548, offer.MTU-28) {
-			t.Errorf("%d bytes of reply", len(r.Reply))
-		}
-		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
-		if r.Lease != lease && !owner && !silent {
-			t.Errorf("a stranger made the lease %v", r.Lease)
-		}
-	})
-}
-
-func allCodes() (codes []byte) {
-	for code := range 256 {
-		codes = append(codes, byte(code))
-	}
-	return codes
 }

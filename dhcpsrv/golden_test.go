@@ -100,7 +100,7 @@ func readLease(t *testing.T, mac, left string) Lease {
 }
 
 // readHex reads "01 ff 00*16 # comment" lines.
-func readHex(t *testing.T, text string) (message []byte) {
+func readHex(t testing.TB, text string) (message []byte) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")

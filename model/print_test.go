@@ -2,6 +2,8 @@ package model
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,9 +119,9 @@ func checkRoundTrip(t *testing.T, vm *VM) {
 	}
 }
 
-// FuzzParse checks on any input that Parse gives either faults that each fit on one line, or a VM that prints back to
+// FuzzModel checks on any input that Parse gives either faults that each fit on one line, or a VM that prints back to
 // itself.
-func FuzzParse(f *testing.F) {
+func FuzzModel(f *testing.F) {
 	seeds := []struct{ name, document string }{
 		{"the documented shape", inOwn("bridge: {delegateIp: true}")},
 		{"kubevirt's shape", inKubevirt("bridge: {}, macAddress: '02:00:00:00:00:01', state: down")},
@@ -138,6 +140,24 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, seed := range seeds {
 		f.Add([]byte(seed.document))
+	}
+	for _, seed := range documentSeeds() {
+		f.Add([]byte(seed.document))
+	}
+	for _, seed := range interfaceSeeds() {
+		f.Add([]byte(inOwn(seed.fields)))
+		f.Add([]byte(inKubevirt(seed.fields)))
+	}
+	documents, err := filepath.Glob("../testdata/vm/*.yaml") // of users, and of the table of faults
+	if err != nil || len(documents) == 0 {
+		f.Fatalf("no documents (%v)", err)
+	}
+	for _, file := range documents {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		vm, err := Parse(data)

@@ -111,6 +111,12 @@ func badStates() map[string][2]string {
 		"long MAC":             {change(`02:00:00:00:00:01`, `02:00:00:00:00:01:00:02`), "6 bytes"},
 		"foreign sysctl":       {change(`arp_ignore`, `../../x`), "sysctls[0]"},
 		"sysctl of other text": {change(`"was":"1"`, `"was":"1; x"`), "sysctls[0]"},
+		"weight of 257":        {change(`"weight":256`, `"weight":257`), "nexthops[0]"},
+		"link below zero":      {change(`"link":3,"gateway":"fe80`, `"link":-3,"gateway":"fe80`), "link"},
+		"IPv6 source":          {change(`"source":"10.244.1.7"`, `"source":"fd00::7"`), "source"},
+		"IPv6 broadcast":       {change(`10.244.1.255`, `fd00::1`), "broadcast"},
+		"no prefix":            {change(`10.244.1.7/24`, ``), "prefix"},
+		"no destination":       {change(`0.0.0.0/0`, ``), "dst"},
 		"no neighbour address": {change(`"address":"10.244.1.1"`, `"address":""`), "pod.neighbours[0]"},
 	}
 }
@@ -140,7 +146,8 @@ func TestStateFileIsNotFollowed(t *testing.T) {
 	wantError(t, err, nil, "state file")
 }
 
-func FuzzParseState(f *testing.F) {
+// FuzzStateFile: any bytes are refused, or are a record that is written as it is read, and that the kernel can be told of.
+func FuzzStateFile(f *testing.F) {
 	good, err := json.Marshal(sample())
 	if err != nil {
 		f.Fatal(err)
@@ -155,6 +162,7 @@ func FuzzParseState(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkRecord(t, r)
 		again, err := json.Marshal(r)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)

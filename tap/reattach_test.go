@@ -3,8 +3,13 @@ package tap
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -142,5 +147,129 @@ func TestAwaited(t *testing.T) {
 	<-back
 	if err := p.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A loadedPort has a frame whenever it is asked, until it is lost or there are no more.
+type loadedPort struct {
+	counters *vswitch.Counters
+	lives    int           // calls of Receive until it is lost
+	left     *atomic.Int64 // frames of all ports with these counters
+	data     []byte
+	closing  sync.Once
+	closed   chan struct{}
+}
+
+func (p *loadedPort) Receive(batch []vswitch.Frame) (int, error) {
+	select {
+	case <-p.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	if p.lives--; p.lives < 0 {
+		return 0, errors.New("gone")
+	}
+	n := 1 + p.lives%len(batch)
+	if p.left.Add(-int64(n)) < 0 {
+		<-p.closed
+		return 0, net.ErrClosed
+	}
+	for i := range n {
+		batch[i] = vswitch.Frame{Data: p.data[:len(p.data)-i%2*50]} // every other one is too short
+	}
+	return n, nil
+}
+
+func (p *loadedPort) Transmit(batch []vswitch.Frame) {
+	select {
+	case <-p.closed:
+		p.counters.Drop(vswitch.PortDown, len(batch))
+	default:
+		p.counters.Sent(len(batch), 0)
+	}
+}
+
+func (p *loadedPort) Counters() *vswitch.Counters { return p.counters }
+func (p *loadedPort) Close() error                { p.closing.Do(func() { close(p.closed) }); return nil }
+
+// A comingAndGoing is a reattaching port whose device is lost again and again, sometimes cannot be opened, and is never idle.
+type comingAndGoing struct {
+	vswitch.Port
+	counters         vswitch.Counters
+	left             atomic.Int64
+	opened           []*loadedPort // by the goroutine that receives
+	lost, back, tell atomic.Int64
+}
+
+func comeAndGo(t *testing.T, seed uint64, from, to byte) *comingAndGoing {
+	t.Helper()
+	c := &comingAndGoing{}
+	c.left.Store(1 << 62)
+	random := rand.New(rand.NewPCG(seed, uint64(from)))
+	open := func() (vswitch.Port, error) {
+		if len(c.opened) > 0 && random.IntN(3) == 0 {
+			return nil, errors.New("busy")
+		}
+		data := make([]byte, 60)
+		data[5], data[11] = to, from
+		p := &loadedPort{counters: &c.counters, lives: random.IntN(50), left: &c.left, data: data, closed: make(chan struct{})}
+		c.opened = append(c.opened, p)
+		return p, nil
+	}
+	var err error
+	c.Port, err = NewReattaching(Reattach{
+		Open:  open,
+		Await: func(ctx context.Context) error { return ctx.Err() },
+		Lost:  func(error) { c.lost.Add(1) },
+		Back:  func() { c.back.Add(1) },
+		Stuck: func(error) { c.tell.Add(1) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestReattachUnderLoad has a busy switch whose devices come and go, and stops it at any moment: every frame that was received is
+// counted as sent or as dropped, and every device that was opened is closed.
+func TestReattachUnderLoad(t *testing.T) {
+	for round := range 60 {
+		a, b := comeAndGo(t, uint64(round), 2, 4), comeAndGo(t, uint64(round), 4, 2)
+		bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: time.Minute, Limit: 8, Upstream: -1})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() {
+			ended <- vswitch.New(bridge, func() time.Duration { return time.Since(began) }, a, b).Run(ctx)
+		}()
+		for a.counters.RxFrames.Load() < uint64(round*40) || b.counters.TxFrames.Load() == 0 {
+			bridge.Forget(round % 2)
+			runtime.Gosched()
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("round %d: Run = %v", round, err)
+		}
+		var in, out uint64
+		for _, c := range []*comingAndGoing{a, b} {
+			in += c.counters.RxFrames.Load()
+			out += c.counters.TxFrames.Load()
+			for _, n := range c.counters.Drops() {
+				out += n
+			}
+			if away := c.lost.Load() - c.back.Load(); away < 0 || away > 1 {
+				t.Errorf("round %d: lost %d times, and back %d times", round, c.lost.Load(), c.back.Load())
+			}
+			for _, p := range c.opened {
+				select {
+				case <-p.closed:
+				default:
+					t.Errorf("round %d: a device is left open", round)
+				}
+			}
+		}
+		if in != out {
+			t.Errorf("round %d: %d frames received, %d sent or dropped: %v, %v", round, in, out, a.counters.Drops(), b.counters.Drops())
+		}
 	}
 }

@@ -73,8 +73,8 @@ func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d d
 	return d
 }
 
-// FuzzDecoder wants the same frames from any bytes in any cut as the reference finds.
-func FuzzDecoder(f *testing.F) {
+// FuzzStream wants the same frames from any bytes in any cut as the reference finds.
+func FuzzStream(f *testing.F) {
 	for _, seed := range []struct {
 		name         string
 		stream, cuts []byte

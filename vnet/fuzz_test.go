@@ -2,30 +2,21 @@ package vnet_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// FuzzOffload: whatever header comes with whatever frame, an accepted one is safe to work with, its pieces fit, hold every
-// byte once, and completing it never touches what a forwarder decides on.
+// FuzzOffload: whatever header comes with whatever frame, an accepted one is safe to work with; its segments, put together again
+// by a reader of their own, are what was cut, and every checksum verifies; completing it changes the checksum alone, to the sum
+// that a receiver computes; fragments join to the packet.
 func FuzzOffload(f *testing.F) {
-	seed := func(_ string, h vnet.Header, frame []byte) {
+	for _, s := range offloadSeeds() {
 		b := make([]byte, vnet.Size)
-		h.Encode(b)
-		f.Add(b, frame, uint16(600))
+		s.h.Encode(b)
+		f.Add(b, s.frame, s.mtu)
 	}
-	seed("empty frame", vnet.Header{}, nil)
-	seed("gso_size 0", tcp4.gso(0), tcp4.frame())
-	seed("gso_size 1", tcp4.gso(1), packet{protocol: tcp, payload: 40}.frame())
-	seed("csum_start odd", with(tcp4.gso(1000), func(h *vnet.Header) { h.CsumStart++ }), tcp4.frame())
-	seed("csum_start beyond", with(tcp4.gso(1000), func(h *vnet.Header) { h.CsumStart = 65535 }), tcp4.frame())
-	seed("hdr_len below csum_start", with(tcp4.gso(1000), func(h *vnet.Header) { h.HdrLen = 20 }), tcp4.frame())
-	seed("gso_type unknown", with(tcp4.gso(1000), func(h *vnet.Header) { h.GSOType = 2 }), tcp4.frame())
-	seed("IPv6 extension, tags", packet{tags: twoTags, v6: true, protocol: tcp, extensions: hopByHop, payload: 99}.gso(9),
-		packet{tags: twoTags, v6: true, protocol: tcp, extensions: hopByHop, payload: 99}.frame())
-	seed("UDP, options, padding", udp6.gso(1000), packet{protocol: udp, options: routerAlert, payload: 20, padding: 3}.frame())
-
 	f.Fuzz(func(t *testing.T, header, frame []byte, mtu uint16) {
 		if len(header) < vnet.Size || len(frame) > 4096 {
 			return
@@ -40,34 +31,192 @@ func FuzzOffload(f *testing.F) {
 			t.Fatalf("checked twice, %+v becomes %+v", h, again)
 		}
 		fuzzCut(t, h, frame)
-		done := append([]byte(nil), frame...)
-		if left := vnet.Complete(h, done); left.Flags&vnet.FlagNeedsChecksum != 0 || left.GSOType != vnet.GSONone {
-			t.Fatalf("Complete leaves %+v", left)
-		}
-		if start := int(h.CsumStart); !bytes.Equal(done[:start], frame[:start]) {
-			t.Fatal("Complete changed what stands before the checksum's range")
-		}
+		fuzzComplete(t, h, frame)
 	})
 }
 
+// An anatomy is what a receiver knows of a frame with IP in it.
+type anatomy struct{ network, transport, end int }
+
+// dissect reads a frame whose header was accepted; the transport header is where the offload header says.
+func dissect(t *testing.T, h vnet.Header, frame []byte) (a anatomy, v6 bool) {
+	t.Helper()
+	a.network, a.transport = 14, int(h.CsumStart)
+	for n := 0; n < 2 && (frame[a.network-2] == 0x81 && frame[a.network-1] == 0 || frame[a.network-2] == 0x88 && frame[a.network-1] == 0xa8); n++ {
+		a.network += 4
+	}
+	ip := frame[a.network:]
+	switch kind := binary.BigEndian.Uint16(frame[a.network-2:]); kind {
+	case 0x0800:
+		a.end = a.network + int(binary.BigEndian.Uint16(ip[2:]))
+	case 0x86dd:
+		a.end, v6 = a.network+40+int(binary.BigEndian.Uint16(ip[4:])), true
+	default:
+		t.Fatalf("a frame of type %#04x is to be segmented", kind)
+	}
+	if a.end > len(frame) || int(h.HdrLen) > a.end || a.transport >= int(h.HdrLen) {
+		t.Fatalf("%+v was accepted for %d bytes, of which the packet has %+v", h, len(frame), a)
+	}
+	return a, v6
+}
+
 func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
-	before := append([]byte(nil), frame...)
+	before := bytes.Clone(frame)
 	dst := make([]byte, vnet.WireLen(h, frame))
-	payload, headers := 0, int(h.HdrLen)
+	if h.GSOType == vnet.GSONone {
+		segments := vnet.Cut(h, frame)
+		if n := segments.Next(dst); n != len(frame) || !segments.Done() {
+			t.Fatalf("one frame of %d bytes became %d, and more: %t", len(frame), n, !segments.Done())
+		}
+		return
+	}
+	a, v6 := dissect(t, h, frame)
+	payload := frame[h.HdrLen:a.end]
 	segments := vnet.Cut(h, frame)
-	for !segments.Done() {
+	for i := 0; !segments.Done(); i++ {
 		n := segments.Next(dst)
-		if n == 0 && len(frame) > 0 {
+		if n == 0 {
 			t.Fatalf("WireLen of %d bytes is not enough", len(dst))
 		}
-		if h.GSOType != vnet.GSONone && !bytes.Equal(dst[headers:n], frame[headers+payload:][:n-headers]) {
-			t.Fatal("a segment has another payload")
+		fuzzSegment(t, h, frame, dst[:n], a, v6, i)
+		piece := dst[h.HdrLen:n]
+		if !bytes.HasPrefix(payload, piece) || len(piece) > int(h.GSOSize) || len(piece) < int(h.GSOSize) && len(piece) != len(payload) {
+			t.Fatalf("segment %d has %d bytes of another payload", i, len(piece))
 		}
-		payload += n - headers
+		payload = payload[len(piece):]
 	}
-	if payload > len(frame)-headers || !bytes.Equal(frame, before) {
-		t.Fatal("more payload than there was, or the frame changed")
+	if len(payload) > 0 || !bytes.Equal(frame, before) {
+		t.Fatalf("%d bytes got lost, or the frame changed", len(payload))
 	}
+}
+
+// fuzzSegment checks segment i of a frame: it has the frame's headers but for what differs by right, and its checksums verify.
+func fuzzSegment(t *testing.T, h vnet.Header, frame, segment []byte, a anatomy, v6 bool, i int) {
+	t.Helper()
+	want := bytes.Clone(frame[:h.HdrLen])
+	ip, got, last := want[a.network:], segment[a.network:], len(segment)-int(h.HdrLen)+i*int(h.GSOSize) == a.end-int(h.HdrLen)
+	if v6 {
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(got)-40))
+	} else {
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(got)))
+		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(i))
+		copy(ip[10:12], got[10:12])
+		if slowSum(got[:a.transport-a.network]) != 0xffff {
+			t.Fatalf("segment %d has a wrong IPv4 checksum", i)
+		}
+	}
+	transport := want[a.transport:]
+	if h.GSOType == vnet.GSOUDPL4 {
+		binary.BigEndian.PutUint16(transport[4:], uint16(len(segment)-a.transport))
+	} else {
+		binary.BigEndian.PutUint32(transport[4:], binary.BigEndian.Uint32(transport[4:])+uint32(i)*uint32(h.GSOSize))
+		if !last {
+			transport[13] &^= fin | psh
+		}
+		if i > 0 && h.GSOType&vnet.GSOECN != 0 {
+			transport[13] &^= cwr
+		}
+	}
+	copy(transport[h.CsumOffset:], segment[a.transport+int(h.CsumOffset):][:2])
+	if !bytes.Equal(want, segment[:h.HdrLen]) {
+		t.Fatalf("segment %d has the headers\n%x, want\n%x", i, segment[:h.HdrLen], want)
+	}
+	protocol := byte(tcp)
+	pseudo := bytes.Clone(got[12:20])
+	if v6 {
+		pseudo = bytes.Clone(got[8:40])
+	}
+	if h.GSOType == vnet.GSOUDPL4 {
+		protocol = udp
+	}
+	length := len(segment) - a.transport
+	pseudo = append(pseudo, 0, protocol, byte(length>>8), byte(length))
+	if sum := slowSum(append(pseudo, segment[a.transport:]...)); sum != 0xffff || transport[h.CsumOffset] == 0 && transport[h.CsumOffset+1] == 0 {
+		t.Fatalf("segment %d sums to %#04x", i, sum)
+	}
+}
+
+// fuzzComplete completes the checksum and sums again as a receiver does, that has the same pseudo-header: its sum stood in the
+// field.
+func fuzzComplete(t *testing.T, h vnet.Header, frame []byte) {
+	t.Helper()
+	done := bytes.Clone(frame)
+	left := vnet.Complete(h, done)
+	if left.Flags != h.Flags&^vnet.FlagNeedsChecksum || left.GSOType != vnet.GSONone {
+		t.Fatalf("Complete leaves %+v of %+v", left, h)
+	}
+	if h.Flags&vnet.FlagNeedsChecksum == 0 {
+		if !bytes.Equal(done, frame) {
+			t.Fatal("Complete had nothing to do, and changed the frame")
+		}
+		return
+	}
+	field := int(h.CsumStart) + int(h.CsumOffset)
+	if h.GSOType == vnet.GSONone && slowComplete(frame, h, done) {
+		return
+	}
+	same := append(bytes.Clone(frame[:field]), done[field:field+2]...)
+	if !bytes.Equal(done, append(same, frame[field+2:]...)) {
+		t.Fatal("Complete changed more than the checksum")
+	}
+	if done[field] == 0 && done[field+1] == 0 {
+		t.Fatal("a checksum of 0 says that there is none")
+	}
+	if h.GSOType == vnet.GSONone {
+		t.Fatalf("the checksum is %x", done[field:field+2])
+	}
+}
+
+// slowComplete tells whether done has one of the checksums that the header asks for: over everything to the end of the frame, or
+// to an end before Ethernet's padding; or the CRC of SCTP.
+func slowComplete(frame []byte, h vnet.Header, done []byte) bool {
+	start, field := int(h.CsumStart), int(h.CsumStart)+int(h.CsumOffset)
+	ends := []int{len(frame)}
+	for network := 14; network <= 22; network += 4 {
+		switch kind := binary.BigEndian.Uint16(frame[network-2:]); {
+		case kind == 0x0800:
+			ends = []int{network + int(binary.BigEndian.Uint16(frame[network+2:])), len(frame)}
+		case kind == 0x86dd:
+			ends = []int{network + 40 + int(binary.BigEndian.Uint16(frame[network+4:])), len(frame)}
+		}
+		if kind := binary.BigEndian.Uint16(frame[network-2:]); kind != 0x8100 && kind != 0x88a8 {
+			break
+		}
+	}
+	for _, end := range ends {
+		if end < field+2 || end > len(frame) {
+			continue
+		}
+		want := bytes.Clone(frame)
+		sum := ^slowSum(frame[start:end])
+		if sum == 0 {
+			sum = 0xffff
+		}
+		binary.BigEndian.PutUint16(want[field:], sum)
+		if bytes.Equal(want, done) {
+			return true
+		}
+		if h.CsumOffset == 8 && end-start >= 12 {
+			copy(want, frame)
+			copy(want[field:], []byte{0, 0, 0, 0})
+			binary.LittleEndian.PutUint32(want[field:], slowCRC(want[start:end]))
+			return bytes.Equal(want, done)
+		}
+		return false
+	}
+	return false
+}
+
+// slowCRC is CRC-32C bit by bit (RFC 9260, appendix A).
+func slowCRC(b []byte) uint32 {
+	crc := ^uint32(0)
+	for _, c := range b {
+		crc ^= uint32(c)
+		for range 8 {
+			crc = crc>>1 ^ 0x82f63b78*(crc&1)
+		}
+	}
+	return ^crc
 }
 
 func fuzzSplit(t *testing.T, frame []byte, mtu int) {
@@ -75,10 +224,29 @@ func fuzzSplit(t *testing.T, frame []byte, mtu int) {
 	if !ok {
 		return
 	}
-	dst := make([]byte, 14+8+mtu)
+	network := 14
+	for frame[network-2] != 8 || frame[network-1] != 0 {
+		network += 4
+	}
+	ip := frame[network:]
+	headerLen, total, field := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:])), binary.BigEndian.Uint16(ip[6:])
+	var pieces [][]byte
+	dst := make([]byte, network+max(mtu, total))
 	for !fragments.Done() {
-		if fragments.Next(dst) == 0 {
+		n := fragments.Next(dst)
+		if n == 0 {
 			t.Fatalf("%d bytes are not enough for an MTU of %d", len(dst), mtu)
 		}
+		pieces = append(pieces, bytes.Clone(dst[:n]))
+		if !bytes.Equal(dst[:network], frame[:network]) || !bytes.Equal(dst[network+4:network+6], ip[4:6]) || !bytes.Equal(dst[network+12:network+20], ip[12:20]) {
+			t.Fatal("a fragment is of another packet")
+		}
+	}
+	payload, more := join(t, network, mtu, int(field&0x1fff)*8, pieces)
+	if !bytes.Equal(payload, ip[headerLen:total]) || more != (field&mf != 0) {
+		t.Fatalf("%d bytes were joined from %d, more %t", len(payload), total-headerLen, more)
+	}
+	if len(pieces) > 1 && field&df != 0 {
+		t.Fatal("a packet was fragmented that must not be")
 	}
 }

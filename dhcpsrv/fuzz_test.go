@@ -1,0 +1,259 @@
+package dhcpsrv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+// FuzzDHCP: no message, and no valid one whose fields and options were edited, panics, changes its bytes, moves the lease of a
+// living owner, or gets a reply that is malformed, is to somebody else, tells what the offer does not, or gives another address.
+func FuzzDHCP(f *testing.F) {
+	for _, a := range abuses() {
+		f.Add(a.message, []byte{}, false)
+	}
+	for _, s := range validSeeds() {
+		for _, edits := range editSeeds() {
+			f.Add(s.message, edits.edits, false)
+		}
+		f.Add(s.message, []byte{}, true)
+	}
+	recorded, err := filepath.Glob("../testdata/dhcp/*.txt") // what real clients sent
+	if err != nil || len(recorded) == 0 {
+		f.Fatalf("no recorded messages (%v)", err)
+	}
+	for _, file := range recorded {
+		f.Add(recordedMessage(f, file), []byte{}, false)
+	}
+	offer := newOffer(f, mustProfile(f, "flannel+boot"))
+	wide := mustProfile(f, "flannel")
+	for n := range 80 { // more bytes than one instance of an option holds
+		wide.Routes = append(wide.Routes, route(fmt.Sprintf("10.%d.0.0/16 via 10.244.1.1", n)))
+	}
+	manyRoutes := newOffer(f, wide)
+	lease := Lease{MAC: otherMAC, Expires: testNow.Add(time.Minute)}
+	f.Fuzz(func(t *testing.T, message, edits []byte, silent bool) {
+		message = edit(message, edits)
+		given := slices.Clone(message)
+		r := Answer(offer, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
+		if !bytes.Equal(given, message) {
+			t.Error("the message was changed")
+		}
+		checkReply(t, offer, r)
+		checkExchange(t, offer, message, r)
+		r = Answer(manyRoutes, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
+		checkReply(t, manyRoutes, r)
+		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
+		if r.Lease != lease && !owner && !silent {
+			t.Errorf("a stranger made the lease %v", r.Lease)
+		}
+	})
+}
+
+// checkExchange checks a reply beside the message that it answers, and beside the offer.
+func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
+	t.Helper()
+	if r.Reply == nil {
+		return
+	}
+	reply, err := decode(r.Reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := reply.header[:]; !bytes.Equal(h[4:8], message[4:8]) || !bytes.Equal(h[28:44], append(bytes.Clone(message[28:34]), make([]byte, 10)...)) || h[10]&0x80 != message[10]&0x80 {
+		t.Errorf("the reply is to another message: %x, asked %x", h[:44], message[:44])
+	}
+	asked, err := dhcpv4.FromBytes(message)
+	if err != nil {
+		t.Fatalf("a message that is none was answered: %v", err)
+	}
+	said := 0
+	if v := asked.Options[57]; len(v) == 2 {
+		said = int(binary.BigEndian.Uint16(v))
+	}
+	if limit := max(576, min(said, offer.MTU)) - 28; len(r.Reply) > limit {
+		t.Errorf("%d bytes of reply, the client takes %d", len(r.Reply), limit)
+	}
+	everyone := MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	broadcast := r.To.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	if r.To.Port() != 68 || broadcast != (r.ToMAC == everyone) || !broadcast && (r.To.Addr() != offer.Address.Addr() || r.ToMAC != MAC(message[28:34])) {
+		t.Errorf("the reply goes to %s at %s", r.To, r.ToMAC)
+	}
+	pod, ciaddr := net.IP(offer.Address.Addr().AsSlice()), asked.ClientIPAddr
+	wanted, chosen := net.IP(asked.Options[50]), net.IP(asked.Options[54])
+	if request := asked.MessageType() == requesting; request && r.Sent == MessageAck && (len(wanted) > 0 && !wanted.Equal(pod) ||
+		len(wanted) == 0 && !ciaddr.Equal(pod) || len(chosen) > 0 && !chosen.Equal(offer.Server.AsSlice())) {
+		t.Errorf("an ACK for a client that wants %s or has %s, from %s", wanted, ciaddr, chosen)
+	}
+	checkTold(t, offer, asked, &reply)
+}
+
+// checkTold wants of every option that it says what the pod has, or what the client sent.
+func checkTold(t *testing.T, offer *Offer, asked *dhcpv4.DHCPv4, reply *decoded) {
+	t.Helper()
+	mask := binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-offer.Address.Bits()))
+	want := map[uint8][]byte{1: mask, 3: offer.Gateway.AsSlice(), 6: offer.NameServers[0].AsSlice(), 12: []byte(offer.HostName),
+		15: []byte(offer.Domain), 26: binary.BigEndian.AppendUint16(nil, uint16(offer.MTU)), 28: {10, 244, 1, 255},
+		51: {0, 0, 14, 16}, 54: offer.Server.AsSlice(), 58: {0, 0, 7, 8}, 59: {0, 0, 12, 78}, 61: asked.Options[61],
+		66: []byte(offer.TFTPServerName), 67: []byte(offer.BootFileName), 224: []byte("blue"), 230: []byte("rack 7")}
+	routes := "10.244.0.0/16 via 10.244.1.1; 0.0.0.0/0 via 10.244.1.1"
+	seen := map[uint8]bool{}
+	for _, o := range reply.options {
+		if seen[o.code] {
+			t.Errorf("option %d twice", o.code)
+		}
+		seen[o.code] = true
+		switch o.code {
+		case 42, 53, 56:
+		case 119:
+			if got := domains(o.value); got != strings.Join(offer.Search, " ") {
+				t.Errorf("search domains %q", got)
+			}
+		case 121, 249:
+			if got := routeList(o.value); sorted(got) != sorted(routes) {
+				t.Errorf("routes %q", got)
+			}
+		default:
+			if !bytes.Equal(o.value, want[o.code]) {
+				t.Errorf("option %d is %x, want %x", o.code, o.value, want[o.code])
+			}
+		}
+	}
+}
+
+func sorted(list string) string {
+	words := strings.Split(list, "; ")
+	slices.Sort(words)
+	return strings.Join(words, "; ")
+}
+
+// edit changes a message that is one: each 3 bytes say what to do, with what, and a value. A message without options stays as
+// it is.
+func edit(message, edits []byte) []byte {
+	const optionsAt = 240
+	if len(message) < optionsAt {
+		return message
+	}
+	message = bytes.Clone(message)
+	for ; len(edits) >= 3 && len(message) >= optionsAt; edits = edits[3:] {
+		what, which, value := edits[0], int(edits[1]), edits[2]
+		switch what % 5 {
+		case 0: // a byte of the fixed part
+			message[which%236] = value
+		case 1: // an option before all others, of the length value
+			option := append([]byte{byte(which), value}, bytes.Repeat([]byte{value}, int(value))...)
+			message = slices.Insert(message, optionsAt, option...)
+		case 2: // the value of an option
+			if at := findOption(message, byte(which)); at > 0 && message[at+1] > 0 {
+				message[at+2+int(what/5)%int(message[at+1])] = value
+			}
+		case 3: // no such option
+			if at := findOption(message, byte(which)); at > 0 {
+				message = slices.Delete(message, at, at+2+int(message[at+1]))
+			}
+		case 4: // the length of an option lies
+			if at := findOption(message, byte(which)); at > 0 {
+				message[at+1] = value
+			}
+		}
+	}
+	return message
+}
+
+// findOption returns where an option is that lies within the message, or 0.
+func findOption(message []byte, code byte) int {
+	for i := 240; i+1 < len(message) && message[i] != 255; {
+		switch next := i + 2 + int(message[i+1]); {
+		case message[i] == 0:
+			i++
+		case next > len(message):
+			return 0
+		case message[i] == code:
+			return i
+		default:
+			i = next
+		}
+	}
+	return 0
+}
+
+// A validSeed is a message that is answered, or ends a lease.
+type validSeed struct {
+	name    string
+	message []byte
+}
+
+func validSeeds() []validSeed {
+	return []validSeed{
+		{"every option twice: the library joins them", withOptions(53, 1, 1, 61, 1, 1, 61, 1, 2, 55, 2, 3, 1, 55, 1, 249, 57, 2, 2, 64, 255)},
+		{"asks for all codes, 0 and 255 among them", message(discover, raw(55, allCodes()...), size(1450))},
+		{"takes less than BOOTP", message(discover, raw(55, allCodes()...), size(1))},
+		{"the largest identifier leaves little room", message(discover, raw(61, make([]byte, 255)...), raw(55, 121, 249))},
+		{"search domains that point to themselves", message(discover, raw(119, 0xc0, 0, 3, 'a', 'b', 'c', 0xc0, 2))},
+		{"selecting", message(requesting, asks("10.244.1.7"), server("10.244.1.1"))},
+		{"renewing by broadcast", message(requesting, ciaddr("10.244.1.7"), dhcpv4.WithBroadcast(true))},
+		{"asks for another address", message(requesting, asks("10.0.0.9"), raw(61, make([]byte, 255)...))},
+		{"asks for nothing", message(requesting)},
+		{"renews another address, and asks for ours", message(requesting, ciaddr("10.0.0.9"), asks("10.244.1.7"))},
+		{"asks for 0.0.0.0", message(requesting, asks("0.0.0.0"))},
+		{"informs", message(inform, ciaddr("10.244.1.7"))},
+		{"the owner asks again", message(requesting, asks("10.244.1.7"), mac(otherMAC), raw(12, []byte("vm-1")...))},
+		{"the owner releases", message(release, ciaddr("10.244.1.7"), mac(otherMAC))},
+		{"the owner releases another address", message(release, ciaddr("10.0.0.9"), mac(otherMAC))},
+		{"the owner declines", message(decline, asks("10.244.1.7"), mac(otherMAC))},
+		{"the owner declines another address", message(decline, asks("10.0.0.9"), mac(otherMAC))},
+		{"the owner declines nothing", message(decline, mac(otherMAC))},
+		{"to another server", message(requesting, asks("10.244.1.7"), server("10.0.0.1"))},
+		{"a release to another server", message(release, ciaddr("10.244.1.7"), server("10.0.0.1"), mac(otherMAC))},
+		{"a decline to another server", message(decline, asks("10.244.1.7"), server("10.0.0.1"), mac(otherMAC))},
+		{"a host name for a log", message(requesting, asks("10.244.1.7"), mac(otherMAC), raw(12, []byte("\x1b[31m\x00\n")...))},
+	}
+}
+
+// An editSeed is an edit that peers did not survive, or that asks for something else.
+type editSeed struct {
+	name  string
+	edits []byte
+}
+
+func editSeeds() []editSeed {
+	return []editSeed{
+		{"none", nil},
+		{"option overload: the fields sname and file are options", []byte{1, 52, 1}},
+		{"padding before the options", []byte{1, 0, 0, 1, 0, 0}},
+		{"an end before the options", []byte{1, 255, 0}},
+		{"relayed", []byte{0, 24, 10}},
+		{"another hardware address behind six bytes", []byte{0, 34, 1}},
+		{"an option beyond the end", []byte{4, 53, 200}},
+		{"a server identifier of 4 equal bytes", []byte{1, 54, 4}},
+		{"no message type: BOOTP", []byte{3, 53, 0}},
+	}
+}
+
+// recordedMessage reads the request of a golden pair.
+func recordedMessage(f *testing.F, file string) []byte {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "-- request --\n")
+	request, _, _ := strings.Cut(rest, "\n-- ")
+	return readHex(f, request)
+}
+
+func allCodes() (codes []byte) {
+	for code := range 256 {
+		codes = append(codes, byte(code))
+	}
+	return codes
+}
