@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podswitch/podswitch/fuzz/oracle"
+	"github.com/podswitch/podswitch/replay"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -18,7 +19,7 @@ func FuzzBridge(f *testing.F) {
 		in := &reader{b}
 		cfg := bridge(in.byte())
 		real := vswitch.NewBridge(cfg)
-		r := &bridgeRig{newRig(t, real, cfg.Ports), cfg, real, oracle.NewBridge(cfg)}
+		r := &bridgeRig{newRig(t, real, replay.Setup{Bridge: &cfg}), cfg, real, oracle.NewBridge(cfg)}
 		for _, s := range decode(in, bridgeWorld(cfg)) {
 			r.do(s)
 		}

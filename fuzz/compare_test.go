@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/fuzz/oracle"
+	"github.com/podswitch/podswitch/replay"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
 // A rig runs a real forwarder with counters at each port, and compares what it does with what the oracle says.
 type rig struct {
 	t         *testing.T
+	setup     replay.Setup // of the forwarder, for who wants to see a failure again
 	forwarder vswitch.Forwarder
 	outs      []*vswitch.Out // by port, and one for ticks
 	counters  []*vswitch.Counters
@@ -26,8 +28,9 @@ type rig struct {
 	made, noted      int // frames by the oracle's account
 }
 
-func newRig(t *testing.T, f vswitch.Forwarder, ports int) *rig {
-	r := &rig{t: t, forwarder: f}
+func newRig(t *testing.T, f vswitch.Forwarder, setup replay.Setup) *rig {
+	ports := len(setup.Ports())
+	r := &rig{t: t, setup: setup, forwarder: f}
 	for range ports + 1 {
 		c := new(vswitch.Counters)
 		r.counters, r.counted = append(r.counters, c), append(r.counted, nil)
@@ -148,7 +151,7 @@ func (r *rig) conserved(held int) {
 	}
 }
 
-// fail ends the test with all steps so far.
+// fail ends the test with all steps so far, which it also saves as a capture.
 func (r *rig) fail(format string, args ...any) {
 	r.t.Helper()
 	var text strings.Builder
@@ -156,7 +159,7 @@ func (r *rig) fail(format string, args ...any) {
 		name := [...]string{"raw", "made", "wait", "pause", "tick", "hand", "scan", "static", "forget"}[s.op]
 		fmt.Fprintf(&text, "%3d %s port %d wait %v holder %v mac %v%s\n", i, name, s.port, s.wait, s.holder, s.mac, describe(s.frames))
 	}
-	r.t.Fatalf("%sat %v: %s", &text, r.now, fmt.Sprintf(format, args...))
+	r.t.Fatalf("%sat %v: %s\n%s", &text, r.now, fmt.Sprintf(format, args...), r.saved())
 }
 
 // describe writes each frame on a line of its own; of long ones, the beginning.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/fuzz/oracle"
+	"github.com/podswitch/podswitch/replay"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -21,7 +22,7 @@ func FuzzDelegate(f *testing.F) {
 		cfg := delegate(choice)
 		d := newDelegateRig(t, cfg)
 		if choice < nobodyYet {
-			d.hand(vswitch.HolderGuest, guestMAC)
+			d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
 		}
 		for _, s := range decode(in, delegateWorld(cfg)) {
 			d.do(s)
@@ -44,7 +45,7 @@ func newDelegateRig(t *testing.T, cfg vswitch.DelegateConfig) *delegateRig {
 	d := &delegateRig{cfg: cfg, oracle: oracle.NewDelegate(cfg), holder: vswitch.HolderSwitch}
 	cfg.OnUse = func() { d.used++ }
 	d.real = vswitch.NewDelegate(cfg)
-	d.rig = newRig(t, d.real, 4)
+	d.rig = newRig(t, d.real, replay.Setup{Delegate: &d.cfg, Holder: vswitch.HolderSwitch})
 	return d
 }
 

@@ -130,8 +130,9 @@ func seldom(log *zap.Logger) *zap.Logger {
 // Counters returns the port's own counters. Sent counts frames that netstack took.
 func (e *Endpoint) Counters() *vswitch.Counters { return &e.counters }
 
-// Close resets all connections, waits for every goroutine of the endpoint and unblocks Receive. It is idempotent and
-// returns nil.
+// Close resets all connections, waits for the goroutines of the services and of netstack and unblocks Receive. Netstack hands a
+// SYN to a goroutine that it does not wait for: one that came just before may be refused only after Close has returned. Close is
+// idempotent and returns nil.
 func (e *Endpoint) Close() error {
 	e.closeOnce.Do(func() {
 		e.gate.Lock()

@@ -1,0 +1,114 @@
+// Mutants shows that the fuzz targets can find a fault: it makes one small mistake at a time in a copy of the repository, and
+// lets the target that is responsible look for it, first with its seeds alone and then by fuzzing.
+//
+//	go run ./fuzz/mutants [-fuzztime 60s] [TARGET]...
+//
+// It prints a table, and exits with 1 if a mistake was not found. It needs no privilege.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	fuzzTime := flag.Duration("fuzztime", time.Minute, "how long a target may look for a mistake")
+	flag.Parse()
+	folder, err := os.MkdirTemp("", "podswitch-mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	if err := copyTree(ctx, folder); err != nil {
+		return err
+	}
+	var survivors []string
+	fmt.Println("| target | mistake | found by |\n|---|---|---|")
+	for _, m := range mutants() {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), m.target) {
+			continue
+		}
+		found, err := m.hunt(ctx, folder, *fuzzTime)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.what, err)
+		}
+		if found == "" {
+			found = "nothing in " + fuzzTime.String()
+			survivors = append(survivors, m.what)
+		}
+		fmt.Printf("| %s | %s: %s | %s |\n", m.target, m.file, m.what, found)
+	}
+	if survivors != nil {
+		return fmt.Errorf("not found: %s", strings.Join(survivors, "; "))
+	}
+	return nil
+}
+
+// copyTree copies what git knows, or would, to the folder.
+func copyTree(ctx context.Context, folder string) error {
+	command := exec.CommandContext(ctx, "bash", "-c",
+		`set -o pipefail; git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/null | tar -cf - -T - | tar -xf - -C "$1"`,
+		"bash", folder)
+	command.Stderr = os.Stderr
+	return command.Run()
+}
+
+// hunt makes the mistake, lets the target look for it, and mends it. It returns what found it, or nothing.
+func (m mutant) hunt(ctx context.Context, folder string, fuzzTime time.Duration) (found string, err error) {
+	path := filepath.Join(folder, m.file)
+	right, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(right), m.right); n != 1 {
+		return "", fmt.Errorf("%s has %q %d times, want once", m.file, m.right, n)
+	}
+	wrong := strings.Replace(string(right), m.right, m.wrong, 1)
+	if err := os.WriteFile(path, []byte(wrong), 0o644); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.WriteFile(path, right, 0o644)) }()
+	if out, err := call(ctx, folder, "go", "test", "-run", "^$", m.pkg); err != nil {
+		return "", fmt.Errorf("does not compile: %s", out)
+	}
+	if _, err := call(ctx, folder, "go", "test", "-timeout", "2m", "-run", "^"+m.target+"$", m.pkg); err != nil {
+		return "seeds", ctx.Err()
+	}
+	start := time.Now()
+	_, err = call(ctx, folder, "go", "test", "-run", "^$", "-fuzz", "^"+m.target+"$", "-fuzztime", fuzzTime.String(),
+		"-fuzzminimizetime", "1s", m.pkg)
+	if err == nil || ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	// The input that was found must not be another mistake's seed.
+	if err := os.RemoveAll(filepath.Join(folder, m.pkg, "testdata", "fuzz", m.target)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("fuzzing, %.0f s", time.Since(start).Seconds()), copyTree(ctx, folder)
+}
+
+func call(ctx context.Context, folder, name string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = folder
+	out, err := command.CombinedOutput()
+	return string(out), err
+}

@@ -1,0 +1,65 @@
+package main
+
+import "slices"
+
+// A mutant is one small mistake.
+type mutant struct {
+	target, pkg  string // who has to find it
+	file         string
+	what         string
+	right, wrong string // the text before, which stands once in the file, and after
+}
+
+// mutants are the mistakes: at least one for each target.
+func mutants() []mutant {
+	return slices.Concat(forwarders(), offloads(), endpoints(), parsers())
+}
+
+func forwarders() []mutant {
+	const pkg, target = "./fuzz", "FuzzDelegate"
+	return []mutant{
+		{target, pkg, "vswitch/ipv4.go", "no bounds check of the total length", " || total > len(ip)", ""},
+		{target, pkg, "vswitch/mss.go", "no bounds check of an option's length", " || i+int(header[i+1]) > len(header)", ""},
+		{target, pkg, "vswitch/out.go", "no bounds check of the room", "if o.used+n > len(o.scratch) {", "if o.used > len(o.scratch) {"},
+		{target, pkg, "vswitch/neighbour.go", "a forgotten counter", "f.in.Drop(Unresolved, 1)", ""},
+		{target, pkg, "vswitch/neighbour.go", "a borrowed frame is kept", "bytes.Clone(f.Data)", `bytes.TrimSuffix(f.Data, nil)`},
+		{target, pkg, "vswitch/delegate_wire.go", "a comparison swapped", "a.senderIP() != d.address", "a.senderIP() == d.address"},
+		{target, pkg, "vswitch/route.go", "the wrong one of two limits", "min(", "max("},
+		{target, pkg, "vnet/check.go", "off by one at the checksum field", "field < l.transport+udpChecksum", "field <= l.transport+udpChecksum"},
+		{"FuzzBridge", pkg, "vswitch/bridge.go", "a forgotten counter", "out.Drop(Hairpin)", ""},
+		{"FuzzBridge", pkg, "vswitch/table.go", "off by one in time", "now >= t.sweep", "now > t.sweep"},
+	}
+}
+
+func offloads() []mutant {
+	const pkg = "./vnet"
+	return []mutant{
+		{"FuzzOffload", pkg, "vnet/check.go", "a bounds check two bytes short", "field+2 > len(frame)", "field > len(frame)"},
+		{"FuzzOffload", pkg, "vnet/segments.go", "a flag on one segment too many", "s.index > 0 &&", "s.index > 1 &&"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "the window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
+	}
+}
+
+func endpoints() []mutant {
+	const pkg = "./stack"
+	return []mutant{
+		{"FuzzNetstack", pkg, "stack/dhcp.go", "a wrong checksum", "udp.SetChecksum(sum)", "udp.SetChecksum(sum + 1)"},
+		{"FuzzNetstack", pkg, "stack/transmit.go", "a packet leaks", "defer pkt.DecRef()", ""},
+		{"FuzzTransmit", pkg, "stack/transmit.go", "a bounds check four bytes short", "len(frame) < endOfIPv4 ", "len(frame) < endOfIPv4-4 "},
+		{"FuzzDNS", pkg, "stack/dns.go", "half of the identifier is not compared", " && reply[0] == query[0]", ""},
+	}
+}
+
+func parsers() []mutant {
+	return []mutant{
+		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is given", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
+		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check one byte short", "if to > d.end {", "if to > d.end+1 {"},
+		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
+		{"FuzzModel", "./model", "model/interface.go", "off by one", "order < 1", "order < 0"},
+		{"FuzzStateFile", "./podnet", "podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
+		{"FuzzResolv", "./podnet", "podnet/resolv.go", "more than the first word", "words[:1]", "words"},
+		{"FuzzAttachment", "./hypervisor", "hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
+		{"FuzzConfig", "./attach", "attach/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
+		{"FuzzReadCapture", "./replay", "replay/comment.go", "two fields swapped", "&h.HdrLen, &h.GSOSize, &h.CsumStart", "&h.GSOSize, &h.HdrLen, &h.CsumStart"},
+	}
+}
