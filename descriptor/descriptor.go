@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -56,7 +55,6 @@ func (d *Descriptor) until(r *role, try func(fd uintptr) bool) error {
 		if try(uintptr(d.fd)) {
 			return nil
 		}
-		runtime.Gosched() // what the last frames have set going can run here, while this thread would only wait
 		if _, err := unix.Poll(r.waits[:], -1); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"runtime"
 
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
@@ -41,8 +42,14 @@ const (
 	ethernetMulticast = 1 // in the first byte of a MAC
 )
 
-// Transmit implements vswitch.Port: it hands frames to netstack.
+// Transmit implements vswitch.Port: it hands frames to netstack. The caller's next step is to wait in a system call, so that what
+// netstack answers is given a turn before.
 func (e *Endpoint) Transmit(batch []vswitch.Frame) {
+	e.deliverAll(batch)
+	runtime.Gosched()
+}
+
+func (e *Endpoint) deliverAll(batch []vswitch.Frame) {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	dispatcher := e.link.attached()
