@@ -62,7 +62,7 @@ func chart(o outcome) (*plot.Plot, error) {
 	var names []string
 	for i := range o.Rows { // the first candidate stands at the top
 		row := o.Rows[len(o.Rows)-1-i]
-		names = append(names, row.Candidate)
+		names = append(names, row.Candidate+"        ") // whoever shows the chart may have a wider font
 		bar, err := plotter.NewBarChart(plotter.Values{row.Median}, vg.Centimeter*0.4)
 		if err != nil {
 			return nil, err
