@@ -74,18 +74,14 @@ func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 	c := vswitch.DelegateConfig{
 		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: d.plan.RouterMAC, PinnedMAC: d.plan.GuestMAC,
 		Address: d.plan.podAddress, Server: d.plan.Offer.Server, Gateway: d.plan.Offer.Gateway,
-		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: d.plan.routes(), Rules: d.plan.Rules, NoARP: id.Link.NoARP,
+		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: Routes(id), Permanent: Permanent(id), Rules: d.plan.Rules,
+		NoARP: id.Link.NoARP,
 		OnUse: func() {
 			select {
 			case d.used <- struct{}{}:
 			default: // it is known already
 			}
 		},
-	}
-	for _, n := range id.Neighbours {
-		if n.Permanent() && !n.Proxy {
-			c.Permanent = append(c.Permanent, vswitch.Neighbour{Addr: n.Address, MAC: vswitch.MAC(n.MAC)})
-		}
 	}
 	for _, k := range d.cfg.Keep {
 		c.KeptTCP = append(c.KeptTCP, k.Port)

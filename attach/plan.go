@@ -152,7 +152,7 @@ func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
 	o.Gateway, _ = id.Gateway()
-	for _, r := range p.guestRoutes() {
+	for _, r := range guestRoutes(p.Identity) {
 		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index)})
 	}
 	if vm.Hostname != "" {
@@ -169,21 +169,6 @@ func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 		}
 	}
 	return o
-}
-
-// guestRoutes are the pod's routes that the guest gets too.
-func (p *Plan) guestRoutes() []podnet.Route {
-	return slices.DeleteFunc(p.Identity.UplinkRoutes(), func(r podnet.Route) bool { return r.ViaOther(p.Identity.Link.Index) })
-}
-
-// routes are the captured routes as the forwarder wants them.
-func (p *Plan) routes() []vswitch.Route {
-	var routes []vswitch.Route
-	for _, r := range p.guestRoutes() {
-		routes = append(routes, vswitch.Route{Destination: r.Dst, Gateway: r.Via(p.Identity.Link.Index),
-			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
-	}
-	return routes
 }
 
 // routerMAC makes the router MAC of a wire MAC: locally administered, the same each time, and nobody else's.

@@ -56,17 +56,7 @@ func (p *planText) delegate() *vswitch.DelegateConfig {
 	c := &vswitch.DelegateConfig{
 		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.GuestMAC, Address: p.Address, Server: p.Server,
 		Gateway: p.Offer.Gateway, MTU: id.Link.MTU, GuestMTU: p.Offer.MTU, Rules: p.Rules, NoARP: id.Link.NoARP,
-	}
-	for _, r := range id.UplinkRoutes() {
-		if !r.ViaOther(id.Link.Index) {
-			c.Routes = append(c.Routes, vswitch.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index),
-				MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
-		}
-	}
-	for _, n := range id.Neighbours {
-		if n.Permanent() && !n.Proxy {
-			c.Permanent = append(c.Permanent, vswitch.Neighbour{Addr: n.Address, MAC: vswitch.MAC(n.MAC)})
-		}
+		Routes: attach.Routes(id), Permanent: attach.Permanent(id),
 	}
 	for _, k := range p.Keep {
 		c.KeptTCP = append(c.KeptTCP, k.Port)

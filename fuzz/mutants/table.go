@@ -55,7 +55,7 @@ func parsers() []mutant {
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is given", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
 		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check one byte short", "if to > d.end {", "if to > d.end+1 {"},
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
-		{"FuzzModel", "./model", "model/interface.go", "off by one", "order < 1", "order < 0"},
+		{"FuzzModel", "./model", "model/print.go", "off by one", "i.BootOrder != 0", "i.BootOrder > 1"},
 		{"FuzzStateFile", "./podnet", "podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
 		{"FuzzResolv", "./podnet", "podnet/resolv.go", "more than the first word", "words[:1]", "words"},
 		{"FuzzAttachment", "./hypervisor", "hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
