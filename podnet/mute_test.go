@@ -15,6 +15,8 @@ func TestMute(t *testing.T) {
 	p.ip("addr add 10.244.1.7/24 dev eth0")
 	p.run(node[0], append(node[1:], "ip", "addr", "add", "10.244.1.1/24", "dev", "node0")...)
 	await(t, "the pod to answer before", func() bool { return answers(node, "10.244.1.7") })
+	// Time alone changes what the kernel says of a neighbour, unless it is permanent.
+	p.ip("neigh replace 10.244.1.1 lladdr " + p.nodeMAC(node) + " dev eth0 nud permanent")
 	before := p.snapshot()
 	id := p.discover()
 	mute, err := Mute(id)
@@ -45,6 +47,11 @@ func TestMute(t *testing.T) {
 	}
 	await(t, "the pod to answer after", func() bool { return answers(node, "10.244.1.7") })
 	p.wantAs(before)
+}
+
+// nodeMAC is the MAC of the node's end.
+func (p *pod) nodeMAC(node []string) string {
+	return strings.Fields(p.run(node[0], append(node[1:], "ip", "-br", "link", "show", "dev", "node0")...))[2]
 }
 
 func TestTables(t *testing.T) {
@@ -95,7 +102,7 @@ func TestMuteForwards(t *testing.T) {
 	inNode("ip", "addr", "add", "10.99.0.2/24", "dev", "inner-peer")
 	inNode("ip", "link", "set", "inner-peer", "up")
 	inNode("ip", "route", "add", "203.0.113.0/24", "via", "10.99.0.1")
-	p.ip("neigh add 10.244.1.1 lladdr " + strings.Fields(inNode("ip", "-br", "link", "show", "dev", "node0"))[2] + " dev eth0 nud permanent")
+	p.ip("neigh add 10.244.1.1 lladdr " + p.nodeMAC(node) + " dev eth0 nud permanent")
 	inNode("nft", "add table ip seen; add chain ip seen pre { type filter hook prerouting priority raw; }; "+
 		"add rule ip seen pre iifname node0 ip daddr 203.0.113.1 counter")
 	forwarded := func() bool {

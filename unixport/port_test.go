@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+// patience is how long a test waits for what must come; connections have it for the whole of a test.
+const patience = time.Minute
 
 // await polls until condition holds.
 func await(t *testing.T, what string, condition func() bool) {
