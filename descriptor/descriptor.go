@@ -51,16 +51,29 @@ func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.until(&d.
 func (d *Descriptor) until(r *role, try func(fd uintptr) bool) error {
 	r.Lock()
 	defer r.Unlock()
-	for !d.closed.Load() {
+	for inVain := 0; !d.closed.Load(); {
 		if try(uintptr(d.fd)) {
 			return nil
 		}
-		if _, err := unix.Poll(r.waits[:], -1); err != nil && err != unix.EINTR {
+		waits := r.waits[:]
+		timeout := -1
+		if inVain > 2 { // the kernel has said thrice that there is something, and there was nothing
+			waits, timeout = waits[1:], restMilliseconds
+		}
+		n, err := unix.Poll(waits, timeout)
+		if err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
+		}
+		if n > 0 {
+			inVain++
 		}
 	}
 	return net.ErrClosed
 }
+
+// restMilliseconds is how long a wait rests that the kernel keeps ending for nothing: a socket that somebody else has shut
+// down is ready for ever.
+const restMilliseconds = 10
 
 // Transmit calls f, or reports false if Close was called. One caller comes after the other.
 func (d *Descriptor) Transmit(f func(fd uintptr)) bool {
@@ -73,15 +86,16 @@ func (d *Descriptor) Transmit(f func(fd uintptr)) bool {
 	return true
 }
 
-// Close ends every wait and closes the file; it is idempotent. No function that was passed to another method may call it.
+// Close ends every wait and closes the file; it is idempotent. No function that was passed to another method may call it. It
+// holds no lock while it waits for another, so that a caller's own lock may be taken before and within a role.
 func (d *Descriptor) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
 	_, err := unix.Write(d.wake, []byte{7: 1}) // in either byte order a number that eventfd(2) takes
 	for _, r := range []*role{&d.receive, &d.transmit, &d.drain} {
-		r.Lock()
-		defer r.Unlock()
+		r.Lock() // who uses the file is done with it, and nobody begins any more
+		r.Unlock()
 	}
 	return errors.Join(err, unix.Close(d.fd), unix.Close(d.wake))
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -133,6 +134,19 @@ func TestClose(t *testing.T) {
 	}
 	if d.Transmit(func(uintptr) { t.Error("called after Close") }) {
 		t.Error("Transmit after Close reports true")
+	}
+}
+
+// TestReadyForNothing waits on a socket that is shut down for reading, which is ready for ever: it is not tried in a busy loop.
+func TestReadyForNothing(t *testing.T) {
+	d, peer := pair(t)
+	if err := unix.Shutdown(peer, unix.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	tries, start := 0, time.Now()
+	err := d.Receive(func(uintptr) bool { tries++; return time.Since(start) > 300*time.Millisecond })
+	if err != nil || tries > 100 {
+		t.Errorf("%d tries in %v, %v", tries, time.Since(start), err)
 	}
 }
 

@@ -45,12 +45,13 @@ func (p *Player) mayWait(w *waiter, r *Record) bool {
 func (p *Player) release(data []byte) int {
 	for _, w := range p.waiting {
 		changed, same := differ(w, data)
-		if exact := same && changed == 0; exact && !w.left || isFragment(w.data, data) {
+		if exact := same && changed == 0; exact && !w.left {
 			return p.letGo(w)
 		}
 	}
-	for _, w := range p.waiting { // its MSS was changed
-		if _, same := differ(w, data); same && !w.left {
+	for _, w := range p.waiting {
+		_, same := differ(w, data) // but for its MSS
+		if same && !w.left || isFragment(w.data, data) || !w.left && isTrimmed(w.data, data) {
 			return p.letGo(w)
 		}
 	}
@@ -98,10 +99,19 @@ func differ(w *waiter, data []byte) (changed int, same bool) {
 	return changed, changed <= changedAtMost
 }
 
+// isTrimmed tells whether a frame that leaves is one that entered without its Ethernet padding.
+func isTrimmed(whole, rest []byte) bool {
+	const behind = 12
+	return len(rest) >= ethernetLen+ipv4Len && len(rest) < len(whole) && bytes.Equal(whole[behind:len(rest)], rest[behind:])
+}
+
 // isFragment tells whether a packet that leaves is a piece of one that entered: the same addresses and identification.
 func isFragment(whole, piece []byte) bool {
-	const addresses, identification = ethernetLen + 12, ethernetLen + 4
+	const addresses, identification, fragment = ethernetLen + 12, ethernetLen + 4, ethernetLen + 6
 	if len(whole) < ethernetLen+ipv4Len || len(piece) < ethernetLen+ipv4Len || len(piece) >= len(whole) {
+		return false
+	}
+	if binary.BigEndian.Uint16(piece[fragment:])&0x3fff == 0 { // neither an offset nor "more"
 		return false
 	}
 	return bytes.Equal(whole[addresses:addresses+8], piece[addresses:addresses+8]) &&

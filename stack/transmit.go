@@ -42,8 +42,8 @@ const (
 	ethernetMulticast = 1 // in the first byte of a MAC
 )
 
-// Transmit implements vswitch.Port: it hands frames to netstack. The caller's next step is to wait in a system call, so that what
-// netstack answers is given a turn before.
+// Transmit implements vswitch.Port: it hands frames to netstack. The caller will soon wait in a system call, so what netstack
+// answers is given a turn before.
 func (e *Endpoint) Transmit(batch []vswitch.Frame) {
 	e.deliverAll(batch)
 	runtime.Gosched()

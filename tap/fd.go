@@ -24,9 +24,6 @@ func OpenFD(fd int, o Options) (vswitch.Port, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(fd)
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("take over fd:%d: %w", fd, os.NewSyscallError("fcntl", err))
-	}
 	p, err := adopt(fd, o)
 	if err != nil {
 		return nil, fmt.Errorf("take over fd:%d: %w", fd, err)

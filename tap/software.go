@@ -10,7 +10,7 @@ import (
 // softwareRoom is the room in bytes for segments on their way out: two of the largest frames, cut.
 const softwareRoom = 2*vswitch.MaxFrame + 2*vswitch.MaxFrame/8
 
-// A softwarePort is a port that takes and gives no offloads: checksums are completed and segments cut before it sees a frame,
+// A softwarePort is a port whose device takes and gives no offloads: checksums are completed and segments cut before it sees a frame,
 // and the segments of a TCP stream that it received one by one go on in one piece.
 type softwarePort struct {
 	vswitch.Port

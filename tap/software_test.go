@@ -43,6 +43,13 @@ func tcpFrame(payload int) vswitch.Frame {
 	return vswitch.Frame{Offload: h, Data: data}
 }
 
+// dontFragment sets the flag in an IPv4 frame.
+func dontFragment(frame []byte) {
+	ip := frame[14:34]
+	ip[6], ip[10], ip[11] = 0x40, 0, 0
+	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip, 0))
+}
+
 // TestSoftware shows that frames leave complete, in order, and that the batch is not changed.
 func TestSoftware(t *testing.T) {
 	r := &recorder{}
@@ -89,6 +96,7 @@ func TestSoftwareMerge(t *testing.T) {
 	r := &recorder{}
 	cutter, _ := Software(r, nil)
 	large := tcpFrame(10000)
+	dontFragment(large.Data)
 	large.Data[47] = 0x10 // ACK
 	large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
 	arp := vswitch.Frame{Data: make([]byte, 60)}

@@ -78,6 +78,9 @@ func configureTun(fd, headerLen, offloads int) error {
 // openPlainTap opens a tap without headers: the kernel completes checksums and cuts segments before we see a frame, and
 // wants the same from us.
 func openPlainTap(name string, o Options) (vswitch.Port, error) {
+	if err := tryTap(name); err != nil {
+		return nil, tunError(name, err)
+	}
 	_, err := net.InterfaceByName(name)
 	config := water.Config{DeviceType: water.TAP}
 	config.Name = name
@@ -87,13 +90,24 @@ func openPlainTap(name string, o Options) (vswitch.Port, error) {
 		return nil, tunError(name, err)
 	}
 	fd, err := release(device)
-	if err == nil {
-		err = errors.Join(configureTun(fd, 0, 0), setMTU(name, o.MTU))
-	}
 	if err != nil {
+		return nil, fmt.Errorf("open tap %s: %w", name, err)
+	}
+	if err := errors.Join(configureTun(fd, 0, 0), setMTU(name, o.MTU)); err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("configure tap %s: %w", name, err)
 	}
 	return newTap(fd, 0, o.Counters)
+}
+
+// tryTap finds out whether the tap can be opened. Water would keep its descriptor when it cannot.
+func tryTap(name string) error {
+	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("open", err)
+	}
+	defer unix.Close(fd)
+	return setIff(fd, name, unix.IFF_TAP|unix.IFF_NO_PI)
 }
 
 // release takes the descriptor out of what water returned, which is closed.

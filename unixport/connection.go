@@ -120,8 +120,8 @@ func (c *connection) completeFrames() {
 	}
 }
 
-// close ends what waits on the connection; it is idempotent. It must not hold mu while the socket closes: that waits for
-// completeFrames, which may wait for mu.
+// close ends what waits on the connection; it is idempotent. It must not hold mu while the socket closes: that waits for who
+// transmits and who completes frames, and both take mu.
 func (c *connection) close() {
 	if c.closed.Swap(true) {
 		return

@@ -51,9 +51,6 @@ func OpenFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error)
 		return nil, err
 	}
 	unix.CloseOnExec(fd)
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("take over fd:%d: %w", fd, os.NewSyscallError("fcntl", err))
-	}
 	d, err := newDevice(fd)
 	if err != nil {
 		return nil, fmt.Errorf("take over fd:%d: %w", fd, err)

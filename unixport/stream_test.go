@@ -142,6 +142,45 @@ func TestStreamStalledPeer(t *testing.T) {
 	}
 }
 
+// TestStreamHangUpUnderLoad lets peers hang up while frames are sent to them, some of which are begun: the port notices each
+// time, and goes on with the next one.
+func TestStreamHangUpUnderLoad(t *testing.T) {
+	p := streamPortFor(t)
+	var senders sync.WaitGroup
+	stop := make(chan struct{})
+	defer senders.Wait()
+	defer close(stop)
+	for range 2 {
+		senders.Go(func() {
+			batch := make([]vswitch.Frame, vswitch.BatchSize)
+			for i := range batch {
+				batch[i].Data = frame(1500, i)
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					p.Transmit(batch)
+				}
+			}
+		})
+	}
+	for range 200 {
+		conn := p.dial()
+		p.wantEvent("connected")
+		for range 3 {
+			if _, err := readFrame(conn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn.Close()
+		if got := <-p.events; !strings.HasPrefix(got, "disconnected: ") { // with data unread, it is a reset
+			t.Fatalf("event %q", got)
+		}
+	}
+}
+
 // TestStreamStalledPeerGone wants that every frame is accounted for when a peer hangs up in the middle of one.
 func TestStreamStalledPeerGone(t *testing.T) {
 	p := streamPortFor(t)

@@ -1,5 +1,6 @@
 // Package vnet handles the virtio-net header: the work that the sender of a frame left undone. It checks a header against
-// its frame, completes a checksum and cuts segments in software. It is pure: no file descriptors, no state.
+// its frame, and in software completes a checksum, cuts segments and merges them. It is pure: no file descriptors, and no state
+// but that of one frame being cut or merged.
 package vnet
 
 import "encoding/binary"

@@ -77,13 +77,14 @@ func (r *Run) Frame() (Header, []byte) {
 }
 
 // mergeable returns the length of all headers in bytes of a segment that can be part of a run, or 0 for every other frame. A
-// segment without payload, or with flags beside ACK and PSH, has something to say by itself.
+// segment without payload, or with flags beside ACK and PSH, has something to say by itself. One that may be fragmented on its
+// way could not be any more as part of a frame to segment.
 func mergeable(frame []byte) int {
 	if len(frame) < transportAt+tcpLen || binary.BigEndian.Uint16(frame[12:]) != etherIPv4 {
 		return 0
 	}
 	ip, tcp := frame[ethernetLen:transportAt], frame[transportAt:]
-	if ip[0] != 0x45 || ip[9] != protocolTCP || binary.BigEndian.Uint16(ip[6:])&(moreFragments|fragmentOffset) != 0 {
+	if ip[0] != 0x45 || ip[9] != protocolTCP || binary.BigEndian.Uint16(ip[6:]) != dontFragment {
 		return 0
 	}
 	headers := transportAt + int(tcp[12]>>4)*4

@@ -84,7 +84,7 @@ func complete(frame []byte) {
 
 // TestMerge lists what is merged into how many frames; all of it comes back.
 func TestMerge(t *testing.T) {
-	bulk := packet{flags: ack | psh, payload: 10*1400 + 77, seq: 1<<32 - 3000, id: 65530, fragment: 0x4000}
+	bulk := packet{fragment: df, flags: ack | psh, payload: 10*1400 + 77, seq: 1<<32 - 3000, id: 65530}
 	stamped := bulk
 	stamped.tcpOptions = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
 	other := bulk
@@ -94,15 +94,16 @@ func TestMerge(t *testing.T) {
 		frames [][]byte
 		want   int
 	}{
-		{"one frame", pieces(t, packet{flags: ack, payload: 100}, 1400), 1},
-		{"no payload", [][]byte{pieces(t, packet{flags: ack}, 1400)[0], pieces(t, packet{flags: ack}, 1400)[0]}, 2},
+		{"one frame", pieces(t, packet{fragment: df, flags: ack, payload: 100}, 1400), 1},
+		{"no payload", [][]byte{pieces(t, packet{fragment: df, flags: ack}, 1400)[0], pieces(t, packet{fragment: df, flags: ack}, 1400)[0]}, 2},
 		{"a segment cut", pieces(t, bulk, 1400), 1},
 		{"options", pieces(t, stamped, 1400), 1},
-		{"one byte each", pieces(t, packet{flags: ack, payload: 40}, 1), 1},
+		{"one byte each", pieces(t, packet{fragment: df, flags: ack, payload: 40}, 1), 1},
 		{"two segments cut: the first ends with PSH", append(pieces(t, bulk, 1400), pieces(t, other, 1400)...), 2},
-		{"FIN", pieces(t, packet{flags: ack | fin, payload: 2800}, 1400), 2},
-		{"tags", pieces(t, packet{tags: oneTag, flags: ack, payload: 2800}, 1400), 2},
-		{"IP options", pieces(t, packet{options: routerAlert, flags: ack, payload: 2800}, 1400), 2},
+		{"FIN", pieces(t, packet{fragment: df, flags: ack | fin, payload: 2800}, 1400), 2},
+		{"may be fragmented", pieces(t, packet{flags: ack, payload: 2800}, 1400), 2},
+		{"tags", pieces(t, packet{tags: oneTag, fragment: df, flags: ack, payload: 2800}, 1400), 2},
+		{"IP options", pieces(t, packet{options: routerAlert, fragment: df, flags: ack, payload: 2800}, 1400), 2},
 		{"IPv6", pieces(t, packet{v6: true, flags: ack, payload: 2800}, 1400), 2},
 		{"not IP", [][]byte{make([]byte, 60), make([]byte, 60)}, 2},
 		{"too short for anything", [][]byte{{1}, make([]byte, 14), make([]byte, 53)}, 3},
@@ -117,8 +118,8 @@ func TestMerge(t *testing.T) {
 
 // TestMergeRoom shows that a run ends where its buffer or an IPv4 packet does.
 func TestMergeRoom(t *testing.T) {
-	frames := pieces(t, packet{flags: ack, payload: 60 * 1000}, 1000)
-	more := pieces(t, packet{flags: ack, payload: 20 * 1000, seq: 60 * 1000, id: 60}, 1000)
+	frames := pieces(t, packet{fragment: df, flags: ack, payload: 60 * 1000}, 1000)
+	more := pieces(t, packet{fragment: df, flags: ack, payload: 20 * 1000, seq: 60 * 1000, id: 60}, 1000)
 	if got := giveBack(t, append(frames, more...)); got != 2 {
 		t.Errorf("80 segments of 1000 bytes became %d frames, want 2", got)
 	}
@@ -136,7 +137,7 @@ func TestMergeRoom(t *testing.T) {
 // TestMergeDifferences changes each bit of the second of three segments, with its checksums made right again and without:
 // the three always come back as they were, and a wrong one is never merged.
 func TestMergeDifferences(t *testing.T) {
-	original := pieces(t, packet{flags: ack, payload: 300, tcpOptions: []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}}, 100)
+	original := pieces(t, packet{fragment: df, flags: ack, payload: 300, tcpOptions: []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}}, 100)
 	for i := range 8 * 90 {
 		for _, right := range []bool{true, false} {
 			frames := [][]byte{original[0], bytes.Clone(original[1]), original[2]}
@@ -160,7 +161,7 @@ func FuzzMerge(f *testing.F) {
 		if size == 0 || int(payload) > 20*int(size) || payload > 9000 {
 			return
 		}
-		frames := pieces(t, packet{flags: ack | psh, payload: int(payload)}, size)
+		frames := pieces(t, packet{fragment: df, flags: ack | psh, payload: int(payload)}, size)
 		for ; len(changes) >= 4; changes = changes[4:] {
 			frame := frames[int(changes[0])%len(frames)]
 			frame[int(binary.BigEndian.Uint16(changes[1:]))%len(frame)] ^= changes[3]
@@ -173,7 +174,7 @@ func FuzzMerge(f *testing.F) {
 }
 
 func BenchmarkMerge(b *testing.B) {
-	frames := pieces(b, packet{flags: ack, payload: 32 * 1448}, 1448)
+	frames := pieces(b, packet{fragment: df, flags: ack, payload: 32 * 1448}, 1448)
 	buffer := make([]byte, 0, 64<<10)
 	b.SetBytes(32 * 1448)
 	b.ReportAllocs()

@@ -91,7 +91,8 @@ func (p *printer) play(in io.Reader, options *replay.Options) error {
 		return err
 	}
 	if setup := capture.Setup(); setup != nil {
-		if options.Exact = true; options.Setup == (replay.Setup{}) {
+		options.Exact = true // it has its ticks
+		if options.Setup == (replay.Setup{}) {
 			options.Setup = *setup
 		}
 	}

@@ -83,6 +83,14 @@ func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 			return nil, fmt.Errorf("--%s: want --plan, --address or --bridge too", name)
 		}
 	}
+	if f.plan != "" && c.Flags().Changed("mtu") {
+		return nil, fmt.Errorf("--mtu: the plan says it; want it with --address or --bridge")
+	}
+	for _, name := range []string{"holder", "neighbour"} {
+		if c.Flags().Changed(name) && f.bridge {
+			return nil, fmt.Errorf("--%s: a bridge has none; want it with --address or --plan", name)
+		}
+	}
 	if err := f.setup(&o.Setup); err != nil || named == 0 {
 		return o, err
 	}
@@ -95,7 +103,13 @@ func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 			o.Setup.GuestMAC = d.WireMAC
 		}
 	}
-	return o, o.Setup.Check()
+	if err := o.Setup.Check(); err != nil {
+		if f.plan != "" {
+			err = fmt.Errorf("--plan %s: %w", f.plan, err)
+		}
+		return nil, err
+	}
+	return o, nil
 }
 
 func (f *replayFlags) setup(s *replay.Setup) (err error) {
