@@ -69,26 +69,6 @@ func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
 	return d, d.startServices()
 }
 
-func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
-	id := d.plan.Identity
-	c := vswitch.DelegateConfig{
-		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: d.plan.RouterMAC, PinnedMAC: d.plan.GuestMAC,
-		Address: d.plan.podAddress, Server: d.plan.Offer.Server, Gateway: d.plan.Offer.Gateway,
-		MTU: id.Link.MTU, GuestMTU: d.plan.Offer.MTU, Routes: Routes(id), Permanent: Permanent(id), Rules: d.plan.Rules,
-		NoARP: id.Link.NoARP,
-		OnUse: func() {
-			select {
-			case d.used <- struct{}{}:
-			default: // it is known already
-			}
-		},
-	}
-	for _, k := range d.cfg.Keep {
-		c.KeptTCP = append(c.KeptTCP, k.Port)
-	}
-	return c
-}
-
 // openPorts opens the four ports in the forwarder's order; what was opened before an error is in d.ports.
 func (d *delegation) openPorts() (err error) {
 	add := func(name, kind string, p vswitch.Port, err error) error {
