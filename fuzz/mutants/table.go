@@ -55,6 +55,7 @@ func parsers() []mutant {
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is given", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
 		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check one byte short", "if to > d.end {", "if to > d.end+1 {"},
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
+		{"FuzzMessages", "./tap", "tap/messages.go", "off by one at the room for a tag", "!tagged || n < 12", "!tagged || n < 11"},
 		{"FuzzModel", "./model", "model/print.go", "off by one", "i.BootOrder != 0", "i.BootOrder > 1"},
 		{"FuzzStateFile", "./podnet", "podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
 		{"FuzzResolv", "./podnet", "podnet/resolv.go", "more than the first word", "words[:1]", "words"},
