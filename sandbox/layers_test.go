@@ -1,0 +1,152 @@
+package sandbox
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the children of TestLandlock connect to.
+const (
+	portVariable     = "PODSWITCH_SANDBOX_PORT"
+	abstractVariable = "PODSWITCH_SANDBOX_ABSTRACT"
+)
+
+// reaches are ways to other processes, which landlock refuses from the given version of its ABI on.
+func reaches() map[string]func() error {
+	return map[string]func() error{
+		"tcp connect": func() error {
+			return withSocket(unix.AF_INET, func(fd int) error { return unix.Connect(fd, testPort()) })
+		},
+		"tcp bind": func() error {
+			return withSocket(unix.AF_INET, func(fd int) error { return unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}) })
+		},
+		"abstract socket": func() error {
+			return withSocket(unix.AF_UNIX, func(fd int) error {
+				return unix.Connect(fd, &unix.SockaddrUnix{Name: os.Getenv(abstractVariable)})
+			})
+		},
+		"signal to the parent": func() error { return unix.Kill(os.Getppid(), unix.SIGCONT) },
+		"signal to itself":     func() error { return unix.Kill(os.Getpid(), 0) },
+	}
+}
+
+func withSocket(domain int, f func(fd int) error) error {
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return f(fd)
+}
+
+func testPort() *unix.SockaddrInet4 {
+	port, _ := strconv.Atoi(os.Getenv(portVariable)) // 0 is refused too, in another way
+	return &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}
+}
+
+// powers are what takes a capability, of namespaces that a child has for itself.
+func powers() map[string]func() error {
+	return map[string]func() error{
+		"packet socket": func() error { _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); return err },
+		"namespace":     func() error { return unix.Unshare(unix.CLONE_NEWNET) },
+		"mount of tmp":  func() error { return unix.Mount("none", "/tmp", "tmpfs", 0, "") },
+		"host name":     func() error { return unix.Sethostname([]byte("escaped")) },
+		"domain name":   func() error { return unix.Setdomainname([]byte("escaped")) },
+	}
+}
+
+// try runs a child with some of the layers, and returns what came of it.
+func try(t *testing.T, name string, with []string, change ...func(*exec.Cmd)) string {
+	t.Helper()
+	rest, state := startChild(t, name, with, change...).end()
+	result, tried := strings.CutPrefix(strings.TrimSpace(rest), "tried: ")
+	if !tried {
+		t.Fatalf("%s: %s, and says %q", name, state, rest)
+	}
+	return result
+}
+
+// TestLandlock has landlock alone, with all capabilities that the test has.
+func TestLandlock(t *testing.T) {
+	abi := usableABI()
+	if abi == 0 {
+		t.Skip("the kernel has no landlock")
+	}
+	want := make(map[string]string)
+	for name := range withFiles() {
+		want[name] = unix.EACCES.Error()
+	}
+	if abi >= 4 {
+		want["tcp connect"], want["tcp bind"] = unix.EACCES.Error(), unix.EACCES.Error()
+	}
+	if abi >= scopedABI {
+		want["abstract socket"], want["signal to the parent"], want["signal to itself"] = unix.EPERM.Error(), unix.EPERM.Error(), "<nil>"
+	}
+	there := listeners(t)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if got := try(t, name, []string{"landlock"}, there); got != want[name] && !(name == "list of a folder" && strings.Contains(got, want[name])) {
+			t.Errorf("%s: %s, want %s", name, got, want[name])
+		}
+	}
+}
+
+// listeners are there to be connected to, and a child is told of them: without a sandbox it reaches them.
+func listeners(t *testing.T) func(*exec.Cmd) {
+	t.Helper()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tcp.Close() })
+	name := fmt.Sprintf("@podswitch-sandbox-%d", os.Getpid())
+	abstract, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { abstract.Close() })
+	there := func(c *exec.Cmd) {
+		c.Env = append(os.Environ(), fmt.Sprintf("%s=%d", portVariable, tcp.Addr().(*net.TCPAddr).Port), abstractVariable+"="+name)
+	}
+	for reach := range reaches() {
+		if got := try(t, reach, nil, there); got != "<nil>" {
+			t.Fatalf("%s without landlock: %s", reach, got)
+		}
+	}
+	return there
+}
+
+// TestCapabilities has no capabilities, and nothing else that refuses: what takes one is refused, to root as well.
+func TestCapabilities(t *testing.T) {
+	needUserNamespace(t)
+	alone := func(c *exec.Cmd) {
+		inUserNamespace(c)
+		c.SysProcAttr.Cloneflags |= unix.CLONE_NEWNS | unix.CLONE_NEWUTS
+	}
+	for name := range powers() {
+		if got := try(t, name, nil, alone); got != "<nil>" {
+			t.Errorf("%s with capabilities: %s", name, got)
+		}
+		if got, want := try(t, name, []string{"capabilities"}, alone), unix.EPERM.Error(); got != want {
+			t.Errorf("%s without capabilities: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestSeccomp has the filter alone.
+func TestSeccomp(t *testing.T) {
+	for _, name := range []string{"file for reading", "socket AF_INET", "kill of the parent"} {
+		rest, state := startChild(t, name, []string{"seccomp"}).end()
+		if state.Success() || strings.Contains(rest, "tried") {
+			t.Errorf("%s: %s, and says %q", name, state, rest)
+		}
+	}
+}
