@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test unit race e2e lint fuzz bench clean
+.PHONY: help setup tools build demo test lint fuzz soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## check format, vet and the walls between the packages
 
 fuzz: ## run every fuzz target on all cores for FUZZTIME (default 60s) each
 	fuzz/run $(FUZZTIME)
+
+soak: tools build ## kill, take over and load podswitch for half an hour
+	go test -count=1 -v -timeout 60m -run 'TestKill|TestTakeover$$|TestSoak' ./e2e -soak
 
 bench: setup build ## measure podswitch against its peers and the machine's limits in one run
 	bench/peers >/dev/null || echo "bench: going on without them"

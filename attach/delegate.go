@@ -11,30 +11,32 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/podswitch/podswitch/control"
-	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/plan"
 	"github.com/podswitch/podswitch/stack"
-	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
+// minReassembly is the size in bytes of a packet that every host must be able to take (RFC 791, section 3.1).
+const minReassembly = 576
+
 // A delegation is IP mode at work: the pod address moves from the kernel to the switch and on to the guest.
 type delegation struct {
-	cfg       Config
-	plan      *Plan
-	log       *zap.Logger
-	clock     func() time.Duration
-	forwarder *vswitch.Delegate
-	pod       *stack.Endpoint
-	server    *stack.Endpoint
-	lessee    *lessee
-	ports     []namedPort   // in the forwarder's order
-	used      chan struct{} // the guest used the address without being its holder
-	faults    chan error    // what ends the run: an internal fault outside the switch's own goroutines
-	device    *device       // the guest's
-	guestLog  *guestLog
+	keeper   *keeper
+	plan     *plan.Plan
+	log      *zap.Logger
+	clock    func() time.Duration
+	delegate *vswitch.Delegate
+	pod      *stack.Endpoint
+	server   *stack.Endpoint
+	lessee   *lessee
+	devices  []*device     // guest and uplink
+	ports    []namedPort   // in the forwarder's order
+	used     chan struct{} // the guest used the address without being its holder
+	faults   chan error    // what ends the run: an internal fault outside the switch's own goroutines
+	guestLog *guestLog
 
 	mu     sync.Mutex // guards the following
 	state  state
@@ -43,12 +45,15 @@ type delegation struct {
 	hold   *time.Timer   // runs after the guest left
 }
 
-// newDelegation opens everything that can fail; the pod interface is untouched when it returns.
-func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
+// newDelegation makes everything but the ports of devices.
+func newDelegation(k *keeper, g *grant.Grant, log *zap.Logger) (_ *delegation, err error) {
 	start := time.Now()
 	d := &delegation{
-		cfg: cfg, plan: plan, log: cfg.Log, guestLog: newGuestLog(cfg.Log), used: make(chan struct{}, 1), faults: make(chan error, 1),
+		keeper: k, plan: g.Plan, log: log, guestLog: newGuestLog(log), used: make(chan struct{}, 1), faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(start) + time.Second }, // zero means never
+	}
+	if d.plan.Offer == nil || d.plan.Identity == nil || len(g.Ports) != 2 {
+		return nil, errors.New("the keeper's plan is not one for a guest and a pod")
 	}
 	defer func() {
 		if err != nil {
@@ -57,65 +62,73 @@ func newDelegation(cfg Config, plan *Plan) (_ *delegation, err error) {
 	}()
 	d.hold = time.AfterFunc(time.Hour, d.holdAgain)
 	d.hold.Stop()
-	d.forwarder = vswitch.NewDelegate(d.forwarderConfig())
-	d.forwarder.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until the address is taken
-	if err := d.openPorts(); err != nil {
+	for i, p := range g.Ports {
+		d.devices = append(d.devices, newDevice(k, i, p, log))
+	}
+	d.devices[vswitch.PortGuest].lost, d.devices[vswitch.PortGuest].back = func() { d.setAbsent(true) }, func() { d.setAbsent(false) }
+	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
+	d.delegate.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until the address is taken
+	if err := d.newEndpoints(); err != nil {
 		return nil, err
 	}
 	d.lessee = &lessee{
-		offer: plan.Offer, only: plan.GuestMAC, log: d.guestLog, clock: d.clock, now: time.Now, apply: d.apply, heard: d.forwarder.Heard,
-		probe: func(mac vswitch.MAC) { d.server.Probe(mac, plan.podAddress.Addr()) },
+		offer: d.plan.Offer, only: d.plan.GuestMAC, log: d.guestLog, clock: d.clock, now: time.Now, apply: d.apply, heard: d.delegate.Heard,
+		probe: func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.Address.Addr()) },
 	}
 	return d, d.startServices()
 }
 
-// openPorts opens the four ports in the forwarder's order; what was opened before an error is in d.ports.
-func (d *delegation) openPorts() (err error) {
-	add := func(name, kind string, p vswitch.Port, err error) error {
-		if err == nil {
-			d.ports = append(d.ports, namedPort{p, name, kind})
+// forwarderConfig is what the forwarder has to know.
+func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
+	c := d.plan.Delegate()
+	c.OnUse = func() {
+		select {
+		case d.used <- struct{}{}:
+		default: // it is known already
 		}
-		return err
 	}
-	d.device = &device{
-		spec: d.cfg.Guest, guest: true, log: d.log, lost: func() { d.setAbsent(true) }, back: func() { d.setAbsent(false) },
-		options: tap.Options{Offload: d.cfg.Offload, MTU: d.plan.Identity.Link.MTU, Counters: new(vswitch.Counters)},
-	}
-	guest, err := d.device.open()
-	if err := add("guest", d.cfg.Guest.Kind, guest, err); err != nil {
-		return err
-	}
-	uplink, err := openUplink(d.plan.Identity, d.log)
-	if err := add("uplink", tap.KindPacket, uplink, err); err != nil {
-		return err
-	}
+	return c
+}
+
+// newEndpoints makes the two netstack instances.
+func (d *delegation) newEndpoints() (err error) {
 	wire, router := vswitch.MAC(d.plan.Identity.Link.MAC), d.plan.RouterMAC
 	if wire.IsZero() { // a link without MACs: the forwarder writes what leaves
 		wire = router
 	}
-	d.pod, err = stack.New(stack.Config{Address: d.plan.podAddress.Addr(), MAC: wire, PeerMAC: router,
+	d.pod, err = stack.New(stack.Config{Address: d.plan.Address.Addr(), MAC: wire, PeerMAC: router,
 		MTU: d.plan.Offer.MTU, ARP: !d.plan.Identity.Link.NoARP, Log: d.log.Named("pod")})
-	if err := add("pod", "netstack", d.pod, err); err != nil {
+	if err != nil {
 		return err
 	}
 	// Every guest can take a DHCP message of 576 bytes in one piece, whatever the path's MTU (RFC 2131, section 2).
 	d.server, err = stack.New(stack.Config{Address: d.plan.Offer.Server, MAC: router, MTU: max(d.plan.Offer.MTU, minReassembly),
 		Log: d.log.Named("server")})
-	return add("server", "netstack", d.server, err)
+	return err
 }
 
 func (d *delegation) startServices() error {
-	for _, k := range d.cfg.Keep {
-		if err := d.pod.KeepTCP(k.Port, k.Target); err != nil {
+	for i, k := range d.plan.Keep {
+		dial := func(ctx context.Context) (net.Conn, error) { return d.keeper.dial(ctx, grant.Kept, i) }
+		if err := d.pod.KeepTCP(k.Port, dial); err != nil {
 			return fmt.Errorf("keep %s: %w", k, err)
 		}
 	}
 	if len(d.plan.RelayDNS) > 0 {
-		if err := d.server.RelayDNS(d.plan.RelayDNS); err != nil {
+		if err := d.server.RelayDNS(d.plan.RelayDNS, d.dialServer); err != nil {
 			return fmt.Errorf("relay DNS: %w", err)
 		}
 	}
 	return d.server.ServeDHCP(d.answer)
+}
+
+// dialServer connects to a name server that only the pod can reach.
+func (d *delegation) dialServer(ctx context.Context, network string, server int) (net.Conn, error) {
+	service := grant.DNSTCP
+	if network == "udp" {
+		service = grant.DNSUDP
+	}
+	return d.keeper.dial(ctx, service, server)
 }
 
 // answer answers a DHCP message. A panic must not end the process before the address was given back: it ends the run.
@@ -131,57 +144,48 @@ func (d *delegation) answer(message []byte) (reply []byte, to netip.AddrPort, ma
 	return d.lessee.handle(message)
 }
 
+// open makes the ports, in the forwarder's order.
+func (d *delegation) open(ctx context.Context, before *snapshot) error {
+	for _, device := range d.devices {
+		p, err := device.open(ctx, before)
+		if err != nil {
+			return err
+		}
+		d.ports = append(d.ports, p)
+	}
+	d.ports = append(d.ports, namedPort{d.pod, "pod", kindNetstack}, namedPort{d.server, "server", kindNetstack})
+	return nil
+}
+
+// kindNetstack is what status says of a port without a device.
+const kindNetstack = "netstack"
+
 func (d *delegation) close() {
 	d.hold.Stop()
 	closeAll(d.ports)
-	if d.device != nil {
-		d.device.close()
+	for _, e := range []*stack.Endpoint{d.pod, d.server} {
+		if e != nil {
+			e.Close()
+		}
 	}
 }
 
-// run takes the address, switches until ctx is done, and gives the address back.
-func (d *delegation) run(ctx context.Context, l net.Listener) error {
-	defer d.close()
-	giveBack, err := d.take()
-	if err != nil {
-		return err
-	}
+func (d *delegation) forwarder() vswitch.Forwarder { return d.delegate }
+func (d *delegation) since() time.Duration         { return d.clock() }
+func (d *delegation) list() []namedPort            { return d.ports }
+func (d *delegation) guest(absent bool)            { d.setAbsent(absent) }
+func (d *delegation) source() control.Source       { return control.Source{Status: d.status} }
+
+// begin takes over from the kernel.
+func (d *delegation) begin() {
 	if uplink, ok := d.ports[vswitch.PortUplink].Port.(interface{ Discard(vswitch.Reason) }); ok {
 		uplink.Discard(vswitch.NotHolder) // what came until now, the kernel has answered
 	}
 	d.apply(take, vswitch.MAC{})
-	group, ctx := errgroup.WithContext(ctx)
-	var notGivenBack error
-	// The address goes back as soon as the end is clear, not only once everything else has ended.
-	group.Go(func() error {
-		<-ctx.Done()
-		d.apply(stop, vswitch.MAC{})
-		notGivenBack = giveBack()
-		return nil
-	})
-	group.Go(func() error { return vswitch.New(d.forwarder, d.clock, bare(d.ports)...).Run(ctx) })
-	group.Go(func() error { return control.Serve(ctx, l, control.Source{Status: d.status}) })
-	group.Go(func() error { return d.attend(ctx) })
-	group.Go(func() error { return d.watchGuest(ctx) })
-	d.log.Info("ready")
-	return errors.Join(group.Wait(), notGivenBack)
 }
 
-// take takes the address from the kernel, off the interface or by silencing it there, and returns what gives it back.
-func (d *delegation) take() (giveBack func() error, err error) {
-	if d.plan.Mute {
-		mute, err := podnet.Mute(d.plan.Identity)
-		if err != nil {
-			return nil, err
-		}
-		return mute.Close, nil
-	}
-	holding, err := podnet.Take(d.plan.Identity, d.cfg.StateDir, d.log)
-	if err != nil {
-		return nil, err
-	}
-	return holding.GiveBack, nil
-}
+// yield gives the address back to the kernel.
+func (d *delegation) yield() { d.apply(stop, vswitch.MAC{}) }
 
 // attend looks after what happens without a DHCP message.
 func (d *delegation) attend(ctx context.Context) error {
@@ -209,27 +213,8 @@ func (d *delegation) lookForGuest() {
 	look := d.state == waiting && !d.absent
 	d.mu.Unlock()
 	if look {
-		d.server.Probe(vswitch.Broadcast, d.plan.podAddress.Addr())
+		d.server.Probe(vswitch.Broadcast, d.plan.Address.Addr())
 	}
-}
-
-// watchGuest notices when the hypervisor lets go of the guest's device. Of a tap that podswitch holds itself, the other
-// side may be in any namespace; its loss is seen by the port.
-func (d *delegation) watchGuest(ctx context.Context) error {
-	if d.cfg.Guest.Kind != tap.KindPacket {
-		return nil
-	}
-	states, err := podnet.Watch(ctx, d.cfg.Guest.Name)
-	if err != nil {
-		return err
-	}
-	for s := range states {
-		d.setAbsent(!s.Present || !s.Carrier)
-	}
-	if ctx.Err() == nil {
-		return fmt.Errorf("the kernel does not tell of %s any more", d.cfg.Guest.Name)
-	}
-	return nil
 }
 
 // setAbsent notes whether there is somebody behind the guest's device. One who went and was not heard again for long loses the
@@ -239,7 +224,7 @@ func (d *delegation) setAbsent(absent bool) {
 	defer d.mu.Unlock()
 	if absent && !d.absent {
 		d.left = d.clock()
-		d.hold.Reset(d.cfg.HoldAfter)
+		d.hold.Reset(d.plan.HoldAfter)
 	}
 	d.absent = absent
 }
@@ -247,7 +232,7 @@ func (d *delegation) setAbsent(absent bool) {
 // holdAgain is what happens some time after the guest's device went. That it is there again does not mean that a guest is.
 func (d *delegation) holdAgain() {
 	d.mu.Lock()
-	gone := d.absent || d.forwarder.LastHeard() < d.left
+	gone := d.absent || d.delegate.LastHeard() < d.left
 	d.mu.Unlock()
 	if gone {
 		d.lessee.linkDown()
@@ -264,7 +249,7 @@ func (d *delegation) apply(e event, mac vswitch.MAC) {
 		d.state = from.next(e)
 	}
 	to := d.state
-	d.forwarder.Hand(to.holder(), mac)
+	d.delegate.Hand(to.holder(), mac)
 	d.mu.Unlock()
 	if to.holder() == from.holder() {
 		return
@@ -280,10 +265,22 @@ func (d *delegation) status() control.Status {
 	d.mu.Lock()
 	holder := d.state.holder()
 	d.mu.Unlock()
-	s := d.plan.status()
+	s := statusOfPlan(d.plan)
 	s.Holder, s.Ports = holder.String(), statusOf(d.ports)
 	if lease, ok := d.lessee.current(); ok {
 		s.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
+	}
+	return s
+}
+
+// statusOfPlan is what status says whoever holds the address.
+func statusOfPlan(p *plan.Plan) control.Status {
+	s := control.Status{WireMAC: vswitch.MAC(p.Identity.Link.MAC), RouterMAC: p.RouterMAC, MTU: p.Identity.MTU()}
+	if a, ok := p.Identity.PodAddress(); ok {
+		s.Address = a.String()
+	}
+	if gw, ok := p.Identity.Gateway(); ok {
+		s.Gateway = gw.String()
 	}
 	return s
 }

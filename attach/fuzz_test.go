@@ -1,37 +1,100 @@
 package attach
 
 import (
-	"strings"
+	"encoding/json"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/grant"
 )
 
-// FuzzConfig: a kept port and a denied destination are refused by name, or mean something and print back to themselves.
-func FuzzConfig(f *testing.F) {
-	for _, seed := range []struct{ name, text string }{
-		{"a kept port", "tcp/8080"}, {"its target", "tcp/8080=127.0.0.1:80"}, {"a target by name", "tcp/1=localhost:65535"},
-		{"an IPv6 target", "tcp/22=[::1]:22"}, {"port 0", "tcp/0"}, {"a port beyond 16 bits", "tcp/65536"}, {"leading zeros", "tcp/0080"},
-		{"UDP", "udp/53"}, {"no port", "tcp/"}, {"no target", "tcp/80="}, {"a target without a port", "tcp/80=host"},
-		{"a target's port is 0", "tcp/80=host:0"}, {"a target without a host", "tcp/80=:80"}, {"a target's port is a word", "tcp/80=h:http"},
-		{"one host", "169.254.169.254"}, {"a network", "10.0.0.0/8"}, {"a network by one of its hosts", "10.1.2.3/8"},
-		{"everything to a port", "0.0.0.0/0:22623"}, {"port 0 denied", "10.0.0.1:0"}, {"IPv6", "fd00::/8"}, {"IPv4 in IPv6", "::ffff:10.0.0.1"},
-		{"a prefix too long", "10.0.0.0/33"}, {"nothing", ""}, {"a sign", "tcp/+80"}, {"a zone", "10.0.0.1%eth0"},
+// FuzzSnapshot gives a switch any JSON as what another one has learned. It wants an error; or that the switch has learned just
+// that, which is what it tells the next one, who tells the same.
+func FuzzSnapshot(f *testing.F) {
+	for _, seed := range []struct {
+		name, text string
+		bridge     bool
+	}{
+		{"nothing", ``, false},
+		{"waiting", `{"address":{"state":"waiting","delegate":{"holder":"switch","guest_mac":"00:00:00:00:00:00","neighbours":null,"questions":null,"full_ns":0}},"ports":null}`, false},
+		{"a guest with a lease", `{"address":{"state":"guest","absent":true,"left_age_ns":5000,"lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},
+			"gone":true,"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","heard_age_ns":7,"neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:08","age_ns":1,"asked":true}]}},"ports":[]}`, false},
+		{"released", `{"address":{"state":"released","delegate":{"holder":"switch"}}}`, false},
+		{"the kernel's", `{"address":{"state":"kernel","delegate":{"holder":"kernel"}}}`, false},
+		{"state and holder differ", `{"address":{"state":"waiting","delegate":{"holder":"guest"}}}`, false},
+		{"went never", `{"address":{"state":"waiting","absent":true,"delegate":{"holder":"switch"}}}`, false},
+		{"went long ago", `{"address":{"state":"waiting","left_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
+		{"a lease of many", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
+		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"full_ns":0}}`, true},
+		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"full_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
+		{"a rest of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"rest":{"received":"AAAA"}}]}`, true},
 	} {
-		f.Add(seed.text)
+		f.Add(seed.name, seed.text, seed.bridge)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		k, err := ParseKeep(text)
-		if again, failed := ParseKeep(k.String()); err == nil && (failed != nil || again != k || k.Port == 0 || !strings.Contains(k.Target, ":")) {
-			t.Errorf("%q is %v, and read again %v, %v", text, k, again, failed)
+	f.Fuzz(func(t *testing.T, _ string, text string, bridge bool) {
+		s, err := readSnapshot(&grant.Go{Snapshot: json.RawMessage(text)}, nil, 2)
+		if err != nil {
+			return
 		}
-		if err != nil && (k != Keep{} || !strings.HasPrefix(err.Error(), "kept port ")) {
-			t.Errorf("%q gives %v and %q", text, k, err)
+		first, ok := resumed(t, s, bridge)
+		if !ok {
+			return
 		}
-		d, err := ParseDeny(text)
-		if again, failed := ParseDeny(d.String()); err == nil && (failed != nil || again != d || !d.Destination.Addr().Is4() || d.Destination != d.Destination.Masked()) {
-			t.Errorf("%q is %v, and read again %v, %v", text, d, again, failed)
+		if a, b := s.Address, first.Address; a != nil && (a.State != b.State || a.Absent != b.Absent || a.Gone != b.Gone ||
+			(a.Left == nil) != (b.Left == nil) || !cmp.Equal(a.Lease, b.Lease)) {
+			t.Errorf("it was told %s and has learned\n%+v", text, b)
 		}
-		if err != nil && (d != Deny{} || !strings.HasPrefix(err.Error(), "denied destination ")) {
-			t.Errorf("%q gives %v and %q", text, d, err)
+		written, err := json.Marshal(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := readSnapshot(&grant.Go{Snapshot: written}, nil, 2)
+		if err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		second, ok := resumed(t, back, bridge)
+		if !ok {
+			t.Fatalf("what a switch has learned is refused: %s", written)
+		}
+		if rewritten, err := json.Marshal(second); err != nil || string(rewritten) != string(written) {
+			t.Errorf("learned\n%s\nand then\n%s\n%v", written, rewritten, err)
 		}
 	})
+}
+
+// resumed is what a new switch, whose time stands still, has learned from a snapshot. It is not ok when that is refused.
+func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
+	t.Helper()
+	d := &pod{t: t}
+	if !bridge {
+		d.plan = delegatePlan(t)
+	}
+	k := &keeper{}
+	if bridge {
+		b, err := newBridging(k, d.grant(), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.resume(s)
+		after := b.learned()
+		if after.Bridge != nil {
+			for i := range after.Bridge.Stations {
+				after.Bridge.Stations[i].Age = 0 // its time does not stand still
+			}
+			after.Bridge.Full = 0
+		}
+		return &after, err == nil
+	}
+	l, err := newDelegation(k, d.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.clock = func() time.Duration { return time.Hour }
+	err = l.resume(s)
+	after := l.learned()
+	return &after, err == nil
 }

@@ -31,7 +31,7 @@ type leaseTest struct {
 
 func newLeaseTest(t *testing.T) *leaseTest {
 	offer, _, err := dhcpsrv.NewOffer(dhcpsrv.Offer{
-		Address: netip.MustParsePrefix("10.244.1.7/24"), Server: serverAddress, Lease: leaseTime,
+		Address: netip.MustParsePrefix("10.244.1.7/24"), Server: netip.MustParseAddr("169.254.75.10"), Lease: 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func (lt *leaseTest) says(mac vswitch.MAC, kind dhcpv4.MessageType, options ...d
 func (lt *leaseTest) takes(mac vswitch.MAC) {
 	lt.t.Helper()
 	request := dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 244, 1, 7)))
-	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(serverAddress.AsSlice()))
+	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(netip.MustParseAddr("169.254.75.10").AsSlice()))
 	if got := lt.says(mac, dhcpv4.MessageTypeRequest, request, server); got != dhcpv4.MessageTypeAck {
 		lt.t.Fatalf("%s: REQUEST got %s", mac, got)
 	}
@@ -156,7 +156,7 @@ func TestLinkDown(t *testing.T) {
 func TestExpire(t *testing.T) {
 	lt := newLeaseTest(t)
 	lt.takes(firstMAC)
-	lt.time += leaseTime - time.Second
+	lt.time += 24*time.Hour - time.Second
 	lt.expire()
 	if _, ok := lt.current(); !ok {
 		t.Error("the lease ended too early")
@@ -174,7 +174,7 @@ func TestExpire(t *testing.T) {
 // TestRelease shows what a RELEASE and a DECLINE mean for the holder.
 func TestRelease(t *testing.T) {
 	lt := newLeaseTest(t)
-	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(serverAddress.AsSlice()))
+	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(netip.MustParseAddr("169.254.75.10").AsSlice()))
 	lt.takes(firstMAC)
 	lt.says(firstMAC, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(net.IPv4(10, 244, 1, 7)), server)
 	lt.takes(firstMAC)

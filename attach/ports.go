@@ -2,26 +2,17 @@ package attach
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strconv"
-	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/grant"
 	"github.com/podswitch/podswitch/hypervisor"
-	"github.com/podswitch/podswitch/podnet"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/unixport"
 	"github.com/podswitch/podswitch/vswitch"
 )
-
-// reopenEvery is how often a tap that was lost is made again until that works.
-const reopenEvery = 250 * time.Millisecond
 
 // A namedPort is a port with what status says about it.
 type namedPort struct {
@@ -51,91 +42,85 @@ func closeAll(ports []namedPort) {
 	}
 }
 
-// A device is a guest's attachment that comes back after a loss: a tap is made anew, a packet socket waits for its device. An
-// inherited descriptor does not.
+// A device is an attachment whose descriptor the keeper gives, again and again if it is lost. An inherited one comes only once.
 type device struct {
-	spec       hypervisor.Attachment
-	options    tap.Options
-	guest      bool // the pod's kernel is kept out of it, and it may come later
+	keeper     *keeper
+	index      int // among the keeper's ports
+	port       grant.Port
+	counters   *vswitch.Counters
 	log        *zap.Logger
 	lost, back func() // called when it goes and when it comes back
-
-	index int       // of the kernel's device that was opened last
-	quiet io.Closer // keeps the kernel silent on it; nil where that is not needed
-	stuck string    // why it could not be opened the last time
 }
 
-// open opens the device for the first time. A guest's may come later: a hypervisor makes its tap when it starts.
-func (d *device) open() (vswitch.Port, error) {
-	d.log = d.log.With(zap.Stringer("port", d.spec))
-	if _, err := net.InterfaceByName(d.spec.Name); err != nil && d.guest && d.spec.Kind == hypervisor.KindPacket {
-		d.log.Warn("the device is not there yet, waiting for it")
-		return tap.NewAwaited(d.how(), d.options.Counters), nil
-	}
-	return tap.NewReattaching(d.how())
+func newDevice(k *keeper, index int, port grant.Port, log *zap.Logger) *device {
+	nothing := func() {}
+	return &device{keeper: k, index: index, port: port, counters: new(vswitch.Counters), log: log.With(zap.String("port", port.Spec)),
+		lost: nothing, back: nothing}
 }
 
-// how says how the device comes back.
-func (d *device) how() tap.Reattach {
-	return tap.Reattach{
-		Open:  d.openOnce,
-		Await: d.await,
-		Lost: func(cause error) {
-			if d.spec.Kind == hypervisor.KindFD {
-				d.log.Warn("the inherited descriptor was lost: start podswitch anew with another one", zap.Error(cause))
-			} else {
-				d.log.Warn("device lost, waiting for it to come back", zap.Error(cause))
-			}
-			d.lost()
-		},
-		Back: func() {
-			d.stuck = ""
-			if d.spec.Kind == tap.KindTap {
-				d.log.Info("device is back: the tap is made anew, and its kernel side is in this namespace again")
-			} else {
-				d.log.Info("device is back")
-			}
-			d.back()
-		},
-		Stuck: func(cause error) {
-			if text := cause.Error(); text != d.stuck {
-				d.stuck = text
-				d.log.Warn("device cannot be opened, trying on", zap.Error(cause))
-			}
-		},
+// open makes the port, with what the switch before had in hand, if there was one. A device that is still to come is awaited by
+// the port.
+func (d *device) open(ctx context.Context, before *snapshot) (namedPort, error) {
+	var first vswitch.Port
+	rest := before.restOf(d.index)
+	if d.keeper.has(d.index) || before == nil && d.port.Present {
+		o, err := d.keeper.open(ctx, d.index)
+		if err != nil {
+			return namedPort{}, err
+		}
+		if first, err = d.make(o, rest); err != nil {
+			return namedPort{}, err
+		}
 	}
+	p := tap.NewReattaching(first, d.counters, tap.Reattach{Reopen: d.reopen, Lost: d.isLost, Back: d.isBack})
+	return namedPort{p, d.port.Name, d.port.Kind}, nil
 }
 
-// openOnce opens what the attachment's kind says.
-func (d *device) openOnce() (vswitch.Port, error) {
-	switch d.spec.Kind {
-	case hypervisor.KindStream:
-		return tap.Software(unixport.OpenStream(d.spec.Name, d.options.Counters, d.peer()))
-	case hypervisor.KindDgram:
-		local, remote, _ := strings.Cut(d.spec.Name, ",")
-		return tap.Software(unixport.OpenDgram(local, remote, d.options.Counters))
-	case hypervisor.KindFD:
-		return d.openFD()
-	case hypervisor.KindPacket:
-		d.prepare()
-	}
-	return tap.Open(tap.Spec{Kind: d.spec.Kind, Name: d.spec.Name}, d.options)
-}
-
-// openFD takes over an inherited descriptor: a unix socket or a device.
-func (d *device) openFD() (vswitch.Port, error) {
-	fd, err := strconv.Atoi(d.spec.Name)
-	if err != nil {
-		return nil, err
-	}
-	isUnix, err := unixport.Inherited(fd)
+// make makes a port of what the keeper has opened.
+func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 	switch {
-	case err != nil:
-		return nil, err
-	case isUnix:
-		return tap.Software(unixport.OpenFD(fd, d.options.Counters, d.peer()))
+	case o.Device != nil:
+		device := *o.Device
+		device.FD = o.fd
+		return device.Port(d.counters)
+	case o.Socket != nil:
+		socket := *o.Socket
+		socket.FD = o.fd
+		return tap.Software(socket.Port(d.counters, d.peer(), rest))
 	}
-	return tap.OpenFD(fd, d.options)
+	return nil, fmt.Errorf("the keeper has opened %s, and does not say as what", d.port.Name)
+}
+
+func (d *device) reopen(ctx context.Context) (vswitch.Port, error) {
+	for {
+		o, err := d.keeper.reopen(ctx, d.index)
+		if err != nil {
+			return nil, err
+		}
+		p, err := d.make(o, unixport.Rest{})
+		if err == nil {
+			return p, nil
+		}
+		d.log.Warn("device cannot be used", zap.Error(err))
+	}
+}
+
+func (d *device) isLost(cause error) {
+	if d.port.Kind == hypervisor.KindFD {
+		d.log.Warn("the inherited descriptor was lost: start podswitch anew with another one", zap.Error(cause))
+	} else {
+		d.log.Warn("device lost, waiting for it to come back", zap.Error(cause))
+	}
+	d.lost()
+}
+
+func (d *device) isBack() {
+	if d.port.Kind == hypervisor.KindTap {
+		d.log.Info("device is back: the tap is made anew, and its kernel side is in this namespace again")
+	} else {
+		d.log.Info("device is back")
+	}
+	d.back()
 }
 
 // peer tells of the hypervisor at the other end of a stream.
@@ -151,102 +136,4 @@ func (d *device) peer() unixport.Options {
 		},
 		Refused: func(err error) { d.log.Warn("connection refused", zap.Error(err)) },
 	}
-}
-
-// prepare makes a device ready that has its kernel side in this namespace: it is brought up once, because a hypervisor leaves
-// that to others, and the pod's kernel is kept out of what passes between the device and the switch.
-func (d *device) prepare() {
-	link, err := net.InterfaceByName(d.spec.Name)
-	if err != nil || link.Index == d.index {
-		return
-	}
-	d.close()
-	if d.guest {
-		if d.quiet, err = podnet.Silence(d.spec.Name); err != nil {
-			d.quiet = nil
-			d.log.Warn("the pod's kernel takes part in what the guest says", zap.Error(err))
-		}
-	}
-	if changed, err := tap.SetUp(d.spec.Name); err == nil && changed {
-		d.log.Info("brought the device up")
-	}
-	d.index = link.Index
-}
-
-// close lets the kernel speak on the device again; the port is closed by its owner.
-func (d *device) close() {
-	if d.quiet != nil {
-		d.quiet.Close()
-		d.quiet = nil
-	}
-}
-
-// await waits a moment, for a packet socket until its device is there, and for the end where nothing can come back.
-func (d *device) await(ctx context.Context) error {
-	switch d.spec.Kind {
-	case hypervisor.KindPacket:
-		return awaitLink(ctx, d.spec.Name, func(s podnet.LinkState) bool { return s.Present })
-	case hypervisor.KindFD: // it is there only once
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return pause(ctx, reopenEvery)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// awaitLink returns nil once the link is in a state that suits. It pauses first, so that a device that cannot be opened is
-// not tried in a busy loop.
-func awaitLink(ctx context.Context, name string, suits func(podnet.LinkState) bool) error {
-	if err := pause(ctx, reopenEvery); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	states, err := podnet.Watch(ctx, name)
-	if err != nil {
-		return err
-	}
-	for s := range states {
-		if suits(s) {
-			return nil
-		}
-	}
-	return ctx.Err()
-}
-
-// errLinkGone ends a run: without its interface the pod has no network to attach to.
-var errLinkGone = errors.New("the pod interface has disappeared")
-
-// openUplink opens the pod interface. It survives going down and up, but not disappearing: another interface of the same name
-// is another one.
-func openUplink(id *podnet.Identity, log *zap.Logger) (vswitch.Port, error) {
-	name, counters := id.Link.Name, new(vswitch.Counters)
-	return tap.NewReattaching(tap.Reattach{
-		Open: func() (vswitch.Port, error) {
-			return tap.Open(tap.Spec{Kind: tap.KindPacket, Name: name}, tap.Options{Offload: true, Counters: counters})
-		},
-		Await: func(ctx context.Context) error {
-			gone := false
-			err := awaitLink(ctx, name, func(s podnet.LinkState) bool {
-				gone = !s.Present || s.Index != id.Link.Index
-				return gone || s.Up
-			})
-			if gone {
-				return fmt.Errorf("%s: %w", name, errLinkGone)
-			}
-			return err
-		},
-		Lost: func(cause error) { log.Warn("pod interface lost", zap.String("link", name), zap.Error(cause)) },
-		Back: func() { log.Info("pod interface is back", zap.String("link", name)) },
-	})
 }

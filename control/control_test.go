@@ -16,10 +16,10 @@ import (
 )
 
 // serving runs a server and returns its socket's path.
-func serving(t *testing.T, s Source) string {
+func serving(t testing.TB, s Source) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sub", "control.sock")
-	l, err := Listen(path)
+	l, err := Listen(path, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,9 @@ func TestRoundTrip(t *testing.T) {
 	counters.Drop(vswitch.VLAN, 2)
 	status := Status{
 		Holder: "guest", Address: "10.244.1.7/24", WireMAC: vswitch.MAC{2, 0, 0, 0, 0, 1}, MTU: 1450,
-		Lease: &Lease{MAC: vswitch.MAC{2, 0, 0, 0, 0, 2}, HostName: "vm", Expires: time.Unix(1800000000, 0).UTC()},
-		Ports: []Port{NewPort("guest", "tap", counters)},
+		Lease:     &Lease{MAC: vswitch.MAC{2, 0, 0, 0, 0, 2}, HostName: "vm", Expires: time.Unix(1800000000, 0).UTC()},
+		Ports:     []Port{NewPort("guest", "tap", counters)},
+		KeeperPID: 7, SwitchPID: 8, Sandbox: "seccomp 41 calls, landlock 7", Takeovers: 2,
 	}
 	stations := []Station{{MAC: vswitch.MAC{2, 0, 0, 0, 0, 3}, Port: "tap0", Age: 1.5}}
 	path := serving(t, Source{Status: func() Status { return status }, Stations: func() []Station { return stations }})
@@ -72,20 +73,20 @@ func TestNoStations(t *testing.T) {
 func TestListen(t *testing.T) {
 	busy := serving(t, Source{Status: func() Status { return Status{} }})
 	var lacks *missing.Error
-	if _, err := Listen(busy); !errors.As(err, &lacks) {
+	if _, err := Listen(busy, -1); !errors.As(err, &lacks) {
 		t.Errorf("a socket that is served: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("keep me"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "not a socket") {
+	if _, err := Listen(file, -1); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("a file: %v", err)
 	}
 	if text, _ := os.ReadFile(file); string(text) != "keep me" {
 		t.Error("the file was changed")
 	}
-	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 110))); err == nil || !strings.Contains(err.Error(), "bytes") {
+	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 110)), -1); err == nil || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("a path that is too long: %v", err)
 	}
 	stale := filepath.Join(t.TempDir(), "stale.sock")
@@ -95,7 +96,7 @@ func TestListen(t *testing.T) {
 	}
 	old.SetUnlinkOnClose(false)
 	old.Close()
-	l, err := Listen(stale)
+	l, err := Listen(stale, -1)
 	if err != nil {
 		t.Fatalf("a stale socket: %v", err)
 	}

@@ -12,50 +12,64 @@ import (
 
 // A Descriptor is an open file in non-blocking mode. One goroutine may receive, any may transmit, and one may wait for room.
 type Descriptor struct {
-	fd     int
-	wake   int // an eventfd(2), readable once Close was called
-	closed atomic.Bool
-
-	receive, transmit, drain role // Close waits for each of them
+	fd       int
+	control  sync.Mutex  // held while waits are ended or roused; none of the roles is taken meanwhile
+	closed   atomic.Bool // no role begins any more
+	receive  waiting     // Close waits for each of the following
+	drain    waiting
+	transmit sync.Mutex
 }
 
-// A role is a use of the descriptor that keeps it open meanwhile.
-type role struct {
+// A waiting is a use of the descriptor that waits, and keeps it open meanwhile.
+type waiting struct {
 	sync.Mutex
+	ended atomic.Bool
+	wake  int // an eventfd(2) that ends one wait; each has its own, so that one may go on without the other
 	waits [2]unix.PollFd
 }
 
-// New takes over an open file, which it makes non-blocking, and closes if there is an error.
+// New takes over an open file, which it makes non-blocking, and closes if there is an error, which names the system call: what
+// file it is, the caller knows. It needs no privilege.
 func New(fd int) (*Descriptor, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, errors.Join(os.NewSyscallError("eventfd", err), unix.Close(fd))
+	d := &Descriptor{fd: fd}
+	if err := d.receive.prepare(fd, unix.POLLIN); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	if err := d.drain.prepare(fd, unix.POLLOUT); err != nil {
+		return nil, errors.Join(err, unix.Close(d.receive.wake), unix.Close(fd))
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(wake), unix.Close(fd))
+		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(d.receive.wake), unix.Close(d.drain.wake), unix.Close(fd))
 	}
-	d := &Descriptor{fd: fd, wake: wake}
-	d.receive.waits = [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
-	d.drain.waits = [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}, {Fd: int32(wake), Events: unix.POLLIN}}
 	return d, nil
 }
 
+func (w *waiting) prepare(fd int, events int16) error {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	w.wake = wake
+	w.waits = [2]unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(wake), Events: unix.POLLIN}}
+	return nil
+}
+
 // Receive calls try until it reports true, and waits before the next call until there is something to read, or an error to
-// find. It returns net.ErrClosed once Close was called, and otherwise an error only if it cannot wait.
-func (d *Descriptor) Receive(try func(fd uintptr) bool) error { return d.until(&d.receive, try) }
+// find. It returns net.ErrClosed once Interrupt or Close was called, and otherwise an error only if it cannot wait.
+func (d *Descriptor) Receive(try func(fd uintptr) bool) error { return d.receive.until(d.fd, try) }
 
-// Drain calls try until it reports true, and waits before the next call until there is room to write. Errors are as with
-// Receive. It does not keep others from transmitting.
-func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.until(&d.drain, try) }
+// Drain calls try until it reports true, and waits before the next call until there is room to write. It returns net.ErrClosed
+// once Close was called, and otherwise an error only if it cannot wait. It does not keep others from transmitting.
+func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.drain.until(d.fd, try) }
 
-func (d *Descriptor) until(r *role, try func(fd uintptr) bool) error {
-	r.Lock()
-	defer r.Unlock()
-	for inVain := 0; !d.closed.Load(); {
-		if try(uintptr(d.fd)) {
+func (w *waiting) until(fd int, try func(fd uintptr) bool) error {
+	w.Lock()
+	defer w.Unlock()
+	for inVain := 0; !w.ended.Load(); {
+		if try(uintptr(fd)) {
 			return nil
 		}
-		waits := r.waits[:]
+		waits := w.waits[:]
 		timeout := -1
 		if inVain > 2 { // the kernel has said thrice that there is something, and there was nothing
 			waits, timeout = waits[1:], restMilliseconds
@@ -64,11 +78,37 @@ func (d *Descriptor) until(r *role, try func(fd uintptr) bool) error {
 		if err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}
-		if n > 0 {
+		switch {
+		case n > 0 && waits[len(waits)-1].Revents != 0:
+			w.awake() // the loop then looks whether that is the end
+		case n > 0:
 			inVain++
 		}
 	}
 	return net.ErrClosed
+}
+
+// awake takes back what rouse has written.
+func (w *waiting) awake() {
+	var count [8]byte
+	_, _ = unix.Read(w.wake, count[:]) // only the one that waits reads it, and only when there is something
+}
+
+// rouse makes the one that waits look again.
+func (w *waiting) rouse() error {
+	_, err := unix.Write(w.wake, []byte{7: 1}) // in either byte order a number that eventfd(2) takes
+	if err == unix.EAGAIN {                    // it is full, and wakes too
+		return nil
+	}
+	return os.NewSyscallError("write", err)
+}
+
+// end makes the one that waits return, and whoever comes after it.
+func (w *waiting) end() error {
+	if w.ended.Swap(true) {
+		return nil
+	}
+	return w.rouse()
 }
 
 // restMilliseconds is how long a wait rests that the kernel keeps ending for nothing: a socket that somebody else has shut
@@ -86,16 +126,45 @@ func (d *Descriptor) Transmit(f func(fd uintptr)) bool {
 	return true
 }
 
+// Interrupt ends receiving for good, so that another process that has the same file can go on with it: Receive returns
+// net.ErrClosed from now on, also to the one that waits; a try that is being made still counts, so that nothing which it has
+// taken out of the kernel is lost. Drain and Transmit work on until Close. Interrupt is idempotent, and waits for nobody.
+func (d *Descriptor) Interrupt() {
+	d.control.Lock()
+	defer d.control.Unlock()
+	_ = d.receive.end() // an open eventfd takes it
+}
+
+// Wake makes the Receive that waits call try once more, or the next one that is about to wait: there is something that the
+// kernel does not tell it. After Close it does nothing.
+func (d *Descriptor) Wake() {
+	d.control.Lock()
+	defer d.control.Unlock()
+	if !d.closed.Load() {
+		_ = d.receive.rouse() // an open eventfd takes it
+	}
+}
+
 // Close ends every wait and closes the file; it is idempotent. No function that was passed to another method may call it. It
 // holds no lock while it waits for another, so that a caller's own lock may be taken before and within a role.
 func (d *Descriptor) Close() error {
-	if d.closed.Swap(true) {
+	first, err := d.endAll()
+	if !first {
 		return nil
 	}
-	_, err := unix.Write(d.wake, []byte{7: 1}) // in either byte order a number that eventfd(2) takes
-	for _, r := range []*role{&d.receive, &d.transmit, &d.drain} {
-		r.Lock() // who uses the file is done with it, and nobody begins any more
-		r.Unlock()
+	for _, role := range []sync.Locker{&d.receive, &d.drain, &d.transmit} {
+		role.Lock() // who uses the file is done with it, and nobody begins any more
+		role.Unlock()
 	}
-	return errors.Join(err, unix.Close(d.fd), unix.Close(d.wake))
+	return errors.Join(err, unix.Close(d.fd), unix.Close(d.receive.wake), unix.Close(d.drain.wake))
+}
+
+// endAll reports whether it was the first to end everything.
+func (d *Descriptor) endAll() (first bool, err error) {
+	d.control.Lock()
+	defer d.control.Unlock()
+	if d.closed.Swap(true) {
+		return false, nil
+	}
+	return true, errors.Join(d.receive.end(), d.drain.end())
 }

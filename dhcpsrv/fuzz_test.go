@@ -28,12 +28,12 @@ func FuzzDHCP(f *testing.F) {
 		}
 		f.Add(s.message, []byte{}, true)
 	}
-	recorded, err := filepath.Glob("../testdata/dhcp/*.txt") // what real clients sent
-	if err != nil || len(recorded) == 0 {
-		f.Fatalf("no recorded messages (%v)", err)
+	for _, message := range goldenMessages(f) {
+		f.Add(message, []byte{}, false)
 	}
-	for _, file := range recorded {
-		f.Add(recordedMessage(f, file), []byte{}, false)
+	for _, message := range capturedMessages(f) {
+		f.Add(message, []byte{}, false)
+		f.Add(message, []byte{2, 53, byte(requesting)}, false)
 	}
 	offer := newOffer(f, mustProfile(f, "flannel+boot"))
 	wide := mustProfile(f, "flannel")
@@ -240,15 +240,50 @@ func editSeeds() []editSeed {
 	}
 }
 
-// recordedMessage reads the request of a golden pair.
-func recordedMessage(f *testing.F, file string) []byte {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		f.Fatal(err)
+// goldenMessages are the requests of the golden pairs: recorded ones of real clients, and others written after theirs.
+func goldenMessages(f *testing.F) (messages [][]byte) {
+	for _, text := range filesOf(f, "../testdata/dhcp/*.txt") {
+		_, rest, _ := strings.Cut(string(text), "-- request --\n")
+		request, _, _ := strings.Cut(rest, "\n-- ")
+		messages = append(messages, readHex(f, request))
 	}
-	_, rest, _ := strings.Cut(string(text), "-- request --\n")
-	request, _, _ := strings.Cut(rest, "\n-- ")
-	return readHex(f, request)
+	return messages
+}
+
+// capturedMessages are what DHCP clients sent while tcpdump looked on, in its file format: a header of 24 bytes, and before each
+// frame one of 16 that has its length (draft-ietf-opsawg-pcap, sections 4 and 5).
+func capturedMessages(f *testing.F) (messages [][]byte) {
+	const headers, clientPort, serverPort = 14 + 20 + 8, 68, 67
+	for _, file := range filesOf(f, "../fuzz/testdata/captures/*.pcap") {
+		for file = file[24:]; len(file) > 16; {
+			n := int(binary.LittleEndian.Uint32(file[8:]))
+			frame := file[16:][:n]
+			file = file[16+n:]
+			if n > headers && frame[12] == 8 && frame[14] == 0x45 && frame[23] == 17 && frame[35] == clientPort && frame[37] == serverPort {
+				messages = append(messages, frame[headers:])
+			}
+		}
+	}
+	if len(messages) < 4 {
+		f.Fatalf("%d captured messages: want those of three clients and a guest", len(messages))
+	}
+	return messages
+}
+
+// filesOf reads the files of a pattern, of which there must be some.
+func filesOf(f *testing.F, pattern string) (files [][]byte) {
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("%s: no files (%v)", pattern, err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		files = append(files, text)
+	}
+	return files
 }
 
 func allCodes() (codes []byte) {

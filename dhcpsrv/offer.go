@@ -70,34 +70,58 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 	return &o, w, nil
 }
 
-// MarshalJSON writes what the guest will be told, with the lease in seconds.
-func (o *Offer) MarshalJSON() ([]byte, error) {
-	type route struct {
-		Destination netip.Prefix `json:"destination"`
-		Gateway     netip.Addr   `json:"gateway,omitzero"`
-	}
-	routes := []route{}
-	for _, r := range o.Routes {
-		routes = append(routes, route{r.Destination, r.Gateway})
-	}
-	return json.Marshal(struct {
-		Address     netip.Prefix `json:"address"`
-		Server      netip.Addr   `json:"server"`
-		Gateway     netip.Addr   `json:"gateway,omitzero"`
-		Routes      []route      `json:"routes"`
-		MTU         int          `json:"mtu"`
-		NameServers []netip.Addr `json:"name_servers,omitempty"`
-		Domain      string       `json:"domain,omitempty"`
-		Search      []string     `json:"search,omitempty"`
-		HostName    string       `json:"host_name,omitempty"`
-		Lease       int          `json:"lease_seconds"`
+// An offerText is an Offer in JSON, with the lease in seconds.
+type offerText struct {
+	Address     netip.Prefix `json:"address"`
+	Server      netip.Addr   `json:"server"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"`
+	Routes      []routeText  `json:"routes"`
+	MTU         int          `json:"mtu"`
+	NameServers []netip.Addr `json:"name_servers,omitempty"`
+	Domain      string       `json:"domain,omitempty"`
+	Search      []string     `json:"search,omitempty"`
+	HostName    string       `json:"host_name,omitempty"`
+	Lease       int          `json:"lease_seconds"`
 
-		BootFileName   string          `json:"boot_file_name,omitempty"`
-		TFTPServerName string          `json:"tftp_server_name,omitempty"`
-		NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`
-		Private        []PrivateOption `json:"private_options,omitempty"`
-	}{o.Address, o.Server, o.Gateway, routes, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName, int(o.Lease / time.Second),
-		o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private})
+	BootFileName   string          `json:"boot_file_name,omitempty"`
+	TFTPServerName string          `json:"tftp_server_name,omitempty"`
+	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`
+	Private        []PrivateOption `json:"private_options,omitempty"`
+}
+
+type routeText struct {
+	Destination netip.Prefix `json:"destination"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"`
+}
+
+// MarshalJSON writes what the guest will be told.
+func (o *Offer) MarshalJSON() ([]byte, error) {
+	text := offerText{o.Address, o.Server, o.Gateway, []routeText{}, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName,
+		int(o.Lease / time.Second), o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private}
+	for _, r := range o.Routes {
+		text.Routes = append(text.Routes, routeText(r))
+	}
+	return json.Marshal(text)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote, and makes an Offer of it as NewOffer does.
+func (o *Offer) UnmarshalJSON(data []byte) error {
+	var text offerText
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	given := Offer{Address: text.Address, Server: text.Server, Gateway: text.Gateway, MTU: text.MTU, NameServers: text.NameServers,
+		Domain: text.Domain, Search: text.Search, HostName: text.HostName,
+		Lease:        time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // which would overflow otherwise
+		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private}
+	for _, r := range text.Routes {
+		given.Routes = append(given.Routes, Route(r))
+	}
+	made, _, err := NewOffer(given)
+	if err == nil {
+		*o = *made
+	}
+	return err
 }
 
 // check returns an error for a field that no guest can be told.

@@ -10,12 +10,17 @@ import (
 
 // Tables in docs that a test run writes.
 
-var updateDocs = flag.Bool("update-docs", false, "write the tables of docs/plugins.md and docs/guests.md from this run")
+var updateDocs = flag.Bool("update-docs", false, "write the tables of docs/plugins.md, docs/guests.md and, with -soak, docs/security.md from this run")
 
 // writeTable writes the results into a file of docs, between its markers. The header is the first row.
 func writeTable(t *testing.T, name, header string, rows []string) {
 	t.Helper()
-	const begin, end = "<!-- results -->\n", "<!-- end -->\n"
+	writeBetween(t, name, "<!-- results -->\n", "<!-- end -->\n", header, rows)
+}
+
+// writeBetween is writeTable for a file with several tables.
+func writeBetween(t *testing.T, name, begin, end, header string, rows []string) {
+	t.Helper()
 	file := filepath.Join("../docs", name)
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -24,7 +29,7 @@ func writeTable(t *testing.T, name, header string, rows []string) {
 	head, rest, ok := strings.Cut(string(text), begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("%s lacks its markers", file)
+		t.Fatalf("%s lacks its markers: want %q and %q", file, begin, end)
 	}
 	table := header + "\n" + strings.Repeat("|---", strings.Count(header, "|")-1) + "|\n" + strings.Join(rows, "\n") + "\n"
 	write(t, file, head+begin+table+end+tail, 0o644)

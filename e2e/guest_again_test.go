@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/podswitch/podswitch/e2e/kit/guest"
@@ -64,8 +63,7 @@ func TestSwitchAgain(t *testing.T) {
 	vm, _ := l.boot(guest.Config{MAC: guestMAC, Task: fmt.Sprintf(guestTask, 1_000_000)})
 	l.awaitTask(vm)
 	l.fetchesFrom(vm)
-	first.signal(syscall.SIGKILL)
-	first.wait()
+	first.killAll()
 	if out, _, code := l.peer.run("ping", "-c1", "-W1", podAddress); code == 0 {
 		t.Errorf("somebody answers for the guest while podswitch is gone: %s", out)
 	}

@@ -109,21 +109,23 @@ func (l *lab) lost(t *testing.T, p *process) {
 	}
 }
 
-// cpuTicks returns the CPU time that a process has used, in hundredths of a second (proc_pid_stat(5), utime and stime).
+// cpuTicks returns the CPU time that the processes of a run have used, in hundredths of a second (proc_pid_stat(5), utime and stime).
 func cpuTicks(t *testing.T, p *process) int {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	ticks := 0
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(f)
+	for _, m := range p.members() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticks += n
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		for _, f := range fields[11:13] {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ticks += n
+		}
 	}
 	return ticks
 }

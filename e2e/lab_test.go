@@ -172,7 +172,8 @@ func (l *lab) verb(args ...string) (stdout, stderr string, code int) {
 	return l.pod.run(append([]string{program}, args...)...)
 }
 
-func (l *lab) status() (s struct {
+// A shown is what status says.
+type shown struct {
 	Holder, Address, Gateway string
 	WireMAC                  string `json:"wire_mac"`
 	RouterMAC                string `json:"router_mac"`
@@ -187,7 +188,13 @@ func (l *lab) status() (s struct {
 		TxFrames uint64 `json:"tx_frames"`
 		Drops    map[string]uint64
 	}
-}) {
+	KeeperPID int `json:"keeper_pid"`
+	SwitchPID int `json:"switch_pid"`
+	Sandbox   string
+	Takeovers int
+}
+
+func (l *lab) status() (s shown) {
 	l.t.Helper()
 	out, errs, code := l.verb("status", "--control", filepath.Join(l.stateDir, "control.sock"), "-o", "json")
 	if code != 0 {

@@ -54,9 +54,9 @@ func TestUplinkDown(t *testing.T) {
 	p := l.podswitch()
 	l.leased()
 	l.pod.batch("link set eth0 down")
-	p.awaitText("pod interface lost")
+	p.awaitText("device lost")
 	l.pod.batch("link set eth0 up")
-	p.awaitText("pod interface is back")
+	p.awaitText("device is back")
 	await(t, "the guest to be connected again", func() error {
 		if _, errs, code := l.guest.run("ping", "-c1", "-W1", peerAddress); code != 0 {
 			return errors.New(errs)

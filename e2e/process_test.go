@@ -76,7 +76,10 @@ func startCmd(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, name: strings.Join(cmd.Args, " "), cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
@@ -135,7 +138,11 @@ func (p *process) wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stop asks the program to end and wants that it does so with code 0 within a second.
+// stopTime is how long podswitch may take to end. The address is back sooner (TestGiveBack); the kernel takes its time to close
+// packet sockets and to remove tables, more of it on a busy machine.
+const stopTime = 5 * time.Second
+
+// stop asks the program to end and wants that it does so with code 0, and in time.
 func (p *process) stop() {
 	p.t.Helper()
 	asked := time.Now()
@@ -143,8 +150,8 @@ func (p *process) stop() {
 	if code := p.wait(); code != 0 {
 		p.t.Errorf("%s: exit code %d, want 0\n%s", p.name, code, p.text())
 	}
-	if took := time.Since(asked); took > time.Second {
-		p.t.Errorf("%s: took %s to stop, want at most 1s", p.name, took)
+	if took := time.Since(asked); took > stopTime {
+		p.t.Errorf("%s: took %s to stop, want at most %s", p.name, took, stopTime)
 	}
 }
 

@@ -19,13 +19,19 @@ import (
 // function is called.
 func (l *lab) capture(device string) (frames func() [][]byte) {
 	l.t.Helper()
-	file := filepath.Join(l.t.TempDir(), "capture.pcap")
-	p := l.node.start("tcpdump", "-i", device, "-Q", "in", "-s", "128", "--immediate-mode", "-U", "-Z", "root", "-w", file)
+	return l.node.capture(device)
+}
+
+// capture records what a device receives, as far as a filter lets it, until the returned function is called.
+func (n namespace) capture(device string, filter ...string) (frames func() [][]byte) {
+	n.t.Helper()
+	file := filepath.Join(n.t.TempDir(), "capture.pcap")
+	p := n.start(append([]string{"tcpdump", "-i", device, "-Q", "in", "-s", "128", "--immediate-mode", "-U", "-Z", "root", "-w", file}, filter...)...)
 	p.awaitText("listening on")
 	return func() [][]byte {
 		p.signal(syscall.SIGINT)
 		p.wait()
-		return readCapture(l.t, file)
+		return readCapture(n.t, file)
 	}
 }
 

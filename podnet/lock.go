@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +17,14 @@ import (
 
 const lockName = "lock"
 
+// How long, and how often, a lock is tried: a process that ends, or one that restores, holds it for a moment only.
+const (
+	lockPatience = 500 * time.Millisecond
+	lockEvery    = 10 * time.Millisecond
+)
+
 // Lock makes this process the one that uses a state directory, until the result is closed or the process ends in any
-// way. It creates the directory if need be. While another process holds it the error is a *missing.Error that names that
+// way. It creates the directory if need be. While another process holds it, for longer than half a second, the error is a *missing.Error that names that
 // process and wraps ErrLocked.
 func Lock(dir string) (io.Closer, error) {
 	if err := makeStateDir(dir); err != nil {
@@ -27,7 +34,7 @@ func Lock(dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the state directory: %w; --state-dir names another", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = flock(f)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		defer f.Close()
@@ -43,6 +50,15 @@ func Lock(dir string) (io.Closer, error) {
 		// Not by closing alone: a child that was being forked may hold the file open for a moment.
 		return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 	}), nil
+}
+
+func flock(f *os.File) error {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(lockEvery) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 func lockedBy(dir string, f *os.File) error {

@@ -153,6 +153,13 @@ func FuzzStateFile(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
+	for _, seed := range []struct{ name, state string }{
+		{"an address without a peer and a broadcast", `{"version":1,"pod":{"link":{"name":"eth0","index":3},"addresses":[{"prefix":"10.0.0.2/32"}],"routes":[{"dst":"10.0.0.0/24"}]}}`},
+		{"no addresses", `{"version":1,"pod":{"link":{"name":"eth0","index":3},"addresses":[]}}`},
+		{"faults of every kind: all are named", `{"version":1,"pod":{"link":{"name":"","index":3},"addresses":[{}],"routes":[{}],"neighbours":[{}]},"sysctls":[{}]}`},
+	} {
+		f.Add([]byte(seed.state))
+	}
 	bad := badStates()
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
 		f.Add([]byte(bad[name][0]))

@@ -21,7 +21,7 @@ import (
 //
 //	SYN ─▶ ports.handle ─▶ tcp.Forwarder (bounds attempts) ─▶ acceptor.serve (bounds connections)
 //	                                                            │ not accepted: RST
-//	                                                            └ accepted: SYN-ACK, ACK ─▶ the service
+//	                                                            └ accepted: SYN-ACK, ACK ─▶ the service ─▶ leave.go
 //
 // A SYN to any other port gets a reset from netstack itself.
 
@@ -67,25 +67,32 @@ func (p *ports) add(port uint16, forwarder *tcp.Forwarder) error {
 // ended; it may return without a call of accept to refuse.
 type service func(accept func() (*conn, error))
 
+// limits bound what the connections of one port may cost.
+type limits struct {
+	conns int // attempts, and connections, at once
+	roomy int // while there are no more than so many connections, a new one's buffers may grow to maxBuffer
+}
+
 // acceptor bounds the connections of one port.
 type acceptor struct {
 	endpoint *Endpoint
 	places   chan struct{}
+	roomy    int
 	serve    service
 }
 
-// serveTCP serves a port with at most limit attempts and connections at once; what comes beyond them is refused.
-func (e *Endpoint) serveTCP(port uint16, limit int, serve service) error {
+// serveTCP serves a port. What comes beyond the limits is refused.
+func (e *Endpoint) serveTCP(port uint16, l limits, serve service) error {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if e.closed {
 		return net.ErrClosed
 	}
-	a := &acceptor{endpoint: e, places: make(chan struct{}, limit), serve: serve}
-	return e.served.add(port, tcp.NewForwarder(e.stack, defaultBuffer, limit, a.handle))
+	a := &acceptor{endpoint: e, places: make(chan struct{}, l.conns), roomy: l.roomy, serve: serve}
+	return e.served.add(port, tcp.NewForwarder(e.stack, defaultBuffer, l.conns, a.handle))
 }
 
-// handle takes one request for as long as its connection lives.
+// handle takes one request for as long as its connection costs anything.
 func (a *acceptor) handle(request *tcp.ForwarderRequest) {
 	if !a.endpoint.begin() {
 		request.Complete(false)
@@ -101,14 +108,19 @@ func (a *acceptor) handle(request *tcp.ForwarderRequest) {
 		a.endpoint.log.Warn("too many connections: refused one", zap.Uint16("port", request.ID().LocalPort))
 		return
 	}
+	attempt.crowded = len(a.places) > a.roomy
 	a.serve(attempt.accept)
+	attempt.leave()
 }
 
 // attempt is a request that is completed exactly once.
 type attempt struct {
 	endpoint  *Endpoint
 	request   *tcp.ForwarderRequest
+	crowded   bool // a connection gets small buffers
 	completed bool
+	events    waiter.Queue // of conn
+	conn      *conn        // nil: none was made
 }
 
 // refuse sends a reset, unless the attempt is completed.
@@ -121,16 +133,19 @@ func (t *attempt) refuse() {
 
 // accept answers the SYN and waits for the end of the handshake.
 func (t *attempt) accept() (*conn, error) {
-	var events waiter.Queue
 	giveUp := t.endpoint.stack.Clock().AfterFunc(handshakeTimeout, t.abort(t.request.ID()))
-	socket, err := t.request.CreateEndpoint(&events)
+	socket, err := t.request.CreateEndpoint(&t.events)
 	giveUp.Stop()
 	t.completed = true
 	t.request.Complete(false)
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", stackError(err))
 	}
-	c := &conn{TCPConn: gonet.NewTCPConn(&events, socket), socket: socket}
+	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, socket), socket: socket, copySize: copySize}
+	t.conn = c
+	if t.crowded {
+		c.shrink()
+	}
 	if err := c.keepAlive(); err != nil {
 		c.reset()
 		c.Close()
@@ -152,7 +167,15 @@ func (t *attempt) abort(id netstack.TransportEndpointID) func() {
 // conn is an accepted connection, with what net.Conn lacks.
 type conn struct {
 	*gonet.TCPConn
-	socket tcpip.Endpoint
+	socket   tcpip.Endpoint
+	copySize int // bytes of the buffer that a copy in one direction may take
+}
+
+// shrink makes the buffers small, for good.
+func (c *conn) shrink() {
+	c.socket.SocketOptions().SetReceiveBufferSize(crowdBuffer, true)
+	c.socket.SocketOptions().SetSendBufferSize(crowdBuffer, true)
+	c.copySize = crowdCopySize
 }
 
 // reset sends RST and fails reads and writes. Close must follow.

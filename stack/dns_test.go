@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -72,11 +73,18 @@ func refusing(t *testing.T) netip.AddrPort {
 	return socket.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
+// relay relays to servers, which are dialled from here.
+func relay(e *Endpoint, servers ...netip.AddrPort) error {
+	return e.RelayDNS(servers, func(ctx context.Context, network string, server int) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, servers[server].String())
+	})
+}
+
 // openRelay makes a server endpoint that relays to servers.
 func openRelay(t *testing.T, servers ...netip.AddrPort) *tapped {
 	t.Helper()
 	server := open(t, serverConfig())
-	if err := server.RelayDNS(servers); err != nil {
+	if err := relay(server.Endpoint, servers...); err != nil {
 		t.Fatal(err)
 	}
 	return server
@@ -159,19 +167,19 @@ func TestDNSBoundsQuestions(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	cfg := serverConfig()
 	cfg.Log = zap.New(core)
-	relay := open(t, cfg)
-	err := relay.RelayDNS([]netip.AddrPort{udpServer(t, func([]byte, netip.AddrPort) [][]byte {
+	server := open(t, cfg)
+	err := relay(server.Endpoint, udpServer(t, func([]byte, netip.AddrPort) [][]byte {
 		asked <- struct{}{}
 		return nil
-	})})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for id := range uint16(dnsMaxQueries) {
-		relay.ask(question(id, "who?"))
+		server.ask(question(id, "who?"))
 		within(t, asked)
 	}
-	relay.ask(question(dnsMaxQueries, "one too many"))
+	server.ask(question(dnsMaxQueries, "one too many"))
 	await(t, "the drop", func() bool { return logs.FilterMessageSnippet("dropped one").Len() == 1 })
 	if n := len(asked); n != 0 {
 		t.Errorf("%d questions beyond the bound were asked", n)
@@ -189,8 +197,11 @@ func TestRelayDNSChecksItsServers(t *testing.T) {
 		{[]netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:0")}, "and a port"},
 		{[]netip.AddrPort{addrPort(serverAddress, 53)}, "other than 169.254.75.10"},
 	}
+	if err := server.RelayDNS([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}, nil); err == nil {
+		t.Error("no function that dials: want an error")
+	}
 	for _, test := range tests {
-		if err := server.RelayDNS(test.servers); err == nil || !strings.Contains(err.Error(), test.want) {
+		if err := relay(server.Endpoint, test.servers...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("RelayDNS(%v): %v, want %q", test.servers, err, test.want)
 		}
 	}
@@ -214,7 +225,7 @@ func tcpServer(t *testing.T, text string) netip.AddrPort {
 func newGuest(t *testing.T, servers ...netip.AddrPort) (guest, server *Endpoint) {
 	t.Helper()
 	pod, client, _ := newPair(t)
-	if err := pod.RelayDNS(servers); err != nil {
+	if err := relay(pod, servers...); err != nil {
 		t.Fatal(err)
 	}
 	return client, pod

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,7 +27,7 @@ func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 		if err != nil || !isQuery(query) {
 			return
 		}
-		reply, err := r.firstAnswer(askTCP, query)
+		reply, err := r.firstAnswer(r.askTCP, query)
 		if err != nil {
 			if r.endpoint.ctx.Err() == nil {
 				r.endpoint.log.Warn("DNS question not answered", zap.Error(err))
@@ -44,8 +43,8 @@ func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 
 // askTCP is an asker over TCP, with a connection for each question: the guest's resolver comes here only for what does not
 // fit a datagram.
-func askTCP(ctx context.Context, server netip.AddrPort, query []byte) ([]byte, error) {
-	conn, release, err := dial(ctx, "tcp", server)
+func (r *dnsRelay) askTCP(ctx context.Context, server int, query []byte) ([]byte, error) {
+	conn, release, err := r.dial(ctx, "tcp", server)
 	if err != nil {
 		return nil, err
 	}

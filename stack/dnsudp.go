@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 
 	"go.uber.org/zap"
@@ -76,8 +75,8 @@ func (u *udpRelay) answer(guest net.Addr, query []byte) {
 }
 
 // ask is an asker over UDP. Replies that belong to another question are passed over.
-func (u *udpRelay) ask(ctx context.Context, server netip.AddrPort, query []byte) ([]byte, error) {
-	conn, release, err := dial(ctx, "udp", server)
+func (u *udpRelay) ask(ctx context.Context, server int, query []byte) ([]byte, error) {
+	conn, release, err := u.dial(ctx, "udp", server)
 	if err != nil {
 		return nil, err
 	}

@@ -1,17 +1,3 @@
-// Package stack makes a gVisor network stack a port of the switch. It is the only importer of gvisor.dev.
-//
-// Two kinds of endpoint are made of it. The pod endpoint holds the pod address towards the wire: it answers ARP, ICMP echo
-// and the kept ports. The server endpoint holds the DHCP server's address towards the guest: it carries DHCP and relays
-// DNS. Neither resolves neighbours nor speaks unasked: every IP packet leaves to Config.PeerMAC, and the forwarder finds
-// its next hop.
-//
-// One endpoint, with the files that hold each part:
-//
-//	switch ──Transmit──▶ filter, copy ──────▶ netstack ──▶ link ──▶ queue ──Receive──▶ switch
-//	        (transmit.go)                     │   ▲       (link.go)  (queue.go, receive.go)
-//	                                          ▼   │
-//	               TCP SYN to a served port ─▶ acceptor (accept.go) ─▶ kept port (keep.go), DNS (dnstcp.go)
-//	               UDP 67 ─▶ DHCP (dhcp.go)   UDP 53 ─▶ DNS (dnsudp.go)
 package stack
 
 import (
@@ -71,6 +57,7 @@ type Endpoint struct {
 	link     *link
 	receiver receiver
 	served   ports
+	waiting  timeWaits
 
 	// ctx ends when Close begins; tasks are the goroutines of the services.
 	ctx    context.Context

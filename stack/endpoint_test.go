@@ -141,7 +141,7 @@ func TestCloseWithTrafficInFlight(t *testing.T) {
 	keep(t, pod, 8080, target(t, echoBack))
 	keep(t, pod, 8081, hanging)
 	err := errors.Join(
-		pod.RelayDNS([]netip.AddrPort{silent}),
+		relay(pod, silent),
 		pod.ServeDHCP(func([]byte) ([]byte, netip.AddrPort, vswitch.MAC) {
 			return []byte("reply"), addrPort(otherAddress, 68), peerMAC
 		}),
@@ -225,9 +225,9 @@ func checkClosed(t *testing.T, e *Endpoint) {
 	}
 	e.Probe(otherMAC, otherAddress)
 	for name, err := range map[string]error{
-		"KeepTCP":   e.KeepTCP(9999, "127.0.0.1:1"),
+		"KeepTCP":   e.KeepTCP(9999, dialTo("127.0.0.1:1")),
 		"ServeDHCP": e.ServeDHCP(nil),
-		"RelayDNS":  e.RelayDNS([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53")}),
+		"RelayDNS":  relay(e, netip.MustParseAddrPort("127.0.0.1:53")),
 		"Close":     e.Close(),
 	} {
 		if name == "Close" && err != nil || name != "Close" && !errors.Is(err, net.ErrClosed) {

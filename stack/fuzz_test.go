@@ -82,7 +82,7 @@ func newPath(t *testing.T) *path {
 	if err := p.endpoints[vswitch.PortServer].ServeDHCP(p.answer); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.endpoints[vswitch.PortServer].RelayDNS([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}); err != nil {
+	if err := relay(p.endpoints[vswitch.PortServer], netip.MustParseAddrPort("127.0.0.1:1")); err != nil {
 		t.Fatal(err)
 	}
 	gateway := netip.MustParseAddr("10.244.1.1")

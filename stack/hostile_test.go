@@ -65,6 +65,8 @@ func hostileFrames(t testing.TB) []hostileFrame {
 		{name: "QinQ", data: patch(echo, 12, 0x88, 0xa8)},
 		{name: "802.3 length", data: patch(echo, 12, 0, 46)},
 		{name: "IPv6", data: patch(echo, 12, 0x86, 0xdd)},
+		{name: "multicast destination MAC", data: patch(echo, 0, 0x01, 0, 0x5e)},
+		{name: "broadcast destination MAC", data: patch(echo, 0, vswitch.Broadcast[:]...)},
 		{name: "multicast source MAC", data: patch(echo, 6, 0x01, 0, 0x5e)},
 		{name: "source MAC is the endpoint's", data: patch(echo, 6, wireMAC[:]...)},
 		{name: "ARP with long addresses", data: append(bytes.Clone(arp[:18]), append([]byte{255, 255}, arp[20:]...)...)},
@@ -106,7 +108,7 @@ func besieged(t testing.TB) *Endpoint {
 	if err := e.ServeDHCP(func(m []byte) ([]byte, netip.AddrPort, vswitch.MAC) { return m, nobody, guestMAC }); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.RelayDNS([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}); err != nil {
+	if err := relay(e, netip.MustParseAddrPort("127.0.0.1:1")); err != nil {
 		t.Fatal(err)
 	}
 	return e

@@ -20,12 +20,22 @@ import (
 // nicID names the only interface.
 const nicID tcpip.NICID = 1
 
-// Buffers of a connection in bytes. The largest are the product of 10 Gbit/s and 0.8 ms; with maxConns connections that a
-// hostile peer keeps full, a kept port takes 512 MiB at most.
+// Buffers of a connection in bytes, for each direction. The largest are the product of 10 Gbit/s and 0.8 ms. Netstack's own
+// maximum of 4 MiB would let 256 connections hold 2 GiB.
 const (
 	minBuffer     = 4 << 10
 	defaultBuffer = 256 << 10
 	maxBuffer     = 1 << 20
+	crowdBuffer   = 64 << 10 // of a connection that is one of many
+)
+
+// datagramBuffer is the buffer of a UDP socket in bytes, for each direction: the largest datagram and what keeping it takes.
+const datagramBuffer = 128 << 10
+
+// ICMP errors in a second, and at once (RFC 1812, section 4.3.2.8, wants a limit; the figures are Linux's, icmp(7)).
+const (
+	icmpRate  = 1000
+	icmpBurst = 50
 )
 
 // timeWait is how long a closed connection is remembered. It is shorter than the usual 60 s because the connections are
@@ -43,6 +53,9 @@ func (e *Endpoint) makeStack() error {
 		// With HandleLocal a packet that comes in with our own source address is dropped.
 		HandleLocal: true,
 	})
+	if err := e.setLimits(); err != nil {
+		return err
+	}
 	if err := e.setTCPOptions(); err != nil {
 		return err
 	}
@@ -59,6 +72,21 @@ func (e *Endpoint) makeStack() error {
 		return fmt.Errorf("add the address: %w", stackError(err))
 	}
 	e.stack.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}})
+	return nil
+}
+
+// setLimits bounds what is not TCP's.
+func (e *Endpoint) setLimits() error {
+	e.stack.SetICMPLimit(icmpRate)
+	e.stack.SetICMPBurst(icmpBurst)
+	for _, option := range []any{
+		tcpip.ReceiveBufferSizeOption{Min: minBuffer, Default: datagramBuffer, Max: datagramBuffer},
+		tcpip.SendBufferSizeOption{Min: minBuffer, Default: datagramBuffer, Max: datagramBuffer},
+	} {
+		if err := e.stack.SetOption(option); err != nil {
+			return fmt.Errorf("set %T: %w", option, stackError(err))
+		}
+	}
 	return nil
 }
 

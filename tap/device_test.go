@@ -4,103 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
-
-// inNamespace runs a test in a network namespace of its own. The goroutine keeps its thread, which ends with it.
-func inNamespace(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, or unshare -Urnm")
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Errorf("unshare: %v", err)
-			return
-		}
-		f(t)
-	}()
-	<-done
-}
-
-// ip runs an ip command in the namespace of the calling thread; a failure ends the test's goroutine.
-func ip(t *testing.T, command string) {
-	t.Helper()
-	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
-		t.Errorf("ip %s: %v: %s", command, err, out)
-		runtime.Goexit()
-	}
-}
-
-// open opens an attachment or ends the test's goroutine.
-func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
-	t.Helper()
-	p, err := Open(spec, Options{Offload: offload, MTU: 0, Counters: new(vswitch.Counters)})
-	if err != nil {
-		t.Errorf("open %s: %v", spec, err)
-		runtime.Goexit()
-	}
-	t.Cleanup(func() { p.Close() })
-	return p
-}
-
-// veth makes a pair of devices that carry frames. Their queues work only once the kernel's link watch has seen the carrier,
-// which it does in a thread of its own.
-func veth(t *testing.T, mtu string) {
-	t.Helper()
-	ip(t, "link add v0 mtu "+mtu+" type veth peer name v1 mtu "+mtu)
-	ip(t, "link set v0 up")
-	ip(t, "link set v1 up")
-	deadline := time.After(30 * time.Second)
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		out, err := exec.Command("ip", "-br", "link", "show", "type", "veth").Output()
-		if err == nil && strings.Count(string(out), " UP ") == 2 {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Errorf("the veth pair does not come up: %s", out)
-			runtime.Goexit()
-		}
-	}
-}
-
-// receive waits for a frame that suits; after a while it gives up and closes the port.
-func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswitch.Frame {
-	t.Helper()
-	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
-	defer timer.Stop()
-	batch := make([]vswitch.Frame, vswitch.BatchSize)
-	for {
-		n, err := p.Receive(batch)
-		if err != nil {
-			t.Errorf("receive: %v", err)
-			runtime.Goexit()
-		}
-		for _, f := range batch[:n] {
-			if suits(f) {
-				return f
-			}
-		}
-	}
-}
 
 // TestPair sends frames of every size through each pair of ports, with offloads and without: tap to packet socket on the
 // tap's kernel side is a tap with itself, so a veth joins two packet sockets, and each tap is read by a packet socket.
@@ -194,6 +104,15 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// unspeakable is a frame that the kernel takes from a tap, but cannot tell a packet socket.
+func unspeakable() vswitch.Frame {
+	const gsoUDP = 3 // VIRTIO_NET_HDR_GSO_UDP
+	f := tcpFrame(8000)
+	f.Data[23] = 17
+	f.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: gsoUDP, GSOSize: 1400, HdrLen: 42, CsumStart: 34, CsumOffset: 6}
+	return f
+}
+
 // TestUnspeakable shows that a frame whose offloads no virtio-net header can tell is one counted drop: the kernel answers
 // EINVAL to the receive, and the next frame arrives.
 func TestUnspeakable(t *testing.T) {
@@ -201,11 +120,8 @@ func TestUnspeakable(t *testing.T) {
 		device := open(t, Spec{KindTap, "tap9"}, true)
 		ip(t, "link set tap9 up")
 		kernel := open(t, Spec{KindPacket, "tap9"}, true)
-		const gsoUDP = 3 // VIRTIO_NET_HDR_GSO_UDP, which the kernel takes from a tap but does not tell a packet socket
-		unspeakable, after := tcpFrame(8000), tcpFrame(100)
-		unspeakable.Data[23] = 17
-		unspeakable.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: gsoUDP, GSOSize: 1400, HdrLen: 42, CsumStart: 34, CsumOffset: 6}
-		device.Transmit([]vswitch.Frame{unspeakable, after})
+		after := tcpFrame(100)
+		device.Transmit([]vswitch.Frame{unspeakable(), after})
 		receive(t, kernel, func(f vswitch.Frame) bool { return len(f.Data) == len(after.Data) })
 		if drops := kernel.Counters().Drops(); drops["receive-error"] != 1 {
 			t.Errorf("drops %v", drops)
@@ -286,7 +202,7 @@ func TestMissing(t *testing.T) {
 			{KindTap, "v0"}:     "packet:v0",
 		} {
 			for _, offload := range []bool{true, false} {
-				_, err := Open(spec, Options{Offload: offload, Counters: new(vswitch.Counters)})
+				_, err := OpenDevice(spec, Options{Offload: offload})
 				var lacks *missing.Error
 				if !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) {
 					t.Errorf("%s: %v", spec, err)

@@ -2,14 +2,13 @@
 // through a packet socket. It is the only user of /dev/net/tun and of packet sockets.
 //
 // Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut. Waiting is
-// package descriptor's.
+// package descriptor's. Opening a device needs privileges, and making a port of it does not: one process may do the one, and
+// another one the other.
 package tap
 
 import (
 	"fmt"
 	"strings"
-
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 // The kinds of attachment.
@@ -32,23 +31,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Options say how an attachment is opened.
+// Options say how a device is opened.
 type Options struct {
-	Offload  bool              // frames may leave with a checksum to complete and segments to cut
-	MTU      int               // for a tap: its kernel side gets this MTU; 0: it keeps what it has
-	Counters *vswitch.Counters // of the port; they outlive the attachment
-}
-
-// Open opens an attachment. The error is a *missing.Error when a device, a privilege or a kernel feature is missing.
-func Open(s Spec, o Options) (vswitch.Port, error) {
-	switch {
-	case s.Kind == KindPacket && o.Offload:
-		return openPacket(s.Name, o)
-	case s.Kind == KindPacket:
-		return Software(openPacket(s.Name, o))
-	case o.Offload:
-		return openOffloadTap(s.Name, o)
-	default:
-		return Software(openPlainTap(s.Name, o))
-	}
+	Offload bool // frames may leave with a checksum to complete and segments to cut
+	MTU     int  // in bytes, for a tap: its kernel side gets this MTU; 0: it keeps what it has
 }

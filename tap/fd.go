@@ -9,43 +9,57 @@ import (
 
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vnet"
-	"github.com/podswitch/podswitch/vswitch"
 )
 
-// OpenFD makes a port of a descriptor that somebody else has opened and passed on: the user side of a tap, or a packet socket
+// InheritDevice takes over a descriptor that somebody else has opened and passed on: the user side of a tap, or a packet socket
 // that is bound to a device; which of them it is, the kernel says. What a tap may do for us is set anew, and a filter that
 // its opener has set on it is removed; a tap without virtio-net headers is a plain one.
 //
-// The error is a *missing.Error that names what the descriptor is when no port can be made of it; it is left as it was then,
-// because it may be one that this process uses itself. Otherwise the port owns it from here on, also when an error is returned.
-func OpenFD(fd int, o Options) (vswitch.Port, error) {
-	adopt, err := adopterOf(fd)
+// The error is a *missing.Error that names what the descriptor is when it is no such device; it is left as it was then,
+// because it may be one that this process uses itself. Otherwise it belongs to the Device from here on, and is closed if there
+// is an error.
+func InheritDevice(fd int, o Options) (Device, error) {
+	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload}
+	configure, err := d.recognise()
 	if err != nil {
-		return nil, err
+		return Device{FD: -1}, err
 	}
 	unix.CloseOnExec(fd)
-	p, err := adopt(fd, o)
-	if err != nil {
-		return nil, fmt.Errorf("take over fd:%d: %w", fd, err)
+	if err := configure(); err != nil {
+		unix.Close(fd)
+		return Device{FD: -1}, fmt.Errorf("take over %s: %w", d.Name, err)
 	}
-	return p, nil
+	return d, nil
 }
 
-// adopterOf finds out what a descriptor is and returns what makes a port of it.
-func adopterOf(fd int) (func(fd int, o Options) (vswitch.Port, error), error) {
+// recognise finds out what the descriptor is, and returns what makes it ready.
+func (d *Device) recognise() (configure func() error, err error) {
 	request, err := unix.NewIfreq("")
 	if err != nil {
 		return nil, err
 	}
-	if unix.IoctlIfreq(fd, unix.TUNGETIFF, request) == nil {
+	if unix.IoctlIfreq(d.FD, unix.TUNGETIFF, request) == nil {
 		flags := request.Uint16()
-		return func(fd int, o Options) (vswitch.Port, error) { return adoptTap(fd, flags, o) }, checkTap(fd, flags)
+		d.Kind = KindTap
+		if flags&unix.IFF_VNET_HDR == 0 {
+			d.HeaderLen, d.Offload = 0, false
+		}
+		return d.configureTap, checkTap(d.FD, flags)
 	}
-	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_PACKET {
-		return nil, unfit(fd, describe(fd), "a tap, a packet socket that is bound to a device, or a unix socket")
+	if domain, err := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_PACKET {
+		return nil, unfit(d.FD, describe(d.FD), "a tap, a packet socket that is bound to a device, or a unix socket")
 	}
-	index, err := checkPacket(fd)
-	return func(fd int, o Options) (vswitch.Port, error) { return adoptPacket(fd, index, o) }, err
+	d.Kind = KindPacket
+	index, err := checkPacket(d.FD)
+	return func() error { return configurePacket(d.FD, index) }, err
+}
+
+func (d *Device) configureTap() error {
+	offloads := 0
+	if d.Offload {
+		offloads = tunOffloads
+	}
+	return configureTun(d.FD, d.HeaderLen, offloads)
 }
 
 // unfit says what the descriptor is and what would be right.
@@ -125,25 +139,6 @@ func withPacketInfo(fd int) bool {
 	return with
 }
 
-func adoptTap(fd int, flags uint16, o Options) (vswitch.Port, error) {
-	headerLen, offloads := 0, 0
-	if flags&unix.IFF_VNET_HDR != 0 {
-		headerLen = vnet.Size
-	}
-	if headerLen > 0 && o.Offload {
-		offloads = tunOffloads
-	}
-	if err := configureTun(fd, headerLen, offloads); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	p, err := newTap(fd, headerLen, o.Counters)
-	if headerLen > 0 && o.Offload {
-		return p, err
-	}
-	return Software(p, err)
-}
-
 // checkPacket returns the index of the device that the opener of a packet socket has bound it to (packet(7)).
 func checkPacket(fd int) (index int, err error) {
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_RAW {
@@ -158,16 +153,4 @@ func checkPacket(fd int) (index int, err error) {
 		return 0, unfit(fd, "a packet socket that is not bound to a device", "one that is")
 	}
 	return link.Ifindex, nil
-}
-
-func adoptPacket(fd, index int, o Options) (vswitch.Port, error) {
-	if err := configurePacket(fd, index); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	p, err := newPacket(fd, o.Counters)
-	if o.Offload {
-		return p, err
-	}
-	return Software(p, err)
 }

@@ -69,9 +69,11 @@ func TestFDUnfit(t *testing.T) {
 			{aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "a TCP socket", "a unix socket"},
 			{aSocket(t, unix.AF_INET6, unix.SOCK_DGRAM), "a UDP socket", "a unix socket"},
 			{aSocket(t, unix.AF_NETLINK, unix.SOCK_RAW), "a socket of the family 16", "a unix socket"},
+			{aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "a unix socket, but no device", "a tap"},
+			{anEvent(t), "neither a file nor a socket", "a tap"},
 			{9999, "not open", "a tap"},
 		} {
-			_, err := OpenFD(test.fd, Options{Offload: true, Counters: new(vswitch.Counters)})
+			_, err := InheritDevice(test.fd, Options{Offload: true})
 			var lacks *missing.Error
 			if !errors.As(err, &lacks) || !strings.Contains(lacks.What, fmt.Sprintf("fd:%d, which is %s", test.fd, test.is)) ||
 				!strings.Contains(lacks.Need, test.want) {
@@ -111,15 +113,24 @@ func aSocket(t *testing.T, domain, kind int) int {
 	return fd
 }
 
-func adopt(t *testing.T, fd int) vswitch.Port {
+func anEvent(t *testing.T) int {
 	t.Helper()
-	p, err := OpenFD(fd, Options{Offload: true, Counters: new(vswitch.Counters)})
+	fd, err := unix.Eventfd(0, 0)
 	if err != nil {
 		t.Error(err)
 		runtime.Goexit()
 	}
-	t.Cleanup(func() { p.Close() })
-	return p
+	return fd
+}
+
+func adopt(t *testing.T, fd int) vswitch.Port {
+	t.Helper()
+	d, err := InheritDevice(fd, Options{Offload: true})
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return portOf(t, d)
 }
 
 func unboundSocket(t *testing.T) int {

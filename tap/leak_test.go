@@ -3,8 +3,6 @@ package tap
 import (
 	"os"
 	"testing"
-
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 // TestFailedOpens opens a tap that somebody else holds, and one with an MTU that the kernel refuses: no descriptor is left
@@ -13,9 +11,9 @@ func TestFailedOpens(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
 			fail := func(name string, mtu int) {
-				p, err := Open(Spec{KindTap, name}, Options{Offload: offload, MTU: mtu, Counters: new(vswitch.Counters)})
+				d, err := OpenDevice(Spec{KindTap, name}, Options{Offload: offload, MTU: mtu})
 				if err == nil {
-					p.Close()
+					d.Close()
 					t.Errorf("%s with MTU %d was opened", name, mtu)
 				}
 			}

@@ -1,22 +1,16 @@
 package tap
 
 import (
-	"errors"
-	"fmt"
-	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/descriptor"
-	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
-
-// packetBuffer is the socket's receive and send buffer in bytes: some sixty of the largest segments.
-const packetBuffer = 4 << 20
 
 // A packetPort is a packet socket (packet(7)) on the kernel side of a device: it receives what the device receives, before
 // the kernel's own stack sees it, and transmits as the kernel would. Many frames pass in one system call.
@@ -31,71 +25,17 @@ type packetPort struct {
 	err  error
 	read func(fd uintptr) bool
 
+	down        atomic.Uintptr // the error that says that the device was lost, when another call than a receive has found it
+	interrupted atomic.Bool
+
 	mu    sync.Mutex // guards the following, which belong to who transmits
 	tx    *messages
 	out   []vswitch.Frame
 	write func(fd uintptr)
 }
 
-// openPacket opens a packet socket on a device, promiscuously: frames for the guest have any destination MAC.
-func openPacket(name string, o Options) (vswitch.Port, error) {
-	link, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
-			Give: "create it, or name another one", Err: err}
-	}
-	if link.Flags&net.FlagLoopback != 0 {
-		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "an Ethernet device", Give: "name another one"}
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if errors.Is(err, unix.EPERM) {
-		return nil, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: "run as root", Err: err}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open a packet socket on %s: %w", name, os.NewSyscallError("socket", err))
-	}
-	if err := configurePacket(fd, link.Index); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("open a packet socket on %s: %w", name, err)
-	}
-	return newPacket(fd, o.Counters)
-}
-
-// configurePacket binds last: from then on frames arrive, and each must come with its header.
-func configurePacket(fd, index int) error {
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-	for _, option := range []struct {
-		name string
-		id   int
-		need string
-	}{
-		{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, "Linux 2.6.27"},
-		{"PACKET_AUXDATA", unix.PACKET_AUXDATA, "Linux 2.6.21"},
-		{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING, "Linux 4.20"},
-	} {
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, option.id, 1); err != nil {
-			return &missing.Error{What: "set " + option.name, Need: option.need, Err: err}
-		}
-	}
-	membership := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
-	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
-		return os.NewSyscallError("PACKET_ADD_MEMBERSHIP", err)
-	}
-	all := uint16(unix.ETH_P_ALL)
-	err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}) // network byte order: packet(7)
-	return os.NewSyscallError("bind", err)
-}
-
-// setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
-func setBuffer(fd, force, normal int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, packetBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, packetBuffer) // the kernel's default works too
-	}
-}
-
-// newPacket takes over the descriptor of a configured packet socket.
-func newPacket(fd int, counters *vswitch.Counters) (vswitch.Port, error) {
+// newPacket takes over the descriptor of a configured packet socket, whose headers have always the same length.
+func newPacket(fd, _ int, counters *vswitch.Counters) (vswitch.Port, error) {
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
@@ -123,17 +63,33 @@ func (p *packetPort) Discard(r vswitch.Reason) {
 	p.Descriptor.Transmit(func(fd uintptr) {
 		for {
 			got, err := p.rx.receive(fd, vswitch.BatchSize)
-			if err != 0 && err != unix.EINTR && err != unix.EINVAL {
+			switch err {
+			case 0:
+				p.counters.Drop(r, got)
+			case unix.EINTR:
+			case unix.EINVAL: // as in readBatch
+				p.counters.Drop(r, 1)
+			case unix.EAGAIN:
+				return
+			default:
+				p.lost(err) // Receive does not find it again
 				return
 			}
-			p.counters.Drop(r, max(got, 0))
 		}
 	})
 }
 
-// Close implements vswitch.Port.
+// Interrupt implements vswitch.Interrupter.
+func (p *packetPort) Interrupt() {
+	p.interrupted.Store(true)
+	p.Descriptor.Interrupt()
+}
+
+// Close implements vswitch.Port. What the kernel has dropped since an Interrupt, whoever goes on with the socket counts.
 func (p *packetPort) Close() error {
-	p.Counters()
+	if !p.interrupted.Load() {
+		p.Counters()
+	}
 	return p.Descriptor.Close()
 }
 
@@ -154,7 +110,7 @@ func (p *packetPort) readBatch(fd uintptr) bool {
 			p.take(got)
 		case unix.EINTR:
 		case unix.EAGAIN:
-			return false
+			return p.isLost()
 		case unix.EINVAL: // a frame whose offloads the virtio-net header cannot tell is lost: net/packet/af_packet.c, packet_rcv_vnet
 			p.counters.Drop(vswitch.ReceiveError, 1)
 		default:
@@ -204,7 +160,7 @@ func (p *packetPort) writeBatch(fd uintptr) {
 	}
 	frames, bytes := 0, 0
 	for at := 0; at < len(p.out); {
-		sent, err := p.tx.send(fd, at, len(p.out))
+		sent, err := p.sendFrom(fd, at)
 		if err == unix.EINTR {
 			continue
 		}

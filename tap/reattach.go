@@ -9,48 +9,56 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Reattach says how a port comes back when its device was lost.
+// Reattach says how a port comes back when its device was lost. Its functions are called by the goroutine that receives, and
+// none any more once Receive has returned an error.
 type Reattach struct {
-	Open  func() (vswitch.Port, error)    // opens the attachment, with the same counters each time
-	Await func(ctx context.Context) error // waits until it is worth opening again; an error gives up
-	Lost  func(cause error)               // called when the device was lost; may be nil
-	Back  func()                          // called when it is open again; may be nil
-	Stuck func(cause error)               // called when it is there but cannot be opened; may be nil
+	// Reopen waits until the device can be opened again, and returns a port with the same counters each time. The context is
+	// done once the port was interrupted or closed; an error before that gives up, and Receive returns it.
+	Reopen func(ctx context.Context) (vswitch.Port, error)
+	Lost   func(cause error) // called when the device was lost, but not after Interrupt or Close; may be nil
+	Back   func()            // called when it is open again, but not after Interrupt or Close; may be nil
 }
 
 // A discarder is a port that can forget what has arrived before anybody wanted it.
 type discarder interface{ Discard(vswitch.Reason) }
+
+// interrupt ends the receiving of a port; one that does not know how to is closed, because who calls waits for the end.
+func interrupt(p vswitch.Port) {
+	if i, ok := p.(vswitch.Interrupter); ok {
+		i.Interrupt()
+	} else if p != nil {
+		p.Close()
+	}
+}
+
+// discard drops what has arrived at a port so far, if the port keeps such a thing.
+func discard(p vswitch.Port, reason vswitch.Reason) {
+	if d, ok := p.(discarder); ok {
+		d.Discard(reason)
+	}
+}
 
 // A reattachingPort is a port whose device may go away and come back: a guest that ends and starts again, an interface that
 // goes down and up. While it is away, frames to it are dropped as port-down.
 type reattachingPort struct {
 	how      Reattach
 	counters *vswitch.Counters
-	ctx      context.Context // done once Close was called
+	ctx      context.Context // done once Interrupt or Close was called
 	cancel   context.CancelFunc
 
-	mu      sync.RWMutex // guards current
+	mu      sync.RWMutex // guards current, and the end of ctx
 	current vswitch.Port // nil while the device is away
 }
 
-// NewReattaching opens the attachment and returns a port that opens it again whenever it is lost.
-func NewReattaching(how Reattach) (vswitch.Port, error) {
-	first, err := how.Open()
-	if err != nil {
-		return nil, err
-	}
-	return newReattaching(how, first.Counters(), first), nil
-}
-
-// NewAwaited returns a port whose device is not there yet: it is opened when it comes. The counters are those that Open uses.
-func NewAwaited(how Reattach, counters *vswitch.Counters) vswitch.Port {
-	return newReattaching(how, counters, nil)
-}
-
-func newReattaching(how Reattach, counters *vswitch.Counters, first vswitch.Port) *reattachingPort {
+// NewReattaching returns a port that is opened again whenever its device is lost, which belongs to it. The first one may be nil,
+// for a device that is still to come. The counters are those of every port that Reopen returns.
+func NewReattaching(first vswitch.Port, counters *vswitch.Counters, how Reattach) vswitch.Port {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &reattachingPort{how: how, counters: counters, ctx: ctx, cancel: cancel, current: first}
 }
+
+// Unwrap returns the port of the device; nil while that is away.
+func (r *reattachingPort) Unwrap() vswitch.Port { return r.port() }
 
 // Counters implements vswitch.Port.
 func (r *reattachingPort) Counters() *vswitch.Counters {
@@ -61,11 +69,7 @@ func (r *reattachingPort) Counters() *vswitch.Counters {
 }
 
 // Discard drops what has arrived so far, if the port keeps such a thing. It must not be called beside Receive.
-func (r *reattachingPort) Discard(reason vswitch.Reason) {
-	if d, ok := r.port().(discarder); ok {
-		d.Discard(reason)
-	}
-}
+func (r *reattachingPort) Discard(reason vswitch.Reason) { discard(r.port(), reason) }
 
 func (r *reattachingPort) port() vswitch.Port {
 	r.mu.RLock()
@@ -80,7 +84,9 @@ func (r *reattachingPort) Receive(batch []vswitch.Frame) (int, error) {
 			if err == nil || errors.Is(err, net.ErrClosed) {
 				return n, err
 			}
-			r.lose(p, err)
+			if !r.lose(p, err) {
+				return 0, net.ErrClosed
+			}
 		}
 		if err := r.reopen(); err != nil {
 			return 0, err
@@ -88,45 +94,40 @@ func (r *reattachingPort) Receive(batch []vswitch.Frame) (int, error) {
 	}
 }
 
-func (r *reattachingPort) lose(p vswitch.Port, cause error) {
-	r.mu.Lock()
-	r.current = nil
-	r.mu.Unlock()
+// lose closes the current port and tells of the loss, unless receiving has ended before: then Close closes the port.
+func (r *reattachingPort) lose(p vswitch.Port, cause error) bool {
+	if !r.replace(nil) {
+		return false
+	}
 	p.Close()
 	if r.how.Lost != nil {
 		r.how.Lost(cause)
 	}
+	return true
 }
 
-// reopen waits for the device and opens it; who comes too early waits again.
+// reopen waits for the device and goes on with it.
 func (r *reattachingPort) reopen() error {
-	for {
-		err := r.how.Await(r.ctx)
-		if r.ctx.Err() != nil {
-			return net.ErrClosed
-		}
-		if err != nil {
-			return err
-		}
-		p, err := r.how.Open()
-		if err != nil {
-			if r.how.Stuck != nil {
-				r.how.Stuck(err)
-			}
-			continue
-		}
-		if !r.adopt(p) {
-			return errors.Join(net.ErrClosed, p.Close())
-		}
-		if r.how.Back != nil {
-			r.how.Back()
-		}
-		return nil
+	if r.ctx.Err() != nil {
+		return net.ErrClosed
 	}
+	p, err := r.how.Reopen(r.ctx)
+	switch {
+	case err != nil && r.ctx.Err() != nil:
+		return net.ErrClosed
+	case err != nil:
+		return err
+	case !r.replace(p):
+		return errors.Join(net.ErrClosed, p.Close())
+	}
+	if r.how.Back != nil {
+		r.how.Back()
+	}
+	return nil
 }
 
-// adopt makes p the current port, unless Close came first.
-func (r *reattachingPort) adopt(p vswitch.Port) bool {
+// replace makes p the current port, unless Interrupt or Close came first.
+func (r *reattachingPort) replace(p vswitch.Port) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil {
@@ -146,6 +147,15 @@ func (r *reattachingPort) Transmit(batch []vswitch.Frame) {
 	r.current.Transmit(batch)
 }
 
+// Interrupt implements vswitch.Interrupter: Receive waits for no device any more either.
+func (r *reattachingPort) Interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cancel()
+	interrupt(r.current)
+}
+
+// Close implements vswitch.Port.
 func (r *reattachingPort) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

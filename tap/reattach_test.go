@@ -48,26 +48,21 @@ func TestReattach(t *testing.T) {
 	counters := new(vswitch.Counters)
 	opened, worth := make(chan *fakePort, 2), make(chan error)
 	lost, back := make(chan error, 1), make(chan struct{}, 1)
-	p, err := NewReattaching(Reattach{
-		Open: func() (vswitch.Port, error) {
-			f := newFakePort(counters)
-			opened <- f
-			return f, nil
-		},
-		Await: func(ctx context.Context) error {
+	first := newFakePort(counters)
+	p := NewReattaching(first, counters, Reattach{
+		Reopen: func(ctx context.Context) (vswitch.Port, error) {
 			select {
 			case err := <-worth:
-				return err
+				f := newFakePort(counters)
+				opened <- f
+				return f, err
 			case <-ctx.Done():
-				return ctx.Err()
+				return nil, ctx.Err()
 			}
 		},
 		Lost: func(cause error) { lost <- cause },
 		Back: func() { back <- struct{}{} },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	received := make(chan error)
 	go func() {
 		batch := make([]vswitch.Frame, 1)
@@ -79,7 +74,6 @@ func TestReattach(t *testing.T) {
 			}
 		}
 	}()
-	first := <-opened
 	first.results <- nil
 	if err := <-received; err != nil {
 		t.Fatal(err)
@@ -110,20 +104,17 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// TestReattachGivesUp shows that an error of Await ends Receive.
+// TestReattachGivesUp shows that an error of Reopen ends Receive.
 func TestReattachGivesUp(t *testing.T) {
 	enough := errors.New("enough")
 	f := newFakePort(new(vswitch.Counters))
-	p, err := NewReattaching(Reattach{
-		Open:  func() (vswitch.Port, error) { return f, nil },
-		Await: func(context.Context) error { return enough },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := NewReattaching(f, f.counters, Reattach{Reopen: func(context.Context) (vswitch.Port, error) { return nil, enough }})
 	go func() { f.results <- errors.New("gone") }()
 	if _, err := p.Receive(make([]vswitch.Frame, 1)); !errors.Is(err, enough) {
 		t.Errorf("Receive: %v", err)
+	}
+	if err := p.Close(); err != nil || p.Counters() != f.counters {
+		t.Errorf("Close while away: %v, and the counters are %p, want %p", err, p.Counters(), f.counters)
 	}
 }
 
@@ -131,11 +122,10 @@ func TestReattachGivesUp(t *testing.T) {
 func TestAwaited(t *testing.T) {
 	counters := new(vswitch.Counters)
 	f, back := newFakePort(counters), make(chan struct{})
-	p := NewAwaited(Reattach{
-		Open:  func() (vswitch.Port, error) { return f, nil },
-		Await: func(context.Context) error { return nil },
-		Back:  func() { close(back) },
-	}, counters)
+	p := NewReattaching(nil, counters, Reattach{
+		Reopen: func(context.Context) (vswitch.Port, error) { return f, nil },
+		Back:   func() { close(back) },
+	})
 	p.Transmit(make([]vswitch.Frame, 2))
 	if got := counters.Drops()["port-down"]; got != 2 {
 		t.Errorf("%d drops before the device is there, want 2", got)
@@ -192,41 +182,36 @@ func (p *loadedPort) Transmit(batch []vswitch.Frame) {
 func (p *loadedPort) Counters() *vswitch.Counters { return p.counters }
 func (p *loadedPort) Close() error                { p.closing.Do(func() { close(p.closed) }); return nil }
 
-// A comingAndGoing is a reattaching port whose device is lost again and again, sometimes cannot be opened, and is never idle.
+// A comingAndGoing is a reattaching port whose device is lost again and again, and is never idle.
 type comingAndGoing struct {
 	vswitch.Port
-	counters         vswitch.Counters
-	left             atomic.Int64
-	opened           []*loadedPort // by the goroutine that receives
-	lost, back, tell atomic.Int64
+	counters   vswitch.Counters
+	left       atomic.Int64
+	opened     []*loadedPort // by the goroutine that receives
+	lost, back atomic.Int64
 }
 
-func comeAndGo(t *testing.T, seed uint64, from, to byte) *comingAndGoing {
-	t.Helper()
+func comeAndGo(seed uint64, from, to byte) *comingAndGoing {
 	c := &comingAndGoing{}
 	c.left.Store(1 << 62)
 	random := rand.New(rand.NewPCG(seed, uint64(from)))
-	open := func() (vswitch.Port, error) {
-		if len(c.opened) > 0 && random.IntN(3) == 0 {
-			return nil, errors.New("busy")
-		}
+	open := func() vswitch.Port {
 		data := make([]byte, 60)
 		data[5], data[11] = to, from
 		p := &loadedPort{counters: &c.counters, lives: random.IntN(50), left: &c.left, data: data, closed: make(chan struct{})}
 		c.opened = append(c.opened, p)
-		return p, nil
+		return p
 	}
-	var err error
-	c.Port, err = NewReattaching(Reattach{
-		Open:  open,
-		Await: func(ctx context.Context) error { return ctx.Err() },
-		Lost:  func(error) { c.lost.Add(1) },
-		Back:  func() { c.back.Add(1) },
-		Stuck: func(error) { c.tell.Add(1) },
+	c.Port = NewReattaching(open(), &c.counters, Reattach{
+		Reopen: func(ctx context.Context) (vswitch.Port, error) {
+			if ctx.Err() != nil && random.IntN(2) == 0 { // otherwise it comes in spite of the end
+				return nil, ctx.Err()
+			}
+			return open(), nil
+		},
+		Lost: func(error) { c.lost.Add(1) },
+		Back: func() { c.back.Add(1) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return c
 }
 
@@ -234,7 +219,7 @@ func comeAndGo(t *testing.T, seed uint64, from, to byte) *comingAndGoing {
 // counted as sent or as dropped, and every device that was opened is closed.
 func TestReattachUnderLoad(t *testing.T) {
 	for round := range 60 {
-		a, b := comeAndGo(t, uint64(round), 2, 4), comeAndGo(t, uint64(round), 4, 2)
+		a, b := comeAndGo(uint64(round), 2, 4), comeAndGo(uint64(round), 4, 2)
 		bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: time.Minute, Limit: 8, Upstream: -1})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -249,6 +234,9 @@ func TestReattachUnderLoad(t *testing.T) {
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("round %d: Run = %v", round, err)
+		}
+		if err := errors.Join(a.Close(), b.Close()); err != nil {
+			t.Errorf("round %d: Close = %v", round, err)
 		}
 		var in, out uint64
 		for _, c := range []*comingAndGoing{a, b} {

@@ -31,6 +31,15 @@ func Software(p vswitch.Port, err error) (vswitch.Port, error) {
 	return &softwarePort{Port: p, room: make([]byte, softwareRoom)}, nil
 }
 
+// Interrupt implements vswitch.Interrupter.
+func (s *softwarePort) Interrupt() { interrupt(s.Port) }
+
+// Discard drops what has arrived at the port inside. It must not be called beside Receive.
+func (s *softwarePort) Discard(reason vswitch.Reason) { discard(s.Port, reason) }
+
+// Unwrap returns the port without what the software does.
+func (s *softwarePort) Unwrap() vswitch.Port { return s.Port }
+
 // Receive implements vswitch.Port.
 func (s *softwarePort) Receive(batch []vswitch.Frame) (int, error) {
 	n, err := s.Port.Receive(batch)

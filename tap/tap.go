@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"io"
 	"os"
 	"sync"
 	"syscall"
@@ -72,9 +73,9 @@ func (t *tapPort) readBatch(fd uintptr) bool {
 		case err == unix.EAGAIN:
 			t.waited = t.n == 0
 			return t.n > 0
-		case err != 0:
+		case err != 0 || n == 0:
 			if t.n == 0 { // otherwise the next call finds it again
-				t.readErr = os.NewSyscallError("read", err)
+				t.readErr = readError(err)
 			}
 			return true
 		case n < t.headerLen:
@@ -94,6 +95,14 @@ func (t *tapPort) readBatch(fd uintptr) bool {
 		used += (n + 63) &^ 63 // the next frame starts a cache line of its own
 	}
 	return true
+}
+
+// readError is what ends Receive. A tap has no end: what has one is something else, that was passed on as a tap.
+func readError(err syscall.Errno) error {
+	if err == 0 {
+		return os.NewSyscallError("read", io.ErrUnexpectedEOF)
+	}
+	return os.NewSyscallError("read", err)
 }
 
 // read reads one frame. It cannot block, so the scheduler need not hear of it.

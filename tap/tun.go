@@ -12,7 +12,6 @@ import (
 
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/vnet"
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 const tunDevice = "/dev/net/tun"
@@ -25,20 +24,20 @@ const (
 
 // openOffloadTap opens a tap with virtio-net headers. A tap that exists and is persistent is attached to, and whatever an
 // earlier user may have left set on it is set anew.
-func openOffloadTap(name string, o Options) (vswitch.Port, error) {
-	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func openOffloadTap(name string, o Options) (fd int, err error) {
+	fd, err = unix.Open(tunDevice, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, tunError(name, os.NewSyscallError("open", err))
+		return -1, tunError(name, os.NewSyscallError("open", err))
 	}
 	if err := attachQueue(fd, name, unix.IFF_TAP|unix.IFF_NO_PI|unix.IFF_VNET_HDR); err != nil {
 		unix.Close(fd)
-		return nil, tunError(name, err)
+		return -1, tunError(name, err)
 	}
 	if err := errors.Join(configureTun(fd, vnet.Size, tunOffloads), setMTU(name, o.MTU)); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("configure tap %s: %w", name, err)
+		return -1, fmt.Errorf("configure tap %s: %w", name, err)
 	}
-	return newTap(fd, vnet.Size, o.Counters)
+	return fd, nil
 }
 
 // attachQueue creates the tap or attaches to it; a tap that was made for several queues wants to be asked for them.
@@ -77,27 +76,27 @@ func configureTun(fd, headerLen, offloads int) error {
 
 // openPlainTap opens a tap without headers: the kernel completes checksums and cuts segments before we see a frame, and
 // wants the same from us.
-func openPlainTap(name string, o Options) (vswitch.Port, error) {
+func openPlainTap(name string, o Options) (fd int, err error) {
 	if err := tryTap(name); err != nil {
-		return nil, tunError(name, err)
+		return -1, tunError(name, err)
 	}
-	_, err := net.InterfaceByName(name)
+	_, err = net.InterfaceByName(name)
 	config := water.Config{DeviceType: water.TAP}
 	config.Name = name
 	config.Persist = err == nil // who can be attached to is persistent; water would make it transient otherwise
 	device, err := water.New(config)
 	if err != nil {
-		return nil, tunError(name, err)
+		return -1, tunError(name, err)
 	}
-	fd, err := release(device)
+	fd, err = release(device)
 	if err != nil {
-		return nil, fmt.Errorf("open tap %s: %w", name, err)
+		return -1, fmt.Errorf("open tap %s: %w", name, err)
 	}
 	if err := errors.Join(configureTun(fd, 0, 0), setMTU(name, o.MTU)); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("configure tap %s: %w", name, err)
+		return -1, fmt.Errorf("configure tap %s: %w", name, err)
 	}
-	return newTap(fd, 0, o.Counters)
+	return fd, nil
 }
 
 // tryTap finds out whether the tap can be opened. Water would keep its descriptor when it cannot.

@@ -42,15 +42,15 @@ func newLoad(t testing.TB, kind string, size int) *load {
 	pair := func(kind int) {
 		var fd int
 		fd, l.peer = socketpair(t, kind)
-		l.port, err = OpenFD(fd, new(vswitch.Counters), Options{})
+		l.port, err = openFD(fd, new(vswitch.Counters), Options{})
 	}
 	network, local := "unix", (*net.UnixAddr)(nil)
 	switch kind {
 	case "stream":
-		l.port, err = OpenStream(path, new(vswitch.Counters), Options{})
+		l.port, err = openStream(path, new(vswitch.Counters), Options{})
 	case "dgram":
 		network, local = "unixgram", &net.UnixAddr{Name: remote, Net: "unixgram"}
-		l.port, err = OpenDgram(path, remote, new(vswitch.Counters))
+		l.port, err = openDgram(path, remote, new(vswitch.Counters))
 	case "fd stream":
 		pair(unix.SOCK_STREAM)
 	case "fd dgram":

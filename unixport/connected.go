@@ -14,8 +14,8 @@ type connectedPort struct {
 	group    sync.WaitGroup // the goroutine of the connection
 }
 
-func newConnectedPort(d *device, counters *vswitch.Counters) *connectedPort {
-	p := &connectedPort{connection: newConnection(d, counters), counters: counters}
+func newConnectedPort(d *device, counters *vswitch.Counters, rest Rest) *connectedPort {
+	p := &connectedPort{connection: newConnection(d, counters, rest), counters: counters}
 	p.group.Go(p.completeFrames)
 	return p
 }
@@ -34,6 +34,15 @@ func (p *connectedPort) Receive(batch []vswitch.Frame) (int, error) {
 
 // Transmit implements vswitch.Port.
 func (p *connectedPort) Transmit(batch []vswitch.Frame) { p.transmit(batch, p.counters) }
+
+// leave implements leaver. The socket itself is in other hands already.
+func (p *connectedPort) leave() (Rest, bool) {
+	if !p.interrupted.Load() {
+		return Rest{}, false
+	}
+	rest, _, ok := p.connection.leave()
+	return rest, ok
+}
 
 // Close implements vswitch.Port. It returns when the goroutine of the connection has ended.
 func (p *connectedPort) Close() error {

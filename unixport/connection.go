@@ -2,6 +2,7 @@ package unixport
 
 import (
 	"io"
+	"net"
 	"os"
 	"sync"
 
@@ -21,6 +22,7 @@ type connection struct {
 
 	mu     sync.Mutex // guards the following
 	sender sender
+	left   bool // another process goes on: nothing may be sent any more
 	out    []vswitch.Frame
 	write  func(fd uintptr)
 
@@ -28,17 +30,24 @@ type connection struct {
 	done    chan struct{} // closed when the connection is
 }
 
-func newConnection(d *device, counters *vswitch.Counters) *connection {
+// newConnection goes on with what of the rest is about one peer's stream.
+func newConnection(d *device, counters *vswitch.Counters, rest Rest) *connection {
 	c := &connection{device: d, decoder: newDecoder(), sender: newSender(counters),
 		stalled: make(chan struct{}, 1), done: make(chan struct{})}
 	c.read, c.write = c.readSome, c.writeOut
+	c.decoder.adopt(rest.Received)
+	c.sender.adopt(rest.Unsent, rest.Begun)
+	c.tell()
 	return c
 }
 
 // receive waits for frames. The error is io.EOF when the peer has hung up, and io.ErrUnexpectedEOF when it did so within a
-// frame.
+// frame. Frames that were read before an interruption are left for who goes on.
 func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	for {
+		if c.interrupted.Load() {
+			return 0, net.ErrClosed
+		}
 		n, err := c.decoder.frames(batch, counters)
 		if err != nil {
 			counters.Drop(vswitch.Truncated, 1)
@@ -82,6 +91,10 @@ func (c *connection) readSome(fd uintptr) bool {
 func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.left {
+		counters.Drop(vswitch.PortDown, len(batch))
+		return
+	}
 	for len(batch) > 0 {
 		n := min(len(batch), burst)
 		c.out, batch = batch[:n], batch[n:]
@@ -90,6 +103,11 @@ func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters)
 		}
 	}
 	c.out = nil
+	c.tell()
+}
+
+// tell wakes who completes frames, if there is one to complete.
+func (c *connection) tell() {
 	if len(c.sender.rest) > 0 {
 		select {
 		case c.stalled <- struct{}{}:
@@ -131,4 +149,18 @@ func (c *connection) close() {
 	c.sender.abandon()
 	c.mu.Unlock()
 	close(c.done)
+}
+
+// leave returns what is in hand, and its descriptor, which stays the connection's; it reports false after close. Nothing is sent
+// any more. It must not be called beside receive.
+func (c *connection) leave() (rest Rest, fd int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.Descriptor.Transmit(func(open uintptr) { fd = int(open) }) {
+		return Rest{}, 0, false
+	}
+	c.left = true
+	rest.Received = c.decoder.left()
+	rest.Unsent, rest.Begun = c.sender.left()
+	return rest, fd, true
 }

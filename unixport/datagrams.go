@@ -26,14 +26,26 @@ type address struct {
 	len  uint32 // bytes of name that count
 }
 
-// addressOf makes the address of a path that CheckPath accepts.
-func addressOf(path string) address {
+// addressOf makes the address of a path that CheckPath accepts; a zero byte ends it.
+func addressOf(path string) address { return addressFrom(append([]byte(path), 0)) }
+
+// addressFrom makes the address of what stands in sun_path, at most maxPath and one bytes.
+func addressFrom(bytes []byte) address {
 	a := address{name: unix.RawSockaddrUnix{Family: unix.AF_UNIX}}
-	for i := range len(path) {
-		a.name.Path[i] = int8(path[i])
+	for i, b := range bytes {
+		a.name.Path[i] = int8(b)
 	}
-	a.len = uint32(unsafe.Offsetof(a.name.Path)) + uint32(len(path)) + 1
+	a.len = uint32(unsafe.Offsetof(a.name.Path)) + uint32(len(bytes))
 	return a
+}
+
+// bytes returns what stands in sun_path.
+func (a *address) bytes() []byte {
+	bytes := make([]byte, a.len-uint32(unsafe.Offsetof(a.name.Path)))
+	for i := range bytes {
+		bytes[i] = byte(a.name.Path[i])
+	}
+	return bytes
 }
 
 // usable tells whether a frame can be sent there: a socket without a name is told by its family alone (unix(7)).

@@ -1,6 +1,7 @@
 package unixport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -79,3 +80,9 @@ func (d *decoder) filled(n int) { d.end += n }
 
 // partial tells whether the last frame is incomplete, after frames has returned none.
 func (d *decoder) partial() bool { return d.end > d.start }
+
+// left returns a copy of what was read and is not cut yet.
+func (d *decoder) left() []byte { return bytes.Clone(d.buf[d.start:d.end]) }
+
+// adopt makes an empty decoder go on where another one has left, which had at most streamBuffer bytes.
+func (d *decoder) adopt(left []byte) { d.end = copy(d.buf, left) }

@@ -16,13 +16,12 @@ const socketBuffer = 1 << 20
 // A device is an open socket.
 type device struct {
 	*descriptor.Descriptor
-	closed atomic.Bool
+	interrupted, closed atomic.Bool
 }
 
 // newDevice takes over the socket.
 func newDevice(fd int) (*device, error) {
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	enlarge(fd)
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
@@ -30,11 +29,23 @@ func newDevice(fd int) (*device, error) {
 	return &device{Descriptor: d}, nil
 }
 
-// setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
-func setBuffer(fd, force, normal int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, socketBuffer) // the kernel's default holds three of the largest frames
+// enlarge gives a socket its buffers, beyond the system's limit where that is allowed, and up to it otherwise. What somebody with
+// more rights has made large is left.
+func enlarge(fd int) {
+	for _, option := range []struct{ force, normal int }{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
+		if have, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option.normal); err == nil && have >= socketBuffer {
+			continue
+		}
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option.force, socketBuffer) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option.normal, socketBuffer) // the kernel's default holds three of the largest frames
+		}
 	}
+}
+
+// Interrupt ends receiving for good: it returns net.ErrClosed from now on, also to the one that waits. Transmitting works on.
+func (d *device) Interrupt() {
+	d.interrupted.Store(true)
+	d.Descriptor.Interrupt()
 }
 
 // close ends what waits on the socket; it is idempotent.

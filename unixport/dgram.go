@@ -1,7 +1,6 @@
 package unixport
 
 import (
-	"errors"
 	"io"
 	"os"
 	"sync"
@@ -18,7 +17,6 @@ const greeting = "VFKT"
 // pass in one system call.
 type dgramPort struct {
 	*device
-	file      socketFile // none if somebody else has bound the socket
 	counters  *vswitch.Counters
 	fixed     bool // the peer is always the same
 	connected bool // and the kernel knows it
@@ -38,44 +36,17 @@ type dgramPort struct {
 	write func(fd uintptr)
 }
 
-// OpenDgram binds a unix datagram socket to the path local, and speaks with the socket at the path remote, one frame a
-// datagram, as QEMU does with -netdev dgram,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL. The peer
-// may come, go and return at any time: frames to an absent one are dropped as port-down. Frames that it has no room for are
-// dropped as port-full; the kernel queues net.unix.max_dgram_qlen datagrams for it (unix(7)).
-//
-// Without a remote the peer is who sent last, from a socket that has a path: the one-path unixgram of vfkit, whose greeting
-// is no frame. Who may write to the socket's file, which has the mode 0600, may send frames.
-//
-// The port takes no offloads and no frame above vswitch.MaxFrame: Transmit sends frames as they are. A file that a dead
-// process left is replaced, and Close removes it. The error is a *PathError for a path that cannot be a socket's, and a
-// *missing.Error when another process holds it or a permission is missing.
-func OpenDgram(local, remote string, counters *vswitch.Counters) (vswitch.Port, error) {
-	var peer address
-	if remote != "" {
-		if err := CheckPath(remote); err != nil {
-			return nil, err
-		}
-		if remote == local {
-			return nil, &PathError{remote, "is both the local and the remote one; want two paths"}
-		}
-		peer = addressOf(remote)
+// newDgramPort takes over a socket that was checked, as the rest was.
+func newDgramPort(d *device, counters *vswitch.Counters, s Socket, rest Rest) *dgramPort {
+	p := &dgramPort{device: d, counters: counters, rx: newReceiveDatagrams(), tx: newDatagrams(),
+		fixed: s.Connected || s.Remote != "", connected: s.Connected, ends: s.Type == typePacket}
+	switch {
+	case s.Remote != "":
+		p.peer = addressOf(s.Remote)
+	case len(rest.Peer) > 0:
+		p.last = addressFrom(rest.Peer)
+		p.peer = p.last
 	}
-	fd, file, err := bind(local, unix.SOCK_DGRAM)
-	if err != nil {
-		return nil, err
-	}
-	d, err := newDevice(fd)
-	if err != nil {
-		return nil, errors.Join(err, file.remove())
-	}
-	p := newDgramPort(d, counters)
-	p.file, p.fixed, p.peer = file, remote != "", peer
-	return p, nil
-}
-
-// newDgramPort takes over a socket whose peer is who sends last.
-func newDgramPort(d *device, counters *vswitch.Counters) *dgramPort {
-	p := &dgramPort{device: d, counters: counters, rx: newReceiveDatagrams(), tx: newDatagrams()}
 	p.read, p.write = p.readBatch, p.writeBatch
 	return p
 }
@@ -189,10 +160,18 @@ func (p *dgramPort) writeBatch(fd uintptr) {
 	p.counters.Sent(frames, bytes)
 }
 
-// Close implements vswitch.Port.
-func (p *dgramPort) Close() error {
-	if p.closed.Load() {
-		return nil
+// leave implements leaver.
+func (p *dgramPort) leave() (Rest, bool) {
+	if !p.interrupted.Load() || p.closed.Load() {
+		return Rest{}, false
 	}
-	return errors.Join(p.file.remove(), p.close())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fixed || !p.peer.usable() {
+		return Rest{}, true
+	}
+	return Rest{Peer: p.peer.bytes()}, true
 }
+
+// Close implements vswitch.Port.
+func (p *dgramPort) Close() error { return p.close() }

@@ -47,7 +47,7 @@ func FuzzDgram(f *testing.F) {
 		}
 		fd, peer := socketpair(t, kind)
 		defer peer.Close()
-		p, err := OpenFD(fd, new(vswitch.Counters), Options{})
+		p, err := openFD(fd, new(vswitch.Counters), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -13,9 +14,6 @@ import (
 
 // maxPath is the longest path of a socket in bytes: sun_path has 108, the last one zero (unix(7)).
 const maxPath = 107
-
-// socketMode is the mode of a socket's file: who may write to it is on the guest's wire.
-const socketMode = 0o600
 
 // A PathError says that a path cannot be that of a socket: the command line is wrong, not the machine.
 type PathError struct{ Path, Why string }
@@ -39,53 +37,49 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// A socketFile is the file of a bound socket; the zero value is none.
-type socketFile struct {
-	path     string
-	dev, ino uint64
-}
-
 // bind makes a non-blocking unix socket of the given type at path. A socket there that nobody holds any more is replaced.
-func bind(path string, kind int) (int, socketFile, error) {
+func bind(path string, kind, owner int) (int, *File, error) {
 	if err := CheckPath(path); err != nil {
-		return -1, socketFile{}, err
+		return -1, nil, err
+	}
+	if err := checkFolder(path); err != nil {
+		return -1, nil, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, socketFile{}, os.NewSyscallError("socket", err)
+		return -1, nil, os.NewSyscallError("socket", err)
 	}
-	file, err := bindTo(fd, path)
-	if err != nil {
-		unix.Close(fd)
-		return -1, socketFile{}, err
+	err = bindTo(fd, path, owner)
+	if err == nil {
+		var file *File
+		if file, err = newFile(path, owner); err == nil {
+			return fd, file, nil
+		}
 	}
-	return fd, file, nil
+	return -1, nil, errors.Join(err, unix.Close(fd))
 }
 
-func bindTo(fd int, path string) (socketFile, error) {
+func bindTo(fd int, path string, owner int) error {
 	// The file inherits the mode of the socket (Linux, net/unix/af_unix.c, unix_bind_bsd): so it is never wider than wanted.
 	if err := unix.Fchmod(fd, socketMode); err != nil {
-		return socketFile{}, os.NewSyscallError("fchmod", err)
+		return os.NewSyscallError("fchmod", err)
 	}
 	err := unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 	if err == unix.EADDRINUSE {
-		if err := removeStale(path); err != nil {
-			return socketFile{}, err
+		if err := removeStale(path, owner); err != nil {
+			return err
 		}
 		err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 	}
 	if err != nil {
-		return socketFile{}, bindError(path, err)
+		return bindError(path, err)
 	}
-	var stat unix.Stat_t
-	if err := unix.Lstat(path, &stat); err != nil {
-		return socketFile{}, fmt.Errorf("bind %q: %w", path, os.NewSyscallError("lstat", err))
-	}
-	return socketFile{path, uint64(stat.Dev), stat.Ino}, nil
+	return nil
 }
 
-// removeStale removes the socket at path, if it is one and nobody holds it.
-func removeStale(path string) error {
+// removeStale removes the socket at path, if it is one and nobody holds it. Whether somebody does cannot be seen of one that was given
+// to its owner, without CAP_DAC_OVERRIDE: it is one that a keeper before this one has left when it was killed.
+func removeStale(path string, owner int) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -95,7 +89,15 @@ func removeStale(path string) error {
 	case info.Mode().Type() != os.ModeSocket:
 		return &PathError{path, "exists and is not a socket; name another path, or remove it"}
 	}
-	if err := probe(path); err != unix.ECONNREFUSED {
+	switch err := probe(path); err {
+	case unix.ECONNREFUSED:
+	case unix.EACCES:
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && owner >= 0 && int(stat.Uid) == owner {
+			break
+		}
+		return &missing.Error{What: fmt.Sprintf("bind the socket %q", path), Need: "the permission to look whether another process holds it",
+			Give: "remove it if none does, or name another path", Err: err}
+	default:
 		return &missing.Error{What: fmt.Sprintf("bind the socket %q", path), Need: "a path that no other process holds",
 			Give: "end the process that holds it, or name another path", Err: err}
 	}
@@ -133,13 +135,4 @@ func bindError(path string, err error) error {
 		return &missing.Error{What: what, Need: "a path that no other process holds", Give: "name another path", Err: err}
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// remove removes the file, if there is one, unless it is another socket's by now.
-func (f socketFile) remove() error {
-	var stat unix.Stat_t
-	if f.path == "" || unix.Lstat(f.path, &stat) != nil || uint64(stat.Dev) != f.dev || stat.Ino != f.ino {
-		return nil
-	}
-	return os.Remove(f.path)
 }

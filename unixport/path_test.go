@@ -17,9 +17,9 @@ import (
 // openers are the ways to bind a path.
 var openers = map[string]func(path string) (vswitch.Port, error){
 	"stream": func(path string) (vswitch.Port, error) {
-		return OpenStream(path, new(vswitch.Counters), Options{})
+		return openStream(path, new(vswitch.Counters), Options{})
 	},
-	"dgram": func(path string) (vswitch.Port, error) { return OpenDgram(path, "", new(vswitch.Counters)) },
+	"dgram": func(path string) (vswitch.Port, error) { return openDgram(path, "", new(vswitch.Counters)) },
 }
 
 func TestPathErrors(t *testing.T) {
@@ -59,7 +59,7 @@ func TestPathRemote(t *testing.T) {
 	local := filepath.Join(t.TempDir(), "port")
 	for _, remote := range []string{"@name", strings.Repeat("x", 108), local} {
 		var pathErr *PathError
-		if _, err := OpenDgram(local, remote, new(vswitch.Counters)); !errors.As(err, &pathErr) || pathErr.Path != remote {
+		if _, err := openDgram(local, remote, new(vswitch.Counters)); !errors.As(err, &pathErr) || pathErr.Path != remote {
 			t.Errorf("remote %q: error %v, want a PathError", remote, err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestPathHeld(t *testing.T) {
 
 func TestPathHeldByPort(t *testing.T) {
 	p := streamPortFor(t)
-	if _, err := OpenStream(p.path, new(vswitch.Counters), Options{}); err == nil {
+	if _, err := openStream(p.path, new(vswitch.Counters), Options{}); err == nil {
 		t.Fatal("two ports on one path")
 	}
 	conn := p.dial()

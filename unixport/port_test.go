@@ -32,6 +32,44 @@ func await(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// A filePort is a port and the file of its socket, as of a process that has both.
+type filePort struct {
+	vswitch.Port
+	file *File
+}
+
+// Unwrap returns the port itself.
+func (p *filePort) Unwrap() vswitch.Port { return p.Port }
+
+// Close removes the file too.
+func (p *filePort) Close() error { return errors.Join(p.file.Close(), p.Port.Close()) }
+
+func openStream(path string, counters *vswitch.Counters, o Options) (vswitch.Port, error) {
+	return openFile(counters, o)(Listen(path, -1))
+}
+
+func openDgram(local, remote string, counters *vswitch.Counters) (vswitch.Port, error) {
+	return openFile(counters, Options{})(Bind(local, remote, -1))
+}
+
+func openFile(counters *vswitch.Counters, o Options) func(Socket, *File, error) (vswitch.Port, error) {
+	return func(s Socket, file *File, err error) (vswitch.Port, error) {
+		if err != nil {
+			return nil, err
+		}
+		p, err := s.Port(counters, o, Rest{})
+		return &filePort{p, file}, err
+	}
+}
+
+func openFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error) {
+	s, err := Inherit(fd)
+	if err != nil {
+		return nil, err
+	}
+	return s.Port(counters, o, Rest{})
+}
+
 // A testPort is a port whose Receive runs in a goroutine, and what it told.
 type testPort struct {
 	vswitch.Port
@@ -69,7 +107,7 @@ func streamPortFor(t *testing.T) *testPort {
 	t.Helper()
 	p := newTestPort(t)
 	var err error
-	p.Port, err = OpenStream(p.path, p.counters, Options{
+	p.Port, err = openStream(p.path, p.counters, Options{
 		Connected:    func() { p.events <- "connected" },
 		Disconnected: func(err error) { p.events <- fmt.Sprint("disconnected: ", err) },
 		Refused:      func(err error) { p.events <- fmt.Sprint("refused: ", err) },
@@ -85,7 +123,7 @@ func dgramPortFor(t *testing.T, remote string) *testPort {
 	t.Helper()
 	p := newTestPort(t)
 	var err error
-	if p.Port, err = OpenDgram(p.path, remote, p.counters); err != nil {
+	if p.Port, err = openDgram(p.path, remote, p.counters); err != nil {
 		t.Fatal(err)
 	}
 	p.run()

@@ -1,6 +1,7 @@
 package unixport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"syscall"
 	"unsafe"
@@ -135,4 +136,18 @@ func (s *sender) abandon() {
 		s.counters.Drop(vswitch.PortDown, 1)
 		s.rest = nil
 	}
+}
+
+// left returns a copy of the rest and the length of its frame, which is somebody else's to complete from here on.
+func (s *sender) left() (rest []byte, begun int) {
+	if len(s.rest) == 0 {
+		return nil, 0
+	}
+	rest, s.rest = bytes.Clone(s.rest), nil
+	return rest, s.begun
+}
+
+// adopt makes a fresh sender go on with the rest that another one has left, of a frame of the given length.
+func (s *sender) adopt(rest []byte, begun int) {
+	s.rest, s.begun = s.room[:copy(s.room, rest)], begun
 }

@@ -2,27 +2,15 @@ package unixport
 
 import (
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// backlog is the number of connections that wait to be accepted at most: there is one peer.
-const backlog = 4
-
-// acceptPause is how long the listener rests when the process has no descriptor or memory left for a connection.
-const acceptPause = time.Second
-
-// errSecond is why a connection is refused while another one is alive.
-var errSecond = errors.New("a second connection was refused: the first one is alive")
-
-// Options tell who is interested in the peer of a stream port. Each function may be nil, and must not wait for Close.
+// Options tell who is interested in the peer of a stream port. Each function may be nil, and must not wait for RestOf or Close.
 type Options struct {
 	Connected    func()          // a peer has connected; called within Receive
 	Disconnected func(err error) // it has gone: io.EOF, or what was wrong; called within Receive, not after Close
@@ -31,57 +19,38 @@ type Options struct {
 
 // A streamPort listens on a unix stream socket and speaks with one peer at a time.
 type streamPort struct {
-	counters *vswitch.Counters
-	options  Options
-	listener *device
-	file     socketFile     // none if somebody else has bound the socket
-	group    sync.WaitGroup // the goroutines of the port and its connections
-	done     chan struct{}  // closed by Close
+	counters  *vswitch.Counters
+	options   Options
+	listener  *device
+	accepting sync.WaitGroup // the goroutine that accepts
+	group     sync.WaitGroup // the goroutines of connections
+	ended     chan struct{}  // closed by Interrupt or Close
 
 	announced *connection // the peer that Connected told of; belongs to the goroutine that receives
 
-	mu      sync.Mutex  // guards the following
-	changed *sync.Cond  // current or closed has changed
-	current *connection // nil: no peer
-	closed  bool
+	mu                  sync.Mutex  // guards the following
+	changed             *sync.Cond  // one of the following has changed
+	current             *connection // nil: no peer
+	next                *connection // came when the current one had gone, whose frames are still to be received
+	interrupted, closed bool
 }
 
-// OpenStream listens on a unix stream socket for a hypervisor that connects, as QEMU does with
-// -netdev stream,server=off,addr.type=unix,addr.path=PATH. Each frame on the stream comes behind its length in bytes, four
-// bytes in big-endian order.
-//
-// There is one peer at a time: while it is there, another connection is closed at once. When it has gone, Receive waits for
-// the next one, and frames to it are dropped as port-down. A frame without an Ethernet header is counted as short. A length
-// beyond vswitch.MaxFrame is counted as truncated and ends the connection. When the peer does not read, frames are dropped
-// as port-full; one that was begun is completed as soon as it reads again.
-//
-// The port takes no offloads and no frame above vswitch.MaxFrame: Transmit sends frames as they are. The socket's file has
-// the mode 0600; one that a dead process left is replaced, and Close removes it. The error is a *PathError for a path that
-// cannot be a socket's, and a *missing.Error when another process holds it or a permission is missing.
-func OpenStream(path string, counters *vswitch.Counters, o Options) (vswitch.Port, error) {
-	fd, file, err := bind(path, unix.SOCK_STREAM)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		unix.Close(fd)
-		return nil, errors.Join(fmt.Errorf("listen on %q: %w", path, err), file.remove())
-	}
-	listener, err := newDevice(fd)
-	if err != nil {
-		return nil, errors.Join(err, file.remove())
-	}
-	p := newStreamPort(listener, counters, o)
-	p.file = file
-	return p, nil
-}
-
-// newStreamPort takes over a listening socket, without its file.
-func newStreamPort(listener *device, counters *vswitch.Counters, o Options) *streamPort {
-	p := &streamPort{counters: counters, options: o, listener: listener, done: make(chan struct{})}
+// newStreamPort takes over a listening socket and the connections of a rest that was checked, and closes all if there is an error.
+func newStreamPort(listener *device, counters *vswitch.Counters, o Options, rest Rest) (vswitch.Port, error) {
+	p := &streamPort{counters: counters, options: o, listener: listener, ended: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
-	p.group.Go(p.accept)
-	return p
+	of := rest
+	for i, fd := range rest.descriptors() {
+		if err := p.addLocked(fd, of); err != nil { // nobody else knows the port yet
+			for _, later := range rest.descriptors()[i+1:] {
+				err = errors.Join(err, unix.Close(later))
+			}
+			return nil, errors.Join(err, p.Close())
+		}
+		of = Rest{} // the bytes are of the first one
+	}
+	p.accepting.Go(p.accept)
+	return p, nil
 }
 
 // Counters implements vswitch.Port.
@@ -101,8 +70,8 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 			}
 		}
 		n, err := c.receive(batch, p.counters)
-		if err == nil {
-			return n, nil
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return n, err
 		}
 		p.lose(c, err)
 	}
@@ -112,19 +81,20 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 func (p *streamPort) peer() (*connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.current == nil && !p.closed {
+	for p.current == nil && !p.closed && !p.interrupted {
 		p.changed.Wait()
 	}
-	if p.closed {
+	if p.closed || p.interrupted {
 		return nil, net.ErrClosed
 	}
 	return p.current, nil
 }
 
+// lose makes the next connection the current one, if it has come already.
 func (p *streamPort) lose(c *connection, cause error) {
 	c.close()
 	p.mu.Lock()
-	p.current = nil
+	p.current, p.next = p.next, nil
 	closed := p.closed
 	p.changed.Broadcast()
 	p.mu.Unlock()
@@ -145,75 +115,43 @@ func (p *streamPort) Transmit(batch []vswitch.Frame) {
 	c.transmit(batch, p.counters)
 }
 
-// accept takes connections until the listener is closed.
-func (p *streamPort) accept() {
-	for {
-		var fd int
-		var acceptErr error
-		err := p.listener.Receive(func(listener uintptr) bool {
-			fd, _, acceptErr = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return acceptErr != unix.EAGAIN
-		})
-		switch {
-		case err != nil:
-			return // closed
-		case acceptErr == unix.EINTR, acceptErr == unix.ECONNABORTED:
-		case acceptErr != nil:
-			p.refuse(os.NewSyscallError("accept", acceptErr))
-			if !p.rest(acceptPause) {
-				return
-			}
-		default:
-			if err := p.welcome(fd); err != nil {
-				p.refuse(err)
-			}
-		}
-	}
-}
-
-// rest reports false when Close came first.
-func (p *streamPort) rest(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-p.done:
-		return false
-	}
-}
-
-func (p *streamPort) refuse(err error) {
-	if p.options.Refused != nil {
-		p.options.Refused(err)
-	}
-}
-
-// welcome makes an accepted socket the peer, or closes it and says why. A peer that has gone may have left frames behind:
-// the new one waits until Receive has read them.
-func (p *streamPort) welcome(fd int) error {
+// Interrupt ends receiving and accepting for good. A connection that waits to be accepted goes on to wait.
+func (p *streamPort) Interrupt() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.current != nil && !p.closed {
-		if !p.current.gone() {
-			unix.Close(fd)
-			return errSecond
-		}
-		p.changed.Wait()
+	if p.interrupted || p.closed {
+		return
 	}
-	if p.closed {
-		unix.Close(fd)
-		return nil
+	p.interrupted = true
+	close(p.ended)
+	p.listener.Interrupt()
+	if p.current != nil {
+		p.current.Interrupt()
 	}
-	d, err := newDevice(fd)
-	if err != nil {
-		return err
-	}
-	c := newConnection(d, p.counters)
-	p.current = c
-	p.group.Go(c.completeFrames)
 	p.changed.Broadcast()
-	return nil
+}
+
+// leave implements leaver. A connection that was accepted just before the interruption is among what is left.
+func (p *streamPort) leave() (Rest, bool) {
+	p.mu.Lock()
+	ok := p.interrupted && !p.closed
+	p.mu.Unlock()
+	if !ok {
+		return Rest{}, false
+	}
+	p.accepting.Wait()
+	p.mu.Lock()
+	current, next := p.current, p.next
+	p.mu.Unlock()
+	if current == nil {
+		return Rest{}, true
+	}
+	rest, fd, ok := current.leave()
+	rest.Connection, rest.Announced = fd, current == p.announced
+	if ok && next != nil {
+		_, rest.Next, ok = next.leave()
+	}
+	return rest, ok
 }
 
 // Close implements vswitch.Port. It returns when the goroutines of the port have ended.
@@ -224,14 +162,19 @@ func (p *streamPort) Close() error {
 		return nil
 	}
 	p.closed = true
-	c := p.current
+	connections := []*connection{p.current, p.next}
+	if !p.interrupted {
+		close(p.ended)
+	}
 	p.changed.Broadcast()
 	p.mu.Unlock()
-	close(p.done)
-	err := errors.Join(p.file.remove(), p.listener.close())
-	if c != nil {
-		c.close()
+	err := p.listener.close()
+	for _, c := range connections {
+		if c != nil {
+			c.close()
+		}
 	}
+	p.accepting.Wait()
 	p.group.Wait()
 	return err
 }

@@ -229,7 +229,7 @@ func TestStreamSecondConnection(t *testing.T) {
 	p := newTestPort(t)
 	refused := make(chan error, 1)
 	var err error
-	p.Port, err = OpenStream(p.path, p.counters, Options{Refused: func(err error) { refused <- err }})
+	p.Port, err = openStream(p.path, p.counters, Options{Refused: func(err error) { refused <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestStreamSecondConnection(t *testing.T) {
 	if _, err := second.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("the second connection is open: %v", err)
 	}
-	if err := <-refused; err != errSecond {
+	if err := <-refused; !errors.Is(err, errSecond) {
 		t.Fatal(err)
 	}
 	send(t, first, framed(frame(60, 1), frame(61, 2)))

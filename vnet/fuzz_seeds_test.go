@@ -1,6 +1,11 @@
 package vnet_test
 
-import "github.com/podswitch/podswitch/vnet"
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/podswitch/podswitch/vnet"
+)
 
 // An offloadSeed is a named regression.
 type offloadSeed struct {
@@ -15,12 +20,16 @@ func offloadSeeds() []offloadSeed {
 	small := packet{protocol: tcp, flags: ack | psh | fin | cwr, payload: 40}
 	extended := packet{tags: twoTags, v6: true, protocol: tcp, extensions: hopByHop, payload: 99}
 	routed := packet{protocol: udp, options: routerAlert, payload: 20, padding: 3}
+	zero := packet{protocol: udp, payload: 20}
 	signed, later, crc := tcp6Signed, laterPart, packet{protocol: sctp, payload: 60}
 	signed.payload, later.payload = 50, 50
 	seeds := []offloadSeed{
 		{"an empty frame: userspace switches crashed on it", vnet.Header{}, nil, 600},
 		{"a frame of one byte", vnet.Header{}, []byte{1}, 600},
-		{"a tag, and the frame ends", vnet.Header{Flags: 1}, make([]byte, 14+3), 600},
+		{"a tag, and the frame ends", vnet.Header{Flags: 1}, append(make([]byte, 12), 0x81, 0, 0), 600},
+		{"a tag in a tag, and the frame ends", vnet.Header{Flags: 1}, append(make([]byte, 12), 0x88, 0xa8, 0, 1, 0x81, 0, 0), 600},
+		{"an IPv6 extension, and the frame ends", extended.header(), extended.frame()[:14+8+40+3], 600},
+		{"a checksum of 0 is written as 0xffff", zero.header(), zeroSum(zero), 600},
 		{"gso_size 0: no end of segments", tcp4.gso(0), tcp4.frame(), 600},
 		{"gso_size 1: as many segments as bytes", small.gso(1), small.frame(), 48},
 		{"csum_start odd", lie(func(h *vnet.Header) { h.CsumStart++ }), tcp4.frame(), 600},
@@ -51,6 +60,19 @@ func offloadSeeds() []offloadSeed {
 		{"ARP has no checksum", vnet.Header{Flags: 1, CsumStart: 20, CsumOffset: 2}, append(make([]byte, 12), 8, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 600},
 	}
 	return append(seeds, append(lyingSeeds(), fragmentSeeds()...)...)
+}
+
+// zeroSum is the frame of a packet whose payload makes its transport checksum zero.
+func zeroSum(p packet) []byte {
+	frame := p.frame()
+	done := bytes.Clone(frame)
+	vnet.Complete(p.header(), done)
+	h := p.header()
+	checksum := binary.BigEndian.Uint16(done[h.CsumStart+h.CsumOffset:])
+	word := frame[len(frame)-4:]
+	sum := uint32(binary.BigEndian.Uint16(word)) + uint32(checksum)
+	binary.BigEndian.PutUint16(word, uint16(sum+sum>>16))
+	return frame
 }
 
 // lyingSeeds are packets whose own lengths are wrong.

@@ -63,8 +63,17 @@ func dissect(t *testing.T, h vnet.Header, frame []byte) (a anatomy, v6 bool) {
 func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 	before := bytes.Clone(frame)
 	dst := make([]byte, vnet.WireLen(h, frame))
+	segments := vnet.Cut(h, frame)
+	short := len(frame) - 1
+	if h.GSOType != vnet.GSONone {
+		short = int(h.HdrLen) // room for the headers alone
+	}
+	if short >= 0 {
+		if n := segments.Next(dst[:short]); n != 0 || segments.Done() {
+			t.Fatalf("%d bytes have room in %d", n, short)
+		}
+	}
 	if h.GSOType == vnet.GSONone {
-		segments := vnet.Cut(h, frame)
 		if n := segments.Next(dst); n != len(frame) || !segments.Done() {
 			t.Fatalf("one frame of %d bytes became %d, and more: %t", len(frame), n, !segments.Done())
 		}
@@ -72,7 +81,6 @@ func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 	}
 	a, v6 := dissect(t, h, frame)
 	payload := frame[h.HdrLen:a.end]
-	segments := vnet.Cut(h, frame)
 	for i := 0; !segments.Done(); i++ {
 		n := segments.Next(dst)
 		if n == 0 {
@@ -84,6 +92,9 @@ func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 			t.Fatalf("segment %d has %d bytes of another payload", i, len(piece))
 		}
 		payload = payload[len(piece):]
+	}
+	if n := segments.Next(dst); n != 0 {
+		t.Fatalf("%d bytes are left when all is done", n)
 	}
 	if len(payload) > 0 || !bytes.Equal(frame, before) {
 		t.Fatalf("%d bytes got lost, or the frame changed", len(payload))
@@ -232,6 +243,9 @@ func fuzzSplit(t *testing.T, frame []byte, mtu int) {
 	headerLen, total, field := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:])), binary.BigEndian.Uint16(ip[6:])
 	var pieces [][]byte
 	dst := make([]byte, network+max(mtu, total))
+	if n := fragments.Next(dst[:network]); n != 0 || fragments.Done() {
+		t.Fatalf("%d bytes have room in %d", n, network)
+	}
 	for !fragments.Done() {
 		n := fragments.Next(dst)
 		if n == 0 {
@@ -241,6 +255,9 @@ func fuzzSplit(t *testing.T, frame []byte, mtu int) {
 		if !bytes.Equal(dst[:network], frame[:network]) || !bytes.Equal(dst[network+4:network+6], ip[4:6]) || !bytes.Equal(dst[network+12:network+20], ip[12:20]) {
 			t.Fatal("a fragment is of another packet")
 		}
+	}
+	if n := fragments.Next(dst); n != 0 {
+		t.Fatalf("%d bytes are left when all is done", n)
 	}
 	payload, more := join(t, network, mtu, int(field&0x1fff)*8, pieces)
 	if !bytes.Equal(payload, ip[headerLen:total]) || more != (field&mf != 0) {

@@ -154,9 +154,34 @@ func TestMergeDifferences(t *testing.T) {
 
 // FuzzMerge merges what may be segments of one stream, with bytes changed anywhere.
 func FuzzMerge(f *testing.F) {
-	f.Add(uint16(300), uint16(100), []byte{})
-	f.Add(uint16(3000), uint16(1), []byte{1, 0, 47, 8})
-	f.Add(uint16(301), uint16(100), []byte{2, 0, 14, 0x60, 1, 0, 18, 1})
+	for _, s := range []struct {
+		name          string
+		payload, size uint16
+		changes       []byte // four bytes each: the segment, with 128 to mend its checksums; where (2); which bits
+	}{
+		{"all of a stream", 300, 100, nil},
+		{"more segments than the payload has bytes", 3000, 1, []byte{1, 0, 47, 8}},
+		{"no IPv4, and another identification", 301, 100, []byte{2, 0, 14, 0x60, 1, 0, 18, 1}},
+		{"another ethertype", 300, 100, []byte{1, 0, 12, 0x80}},
+		{"another protocol", 300, 100, []byte{0x83, 0, 23, 1}},
+		{"a fragment", 300, 100, []byte{0x83, 0, 20, 0x60}},
+		{"a flag that says something", 300, 100, []byte{0x83, 0, 47, 2}},
+		{"an urgent pointer", 300, 100, []byte{0x83, 0, 53, 1}},
+		{"a data offset beyond the segment", 300, 100, []byte{0x83, 0, 46, 0xa0}},
+		{"a data offset below its least", 300, 100, []byte{0x83, 0, 46, 0x70}},
+		{"a total length that lies", 300, 100, []byte{0x83, 0, 17, 1}},
+		{"a hole in the stream", 300, 100, []byte{0x83, 0, 41, 1}},
+		{"another acknowledgement", 300, 100, []byte{0x83, 0, 45, 1}},
+		{"another window", 300, 100, []byte{0x83, 0, 49, 1}},
+		{"another type of service", 300, 100, []byte{0x83, 0, 15, 1}},
+		{"a wrong checksum of the first segment", 300, 100, []byte{0, 0, 60, 1}},
+		{"a wrong checksum of the second segment", 300, 100, []byte{1, 0, 60, 1}},
+		{"the end of a burst in its middle", 400, 100, []byte{0x85, 0, 47, 8}},
+		{"a frame in the middle that is none to merge", 500, 100, []byte{0x82, 0, 47, 2}},
+		{"a larger segment behind a smaller one", 250, 100, nil},
+	} {
+		f.Add(s.payload, s.size, s.changes)
+	}
 	f.Fuzz(func(t *testing.T, payload, size uint16, changes []byte) {
 		if size == 0 || int(payload) > 20*int(size) || payload > 9000 {
 			return

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,8 +67,9 @@ type Delegate struct {
 	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
 
 	holder   atomic.Int32
+	using    sync.Mutex    // guards writing the following
 	guestMAC atomic.Uint64 // who uses the pod address at the guest port; 0: nobody yet
-	heard    atomic.Int64  // when that was last heard, nanoseconds on the switch's clock
+	heard    atomic.Int64  // when that was last heard, nanoseconds on the switch's clock; 0: never
 }
 
 // DelegateConfig configures a Delegate.
@@ -114,25 +116,6 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	d.guestMAC.Store(cfg.PinnedMAC.key())
 	return d
 }
-
-// Hand makes h the holder. A MAC other than zero is where the guest's frames go from now on.
-func (d *Delegate) Hand(h Holder, mac MAC) {
-	if !mac.IsZero() && d.guestMAC.Swap(mac.key()) != mac.key() {
-		d.heard.Store(0) // of somebody else
-	}
-	d.holder.Store(int32(h))
-}
-
-// Heard returns when mac last used the pod address at the guest port, on the switch's clock; zero if it is not in use by mac.
-func (d *Delegate) Heard(mac MAC) time.Duration {
-	if d.guestMAC.Load() != mac.key() {
-		return 0
-	}
-	return time.Duration(d.heard.Load())
-}
-
-// LastHeard returns when anybody last used the pod address at the guest port, on the switch's clock; zero for never.
-func (d *Delegate) LastHeard() time.Duration { return time.Duration(d.heard.Load()) }
 
 // Forward implements Forwarder.
 func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {

@@ -30,8 +30,7 @@ func (d *Delegate) arpFromGuest(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if a.senderIP() == d.address && a.senderMAC() == sender(f.Data) {
-		d.use(sender(f.Data), now)
-		d.heard.Store(int64(now)) // to the moment: it may be the answer to a probe
+		d.use(sender(f.Data), now, true) // to the moment: it may be the answer to a probe
 	}
 	// A probe has no sender (RFC 5227, section 1.1), an announcement is about its sender, and who asks for the pod address
 	// asks for itself.
@@ -54,14 +53,14 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		out.Drop(ForeignSource)
 	case !d.held(HolderGuest):
 		out.Drop(NotHolder)
-		d.use(sender(f.Data), now)
+		d.use(sender(f.Data), now, false)
 	case p.protocol == protocolTCP && p.firstFragment && d.isKept(p.sourcePort):
 		out.Drop(KeptPort)
 	case p.target == d.server:
-		d.hear(sender(f.Data), now)
+		d.hear(sender(f.Data), now, false)
 		out.Send(PortServer, *f)
 	default:
-		d.hear(sender(f.Data), now)
+		d.hear(sender(f.Data), now, false)
 		d.toWire(PortGuest, f, &p, now, out)
 	}
 }
@@ -73,24 +72,4 @@ func (d *Delegate) dhcpFromGuest(f *Frame, p *packet, out *Out) {
 		return
 	}
 	out.Send(PortServer, *f)
-}
-
-// use notes that the guest uses the pod address, and says so if it is not the holder.
-func (d *Delegate) use(mac MAC, now time.Duration) {
-	d.hear(mac, now)
-	if !d.held(HolderGuest) && d.cfg.OnUse != nil {
-		d.cfg.OnUse()
-	}
-}
-
-// hear notes who uses the pod address. It writes only what changed, and the time at most once in a tenth of a second.
-func (d *Delegate) hear(mac MAC, now time.Duration) {
-	last := time.Duration(d.heard.Load())
-	if d.guestMAC.Load() != mac.key() {
-		d.guestMAC.Store(mac.key())
-		last = 0
-	}
-	if last == 0 || now-last >= 100*time.Millisecond {
-		d.heard.Store(int64(now))
-	}
 }

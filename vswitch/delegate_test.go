@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -20,5 +21,27 @@ func TestNewDelegateHolder(t *testing.T) {
 	}
 	if h := Holder(d.holder.Load()); h != HolderSwitch {
 		t.Errorf("the holder is %v, want switch", h)
+	}
+}
+
+// Who uses the pod address is heard at once, also when the address is handed to it at that moment and somebody else was heard
+// just before.
+func TestHandWhileHeard(t *testing.T) {
+	before, guest := MAC{2, 1}, MAC{2, 2}
+	for range 5000 {
+		d := NewDelegate(delegateConfig())
+		d.Hand(HolderGuest, before)
+		d.hear(before, time.Second, false)
+		now := time.Second + heardEvery/2
+		handed := make(chan struct{})
+		go func() {
+			d.Hand(HolderGuest, guest)
+			close(handed)
+		}()
+		d.hear(guest, now, false)
+		<-handed
+		if got := d.Heard(guest); got != now || d.LastHeard() != now {
+			t.Fatalf("Heard = %v, LastHeard = %v; want %v", got, d.LastHeard(), now)
+		}
 	}
 }

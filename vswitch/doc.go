@@ -5,6 +5,8 @@
 // of its own, so the whole switch runs in a unit test or a fuzz target without a device.
 //
 // Tables are read without locks and written only on change. For a frame between known stations or neighbours there is no
-// channel, no lock, no allocation, no clock read and no log line; a lock is taken to learn a station and to ask for a
-// neighbour.
+// channel, no lock, no allocation, no clock read and no log line; a lock is taken to learn a station, to ask for a neighbour,
+// and ten times a second to note that the guest uses the pod address.
+//
+// What a forwarder has learned goes to the process that takes its place as a state (state.go).
 package vswitch

@@ -34,6 +34,11 @@ type packet struct {
 // parse validates the IPv4 header of a frame, and the TCP or UDP header if it is there. It reports false for a packet that
 // is truncated or whose lengths lie.
 func (p *packet) parse(frame []byte) bool {
+	return p.parseHeader(frame) && (!p.firstFragment || p.parseTransport(frame))
+}
+
+// parseHeader validates the IPv4 header alone.
+func (p *packet) parseHeader(frame []byte) bool {
 	if len(frame) < ethernetLen+ipv4Len {
 		return false
 	}
@@ -54,7 +59,7 @@ func (p *packet) parse(frame []byte) bool {
 		transport:     ethernetLen + headerLen,
 		end:           ethernetLen + total,
 	}
-	return !p.firstFragment || p.parseTransport(frame)
+	return true
 }
 
 func (p *packet) parseTransport(frame []byte) bool {

@@ -60,7 +60,7 @@ type question struct {
 type heldFrame struct {
 	Frame
 	port int       // where it came in
-	in   *Counters // of that port
+	in   *Counters // of that port; nil: of a frame that came with a state
 }
 
 func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
@@ -144,7 +144,7 @@ func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, 
 // (RFC 826, "merge flag"); others only update one. It reports whether the packet was about something that we know or asked for.
 func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) bool {
 	ip, mac := a.senderIP(), a.senderMAC()
-	if ip == n.address || isMartian(ip) || isMulticastIP(ip) || ip == 0xffffffff || mac.IsMulticast() || mac.IsZero() {
+	if !n.isHost(ip) || mac.IsMulticast() || mac.IsZero() {
 		return false
 	}
 	n.mu.Lock()
@@ -171,6 +171,11 @@ func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) 
 	}
 	n.releaseLocked(ip, q, mac, out)
 	return true
+}
+
+// isHost tells whether a neighbour may have the address ip.
+func (n *neighbours) isHost(ip uint32) bool {
+	return ip != n.address && !isMartian(ip) && !isMulticastIP(ip) && ip != 0xffffffff
 }
 
 // makeRoomLocked forgets those who have only made themselves known; for a gateway, everybody but gateways: they can be asked
@@ -215,18 +220,21 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	// What is said of those who do not answer comes after all requests: it may use up the room for frames of our own.
 	for ip, q := range n.waiting {
 		if q.next <= now && q.tries >= neighbourTries {
-			n.giveUpLocked(ip, q, unreachable)
+			n.giveUpLocked(ip, q, out, unreachable)
 		}
 	}
 }
 
-func (n *neighbours) giveUpLocked(ip uint32, q *question, unreachable func(f heldFrame)) {
+func (n *neighbours) giveUpLocked(ip uint32, q *question, out *Out, unreachable func(f heldFrame)) {
 	delete(n.waiting, ip)
 	n.table.remove(func(key, value uint64, _ time.Duration) bool {
 		return key == uint64(ip) && value&permanentNeighbour == 0
 	})
 	for _, f := range q.frames {
 		n.held -= len(f.Data)
+		if f.in == nil {
+			f.in = out.at(f.port)
+		}
 		f.in.Drop(Unresolved, 1)
 		unreachable(f)
 	}

@@ -7,9 +7,10 @@ const scratchSize = 2 * MaxFrame
 
 // An Out collects what a Forwarder decided about one batch. It belongs to one goroutine.
 type Out struct {
-	in      *Counters // of the port where the batch entered
-	to      [][]Frame // by egress port, in order
-	touched []int     // the egress ports with frames
+	in      *Counters   // of the port where the batch entered
+	ports   []*Counters // by port; nil in the Out of a port
+	to      [][]Frame   // by egress port, in order
+	touched []int       // the egress ports with frames
 	scratch []byte
 	used    int
 	piece   Frame // the fragment that is being sent
@@ -18,6 +19,22 @@ type Out struct {
 // NewOut returns an Out for a switch of so many ports; drops are counted at in.
 func NewOut(ports int, in *Counters) *Out {
 	return &Out{in: in, to: make([][]Frame, ports)}
+}
+
+// NewTickOut returns an Out for the ticks of a switch whose ports have these counters: a frame that waited is dropped at the
+// port where it entered, and what entered nowhere at none.
+func NewTickOut(none *Counters, ports []*Counters) *Out {
+	out := NewOut(len(ports), none)
+	out.ports = ports
+	return out
+}
+
+// at returns the counters of a port; those of the batch, if o does not know the port's.
+func (o *Out) at(port int) *Counters {
+	if port < len(o.ports) {
+		return o.ports[port]
+	}
+	return o.in
 }
 
 // Send adds a frame to what leaves at port.

@@ -33,3 +33,11 @@ type Port interface {
 	// Close is idempotent and unblocks Receive.
 	Close() error
 }
+
+// An Interrupter is a Port that can stop receiving without being closed, so that what was received can still leave.
+type Interrupter interface {
+	// Interrupt unblocks Receive, which returns net.ErrClosed from then on; frames that it has not returned stay where
+	// they are, for whoever has the attachment next. Transmit works on until Close. It is idempotent, does not wait, and
+	// any goroutine may call it.
+	Interrupt()
+}

@@ -77,17 +77,18 @@ type run struct {
 	ticks     *vswitch.Out
 	counters  []*vswitch.Counters
 	ticked    *vswitch.Counters
-	used      int // calls of OnUse
+	used      int           // calls of OnUse
+	ahead     time.Duration // of the forwarder's clock, compared with the script's
 }
 
 func newRun(s *script) *run {
 	r := &run{script: s, ticked: new(vswitch.Counters)}
-	r.ticks = vswitch.NewOut(len(s.ports), r.ticked)
 	for range s.ports {
 		c := new(vswitch.Counters)
 		r.counters = append(r.counters, c)
 		r.outs = append(r.outs, vswitch.NewOut(len(s.ports), c))
 	}
+	r.ticks = vswitch.NewTickOut(r.ticked, r.counters)
 	if s.isBridge {
 		r.bridge = vswitch.NewBridge(s.bridge)
 		r.forwarder = r.bridge
@@ -164,28 +165,33 @@ func (r *run) drops() []map[string]uint64 {
 }
 
 func (r *run) act(s *step) (got []event, complaint string) {
+	now := s.at + r.ahead
 	switch s.verb {
 	case "<":
 		for range s.times {
-			got = append(got, r.input(s.port, s.frame, s.at)...)
+			got = append(got, r.input(s.port, s.frame, now)...)
 		}
 	case "tick":
-		r.forwarder.Tick(s.at, r.ticks)
+		r.forwarder.Tick(now, r.ticks)
 		got = r.flush(r.ticks)
 	case "hand":
 		r.delegate.Hand(s.holder, s.mac)
 	case "static":
-		if ok := r.bridge.SetStatic(s.mac, s.port, s.at); ok == s.refused {
+		if ok := r.bridge.SetStatic(s.mac, s.port, now); ok == s.refused {
 			complaint = fmt.Sprintf("SetStatic = %v", ok)
 		}
 	case "forget":
 		r.bridge.Forget(s.port)
 	case "stations":
-		if have := r.stations(s.at); have != s.argument {
+		if have := r.stations(now); have != s.argument {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
 	case "heard":
-		if at := r.delegate.Heard(s.mac); at != s.heard {
+		at := r.delegate.Heard(s.mac)
+		if at != 0 {
+			at -= r.ahead
+		}
+		if at != s.heard {
 			complaint = fmt.Sprintf("  have %v\n  want %v", at, s.heard)
 		}
 	}

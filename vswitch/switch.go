@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,28 +31,69 @@ type Switch struct {
 	clock     func() time.Duration
 }
 
-// New makes a switch of the given ports, which it owns from here on: the end of Run closes them. The clock is monotonic.
+// New makes a switch of the given ports. They are its alone while Run runs; what Run has left open, the caller closes. The clock
+// is monotonic, in the time since any moment.
 func New(f Forwarder, clock func() time.Duration, ports ...Port) *Switch {
 	return &Switch{forwarder: f, ports: ports, clock: clock}
 }
 
 // Run switches until ctx is done, and then returns nil; or until a port is lost or the forwarder fails, and then returns
-// an error. All ports are closed when it returns.
+// an error and has closed all ports.
+//
+// When ctx is done, no frame that was received is lost. Ports that are Interrupters stop receiving and stay open. Once
+// everything that they had received was transmitted, the other ports are closed, because nothing else ends their Receive; what
+// these still had in hand is transmitted, or dropped and counted by a port that is closed by then.
 func (s *Switch) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for in := range s.ports {
-		group.Go(func() error { return s.guard(func() error { return s.serve(in) }) })
-	}
-	group.Go(func() error { return s.guard(func() error { return s.tick(ctx) }) })
-	group.Go(func() error {
-		<-ctx.Done()
-		var errs error
-		for _, p := range s.ports {
-			errs = errors.Join(errs, p.Close())
+	group, ending := errgroup.WithContext(ctx)
+	var first sync.WaitGroup // what ends without a Close
+	start := func(endsFirst bool, f func() error) {
+		if endsFirst {
+			first.Add(1)
 		}
-		return errs
+		group.Go(func() error {
+			if endsFirst {
+				defer first.Done()
+			}
+			return s.guard(f)
+		})
+	}
+	for in, p := range s.ports {
+		_, interruptible := p.(Interrupter)
+		start(interruptible, func() error { return s.serve(in) })
+	}
+	start(true, func() error { return s.tick(ending) })
+	group.Go(func() error {
+		<-ending.Done()
+		asked := ctx.Err() != nil
+		if asked {
+			s.interrupt()
+			first.Wait()
+		}
+		return s.close(asked)
 	})
-	return group.Wait()
+	err := group.Wait()
+	if err != nil {
+		s.close(false) // err says more
+	}
+	return err
+}
+
+func (s *Switch) interrupt() {
+	for _, p := range s.ports {
+		if i, ok := p.(Interrupter); ok {
+			i.Interrupt()
+		}
+	}
+}
+
+// close closes all ports, or those only that cannot be interrupted.
+func (s *Switch) close(others bool) (err error) {
+	for _, p := range s.ports {
+		if _, interruptible := p.(Interrupter); !interruptible || !others {
+			err = errors.Join(err, p.Close())
+		}
+	}
+	return err
 }
 
 // serve is the life of one port.
@@ -81,7 +123,11 @@ func (s *Switch) serve(in int) error {
 func (s *Switch) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
-	out := NewOut(len(s.ports), new(Counters))
+	var counters []*Counters
+	for _, p := range s.ports {
+		counters = append(counters, p.Counters())
+	}
+	out := NewTickOut(new(Counters), counters)
 	for {
 		select {
 		case <-ctx.Done():

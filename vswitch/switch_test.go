@@ -21,7 +21,7 @@ type rig struct {
 	ended chan error
 }
 
-// start runs a switch of n ports, of which wrap may replace some.
+// start runs a switch of n ports, which wrap may replace.
 func start(t *testing.T, f vswitch.Forwarder, n int, wrap func(i int, p vswitch.Port) vswitch.Port) *rig {
 	t.Helper()
 	r := &rig{ended: make(chan error, 1)}
@@ -41,16 +41,26 @@ func start(t *testing.T, f vswitch.Forwarder, n int, wrap func(i int, p vswitch.
 
 func plain(_ int, p vswitch.Port) vswitch.Port { return p }
 
-// end waits for Run and checks that every port was closed.
+// A closable port can only be closed.
+type closable struct{ vswitch.Port }
+
+func onlyClosable(_ int, p vswitch.Port) vswitch.Port { return closable{p} }
+
+// end waits for Run and checks that ports were left open if nothing failed, and otherwise closed.
 func (r *rig) end(t *testing.T) error {
 	t.Helper()
 	err := <-r.ended
+	r.closed(t, err != nil)
+	return err
+}
+
+func (r *rig) closed(t *testing.T, want bool) {
+	t.Helper()
 	for i, p := range r.ports {
-		if !p.IsClosed() {
-			t.Errorf("port %d is open after Run", i)
+		if p.IsClosed() != want {
+			t.Errorf("port %d is closed after Run: %v, want %v", i, !want, want)
 		}
 	}
-	return err
 }
 
 func shorthand(t *testing.T, line string) vswitch.Frame {
@@ -102,19 +112,70 @@ func TestRunForwards(t *testing.T) {
 	})
 }
 
-// A context that is done already closes the ports too.
+// Ports that cannot be interrupted are closed when Run is asked to stop.
+func TestRunCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newBridge(2), 2, onlyClosable)
+		synctest.Wait()
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		r.closed(t, true)
+	})
+}
+
+// A context that is done already ends Run too.
 func TestRunStoppedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		p := vswitchtest.NewPort(1)
-		if err := vswitch.New(newBridge(1), func() time.Duration { return 0 }, p).Run(ctx); err != nil {
+		open, shut := vswitchtest.NewPort(1), vswitchtest.NewPort(1)
+		if err := vswitch.New(newBridge(2), func() time.Duration { return 0 }, open, closable{shut}).Run(ctx); err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		if !p.IsClosed() {
-			t.Error("the port is open")
+		if open.IsClosed() || !shut.IsClosed() {
+			t.Errorf("closed: %v, %v; want only the port that cannot be interrupted", open.IsClosed(), shut.IsClosed())
 		}
 	})
+}
+
+// A batch that was received before the stop leaves after it. Only between two ports that have to be closed it is dropped.
+func TestRunFinishes(t *testing.T) {
+	for name, wraps := range map[string][2]func(int, vswitch.Port) vswitch.Port{
+		"both go on": {plain, plain}, "it enters at one that is closed": {onlyClosable, plain},
+		"it leaves at one that is closed": {plain, onlyClosable}, "both are closed": {onlyClosable, onlyClosable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := &waiting{Forwarder: newBridge(2), entered: make(chan struct{}), goOn: make(chan struct{})}
+				r := start(t, slow, 2, func(i int, p vswitch.Port) vswitch.Port { return wraps[i](i, p) })
+				r.ports[0].Inject(shorthand(t, "02:..:01 > 02:..:02 ipv6"))
+				<-slow.entered
+				r.stop()
+				synctest.Wait() // whatever does not wait for the frame has happened
+				close(slow.goOn)
+				if err := <-r.ended; err != nil {
+					t.Errorf("Run = %v", err)
+				}
+				if _, sent := r.ports[1].TryNext(); sent != (name != "both are closed") {
+					t.Errorf("the frame left: %v; drops: %v", sent, r.ports[1].Counters().Drops())
+				}
+			})
+		})
+	}
+}
+
+// A waiting forwarder says that a frame is in hand, and waits with it.
+type waiting struct {
+	vswitch.Forwarder
+	entered, goOn chan struct{}
+}
+
+func (w *waiting) Forward(in int, batch []vswitch.Frame, now time.Duration, out *vswitch.Out) {
+	close(w.entered)
+	<-w.goOn
+	w.Forwarder.Forward(in, batch, now, out)
 }
 
 // The loss of one port ends Run with its error.
@@ -150,7 +211,7 @@ func TestRunCloseFails(t *testing.T) {
 			return p
 		})
 		r.stop()
-		if err := r.end(t); !errors.Is(err, stuck) {
+		if err := r.end(t); !errors.Is(err, stuck) { // which closes the others too
 			t.Errorf("Run = %v, want %v", err, stuck)
 		}
 	})

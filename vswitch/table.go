@@ -30,6 +30,9 @@ type slot struct {
 	seen       atomic.Int64 // nanoseconds
 }
 
+// sweepEvery is how often a full table is searched for expired entries at most.
+const sweepEvery = time.Second
+
 func newTable(limit int) *table {
 	size := 16
 	for size < 2*limit {
@@ -80,7 +83,7 @@ func (t *table) put(key, value uint64, now time.Duration, expired func(value uin
 		return true
 	}
 	if t.n >= t.limit && now >= t.sweep {
-		t.sweep = now + time.Second
+		t.sweep = now + sweepEvery
 		t.removeLocked(func(_, value uint64, seen time.Duration) bool { return expired(value, seen) })
 	}
 	if t.n >= t.limit {
@@ -145,4 +148,18 @@ func (t *table) each(f func(key, value uint64, seen time.Duration)) {
 			f(key, t.slots[i].value.Load(), time.Duration(t.slots[i].seen.Load()))
 		}
 	}
+}
+
+// full tells for how long yet a full table is not searched for expired entries.
+func (t *table) full(now time.Duration) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return min(max(t.sweep-now, 0), sweepEvery)
+}
+
+// setFull has a full table not searched for expired entries before until.
+func (t *table) setFull(until time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep = until
 }

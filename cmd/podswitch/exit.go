@@ -4,10 +4,11 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/grant"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/plan"
 	"github.com/podswitch/podswitch/podnet"
 	"github.com/podswitch/podswitch/unixport"
 )
@@ -28,15 +29,18 @@ func (e usageError) Unwrap() error { return e.error }
 func exitCode(err error) int {
 	var (
 		usage    usageError
-		conflict *attach.ConflictError
+		conflict *plan.ConflictError
 		path     *control.PathError
 		socket   *unixport.PathError
 		faults   model.Faults
 		lacks    *missing.Error
+		fault    *grant.Fault
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &fault): // the other process says it
+		return fault.Code
 	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &socket), errors.As(err, &faults):
 		return exitUsage
 	case errors.As(err, &lacks), errors.Is(err, fs.ErrPermission), errors.Is(err, podnet.ErrLocked), errors.Is(err, podnet.ErrTaken),

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/hypervisor"
+	"github.com/podswitch/podswitch/plan"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -107,7 +107,8 @@ type attachFlags struct {
 	vm, iface string
 	offload   *choice
 	address   *choice
-	cfg       attach.Config
+	cfg       plan.Config
+	control   string
 	log       logFlags
 }
 
@@ -120,33 +121,33 @@ func (f *attachFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "The pod's interface")
 	flags.Var(&parsed[hypervisor.Attachment]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:ARG", hypervisor.ParseAttachment}, "guest",
 		"The guest's attachment: tap:NAME (podswitch is its user side), packet:NAME (the hypervisor is), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
-	flags.Var(&guestMAC{cfg: &f.cfg}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
+	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
-	flags.Var(&parsedList[attach.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", attach.ParseKeep}, "keep",
+	flags.Var(&parsedList[plan.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", plan.ParseKeep}, "keep",
 		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "How long the guest may be away before the switch answers for the pod address")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
-	flags.Var(&parsedList[attach.Deny]{&f.cfg.Deny, "CIDR[:PORT]", attach.ParseDeny}, "deny",
+	flags.Var(&parsedList[plan.Deny]{&f.cfg.Deny, "CIDR[:PORT]", plan.ParseDeny}, "deny",
 		"What the guest may not reach, beside what OpenShift SDN's table and the routes in the pod say; of TCP ports, connections that the guest begins; may be repeated")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
-	flags.StringVar(&f.cfg.Control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
+	flags.StringVar(&f.control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)
 }
 
 // guestMAC is the flag --guest-mac: a MAC, or the word for the pod's.
 type guestMAC struct {
-	cfg  *attach.Config
-	text string
+	settings *plan.Settings
+	text     string
 }
 
 func (g *guestMAC) String() string { return g.text }
 func (g *guestMAC) Type() string   { return "MAC|pod" }
 
 func (g *guestMAC) Set(s string) (err error) {
-	g.text, g.cfg.GuestMAC, g.cfg.PodMAC = s, vswitch.MAC{}, s == "pod"
-	if !g.cfg.PodMAC {
-		g.cfg.GuestMAC, err = parseGuestMAC(s)
+	g.text, g.settings.GuestMAC, g.settings.PodMAC = s, vswitch.MAC{}, s == "pod"
+	if !g.settings.PodMAC {
+		g.settings.GuestMAC, err = parseGuestMAC(s)
 	}
 	return err
 }
@@ -185,7 +186,7 @@ func (f *attachFlags) check() error {
 }
 
 // config reads the document and completes the configuration.
-func (f *attachFlags) config(c *cobra.Command) (attach.Config, error) {
+func (f *attachFlags) config(c *cobra.Command) (plan.Config, error) {
 	if err := f.check(); err != nil {
 		return f.cfg, usageError{err}
 	}
@@ -199,9 +200,8 @@ func (f *attachFlags) config(c *cobra.Command) (attach.Config, error) {
 	f.cfg.VM = vm
 	f.cfg.Offload = f.offload.value == "on"
 	f.cfg.Mute = f.address.value == "mute"
-	if f.cfg.Control == "" {
-		f.cfg.Control = filepath.Join(f.cfg.StateDir, "control.sock")
+	if f.control == "" {
+		f.control = filepath.Join(f.cfg.StateDir, "control.sock")
 	}
-	f.cfg.Log, err = f.log.logger(c.ErrOrStderr())
-	return f.cfg, err
+	return f.cfg, nil
 }

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/plan"
 	"github.com/podswitch/podswitch/podnet"
 	"github.com/podswitch/podswitch/tap"
 )
@@ -18,7 +18,7 @@ import (
 type hypervisorFlags struct {
 	vm, iface, podInterface string
 	guest                   hypervisor.Attachment
-	mac                     attach.Config // of it, what --guest-mac sets
+	mac                     plan.Settings // of them, what --guest-mac sets
 	settings                hypervisor.Settings
 	discover                func(link string) (*podnet.Identity, error)
 }
@@ -31,7 +31,7 @@ func (f *hypervisorFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[hypervisor.Attachment]{&f.guest, "", "KIND:ARG", hypervisor.ParseAttachment}, "guest",
 		"The guest's attachment, as podswitch run has it: packet:NAME, stream:PATH or dgram:LOCAL,REMOTE")
 	flags.StringVar(&f.podInterface, "pod-interface", "eth0", "The pod's interface, where MTU and MAC are read if it is there")
-	flags.Var(&guestMAC{cfg: &f.mac}, "guest-mac",
+	flags.Var(&guestMAC{settings: &f.mac}, "guest-mac",
 		"The guest's MAC; pod: the pod interface's (default: the document's, or one derived from the names and the pod interface's MAC)")
 	flags.IntVar(&f.settings.MTU, "mtu", 0, "MTU of the guest, where the model can show it; 0: none (default: the pod interface's)")
 	flags.IntVar(&f.settings.Queues, "queues", 1, "Pairs of queues; more than one for virtio on a tap")

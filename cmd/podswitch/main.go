@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/limits"
 )
 
 // waitingPorts is the number of ports that are expected to wait in a system call of their own at the same time. The scheduler
@@ -23,6 +26,7 @@ func main() {
 	// our messages that went away is no reason to end at all: the address has to be given back first.
 	signal.Ignore(syscall.SIGPIPE)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + waitingPorts)
+	_, _ = limits.Memory() // without it, Go collects as it always does
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -39,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Args:          cobra.ArbitraryArgs,
 		RunE:          unknownCommand,
 	}
-	root.AddCommand(runCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
+	root.AddCommand(runCommand(), keeperCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
 		checkCommand(), replayCommand(), qemuArgsCommand(), libvirtXMLCommand(), versionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -48,7 +52,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(messages)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	var silent silentError
+	if err != nil && !errors.As(err, &silent) {
 		fmt.Fprintf(messages, "podswitch: %v\n", err)
 	}
 	return exitCode(err)

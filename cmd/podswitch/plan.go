@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/plan"
 )
 
 func planCommand() *cobra.Command {
@@ -22,7 +22,7 @@ func planCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p, err := attach.Preview(cfg)
+		p, err := plan.Preview(cfg)
 		if err != nil {
 			return err
 		}

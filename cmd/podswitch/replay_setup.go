@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/attach"
+	"github.com/podswitch/podswitch/plan"
 	"github.com/podswitch/podswitch/replay"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -23,8 +23,8 @@ type replayFlags struct {
 	routerMAC vswitch.MAC
 	guestMAC  vswitch.MAC
 	routes    []replayRoute
-	keep      []attach.Keep
-	deny      []attach.Deny
+	keep      []plan.Keep
+	deny      []plan.Deny
 	near      []replayNeighbour
 	holder    *choice
 	in        *choice
@@ -49,8 +49,8 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: the MAC that the guest sees for everything but itself")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
 		"With --address: a route; may be repeated (default: the net, and everything by the gateway)")
-	flags.Var(&parsedList[attach.Keep]{&f.keep, "tcp/PORT", attach.ParseKeep}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
-	flags.Var(&parsedList[attach.Deny]{&f.deny, "CIDR[:PORT]", attach.ParseDeny}, "deny", "With --address: what the guest may not reach; may be repeated")
+	flags.Var(&parsedList[plan.Keep]{&f.keep, "tcp/PORT", plan.ParseKeep}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
+	flags.Var(&parsedList[plan.Deny]{&f.deny, "CIDR[:PORT]", plan.ParseDeny}, "deny", "With --address: what the guest may not reach; may be repeated")
 	flags.Var(&parsedList[replayNeighbour]{&f.near, "IP,MAC", parseNeighbour}, "neighbour",
 		"A next hop on the wire that needs no ARP, as where the capture has no answers; may be repeated")
 	flags.Var(&parsed[vswitch.MAC]{&f.guestMAC, "", "MAC", parseGuestMAC}, "guest-mac",
@@ -119,7 +119,8 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 			err = fmt.Errorf("--plan %s: %w", f.plan, err)
 		}
 	case f.bridge:
-		s.Bridge = replayBridge(f.mtu, vswitch.MAC{})
+		c := plan.PodBridge(f.mtu, vswitch.MAC{})
+		s.Bridge = &c
 	case f.address.IsValid():
 		if !f.address.Addr().Is4() {
 			return fmt.Errorf("--address %s: want IPv4", f.address)
@@ -127,13 +128,6 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 		s.Delegate = f.delegate()
 	}
 	return err
-}
-
-// replayBridge is the switch of a run with a plain bridge.
-func replayBridge(mtu int, pinned vswitch.MAC) *vswitch.BridgeConfig {
-	const header = 14
-	return &vswitch.BridgeConfig{Ports: 2, Ageing: attach.DefaultAgeing, Limit: attach.DefaultFDBLimit, MaxFrame: mtu + header,
-		Upstream: vswitch.PortUplink, Pinned: pinned, PinnedPort: vswitch.PortGuest}
 }
 
 // delegate is a pod as plugins make them, with what the flags say.

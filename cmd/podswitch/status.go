@@ -79,6 +79,9 @@ func printStatus(out io.Writer, s control.Status) error {
 		}
 		fmt.Fprintf(out, "lease    %s\n", lease)
 	}
+	if s.Sandbox != "" {
+		fmt.Fprintf(out, "switch   process %d  %s  kept by process %d  takeovers %d\n", s.SwitchPID, s.Sandbox, s.KeeperPID, s.Takeovers)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nPORT\tKIND\tRX FRAMES\tRX BYTES\tTX FRAMES\tTX BYTES\tDROPS")
 	for _, p := range s.Ports {

@@ -5,8 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/hypervisor"
+	"github.com/podswitch/podswitch/keeper"
+	"github.com/podswitch/podswitch/plan"
 )
 
 // maxPorts bounds a learning switch: each port has its own goroutine and buffers.
@@ -14,7 +15,8 @@ const maxPorts = 256
 
 func switchCommand() *cobra.Command {
 	var (
-		cfg attach.SwitchConfig
+		cfg keeper.SwitchConfig
+		all keeper.Config
 		log logFlags
 	)
 	c := &cobra.Command{
@@ -24,33 +26,34 @@ func switchCommand() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.Var(&parsedList[hypervisor.Attachment]{&cfg.Ports, "KIND:ARG", hypervisor.ParseAttachment}, "port", "A port: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; at least two")
-	flags.DurationVar(&cfg.Ageing, "ageing", attach.DefaultAgeing, "How long a silent station is remembered")
-	flags.IntVar(&cfg.FDBLimit, "fdb-limit", attach.DefaultFDBLimit, "Largest number of stations")
+	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "How long a silent station is remembered")
+	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Largest number of stations")
 	offload := newChoice("on", "off")
 	flags.Var(offload, "offload", "Whether the ports take checksum and segmentation offloads")
-	addControl(c, &cfg.Control)
+	addControl(c, &all.Control)
 	log.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		cfg.Offload = offload.value == "on"
 		if err := checkSwitch(&cfg); err != nil {
 			return usageError{err}
 		}
-		if cfg.Log, err = log.logger(c.ErrOrStderr()); err != nil {
+		if all.Log, err = log.logger(c.ErrOrStderr()); err != nil {
 			return err
 		}
-		return attach.RunSwitch(c.Context(), cfg)
+		all.Switch, all.Owner, all.ExitCode = &cfg, -1, exitCode
+		return keeper.Run(c.Context(), all, log.spawnSwitch, "")
 	}
 	return c
 }
 
-func checkSwitch(cfg *attach.SwitchConfig) error {
+func checkSwitch(cfg *keeper.SwitchConfig) error {
 	switch {
 	case len(cfg.Ports) < 2 || len(cfg.Ports) > maxPorts:
 		return fmt.Errorf("--port: want 2 to %d ports, have %d", maxPorts, len(cfg.Ports))
-	case cfg.Ageing <= 0:
-		return fmt.Errorf("--ageing %s: want more than 0", cfg.Ageing)
-	case cfg.FDBLimit < 1 || cfg.FDBLimit > 1<<20:
-		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.FDBLimit, 1<<20)
+	case cfg.Bridge.Ageing <= 0:
+		return fmt.Errorf("--ageing %s: want more than 0", cfg.Bridge.Ageing)
+	case cfg.Bridge.Limit < 1 || cfg.Bridge.Limit > 1<<20:
+		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.Bridge.Limit, 1<<20)
 	}
 	seen := map[string]bool{}
 	for _, p := range cfg.Ports {

@@ -1,7 +1,8 @@
 // Package vswitchtest has a vswitch.Port without a device, for the tests of every package that runs a switch.
 //
 // The port has two ends. The switch holds the one: Receive, Transmit, Close. The test plays the attachment at the other:
-// Inject sends into the switch, Next takes what the switch sent, Lose is the device that disappears.
+// Inject sends into the switch, Next takes what the switch sent, Lose is the device that disappears. After Interrupt, Again is
+// the port with which another switch goes on at the same attachment.
 //
 //	test ──Inject──▶ in ──Receive──▶ switch
 //	test ◀──Next──── out ◀─Transmit─ switch
@@ -24,29 +25,46 @@ const rubbish = 0xdb
 
 // A Port is a vswitch.Port in memory. Both of its ends may be used by several goroutines at once.
 type Port struct {
-	counters vswitch.Counters
-	in, out  chan vswitch.Frame
-	closed   chan struct{}
-	lost     chan struct{}
-	fault    error // why lost was closed
-	closing  sync.Once
-	losing   sync.Once
+	*attachment
+	counters     vswitch.Counters
+	closed       chan struct{}
+	interrupted  chan struct{}
+	closing      sync.Once
+	interrupting sync.Once
 
 	previous [][]byte // frames of the last Receive; its caller's alone
 }
 
-var _ vswitch.Port = (*Port)(nil)
+// An attachment is what stays when one switch hands it on to another.
+type attachment struct {
+	in, out chan vswitch.Frame
+	lost    chan struct{}
+	fault   error // why lost was closed
+	losing  sync.Once
+}
+
+var _ interface {
+	vswitch.Port
+	vswitch.Interrupter
+} = (*Port)(nil)
 
 // NewPort returns a port that holds so many frames in each direction: Inject waits when the switch is behind, and
 // Transmit drops when the test is, as PortFull.
 func NewPort(depth int) *Port {
-	return &Port{
-		in:     make(chan vswitch.Frame, depth),
-		out:    make(chan vswitch.Frame, depth),
-		closed: make(chan struct{}),
-		lost:   make(chan struct{}),
-	}
+	return newPort(&attachment{
+		in:   make(chan vswitch.Frame, depth),
+		out:  make(chan vswitch.Frame, depth),
+		lost: make(chan struct{}),
+	})
 }
+
+func newPort(a *attachment) *Port {
+	return &Port{attachment: a, closed: make(chan struct{}), interrupted: make(chan struct{})}
+}
+
+// Again returns a port with counters of its own at the same attachment: what waits in its queues is there still. Only one of
+// the two may receive.
+func (p *Port) Again() *Port { return newPort(p.attachment) }
 
 // Inject sends frames into the switch, in order. It copies them, and waits for room. It reports false when the port was
 // closed or lost before all of them were queued.
@@ -108,14 +126,16 @@ func (p *Port) IsClosed() bool {
 	}
 }
 
-// Receive implements vswitch.Port. A port that is both closed and lost is closed.
+// Receive implements vswitch.Port. A port that is both closed, or interrupted, and lost is closed.
 func (p *Port) Receive(batch []vswitch.Frame) (int, error) {
 	p.destroyPrevious()
-	if p.IsClosed() {
+	if p.IsClosed() || p.isInterrupted() {
 		return 0, net.ErrClosed
 	}
 	select {
 	case <-p.closed:
+		return 0, net.ErrClosed
+	case <-p.interrupted:
 		return 0, net.ErrClosed
 	case <-p.lost:
 		return 0, p.fault
@@ -171,6 +191,20 @@ func (p *Port) Transmit(batch []vswitch.Frame) {
 
 // Counters implements vswitch.Port.
 func (p *Port) Counters() *vswitch.Counters { return &p.counters }
+
+// Interrupt implements vswitch.Interrupter.
+func (p *Port) Interrupt() {
+	p.interrupting.Do(func() { close(p.interrupted) })
+}
+
+func (p *Port) isInterrupted() bool {
+	select {
+	case <-p.interrupted:
+		return true
+	default:
+		return false
+	}
+}
 
 // Close implements vswitch.Port.
 func (p *Port) Close() error {

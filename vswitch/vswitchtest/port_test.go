@@ -50,6 +50,7 @@ func TestReceiveEnds(t *testing.T) {
 		want error
 	}{
 		"close":          {func(p *vswitchtest.Port) { p.Close(); p.Close() }, net.ErrClosed},
+		"interrupt":      {func(p *vswitchtest.Port) { p.Interrupt(); p.Interrupt(); p.Close() }, net.ErrClosed},
 		"lose":           {func(p *vswitchtest.Port) { p.Lose(gone); p.Lose(errors.New("again")) }, gone},
 		"lose and close": {func(p *vswitchtest.Port) { p.Close(); p.Lose(gone) }, net.ErrClosed},
 	} {
@@ -71,6 +72,31 @@ func TestReceiveEnds(t *testing.T) {
 				t.Error("Inject reports that a port took frames that nobody will receive")
 			}
 		})
+	}
+}
+
+// An interrupted port receives nothing, and still transmits; what was on its way is there for the port after it.
+func TestAgain(t *testing.T) {
+	p := vswitchtest.NewPort(2)
+	p.Interrupt()
+	if !p.Inject(frame("in")) {
+		t.Error("an interrupted port is closed to the attachment")
+	}
+	batch := make([]vswitch.Frame, 1)
+	if n, err := p.Receive(batch); n != 0 || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Receive = %d, %v; want %v", n, err, net.ErrClosed)
+	}
+	p.Transmit([]vswitch.Frame{frame("out")})
+	if p.Counters().TxFrames.Load() != 1 || p.IsClosed() {
+		t.Error("an interrupted port does not transmit")
+	}
+	next := p.Again()
+	p.Close()
+	if n, err := next.Receive(batch); n != 1 || err != nil || string(batch[0].Data) != "in" {
+		t.Errorf("Receive = %d, %v, %q; want the frame", n, err, batch[0].Data)
+	}
+	if f, ok := next.TryNext(); !ok || string(f.Data) != "out" {
+		t.Errorf("TryNext = %q, %v; want the frame", f.Data, ok)
 	}
 }
 

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/keeper"
+)
+
+func keeperCommand() *cobra.Command {
+	var (
+		flags  attachFlags
+		peers  peerFlags
+		listen string
+	)
+	c := &cobra.Command{
+		Use:   "keeper --listen SOCKET",
+		Short: "Be the privileged half of run: take the pod's address for a switch that connects, and give it back",
+		Example: `  # In a privileged container; the switch runs as user 107 in another one: podswitch run --keeper /run/podswitch/keeper/socket
+  podswitch keeper --listen /run/podswitch/keeper/socket --guest packet:tap0 --peer-uid 107 --peer-pid-namespace any`,
+		Args: exactly(),
+	}
+	flags.add(c)
+	peers.add(c)
+	c.Flags().StringVar(&listen, "listen", "", "Path of the socket that the switch connects to; its folder is made, and is for nothing else")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if listen == "" {
+			return usageError{errors.New("--listen: want the path of a socket")}
+		}
+		cfg, err := flags.keeper(c)
+		if err != nil {
+			return err
+		}
+		if cfg.Peers, err = peers.peers(); err != nil {
+			return err
+		}
+		if len(cfg.Peers.UIDs) == 1 {
+			cfg.Owner = cfg.Peers.UIDs[0]
+		}
+		return keeper.Listen(c.Context(), cfg, listen)
+	}
+	return c
+}
+
+// The flags that say who may be at the other end.
+const (
+	peerUIDFlag       = "peer-uid"
+	peerNamespaceFlag = "peer-pid-namespace"
+)
+
+// peerFlags say who may be at the other end of a conversation between keeper and switch.
+type peerFlags struct {
+	uids      []string
+	namespace *choice
+}
+
+func (f *peerFlags) add(c *cobra.Command) {
+	f.namespace = newChoice("same", "any")
+	c.Flags().StringSliceVar(&f.uids, peerUIDFlag, nil, "User that the other process runs as, by number; may be repeated (default: root, and this process's own)")
+	c.Flags().Var(f.namespace, peerNamespaceFlag, "same: the other process is one that this one can see; any: it may be in another container")
+}
+
+func (f *peerFlags) peers() (grant.Peers, error) {
+	p := grant.Peers{Foreign: f.namespace.value == "any"}
+	for _, text := range f.uids {
+		uid, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return p, usageError{fmt.Errorf("--%s %q: want a number", peerUIDFlag, text)}
+		}
+		p.UIDs = append(p.UIDs, int(uid))
+	}
+	return p, nil
+}

@@ -1,0 +1,122 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
+)
+
+// TestForeignUser shows that a process of another user is refused, even where the socket's mode lets it in.
+func TestForeignUser(t *testing.T) {
+	needsRoot(t)
+	folder := t.TempDir()
+	if err := os.Chmod(filepath.Dir(folder), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "control.sock")
+	l, err := Listen(path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	s := busy()
+	s.Log = zap.New(core)
+	served := make(chan error, 1)
+	go func() { served <- Serve(t.Context(), l, s) }()
+	t.Cleanup(func() {
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	if said := as(t, 65534, path); !strings.Contains(said, "permission denied") {
+		t.Errorf("with mode 0600: %q, want permission denied", said)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if said := as(t, 65534, path); strings.Contains(said, "HTTP") {
+		t.Errorf("the foreign user got %q", said)
+	}
+	expectStatus(t, path)
+	entries := logs.FilterMessageSnippet("refused a connection").All()
+	if len(entries) != 1 || !strings.Contains(fmt.Sprint(entries[0].ContextMap()), "user 65534") {
+		t.Errorf("messages %v, want one that names the user", entries)
+	}
+}
+
+// as asks for the status as another user, and returns what it hears or the error. Its thread, whose user stays another one, ends with
+// the goroutine.
+func as(t *testing.T, uid uintptr, path string) string {
+	t.Helper()
+	said := make(chan string)
+	go func() {
+		runtime.LockOSThread()
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid); errno != 0 {
+			said <- errno.Error()
+			return
+		}
+		said <- ask(path)
+	}()
+	return <-said
+}
+
+// ask asks for the status with plain system calls, on the thread that it is called on.
+func ask(path string) string {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err.Error()
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return err.Error()
+	}
+	if _, err := unix.Write(fd, []byte("GET /status HTTP/1.0\r\n\r\n")); err != nil {
+		return err.Error()
+	}
+	buffer := make([]byte, 4096)
+	n, err := unix.Read(fd, buffer)
+	if err != nil {
+		return err.Error()
+	}
+	return string(bytes.Clone(buffer[:n]))
+}
+
+// TestPassedListener shows that a listener which another process has made, and passed on as a descriptor, will do, and that the end of
+// the server leaves its socket where it is.
+func TestPassedListener(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	made, err := Listen(path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	for range 2 {
+		file, err := made.(*net.UnixListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		passed, err := net.FileListener(file)
+		_ = file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- Serve(ctx, passed, busy()) }()
+		expectStatus(t, path)
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/grant"
+)
+
+// A switch in the hands of a guest can say to the keeper whatever it wants.
+
+// TestKeeperForeign says to a keeper, as its switch that is at work, what is not for a switch to say: the keeper ends the
+// conversation, the pod has its address back within a second, and the next switch is served as before.
+func TestKeeperForeign(t *testing.T) {
+	l := newLab(t)
+	l.keepNeighbours()
+	before, path := l.pristine(), filepath.Join(t.TempDir(), "socket")
+	p := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir, "--keep", "tcp/8080")
+	p.awaitText("waiting for a switch")
+	hello := grant.Hello{Version: grant.Version}
+	for _, c := range []struct {
+		name string
+		say  []byte
+	}{
+		{"a second Hello", said(t, grant.Message{Hello: &hello})},
+		{"a port that is not there", said(t, grant.Message{Reopen: &grant.Reopen{Port: 2}})},
+		{"a port before the first", said(t, grant.Message{Reopen: &grant.Reopen{Port: -1}})},
+		{"Ready again", said(t, grant.Message{Ready: &grant.Ready{}})},
+		{"Yielded unasked", said(t, grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage("{}")}})},
+		{"Started again", said(t, grant.Message{Started: &grant.Started{}})},
+		{"Stopped unasked", said(t, grant.Message{Stopped: &grant.Stopped{}})},
+		{"what a keeper says", said(t, grant.Message{Go: &grant.Go{}})},
+		{"nothing", framed([]byte("{}"))},
+		{"two things", framed([]byte(`{"bye":{},"stopped":{}}`))},
+		{"a path", framed([]byte(`{"open":{"path":"/etc/shadow"}}`))},
+		{"a target of its own", framed([]byte(`{"dial":{"id":1,"service":"keep","index":0,"address":"10.0.0.1:22"}}`))},
+		{"no JSON", framed([]byte("GET / HTTP/1.1\r\n\r\n"))},
+		{"depth", framed(bytes.Repeat([]byte("["), 1<<20))},
+		{"a message without end", append(binary.BigEndian.AppendUint32(nil, 1<<31), make([]byte, 4)...)},
+		{"descriptors that do not come", append(binary.BigEndian.AppendUint32(nil, 2), 0, 0, 0, 1, '{', '}')},
+	} {
+		socket, conn := l.switchAtWork(path)
+		if _, err := socket.Write(c.say); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		l.awaitAddress(c.name, time.Now(), time.Second)
+		l.awaitPristine(before, "a switch that says "+c.name)
+		if m, _, err := conn.Receive(); err == nil {
+			t.Errorf("%s: the keeper says %+v", c.name, m)
+		}
+		socket.Close()
+	}
+	p.stop()
+}
+
+// TestKeeperDial wants connections from a keeper: to what its plan names it gives one, to anything else none.
+func TestKeeperDial(t *testing.T) {
+	l := newLab(t)
+	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
+	path := filepath.Join(t.TempDir(), "socket")
+	p := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir, "--keep", "tcp/8080")
+	p.awaitText("waiting for a switch")
+	_, conn := l.switchAtWork(path)
+	for i, d := range []grant.Dial{
+		{Service: grant.Kept, Index: 1}, {Service: grant.Kept, Index: -1}, {Service: grant.DNSUDP}, {Service: grant.DNSTCP, Index: 1 << 30}, {Service: "tcp"},
+	} {
+		d.ID = uint64(i)
+		if answer, files := l.dials(conn, d); len(files) != 0 || !strings.Contains(answer.Err, "the plan has no target") {
+			t.Errorf("%+v: %+v and %d descriptors", d, answer, len(files))
+		}
+	}
+	answer, files := l.dials(conn, grant.Dial{ID: 99, Service: grant.Kept})
+	if answer.Err != "" || len(files) != 1 {
+		t.Fatalf("the kept port: %+v and %d descriptors", answer, len(files))
+	}
+	f := os.NewFile(uintptr(files[0]), "connection")
+	defer f.Close()
+	if text, err := io.ReadAll(f); string(text) != "hello from the pod\n" {
+		t.Errorf("the kept port says %q, %v", text, err)
+	}
+	p.stop()
+}
+
+func (l *lab) dials(conn *grant.Conn, d grant.Dial) (answer grant.Dialled, files []int) {
+	l.t.Helper()
+	if err := conn.Send(grant.Message{Dial: &d}); err != nil {
+		l.t.Fatal(err)
+	}
+	for {
+		m, files, err := conn.Receive()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if m.Dialled != nil && m.Dialled.ID == d.ID {
+			return *m.Dialled, files
+		}
+		_ = grant.CloseFiles(files)
+	}
+}
+
+// switchAtWork speaks with a keeper as a switch does until the address is taken, and switches nothing.
+func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn) {
+	l.t.Helper()
+	raw, conn := l.speak(path)
+	for _, m := range []grant.Message{{Hello: &grant.Hello{Version: grant.Version}}, {Ready: &grant.Ready{Sandbox: "none"}}} {
+		if err := conn.Send(m); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	for {
+		m, files, err := conn.Receive()
+		if err != nil {
+			l.t.Fatal(fmt.Errorf("before the address was taken: %w", err))
+		}
+		_ = grant.CloseFiles(files)
+		switch {
+		case m.Fault != nil:
+			l.t.Fatal(m.Fault)
+		case m.Go != nil:
+			if got := l.pod.addressed("eth0"); slices.Contains(got, podAddress+"/24") {
+				l.t.Fatalf("a switch may begin, and the pod has %v", got)
+			}
+			if err := conn.Send(grant.Message{Started: &grant.Started{}}); err != nil {
+				l.t.Fatal(err)
+			}
+			return raw, conn
+		}
+	}
+}
+
+// said is a message as it travels.
+func said(t *testing.T, m grant.Message) []byte {
+	t.Helper()
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return framed(text)
+}
+
+// framed puts length and number of descriptors before a text (package grant).
+func framed(text []byte) []byte {
+	return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), 0, 0, 0, 0), text...)
+}
+
+// TestKeeperFlood takes every place that a keeper has for those who connect, and says nothing, or too slowly: the one at work goes
+// on, and the places are free again.
+func TestKeeperFlood(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	l.leased()
+	path := filepath.Join(l.stateDir, "keeper.sock")
+	for range 40 {
+		socket, _ := l.speak(path)
+		if _, err := socket.Write([]byte{0, 0}); err != nil && !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+	}
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	await(t, "a place for a takeover", func() error {
+		if fault := l.sayHello(grant.Hello{Version: grant.Version + 1}); fault == nil {
+			return errors.New("no answer")
+		}
+		return nil
+	})
+	l.takeover()
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	p.stop()
+}

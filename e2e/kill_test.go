@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// soak makes the tests that can go on for long do so.
+var soak = flag.Bool("soak", false, "run the long versions: 200 rounds of kill -9, takeovers for a minute, ten minutes of everything")
+
+// Victims are who is killed in a round.
+type victims struct {
+	roles   []string
+	restore bool // nobody is left who could give the address back
+}
+
+func killRounds() []victims {
+	return []victims{
+		{roles: []string{switchRole}},
+		{roles: []string{keeperRole}},
+		{roles: []string{switchRole, keeperRole}},
+		{roles: []string{watchdogRole, switchRole}},
+		{roles: []string{watchdogRole, keeperRole}, restore: true},
+		{roles: []string{keeperRole, switchRole, watchdogRole}, restore: true},
+	}
+}
+
+// TestKill kills the processes of podswitch at random moments under traffic, alone and together, and wants the pod interface as it
+// was within a second of each kill: by whoever is left, and only where nobody is, by `podswitch restore`.
+func TestKill(t *testing.T) {
+	bridge := plainBridge(t)
+	for _, mode := range []struct {
+		name        string
+		guest       string // its address
+		args        []string
+		short, long int // rounds
+	}{
+		{"move", podAddress, nil, 36, 200},
+		{"mute", podAddress, []string{"--address", "mute"}, 12, 48},
+		{"bridge", "10.244.1.50", []string{"--vm", bridge}, 12, 48},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			l := newLab(t)
+			l.pod.must("ping", "-c1", "-W2", nodeAddress)
+			l.keepNeighbours()
+			before, rounds, longest := l.pristine(), mode.short, time.Duration(0)
+			if *soak {
+				rounds = mode.long
+			}
+			for round := range rounds {
+				v := killRounds()[round%len(killRounds())]
+				longest = max(longest, l.killOnce(v, before, mode.guest, mode.args))
+			}
+			l.pod.must("ping", "-c1", "-W2", nodeAddress)
+			l.peer.must("ping", "-c1", "-W2", podAddress)
+			t.Logf("%d rounds: the address was back after %s at most", rounds, longest.Round(time.Millisecond))
+		})
+	}
+}
+
+// plainBridge writes a VM document that leaves the pod its address.
+func plainBridge(t *testing.T) (file string) {
+	t.Helper()
+	text := "kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {}}]}, networks: [{name: red, pod: {}}]}\n"
+	return write(t, filepath.Join(t.TempDir(), "vm.yaml"), text, 0o644)
+}
+
+// killOnce runs podswitch with a guest that sends, kills the victims in any order a moment after it is ready, and returns how long it
+// took until the pod interface had its address.
+func (l *lab) killOnce(v victims, before, guest string, args []string) (took time.Duration) {
+	l.t.Helper()
+	p := l.launch(args...)
+	p.awaitText("ready")
+	defer l.pours(guest)()
+	moment := time.NewTimer(time.Duration(rand.IntN(150)) * time.Millisecond)
+	<-moment.C
+	members := p.members()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	killed := time.Now()
+	for _, m := range members {
+		if slices.Contains(v.roles, m.role) {
+			m.signal(syscall.SIGKILL)
+		}
+	}
+	if v.restore {
+		l.restored(members)
+		killed = time.Now()
+	}
+	took = l.awaitAddress("the kill of "+strings.Join(v.roles, ", "), killed, time.Second)
+	l.awaitPristine(before, strings.Join(v.roles, ", "))
+	awaitEnd(l.t, members)
+	p.wait()
+	return took
+}
+
+// restored lets the command put back what nobody else can; to say it twice does no harm.
+func (l *lab) restored(members []*member) {
+	l.t.Helper()
+	awaitEnd(l.t, members)
+	for range 2 {
+		if out, errs, code := l.verb("restore", "--state-dir", l.stateDir); code != 0 {
+			l.t.Fatalf("restore: exit code %d\n%s%s", code, out, errs)
+		}
+	}
+}
+
+// awaitPristine wants that the rest of the pod interface follows its address within a second.
+func (l *lab) awaitPristine(before, killed string) {
+	l.t.Helper()
+	awaitFor(l.t, time.Second, "the interface to be as before the kill of "+killed, func() error {
+		if after := l.pristine(); after != before {
+			return fmt.Errorf("it has changed\nbefore %s\nafter  %s", before, after)
+		}
+		return nil
+	})
+}
+
+// pristine is what the pod's kernel says of the pod interface, and what keeps it silent.
+func (l *lab) pristine() string {
+	l.t.Helper()
+	return l.snapshot() + l.pod.must("nft", "list", "ruleset")
+}
+
+// TestKillAtStart kills the keeper, the switch, or both, as far as they are there, at random moments of the start.
+func TestKillAtStart(t *testing.T) {
+	l := newLab(t)
+	l.keepNeighbours()
+	before, rounds := l.pristine(), 12
+	if *soak {
+		rounds = 100
+	}
+	for range rounds {
+		p := l.launch()
+		moment := time.NewTimer(time.Duration(rand.IntN(200)) * time.Millisecond)
+		<-moment.C
+		members, spared := p.members(), []string{"nobody", keeperRole, switchRole}[rand.IntN(3)]
+		for _, m := range members {
+			switch m.role {
+			case watchdogRole:
+			case spared:
+				m.signal(syscall.SIGTERM)
+			default:
+				m.signal(syscall.SIGKILL)
+			}
+		}
+		l.awaitAddress("the kill of all but the "+spared, time.Now(), time.Second)
+		l.awaitPristine(before, "all but the "+spared)
+		awaitEnd(t, members)
+		p.wait()
+	}
+}

@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Roles that load a path for as long as a test wants, and say what came of it.
+
+// pour sends to a sink until it is asked to end, and prints how much it was and how many segments TCP had to send again:
+// pour ADDRESS SEED.
+func pour(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	seed, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	c, err := net.DialTimeout("tcp", args[0], 10*time.Second)
+	if err != nil {
+		return err
+	}
+	conn := c.(*net.TCPConn)
+	defer conn.Close()
+	fmt.Println("pouring")
+	sum, p, total := sha256.New(), newPattern(seed), 0
+	for i := uint64(0); ctx.Err() == nil; i++ {
+		block := p.next(i)
+		sum.Write(block)
+		if _, err := conn.Write(block); err != nil {
+			return fmt.Errorf("after %d bytes: %w", total, err)
+		}
+		total += len(block)
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn) // the sink's sum: no byte is lost, or changed, or out of place
+	if mine := hex.EncodeToString(sum.Sum(nil)); err != nil || string(answer) != mine {
+		return fmt.Errorf("sent %s, arrived %q: %w", mine, answer, err)
+	}
+	again, err := retransmitted(conn)
+	fmt.Printf("poured bytes=%d again=%d\n", total, again)
+	return err
+}
+
+// retransmitted is how many segments a connection has sent more than once (struct tcp_info, tcp(7)).
+func retransmitted(conn *net.TCPConn) (n uint32, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Control(func(fd uintptr) {
+		var info *unix.TCPInfo
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = info.Total_retrans
+		}
+	})
+	if failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
+// Datagrams that are counted: a number, and when it was sent in nanoseconds, both in big-endian order, then nothing. After the last
+// number comes the total instead.
+const (
+	countedSize = 200
+	lastNumber  = math.MaxUint64
+)
+
+// sendUDP sends numbered datagrams at a rate a second, until it is asked to end: send-udp ADDRESS RATE. One that was kept from its
+// work sends no more than a hundredth of a second's at once, because a queue on the way would lose what is more.
+func sendUDP(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	rate, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("udp", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Println("sending")
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	packet, next, started := make([]byte, countedSize), uint64(0), time.Now()
+	var skipped uint64
+	for ; ctx.Err() == nil; <-ticker.C {
+		due := uint64(time.Since(started).Seconds()*float64(rate)) - skipped
+		if most := next + uint64(rate/100); due > most {
+			due, skipped = most, skipped+due-most
+		}
+		for ; next < due; next++ {
+			binary.BigEndian.PutUint64(packet, next)
+			binary.BigEndian.PutUint64(packet[8:], uint64(time.Now().UnixNano()))
+			if _, err := conn.Write(packet); err != nil {
+				return err
+			}
+		}
+	}
+	return sendTotal(conn, packet, next)
+}
+
+// sendTotal says how many there were, more than once: one may be lost.
+func sendTotal(conn net.Conn, packet []byte, total uint64) error {
+	binary.BigEndian.PutUint64(packet, lastNumber)
+	binary.BigEndian.PutUint64(packet[8:], total)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for range 25 {
+		<-ticker.C
+		if _, err := conn.Write(packet); err != nil {
+			return nil // the receiver has ended: it knows
+		}
+	}
+	return nil
+}
+
+// countUDP counts the datagrams of one sender and prints what became of them: count-udp ADDRESS.
+func countUDP(args []string) error {
+	socket, err := net.ListenPacket("udp", args[0])
+	if err != nil {
+		return err
+	}
+	if err := socket.(*net.UDPConn).SetReadBuffer(8 << 20); err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	var (
+		c      count
+		packet = make([]byte, 1<<11)
+	)
+	for {
+		n, _, err := socket.ReadFrom(packet)
+		if err != nil {
+			return err
+		}
+		if n != countedSize {
+			return fmt.Errorf("a datagram of %d bytes, want %d", n, countedSize)
+		}
+		number, second := binary.BigEndian.Uint64(packet), binary.BigEndian.Uint64(packet[8:])
+		if number == lastNumber {
+			c.print(second)
+			return nil
+		}
+		c.add(number, time.Since(time.Unix(0, int64(second))))
+	}
+}
+
+// A count is what is known of numbered datagrams.
+type count struct {
+	seen                []bool
+	unique, again, late uint64
+	delay               time.Duration // the longest of one
+}
+
+func (c *count) add(number uint64, delay time.Duration) {
+	c.delay = max(c.delay, delay)
+	for uint64(len(c.seen)) <= number {
+		c.seen = append(c.seen, false)
+	}
+	switch {
+	case c.seen[number]:
+		c.again++
+		return
+	case number+1 < uint64(len(c.seen)):
+		c.late++
+	}
+	c.seen[number], c.unique = true, c.unique+1
+}
+
+func (c *count) print(total uint64) {
+	fmt.Printf("counted sent=%d lost=%d twice=%d late=%d delay=%s\n", total, total-c.unique, c.again, c.late, c.delay.Round(100*time.Microsecond))
+}

@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/grant"
+)
+
+// TestTakeoverSettings changes what the guest may reach and what the pod keeps while connections go on.
+func TestTakeoverSettings(t *testing.T) {
+	l := newLab(t)
+	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
+	l.peer.serves("serve-text", ":81", "hello")
+	p := l.podswitch()
+	l.leased()
+	traffic := l.pourBoth()
+	expect := func(denied, kept bool) {
+		t.Helper()
+		if _, errs, code := l.guest.run(l.guest.as("fetch", peerAddress+":81")...); (code != 0) != denied {
+			t.Errorf("port 81 of the peer: exit code %d, denied=%v: %s", code, denied, errs)
+		}
+		out, errs, code := l.peer.run(l.peer.as("fetch", podAddress+":8080")...)
+		if got := code == 0 && out == "hello from the pod\n"; got != kept {
+			t.Errorf("port 8080 of the pod: exit code %d, kept=%v: %s%s", code, kept, out, errs)
+		}
+	}
+	expect(false, false)
+	l.takeover("--deny", peerAddress+":81", "--keep", "tcp/8080")
+	expect(true, true)
+	l.takeover() // as it is
+	expect(true, true)
+	l.takeover("--keep", "tcp/8080") // all of the settings are as said here
+	expect(false, true)
+	l.takeover("--hold-after", "1m")
+	expect(false, false)
+	traffic.end()
+	if s := l.status(); s.Takeovers != 4 || s.Holder != "guest" {
+		t.Errorf("status %+v", s)
+	}
+	p.stop()
+}
+
+// TestTakeoverFails tries takeovers that cannot be: each says why, and the switch at work knows nothing of it.
+func TestTakeoverFails(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	l.leased()
+	before := l.status()
+	traffic := l.pourBoth()
+	bridge := plainBridge(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--deny", "nonsense"}, 2, "nonsense"},
+		{[]string{"--keep", "tcp/80", "--keep", "tcp/80"}, 2, "twice"},
+		{[]string{"--vm", bridge}, 2, "cannot become"},
+		{[]string{"--interface", "red"}, 2, "red"},
+		{[]string{"--guest", "tap:tap1"}, 2, "--guest is for the keeper to say"},
+	} {
+		_, errs, code := l.verb(append([]string{"run", "--takeover", "--state-dir", l.stateDir}, c.args...)...)
+		if code != c.code || !strings.Contains(errs, c.says) {
+			t.Errorf("%q: exit code %d, want %d and %q: %s", c.args, code, c.code, c.says, errs)
+		}
+	}
+	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "find the keeper") {
+		t.Errorf("without a keeper: exit code %d: %s", code, errs)
+	}
+	fault := l.sayHello(grant.Hello{Version: grant.Version + 1, Takeover: true})
+	if fault == nil || fault.Code != 3 || !strings.Contains(fault.Text, "version") {
+		t.Errorf("with another version: %+v", fault)
+	}
+	fault = l.sayHello(grant.Hello{Version: grant.Version})
+	if fault == nil || fault.Code != 3 || !strings.Contains(fault.Text, "--takeover") {
+		t.Errorf("without a takeover: %+v", fault)
+	}
+	traffic.end()
+	l.sameAs(before, 0)
+	if s := l.status(); s.SwitchPID != before.SwitchPID {
+		t.Errorf("the switch is process %d, before %d", s.SwitchPID, before.SwitchPID)
+	}
+	p.stop()
+}
+
+// TestTakeoverDies kills switches at random moments of their takeover. Until one is at work, the one before it goes on; after that it
+// is the switch, and with its end the address goes back.
+func TestTakeoverDies(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	l.leased()
+	died := map[bool]int{}
+	for i := range 12 {
+		next := l.pod.start(program, "run", "--takeover", "--state-dir", l.stateDir)
+		moment := time.NewTimer(time.Duration(i) * 15 * time.Millisecond)
+		<-moment.C
+		_ = next.cmd.Process.Kill()
+		killed := time.Now()
+		next.wait()
+		wentOn := l.goesOn(p)
+		died[wentOn]++
+		if wentOn {
+			l.guest.must("ping", "-c1", "-W2", peerAddress)
+			continue
+		}
+		l.awaitAddress("a takeover that died", killed, patience) // TestKill says how soon
+		p = l.podswitch()
+		l.leased()
+	}
+	t.Logf("%d times the switch before went on, %d times the address went back", died[true], died[false])
+	p.stop()
+}
+
+// goesOn waits until it is clear whether podswitch goes on or ends.
+func (l *lab) goesOn(p *process) (on bool) {
+	l.t.Helper()
+	await(l.t, "podswitch to answer, or to end", func() error {
+		select {
+		case <-p.done:
+			return nil
+		default:
+		}
+		_, errs, code := l.verb("status", "--control", filepath.Join(l.stateDir, "control.sock"))
+		if on = code == 0; on {
+			return nil
+		}
+		return errors.New(errs)
+	})
+	return on
+}
+
+// sayHello connects to the keeper and returns the fault that it answers with; nil: there is no answer.
+func (l *lab) sayHello(h grant.Hello) *grant.Fault {
+	l.t.Helper()
+	_, conn := l.speak(filepath.Join(l.stateDir, "keeper.sock"))
+	if err := conn.Send(grant.Message{Hello: &h}); err != nil {
+		return nil
+	}
+	m, files, err := conn.Receive()
+	if err != nil {
+		return nil
+	}
+	_ = grant.CloseFiles(files)
+	return m.Fault
+}
+
+// speak begins a conversation with a keeper. The socket is for what no switch would say.
+func (l *lab) speak(path string) (socket *net.UnixConn, conn *grant.Conn) {
+	l.t.Helper()
+	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { socket.Close() })
+	return socket, grant.NewConn(socket)
+}

@@ -1,0 +1,163 @@
+package grant
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FuzzReceive lets one side say any bytes, with descriptors at any place of them, and wants of the other: an end, an error, or a
+// message that it says itself in the same way; no descriptor more than before; and no more memory than what was said is worth.
+func FuzzReceive(f *testing.F) {
+	for _, seed := range []struct {
+		name     string
+		text     []byte
+		cut      uint16
+		files    uint8
+		isSwitch bool
+	}{
+		{"nothing", nil, 0, 0, false},
+		{"hello", wire(`{"hello":{"version":1,"takeover":true,"settings":{"keep":["tcp/80"]}}}`, 0), 3, 0, false},
+		{"two messages", append(wire(`{"ready":{"sandbox":"none"}}`, 0), wire(`{"bye":{}}`, 0)...), 40, 0, false},
+		{"a snapshot with a connection", wire(`{"yielded":{"snapshot":{"ports":[]},"connections":[0]}}`, 1), 4, 1, false},
+		{"an asked dial", wire(`{"dial":{"id":1,"service":"keep","index":0}}`, 2), 0, 2, false},
+		{"a grant", wire(`{"grant":{"version":1,"keeper":7,"plan":{"method":"bridge","identity":{"link":{"mac":"02:00:00:00:00:01"}}},"ports":[{"name":"a"}]}}`, 1), 8, 1, true},
+		{"a grant of a bridge", wire(`{"grant":{"version":1,"keeper":7,"bridge":{"Ports":2},"ports":null}}`, 1), 8, 1, true},
+		{"a device", wire(`{"opened":{"port":0,"device":{"name":"tap0","kind":"tap","header_len":12,"offload":true}}}`, 1), 1, 1, true},
+		{"a socket", wire(`{"opened":{"port":1,"socket":{"type":"stream","listening":true}}}`, 1), 1, 1, true},
+		{"go on", wire(`{"go":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
+		{"too many descriptors", wire(`{"stop":{}}`, maxFiles+1), 1, maxFiles + 1, true},
+		{"a length that lies", append(wire("", 0)[:1], 0x7f, 0xff, 0xff, 0, 0, 0, 0, '{'), 0, 0, false},
+		{"two things", wire(`{"bye":{},"stopped":{}}`, 0), 0, 0, false},
+		{"an object of its own", wire(`{"bye":{}} {}`, 0), 0, 0, false},
+		{"a list", wire(`[]`, 0), 0, 0, false},
+		{"nothing said", wire(`{}`, 0), 0, 0, false},
+		{"null", wire(`{"bye":null}`, 0), 0, 0, false},
+		{"no JSON", wire(`bye`, 0), 0, 0, false},
+		{"an end too early", wire(`{"bye":`, 0), 0, 0, false},
+		{"an end within the object", wire(`{"bye":{}`, 0), 0, 0, false},
+		{"a word that nobody knows", wire(`{"bye":{"why":1}}`, 0), 0, 0, false},
+		{"what a keeper says", wire(`{"stop":{}}`, 0), 0, 0, false},
+		{"a long word", wire(`{"fault":{"text":"`+strings.Repeat("a", maxWord)+`"}}`, 0), 0, 0, false},
+		{"descriptors within", wire(`{"bye":{}}`, 3), 12, 3, false},
+	} {
+		f.Add(seed.name, seed.text, seed.cut, seed.files, seed.isSwitch)
+	}
+	f.Fuzz(fuzzReceive)
+}
+
+func fuzzReceive(t *testing.T, _ string, text []byte, at uint16, files uint8, isSwitch bool) {
+	ours, theirs := socketPair(t)
+	passed := descriptors(t, int(files)%(maxFiles+4))
+	c := NewConn(ours)
+	c.isSwitch.Store(isSwitch)
+	before, cut := countDescriptors(t), min(int(at), len(text))
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = theirs.Write(text[:cut])
+		if len(text) > cut {
+			_, _, _ = theirs.WriteMsgUnix(text[cut:cut+1], unix.UnixRights(passed...), nil)
+			_, _ = theirs.Write(text[cut+1:])
+		}
+		_ = theirs.CloseWrite()
+	}()
+	allocated := totalAlloc()
+	for {
+		m, got, err := c.Receive()
+		if err != nil {
+			if got != nil || errors.Is(err, io.EOF) && err != io.EOF {
+				t.Errorf("descriptors %v with the error %v", got, err)
+			}
+			break
+		}
+		if err := CloseFiles(got); err != nil {
+			t.Error(err)
+		}
+		again(t, &m, isSwitch)
+	}
+	if used := totalAlloc() - allocated; used > 4<<20+uint64(200*len(text)) {
+		t.Errorf("%d bytes for %d", used, len(text))
+	}
+	ours.Close() // who writes need not wait any more
+	<-sent
+	if after := countDescriptors(t); after != before-1 {
+		t.Errorf("%d descriptors are open, want %d", after, before-1)
+	}
+}
+
+// again wants that a message says one thing, and the same when it is said again.
+func again(t *testing.T, m *Message, isSwitch bool) {
+	t.Helper()
+	if err := m.check(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := saidBySwitch
+	if isSwitch {
+		expected = saidByKeeper
+	}
+	back, err := parse(text, expected)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if second, err := json.Marshal(back); err != nil || !bytes.Equal(text, second) {
+		t.Errorf("%s\nand then\n%s\n%v", text, second, err)
+	}
+}
+
+// TestSides: every kind is for one side to say, and a fault for both.
+func TestSides(t *testing.T) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Message]()) {
+		kind, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if saidBySwitch(kind) == saidByKeeper(kind) && kind != "fault" {
+			t.Errorf("%q: said by a switch %v, and by a keeper too", kind, saidBySwitch(kind))
+		}
+		if field(new(Message), kind).Type() != f.Type {
+			t.Errorf("%q is read into another field", kind)
+		}
+	}
+}
+
+func totalAlloc() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.TotalAlloc
+}
+
+// TestKeeperMemory: whatever a switch says that is long, its keeper builds little more of it.
+func TestKeeperMemory(t *testing.T) {
+	const size = 128 << 10 // the race detector is slow
+	fill := func(before, unit, after string) string {
+		return before + strings.Repeat(unit, size/len(unit)) + "0" + after
+	}
+	for _, text := range []string{
+		fill(`{"grant":{"ports":[`, "{},", `]}}`),
+		fill(`{"grant":{"plan":{"offer":{"Routes":[`, "{},", `]}}}}`),
+		fill(`{"go":{"connections":[`, "1,", `]}}`),
+		fill(`{"yielded":{"snapshot":[`, "{},", `]}}`),
+		fill(`{"yielded":{"snapshot":{},"connections":[`, "1,", `]}}`),
+		fill(`{"hello":{"settings":[`, "{},", `]}}`),
+		fill(`{"fault":{"text":"`, "x", `"}}`),
+		fill(`{"opened":{"device":{"name":"`, "x", `"}}}`),
+		fill(`{`, `"bye":{},`, `}`),
+	} {
+		before := totalAlloc()
+		_, err := parse([]byte(text), saidBySwitch)
+		used := totalAlloc() - before
+		t.Logf("%.40s... %d bytes: %d allocated, %.100v", text, len(text), used, err)
+		if limit := uint64(20 * size); used > limit {
+			t.Errorf("%.40s...: %d bytes allocated, want at most %d", text, used, limit)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package grant
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// TestMain plays a peer in another process where it is told to, and fails the run when a goroutine or a descriptor outlives
+// its test.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(playPeer(role))
+	}
+	goroutines := runtime.NumGoroutine()
+	code := m.Run()
+	if fuzzing := flag.Lookup("test.fuzz"); fuzzing != nil && fuzzing.Value.String() != "" {
+		os.Exit(code) // the fuzzer's own goroutines go on
+	}
+	if code == 0 && !eventually(func() bool { return runtime.NumGoroutine() <= goroutines }) {
+		stacks := make([]byte, 1<<20)
+		fmt.Printf("leaked goroutines:\n%s\n", stacks[:runtime.Stack(stacks, true)])
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// eventually waits until condition holds.
+func eventually(condition func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		if condition() {
+			return true
+		}
+	}
+	return false
+}
+
+// countDescriptors counts what this process has open, with the one that it reads the list by.
+func countDescriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// keepsDescriptors fails the test at its end unless as many descriptors are open as at its begin.
+func keepsDescriptors(t testing.TB) {
+	t.Helper()
+	socketPair(t) // the runtime's poller is open from here on
+	before := countDescriptors(t)
+	t.Cleanup(func() {
+		if after := countDescriptors(t); after != before {
+			t.Errorf("%d descriptors are open, %d were before", after, before)
+		}
+	})
+}
+
+// socketPair is two connected sockets that are closed with the test.
+func socketPair(t testing.TB) (ours, theirs *net.UnixConn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "one end")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = c.(*net.UnixConn)
+		t.Cleanup(func() { ends[i].Close() })
+	}
+	return ends[0], ends[1]
+}
+
+// descriptors opens n descriptors, which are closed with the test.
+func descriptors(t testing.TB, n int) (files []int) {
+	t.Helper()
+	for range n {
+		fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, fd)
+	}
+	t.Cleanup(func() { _ = CloseFiles(files) })
+	return files
+}

@@ -1,0 +1,104 @@
+package keeper
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/tap"
+)
+
+// patienceOfTests is how long a test waits for what must happen.
+const patienceOfTests = 10 * time.Second
+
+// insideVariable says that this process has a network namespace of its own; roleVariable, that it is a switch.
+const (
+	insideVariable = "PODSWITCH_TEST_INSIDE"
+	roleVariable   = "PODSWITCH_TEST_ROLE"
+)
+
+// TestMain runs the tests in a network namespace of their own, if it may make one, because a keeper has goroutines on any thread.
+// It fails the run when a goroutine outlives its test.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(playSwitch(role))
+	}
+	flag.Parse()
+	fuzzing := false
+	flag.Visit(func(f *flag.Flag) { fuzzing = fuzzing || f.Name == "test.fuzz" || f.Name == "test.fuzzworker" })
+	if fuzzing {
+		os.Exit(m.Run()) // the fuzzer's own goroutines go on
+	}
+	if os.Geteuid() == 0 && os.Getenv(insideVariable) == "" {
+		os.Exit(runInside())
+	}
+	if os.Getenv(insideVariable) != "" {
+		if _, err := tap.SetUp("lo"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	goroutines := runtime.NumGoroutine()
+	code := m.Run()
+	if code == 0 && !eventually(func() bool { return runtime.NumGoroutine() <= goroutines }) {
+		stacks := make([]byte, 1<<20)
+		fmt.Printf("leaked goroutines:\n%s\n", stacks[:runtime.Stack(stacks, true)])
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// runInside runs this program again, in a new network namespace, which ends with it.
+func runInside() int {
+	c := exec.Command("/proc/self/exe", os.Args[1:]...)
+	c.Args[0] = os.Args[0]
+	c.Env = append(os.Environ(), insideVariable+"=1")
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	err := c.Run()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return c.ProcessState.ExitCode()
+}
+
+// eventually waits until condition holds.
+func eventually(condition func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patienceOfTests); time.Now().Before(end); <-tick.C {
+		if condition() {
+			return true
+		}
+	}
+	return false
+}
+
+// await fails the test unless condition holds before long.
+func await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	if !eventually(condition) {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// within returns what comes out of c before long.
+func within[T any](t testing.TB, what string, c <-chan T) (value T) {
+	t.Helper()
+	timer := time.NewTimer(patienceOfTests)
+	defer timer.Stop()
+	select {
+	case value = <-c:
+	case <-timer.C:
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return value
+}

@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// Summary is the resolved world in a few aligned lines.
+func (p *Plan) Summary() []string {
+	id := p.Identity
+	gateway := "none"
+	if gw, ok := id.Gateway(); ok {
+		gateway = gw.String()
+	}
+	address := "no address"
+	if a, ok := id.PodAddress(); ok {
+		address = a.String()
+	}
+	mac := "any MAC"
+	if !p.GuestMAC.IsZero() {
+		mac = "MAC " + p.GuestMAC.String()
+	}
+	lines := []string{
+		fmt.Sprintf("rule   %s", p.Rule),
+		fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC),
+	}
+	if p.Offer == nil {
+		return append(lines, fmt.Sprintf("guest  %-12s %s  plain Ethernet: no DHCP from podswitch", p.Guest, mac))
+	}
+	lines = append(lines,
+		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
+		fmt.Sprintf("dhcp   tells        %s", describe(p.Offer)))
+	if extra := describeBoot(p.Offer); extra != "" {
+		lines = append(lines, "dhcp   also tells   "+extra)
+	}
+	lines = append(lines,
+		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
+	for _, f := range p.Found {
+		lines = append(lines, "found  "+f)
+	}
+	for _, r := range p.Rules {
+		lines = append(lines, "deny   "+sayRule(r))
+	}
+	for _, k := range p.Keep {
+		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
+	}
+	return lines
+}
+
+// describe says what the guest will be told, in a line.
+func describe(o *dhcpsrv.Offer) string {
+	parts := []string{o.Address.String()}
+	if o.Gateway.IsValid() {
+		parts = append(parts, "gateway "+o.Gateway.String())
+	}
+	parts = append(parts, fmt.Sprintf("mtu %d", o.MTU))
+	if len(o.NameServers) > 0 {
+		parts = append(parts, "dns "+join(o.NameServers))
+	}
+	if len(o.Search) > 0 {
+		parts = append(parts, "search "+join(o.Search))
+	}
+	if o.HostName != "" {
+		parts = append(parts, "host name "+o.HostName)
+	}
+	return strings.Join(append(parts, "lease "+o.Lease.String()), "  ")
+}
+
+// describeBoot says what the VM document adds to what the guest will be told, in a line; empty when it adds nothing. Its
+// texts are quoted: they are whatever the document has, spaces and all.
+func describeBoot(o *dhcpsrv.Offer) string {
+	var parts []string
+	if o.BootFileName != "" {
+		parts = append(parts, fmt.Sprintf("boot file %q", o.BootFileName))
+	}
+	if o.TFTPServerName != "" {
+		parts = append(parts, fmt.Sprintf("tftp server %q", o.TFTPServerName))
+	}
+	if len(o.NTPServers) > 0 {
+		parts = append(parts, "ntp "+join(o.NTPServers))
+	}
+	for _, private := range o.Private {
+		parts = append(parts, fmt.Sprintf("option %d %q", private.Code, private.Value))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func join[T any](list []T) string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(texts, ",")
+}
+
+// sayRule writes a rule for people.
+func sayRule(r vswitch.Rule) string {
+	text := r.Destination.String()
+	if r.Port != 0 {
+		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
+	}
+	if r.Allow {
+		text += " is allowed"
+	}
+	return text
+}

@@ -1,0 +1,220 @@
+package tap
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestWithoutPrivilege opens devices in a thread that may do nothing: the error names the capability that is missing, and how
+// to do without it.
+func TestWithoutPrivilege(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		inherited := boundSocket(t, "v1")
+		dropCapabilities(t)
+		for spec, want := range map[Spec]string{
+			{KindPacket, "v0"}: "CAP_NET_RAW",
+			{KindTap, "tap9"}:  "CAP_NET_ADMIN",
+		} {
+			for _, offload := range []bool{true, false} {
+				_, err := OpenDevice(spec, Options{Offload: offload})
+				var lacks *missing.Error
+				if !errors.As(err, &lacks) || lacks.Need != want || lacks.Give == "" {
+					t.Errorf("%s, offload %t: %v; want %s", spec, offload, err, want)
+				}
+			}
+		}
+		if changed, err := SetUp("v0"); changed || err != nil {
+			t.Errorf("SetUp of a device that is up: %t, %v", changed, err)
+		}
+		a, err := InheritDevice(inherited, Options{Offload: true}) // with a smaller buffer
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		portOf(t, a)
+	})
+}
+
+// dropCapabilities takes the capabilities of the calling thread, which is the test's own.
+func dropCapabilities(t *testing.T) {
+	t.Helper()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		t.Errorf("capset: %v", err)
+		runtime.Goexit()
+	}
+}
+
+// TestTunFaults shows what is said of each error of a tap.
+func TestTunFaults(t *testing.T) {
+	for errno, want := range map[syscall.Errno]string{
+		unix.ENOENT: "modprobe tun", unix.ENXIO: "modprobe tun", unix.ENODEV: "modprobe tun", unix.EACCES: "chmod",
+		unix.EPERM: "ip tuntap add", unix.EBUSY: "packet:tap9", unix.EINVAL: "packet:tap9",
+	} {
+		err := tunError("tap9", errno)
+		var lacks *missing.Error
+		if !errors.As(err, &lacks) || !strings.Contains(lacks.Give, want) || !errors.Is(err, errno) {
+			t.Errorf("%v: %v; want %q", errno, err, want)
+		}
+	}
+	if err := tunError("tap9", unix.EIO); !errors.Is(err, unix.EIO) || errors.As(err, new(*missing.Error)) || !strings.Contains(err.Error(), "tap9") {
+		t.Errorf("another error: %v", err)
+	}
+}
+
+// TestSystemCallNamed wants the name of the system call in the error of what cannot be set.
+func TestSystemCallNamed(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		nothing := aFile(t, "/dev/null")
+		defer unix.Close(nothing)
+		for want, err := range map[string]error{
+			"TUNSETVNETHDRSZ": configureTun(nothing, vnet.Size, 0),
+			"TUNSETSNDBUF":    configureTun(nothing, 0, 0),
+			"TUNSETIFF":       setIff(nothing, "tap9", unix.IFF_TAP),
+			"SIOCSIFMTU":      setMTU("nix", 1400),
+			"PACKET_VNET_HDR": configurePacket(nothing, 1),
+		} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v; want %s", err, want)
+			}
+		}
+		for _, err := range []error{setIff(nothing, "a name that is too long", 0), setMTU("a name that is too long", 1400)} {
+			if !errors.Is(err, unix.EINVAL) {
+				t.Errorf("a name that is too long: %v", err)
+			}
+		}
+	})
+}
+
+// TestLink asks for a device's MTU and brings it up.
+func TestLink(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "link add v0 mtu 1234 type veth peer name v1")
+		if mtu, err := MTU("v0"); err != nil || mtu != 1234 {
+			t.Errorf("MTU = %d, %v", mtu, err)
+		}
+		if _, err := MTU("nix"); err == nil || !strings.Contains(err.Error(), "nix") {
+			t.Errorf("MTU of nothing: %v", err)
+		}
+		for _, want := range []bool{true, false} {
+			if changed, err := SetUp("v0"); err != nil || changed != want {
+				t.Errorf("SetUp: %t, %v; want %t", changed, err, want)
+			}
+		}
+		for _, name := range []string{"nix", "a name that is too long"} {
+			if changed, err := SetUp(name); err == nil || changed {
+				t.Errorf("SetUp(%q): %t, %v", name, changed, err)
+			}
+		}
+		open(t, Spec{KindTap, "tap9"}, true)
+		if err := setMTU("tap9", 1400); err != nil {
+			t.Error(err)
+		}
+		if mtu, err := MTU("tap9"); err != nil || mtu != 1400 {
+			t.Errorf("MTU = %d, %v; want 1400", mtu, err)
+		}
+	})
+}
+
+// TestInheritGone takes over a packet socket whose device is no more.
+func TestInheritGone(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		fd := boundSocket(t, "v0")
+		ip(t, "link del v0")
+		if _, err := InheritDevice(fd, Options{}); err == nil || !strings.Contains(err.Error(), "take over fd:") {
+			t.Errorf("%v", err)
+		}
+		if err := unix.Close(fd); !errors.Is(err, unix.EBADF) {
+			t.Errorf("it is left open: %v", err)
+		}
+	})
+}
+
+// TestTransmitFaults counts what cannot leave: by a tap that is down, and by ports that are closed.
+func TestTransmitFaults(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		ports := []vswitch.Port{open(t, Spec{KindTap, "tap9"}, true), open(t, Spec{KindPacket, "v0"}, true)}
+		ports[0].Transmit([]vswitch.Frame{numbered(0)})
+		ports[1].Close()
+		ports[1].Transmit([]vswitch.Frame{numbered(0)})
+		for _, p := range ports {
+			if drops := p.Counters().Drops(); len(drops) != 1 || drops["port-down"] != 1 {
+				t.Errorf("%T: drops %v; want one port-down", p, drops)
+			}
+		}
+		ports[0].Close()
+		ports[0].Transmit([]vswitch.Frame{numbered(0)})
+		if n := ports[0].Counters().Drops()["port-down"]; n != 2 {
+			t.Errorf("a closed tap: %d port-down; want 2", n)
+		}
+	})
+}
+
+// TestTransmitReason shows under which reason an error is counted.
+func TestTransmitReason(t *testing.T) {
+	for errno, want := range map[syscall.Errno]vswitch.Reason{
+		unix.EAGAIN: vswitch.PortFull, unix.ENOBUFS: vswitch.PortFull, unix.EIO: vswitch.PortDown, unix.ENODEV: vswitch.PortDown,
+		unix.EMSGSIZE: vswitch.TooBig, unix.EINVAL: vswitch.TransmitError,
+	} {
+		if got := transmitReason(errno); got != want {
+			t.Errorf("%v is counted as %v; want %v", errno, got, want)
+		}
+	}
+}
+
+// TestTruncated counts a received frame that was longer than its room, and takes the others.
+func TestTruncated(t *testing.T) {
+	counters := new(vswitch.Counters)
+	p := &packetPort{counters: counters, rx: newReceiveMessages(), in: make([]vswitch.Frame, 2)}
+	received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, unix.MSG_TRUNC)
+	p.take(1)
+	received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, 0)
+	p.take(1)
+	if drops := counters.Drops(); p.n != 1 || len(p.in[0].Data) != 60 || drops["truncated"] != 1 {
+		t.Errorf("%d frames, drops %v", p.n, drops)
+	}
+}
+
+// TestNoTap makes a tap's port of something else, as a process may that was told wrongly: what is too short is counted, and the
+// end of it is an error.
+func TestNoTap(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := portOf(t, Device{FD: fds[0], Name: "tap9", Kind: KindTap, HeaderLen: vnet.Size, Offload: true})
+	for _, size := range []int{vnet.Size - 1, vnet.Size + 60} {
+		if _, err := unix.Write(fds[1], make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch := make([]vswitch.Frame, 2)
+	if n, err := p.Receive(batch); n != 1 || err != nil || len(batch[0].Data) != 60 || p.Counters().Drops()["short"] != 1 {
+		t.Errorf("Receive = %d, %v, drops %v", n, err, p.Counters().Drops())
+	}
+	unix.Close(fds[1])
+	if n, err := p.Receive(batch); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("at the end: Receive = %d, %v", n, err)
+	}
+}
+
+// TestSoftwareFails hands an error on.
+func TestSoftwareFails(t *testing.T) {
+	if p, err := Software(nil, io.EOF); p != nil || err != io.EOF {
+		t.Errorf("%v, %v", p, err)
+	}
+}

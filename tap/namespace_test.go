@@ -1,0 +1,133 @@
+package tap
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// inNamespace runs a test in a network namespace of its own. The goroutine keeps its thread, which ends with it.
+func inNamespace(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, or unshare -Urnm")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("unshare: %v", err)
+			return
+		}
+		f(t)
+	}()
+	<-done
+}
+
+// ip runs an ip command in the namespace of the calling thread; a failure ends the test's goroutine.
+func ip(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
+		t.Errorf("ip %s: %v: %s", command, err, out)
+		runtime.Goexit()
+	}
+}
+
+// open opens an attachment or ends the test's goroutine.
+func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
+	t.Helper()
+	return portOf(t, openDevice(t, spec, offload))
+}
+
+// portOf makes a port of an open device.
+func portOf(t *testing.T, d Device) vswitch.Port {
+	t.Helper()
+	p, err := d.Port(new(vswitch.Counters))
+	if err != nil {
+		t.Errorf("port of %s: %v", d.Name, err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// duplicate is what another process has that was given the device.
+func duplicate(t *testing.T, d Device) Device {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(d.FD), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	d.FD = fd
+	return d
+}
+
+// openDevice opens a device that no port is made of yet.
+func openDevice(t *testing.T, spec Spec, offload bool) Device {
+	t.Helper()
+	d, err := OpenDevice(spec, Options{Offload: offload})
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return d
+}
+
+// veth makes a pair of devices that carry frames. Their queues work only once the kernel's link watch has seen the carrier,
+// which it does in a thread of its own.
+func veth(t *testing.T, mtu string) {
+	t.Helper()
+	ip(t, "link add v0 mtu "+mtu+" type veth peer name v1 mtu "+mtu)
+	ip(t, "link set v0 up")
+	ip(t, "link set v1 up")
+	awaitUp(t)
+}
+
+// awaitUp waits until both ends of the pair have a carrier.
+func awaitUp(t *testing.T) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		out, err := exec.Command("ip", "-br", "link", "show", "type", "veth").Output()
+		if err == nil && strings.Count(string(out), " UP ") == 2 {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Errorf("the veth pair does not come up: %s", out)
+			runtime.Goexit()
+		}
+	}
+}
+
+// receive waits for a frame that suits; after a while it gives up and closes the port.
+func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswitch.Frame {
+	t.Helper()
+	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
+	defer timer.Stop()
+	batch := make([]vswitch.Frame, vswitch.BatchSize)
+	for {
+		n, err := p.Receive(batch)
+		if err != nil {
+			t.Errorf("receive: %v", err)
+			runtime.Goexit()
+		}
+		for _, f := range batch[:n] {
+			if suits(f) {
+				return f
+			}
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package tap
+
+import (
+	"errors"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// takePending takes the error that waits in a port's socket, as any call on it does that comes before the receiver.
+func takePending(t *testing.T, p vswitch.Port) (errno int) {
+	t.Helper()
+	p.(*packetPort).Descriptor.Transmit(func(fd uintptr) {
+		var err error
+		if errno, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil {
+			t.Error(err)
+		}
+	})
+	return errno
+}
+
+// TestPendingLoss has another call take the notice that the device was lost, while the receiver waits and before it does: the next
+// frame that is sent, or discarded, brings it back.
+func TestPendingLoss(t *testing.T) {
+	transmit := func(p vswitch.Port) { p.Transmit([]vswitch.Frame{numbered(0), numbered(1)}) }
+	for _, test := range []struct {
+		name, loss string
+		take       func(t *testing.T, p vswitch.Port)
+		want       error
+	}{
+		{"down", "link set v1 down", func(t *testing.T, p vswitch.Port) { takePending(t, p); transmit(p) }, unix.ENETDOWN},
+		{"deleted", "link del v1", func(t *testing.T, p vswitch.Port) { takePending(t, p); transmit(p) }, unix.ENXIO},
+		{"discarded", "link set v1 down", func(_ *testing.T, p vswitch.Port) { p.(discarder).Discard(vswitch.NotHolder) }, unix.ENETDOWN},
+	} {
+		inNamespace(t, func(t *testing.T) {
+			veth(t, "1500")
+			p := open(t, Spec{KindPacket, "v1"}, true)
+			ip(t, test.loss)
+			test.take(t, p)
+			if _, err := collect(p, -1); !errors.Is(err, test.want) {
+				t.Errorf("%s: Receive = %v; want %v", test.name, err, test.want)
+			}
+			if n := p.Counters().Drops()["port-down"]; n != 0 && n != 2 {
+				t.Errorf("%s: %d frames of 2 are counted as port-down", test.name, n)
+			}
+		})
+	}
+}
+
+// TestPendingWhileWaiting is the same for a receiver that waits already: the kernel has woken it, but has nothing to tell.
+func TestPendingWhileWaiting(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		p := open(t, Spec{KindPacket, "v1"}, true)
+		done := make(chan error, 1)
+		go func() {
+			_, err := collect(p, -1)
+			done <- err
+		}()
+		port := p.(*packetPort)
+		port.lost(unix.EINVAL) // that is no loss
+		port.lost(unix.ENXIO)
+		if err := <-done; !errors.Is(err, unix.ENXIO) {
+			t.Errorf("Receive = %v", err)
+		}
+	})
+}
+
+// TestPendingFlap sends right after the device went down and up again: the error that waits takes no frame with it, and is no
+// loss, because the socket goes on by itself.
+func TestPendingFlap(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+		ip(t, "link set v0 down")
+		ip(t, "link set v0 up")
+		awaitUp(t)
+		takePending(t, b) // v1 has kept its flags; whatever it was told of its carrier is not the matter here
+		a.Transmit([]vswitch.Frame{numbered(7)})
+		if drops := a.Counters().Drops(); len(drops) > 0 || takePending(t, a) != 0 {
+			t.Errorf("drops %v", drops)
+		}
+		b.Transmit([]vswitch.Frame{numbered(8)})
+		for p, want := range map[vswitch.Port]int{b: 7, a: 8} {
+			if got, err := collect(p, want); err != nil || len(got) != 1 {
+				t.Errorf("frames %v arrive, %v; want %d", got, err, want)
+			}
+		}
+	})
+}
+
+// TestPendingUntold sends when an error waits that says that a received frame could not be told: the frame that is sent leaves, and
+// the other one is counted. recvmmsg(2) leaves such an error in the socket where it comes behind frames.
+func TestPendingUntold(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device.Transmit([]vswitch.Frame{numbered(1), unspeakable()})
+		if got, err := collect(kernel, 1); err != nil || len(got) != 1 {
+			t.Errorf("frames %v arrive, %v", got, err)
+		}
+		kernel.Transmit([]vswitch.Frame{numbered(2)})
+		if drops := kernel.Counters().Drops(); drops["transmit-error"] != 0 || drops["receive-error"] != 1 {
+			t.Errorf("drops %v", drops)
+		}
+		if got, err := collect(device, 2); err != nil || len(got) != 1 {
+			t.Errorf("frames %v arrive, %v", got, err)
+		}
+	})
+}
+
+// TestDiscardUntold discards a frame that could not be told, too.
+func TestDiscardUntold(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
+		device.Transmit([]vswitch.Frame{numbered(1), unspeakable(), numbered(2)})
+		kernel.(discarder).Discard(vswitch.NotHolder)
+		if drops := kernel.Counters().Drops(); drops["not-holder"] < 3 {
+			t.Errorf("drops %v; want three not-holder", drops)
+		}
+		if err := kernel.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := kernel.Receive(make([]vswitch.Frame, 1)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Receive after Close: %v", err)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package tap
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// deviceVariable tells the test program that it is the other process, and what it is given.
+const deviceVariable = "PODSWITCH_TEST_DEVICE"
+
+// TestOtherProcess opens devices in this process and has another one make ports of them, which has no privilege, is in another
+// namespace, and would be killed for an ioctl: the frames that waited meanwhile all arrive there, and what it sends arrives here.
+func TestOtherProcess(t *testing.T) {
+	if text := os.Getenv(deviceVariable); text != "" {
+		echo(t, text)
+		return
+	}
+	for _, offload := range []bool{true, false} {
+		inNamespace(t, func(t *testing.T) {
+			veth(t, "1500")
+			tap := openDevice(t, Spec{KindTap, "tap9"}, offload)
+			ip(t, "link set tap9 up")
+			kernel, a := open(t, Spec{KindPacket, "tap9"}, offload), open(t, Spec{KindPacket, "v0"}, offload)
+			inherited, err := InheritDevice(boundSocket(t, "v1"), Options{Offload: offload})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			echoes(t, kernel, tap)
+			echoes(t, a, openDevice(t, Spec{KindPacket, "v1"}, offload))
+			echoes(t, a, inherited)
+		})
+	}
+}
+
+// waitingFrames is how many frames wait for the port of the other process.
+const waitingFrames = 100
+
+func echoes(t *testing.T, from vswitch.Port, d Device) {
+	t.Helper()
+	for i := range waitingFrames {
+		from.Transmit([]vswitch.Frame{numbered(i)})
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	file := os.NewFile(uintptr(d.FD), d.Name)
+	defer file.Close()
+	command := exec.Command("/proc/self/exe", "-test.run=^TestOtherProcess$")
+	command.Env = append(os.Environ(), deviceVariable+"="+string(text))
+	command.ExtraFiles = []*os.File{file}
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET} // with nobody mapped: no capability is left
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", text, err, out)
+		return
+	}
+	if got, err := collect(from, waitingFrames); err != nil || len(got) != 1 {
+		t.Errorf("%s: frames %v come back, %v", text, got, err)
+	}
+}
+
+// echo is the other process: it has the device's descriptor as its first one that was passed on.
+func echo(t *testing.T, text string) {
+	if _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); !errors.Is(err, unix.EPERM) {
+		t.Fatalf("a packet socket: %v; want none, for want of privilege", err)
+	}
+	forbidIoctl(t)
+	var d Device
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	d.FD = 3
+	p, err := d.Port(new(vswitch.Counters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers, err := collect(p, waitingFrames-1)
+	if err != nil || len(numbers) != waitingFrames {
+		t.Fatalf("%d frames of %d, %v", len(numbers), waitingFrames, err)
+	}
+	p.Transmit([]vswitch.Frame{numbered(waitingFrames)})
+	if drops := p.Counters().Drops(); len(drops) > 0 {
+		t.Errorf("drops %v", drops)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// forbidIoctl has the kernel kill this process for an ioctl from here on (seccomp(2)).
+func forbidIoctl(t *testing.T) {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the call: struct seccomp_data
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_IOCTL, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_KILL_PROCESS},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	noNew := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) // of this thread: the filter takes the others with it
+	_, _, installed := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program)))
+	if noNew != nil || installed != 0 {
+		t.Fatalf("forbid ioctl: %v, %v", noNew, installed)
+	}
+}
+
+// TestForbidIoctl shows that the other process would not survive an ioctl.
+func TestForbidIoctl(t *testing.T) {
+	const variable = "PODSWITCH_TEST_IOCTL"
+	if os.Getenv(variable) != "" {
+		forbidIoctl(t)
+		_, _ = unix.IoctlGetInt(0, unix.TUNGETFEATURES)
+		return
+	}
+	command := exec.Command("/proc/self/exe", "-test.run=^TestForbidIoctl$")
+	command.Env = append(os.Environ(), variable+"=1")
+	out, err := command.CombinedOutput()
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != unix.SIGSYS {
+		t.Errorf("it ended with %v; want the signal SIGSYS\n%s", err, bytes.TrimSpace(out))
+	}
+}

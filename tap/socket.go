@@ -1,0 +1,72 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/missing"
+)
+
+// packetBuffer is the socket's receive and send buffer in bytes: some sixty of the largest segments.
+const packetBuffer = 4 << 20
+
+// openPacket opens a packet socket on a device, promiscuously: frames for the guest have any destination MAC.
+func openPacket(name string) (fd int, err error) {
+	link, err := net.InterfaceByName(name)
+	if err != nil {
+		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
+			Give: "create it, or name another one", Err: err}
+	}
+	if link.Flags&net.FlagLoopback != 0 {
+		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "an Ethernet device", Give: "name another one"}
+	}
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EPERM) {
+		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: "run as root", Err: err}
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open a packet socket on %s: %w", name, os.NewSyscallError("socket", err))
+	}
+	if err := configurePacket(fd, link.Index); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("open a packet socket on %s: %w", name, err)
+	}
+	return fd, nil
+}
+
+// configurePacket binds last: from then on frames arrive, and each must come with its header.
+func configurePacket(fd, index int) error {
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	for _, option := range []struct {
+		name string
+		id   int
+		need string
+	}{
+		{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, "Linux 2.6.27"},
+		{"PACKET_AUXDATA", unix.PACKET_AUXDATA, "Linux 2.6.21"},
+		{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING, "Linux 4.20"},
+	} {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, option.id, 1); err != nil {
+			return &missing.Error{What: "set " + option.name, Need: option.need, Err: err}
+		}
+	}
+	membership := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
+		return os.NewSyscallError("PACKET_ADD_MEMBERSHIP", err)
+	}
+	all := uint16(unix.ETH_P_ALL)
+	err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}) // network byte order: packet(7)
+	return os.NewSyscallError("bind", err)
+}
+
+// setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
+func setBuffer(fd, force, normal int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, packetBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, packetBuffer) // the kernel's default works too
+	}
+}

@@ -1,0 +1,90 @@
+package unixport
+
+import (
+	"bytes"
+	"testing"
+	"unsafe"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// FuzzSender lets the kernel take any number of bytes at a time, and one sender go on after another, and wants that what was
+// written is whole frames in order. A size is that of a frame in bytes, and each step takes four of them at most: its low bit says
+// that another sender goes on, the next two how many frames are sent, and the others how many bytes are taken, times three.
+func FuzzSender(f *testing.F) {
+	step := func(handover, frames, taken byte) byte { return handover | frames<<1 | taken<<3 }
+	for _, seed := range []struct {
+		name         string
+		sizes, steps []byte
+	}{
+		{"nothing", nil, []byte{0, 1}},
+		{"cut in a length", []byte{60, 14}, []byte{step(0, 1, 22), step(1, 1, 0), step(0, 0, 31)}},
+		{"cut in a frame, and in its rest", []byte{60, 14}, []byte{step(1, 1, 3), step(1, 0, 5), step(0, 0, 31)}},
+		{"cut between frames", []byte{14, 14}, []byte{step(0, 0, 6), step(1, 0, 6)}},
+		{"nothing taken", []byte{14, 15, 16, 17}, []byte{step(0, 3, 0), step(0, 3, 1), step(1, 3, 0)}},
+		{"rest and others at once", []byte{255, 9, 20}, []byte{step(1, 2, 30), step(1, 2, 31), step(0, 2, 31), step(0, 2, 31)}},
+		{"ends within a frame", []byte{200}, []byte{step(0, 0, 2)}},
+	} {
+		f.Add(seed.name, seed.sizes, seed.steps)
+	}
+	f.Fuzz(func(t *testing.T, _ string, sizes, steps []byte) {
+		k := kernel{counters: new(vswitch.Counters)}
+		s := newSender(k.counters)
+		at := 0
+		for _, step := range steps {
+			if step&1 != 0 {
+				rest, begun := s.left()
+				s = newSender(k.counters)
+				s.adopt(rest, begun)
+			}
+			var frames []vswitch.Frame
+			for range 1 + int(step>>1&3) {
+				if at < len(sizes) {
+					frames = append(frames, vswitch.Frame{Data: frame(int(sizes[at]), at)})
+					at++
+				}
+			}
+			k.take(t, &s, frames, 3*int(step>>3))
+		}
+		k.end(t, &s)
+	})
+}
+
+// A kernel takes what a sender writes.
+type kernel struct {
+	counters      *vswitch.Counters
+	taken, wanted []byte // bytes that it took, and those of the frames that the sender is done with
+	frames, bytes uint64 // of those frames
+}
+
+func (k *kernel) take(t *testing.T, s *sender, frames []vswitch.Frame, most int) {
+	t.Helper()
+	var offered []byte
+	for _, v := range s.vec[:s.gather(frames)] {
+		offered = append(offered, unsafe.Slice(v.Base, v.Len)...)
+	}
+	written := min(most, len(offered))
+	k.taken = append(k.taken, offered[:written]...)
+	for _, f := range frames[:s.advance(written, frames)] {
+		k.wanted = append(k.wanted, framed(f.Data)...)
+		k.frames++
+		k.bytes += uint64(len(f.Data))
+	}
+	if !bytes.Equal(append(bytes.Clone(k.taken), s.rest...), k.wanted) {
+		t.Fatalf("%d bytes were taken and %d are left, want %d whole frames", len(k.taken), len(s.rest), k.frames)
+	}
+}
+
+// end wants every frame counted: a frame that was begun is lost when its sender gives up.
+func (k *kernel) end(t *testing.T, s *sender) {
+	t.Helper()
+	lost, begun := uint64(0), 0
+	if len(s.rest) > 0 {
+		lost, begun = 1, s.begun
+	}
+	s.abandon()
+	frames, bytes, drops := k.counters.TxFrames.Load(), k.counters.TxBytes.Load(), k.counters.Drops()["port-down"]
+	if frames != k.frames-lost || bytes != k.bytes-uint64(begun) || drops != lost || len(s.rest) > 0 {
+		t.Fatalf("%d frames, %d bytes and %d drops are counted, want %d, %d and %d", frames, bytes, drops, k.frames-lost, k.bytes-uint64(begun), lost)
+	}
+}

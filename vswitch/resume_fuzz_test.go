@@ -1,0 +1,117 @@
+package vswitch_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// FuzzResume: whatever a state says, it is refused and has changed nothing, or it is there, exactly; and then the forwarder
+// works: nothing that waited waits for ever, nor leaves in a way that no frame may.
+func FuzzResume(f *testing.F) {
+	kinds := []string{"bridge", "counters", "delegate", "pinned", "no-arp"}
+	frames := held(f, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2") + "," + held(f, 2, "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack data 3000 gso tcp4 1398")
+	for kind, text := range []string{
+		`{"stations":[{"mac":"02:00:00:00:00:02","port":1,"age_ns":300000000000},{"mac":"02:00:00:00:00:01","port":2}],"full_ns":5}`,
+		`{"rx_frames":1,"rx_bytes":60,"tx_frames":2,"tx_bytes":120,"drops":{"short":3}}`,
+		`{"holder":"switch","guest_mac":"02:00:00:00:00:02","heard_age_ns":7,"neighbours":[{"address":"10.244.1.1","mac":"0a:58:0a:f4:01:01",
+			"age_ns":31000000000,"asked":true}],"questions":[{"address":"10.244.1.9","tries":3,"age_ns":999,"frames":[` + frames + `]}],"full_ns":1}`,
+		`{"holder":"kernel","guest_mac":"02:00:00:00:00:01","questions":[{"address":"10.244.1.1","tries":0}]}`,
+		`{"holder":"guest"}`,
+	} {
+		f.Add(uint8(kind), text)
+	}
+	for _, r := range refusals(f) { // what is wrong by a little
+		f.Add(uint8(slices.Index(kinds, r.kind)), r.state)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, text string) {
+		r := newResumable(t, kinds[int(kind)%len(kinds)])
+		before := r.state()
+		if err := r.resume(text); err != nil {
+			if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
+				t.Fatalf("Resume = %v, and has changed (-before +after):\n%s", err, diff)
+			}
+			return
+		}
+		got := r.state()
+		if diff := cmp.Diff(canonical(t, got, text), got, sameState); diff != "" {
+			t.Fatalf("the state differs (-want +got):\n%s", diff)
+		}
+		if s, ok := got.(vswitch.DelegateState); ok {
+			works(t, kinds[int(kind)%len(kinds)], s)
+		}
+	})
+}
+
+// canonical reads a state of the same type as like, in the order that State has.
+func canonical(t *testing.T, like any, text string) any {
+	t.Helper()
+	switch like.(type) {
+	case vswitch.BridgeState:
+		s := read[vswitch.BridgeState](t, text)
+		slices.SortFunc(s.Stations, func(a, b vswitch.StationState) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
+		return s
+	case vswitch.CountersState:
+		s := read[vswitch.CountersState](t, text)
+		maps.DeleteFunc(s.Drops, func(_ string, n uint64) bool { return n == 0 })
+		return s
+	}
+	s := read[vswitch.DelegateState](t, text)
+	slices.SortFunc(s.Neighbours, func(a, b vswitch.NeighbourState) int { return a.Address.Compare(b.Address) })
+	slices.SortFunc(s.Questions, func(a, b vswitch.QuestionState) int { return a.Address.Compare(b.Address) })
+	return s
+}
+
+func read[S any](t *testing.T, text string) (s S) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// works resumes s once more, and lets it answer one question and give up on the others.
+func works(t *testing.T, kind string, s vswitch.DelegateState) {
+	t.Helper()
+	r := newRun(scriptOf(t, "delegate\n"+map[string]string{"no-arp": "no-arp", "pinned": "pinned-mac guest"}[kind]))
+	if err := r.delegate.Resume(s, resumeNow); err != nil {
+		t.Fatalf("a state is refused that was taken before: %v", err)
+	}
+	total, sent, dropped := 0, 0, 0
+	for _, q := range s.Questions {
+		total += len(q.Frames)
+	}
+	check := func(events []event) {
+		for _, e := range events {
+			if vnet.WireLen(e.frame.Offload, e.frame.Data) > 1450+14 && e.port == vswitch.PortUplink {
+				t.Errorf("%x leaves, which is too large", e.frame.Data)
+			}
+			if e.port == vswitch.PortUplink && e.frame.Data[12] == 8 && e.frame.Data[13] == 0 {
+				sent++
+			}
+		}
+	}
+	if len(s.Questions) > 0 {
+		first := vswitch.Neighbour{Addr: s.Questions[0].Address, MAC: vswitch.MAC{2, 5}}
+		check(r.input(vswitch.PortUplink, hello(first, r.script.delegate), resumeNow))
+	}
+	for i := range 5 {
+		r.forwarder.Tick(resumeNow+time.Duration(i+1)*time.Second, r.ticks)
+		check(r.flush(r.ticks))
+	}
+	for port, c := range r.counters {
+		if n := c.Drops()["neighbour-unresolved"]; port == vswitch.PortGuest || port == vswitch.PortPod {
+			dropped += int(n)
+		}
+	}
+	if left := r.delegate.State(resumeNow).Questions; len(left) > 0 || sent+dropped != total {
+		t.Errorf("%d frames waited, %d left, %d were dropped; still waiting: %v", total, sent, dropped, left)
+	}
+}

@@ -1,0 +1,121 @@
+package vswitch_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// resumeNow is the time at which tests resume: no age leads to the time 0 of the clock, which means never.
+const resumeNow = 200 * 365 * 24 * time.Hour
+
+func scriptOf(t testing.TB, lines string) *script {
+	t.Helper()
+	s, err := parseScript("resume", "# Resumed.\n"+lines+"\n+0 tick\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// sameState compares states as JSON has them.
+var sameState = cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})}
+
+// A resumable is a forwarder, or counters, with what they say of themselves.
+type resumable struct {
+	resume func(text string) error
+	state  func() any
+}
+
+func newResumable(t testing.TB, kind string) resumable {
+	t.Helper()
+	switch kind {
+	case "bridge":
+		s := scriptOf(t, "bridge a b c\nlimit 4\nname guest 02:..:01\npinned c guest")
+		b := vswitch.NewBridge(s.bridge)
+		b.SetStatic(vswitch.MAC{2, 0, 0, 0, 0, 9}, 0, 0)
+		return resumableOf(func(s vswitch.BridgeState) error { return b.Resume(s, resumeNow) }, func() any { return b.State(resumeNow) })
+	case "counters":
+		c := new(vswitch.Counters)
+		return resumableOf(c.Resume, func() any { return c.State() })
+	}
+	lines := map[string]string{"pinned": "pinned-mac guest", "no-arp": "no-arp", "delegate": "permanent 10.244.1.2 peer"}
+	d := vswitch.NewDelegate(scriptOf(t, "delegate\n"+lines[kind]).delegate)
+	return resumableOf(func(s vswitch.DelegateState) error { return d.Resume(s, resumeNow) }, func() any { return d.State(resumeNow) })
+}
+
+func resumableOf[S any](resume func(S) error, state func() any) resumable {
+	return resumable{func(text string) error {
+		var s S
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return err
+		}
+		return resume(s)
+	}, state}
+}
+
+// held is a frame that waits, as a state has it; list repeats elements that differ in a number.
+func held(t testing.TB, port int, line string) string {
+	t.Helper()
+	w := newWords("guest > router "+line, scriptOf(t, "delegate").names)
+	f := w.frame()
+	if err := w.end(); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	text, err := json.Marshal(vswitch.HeldState{Port: port, Offload: vswitch.OffloadState(f.Offload), Data: f.Data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func list(n int, element func(i int) string) string {
+	var elements []string
+	for i := range n {
+		elements = append(elements, element(i))
+	}
+	return strings.Join(elements, ",")
+}
+
+func question(address, frames string) string {
+	return fmt.Sprintf(`{"holder":"guest","questions":[{"address":%q,"tries":1,"frames":[%s]}]}`, address, frames)
+}
+
+// What a forwarder could not have learned itself is refused with the field and with what would be right, and changes nothing.
+func TestResumeRefuses(t *testing.T) {
+	for _, test := range refusals(t) {
+		r := newResumable(t, test.kind)
+		before := r.state()
+		err := r.resume(test.state)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %.200s: Resume = %v, want %q", test.kind, test.state, err, test.want)
+		}
+		if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
+			t.Errorf("%s %.200s: Resume has changed (-before +after):\n%s", test.kind, test.state, diff)
+		}
+	}
+}
+
+// A forwarder in which frames wait does not lose them to a state.
+func TestResumeTwice(t *testing.T) {
+	r := newResumable(t, "delegate")
+	state := question("10.244.1.9", held(t, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2"))
+	if err := r.resume(state); err != nil {
+		t.Fatal(err)
+	}
+	before := r.state()
+	if err := r.resume(state); err == nil || !strings.Contains(err.Error(), "frames wait") {
+		t.Errorf("Resume = %v, want an error", err)
+	}
+	if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
+		t.Errorf("Resume has changed (-before +after):\n%s", diff)
+	}
+}

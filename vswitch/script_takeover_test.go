@@ -1,0 +1,106 @@
+package vswitch_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// Every script has the same outcome when a forwarder built anew goes on with the state of the first one after any step, and also
+// when that happens after each, whatever the two clocks say.
+func TestTakeoverScripts(t *testing.T) {
+	bridge, err := filepath.Glob("../testdata/switch/*.txt")
+	delegate, err2 := filepath.Glob("../testdata/delegate/*.txt")
+	if err != nil || err2 != nil || len(bridge) == 0 || len(delegate) == 0 {
+		t.Fatalf("%d and %d scripts (%v, %v)", len(bridge), len(delegate), err, err2)
+	}
+	for _, file := range append(bridge, delegate...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := parseScript(filepath.Base(file), string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range s.steps {
+			for name, clock := range clocks {
+				once := func(step int) bool { return step == i }
+				if err := interrupted(s, once, clock); err != nil {
+					t.Errorf("%s, taken over after line %d, %s: %v", file, s.steps[i].line, name, err)
+				}
+			}
+		}
+		for name, clock := range clocks {
+			if err := interrupted(s, func(int) bool { return true }, clock); err != nil {
+				t.Errorf("%s, taken over after every line, %s: %v", file, name, err)
+			}
+		}
+	}
+}
+
+// clocks say what the clock of the second process shows when that of the first one shows now.
+var clocks = map[string]func(now time.Duration) time.Duration{
+	"a process that just began":    func(time.Duration) time.Duration { return 12345 },
+	"a process that waited for it": func(now time.Duration) time.Duration { return now + 98765*time.Second + 1 },
+}
+
+// interrupted runs a script, and after some of its steps goes on with a new forwarder.
+func interrupted(s *script, after func(step int) bool, clock func(time.Duration) time.Duration) error {
+	r := newRun(s)
+	for i := range s.steps {
+		step := &s.steps[i]
+		if diff := r.do(step); diff != "" {
+			return fmt.Errorf("line %d: %s\n%s", step.line, step.text, diff)
+		}
+		if !after(i) {
+			continue
+		}
+		next, err := r.takeOver(step.at, clock)
+		if err != nil {
+			return err
+		}
+		r = next
+	}
+	return nil
+}
+
+// takeOver returns a run that goes on where r is, with nothing of r but what it says as JSON.
+func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration) (*run, error) {
+	now := at + r.ahead
+	next := newRun(r.script)
+	then := clock(now)
+	next.ahead = then - at
+	for i, c := range append(r.counters, r.ticked) {
+		if err := passOn(c.State(), append(next.counters, next.ticked)[i].Resume); err != nil {
+			return nil, err
+		}
+	}
+	if r.delegate != nil {
+		return next, passOn(r.delegate.State(now), func(s vswitch.DelegateState) error { return next.delegate.Resume(s, then) })
+	}
+	for _, s := range r.bridge.Stations(now) {
+		if s.Static {
+			next.bridge.SetStatic(s.MAC, s.Port, then)
+		}
+	}
+	return next, passOn(r.bridge.State(now), func(s vswitch.BridgeState) error { return next.bridge.Resume(s, then) })
+}
+
+// passOn hands a state to resume as another process would get it.
+func passOn[S any](state S, resume func(S) error) error {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	var got S
+	if err := json.Unmarshal(text, &got); err != nil {
+		return err
+	}
+	return resume(got)
+}
