@@ -14,16 +14,21 @@ import (
 // oracle does and has the same table; no frame is changed or goes back to where it came from; and every frame leaves somewhere or
 // is one drop.
 func FuzzBridge(f *testing.F) {
-	seedBridge(f)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		in := &reader{b}
-		cfg := bridge(in.byte())
-		real := vswitch.NewBridge(cfg)
-		r := &bridgeRig{newRig(t, real, replay.Setup{Bridge: &cfg}), cfg, real, oracle.NewBridge(cfg)}
-		for _, s := range decode(in, bridgeWorld(cfg)) {
-			r.do(s)
-		}
-	})
+	for _, s := range bridgeSeeds(f) {
+		f.Add(s.input)
+	}
+	desk := newDesk()
+	f.Fuzz(func(t *testing.T, b []byte) { runBridge(t, desk, b) })
+}
+
+func runBridge(t testing.TB, desk *desk, b []byte) {
+	in := newReader(b)
+	cfg := bridge(in.byte())
+	real := vswitch.NewBridge(cfg)
+	r := &bridgeRig{newRig(t, desk, real, replay.Setup{Bridge: &cfg}), cfg, real, oracle.NewBridge(cfg)}
+	for _, s := range decode(in, bridgeWorld(cfg)) {
+		r.do(s)
+	}
 }
 
 // A bridgeRig is a Bridge beside its oracle.
@@ -35,7 +40,6 @@ type bridgeRig struct {
 }
 
 func (r *bridgeRig) do(s step) {
-	r.t.Helper()
 	r.steps = append(r.steps, s)
 	switch s.op {
 	case opRaw, opMade, opScan:
@@ -68,7 +72,6 @@ func (r *bridgeRig) do(s step) {
 
 // unchanged checks that what leaves is what entered, and leaves elsewhere.
 func (r *bridgeRig) unchanged(s step, sent [][]vswitch.Frame) {
-	r.t.Helper()
 	for port, frames := range sent {
 		for _, f := range frames {
 			same := func(g vswitch.Frame) bool { return bytes.Equal(f.Data, g.Data) }

@@ -48,7 +48,7 @@ func (r *rig) saved() string {
 // TestCapture shows that what is saved is what was done: played again, as many frames leave at each port.
 func TestCapture(t *testing.T) {
 	cfg := delegate(0)
-	d := newDelegateRig(t, cfg)
+	d := newDelegateRig(t, newDesk(), cfg)
 	data := append(ethernet(routerMAC, guestMAC, 0x0800), udpPacket(cfg.Address.Addr().As4(), [4]byte{10, 244, 1, 1})...)
 	for range 3 {
 		d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})

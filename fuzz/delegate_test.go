@@ -15,20 +15,25 @@ import (
 // forwarder does what the oracle does, frame by frame and reason by reason; nothing leaves that the rules forbid; and every frame
 // leaves, is counted as a drop, is noted, or waits.
 func FuzzDelegate(f *testing.F) {
-	seedDelegate(f)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		in := &reader{b}
-		choice := in.byte()
-		cfg := delegate(choice)
-		d := newDelegateRig(t, cfg)
-		if choice < nobodyYet {
-			d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
-		}
-		for _, s := range decode(in, delegateWorld(cfg)) {
-			d.do(s)
-		}
-		d.close()
-	})
+	for _, s := range delegateSeeds(f) {
+		f.Add(s.input)
+	}
+	desk := newDesk()
+	f.Fuzz(func(t *testing.T, b []byte) { runDelegate(t, desk, b) })
+}
+
+func runDelegate(t testing.TB, desk *desk, b []byte) {
+	in := newReader(b)
+	choice := in.byte()
+	cfg := delegate(choice)
+	d := newDelegateRig(t, desk, cfg)
+	if choice < nobodyYet {
+		d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
+	}
+	for _, s := range decode(in, delegateWorld(cfg)) {
+		d.do(s)
+	}
+	d.close()
 }
 
 // A delegateRig is a Delegate beside its oracle.
@@ -41,11 +46,11 @@ type delegateRig struct {
 	used   int // calls of OnUse
 }
 
-func newDelegateRig(t *testing.T, cfg vswitch.DelegateConfig) *delegateRig {
+func newDelegateRig(t testing.TB, desk *desk, cfg vswitch.DelegateConfig) *delegateRig {
 	d := &delegateRig{cfg: cfg, oracle: oracle.NewDelegate(cfg), holder: vswitch.HolderSwitch}
 	cfg.OnUse = func() { d.used++ }
 	d.real = vswitch.NewDelegate(cfg)
-	d.rig = newRig(t, d.real, replay.Setup{Delegate: &d.cfg, Holder: vswitch.HolderSwitch})
+	d.rig = newRig(t, desk, d.real, replay.Setup{Delegate: &d.cfg, Holder: vswitch.HolderSwitch})
 	return d
 }
 
@@ -56,7 +61,6 @@ func (d *delegateRig) hand(h vswitch.Holder, mac vswitch.MAC) {
 }
 
 func (d *delegateRig) do(s step) {
-	d.t.Helper()
 	d.steps = append(d.steps, s)
 	switch s.op {
 	case opRaw, opMade, opScan:
@@ -83,7 +87,6 @@ func (d *delegateRig) do(s step) {
 }
 
 func (d *delegateRig) forwardBoth(s step) {
-	d.t.Helper()
 	d.used = 0
 	sent := d.forward(s)
 	want := d.oracle.Forward(s.port, s.frames, d.now)
@@ -96,13 +99,14 @@ func (d *delegateRig) forwardBoth(s step) {
 
 // close shows the neighbours, which have no other list, by sending to each; and then waits until nobody waits any more.
 func (d *delegateRig) close() {
-	d.t.Helper()
 	d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
 	_, hosts := delegateWorld(d.cfg).ips(vswitch.PortGuest)
+	var frames []vswitch.Frame
 	for _, host := range hosts {
 		data := append(ethernet(routerMAC, guestMAC, 0x0800), udpPacket(d.cfg.Address.Addr().As4(), host.As4())...)
-		d.do(step{op: opRaw, port: vswitch.PortGuest, frames: []vswitch.Frame{{Data: data}}})
+		frames = append(frames, vswitch.Frame{Data: data})
 	}
+	d.do(step{op: opRaw, port: vswitch.PortGuest, frames: frames})
 	for range 5 {
 		d.do(step{op: opWait, wait: time.Second})
 		d.do(step{op: opTick})
@@ -146,7 +150,6 @@ func (d *delegateRig) fromEndpoint(f *vswitch.Frame) {
 // allowed checks what may leave, by the design and not by the oracle. The frames came of one that entered at port in, -1 for a
 // tick.
 func (d *delegateRig) allowed(sent [][]vswitch.Frame, in int) {
-	d.t.Helper()
 	for port, frames := range sent {
 		for _, f := range frames {
 			if why := d.forbidden(port, in, f); why != "" {

@@ -77,6 +77,10 @@ var peers = []peer{
 	{"IPv6 fragments and extensions", []vswitch.Frame{v6(44, "\x06\x00\x00\x01\x00\x00\x00\x07"), v6(44, "\x06\x00\x05\xa9\x00\x00\x00\x07"), v6(44, "\x2c\x00\x00\x08\x00\x00\x00\x07"),
 		v6(0, "\x06\x00\x01\x04\x00\x00\x00\x00"), v6(0, "\x06\xff\x01\x04\x00\x00\x00\x00"), v6(51, "\x06\x00\x00\x00\x00\x00\x00\x00"), v6(43, "\x3c\x00\x01\x04\x00\x00\x00\x00\x06\x00\x01\x04\x00\x00\x00\x00"),
 		v6(60, nine), v6(6, ""), cut(v6(6, ""), 53), cut(v6(0, "\x06\x00"), 56)}},
+	// Neighbour discovery whose option has the length 0: who goes on by the length never ends. No IPv6 passes in IP mode; a bridge floods it.
+	{"router advertisement and neighbour solicitation with an option of length 0", []vswitch.Frame{
+		discovery("\x86\x00\x00\x00\x40\x00\x07\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x02\x00\x00\x00\x00\x01"),
+		discovery("\x87\x00\x00\x00\x00\x00\x00\x00\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00\x02\x00\x00\x00\x00\x01")}},
 	// Tags in tags with nothing known in them, or nothing at all.
 	{"tags in tags", []vswitch.Frame{typed(routerMAC, guestMAC, 0x88a8, 0, 1, 0x81, 0, 0, 2, 0x12, 0x34), typed(routerMAC, guestMAC, 0x88a8, 0, 1, 0x81, 0, 0, 2), typed(routerMAC, guestMAC, 0x8100, 0, 1, 0x81),
 		typed(routerMAC, guestMAC, 0x8100, 0, 1, 8, 0), {Offload: vnet.Header{Flags: 1, CsumStart: 18, CsumOffset: 2}, Data: typed(routerMAC, guestMAC, 0x8100, 0, 1, 0x12, 0x34, 0, 0, 0, 0).Data}}},
@@ -112,6 +116,14 @@ func quote(first, protocol byte, n int) []byte {
 	q := ipv4{to: farIP, protocol: protocol, payload: append([]byte{0x1f, 0x90, 0, 80}, make([]byte, 20)...)}.bytes()
 	q[0] = first
 	return append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, q[:min(n, len(q))]...)
+}
+
+// discovery is an ICMPv6 message to all hosts, with the hop limit that it must have (RFC 4861, section 6.1).
+func discovery(message string) vswitch.Frame {
+	b := append(ethernet(vswitch.MAC{0x33, 0x33, 0, 0, 0, 1}, guestMAC, 0x86dd), 0x60, 0, 0, 0, 0, byte(len(message)), 58, 255)
+	b = append(append(b, 0xfe, 0x80), make([]byte, 13)...)
+	b = append(append(b, 1, 0xff, 2), make([]byte, 13)...)
+	return vswitch.Frame{Data: append(append(b, 1), message...)}
 }
 
 // v6 is a frame with extension headers before a TCP header, whose checksum and segments are to be made.

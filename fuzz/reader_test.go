@@ -11,6 +11,11 @@ import (
 // A reader hands out the bytes of a fuzz input; behind its end there are zeros.
 type reader struct{ left []byte }
 
+// maxInput is how many bytes of an input are read. Every seed has fewer; what the fuzzer makes is often longer, and slow.
+const maxInput = 1 << 14
+
+func newReader(input []byte) *reader { return &reader{input[:min(len(input), maxInput)]} }
+
 func (r *reader) done() bool { return len(r.left) == 0 }
 
 func (r *reader) bytes(n int) []byte {

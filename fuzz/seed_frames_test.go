@@ -74,6 +74,18 @@ func (w *writer) fill(what int) {
 	}
 }
 
+// handOver lets everybody speak for whom the address may be, and a little later the guest again.
+func (w *writer) handOver(h vswitch.Holder) {
+	w.gateway()
+	for _, mac := range []vswitch.MAC{noMAC, otherMAC, guestMAC} {
+		w.hand(h, mac)
+		w.exchange()
+		w.wait(99 * time.Millisecond)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
+		w.wait(time.Second)
+	}
+}
+
 // exchange sends one of each: ARP, echo, a connection, a kept one, DHCP and an error, in both directions.
 func (w *writer) exchange() {
 	arp := append(ethernet(vswitch.Broadcast, guestMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)

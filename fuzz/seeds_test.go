@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,8 +9,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The seeds are of three kinds: what made other switches and stacks crash (peers_test.go), states that take a sequence to reach
-// (below, and tables_test.go), and the scripts of testdata/switch and testdata/delegate, which lie as files in testdata/fuzz under their own names.
+// The seeds are of four kinds: what made other switches and stacks crash (peers_test.go), states that take a sequence to reach
+// (below, and tables_test.go), what was captured (seed_captures_test.go), and the scripts of testdata/switch and testdata/delegate,
+// which lie as files in testdata/fuzz under their own names.
 
 // A seed is a named input, without its configuration.
 type seed struct {
@@ -17,42 +19,81 @@ type seed struct {
 	steps func(w *writer)
 }
 
-func (s seed) add(f *testing.F, config int) {
+// A namedInput is a seed with its configuration, as a target reads it.
+type namedInput struct {
+	name  string
+	input []byte
+}
+
+func (s seed) with(config int) namedInput {
 	w := &writer{}
 	w.byte(config)
 	s.steps(w)
-	f.Add(w.b)
+	return namedInput{fmt.Sprintf("%s, configuration %d", s.name, config), w.b}
 }
 
-func seedDelegate(f *testing.F) {
-	for _, s := range peers {
+func delegateSeeds(t testing.TB) (list []namedInput) {
+	for _, s := range captured(t) {
+		list = append(list, s.with(flannel), s.with(permanent+nobodyYet))
+	}
+	for _, p := range peers {
 		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU} {
-			seed{s.name, func(w *writer) {
-				w.gateway()
-				for port := range 4 {
-					w.peer(s, port)
-				}
-			}}.add(f, config)
+			for port := range 4 {
+				s := seed{fmt.Sprintf("%s, port %d", p.name, port), func(w *writer) { w.gateway(); w.peer(p, port) }}
+				list = append(list, s.with(config))
+			}
 		}
 	}
 	for _, s := range states {
 		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU, noRoutes, wideNet, permanent + nobodyYet} {
-			s.add(f, config)
+			list = append(list, s.with(config))
+		}
+	}
+	for _, s := range crowds {
+		for _, config := range []int{flannel, wideNet, permanent + nobodyYet} {
+			list = append(list, s.with(config))
 		}
 	}
 	for config := range delegates {
-		f.Add([]byte{byte(config)})
+		list = append(list, seed{"nothing happens", func(*writer) {}}.with(config))
+	}
+	return list
+}
+
+func bridgeSeeds(t testing.TB) (list []namedInput) {
+	for config := range bridges {
+		for _, s := range captured(t) {
+			list = append(list, s.with(config))
+		}
+		for _, p := range peers {
+			s := seed{p.name, func(w *writer) { w.peer(p, 0); w.peer(p, 1) }}
+			list = append(list, s.with(config))
+		}
+		for _, s := range tables {
+			list = append(list, s.with(config))
+		}
+	}
+	return list
+}
+
+// TestSeedsFit: a target that stops reading within a seed would not do what its name says.
+func TestSeedsFit(t *testing.T) {
+	for _, s := range delegateSeeds(t) {
+		in := newReader(s.input)
+		decode(in, delegateWorld(delegate(in.byte())))
+		fits(t, s, in)
+	}
+	for _, s := range bridgeSeeds(t) {
+		in := newReader(s.input)
+		decode(in, bridgeWorld(bridge(in.byte())))
+		fits(t, s, in)
 	}
 }
 
-func seedBridge(f *testing.F) {
-	for config := range bridges {
-		for _, s := range peers {
-			seed{s.name, func(w *writer) { w.peer(s, 0); w.peer(s, 1) }}.add(f, config)
-		}
-		for _, s := range tables {
-			s.add(f, config)
-		}
+func fits(t *testing.T, s namedInput, in *reader) {
+	t.Helper()
+	if len(s.input) > maxInput || !in.done() {
+		t.Errorf("%s: %d bytes, %d are not read; want at most %d bytes and all of them read", s.name, len(s.input), len(in.left), maxInput)
 	}
 }
 
@@ -118,50 +159,6 @@ var states = []seed{
 		w.raw(vswitch.PortGuest, 18, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 		w.giveUp()
 	}},
-	{"a mebibyte waits in all; the gateway has room nevertheless", func(w *writer) {
-		big := plain(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 65000)...)})
-		big.Offload = vnet.Header{Flags: 1, GSOType: 1, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}
-		w.raw(vswitch.PortGuest, 16, big)
-		copy(big.Data[30:], []byte{10, 244, 1, 10})
-		w.raw(vswitch.PortGuest, 2, big)
-		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: outside, payload: udpTo(2, 1000)}))
-		w.giveUp()
-	}},
-	{"a guest scans: 192 questions are its own, the others the pod endpoint's, and the gateway's is always asked", func(w *writer) {
-		w.scan(0, 200, 0)
-		w.scan(1, 100, 300)
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
-		w.giveUp()
-	}},
-	{"a table that is full of neighbours nobody asked for makes room for one that was asked for", func(w *writer) {
-		w.fill(2)
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
-		w.scan(0, 100, 0)
-	}},
-	{"a table full of neighbours that were asked for makes room for the gateway, and when they are silent for others", func(w *writer) {
-		for first := 0; first < 1100; first += 100 {
-			w.scan(0, 100, first)
-			w.scan(3, 100, first)
-		}
-		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
-		w.gateway()
-		w.fill(2)
-		w.wait(61 * time.Second)
-		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
-		w.scan(2, 20, 2000)
-	}},
-	{"one that was asked for is kept in a full table, also after it was heard again unasked", func(w *writer) {
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
-		w.wait(2 * time.Second)
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
-		w.fill(2)
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 20}, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, [4]byte{10, 244, 1, 20}))
-		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
-	}},
 	{"a neighbour that is silent is used on, asked by unicast, then by broadcast, and given up", func(w *writer) {
 		w.gateway()
 		for _, pause := range []time.Duration{29999 * time.Millisecond, time.Millisecond, 999 * time.Millisecond, time.Millisecond, time.Minute} {
@@ -215,22 +212,61 @@ var states = []seed{
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 22}, payload: udpTo(2, 9)}))
 		w.giveUp()
 	}},
-	{"the address changes hands: who uses it is noted, and nothing passes for whom it is not", func(w *writer) {
-		w.gateway()
-		for holder := range vswitch.Holder(3) {
-			for _, mac := range []vswitch.MAC{noMAC, otherMAC, guestMAC} {
-				w.hand(holder, mac)
-				w.exchange()
-				w.wait(99 * time.Millisecond)
-				w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
-				w.wait(time.Second)
-			}
-		}
-	}},
+	{"the address goes from the guest to the kernel: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderKernel) }},
+	{"the address goes from the guest to the switch: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderSwitch) }},
+	{"the address goes from one guest to another, and what passes is noted ten times a second", func(w *writer) { w.handOver(vswitch.HolderGuest) }},
 	{"a guest that has no MAC yet is sent nothing", func(w *writer) {
 		w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
 		w.hand(vswitch.HolderGuest, noMAC)
 		w.raw(vswitch.PortUplink, 1, inbound(plain(ipv4{to: farIP, payload: udpTo(2, 9)})))
 		w.exchange()
+	}},
+}
+
+// crowds fill the bounds, which takes many frames.
+var crowds = []seed{
+	{"a mebibyte waits in all; the gateway has room nevertheless", func(w *writer) {
+		big := plain(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 65000)...)})
+		big.Offload = vnet.Header{Flags: 1, GSOType: 1, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}
+		w.raw(vswitch.PortGuest, 16, big)
+		copy(big.Data[30:], []byte{10, 244, 1, 10})
+		w.raw(vswitch.PortGuest, 2, big)
+		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: outside, payload: udpTo(2, 1000)}))
+		w.giveUp()
+	}},
+	{"a guest scans: 192 questions are its own, the others the pod endpoint's, and the gateway's is always asked", func(w *writer) {
+		w.scan(0, 200, 0)
+		w.scan(1, 100, 300)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
+		w.giveUp()
+	}},
+	{"a table that is full of neighbours nobody asked for makes room for one that was asked for", func(w *writer) {
+		w.fill(2)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.scan(0, 100, 0)
+	}},
+	{"a table full of neighbours that were asked for makes room for the gateway, and when they are silent for others", func(w *writer) {
+		for first := 0; first < 1100; first += 100 {
+			w.scan(0, 100, first)
+			w.scan(3, 100, first)
+		}
+		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
+		w.gateway()
+		w.fill(2)
+		w.wait(61 * time.Second)
+		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.scan(2, 20, 2000)
+	}},
+	{"one that was asked for is kept in a full table, also after it was heard again unasked", func(w *writer) {
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.wait(2 * time.Second)
+		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.fill(2)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 20}, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, [4]byte{10, 244, 1, 20}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 	}},
 }

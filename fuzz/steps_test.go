@@ -1,7 +1,9 @@
 package fuzz
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -36,17 +38,19 @@ const (
 // joinNext is added to the times of a raw frame.
 const joinNext = 128
 
-// maxSteps and maxBytes keep one input short.
+// maxSteps and maxWork keep one input short: so many bytes of frames, where a frame costs as much as frameWork of them. There
+// is room for the mebibyte that may wait for neighbours, and to fill the tables three times.
 const (
-	maxSteps = 400
-	maxBytes = 3 << 19
+	maxSteps  = 400
+	maxWork   = 5 << 18
+	frameWork = 256
 )
 
 // A step is something that happens to a switch.
 type step struct {
 	op     int
 	port   int
-	frames []vswitch.Frame // one batch
+	frames []vswitch.Frame // one batch, whose frames may have their bytes in common
 	wait   time.Duration
 	holder vswitch.Holder
 	mac    vswitch.MAC
@@ -70,8 +74,8 @@ var pauses = []time.Duration{
 
 // decode reads the steps of an input.
 func decode(r *reader, w world) (steps []step) {
-	size, joined := 0, false
-	for len(steps) < maxSteps && size < maxBytes && !r.done() {
+	work, joined := 0, false
+	for len(steps) < maxSteps && work < maxWork && !r.done() {
 		s := step{op: r.byte() % ops}
 		switch s.op {
 		case opRaw:
@@ -102,7 +106,7 @@ func decode(r *reader, w world) (steps []step) {
 			s.port = r.byte() % w.ports
 		}
 		for _, f := range s.frames {
-			size += len(f.Data)
+			work += frameWork + len(f.Data)
 		}
 		steps = append(steps, s)
 	}
@@ -117,19 +121,18 @@ func raw(r *reader, w world) (port int, frames []vswitch.Frame, joined bool) {
 	times = max(1, times%joinNext%(vswitch.BatchSize+1))
 	h, given, total := r.header(), r.word(), r.word()
 	data := r.bytes(min(given, len(r.left)))
-	for len(data) < total {
-		n := len(data) % len(counting)
-		data = append(data, counting[n:min(len(counting), n+total-len(data))]...)
+	if len(data) < total {
+		data = append(data, counting[len(data):total]...)
 	}
 	for range times {
-		frames = append(frames, vswitch.Frame{Offload: h, Data: append([]byte{}, data...)})
+		frames = append(frames, vswitch.Frame{Offload: h, Data: slices.Clip(data)})
 	}
 	return port, frames, joined
 }
 
-// counting are all bytes in their order.
+// counting are all bytes in their order, again and again.
 var counting = func() (b []byte) {
-	for n := range 256 {
+	for n := range 1 << 16 {
 		b = append(b, byte(n))
 	}
 	return b
@@ -137,10 +140,13 @@ var counting = func() (b []byte) {
 
 // The writer's side of the above.
 
+// raw writes a frame; a payload of zeros counts up instead, but for its beginning, which keeps the seed short.
 func (w *writer) raw(port, times int, f vswitch.Frame) {
-	given := len(f.Data)
-	for given > 0 && f.Data[given-1] == byte(given-1) {
-		given--
+	given := len(bytes.TrimRight(f.Data, "\x00"))
+	if given += 16; given > len(f.Data) {
+		for given = len(f.Data); given > 0 && f.Data[given-1] == byte(given-1); {
+			given--
+		}
 	}
 	w.byte(opRaw, port, times)
 	w.header(f.Offload)

@@ -50,6 +50,12 @@ var tables = []seed{
 		w.scan(1, 20, 300)
 		w.tick()
 	}},
+	{"a full table is searched again after exactly a second", func(w *writer) {
+		w.wait(100 * time.Millisecond)
+		w.scan(0, 100, 0)
+		w.wait(time.Second)
+		w.scan(1, 20, 200)
+	}},
 	{"stations are found after others of the same table have gone", func(w *writer) {
 		w.scan(0, 28, 0)
 		w.scan(1, 30, 100)

@@ -38,7 +38,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	if err := copyTree(ctx, folder); err != nil {
+	if err := errors.Join(copyTree(ctx, folder), os.Mkdir(filepath.Join(folder, captures), 0o700)); err != nil {
 		return err
 	}
 	var survivors []string
@@ -63,10 +63,15 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// copyTree copies what git knows, or would, to the folder.
+// captures is where the targets save what they find, in the copy of the repository.
+const captures = ".captures"
+
+// copyTree copies what git knows, or would, and has not been deleted, to the folder.
 func copyTree(ctx context.Context, folder string) error {
 	command := exec.CommandContext(ctx, "bash", "-c",
-		`set -o pipefail; git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/null | tar -cf - -T - | tar -xf - -C "$1"`,
+		`set -o pipefail; git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d "" file; do
+			if [[ -e $file ]]; then printf "%s\0" "$file"; fi
+		done | tar --null -cf - -T - | tar -xf - -C "$1"`,
 		"bash", folder)
 	command.Stderr = os.Stderr
 	return command.Run()
@@ -95,7 +100,7 @@ func (m mutant) hunt(ctx context.Context, folder string, fuzzTime time.Duration)
 	}
 	start := time.Now()
 	_, err = call(ctx, folder, "go", "test", "-run", "^$", "-fuzz", "^"+m.target+"$", "-fuzztime", fuzzTime.String(),
-		"-fuzzminimizetime", "1s", m.pkg)
+		"-fuzzminimizetime", "100x", m.pkg)
 	if err == nil || ctx.Err() != nil {
 		return "", ctx.Err()
 	}
@@ -109,6 +114,7 @@ func (m mutant) hunt(ctx context.Context, folder string, fuzzTime time.Duration)
 func call(ctx context.Context, folder, name string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = folder
+	command.Env = append(os.Environ(), "TMPDIR="+filepath.Join(folder, captures))
 	out, err := command.CombinedOutput()
 	return string(out), err
 }

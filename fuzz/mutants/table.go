@@ -12,7 +12,7 @@ type mutant struct {
 
 // mutants are the mistakes: at least one for each target.
 func mutants() []mutant {
-	return slices.Concat(forwarders(), offloads(), endpoints(), parsers())
+	return slices.Concat(forwarders(), offloads(), endpoints(), parsers(), handovers())
 }
 
 func forwarders() []mutant {
@@ -53,6 +53,7 @@ func endpoints() []mutant {
 func parsers() []mutant {
 	return []mutant{
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is given", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
+		{"FuzzOffer", "./dhcpsrv", "dhcpsrv/names.go", "off by one at a label's length", "len(label) > 63", "len(label) > 64"},
 		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check one byte short", "if to > d.end {", "if to > d.end+1 {"},
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
 		{"FuzzMessages", "./tap", "tap/messages.go", "off by one at the room for a tag", "!tagged || n < 12", "!tagged || n < 11"},
@@ -60,7 +61,21 @@ func parsers() []mutant {
 		{"FuzzStateFile", "./podnet", "podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
 		{"FuzzResolv", "./podnet", "podnet/resolv.go", "more than the first word", "words[:1]", "words"},
 		{"FuzzAttachment", "./hypervisor", "hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
-		{"FuzzConfig", "./attach", "attach/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
+		{"FuzzConfig", "./plan", "plan/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
 		{"FuzzReadCapture", "./replay", "replay/comment.go", "two fields swapped", "&h.HdrLen, &h.GSOSize, &h.CsumStart", "&h.GSOSize, &h.HdrLen, &h.CsumStart"},
+	}
+}
+
+// handovers are mistakes in what one process leaves to another, and in what two processes say.
+func handovers() []mutant {
+	return []mutant{
+		{"FuzzResume", "./vswitch", "vswitch/delegate_state.go", "a length is not checked", "len(f.Data) < ethernetLen || ", ""},
+		{"FuzzSender", "./unixport", "unixport/sender.go", "the wrong length", "return rest, s.begun", "return rest, len(rest)"},
+		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "rest, s.rest = bytes.Clone(s.rest), nil", "rest = bytes.Clone(s.rest)"},
+		{"FuzzRest", "./unixport", "unixport/rest.go", "a bounds check is too wide", "r.Begun < 0 || r.Begun > vswitch.MaxFrame", "r.Begun < 0"},
+		{"FuzzSnapshot", "./attach", "attach/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.Gone", "Expires: a.Lease.Expires}, false"},
+		{"FuzzKeeper", "./keeper", "keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(k.handed.files)", ""},
+		{"FuzzControl", "./control", "control/serve.go", "more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
+		{"FuzzReceive", "./grant", "grant/parse.go", "null is something", "said.IsNil()", "!said.IsValid()"},
 	}
 }

@@ -1,10 +1,6 @@
 package oracle
 
-import (
-	"bytes"
-
-	"github.com/podswitch/podswitch/vswitch"
-)
+import "github.com/podswitch/podswitch/vswitch"
 
 // Room is how many bytes of frames of its own a forwarder makes at most in one call: ARP, ICMP, fragments.
 const Room = 2 * vswitch.MaxFrame
@@ -27,7 +23,7 @@ type Outcome struct {
 // Sent is a frame that leaves at a port.
 type Sent struct {
 	Port  int
-	Frame vswitch.Frame // its own copy
+	Frame vswitch.Frame // only to be read: copies of a flood are one
 }
 
 // Drop is a frame that was not delivered; it is counted at the port where it came in.
@@ -39,7 +35,6 @@ type Drop struct {
 func newOutcome() *Outcome { return &Outcome{room: Room} }
 
 func (o *Outcome) send(port int, f vswitch.Frame) {
-	f.Data = bytes.Clone(f.Data)
 	o.Sent = append(o.Sent, Sent{port, f})
 }
 

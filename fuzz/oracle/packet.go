@@ -9,7 +9,7 @@ const (
 	udp  = 17
 )
 
-// packet is an IPv4 packet taken apart (RFC 791, section 3.1).
+// packet is an IPv4 packet taken apart (RFC 791, section 3.1), only to be read: its bytes are those of the frame.
 type packet struct {
 	header         []byte // with its options
 	segment        []byte // what the packet carries, without Ethernet's padding
@@ -27,7 +27,7 @@ func readPacket(frame []byte) (packet, bool) {
 	if len(frame) < ethernetHeader+20 {
 		return packet{}, false
 	}
-	ip := append([]byte{}, frame[ethernetHeader:]...)
+	ip := frame[ethernetHeader:]
 	header, total := int(ip[0]%16)*4, int(word(ip, 2))
 	if ip[0]/16 != 4 || header < 20 || total < header || total > len(ip) {
 		return packet{}, false

@@ -1,0 +1,46 @@
+package main
+
+import "path/filepath"
+
+// A part is what is measured together.
+type part struct {
+	name  string
+	files []file
+}
+
+// A file is a whole file, or some functions of it.
+type file struct {
+	path      string // from the top of the repository
+	functions []string
+}
+
+// parts are the forwarders and the parsers: whatever reads bytes that others wrote. Beside them in their packages is what opens
+// devices, sockets and files, and serves connections; no fuzz target is about that.
+func parts() []part {
+	return []part{
+		{"the forwarders (`vswitch`)", whole("vswitch", "arp", "bridge", "delegate", "delegate_guest", "delegate_use", "delegate_wire", "ethernet",
+			"icmp", "ipv4", "mac", "mss", "neighbour", "out", "route", "rule", "table", "valid")},
+		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
+		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "reply", "request", "routes")},
+		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
+		{"`podnet`: the state file, resolv.conf", append(whole("podnet", "check", "resolv"), file{"podnet/statefile.go", []string{"parseRecord"}})},
+		{"`hypervisor`: attachments", []file{{"hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
+		{"`plan`: kept ports, denied destinations", []file{{"plan/config.go", []string{"ParseKeep", "ParseDeny"}}}},
+		{"`replay`: captures", append(whole("replay", "capture", "comment"), file{"replay/setup.go", []string{"Check", "checkBridge", "checkDelegate", "parseSetup"}})},
+		{"`unixport`: frames of a stream", whole("unixport", "decoder", "sender")},
+		{"`tap`: what the kernel says beside a frame", []file{{"tap/messages.go", []string{"frame", "vlan"}}}},
+		{"`stack`: what it takes from a frame or a message", []file{{"stack/transmit.go", []string{"admit", "wantsIPv4", "wantsARP", "inbound", "packetType"}},
+			{"stack/receive.go", []string{"flatten", "bufferSize"}}, {"stack/dhcp.go", []string{"datagram"}},
+			{"stack/dns.go", []string{"isQuery", "answers", "readMessage", "writeMessage"}}}},
+		{"what a switch before may have left (`vswitch`, `unixport`)", append(whole("vswitch", "bridge_state", "delegate_state", "neighbour_resume"),
+			file{"unixport/rest.go", []string{"check", "checkDatagrams"}})},
+		{"`grant`: what keeper and switch say", whole("grant", "parse")},
+	}
+}
+
+func whole(pkg string, names ...string) (files []file) {
+	for _, name := range names {
+		files = append(files, file{path: filepath.Join(pkg, name+".go")})
+	}
+	return files
+}
