@@ -1,9 +1,10 @@
-// Load is the two ends of the measurements that iperf3 does not make: request and response with one in flight, and connections
-// one after another. Both ends block in their system calls, so that no event loop of a runtime is measured.
+// Load is the two ends of the measurements that iperf3 does not make: request and response with one in flight, connections one
+// after another, and a DHCP client without pauses. All block in their system calls, so that no event loop of a runtime is measured.
 //
 //	load serve PORT                            echo requests over TCP and UDP
 //	load await HOST:PORT SECONDS               wait until a request over TCP is answered
 //	load tcp|udp|connect HOST:PORT SECONDS     measure, after a fifth of the time has passed; print a report as JSON
+//	load lease DEVICE ROUNDS                   ask for an address by DHCP; print a report as JSON
 package main
 
 import (
@@ -13,6 +14,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -23,15 +26,21 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 2 && args[0] == "serve" {
+	switch {
+	case len(args) == 2 && args[0] == "serve":
 		port, err := strconv.ParseUint(args[1], 10, 16)
 		if err != nil {
 			return fmt.Errorf("port %q: want a number up to 65535", args[1])
 		}
 		return serve(uint16(port))
-	}
-	if len(args) != 3 {
-		return fmt.Errorf("%d arguments: want serve PORT, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
+	case len(args) != 3:
+		return fmt.Errorf("%d arguments: want serve PORT, lease DEVICE ROUNDS, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
+	case args[0] == "lease":
+		rounds, err := strconv.Atoi(args[2])
+		if err != nil || rounds < 1 || rounds > 1000 {
+			return fmt.Errorf("rounds %q: want 1 to 1000", args[2])
+		}
+		return ownAddress(args[1], rounds)
 	}
 	address, err := netip.ParseAddrPort(args[1])
 	if err != nil || !address.Addr().Is4() {
@@ -42,6 +51,19 @@ func run(args []string) error {
 		return fmt.Errorf("seconds %q: want a number above 0", args[2])
 	}
 	return ask(args[0], address, time.Duration(seconds*float64(time.Second)))
+}
+
+func ownAddress(device string, rounds int) error {
+	c, err := newClient(device)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(c.fd)
+	report, err := leases(c.lease, rounds)
+	if err != nil {
+		return fmt.Errorf("lease on %s: %w", device, err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(report)
 }
 
 func ask(verb string, address netip.AddrPort, length time.Duration) error {

@@ -8,6 +8,7 @@ type candidate struct {
 	what     string   // for the results' reader
 	baseline string   // whom it is compared with
 	groups   []string // which figures it has; nil for all
+	leases   bool     // it has a DHCP server for its guest
 	largest  int      // MTU that it can have; Open vSwitch without TSO takes 1500 for that of a tap in another namespace
 	needs    []need
 	start    func(context.Context, *session) error // returns when the guest has its interface
@@ -24,16 +25,16 @@ func candidates() []candidate {
 	tso := append(ovs[:2:2], need{tsoDaemon, "openvswitch-switch-dpdk"})
 	plain := []string{"tcp", "idle"}
 	return []candidate{
-		{name: ourselves, what: "podswitch run, which moves the pod's address", baseline: pump, largest: jumbo, start: delegate("on")},
+		{name: ourselves, what: "podswitch run, which moves the pod's address", baseline: pump, leases: true, largest: jumbo, start: delegate("on")},
 		{name: "podswitch-switch", what: "a learning switch", baseline: pump, largest: jumbo, start: learn(0)},
 		{name: pump, what: "read from one device, write to the other", baseline: bridge, largest: jumbo, start: startPump()},
 		{name: bridge, what: "in the pod, with a veth guest", baseline: pump, largest: jumbo, start: startBridge},
 		{name: "ovs", what: "userspace datapath", baseline: pump, largest: 1500, needs: ovs, start: openVSwitch("ovs-vswitchd", false)},
 		{name: "ovs-tso", what: "userspace datapath, userspace-tso-enable", baseline: pump, largest: jumbo, needs: tso, start: openVSwitch(tsoDaemon, true)},
 		{name: "vde_switch", what: "between two taps, one of them bridged to eth0", baseline: pump, largest: 1500, needs: []need{{"vde_switch", "vde2"}}, start: startVDE},
-		{name: "pasta", what: "translates to sockets", baseline: pump, largest: jumbo, needs: []need{{"pasta", "passt"}}, start: startPasta},
-		{name: "slirp4netns", what: "translates to sockets", baseline: pump, largest: jumbo, needs: []need{{"slirp4netns", "slirp4netns"}}, start: startSlirp},
-		{name: "gvproxy", what: "translates to sockets; with gvforwarder", baseline: pump, largest: jumbo, needs: []need{{"gvproxy", ""}, {"gvforwarder", ""}}, start: startGvproxy},
+		{name: "pasta", what: "translates to sockets", baseline: pump, leases: true, largest: jumbo, needs: []need{{"pasta", "passt"}}, start: startPasta},
+		{name: "slirp4netns", what: "translates to sockets", baseline: pump, leases: true, largest: jumbo, needs: []need{{"slirp4netns", "slirp4netns"}}, start: startSlirp},
+		{name: "gvproxy", what: "translates to sockets; with gvforwarder", baseline: pump, leases: true, largest: jumbo, needs: []need{{"gvproxy", ""}, {"gvforwarder", ""}}, start: startGvproxy},
 		{name: ourselves + "-plain", what: "--offload off", baseline: pump + "-plain", groups: plain, largest: 1500, start: delegate("off")},
 		{name: pump + "-plain", what: "the kernel computes checksums and segments", baseline: pump, groups: plain, largest: 1500, start: startPump("plain")},
 		{name: "switch+1", what: "podswitch switch with an idle port", baseline: "podswitch-switch", groups: []string{"ports"}, largest: 1500, start: learn(1)},

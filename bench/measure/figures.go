@@ -8,6 +8,7 @@ type figure struct {
 	Unit  string `json:"unit"`
 	Lower bool   `json:"lowerIsBetter"`
 	Cost  string `json:"cost,omitempty"` // what a candidate's CPU seconds are divided by
+	Note  string `json:"note,omitempty"` // what a reader has to know to read it right
 }
 
 const (
@@ -22,12 +23,15 @@ var (
 	askUDP50    = figure{Name: "UDP request/response p50", Unit: "µs", Lower: true}
 	askUDP99    = figure{Name: "UDP request/response p99", Unit: "µs", Lower: true}
 	connections = figure{Name: "TCP connections, a request each", Unit: "1/s"}
-	resident    = figure{Name: "resident memory", Unit: "MiB", Lower: true}
+	resident    = figure{Name: "resident memory", Unit: "MiB", Lower: true, Note: "VmRSS, summed over the candidate's processes: a page of several counts for each; the goal is judged by it"}
+	shared      = figure{Name: "resident memory, shared pages divided", Unit: "MiB", Lower: true, Note: "Pss, summed: a page of several processes counts once"}
 	idleCPU     = figure{Name: "CPU while idle", Unit: "%", Lower: true}
-	readyTime   = figure{Name: "start to ready", Unit: "ms", Lower: true}
-	ackTime     = figure{Name: "start to DHCPACK", Unit: "ms", Lower: true}
-	leaseTime   = figure{Name: "DISCOVER to ACK", Unit: "ms", Lower: true}
-	answerTime  = figure{Name: "DISCOVER to OFFER and REQUEST to ACK", Unit: "ms", Lower: true} // without the client's part
+	readyTime   = figure{Name: "start to ready", Unit: "ms", Lower: true, Note: "by the message that the program writes; of pasta and slirp4netns, which write none, until the guest has tap0"}
+	ackTime     = figure{Name: "start to DHCPACK", Unit: "ms", Lower: true, Note: "start to ready, and the first exchange of a client that does not pause"}
+	leaseFirst  = figure{Name: "DISCOVER to ACK, the first", Unit: "ms", Lower: true, Note: "by a client that does not pause; the goal is judged by it"}
+	leaseTime   = figure{Name: "DISCOVER to ACK", Unit: "ms", Lower: true, Note: fmt.Sprintf("by a client that does not pause; median of %d exchanges", leaseRounds)}
+	leaseWorst  = figure{Name: "DISCOVER to ACK, the longest", Unit: "ms", Lower: true, Note: fmt.Sprintf("of the %d exchanges", leaseRounds)}
+	pausedTime  = figure{Name: "DISCOVER to ACK by udhcpc", Unit: "ms", Lower: true, Note: "with udhcpc's own pause between OFFER and REQUEST"}
 )
 
 func tcpFigure(w way, flows, mtu int) figure {

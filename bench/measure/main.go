@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := measure(ctx, os.Args[1:])
 	stop()
 	var lack *missing.Error
@@ -52,6 +52,7 @@ func measure(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(b.work)
 	chosen = b.present(chosen)
+	b.loads()
 	if err := b.run(ctx, chosen); err != nil {
 		return err
 	}
@@ -67,9 +68,9 @@ func prepare(ctx context.Context, o options) (*bench, error) {
 	if os.Geteuid() != 0 {
 		return nil, &missing.Error{What: "measure", Need: "root", Give: "network namespaces are made"}
 	}
-	for _, program := range []string{"ip", "iperf3", "trafgen", "nft", "ethtool", "tcpdump", "udhcpc", "sysctl", o.podswitch} {
+	for _, program := range []string{"ip", "iperf3", "nft", "ethtool", "tcpdump", "udhcpc", "sysctl", o.podswitch} {
 		if _, err := exec.LookPath(program); err != nil {
-			return nil, &missing.Error{What: "measure", Need: program, Give: "run make setup build, and bench/peers"}
+			return nil, &missing.Error{What: "measure", Need: program, Give: "run make setup build"}
 		}
 	}
 	var err error

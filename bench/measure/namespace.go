@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A namespace is a network namespace that this program made, by the name that ip-netns(8) gives it.
+// A namespace is a network namespace that this program made, by the name that ip-netns(8) gives it. The empty name stands for
+// the one that this program is in.
 type namespace string
 
 func (n namespace) path() string { return "/run/netns/" + string(n) }
@@ -22,6 +23,9 @@ func (n namespace) path() string { return "/run/netns/" + string(n) }
 // within runs f on a thread in the namespace. A program that f starts stays there: unlike with `ip netns exec`, no other
 // program runs first, so that the time until it is ready is its own.
 func (n namespace) within(f func() error) error {
+	if n == "" {
+		return f()
+	}
 	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -64,7 +68,7 @@ func host(ctx context.Context, line string) (string, error) {
 
 func finish(ctx context.Context, input string, args []string) (string, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.SysProcAttr = ownGroup()
+	cmd.SysProcAttr = ownSession()
 	cmd.WaitDelay = time.Second
 	var out, faults bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &faults
@@ -83,9 +87,13 @@ func end(text string, lines int) string {
 
 // await polls until condition returns nil.
 func await(ctx context.Context, what string, condition func() error) error {
+	return poll(ctx, 10*time.Millisecond, what, condition)
+}
+
+func poll(ctx context.Context, every time.Duration, what string, condition func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	again := time.NewTicker(10 * time.Millisecond)
+	again := time.NewTicker(every)
 	defer again.Stop()
 	for {
 		err := condition()

@@ -75,7 +75,7 @@ func TestWants(t *testing.T) {
 		{candidate{name: pump}, "idle", 1, false}, // once
 		{candidate{name: pump}, "ports", 0, false},
 		{candidate{name: pump}, "startup", 0, false},
-		{candidate{name: ourselves}, "startup", 1, true},
+		{candidate{name: ourselves, leases: true}, "startup", 1, true},
 		{candidate{name: "few", groups: []string{"ports"}}, "ports", 0, true},
 		{candidate{name: "few", groups: []string{"ports"}}, "tcp", 0, false},
 		{candidate{name: "slow"}, "tcp", 0, false}, // has failed

@@ -1,61 +1,9 @@
 package main
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
-
-func TestParseStat(t *testing.T) {
-	tail := " S 17 42 42 0 -1 4194560 100 0 0 0 250 125 7 7 20 0 1 0 1 1 1"
-	for name, test := range map[string]struct {
-		text string
-		want stat
-		bad  bool
-	}{
-		"plain":            {text: "42 (pump)" + tail, want: stat{parent: 17, cpu: 3.75}},
-		"name with spaces": {text: "42 (a b c)" + tail, want: stat{parent: 17, cpu: 3.75}},
-		"name with ') '":   {text: "42 (x) S 1 (y)" + tail, want: stat{parent: 17, cpu: 3.75}},
-		"no name":          {text: "42 pump S 17", bad: true},
-		"cut off":          {text: "42 (pump) S 17 42", bad: true},
-		"no number":        {text: "42 (pump) S 17 42 42 0 -1 4194560 100 0 0 0 x 125 7", bad: true},
-		"empty":            {bad: true},
-	} {
-		got, err := parseStat(test.text)
-		if (err != nil) != test.bad || got != test.want {
-			t.Errorf("%s: %+v, %v; want %+v, an error: %t", name, got, err, test.want, test.bad)
-		}
-	}
-}
-
-func TestTree(t *testing.T) {
-	all := map[int]stat{1: {}, 10: {parent: 1}, 11: {parent: 10}, 12: {parent: 11}, 20: {parent: 1}, 21: {parent: 20}}
-	for _, test := range []struct{ roots, want []int }{
-		{[]int{10}, []int{10, 11, 12}},
-		{[]int{10, 11}, []int{10, 11, 12}}, // each counts once
-		{[]int{12, 20}, []int{12, 20, 21}},
-		{[]int{99}, nil},
-		{nil, nil},
-	} {
-		got := tree(all, test.roots)
-		slices.Sort(got)
-		if !slices.Equal(got, test.want) {
-			t.Errorf("tree(%v) = %v, want %v", test.roots, got, test.want)
-		}
-	}
-}
-
-func TestParseResident(t *testing.T) {
-	got, err := parseResident("Name:\tpump\nVmHWM:\t    9999 kB\nVmRSS:\t    2048 kB\nThreads:\t5\n")
-	if err != nil || got != 2 {
-		t.Errorf("%v, %v; want 2", got, err)
-	}
-	for _, bad := range []string{"", "Name:\tkthreadd\n", "VmRSS:\tmuch\n"} {
-		if _, err := parseResident(bad); err == nil {
-			t.Errorf("%q: no error", bad)
-		}
-	}
-}
 
 func TestParseIperf(t *testing.T) {
 	good := `{"intervals": [{"sum": {"bytes": 1000, "omitted": true}}, {"sum": {"bytes": 2000}}],
@@ -102,6 +50,18 @@ func TestParseDump(t *testing.T) {
 	}
 	if _, err := parseDump("soon IP BOOTP/DHCP\n"); err == nil {
 		t.Error("no time: no error")
+	}
+}
+
+func TestParseLeases(t *testing.T) {
+	got, err := parseLeases([]byte(`{"rounds": 20, "lost": 0, "first": 900.5, "median": 400, "min": 300, "max": 1200}`))
+	if want := (leaseReport{Rounds: 20, First: 900.5, Median: 400, Max: 1200}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	for _, bad := range []string{"", "load: no answer", "{}", `{"rounds": 19, "lost": 1, "first": 900.5, "median": 400}`} {
+		if _, err := parseLeases([]byte(bad)); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
 	}
 }
 

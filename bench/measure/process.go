@@ -5,40 +5,50 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// A process is a program in the background. What it writes is kept for the report of a failure.
+// A process is a program in the background. What it and its children write is kept for the report of a failure.
 type process struct {
 	name    string
 	cmd     *exec.Cmd
 	started time.Time
+	born    uint64        // as a stat has it
 	done    chan struct{} // closed when it has ended
 
 	mu     sync.Mutex
 	output bytes.Buffer
-	marker string        // what tells that it is ready; may be empty
-	ready  chan struct{} // closed when the marker was written
-	at     time.Time     // when that was; valid once ready
+	marker *regexp.Regexp // what tells that it is ready; nil for nothing
+	ready  chan struct{}  // closed when the marker was written
+	at     time.Time      // when that was; valid once ready
 }
 
-// ownGroup keeps the terminal's interrupt from reaching a program before we have taken down what stands on it.
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// ownSession keeps the terminal's interrupt from reaching a program before we have taken down what stands on it, and marks
+// what it starts: a child whose parent ends gets another parent, but keeps its session.
+func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// start starts a program in a namespace, in a process group of its own.
+// start starts a program in a namespace, in a session of its own. The marker is a regular expression for a line by which it,
+// or a child of it, tells that it is ready; it may be empty.
 func start(where namespace, marker string, args ...string) (*process, error) {
 	p := &process{
-		name:   args[0],
-		cmd:    exec.Command(args[0], args[1:]...),
-		done:   make(chan struct{}),
-		marker: marker,
-		ready:  make(chan struct{}),
+		name:  args[0],
+		cmd:   exec.Command(args[0], args[1:]...),
+		done:  make(chan struct{}),
+		ready: make(chan struct{}),
+	}
+	if marker != "" {
+		expression, err := regexp.Compile("(?m)" + marker)
+		if err != nil {
+			return nil, fmt.Errorf("marker of %s: %w", args[0], err)
+		}
+		p.marker = expression
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = ownGroup()
+	p.cmd.SysProcAttr = ownSession()
 	p.cmd.WaitDelay = time.Second
 	if _, err := p.cmd.StdinPipe(); err != nil { // some end with their standard input
 		return nil, err
@@ -46,6 +56,9 @@ func start(where namespace, marker string, args ...string) (*process, error) {
 	p.started = time.Now()
 	if err := where.within(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", strings.Join(args, " "), err)
+	}
+	if own, err := statOf(p.pid()); err == nil { // nobody waits for it before this
+		p.born = own.born
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is told by whoever misses it
@@ -59,7 +72,7 @@ func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.output.Write(b)
-	if p.marker != "" && p.at.IsZero() && strings.Contains(p.output.String(), p.marker) {
+	if p.marker != nil && p.at.IsZero() && p.marker.Match(p.output.Bytes()) {
 		p.at = time.Now()
 		close(p.ready)
 	}
@@ -93,17 +106,6 @@ func (p *process) awaitReady() error {
 	case <-p.done:
 		return p.alive()
 	case <-time.After(15 * time.Second):
-		return fmt.Errorf("%s has not written %q in 15 s", filepath.Base(p.name), p.marker)
+		return fmt.Errorf("%s has not written anything like %q in 15 s", filepath.Base(p.name), p.marker)
 	}
-}
-
-// stop asks the process to end, and then ends it and what it has started in its group.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(3 * time.Second):
-	}
-	_ = syscall.Kill(-p.pid(), syscall.SIGKILL) // fails where nobody is left
-	<-p.done
 }

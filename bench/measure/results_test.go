@@ -38,6 +38,7 @@ func TestRatiosPairRounds(t *testing.T) {
 // example has two rounds in which the machine is fast and then slow: the ratio is the same in both.
 func example() *results {
 	f := tcpFigure(ways[0], 1, 1500)
+	f.Note = "what a reader has to know"
 	r := newResults(machine{Kernel: "6.1", CPU: "A CPU", Cores: 2}, settings{Rounds: 2, Seconds: 1})
 	for round, speed := range []float64{10, 5} {
 		r.add(pump, round, []reading{{figure: f, value: speed, cpu: 0.8}})
@@ -113,6 +114,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"TCP out, 1 flow, MTU 1500, Gbit/s (more is better)",
 		"CPU s/GB",
+		"what a reader has to know",
 		"1.20", // the ratio
 		"Noise: the rounds of pump lie 67 % of their median apart",
 		"Not measured: vde_switch, all figures: needs vde_switch",

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/podswitch/podswitch/missing"
 )
 
 // A measurement is one load on a candidate that is in place.
@@ -21,8 +17,8 @@ type group struct {
 	name string
 	mtu  int
 	once bool   // in the first round only
-	only string // the one candidate that it is for; empty for all
-	bare bool   // the measurement starts the candidate itself
+	bare bool   // the guest has no address, and asks for one: for candidates with a DHCP server
+	load string // a program for it that a machine may lack; empty for none
 	list []measurement
 }
 
@@ -31,14 +27,14 @@ func groups() []group {
 	out, in := ways[0], ways[1]
 	bulks := []measurement{bulk(out, 1), bulk(in, 1), bulk(out, 4), bulk(in, 4)}
 	return []group{
-		{name: "startup", mtu: 1500, only: ourselves, bare: true, list: []measurement{startup}},
+		{name: "startup", mtu: 1500, bare: true, list: []measurement{startup}},
 		{name: "rr", mtu: 1500, list: []measurement{ask("tcp", askTCP50, askTCP99), ask("udp", askUDP50, askUDP99)}},
 		{name: "connect", mtu: 1500, list: []measurement{connect}},
 		{name: "tcp", mtu: 1500, list: bulks},
-		{name: "pps", mtu: 1500, list: []measurement{flood(out), flood(in)}},
+		{name: "pps", mtu: 1500, load: "trafgen", list: []measurement{flood(out), flood(in)}},
 		{name: "memory", mtu: 1500, list: []measurement{memory}},
 		{name: "idle", mtu: 1500, once: true, list: []measurement{idle}},
-		{name: "ports", mtu: 1500, list: []measurement{bulk(out, 1), bulk(in, 1), flood(out), flood(in)}},
+		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1), bulk(in, 1), flood(out), flood(in)}},
 		{name: "jumbo", mtu: jumbo, list: bulks},
 	}
 }
@@ -51,7 +47,7 @@ type bench struct {
 	pump, load string // the programs in the work folder
 	progress   io.Writer
 	results    *results
-	given      map[string]bool // candidates, or candidates' groups, that have failed and are not tried again
+	given      map[string]bool // candidates, groups, or candidates' groups, that have failed and are not tried again
 }
 
 // run makes all rounds. Who comes first changes from round to round.
@@ -89,11 +85,11 @@ func (b *bench) candidate(ctx context.Context, c candidate, round int) error {
 
 func (b *bench) wants(c candidate, g group, round int) bool {
 	switch {
-	case b.given[c.name] || b.given[c.name+g.name]:
+	case b.given[c.name] || b.given[g.name] || b.given[c.name+g.name]:
 		return false
 	case !slices.Contains(b.figures, g.name):
 		return false
-	case g.once && round > 0, g.only != "" && g.only != c.name:
+	case g.once && round > 0, g.bare && !c.leases:
 		return false
 	case c.groups == nil:
 		return g.name != "ports"
@@ -111,11 +107,10 @@ func (b *bench) session(ctx context.Context, c candidate, round int, together []
 		return
 	}
 	defer s.close()
-	if !together[0].bare {
-		if err := s.begin(ctx, c); err != nil {
-			b.giveUp(ctx, c, "", errors.Join(err, s.logs()))
-			return
-		}
+	s.bare = together[0].bare
+	if err := s.begin(ctx, c); err != nil {
+		b.giveUp(ctx, c, "", errors.Join(err, s.logs()))
+		return
 	}
 	for _, g := range together {
 		if err := b.group(ctx, c, round, g, s); err != nil {
@@ -132,10 +127,10 @@ func (s *session) begin(ctx context.Context, c candidate) error {
 	if err := c.start(ctx, s); err != nil {
 		return err
 	}
-	if err := s.reach(ctx); err != nil {
-		return err
+	if s.bare {
+		return s.healthy()
 	}
-	return s.healthy()
+	return errors.Join(s.reach(ctx), s.healthy())
 }
 
 func (b *bench) group(ctx context.Context, c candidate, round int, g group, s *session) error {
@@ -158,30 +153,4 @@ func (b *bench) giveUp(ctx context.Context, c candidate, group string, err error
 	fmt.Fprintf(b.progress, "bench: %s %s: %s\n", c.name, group, why)
 	b.given[c.name+group] = true
 	b.results.Absent = append(b.results.Absent, absence{Candidate: c.name, Figure: group, Why: why})
-}
-
-// present returns the candidates whose programs the machine has, and notes the others.
-func (b *bench) present(all []candidate) []candidate {
-	return slices.DeleteFunc(slices.Clone(all), func(c candidate) bool {
-		for _, n := range c.needs {
-			if err := b.lacks(c, n); err != nil {
-				b.results.Absent = append(b.results.Absent, absence{Candidate: c.name, Why: err.Error()})
-				return true
-			}
-		}
-		return false
-	})
-}
-
-func (b *bench) lacks(c candidate, n need) error {
-	program, give := n.program, "run bench/peers"
-	if n.give == "" {
-		program = filepath.Join(b.peers, program)
-	} else {
-		give = "Debian's package " + n.give + ": " + give
-	}
-	if _, err := exec.LookPath(program); err != nil {
-		return &missing.Error{What: "measure " + c.name, Need: filepath.Base(n.program), Give: give}
-	}
-	return nil
 }

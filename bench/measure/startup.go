@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,34 +13,77 @@ import (
 	"time"
 )
 
-// startup measures podswitch from its exec until it is ready, and until a DHCP client in the guest has its ACK. What the
-// bench does in between, which is to hand the tap to the guest, does not count; what the client waits between OFFER and
-// REQUEST does, but for answerTime.
+// leaseRounds is how many exchanges of DHCP a session makes.
+const leaseRounds = 20
+
+// startup measures how long a candidate took to be ready, and how long its DHCP server then takes. What the bench does in
+// between, which is to hand the tap to the guest, does not count.
 func startup(ctx context.Context, s *session) ([]reading, error) {
-	p, err := s.launch("ready", s.podswitch, "run", "--state-dir", filepath.Join(s.work, "state"))
+	report, err := s.exchanges(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.healthy())
 	}
-	if err := s.awaitLink(ctx, s.pod, "tap0"); err != nil {
-		return nil, err
+	paused, err := s.udhcpc(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.healthy())
 	}
-	if err := s.pod.ip(ctx, "link set tap0 netns "+string(s.guest)); err != nil {
-		return nil, err
+	readings := []reading{
+		{figure: leaseFirst, value: report.First / 1e3},
+		{figure: leaseTime, value: report.Median / 1e3},
+		{figure: leaseWorst, value: report.Max / 1e3},
+		{figure: pausedTime, value: milliseconds(paused)},
 	}
-	if err := s.guest.ip(ctx, "link set tap0 up"); err != nil {
-		return nil, err
+	if len(s.parts) == 1 && s.ready > 0 { // the start of several has steps of the bench's own in it
+		readings = append(readings,
+			reading{figure: readyTime, value: milliseconds(s.ready)},
+			reading{figure: ackTime, value: milliseconds(s.ready) + report.First/1e3})
 	}
+	return readings, nil
+}
+
+// A leaseReport is what bench/load prints, in microseconds.
+type leaseReport struct {
+	Rounds, Lost       int
+	First, Median, Max float64
+}
+
+func (s *session) exchanges(ctx context.Context) (leaseReport, error) {
+	out, err := s.guest.run(ctx, fmt.Sprintf("%s lease tap0 %d", s.load, leaseRounds))
+	if err != nil {
+		return leaseReport{}, err
+	}
+	return parseLeases([]byte(out))
+}
+
+func parseLeases(text []byte) (leaseReport, error) {
+	var report leaseReport
+	switch err := json.Unmarshal(text, &report); {
+	case err != nil:
+		return report, fmt.Errorf("load's report %q: %w", text, err)
+	case report.Lost > 0 || report.First <= 0 || report.Median <= 0:
+		return report, fmt.Errorf("load's report %q: an exchange was not answered", text)
+	}
+	return report, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// udhcpc runs a real client, which ends with its lease and changes nothing, and returns what it took from DISCOVER to ACK.
+func (s *session) udhcpc(ctx context.Context) (time.Duration, error) {
 	watch, err := start(s.guest, "listening on", "tcpdump", "-i", "tap0", "-n", "-tt", "-l", "--immediate-mode", "udp and port 67")
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer watch.stop()
 	if err := watch.awaitReady(); err != nil {
-		return nil, err
+		return 0, err
 	}
-	begin := time.Now()
-	if err := s.lease(ctx); err != nil {
-		return nil, errors.Join(err, s.healthy())
+	script := filepath.Join(s.work, "lease")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		return 0, err
+	}
+	if _, err := s.guest.run(ctx, "udhcpc -f -n -q -i tap0 -s "+script); err != nil {
+		return 0, err
 	}
 	var times []time.Time
 	err = await(ctx, "four DHCP packets", func() error {
@@ -46,27 +91,9 @@ func startup(ctx context.Context, s *session) ([]reading, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	ready := p.at.Sub(p.started)
-	return []reading{
-		{figure: readyTime, value: milliseconds(ready)},
-		{figure: ackTime, value: milliseconds(ready + times[3].Sub(begin))},
-		{figure: leaseTime, value: milliseconds(times[3].Sub(times[0]))},
-		{figure: answerTime, value: milliseconds(times[1].Sub(times[0]) + times[3].Sub(times[2]))},
-	}, nil
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// lease runs a DHCP client in the guest that ends with its lease and changes nothing.
-func (s *session) lease(ctx context.Context) error {
-	script := filepath.Join(s.work, "lease")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		return err
-	}
-	_, err := s.guest.run(ctx, "udhcpc -f -n -q -i tap0 -s "+script)
-	return err
+	return times[3].Sub(times[0]), nil
 }
 
 // parseDump reads the times of DISCOVER, OFFER, REQUEST and ACK from what tcpdump -tt prints.
@@ -92,4 +119,28 @@ func parseDump(text string) ([]time.Time, error) {
 		return nil, fmt.Errorf("%d DHCP packets, want 4", len(times))
 	}
 	return times, nil
+}
+
+// appeared waits for the interface that a program without a message makes for the guest, makes that the time at which it was
+// ready, and gets a bare one up.
+func (s *session) appeared(ctx context.Context, p *process) error {
+	var at time.Time
+	err := s.guest.within(func() error {
+		return poll(ctx, time.Millisecond, "tap0 in "+string(s.guest), func() error {
+			if err := p.alive(); err != nil {
+				return err
+			}
+			_, err := net.InterfaceByName("tap0")
+			at = time.Now()
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	s.ready = at.Sub(p.started)
+	if s.bare {
+		return s.dress(ctx, "", "")
+	}
+	return nil
 }

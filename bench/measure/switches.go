@@ -8,12 +8,15 @@ import (
 	"strings"
 )
 
+// saysReady is podswitch's message, and not one that has the word in it.
+const saysReady = `^\S+ +info +ready( |$)`
+
 // starter returns when the guest of a session has its interface.
 type starter = func(context.Context, *session) error
 
 func delegate(offload string) starter {
 	return func(ctx context.Context, s *session) error {
-		if _, err := s.launch("ready", s.podswitch, "run", "--state-dir", filepath.Join(s.work, "state"), "--offload", offload); err != nil {
+		if _, err := s.launch(saysReady, s.podswitch, "run", "--state-dir", filepath.Join(s.work, "state"), "--offload", offload); err != nil {
 			return err
 		}
 		s.target = podAddr
@@ -35,7 +38,7 @@ func learn(idle int) starter {
 			args = append(args, "--port", fmt.Sprintf("tap:idle%d", i))
 			up = append(up, fmt.Sprintf("link set idle%d up", i))
 		}
-		if _, err := s.launch("ready", args...); err != nil {
+		if _, err := s.launch(saysReady, args...); err != nil {
 			return err
 		}
 		if err := s.pod.ip(ctx, up...); err != nil {
@@ -52,7 +55,7 @@ func startPump(plain ...string) starter {
 				return err
 			}
 		}
-		if _, err := s.launch("ready", append([]string{s.pump, "tap0", "eth0"}, plain...)...); err != nil {
+		if _, err := s.launch("^ready$", append([]string{s.pump, "tap0", "eth0"}, plain...)...); err != nil {
 			return err
 		}
 		return s.plug(ctx, guestAddr)

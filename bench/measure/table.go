@@ -15,6 +15,9 @@ func (r *results) print(to io.Writer) error {
 			better = "less is better"
 		}
 		fmt.Fprintf(w, "\n%s, %s (%s)\n", f.Name, f.Unit, better)
+		if f.Note != "" {
+			fmt.Fprintln(w, f.Note)
+		}
 		cost := ""
 		if f.Cost != "" {
 			cost = "CPU s/" + f.Cost

@@ -35,8 +35,10 @@ type session struct {
 	mtu                    int
 	work                   string // folder for what a candidate writes
 	services               []*process
-	parts                  []*process // the processes of the candidate
-	target                 string     // the address at which the peer finds the guest
+	parts                  []*process    // the processes of the candidate
+	target                 string        // the address at which the peer finds the guest
+	bare                   bool          // the guest's interface gets no address: a DHCP client is to ask for it
+	ready                  time.Duration // from the start of the candidate's last process until it was ready; 0 where nothing tells
 }
 
 // open makes the topology without a candidate.
@@ -127,7 +129,11 @@ func (s *session) launchIn(where namespace, marker string, args ...string) (*pro
 	if marker == "" {
 		return p, nil
 	}
-	return p, p.awaitReady()
+	if err := p.awaitReady(); err != nil {
+		return nil, err
+	}
+	s.ready = p.at.Sub(p.started)
+	return p, nil
 }
 
 // healthy returns an error with the end of the log of a process of the candidate that has ended.
@@ -150,8 +156,11 @@ func (s *session) plug(ctx context.Context, address string) error {
 	return s.dress(ctx, address+"/24", gateway)
 }
 
-// dress gives the guest's interface its MTU, address and gateway.
+// dress gives the guest's interface its MTU, address and gateway; a bare one's MTU alone.
 func (s *session) dress(ctx context.Context, prefix, router string) error {
+	if s.bare {
+		return s.guest.ip(ctx, fmt.Sprintf("link set tap0 mtu %d up", s.mtu))
+	}
 	return s.guest.ip(ctx, fmt.Sprintf("link set tap0 mtu %d up", s.mtu), "addr add "+prefix+" dev tap0", "route add default via "+router)
 }
 

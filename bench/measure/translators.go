@@ -17,25 +17,30 @@ import (
 func startPasta(ctx context.Context, s *session) error {
 	s.target = podAddr
 	ports := fmt.Sprintf("%d,%d", bulkPort, askPort)
-	_, err := s.launch("", "pasta", "--foreground", "--stderr", "--runas", "0", "--config-net", "--ipv4-only",
-		"--ns-ifname", "tap0", "--mtu", fmt.Sprint(s.mtu),
-		"--tcp-ports", ports, "--udp-ports", fmt.Sprint(floodPort), "--tcp-ns", "none", "--udp-ns", "none",
-		"--netns", s.guest.path())
+	args := []string{"pasta", "--foreground", "--stderr", "--runas", "0", "--ipv4-only", "--ns-ifname", "tap0", "--mtu", fmt.Sprint(s.mtu),
+		"--tcp-ports", ports, "--udp-ports", fmt.Sprint(floodPort), "--tcp-ns", "none", "--udp-ns", "none", "--netns", s.guest.path()}
+	if !s.bare {
+		args = append(args, "--config-net")
+	}
+	p, err := s.launch("", args...)
 	if err != nil {
 		return err
 	}
-	return s.awaitLink(ctx, s.guest, "tap0")
+	return s.appeared(ctx, p)
 }
 
 func startSlirp(ctx context.Context, s *session) error {
 	s.target = podAddr
 	socket := filepath.Join(s.work, "slirp.sock")
-	_, err := s.launch("", "slirp4netns", "--configure", fmt.Sprintf("--mtu=%d", s.mtu), "--disable-dns", "--api-socket="+socket,
-		"--netns-type=path", s.guest.path(), "tap0")
+	args := []string{"slirp4netns", fmt.Sprintf("--mtu=%d", s.mtu), "--disable-dns", "--api-socket=" + socket, "--netns-type=path"}
+	if !s.bare {
+		args = append(args, "--configure")
+	}
+	p, err := s.launch("", append(args, s.guest.path(), "tap0")...)
 	if err != nil {
 		return err
 	}
-	if err := s.awaitLink(ctx, s.guest, "tap0"); err != nil {
+	if err := s.appeared(ctx, p); err != nil || s.bare {
 		return err
 	}
 	for port, proto := range map[int]string{bulkPort: "tcp", askPort: "tcp", floodPort: "udp"} {

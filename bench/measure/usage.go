@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func (s *session) roots() []int {
@@ -15,16 +18,26 @@ func (s *session) roots() []int {
 	return pids
 }
 
-// cpu returns the seconds that the candidate's processes have used. What the kernel does for them elsewhere, in interrupts and
-// in the processes at the ends, is not among them: the kernel bridge has none.
-func (s *session) cpu() (float64, error) {
+// cpu returns the seconds that the candidate's processes have used, those that have ended since the start included. What
+// the kernel does for them elsewhere, in interrupts and in the processes at the ends, is not among them: the kernel bridge
+// has none.
+func (s *session) cpu() (float64, error) { return cpu(s.roots()) }
+
+func cpu(roots []int) (float64, error) {
 	all, err := processes()
 	if err != nil {
 		return 0, err
 	}
 	var seconds float64
-	for _, pid := range tree(all, s.roots()) {
-		seconds += all[pid].cpu
+	for _, pid := range family(all, roots) {
+		one, err := cpuOf(pid)
+		switch {
+		case errors.Is(err, unix.EINVAL): // it has ended meanwhile, and the next look finds it with whoever waited for it
+			continue
+		case err != nil:
+			return 0, err
+		}
+		seconds += one + all[pid].ended
 	}
 	return seconds, nil
 }
@@ -34,23 +47,43 @@ func memory(_ context.Context, s *session) ([]reading, error) {
 	if len(s.parts) == 0 {
 		return nil, nil // the kernel's is not to be had
 	}
-	all, err := processes()
+	rss, err := occupied(s.roots(), "status", "VmRSS")
 	if err != nil {
 		return nil, err
 	}
+	readings := []reading{{figure: resident, value: rss}}
+	pss, err := occupied(s.roots(), "smaps_rollup", "Pss")
+	if err == nil && pss > 0 { // a kernel may be built without
+		readings = append(readings, reading{figure: shared, value: pss})
+	}
+	return readings, err
+}
+
+// occupied adds up a size that a file of each process tells, in MiB.
+func occupied(roots []int, file, name string) (float64, error) {
+	all, err := processes()
+	if err != nil {
+		return 0, err
+	}
 	var mib float64
-	for _, pid := range tree(all, s.roots()) {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			return nil, err
+	for _, pid := range family(all, roots) {
+		if all[pid].state == "Z" { // it has no memory any more
+			continue
 		}
-		one, err := parseResident(string(status))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) { // it has ended meanwhile
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("process %d: %w", pid, err)
+			return 0, err
+		}
+		one, err := parseSize(string(text), name)
+		if err != nil {
+			return 0, fmt.Errorf("process %d: %w", pid, err)
 		}
 		mib += one
 	}
-	return []reading{{figure: resident, value: mib}}, nil
+	return mib, nil
 }
 
 const idleTime = 10 * time.Second

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// TestMissingPrograms takes everything from the machine but one peer: the others are named, and so are the groups without load.
+func TestMissingPrograms(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "pasta"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder)
+	b := &bench{options: options{peers: folder, figures: []string{"tcp", "pps"}}, results: newResults(machine{}, settings{}), given: map[string]bool{}}
+	var names []string
+	for _, c := range b.present(candidates()) {
+		names = append(names, c.name)
+	}
+	b.loads()
+	for _, gone := range []string{"ovs", "vde_switch", "slirp4netns", "gvproxy"} {
+		told := slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Candidate == gone && a.Figure == "" && a.Why != "" })
+		if slices.Contains(names, gone) || !told {
+			t.Errorf("%s: present among %q, or not told in %+v", gone, names, b.results.Absent)
+		}
+	}
+	if !slices.Contains(names, "pasta") || !slices.Contains(names, ourselves) {
+		t.Errorf("%q: want pasta and podswitch", names)
+	}
+	last := b.results.Absent[len(b.results.Absent)-1]
+	if last.Figure != "pps" || slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Figure == "ports" }) {
+		t.Errorf("%+v: want pps, which was asked for, and not ports", last)
+	}
+	for _, g := range groups() {
+		if got, want := b.wants(candidate{name: pump}, g, 0), g.name == "tcp"; got != want {
+			t.Errorf("%s: %t, want %t", g.name, got, want)
+		}
+	}
+}
