@@ -149,9 +149,9 @@ func TestContainersRefuse(t *testing.T) {
 		code       int
 		says       string
 	}{
-		{"of a foreign process namespace", switchUser, nil, 1, "the keeper"},
+		{"of a foreign process namespace", switchUser, nil, 3, "a foreign process namespace"},
 		{"of another user", "108", nil, 3, "find the keeper"},
-		{"of root", "", nil, 1, "the keeper"},
+		{"of root", "", nil, 3, "one of the users [107]"},
 		{"that wants another user's keeper", switchUser, []string{"--peer-uid", "108"}, 3, "one of the users [108]"},
 		{"that says what the keeper is to do", switchUser, []string{"--guest", "tap:tap1"}, 2, "--guest is for the keeper to say"},
 	} {
