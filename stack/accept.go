@@ -141,7 +141,7 @@ func (t *attempt) accept() (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", stackError(err))
 	}
-	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, socket), socket: socket, copySize: copySize}
+	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, borrower{socket}), socket: socket, copySize: copySize}
 	t.conn = c
 	if t.crowded {
 		c.shrink()

@@ -22,7 +22,8 @@ import (
 const (
 	boundFragments = 24 << 20
 	boundKeptPort  = 96 << 20
-	boundTimeWait  = 16 << 20
+	boundTimeWait  = 8 << 20
+	boundForgotten = 2 << 20 // when all connections have ended for good
 )
 
 // Flags of a TCP header (RFC 9293, section 3.1).
@@ -167,12 +168,15 @@ func TestClosedConnectionsKeepTheirPlaces(t *testing.T) {
 	p.await("the places to be free", func() bool { return p.connections() == 0 })
 }
 
-// TestTimeWaitIsBounded has a peer that ends each connection properly, after the target.
+// TestTimeWaitIsBounded has a peer that ends each connection properly, after the target, which has said something. What waits may
+// hold no buffer, and what has waited may hold nothing.
 func TestTimeWaitIsBounded(t *testing.T) {
+	clock := faketime.NewManualClock() // nobody leaves TIME-WAIT before it says so
 	cfg := podConfig()
-	cfg.clock = faketime.NewManualClock() // nobody leaves TIME-WAIT
+	cfg.clock = clock
 	before := heap()
-	p := newRawPeer(t, cfg, dialTo(target(t, func(*net.TCPConn) {})), func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {
+	says := func(c *net.TCPConn) { _, _ = io.WriteString(c, "hello") }
+	p := newRawPeer(t, cfg, dialTo(target(t, says)), func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {
 		switch {
 		case got.SYN:
 			p.say(from, got, 0, flagACK, nil)
@@ -191,6 +195,16 @@ func TestTimeWaitIsBounded(t *testing.T) {
 		t.Errorf("%d connections, want %d", n, maxTimeWait)
 	}
 	expectGrowth(t, before, boundTimeWait)
+	clock.Advance(timeWait)
+	p.await("all to be forgotten", func() bool { return p.connections() == 0 && p.waiting.len() == 0 })
+	expectGrowth(t, before, boundForgotten)
+}
+
+// len is how many connections are remembered.
+func (w *timeWaits) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.list.Len()
 }
 
 // TestNoNeighbours shows that what stations say by ARP is not remembered.

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"container/list"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (t *attempt) leave() {
 		}
 	}
 	if t.conn.inTimeWait() {
-		t.endpoint.waiting.add(t.conn)
+		t.endpoint.waiting.add(t.conn, &t.events)
 	}
 }
 
@@ -59,26 +60,39 @@ func (c *conn) delivered() bool {
 
 func (c *conn) inTimeWait() bool { return tcp.EndpointState(c.socket.State()) == tcp.StateTimeWait }
 
-// timeWaits are the connections that were last in TIME-WAIT, some of which have left it since. The zero value is empty.
+// timeWaits are the connections in TIME-WAIT, the oldest first. The zero value is empty.
 type timeWaits struct {
-	mu     sync.Mutex
-	ring   []*conn
-	oldest int
+	mu   sync.Mutex
+	list list.List // of *conn
 }
 
-// add remembers c, and ends the one that has waited longest when there are too many.
-func (w *timeWaits) add(c *conn) {
-	w.mu.Lock()
-	if len(w.ring) < maxTimeWait {
-		w.ring = append(w.ring, c)
-		w.mu.Unlock()
-		return
+// add remembers c until it leaves TIME-WAIT, of which events tell, and ends the one that has waited longest when there are too many.
+func (w *timeWaits) add(c *conn, events *waiter.Queue) {
+	place, oldest := w.enter(c)
+	left := waiter.NewFunctionEntry(waiter.EventHUp, func(waiter.EventMask) { w.look(place) })
+	events.EventRegister(&left)
+	w.look(place) // it may have left before
+	if oldest != nil && oldest.inTimeWait() {
+		oldest.reset()
 	}
-	old := w.ring[w.oldest]
-	w.ring[w.oldest] = c
-	w.oldest = (w.oldest + 1) % maxTimeWait
-	w.mu.Unlock()
-	if old.inTimeWait() {
-		old.reset()
+}
+
+// enter appends c, and removes the oldest one and returns it when there are too many.
+func (w *timeWaits) enter(c *conn) (place *list.Element, oldest *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	place = w.list.PushBack(c)
+	if w.list.Len() > maxTimeWait {
+		oldest = w.list.Remove(w.list.Front()).(*conn)
+	}
+	return place, oldest
+}
+
+// look forgets the connection at a place that has left TIME-WAIT.
+func (w *timeWaits) look(place *list.Element) {
+	if !place.Value.(*conn).inTimeWait() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.list.Remove(place) // which does nothing a second time
 	}
 }

@@ -123,6 +123,13 @@ func (m *messages) set(i int, f *vswitch.Frame) {
 	m.vec[i][1].SetLen(len(f.Data))
 }
 
+// forget gives back the frames of the first n messages, which another port may have lent.
+func (m *messages) forget(n int) {
+	for i := range n {
+		m.vec[i][1].Base = nil
+	}
+}
+
 // send sends the messages from index from to index to, without waiting, and returns how many the kernel took.
 func (m *messages) send(fd uintptr, from, to int) (int, syscall.Errno) {
 	sent, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)

@@ -176,4 +176,5 @@ func (p *packetPort) writeBatch(fd uintptr) {
 		at += sent
 	}
 	p.counters.Sent(frames, bytes)
+	p.tx.forget(len(p.out))
 }

@@ -52,6 +52,7 @@ func (o *Out) Drop(r Reason) { o.in.Drop(r, 1) }
 func (o *Out) Flush(transmit func(port int, frames []Frame)) {
 	for _, port := range o.touched {
 		transmit(port, o.to[port])
+		clear(o.to[port]) // a port that is lost leaves with its memory
 		o.to[port] = o.to[port][:0]
 	}
 	o.touched = o.touched[:0]

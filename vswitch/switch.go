@@ -117,6 +117,7 @@ func (s *Switch) serve(in int) error {
 		out.in.RxBytes.Add(uint64(bytes))
 		s.forwarder.Forward(in, batch[:n], s.clock(), out)
 		out.Flush(transmit)
+		clear(batch[:n]) // a port that is lost leaves with its memory
 	}
 }
 

@@ -41,6 +41,7 @@ func switchCommand() *cobra.Command {
 			return err
 		}
 		all.Switch, all.Owner, all.ExitCode = &cfg, -1, exitCode
+		thrifty()
 		return keeper.Run(c.Context(), all, log.spawnSwitch, "")
 	}
 	return c
