@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/tap"
 )
 
 // errKeeperEnded is why a switch ends whose keeper has.
@@ -21,6 +22,8 @@ type keeper struct {
 	orders chan order    // what is said unasked, in order
 	ended  chan struct{} // closed when the conversation has ended
 	why    error         // and why; nil until then
+
+	datagrams bool // the kernel takes frames of several UDP datagrams; asked once, because a switch that is locked in may not ask
 
 	mu     sync.Mutex // guards the following
 	opened []chan opened
@@ -58,7 +61,8 @@ func meet(conn *grant.Conn, hello grant.Hello) (*keeper, *grant.Grant, *os.File,
 	case m.Grant == nil || len(files) != 1:
 		return nil, nil, nil, errors.Join(errors.New("the keeper did not answer with a grant and a control socket"), grant.CloseFiles(files))
 	}
-	k := &keeper{conn: conn, orders: make(chan order, 16), ended: make(chan struct{}), dials: map[uint64]chan dialled{}}
+	k := &keeper{conn: conn, orders: make(chan order, 16), ended: make(chan struct{}), dials: map[uint64]chan dialled{},
+		datagrams: tap.TakesDatagrams()}
 	for range m.Grant.Ports {
 		k.opened = append(k.opened, make(chan opened, 1))
 	}

@@ -81,12 +81,16 @@ func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 	switch {
 	case o.Device != nil:
 		device := *o.Device
-		device.FD = o.fd
+		device.FD, device.Datagrams = o.fd, d.keeper.datagrams
 		return device.Port(d.counters)
 	case o.Socket != nil:
 		socket := *o.Socket
 		socket.FD = o.fd
-		return tap.Software(socket.Port(d.counters, d.peer(), rest))
+		p, err := socket.Port(d.counters, d.peer(), rest)
+		if err != nil {
+			return nil, err
+		}
+		return tap.Software(p, d.keeper.datagrams), nil
 	}
 	return nil, fmt.Errorf("the keeper has opened %s, and does not say as what", d.port.Name)
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/layers"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
@@ -95,17 +97,32 @@ func TestFramesToSegmentAreTaken(t *testing.T) {
 	}
 }
 
-func TestDatagramsToSegmentAreNotMerged(t *testing.T) {
-	pod := open(t, podConfig())
-	frame := udpFrame(t, addrPort(otherAddress, 4000), addrPort(podAddress, 5000), make([]byte, 3000))
-	pod.Transmit([]vswitch.Frame{{
-		Data: frame,
-		Offload: vnet.Header{
-			Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: 1000, HdrLen: 42, CsumStart: 34, CsumOffset: 6,
-		},
-	}})
-	pod.expectSilence()
-	if got := pod.drops(vswitch.Unwanted); got != 1 {
-		t.Errorf("%d drops, want 1", got)
+// Two questions of a resolver in one frame are two questions; a frame of more datagrams than anyone sends is none.
+func TestDatagramsToSegmentAreCut(t *testing.T) {
+	server := openRelay(t, udpServer(t, answering("here")))
+	asked := []string{string(question(1, "what")), string(question(2, "what"))}
+	frame := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), []byte(asked[0]+asked[1]))
+	offload := vnet.Header{
+		Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: uint16(len(asked[0])), HdrLen: 42, CsumStart: 34, CsumOffset: 6,
+	}
+	server.Transmit([]vswitch.Frame{{Data: frame, Offload: offload}})
+	var got []string
+	for range asked {
+		got = append(got, string(server.nextPacket().Layer(layers.LayerTypeUDP).LayerPayload()))
+	}
+	slices.Sort(got) // each is answered in its own time
+	want := []string{string(answerTo([]byte(asked[0]), "here")), string(answerTo([]byte(asked[1]), "here"))}
+	if !slices.Equal(got, want) {
+		t.Errorf("answers %q, want %q", got, want)
+	}
+	if n := server.Counters().TxFrames.Load(); n != 1 {
+		t.Errorf("%d frames were delivered, want 1", n)
+	}
+	many := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), make([]byte, maxDatagrams+1))
+	none := offload
+	offload.GSOSize, none.CsumStart = 1, 0
+	server.Transmit([]vswitch.Frame{{Data: many, Offload: offload}, {Data: frame, Offload: none}})
+	if unwanted, bad := server.drops(vswitch.Unwanted), server.drops(vswitch.BadOffload); unwanted != 1 || bad != 1 {
+		t.Errorf("%d unwanted, %d with a bad offload; want one of each", unwanted, bad)
 	}
 }

@@ -20,6 +20,8 @@ import (
 //  2. copy, because the frame is borrowed and netstack keeps packets, and complete the checksum in the copy. Netstack
 //     verifies checksums: it has no mark for a packet without one.
 //  3. deliver. What netstack answers is in the queue before this returns, or a goroutine of netstack's own answers later.
+//
+// A frame of several UDP datagrams is cut before step 2 (datagrams.go).
 
 // Offsets of header fields in bytes from the start of the frame (RFC 791, section 3.1; RFC 826).
 const (
@@ -103,32 +105,46 @@ func (e *Endpoint) wantsARP(frame []byte) bool {
 		[4]byte(frame[offARPTarget:]) == e.cfg.Address.As4()
 }
 
-// deliver copies an admitted frame and hands it to netstack. A panic there, on this goroutine, costs the frame.
+// deliver hands an admitted frame to netstack and counts it.
 func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
-	pkt, reason := inbound(frame)
-	if pkt == nil {
+	var (
+		reason vswitch.Reason
+		ok     bool
+	)
+	if frame.Offload.GSOType == vnet.GSOUDPL4 {
+		reason, ok = e.handDatagrams(dispatcher, frame)
+	} else {
+		reason, ok = e.hand(dispatcher, frame)
+	}
+	if !ok {
 		e.counters.Drop(reason, 1)
 		return
+	}
+	e.counters.Sent(1, len(frame.Data))
+}
+
+// hand copies a frame and hands it to netstack, or says why it cannot. A panic there, on this goroutine, costs the frame.
+func (e *Endpoint) hand(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) (reason vswitch.Reason, ok bool) {
+	pkt, reason := inbound(frame)
+	if pkt == nil {
+		return reason, false
 	}
 	defer pkt.DecRef()
 	defer func() {
 		if fault := recover(); fault != nil {
-			e.counters.Drop(vswitch.EndpointFault, 1)
+			reason, ok = vswitch.EndpointFault, false
 			e.log.Error("the network stack failed on a frame", zap.Any("fault", fault), zap.Stack("stack"),
 				zap.Stringer("address", e.cfg.Address))
 		}
 	}()
 	protocol := tcpip.NetworkProtocolNumber(binary.BigEndian.Uint16(frame.Data[offEthertype:]))
 	dispatcher.DeliverNetworkPacket(protocol, pkt)
-	e.counters.Sent(1, len(frame.Data))
+	return 0, true
 }
 
 // inbound makes a packet for netstack, with a copy of the frame whose checksum is complete, or says why it cannot.
 func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
 	offload := frame.Offload
-	if offload.GSOType == vnet.GSOUDPL4 {
-		return nil, vswitch.Unwanted // several datagrams, which netstack would take as one
-	}
 	view := buffer.NewViewWithData(frame.Data)
 	if offload.Flags&vnet.FlagNeedsChecksum != 0 {
 		if !vnet.Check(&offload, view.AsSlice()) {

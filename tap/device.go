@@ -19,12 +19,13 @@ type Device struct {
 	Kind      string `json:"kind"`       // KindTap or KindPacket
 	HeaderLen int    `json:"header_len"` // bytes of virtio-net header before each frame; 0, which only a tap may have: none
 	Offload   bool   `json:"offload"`    // the device completes checksums and cuts segments; false: the port does that in software
+	Datagrams bool   `json:"-"`          // the port merges UDP datagrams, too; each process asks its kernel: TakesDatagrams
 }
 
 // OpenDevice opens a device. What it is to do for the port is set; a tap that does not exist is made. The error is a
 // *missing.Error when a device, a privilege or a kernel feature is missing.
 func OpenDevice(s Spec, o Options) (Device, error) {
-	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload}
+	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Datagrams: TakesDatagrams()}
 	var err error
 	switch {
 	case s.Kind == KindPacket:
@@ -41,7 +42,8 @@ func OpenDevice(s Spec, o Options) (Device, error) {
 }
 
 // Port makes a port of the device, whose file the port owns from here on, also when an error is returned. The counters outlive the
-// port. It trusts no field, because they may come from another process; an error names the one that is wrong.
+// port. It merges what it receives: a frame that it returns may be several that continue one another, with what is to be cut where it
+// leaves. Port trusts no field, because they may come from another process; an error names the one that is wrong.
 func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 	if d.FD < 0 {
 		return nil, fmt.Errorf("a port of %s:%s: the descriptor is %d; want that of an open device", d.Kind, d.Name, d.FD)
@@ -58,9 +60,9 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 		return nil, fmt.Errorf("a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
 	if !d.Offload {
-		return Software(p, nil)
+		return Software(p, d.Datagrams), nil
 	}
-	return p, nil
+	return &mergingPort{p, d.Datagrams}, nil
 }
 
 // check tells whether the fields fit together.

@@ -1,7 +1,8 @@
 // Package tap turns kernel devices into switch ports: the user side of a tap, and the kernel side of any Ethernet device
 // through a packet socket. It is the only user of /dev/net/tun and of packet sockets.
 //
-// Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut. Waiting is
+// Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut; and frames that arrive
+// one by one are merged, if they are found together (merge.go). Waiting is
 // package descriptor's. Opening a device needs privileges, and making a port of it does not: one process may do the one, and
 // another one the other.
 package tap

@@ -211,10 +211,3 @@ func TestNoTap(t *testing.T) {
 		t.Errorf("at the end: Receive = %d, %v", n, err)
 	}
 }
-
-// TestSoftwareFails hands an error on.
-func TestSoftwareFails(t *testing.T) {
-	if p, err := Software(nil, io.EOF); p != nil || err != io.EOF {
-		t.Errorf("%v, %v", p, err)
-	}
-}

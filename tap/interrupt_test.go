@@ -12,7 +12,7 @@ import (
 )
 
 // Every port of this package can stop receiving before it is closed.
-var _ = []vswitch.Interrupter{(*tapPort)(nil), (*packetPort)(nil), (*softwarePort)(nil), (*reattachingPort)(nil)}
+var _ = []vswitch.Interrupter{(*tapPort)(nil), (*packetPort)(nil), (*softwarePort)(nil), (*mergingPort)(nil), (*reattachingPort)(nil)}
 
 // numbered is a frame that says which one it is.
 func numbered(n int) vswitch.Frame {

@@ -69,7 +69,8 @@ func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
 	return int(got), err
 }
 
-// frame returns the received frame i, with its VLAN tag put back; it reports whether the frame was too long for its buffer.
+// frame returns the received frame i, with its VLAN tag put back and the rest of its buffer as room behind it; it reports whether
+// the frame was too long for that.
 func (m *messages) frame(i int) (data []byte, truncated bool) {
 	msg := &m.msgs[i]
 	n := int(msg.len) - vnet.Size
@@ -77,12 +78,13 @@ func (m *messages) frame(i int) (data []byte, truncated bool) {
 		return nil, true
 	}
 	start := i*slotLen + vlanRoom
-	data = m.slots[start : start+n]
+	end := start + vswitch.MaxFrame
+	data = m.slots[start : start+n : end]
 	protocol, tag, tagged := m.vlan(i)
 	if !tagged || n < 12 {
 		return data, false
 	}
-	data = m.slots[start-vlanRoom : start+n]
+	data = m.slots[start-vlanRoom : start+n : end]
 	copy(data, data[vlanRoom:vlanRoom+12])
 	binary.BigEndian.PutUint16(data[12:], protocol)
 	binary.BigEndian.PutUint16(data[14:], tag)

@@ -10,10 +10,13 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
+// packetOf returns the packet socket of a port.
+func packetOf(p vswitch.Port) *packetPort { return p.(*mergingPort).Port.(*packetPort) }
+
 // takePending takes the error that waits in a port's socket, as any call on it does that comes before the receiver.
 func takePending(t *testing.T, p vswitch.Port) (errno int) {
 	t.Helper()
-	p.(*packetPort).Descriptor.Transmit(func(fd uintptr) {
+	packetOf(p).Descriptor.Transmit(func(fd uintptr) {
 		var err error
 		if errno, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil {
 			t.Error(err)
@@ -60,7 +63,7 @@ func TestPendingWhileWaiting(t *testing.T) {
 			_, err := collect(p, -1)
 			done <- err
 		}()
-		port := p.(*packetPort)
+		port := packetOf(p)
 		port.lost(unix.EINVAL) // that is no loss
 		port.lost(unix.ENXIO)
 		if err := <-done; !errors.Is(err, unix.ENXIO) {

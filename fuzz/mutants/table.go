@@ -36,7 +36,14 @@ func offloads() []mutant {
 	return []mutant{
 		{"FuzzOffload", pkg, "vnet/check.go", "a bounds check two bytes short", "field+2 > len(frame)", "field > len(frame)"},
 		{"FuzzOffload", pkg, "vnet/segments.go", "a flag on one segment too many", "s.index > 0 &&", "s.index > 1 &&"},
-		{"FuzzMerge", pkg, "vnet/merge.go", "the window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
+		{"FuzzMerge", pkg, "vnet/merge_tcp.go", "the window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
+		{"FuzzMerge", pkg, "vnet/merge.go", "a bit of the identification is not compared", "id == binary.BigEndian.Uint16(b[identificationAt:])", "id|1 == binary.BigEndian.Uint16(b[identificationAt:])|1"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "a larger payload behind a smaller one", " || payload > r.size", ""},
+		{"FuzzMerge", pkg, "vnet/merge.go", "more behind what is smaller", "payload == r.size && ", ""},
+		{"FuzzMerge", pkg, "vnet/merge.go", "a checksum is not verified", "return Checksum(frame[transportAt:], pseudoSum(frame)) == 0", "return true"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "the sum of a pseudo-header is not verified", "binary.BigEndian.Uint16(field) == Sum(nil, pseudoSum(frame))", "len(field) > 0"},
+		{"FuzzMerge", pkg, "vnet/merge_udp.go", "a length that lies", "!= len(frame)-transportAt", "> len(frame)-transportAt+1"},
+		{"FuzzMerge", pkg, "vnet/merge_udp.go", "no checksum becomes one", "binary.BigEndian.Uint16(frame[udpChecksumAt:]) == 0", "false"},
 	}
 }
 

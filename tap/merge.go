@@ -1,0 +1,50 @@
+package tap
+
+import (
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A mergingPort merges what it receives: frames of one batch that continue one another go on as one, with what is to be cut where it
+// leaves. Nothing waits for more to merge: who receives one frame alone gets it alone. What was merged counts as one frame, as
+// what the device has merged itself does.
+type mergingPort struct {
+	vswitch.Port
+	datagrams bool // UDP too: the kernel takes it
+}
+
+// Interrupt implements vswitch.Interrupter.
+func (m *mergingPort) Interrupt() { interrupt(m.Port) }
+
+// Discard drops what has arrived at the port inside. It must not be called beside Receive.
+func (m *mergingPort) Discard(reason vswitch.Reason) { discard(m.Port, reason) }
+
+// Unwrap returns the port inside.
+func (m *mergingPort) Unwrap() vswitch.Port { return m.Port }
+
+// Receive implements vswitch.Port. The frames of the port inside lie in order, each with the room up to its capacity free but for the
+// frames behind it.
+func (m *mergingPort) Receive(batch []vswitch.Frame) (int, error) {
+	n, err := m.Port.Receive(batch)
+	if n < 2 {
+		return n, err
+	}
+	return m.merge(batch[:n]), err
+}
+
+// merge merges frames that continue one another, and returns how many are left.
+func (m *mergingPort) merge(batch []vswitch.Frame) int {
+	run := vnet.Run{Datagrams: m.datagrams}
+	n := 0
+	for at := 0; at < len(batch); n++ {
+		first := at
+		run.Start(batch[at].Offload, batch[at].Data)
+		for at++; at < len(batch) && run.Add(batch[at].Offload, batch[at].Data); {
+			at++
+		}
+		if n < first || at > first+1 {
+			batch[n].Offload, batch[n].Data = run.Frame()
+		}
+	}
+	return n
+}

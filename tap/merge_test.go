@@ -1,0 +1,225 @@
+package tap
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// udpFrame is an Ethernet frame of so many UDP datagrams of a size, still to be cut, with the identification of the first one.
+func udpFrame(count, size int, id uint16) vswitch.Frame {
+	f := tcpFrame(count*size - 12) // in place of the longer header
+	f.Data[23] = 17
+	ip, udp := f.Data[14:34], f.Data[34:]
+	binary.BigEndian.PutUint16(ip[4:], id)
+	dontFragment(f.Data)
+	for i := range udp {
+		udp[i] = byte(i * 7)
+	}
+	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
+	binary.BigEndian.PutUint16(udp[6:], vnet.Sum(nil, vnet.PseudoSum(ip[12:16], ip[16:20], 17, len(udp))))
+	f.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: uint16(size), HdrLen: 42, CsumStart: 34, CsumOffset: 6}
+	return f
+}
+
+// cutUp returns the frames that frames become on the wire.
+func cutUp(frames ...vswitch.Frame) (pieces []vswitch.Frame) {
+	for _, f := range frames {
+		segments := vnet.Cut(f.Offload, f.Data)
+		for {
+			piece := make([]byte, vnet.WireLen(f.Offload, f.Data))
+			n := segments.Next(piece)
+			if n == 0 {
+				break
+			}
+			pieces = append(pieces, vswitch.Frame{Data: piece[:n]})
+		}
+	}
+	return pieces
+}
+
+// TestMerge receives datagrams with something in between: those that continue one another go on in one piece, in the order in which
+// they came, where the kernel takes it.
+func TestMerge(t *testing.T) {
+	large, next := udpFrame(10, 18, 65530), udpFrame(10, 18, 4)
+	alone := vswitch.Frame{Data: make([]byte, 60)}
+	for _, test := range []struct {
+		name      string
+		datagrams bool
+		arrive    []vswitch.Frame
+		want      []vswitch.Frame
+	}{
+		{"a run", true, cutUp(large), []vswitch.Frame{large}},
+		{"a run, and the kernel does not take it", false, cutUp(large), cutUp(large)},
+		{"runs with something between", true, append(append(cutUp(large), alone), cutUp(large)...), []vswitch.Frame{large, alone, large}},
+		{"what is alone before a run", true, append([]vswitch.Frame{alone, alone}, cutUp(large)...), []vswitch.Frame{alone, alone, large}},
+		{"one after the other from new", true, cutUp(large, large), []vswitch.Frame{large, large}},
+		{"one frame", true, cutUp(large)[:1], cutUp(large)[:1]},
+		{"what was merged before", true, []vswitch.Frame{large, next}, []vswitch.Frame{large, next}},
+	} {
+		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.datagrams}
+		batch := make([]vswitch.Frame, vswitch.BatchSize)
+		n, err := m.Receive(batch)
+		if err != nil || n != len(test.want) {
+			t.Errorf("%s: %d frames, %v; want %d", test.name, n, err, len(test.want))
+			continue
+		}
+		for i, want := range test.want {
+			if batch[i].Offload != want.Offload || !bytes.Equal(batch[i].Data, want.Data) {
+				t.Errorf("%s: frame %d is %+v\n%x, want %+v\n%x", test.name, i, batch[i].Offload, batch[i].Data, want.Offload, want.Data)
+			}
+		}
+	}
+}
+
+// inOneBuffer puts frames one behind the other, as a tap does.
+func inOneBuffer(frames []vswitch.Frame) (moved []vswitch.Frame) {
+	buffer := make([]byte, 0, 1<<20)
+	for _, f := range frames {
+		buffer = append(buffer, f.Data...)
+		moved = append(moved, vswitch.Frame{Offload: f.Offload, Data: buffer[len(buffer)-len(f.Data):]})
+	}
+	return moved
+}
+
+// TestMergeFails hands an error on.
+func TestMergeFails(t *testing.T) {
+	m := &mergingPort{Port: broken{}}
+	if n, err := m.Receive(make([]vswitch.Frame, 4)); n != 0 || err != io.ErrUnexpectedEOF {
+		t.Errorf("Receive = %d, %v", n, err)
+	}
+}
+
+// A broken port receives an error.
+type broken struct{ vswitch.Port }
+
+func (broken) Receive([]vswitch.Frame) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// TestMergeRoom shows that the room behind a frame of a packet socket ends before the next one's.
+func TestMergeRoom(t *testing.T) {
+	m := newReceiveMessages()
+	received(m, make([]byte, vnet.Size), make([]byte, 60), nil, 0)
+	data, _ := m.frame(0)
+	if len(data) != 60 || cap(data) != vswitch.MaxFrame || vlanRoom+cap(data) > slotLen {
+		t.Errorf("%d bytes with room for %d, in a slot of %d", len(data), cap(data), slotLen)
+	}
+}
+
+// TestMergeDevices sends datagrams through each pair of ports, complete and with the checksum undone. They arrive in fewer frames than
+// they are, every byte as it was; and so they do when they leave in one frame.
+func TestMergeDevices(t *testing.T) {
+	if !TakesDatagrams() {
+		t.Skip("needs Linux 6.2")
+	}
+	whole := udpFrame(30, 100, 65500)
+	complete := cutUp(whole)
+	unfinished := cutUp(whole)
+	for i := range unfinished {
+		f := &unfinished[i]
+		binary.BigEndian.PutUint16(f.Data[40:], vnet.Sum(nil, vnet.PseudoSum(f.Data[26:30], f.Data[30:34], 17, 108)))
+		f.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 34, CsumOffset: 6}
+	}
+	for _, offload := range []bool{true, false} {
+		inNamespace(t, func(t *testing.T) {
+			veth(t, "1500")
+			device := open(t, Spec{KindTap, "tap9"}, offload)
+			ip(t, "link set tap9 up")
+			kernel := open(t, Spec{KindPacket, "tap9"}, offload)
+			a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
+			for _, pair := range [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}} {
+				for _, sent := range [][]vswitch.Frame{complete, unfinished, {whole}} {
+					pair[0].Transmit(sent)
+					if frames := expectDatagrams(t, pair[1], complete); frames > 15 {
+						t.Errorf("offload %t, %d frames sent: 30 datagrams arrived as %d frames", offload, len(sent), frames)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestKernelCuts has the kernel cut a frame of several datagrams, for a tap that takes none: it does so as vnet does, to the byte.
+func TestKernelCuts(t *testing.T) {
+	if !TakesDatagrams() {
+		t.Skip("needs Linux 6.2")
+	}
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, false).(interface{ Unwrap() vswitch.Port }).Unwrap()
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		for _, large := range []vswitch.Frame{udpFrame(64, 18, 65500), udpFrame(40, 1400, 7)} {
+			large.Data = large.Data[:len(large.Data)-1] // the last one is shorter
+			binary.BigEndian.PutUint16(large.Data[16:], uint16(len(large.Data)-14))
+			binary.BigEndian.PutUint16(large.Data[38:], uint16(len(large.Data)-34))
+			binary.BigEndian.PutUint16(large.Data[40:], vnet.Sum(nil, vnet.PseudoSum(large.Data[26:30], large.Data[30:34], 17, len(large.Data)-34)))
+			dontFragment(large.Data)
+			kernel.Transmit([]vswitch.Frame{large})
+			want := cutUp(large)
+			if frames := expectDatagrams(t, device, want); frames != len(want) {
+				t.Errorf("the kernel cut into %d frames, want %d", frames, len(want))
+			}
+		}
+	})
+}
+
+// expectDatagrams receives the datagrams, in order and with every byte as it was, and returns in how many frames they came. What
+// else arrives, the kernel has sent of itself.
+func expectDatagrams(t *testing.T, p vswitch.Port, want []vswitch.Frame) (frames int) {
+	t.Helper()
+	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
+	defer timer.Stop()
+	batch := make([]vswitch.Frame, vswitch.BatchSize)
+	for at := 0; at < len(want); {
+		n, err := p.Receive(batch)
+		if err != nil {
+			t.Fatalf("after %d datagrams: %v", at, err)
+		}
+		for _, f := range batch[:n] {
+			if len(f.Data) < 42 || f.Data[12] != 8 || f.Data[13] != 0 || f.Data[23] != 17 {
+				continue
+			}
+			frames++
+			if !vnet.Check(&f.Offload, f.Data) {
+				t.Fatalf("%+v is refused", f.Offload)
+			}
+			for _, piece := range cutUp(f) {
+				if at == len(want) || !bytes.Equal(piece.Data, want[at].Data) {
+					t.Fatalf("datagram %d arrives as\n%x", at, piece.Data)
+				}
+				at++
+			}
+		}
+	}
+	return frames
+}
+
+// BenchmarkMerge merges batches of 32 small datagrams of one flow, and looks at as many of other flows.
+func BenchmarkMerge(b *testing.B) {
+	for name, port := range map[string]func(i int) byte{
+		"one flow":    func(int) byte { return 0 },
+		"other flows": func(i int) byte { return byte(i) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			frames := inOneBuffer(cutUp(udpFrame(32, 18, 0)))
+			for i := range frames {
+				frames[i].Offload = vnet.Header{Flags: vnet.FlagDataValid}
+				frames[i].Data[35] += port(i)
+			}
+			m := &mergingPort{&player{frames: frames}, true}
+			batch := make([]vswitch.Frame, vswitch.BatchSize)
+			buffer := frames[0].Data[:32*60]
+			original := bytes.Clone(buffer)
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(buffer, original)
+				_, _ = m.Receive(batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/frame")
+		})
+	}
+}

@@ -1,0 +1,185 @@
+package vnet_test
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// TestMergeHeaders lists the headers of two datagrams that would be one run: they are merged only when both say the same, and
+// something that can be said of a frame to segment.
+func TestMergeHeaders(t *testing.T) {
+	whole, verified, unfinished := nothing.header(udp), valid.header(udp), undone.header(udp)
+	change := func(f func(*vnet.Header)) vnet.Header {
+		h := unfinished
+		f(&h)
+		return h
+	}
+	for _, test := range []struct {
+		name          string
+		first, second vnet.Header
+		want          bool
+	}{
+		{"complete", whole, whole, true},
+		{"verified", verified, verified, true},
+		{"unfinished", unfinished, unfinished, true},
+		{"complete and verified", whole, verified, false},
+		{"complete and unfinished", whole, unfinished, false},
+		{"unfinished and verified", unfinished, verified, false},
+		{"both flags", change(func(h *vnet.Header) { h.Flags |= vnet.FlagDataValid }), vnet.Header{}, false},
+		{"a flag that nobody knows", change(func(h *vnet.Header) { h.Flags |= 4 }), vnet.Header{}, false},
+		{"the checksum of TCP", undone.header(tcp), vnet.Header{}, false},
+		{"a checksum within the packet", change(func(h *vnet.Header) { h.CsumStart = 42 }), vnet.Header{}, false},
+		{"a frame to segment", change(func(h *vnet.Header) { h.GSOType, h.GSOSize, h.HdrLen = vnet.GSOUDPL4, 50, 42 }), vnet.Header{}, false},
+	} {
+		s := nothing
+		if test.first.Flags&vnet.FlagNeedsChecksum != 0 {
+			s = undone
+		}
+		frames := pieces(t, packet{protocol: udp, fragment: df, payload: 200}, 100)
+		s.put(udp, frames[0])
+		s.put(udp, frames[1])
+		if test.second == (vnet.Header{}) && test.first != whole {
+			test.second = test.first
+		}
+		run := vnet.Run{Datagrams: true}
+		run.Start(test.first, append(make([]byte, 0, 1<<16), frames[0]...))
+		if got := run.Add(test.second, frames[1]); got != test.want {
+			t.Errorf("%s: merged %t, want %t", test.name, got, test.want)
+		}
+		if h, _ := run.Frame(); !test.want && h != test.first {
+			t.Errorf("%s: the header is %+v, was %+v", test.name, h, test.first)
+		}
+	}
+}
+
+// TestMergeDatagrams merges datagrams, and looks at every field that a receiver relies on; without leave to, it merges none.
+func TestMergeDatagrams(t *testing.T) {
+	frames := pieces(t, packet{protocol: udp, fragment: df, payload: 50, id: 7}, 18)
+	for _, leave := range []bool{true, false} {
+		run := vnet.Run{Datagrams: leave}
+		run.Start(vnet.Header{}, append(make([]byte, 0, 1000), frames[0]...))
+		if got := run.Add(vnet.Header{}, frames[1]); got != leave {
+			t.Fatalf("merged %t, want %t", got, leave)
+		}
+		if !leave {
+			continue
+		}
+		if !run.Add(vnet.Header{}, frames[2]) || run.Add(vnet.Header{}, frames[2]) {
+			t.Error("the last datagram, which is shorter, is the last of the run")
+		}
+		h, f := run.Frame()
+		want := vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, HdrLen: 42, GSOSize: 18, CsumStart: 34, CsumOffset: 6}
+		checked := h
+		if h != want || !vnet.Check(&checked, f) || checked != want {
+			t.Errorf("the header is %+v, and %+v once checked; want %+v", h, checked, want)
+		}
+		pseudo := append(append([]byte{}, f[26:34]...), 0, udp, 0, 58)
+		if len(f) != 92 || f[17] != 78 || f[39] != 58 || binary.BigEndian.Uint16(f[40:]) != slowSum(pseudo) || slowSum(f[14:34]) != 0xffff {
+			t.Errorf("the frame is %x", f)
+		}
+	}
+}
+
+// TestMergeWithoutChecksum shows that a sender who sends no checksum does not get one.
+func TestMergeWithoutChecksum(t *testing.T) {
+	for s := nothing; s < kinds; s++ {
+		for which := range 2 {
+			frames := pieces(t, packet{protocol: udp, fragment: df, payload: 200}, 100)
+			for i, f := range frames {
+				s.put(udp, f)
+				if i == which {
+					f[40], f[41] = 0, 0
+				}
+			}
+			if got := giveBack(t, s, udp, frames); got != 2 {
+				t.Errorf("%+v: datagram %d has no checksum, and was merged", s.header(udp), which)
+			}
+		}
+	}
+}
+
+// TestMergeAllocs merges datagrams and segments: nothing is allocated.
+func TestMergeAllocs(t *testing.T) {
+	buffer := make([]byte, 0, 64<<10)
+	for _, protocol := range []uint8{tcp, udp} {
+		frames := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 30 * 1000}, 1000)
+		if n := testing.AllocsPerRun(100, func() { mergeAll(t, buffer, vnet.Header{}, frames) }); n != 0 {
+			t.Errorf("%v allocations for a run", n)
+		}
+	}
+}
+
+// mergeAll merges frames that are one run.
+func mergeAll(t testing.TB, buffer []byte, h vnet.Header, frames [][]byte) {
+	run := vnet.Run{Datagrams: true}
+	run.Start(h, append(buffer, frames[0]...))
+	for _, f := range frames[1:] {
+		if !run.Add(h, f) {
+			t.Fatal("not merged")
+		}
+	}
+	run.Frame()
+}
+
+// BenchmarkMerge merges batches of 32 frames, whatever is stated of their checksums.
+func BenchmarkMerge(b *testing.B) {
+	for _, bench := range []struct {
+		name     string
+		protocol uint8
+		size     int
+	}{{"segments of 1448 bytes", tcp, 1448}, {"datagrams of 1448 bytes", udp, 1448}, {"datagrams of 18 bytes", udp, 18}} {
+		for s := nothing; s < kinds; s++ {
+			name := [...]string{"complete", "verified", "unfinished"}[s]
+			b.Run(bench.name+", "+name, func(b *testing.B) {
+				frames := pieces(b, packet{protocol: bench.protocol, fragment: df, flags: ack, payload: 32 * bench.size}, uint16(bench.size))
+				for _, f := range frames {
+					s.put(bench.protocol, f)
+				}
+				buffer := make([]byte, 0, 64<<10)
+				b.SetBytes(int64(32 * bench.size))
+				b.ReportAllocs()
+				for b.Loop() {
+					mergeAll(b, buffer, s.header(bench.protocol), frames)
+				}
+				perFrame(b)
+			})
+		}
+	}
+}
+
+// BenchmarkMergeNothing looks at batches of 32 frames in which nothing can be merged.
+func BenchmarkMergeNothing(b *testing.B) {
+	for name, change := range map[string]func(i int, frame []byte){
+		"of other flows":       func(i int, frame []byte) { frame[36] = byte(i) },
+		"of one flow, alike":   func(_ int, frame []byte) { frame[18], frame[19] = 0, 0 },
+		"of one flow, smaller": func(_ int, frame []byte) { frame[39]-- },
+		"ARP":                  func(_ int, frame []byte) { frame[13] = 6 },
+	} {
+		b.Run(name, func(b *testing.B) {
+			frames := pieces(b, packet{protocol: udp, fragment: df, payload: 32 * 18}, 18)
+			for i, f := range frames {
+				change(i, f)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				run := vnet.Run{Datagrams: true}
+				run.Start(vnet.Header{}, frames[0])
+				for _, f := range frames[1:] {
+					if run.Add(vnet.Header{}, f) {
+						b.Fatal("merged")
+					}
+					run.Frame()
+					run.Start(vnet.Header{}, f)
+				}
+			}
+			perFrame(b)
+		})
+	}
+}
+
+// perFrame reports what each of 32 frames has cost.
+func perFrame(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/frame")
+}

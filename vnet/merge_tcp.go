@@ -1,0 +1,46 @@
+package vnet
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// A run of TCP segments is a stretch of a stream in segments of one size, but for the last. They have the same headers, ACK and no
+// other flag; the last one may push, too (RFC 9293, section 3.1).
+
+// tcpACK is the flag that every segment of a run has.
+const tcpACK = 0x10
+
+// Offsets in a frame with a TCP segment, in bytes.
+const (
+	tcpOffsetAt = transportAt + 12
+	tcpFlagsAt  = transportAt + 13
+	tcpUrgentAt = transportAt + 18
+)
+
+// segmentHeaders returns the length in bytes of all headers of a frame with a TCP segment that can be part of a run, or 0 for
+// every other one. A segment without payload, or with flags beside ACK and PSH, has something to say by itself.
+func segmentHeaders(frame []byte) int {
+	if len(frame) < transportAt+tcpLen {
+		return 0
+	}
+	headers := transportAt + int(frame[tcpOffsetAt]>>4)*4
+	plain := frame[tcpOffsetAt]&0xf == 0 && frame[tcpFlagsAt]&^tcpPSH == tcpACK && binary.BigEndian.Uint16(frame[tcpUrgentAt:]) == 0
+	if !plain || headers < transportAt+tcpLen || headers >= len(frame) {
+		return 0
+	}
+	return headers
+}
+
+// isLast tells whether a segment is the last one of its run.
+func isLast(frame []byte) bool { return frame[tcpFlagsAt] != tcpACK }
+
+// precedesSegment tells whether a segment with headers of the same length is what cutting the run would put next.
+func (r *Run) precedesSegment(frame []byte) bool {
+	tcpA, tcpB := r.frame[transportAt:r.headers], frame[transportAt:r.headers]
+	sequence := binary.BigEndian.Uint32(tcpA[4:]) + uint32(r.length-r.headers)
+	return sequence == binary.BigEndian.Uint32(tcpB[4:]) &&
+		bytes.Equal(tcpA[8:13], tcpB[8:13]) && // acknowledgement, data offset
+		bytes.Equal(tcpA[14:16], tcpB[14:16]) && // window
+		bytes.Equal(tcpA[tcpLen:], tcpB[tcpLen:]) // options
+}
