@@ -29,7 +29,7 @@ func TestDiscoverFlood(t *testing.T) {
 	l.guest.must("nft", "add table netdev card; add chain netdev card in { type filter hook ingress device tap0 priority 0; }; "+
 		"add rule netdev card in meta pkttype other drop")
 	switching := p.member(switchRole).pid
-	before := memoryKiB(t, switching, "VmRSS")
+	before := memoryKiB(t, switching, "VmHWM")
 	flood := l.guest.start(l.guest.as("dhcp-flood", "tap0", strconv.Itoa(count))...)
 	await(t, "offers to a quarter of the flood", func() error {
 		if _, offers := l.guestFrames(); offers < count/4 {

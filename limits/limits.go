@@ -1,4 +1,4 @@
-// Package limits fits the process to what it was given.
+// Package limits fits the process to what it was given, and lets go of what it needs no more.
 package limits
 
 import (

@@ -41,7 +41,6 @@ func keeperCommand() *cobra.Command {
 		if len(cfg.Peers.UIDs) == 1 {
 			cfg.Owner = cfg.Peers.UIDs[0]
 		}
-		thrifty()
 		return keeper.Listen(c.Context(), cfg, listen)
 	}
 	return c

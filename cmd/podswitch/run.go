@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -61,19 +60,7 @@ func runBoth(c *cobra.Command, flags *attachFlags) error {
 		return err
 	}
 	cfg.Settings = flags.readSettings
-	thrifty()
 	return keeper.Run(c.Context(), cfg, flags.log.spawnSwitch, filepath.Join(cfg.Attach.StateDir, keeperSocket))
-}
-
-// keeperGCPercent lets a process collect that has a live heap of one megabyte and allocates little: with Go's own 100, garbage is
-// collected from 4 MiB on, which is all that it would ever use.
-const keeperGCPercent = 25
-
-// thrifty keeps the memory of a process small that does nothing in a hurry, unless GOGC says otherwise.
-func thrifty() {
-	if _, said := os.LookupEnv("GOGC"); !said {
-		debug.SetGCPercent(keeperGCPercent)
-	}
 }
 
 // keeperSocket is the name of the socket for takeovers, in the state directory.
@@ -89,7 +76,9 @@ func (f *attachFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err
 	}
+	settle := thrifty()
 	cfg.Resolved = func(p *plan.Plan) {
+		settle.Reset(settleTime) // a switch may come late
 		if f.log.format.value == "json" {
 			cfg.Log.Info("resolved", zap.Any("plan", p))
 			return

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/podswitch/podswitch/attach"
 	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/limits"
 	"github.com/podswitch/podswitch/missing"
 	"github.com/podswitch/podswitch/sandbox"
 )
@@ -124,11 +126,13 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 
 // lockIn gives up everything that a switch does not need.
 func lockIn(datagrams bool) (string, error) {
+	program, _ := limits.FindProgram() // later there is no /proc
 	r, err := sandbox.Enter(sandbox.Policy{Datagrams: datagrams})
 	if err != nil {
 		return "", err
 	}
 	lockedIn()
+	time.AfterFunc(settleTime, func() { _ = program.LetGo() })
 	access := "no landlock"
 	if r.Landlock > 0 {
 		access = fmt.Sprintf("landlock %d", r.Landlock)
