@@ -23,7 +23,7 @@ func requester(verb string, address netip.AddrPort) (once func() error, done fun
 		return func() error { return connectOnce(address) }, func() {}, nil
 	case "tcp", "udp":
 	default:
-		return nil, nil, fmt.Errorf("verb %q: want serve, await, tcp, udp or connect", verb)
+		return nil, nil, fmt.Errorf("verb %q: want serve, refuse, await, tcp, udp or connect", verb)
 	}
 	kind := unix.SOCK_STREAM
 	if verb == "udp" {

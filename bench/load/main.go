@@ -1,7 +1,9 @@
 // Load is the two ends of the measurements that iperf3 does not make: request and response with one in flight, connections one
-// after another, and a DHCP client without pauses. All block in their system calls, so that no event loop of a runtime is measured.
+// after another, a DHCP client without pauses, and the receiving end of a flood. All block in their system calls, so that no
+// event loop of a runtime is measured.
 //
 //	load serve PORT                            echo requests over TCP and UDP
+//	load refuse PORT                           hold a UDP port at which datagrams are counted and nothing is taken; say ready
 //	load await HOST:PORT SECONDS               wait until a request over TCP is answered
 //	load tcp|udp|connect HOST:PORT SECONDS     measure, after a fifth of the time has passed; print a report as JSON
 //	load lease DEVICE ROUNDS                   ask for an address by DHCP; print a report as JSON
@@ -27,14 +29,17 @@ func main() {
 
 func run(args []string) error {
 	switch {
-	case len(args) == 2 && args[0] == "serve":
+	case len(args) == 2 && (args[0] == "serve" || args[0] == "refuse"):
 		port, err := strconv.ParseUint(args[1], 10, 16)
 		if err != nil {
 			return fmt.Errorf("port %q: want a number up to 65535", args[1])
 		}
+		if args[0] == "refuse" {
+			return refuse(uint16(port), os.Stdout)
+		}
 		return serve(uint16(port))
 	case len(args) != 3:
-		return fmt.Errorf("%d arguments: want serve PORT, lease DEVICE ROUNDS, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
+		return fmt.Errorf("%d arguments: want serve or refuse PORT, lease DEVICE ROUNDS, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
 	case args[0] == "lease":
 		rounds, err := strconv.Atoi(args[2])
 		if err != nil || rounds < 1 || rounds > 1000 {

@@ -35,15 +35,22 @@ var (
 )
 
 func tcpFigure(w way, flows, mtu int) figure {
-	plural := "s"
-	if flows == 1 {
-		plural = ""
-	}
-	return figure{Name: fmt.Sprintf("TCP %s, %d flow%s, MTU %d", w.name, flows, plural, mtu), Unit: "Gbit/s", Cost: perGigabyte}
+	return figure{Name: fmt.Sprintf("TCP %s, %s, MTU %d", w.name, plural(flows), mtu), Unit: "Gbit/s", Cost: perGigabyte}
 }
 
-func floodFigure(w way) figure {
-	return figure{Name: "64-byte packets " + w.name, Unit: "kpps", Cost: perMillion}
+func floodFigure(w way, flows int) figure {
+	note := "UDP datagrams, counted one by one at the receiver's socket; consecutive ones can be merged; the goal is judged by it"
+	if flows > 1 {
+		note = "the same, of several flows in turn: no two of a flow follow each other"
+	}
+	return figure{Name: fmt.Sprintf("64-byte packets %s, %s", w.name, plural(flows)), Unit: "kpps", Cost: perMillion, Note: note}
+}
+
+func plural(flows int) string {
+	if flows == 1 {
+		return "1 flow"
+	}
+	return fmt.Sprintf("%d flows", flows)
 }
 
 // A reading is what one measurement gave for a figure. CPU is in seconds for each of the figure's cost, 0 where there is none.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,47 +9,45 @@ import (
 	"time"
 )
 
-// counter counts the packets of the flood where they arrive and drops them there, before the kernel could answer them.
-const counter = `table netdev bench {
-	counter hits {}
-	chain ingress {
-		type filter hook ingress device "%s" priority 0
-		udp dport %d counter name hits drop
-	}
-}
-`
-
-// flood measures how many of the smallest packets arrive when more are sent than anybody can take.
-func flood(w way) measurement {
+// flood measures how many of the smallest packets arrive when more are sent than anybody can take: datagrams of one flow, or of
+// several in turn. They are counted at a socket, where each is one again that was merged with others on its way.
+func flood(w way, flows int) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
-		packet, err := s.packet(ctx, w)
+		link, err := s.ends(ctx, w)
 		if err != nil {
 			return nil, err
 		}
 		config := filepath.Join(s.work, "flood-"+w.name)
-		if err := os.WriteFile(config, []byte(packet), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(description(link, flows)), 0o600); err != nil {
 			return nil, err
 		}
-		if _, err := w.end(s).feed(ctx, fmt.Sprintf(counter, w.dev[1], floodPort), "nft", "-f", "-"); err != nil {
+		sink, err := start(w.end(s), "^ready$", s.load, "refuse", fmt.Sprint(floodPort))
+		if err != nil {
 			return nil, err
+		}
+		defer sink.stop()
+		if err := sink.awaitReady(); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, end(sink.text(), 3))
 		}
 		// Without these flags it would change settings of the whole machine.
 		sender, err := start(w.from(s), "", "trafgen", "--dev", w.dev[0], "--conf", config, "--cpus", "1", "--no-sock-mem", "--notouch-irq")
 		if err != nil {
 			return nil, err
 		}
-		readings, err := s.count(ctx, w)
-		err = errors.Join(err, sender.alive())
-		sender.stop()
-		_, gone := w.end(s).run(ctx, "nft delete table netdev bench")
-		return readings, errors.Join(err, gone)
+		defer sender.end(0) // it goes on at SIGTERM, and has nothing to put back
+		readings, err := s.count(ctx, w, flows)
+		return readings, errors.Join(err, sender.alive(), sink.alive())
 	}
 }
 
-func (s *session) count(ctx context.Context, w way) ([]reading, error) {
-	err := await(ctx, "the first packet of a flood", func() error {
-		n, err := s.hits(ctx, w)
-		if err == nil && n == 0 {
+func (s *session) count(ctx context.Context, w way, flows int) ([]reading, error) {
+	before, err := w.end(s).arrivals()
+	if err != nil {
+		return nil, err
+	}
+	err = await(ctx, "the first packet of a flood", func() error {
+		now, err := w.end(s).arrivals()
+		if err == nil && now.datagrams == before.datagrams {
 			err = errors.New("none has arrived")
 		}
 		return err
@@ -61,100 +58,49 @@ func (s *session) count(ctx context.Context, w way) ([]reading, error) {
 	if err := pause(ctx, time.Second/2); err != nil {
 		return nil, err
 	}
-	from, err := s.snapshot(ctx, w)
+	from, err := s.snapshot(w)
 	if err != nil {
 		return nil, err
 	}
 	if err := pause(ctx, time.Duration(s.seconds)*time.Second); err != nil {
 		return nil, err
 	}
-	to, err := s.snapshot(ctx, w)
+	to, err := s.snapshot(w)
 	if err != nil {
 		return nil, err
 	}
-	packets := to.packets - from.packets
-	if packets <= 0 {
-		return nil, errors.New("no packet of a flood has arrived any more")
-	}
-	return []reading{{
-		figure: floodFigure(w),
-		value:  packets / to.at.Sub(from.at).Seconds() / 1e3,
-		cpu:    (to.cpu - from.cpu) / (packets / 1e6),
-	}}, nil
+	return floodReading(floodFigure(w, flows), from, to)
 }
 
+// A snapshot is what has arrived and what the candidate has taken of the processors, in seconds, until some time.
 type snapshot struct {
-	packets, cpu float64
-	at           time.Time
+	arrivals
+	cpu float64
+	at  time.Time
 }
 
-func (s *session) snapshot(ctx context.Context, w way) (snapshot, error) {
+func (s *session) snapshot(w way) (snapshot, error) {
 	cpu, err := s.cpu()
 	if err != nil {
 		return snapshot{}, err
 	}
-	packets, err := s.hits(ctx, w)
-	return snapshot{packets: packets, cpu: cpu, at: time.Now()}, err
+	got, err := w.end(s).arrivals()
+	return snapshot{arrivals: got, cpu: cpu, at: time.Now()}, err
 }
 
-func (s *session) hits(ctx context.Context, w way) (float64, error) {
-	out, err := w.end(s).run(ctx, "nft -j list counter netdev bench hits")
-	if err != nil {
-		return 0, err
+// floodReading is what was delivered between two snapshots. What changes the datagrams on their way has no speed: wrong
+// checksums fail the figure, instead of lowering it.
+func floodReading(f figure, from, to snapshot) ([]reading, error) {
+	if wrong := to.wrong - from.wrong; wrong > 0 {
+		return nil, fmt.Errorf("%d datagrams of a flood have arrived with a wrong checksum", wrong)
 	}
-	return parseCounter([]byte(out))
-}
-
-// parseCounter reads what nft -j list counter prints.
-func parseCounter(text []byte) (float64, error) {
-	var listing struct {
-		Nftables []struct{ Counter *struct{ Packets float64 } }
+	if to.datagrams <= from.datagrams {
+		return nil, errors.New("no packet of a flood has arrived any more")
 	}
-	if err := json.Unmarshal(text, &listing); err != nil {
-		return 0, fmt.Errorf("nft's listing: %w", err)
-	}
-	for _, object := range listing.Nftables {
-		if object.Counter != nil {
-			return object.Counter.Packets, nil
-		}
-	}
-	return 0, fmt.Errorf("nft's listing %s: no counter in it", text)
-}
-
-// packet is trafgen's description of one: 60 octets, which are 64 on a wire.
-func (s *session) packet(ctx context.Context, w way) (string, error) {
-	from, hop := w.from(s), w.to(s)
-	route, err := only[struct{ Gateway, Prefsrc string }](from.run(ctx, "ip -j route get "+hop))
-	if err != nil {
-		return "", err
-	}
-	if route.Gateway != "" {
-		hop = route.Gateway
-	}
-	neighbour, err := only[struct{ Lladdr string }](from.run(ctx, "ip -j neigh show to "+hop+" dev "+w.dev[0]))
-	if err != nil {
-		return "", fmt.Errorf("neighbour %s: %w", hop, err)
-	}
-	link, err := only[struct{ Address string }](from.run(ctx, "ip -j link show "+w.dev[0]))
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("{ eth(da=%s, sa=%s), ipv4(sa=%s, da=%s, ttl=64), udp(sp=%d, dp=%d), fill(0, 18) }\n",
-		neighbour.Lladdr, link.Address, route.Prefsrc, w.to(s), floodPort, floodPort), nil
-}
-
-// only reads a listing of ip -j that has one object.
-func only[T any](text string, err error) (T, error) {
-	var objects []T
-	var none T
-	if err != nil {
-		return none, err
-	}
-	if err := json.Unmarshal([]byte(text), &objects); err != nil {
-		return none, fmt.Errorf("ip's listing %q: %w", text, err)
-	}
-	if len(objects) != 1 {
-		return none, fmt.Errorf("ip's listing %q: %d objects, want 1", text, len(objects))
-	}
-	return objects[0], nil
+	packets := float64(to.datagrams - from.datagrams)
+	return []reading{{
+		figure: f,
+		value:  packets / to.at.Sub(from.at).Seconds() / 1e3,
+		cpu:    (to.cpu - from.cpu) / (packets / 1e6),
+	}}, nil
 }

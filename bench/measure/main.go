@@ -68,7 +68,7 @@ func prepare(ctx context.Context, o options) (*bench, error) {
 	if os.Geteuid() != 0 {
 		return nil, &missing.Error{What: "measure", Need: "root", Give: "network namespaces are made"}
 	}
-	for _, program := range []string{"ip", "iperf3", "nft", "ethtool", "tcpdump", "udhcpc", "sysctl", o.podswitch} {
+	for _, program := range []string{"ip", "iperf3", "ethtool", "tcpdump", "udhcpc", "sysctl", o.podswitch} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, &missing.Error{What: "measure", Need: program, Give: "run make setup build"}
 		}

@@ -24,18 +24,6 @@ func TestParseIperf(t *testing.T) {
 	}
 }
 
-func TestParseCounter(t *testing.T) {
-	text := `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"counter": {"family": "netdev", "name": "hits", "packets": 12, "bytes": 552}}]}`
-	if got, err := parseCounter([]byte(text)); err != nil || got != 12 {
-		t.Errorf("%v, %v; want 12", got, err)
-	}
-	for _, bad := range []string{"", `{"nftables": [{"metainfo": {}}]}`} {
-		if _, err := parseCounter([]byte(bad)); err == nil {
-			t.Errorf("%q: no error", bad)
-		}
-	}
-}
-
 func TestParseDump(t *testing.T) {
 	text := "listening on tap0, link-type EN10MB\n" +
 		"1700000000.000100 IP 0.0.0.0.68 > 255.255.255.255.67: BOOTP/DHCP, Request\n" +

@@ -31,10 +31,10 @@ func groups() []group {
 		{name: "rr", mtu: 1500, list: []measurement{ask("tcp", askTCP50, askTCP99), ask("udp", askUDP50, askUDP99)}},
 		{name: "connect", mtu: 1500, list: []measurement{connect}},
 		{name: "tcp", mtu: 1500, list: bulks},
-		{name: "pps", mtu: 1500, load: "trafgen", list: []measurement{flood(out), flood(in)}},
+		{name: "pps", mtu: 1500, load: "trafgen", list: []measurement{flood(out, 1), flood(in, 1), flood(out, 64), flood(in, 64)}},
 		{name: "memory", mtu: 1500, list: []measurement{memory}},
 		{name: "idle", mtu: 1500, once: true, list: []measurement{idle}},
-		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1), bulk(in, 1), flood(out), flood(in)}},
+		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1), bulk(in, 1), flood(out, 1), flood(in, 1)}},
 		{name: "jumbo", mtu: jumbo, list: bulks},
 	}
 }

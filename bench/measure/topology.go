@@ -23,7 +23,7 @@ const (
 const (
 	bulkPort  = 5201 // iperf3
 	askPort   = 5203 // bench/load
-	floodPort = 5204 // nobody listens: the packets are counted before they get so far
+	floodPort = 5204 // bench/load, which counts and takes nothing
 )
 
 // A session is one candidate in a topology of its own:

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// descriptions is how many packets trafgen sends in turn. With more of them it takes longer to begin (60 ms with these, 9 s
+// with 65536), and with fewer their identifications begin again more often; how fast it sends does not depend on it.
+const descriptions = 4096
+
+// ends are the addresses of a flood's packets: from, to, and the MAC addresses of the sender and of its next hop.
+type ends struct{ from, to, mac, hop string }
+
+// description is trafgen's configuration of a flood: 60 octets a packet, which are 64 on a wire, of some flows in turn, each
+// with a source port of its own. The packets are what a connected socket of Linux sends: not to be fragmented, and with
+// identifications that count up in each flow, so that a switch can merge here what it can merge elsewhere. trafgen adds
+// lengths and checksums when it starts.
+func description(e ends, flows int) string {
+	var b strings.Builder
+	for i := range descriptions {
+		flow, number := i%flows, i/flows+1
+		fmt.Fprintf(&b, "{ eth(da=%s, sa=%s), ipv4(id=%d, df, ttl=64, sa=%s, da=%s), udp(sp=%d, dp=%d), fill(0, 18) }\n",
+			e.hop, e.mac, number, e.from, e.to, floodPort+flow, floodPort)
+	}
+	return b.String()
+}
+
+// ends looks for the addresses of a flood where its sender is.
+func (s *session) ends(ctx context.Context, w way) (ends, error) {
+	from, hop := w.from(s), w.to(s)
+	route, err := only[struct{ Gateway, Prefsrc string }](from.run(ctx, "ip -j route get "+hop))
+	if err != nil {
+		return ends{}, err
+	}
+	if route.Gateway != "" {
+		hop = route.Gateway
+	}
+	neighbour, err := only[struct{ Lladdr string }](from.run(ctx, "ip -j neigh show to "+hop+" dev "+w.dev[0]))
+	if err != nil {
+		return ends{}, fmt.Errorf("neighbour %s: %w", hop, err)
+	}
+	link, err := only[struct{ Address string }](from.run(ctx, "ip -j link show "+w.dev[0]))
+	if err != nil {
+		return ends{}, err
+	}
+	return ends{from: route.Prefsrc, to: w.to(s), mac: link.Address, hop: neighbour.Lladdr}, nil
+}
+
+// only reads a listing of ip -j that has one object.
+func only[T any](text string, err error) (T, error) {
+	var objects []T
+	var none T
+	if err != nil {
+		return none, err
+	}
+	if err := json.Unmarshal([]byte(text), &objects); err != nil {
+		return none, fmt.Errorf("ip's listing %q: %w", text, err)
+	}
+	if len(objects) != 1 {
+		return none, fmt.Errorf("ip's listing %q: %d objects, want 1", text, len(objects))
+	}
+	return objects[0], nil
+}
