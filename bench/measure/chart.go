@@ -15,7 +15,7 @@ import (
 
 // charted are the figures of the chart, a panel each.
 func charted() []figure {
-	return []figure{tcpFigure(ways[0], 1, 1500), tcpFigure(ways[1], 1, 1500), floodFigure(ways[0], 1), floodFigure(ways[1], 1), askTCP50}
+	return []figure{tcpFigure(ways[0], 1, 1500, cubic), tcpFigure(ways[1], 1, 1500, cubic), floodFigure(ways[0], 1), floodFigure(ways[1], 1), askTCP50}
 }
 
 // draw writes an SVG chart with a bar for each candidate, and a line from the lowest to the highest round.

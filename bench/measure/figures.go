@@ -34,8 +34,17 @@ var (
 	pausedTime  = figure{Name: "DISCOVER to ACK by udhcpc", Unit: "ms", Lower: true, Note: "with udhcpc's own pause between OFFER and REQUEST"}
 )
 
-func tcpFigure(w way, flows, mtu int) figure {
-	return figure{Name: fmt.Sprintf("TCP %s, %s, MTU %d", w.name, plural(flows), mtu), Unit: "Gbit/s", Cost: perGigabyte}
+func tcpFigure(w way, flows, mtu int, control string) figure {
+	f := figure{Name: fmt.Sprintf("TCP %s, %d flow", w.name, flows), Unit: "Gbit/s", Cost: perGigabyte}
+	if flows > 1 {
+		f.Name += "s"
+	}
+	f.Name += fmt.Sprintf(", MTU %d", mtu)
+	if control == bbr {
+		f.Name += ", BBR"
+		f.Note = "BBR paces a flow by how soon its answers come; the goals are judged with CUBIC"
+	}
+	return f
 }
 
 func floodFigure(w way, flows int) figure {

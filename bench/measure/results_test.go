@@ -37,7 +37,7 @@ func TestRatiosPairRounds(t *testing.T) {
 
 // example has two rounds in which the machine is fast and then slow: the ratio is the same in both.
 func example() *results {
-	f := tcpFigure(ways[0], 1, 1500)
+	f := tcpFigure(ways[0], 1, 1500, cubic)
 	f.Note = "what a reader has to know"
 	r := newResults(machine{Kernel: "6.1", CPU: "A CPU", Cores: 2}, settings{Rounds: 2, Seconds: 1})
 	for round, speed := range []float64{10, 5} {

@@ -25,16 +25,17 @@ type group struct {
 // groups are in the order in which a session makes them: floods last, because they may leave queues behind.
 func groups() []group {
 	out, in := ways[0], ways[1]
-	bulks := []measurement{bulk(out, 1), bulk(in, 1), bulk(out, 4), bulk(in, 4)}
+	bulks := []measurement{bulk(out, 1, cubic), bulk(in, 1, cubic), bulk(out, 4, cubic), bulk(in, 4, cubic)}
 	return []group{
 		{name: "startup", mtu: 1500, bare: true, list: []measurement{startup}},
 		{name: "rr", mtu: 1500, list: []measurement{ask("tcp", askTCP50, askTCP99), ask("udp", askUDP50, askUDP99)}},
 		{name: "connect", mtu: 1500, list: []measurement{connect}},
 		{name: "tcp", mtu: 1500, list: bulks},
+		{name: "bbr", mtu: 1500, list: []measurement{bulk(out, 1, bbr), bulk(in, 1, bbr)}},
 		{name: "pps", mtu: 1500, load: "trafgen", list: []measurement{flood(out, 1), flood(in, 1), flood(out, 64), flood(in, 64)}},
 		{name: "memory", mtu: 1500, list: []measurement{memory}},
 		{name: "idle", mtu: 1500, once: true, list: []measurement{idle}},
-		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1), bulk(in, 1), flood(out, 1), flood(in, 1)}},
+		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1, cubic), bulk(in, 1, cubic), flood(out, 1), flood(in, 1)}},
 		{name: "jumbo", mtu: jumbo, list: bulks},
 	}
 }
