@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -32,7 +33,12 @@ func learn(idle int) starter {
 		if err != nil {
 			return err
 		}
-		args := []string{s.podswitch, "switch", "--control", filepath.Join(s.work, "control"), "--port", "tap:tap0", "--port", "packet:eth0"}
+		// Others can write to the session's folder, and podswitch refuses such a one.
+		own := filepath.Join(s.work, "switch")
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return err
+		}
+		args := []string{s.podswitch, "switch", "--control", filepath.Join(own, "control"), "--port", "tap:tap0", "--port", "packet:eth0"}
 		var up []string
 		for i := range idle {
 			args = append(args, "--port", fmt.Sprintf("tap:idle%d", i))
