@@ -23,7 +23,7 @@ type keeper struct {
 	ended  chan struct{} // closed when the conversation has ended
 	why    error         // and why; nil until then
 
-	datagrams bool // the kernel takes frames of several UDP datagrams; asked once, because a switch that is locked in may not ask
+	merge tap.Merging // what ports merge; asked once, because a switch that is locked in may not ask the kernel
 
 	mu     sync.Mutex // guards the following
 	opened []chan opened
@@ -62,7 +62,10 @@ func meet(conn *grant.Conn, hello grant.Hello) (*keeper, *grant.Grant, *os.File,
 		return nil, nil, nil, errors.Join(errors.New("the keeper did not answer with a grant and a control socket"), grant.CloseFiles(files))
 	}
 	k := &keeper{conn: conn, orders: make(chan order, 16), ended: make(chan struct{}), dials: map[uint64]chan dialled{},
-		datagrams: tap.TakesDatagrams()}
+		merge: tap.Mergeable()}
+	if m.Grant.OneByOne {
+		k.merge = tap.MergeNothing
+	}
 	for range m.Grant.Ports {
 		k.opened = append(k.opened, make(chan opened, 1))
 	}

@@ -81,7 +81,7 @@ func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 	switch {
 	case o.Device != nil:
 		device := *o.Device
-		device.FD, device.Datagrams = o.fd, d.keeper.datagrams
+		device.FD, device.Merge = o.fd, d.keeper.merge
 		return device.Port(d.counters)
 	case o.Socket != nil:
 		socket := *o.Socket
@@ -90,7 +90,7 @@ func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 		if err != nil {
 			return nil, err
 		}
-		return tap.Software(p, d.keeper.datagrams), nil
+		return tap.Software(p, d.keeper.merge), nil
 	}
 	return nil, fmt.Errorf("the keeper has opened %s, and does not say as what", d.port.Name)
 }

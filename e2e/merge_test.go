@@ -28,8 +28,8 @@ const (
 // TestMerge sends bursts of small and of large datagrams both ways, which the switch finds waiting: they leave it in fewer frames than
 // they are, where the egress takes that, and arrive one by one, in order and as they were.
 func TestMerge(t *testing.T) {
-	if !tap.TakesDatagrams() {
-		t.Skip("needs Linux 6.2")
+	if tap.Mergeable() != tap.MergeDatagrams {
+		t.Skip("needs Linux 6.5")
 	}
 	for _, g := range guestKinds() {
 		for _, offload := range []string{"on", "off"} {
@@ -49,6 +49,22 @@ func TestMerge(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestMergeOff has datagrams go on one by one.
+func TestMergeOff(t *testing.T) {
+	l := newLab(t)
+	p := guestKinds()[0].attached(l, "--merge", "off")
+	l.guest.must("ping", "-c1", "-W2", peerAddress)
+	for _, w := range []struct {
+		mergedWay
+		in string
+	}{{l.mergeOneWay(t, l.guest, l.peer, peerAddress, 18), "guest"}, {l.mergeOneWay(t, l.peer, l.guest, podAddress, 18), "uplink"}} {
+		if rx, _ := w.frames(w.in); rx < w.arrived || w.arrived < mergeBursts*mergeBurst/2 {
+			t.Errorf("%d datagrams arrived, of %d frames from %s", w.arrived, rx, w.in)
+		}
+	}
+	p.stop()
 }
 
 // A mergedWay is what happened to datagrams on their way.

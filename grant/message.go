@@ -49,6 +49,8 @@ type Grant struct {
 	Plan    *plan.Plan            `json:"plan,omitempty"`   // absent: a plain learning switch
 	Bridge  *vswitch.BridgeConfig `json:"bridge,omitempty"` // of a plain learning switch
 	Ports   []Port                `json:"ports"`            // in the forwarder's order, without those of netstack
+
+	OneByOne bool `json:"one_by_one,omitempty"` // frames that continue one another are not merged
 }
 
 // A Port is one that has a descriptor.

@@ -34,4 +34,6 @@ type SwitchConfig struct {
 	Ports   []hypervisor.Attachment
 	Bridge  vswitch.BridgeConfig // but for what follows from the ports
 	Offload bool                 // the ports take frames with a checksum to complete and segments to cut
+
+	OneByOne bool // frames that continue one another are not merged
 }

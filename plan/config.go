@@ -25,6 +25,7 @@ type Config struct {
 	Guest        hypervisor.Attachment
 	Mute         bool   // the pod address stays on the pod interface, whose kernel is silenced
 	Offload      bool   // the guest takes frames with a checksum to complete and segments to cut
+	OneByOne     bool   // frames that continue one another are not merged
 	StateDir     string // where the state file is, and the lock
 }
 

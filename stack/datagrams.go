@@ -6,9 +6,9 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// maxDatagrams is the largest number of UDP datagrams in a frame that are delivered: no Linux sends more (UDP_MAX_SEGMENTS of
-// linux/udp.h), and one frame must not cost much more than one.
-const maxDatagrams = 128
+// maxDatagrams is the largest number of UDP datagrams in a frame that are delivered: no port merges more, and one frame costs no more
+// than a batch of single ones.
+const maxDatagrams = vswitch.BatchSize
 
 // handDatagrams hands the UDP datagrams of a frame to netstack, one by one, because it would take the frame for one datagram: two
 // questions of a resolver may come in one frame. It stops at the first that cannot be delivered.

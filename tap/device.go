@@ -14,18 +14,18 @@ import (
 // privilege and no ioctl. What arrives before the port is made waits in the kernel. Its JSON is what the other process is told;
 // the descriptor travels beside it.
 type Device struct {
-	FD        int    `json:"-"`          // the open file; who holds the Device owns it
-	Name      string `json:"name"`       // for messages: the device's name, or fd:N of an inherited one
-	Kind      string `json:"kind"`       // KindTap or KindPacket
-	HeaderLen int    `json:"header_len"` // bytes of virtio-net header before each frame; 0, which only a tap may have: none
-	Offload   bool   `json:"offload"`    // the device completes checksums and cuts segments; false: the port does that in software
-	Datagrams bool   `json:"-"`          // the port merges UDP datagrams, too; each process asks its kernel: TakesDatagrams
+	FD        int     `json:"-"`          // the open file; who holds the Device owns it
+	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited one
+	Kind      string  `json:"kind"`       // KindTap or KindPacket
+	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0, which only a tap may have: none
+	Offload   bool    `json:"offload"`    // the device completes checksums and cuts segments; false: the port does that in software
+	Merge     Merging `json:"-"`          // what the port merges; each process asks its kernel: Mergeable
 }
 
 // OpenDevice opens a device. What it is to do for the port is set; a tap that does not exist is made. The error is a
 // *missing.Error when a device, a privilege or a kernel feature is missing.
 func OpenDevice(s Spec, o Options) (Device, error) {
-	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Datagrams: TakesDatagrams()}
+	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
 	var err error
 	switch {
 	case s.Kind == KindPacket:
@@ -60,9 +60,9 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 		return nil, fmt.Errorf("a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
 	if !d.Offload {
-		return Software(p, d.Datagrams), nil
+		return Software(p, d.Merge), nil
 	}
-	return &mergingPort{p, d.Datagrams}, nil
+	return &mergingPort{p, d.Merge}, nil
 }
 
 // check tells whether the fields fit together.

@@ -19,7 +19,7 @@ import (
 // because it may be one that this process uses itself. Otherwise it belongs to the Device from here on, and is closed if there
 // is an error.
 func InheritDevice(fd int, o Options) (Device, error) {
-	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload, Datagrams: TakesDatagrams()}
+	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
 	configure, err := d.recognise()
 	if err != nil {
 		return Device{FD: -1}, err

@@ -5,12 +5,22 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
+// A Merging says what of what a port receives is merged.
+type Merging uint8
+
+// What is merged. The zero value is nothing.
+const (
+	MergeNothing   Merging = iota
+	MergeSegments          // segments of a TCP stream
+	MergeDatagrams         // these, and UDP datagrams of a flow
+)
+
 // A mergingPort merges what it receives: frames of one batch that continue one another go on as one, with what is to be cut where it
 // leaves. Nothing waits for more to merge: who receives one frame alone gets it alone. What was merged counts as one frame, as
 // what the device has merged itself does.
 type mergingPort struct {
 	vswitch.Port
-	datagrams bool // UDP too: the kernel takes it
+	what Merging
 }
 
 // Interrupt implements vswitch.Interrupter.
@@ -26,15 +36,17 @@ func (m *mergingPort) Unwrap() vswitch.Port { return m.Port }
 // frames behind it.
 func (m *mergingPort) Receive(batch []vswitch.Frame) (int, error) {
 	n, err := m.Port.Receive(batch)
-	if n < 2 {
+	if n < 2 || m.what == MergeNothing {
 		return n, err
 	}
-	return m.merge(batch[:n]), err
+	left := m.merge(batch[:n])
+	clear(batch[left:n]) // a port that is lost leaves with its memory
+	return left, err
 }
 
 // merge merges frames that continue one another, and returns how many are left.
 func (m *mergingPort) merge(batch []vswitch.Frame) int {
-	run := vnet.Run{Datagrams: m.datagrams}
+	run := vnet.Run{Datagrams: m.what == MergeDatagrams}
 	n := 0
 	for at := 0; at < len(batch); n++ {
 		first := at

@@ -49,20 +49,21 @@ func TestMerge(t *testing.T) {
 	large, next := udpFrame(10, 18, 65530), udpFrame(10, 18, 4)
 	alone := vswitch.Frame{Data: make([]byte, 60)}
 	for _, test := range []struct {
-		name      string
-		datagrams bool
-		arrive    []vswitch.Frame
-		want      []vswitch.Frame
+		name   string
+		what   Merging
+		arrive []vswitch.Frame
+		want   []vswitch.Frame
 	}{
-		{"a run", true, cutUp(large), []vswitch.Frame{large}},
-		{"a run, and the kernel does not take it", false, cutUp(large), cutUp(large)},
-		{"runs with something between", true, append(append(cutUp(large), alone), cutUp(large)...), []vswitch.Frame{large, alone, large}},
-		{"what is alone before a run", true, append([]vswitch.Frame{alone, alone}, cutUp(large)...), []vswitch.Frame{alone, alone, large}},
-		{"one after the other from new", true, cutUp(large, large), []vswitch.Frame{large, large}},
-		{"one frame", true, cutUp(large)[:1], cutUp(large)[:1]},
-		{"what was merged before", true, []vswitch.Frame{large, next}, []vswitch.Frame{large, next}},
+		{"a run", MergeDatagrams, cutUp(large), []vswitch.Frame{large}},
+		{"a run, and the kernel does not take it", MergeSegments, cutUp(large), cutUp(large)},
+		{"runs with something between", MergeDatagrams, append(append(cutUp(large), alone), cutUp(large)...), []vswitch.Frame{large, alone, large}},
+		{"what is alone before a run", MergeDatagrams, append([]vswitch.Frame{alone, alone}, cutUp(large)...), []vswitch.Frame{alone, alone, large}},
+		{"one after the other from new", MergeDatagrams, cutUp(large, large), []vswitch.Frame{large, large}},
+		{"a run, and nothing is to be merged", MergeNothing, cutUp(large), cutUp(large)},
+		{"one frame", MergeDatagrams, cutUp(large)[:1], cutUp(large)[:1]},
+		{"what was merged before", MergeDatagrams, []vswitch.Frame{large, next}, []vswitch.Frame{large, next}},
 	} {
-		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.datagrams}
+		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.what}
 		batch := make([]vswitch.Frame, vswitch.BatchSize)
 		n, err := m.Receive(batch)
 		if err != nil || n != len(test.want) {
@@ -72,6 +73,11 @@ func TestMerge(t *testing.T) {
 		for i, want := range test.want {
 			if batch[i].Offload != want.Offload || !bytes.Equal(batch[i].Data, want.Data) {
 				t.Errorf("%s: frame %d is %+v\n%x, want %+v\n%x", test.name, i, batch[i].Offload, batch[i].Data, want.Offload, want.Data)
+			}
+		}
+		for i, f := range batch[n:] {
+			if f.Data != nil {
+				t.Errorf("%s: entry %d behind the frames holds memory", test.name, n+i)
 			}
 		}
 	}
@@ -113,8 +119,8 @@ func TestMergeRoom(t *testing.T) {
 // TestMergeDevices sends datagrams through each pair of ports, complete and with the checksum undone. They arrive in fewer frames than
 // they are, every byte as it was; and so they do when they leave in one frame.
 func TestMergeDevices(t *testing.T) {
-	if !TakesDatagrams() {
-		t.Skip("needs Linux 6.2")
+	if Mergeable() != MergeDatagrams {
+		t.Skip("needs Linux 6.5")
 	}
 	whole := udpFrame(30, 100, 65500)
 	complete := cutUp(whole)
@@ -145,8 +151,8 @@ func TestMergeDevices(t *testing.T) {
 
 // TestKernelCuts has the kernel cut a frame of several datagrams, for a tap that takes none: it does so as vnet does, to the byte.
 func TestKernelCuts(t *testing.T) {
-	if !TakesDatagrams() {
-		t.Skip("needs Linux 6.2")
+	if Mergeable() != MergeDatagrams {
+		t.Skip("needs Linux 6.5")
 	}
 	inNamespace(t, func(t *testing.T) {
 		device := open(t, Spec{KindTap, "tap9"}, false).(interface{ Unwrap() vswitch.Port }).Unwrap()
@@ -210,7 +216,7 @@ func BenchmarkMerge(b *testing.B) {
 				frames[i].Offload = vnet.Header{Flags: vnet.FlagDataValid}
 				frames[i].Data[35] += port(i)
 			}
-			m := &mergingPort{&player{frames: frames}, true}
+			m := &mergingPort{&player{frames: frames}, MergeDatagrams}
 			batch := make([]vswitch.Frame, vswitch.BatchSize)
 			buffer := frames[0].Data[:32*60]
 			original := bytes.Clone(buffer)

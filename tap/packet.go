@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -165,7 +166,7 @@ func (p *packetPort) writeBatch(fd uintptr) {
 			continue
 		}
 		if err != 0 {
-			p.counters.Drop(transmitReason(err), 1)
+			p.refused(fd, at, err)
 			at++
 			continue
 		}
@@ -177,4 +178,17 @@ func (p *packetPort) writeBatch(fd uintptr) {
 	}
 	p.counters.Sent(frames, bytes)
 	p.tx.forget(len(p.out))
+}
+
+// refused makes the best of a frame that the kernel did not take.
+func (p *packetPort) refused(fd uintptr, at int, err syscall.Errno) {
+	if f := &p.out[at]; isRefused(err, f) {
+		sendCut(f, p.counters, func(piece *vswitch.Frame) syscall.Errno {
+			p.tx.set(at, piece)
+			_, err := p.tx.send(fd, at, at+1)
+			return err
+		})
+		return
+	}
+	p.counters.Drop(transmitReason(err), 1)
 }

@@ -22,11 +22,10 @@ type softwarePort struct {
 }
 
 // Software wraps a port so that frames leave complete, with checksums completed and segments cut, and that what it receives frame by
-// frame goes on in one piece: segments of a TCP stream, and UDP datagrams if the kernel, by whose devices they leave, takes them
-// (TakesDatagrams). The frames that the port receives lie in order, each with the room up to its capacity free but for the frames
+// frame goes on in one piece, as far as it says. The frames that the port receives lie in order, each with the room up to its capacity free but for the frames
 // behind it.
-func Software(p vswitch.Port, datagrams bool) vswitch.Port {
-	return &softwarePort{mergingPort: mergingPort{p, datagrams}, room: make([]byte, softwareRoom)}
+func Software(p vswitch.Port, merge Merging) vswitch.Port {
+	return &softwarePort{mergingPort: mergingPort{p, merge}, room: make([]byte, softwareRoom)}
 }
 
 // Transmit implements vswitch.Port.

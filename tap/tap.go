@@ -125,12 +125,16 @@ func (t *tapPort) writeBatch(fd uintptr) {
 	frames, bytes := 0, 0
 	for i := range t.out {
 		f := &t.out[i]
-		if err := t.writeFrame(fd, f); err != 0 {
+		err := t.writeFrame(fd, f)
+		switch {
+		case err == 0:
+			frames++
+			bytes += len(f.Data)
+		case isRefused(err, f):
+			sendCut(f, t.counters, func(piece *vswitch.Frame) syscall.Errno { return t.writeFrame(fd, piece) })
+		default:
 			t.counters.Drop(transmitReason(err), 1)
-			continue
 		}
-		frames++
-		bytes += len(f.Data)
 	}
 	t.counters.Sent(frames, bytes)
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // Counters count what passed a port, seen from the switch: Rx entered the switch here, Tx left it here. A frame that is
-// still to be segmented counts once, also if the port has merged it from several that it received. Drops are of frames that entered here, and of frames that could not leave here.
+// still to be segmented counts once, also if the port has merged it from several that it received. Drops are of frames that entered
+// here, and of frames that could not leave here.
 type Counters struct {
 	RxFrames, RxBytes atomic.Uint64
 	TxFrames, TxBytes atomic.Uint64

@@ -32,7 +32,7 @@ func refuse(port uint16, ready io.Writer) error {
 }
 
 // refuser returns a UDP socket with a filter that takes 0 octets of every datagram. The kernel verifies a datagram's checksum
-// before it asks the filter, and counts what is refused in Udp InErrors of the namespace: no program is woken that would
+// before it asks the filter, unless it came with the checksum still to be completed, as from a merged frame; and it counts what is refused in Udp InErrors of the namespace: no program is woken that would
 // compete with what is measured. A GSO datagram comes to a socket without UDP_GRO in its segments (udp(7)), and so each counts.
 func refuser(port uint16) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

@@ -35,11 +35,7 @@ var (
 )
 
 func tcpFigure(w way, flows, mtu int, control string) figure {
-	f := figure{Name: fmt.Sprintf("TCP %s, %d flow", w.name, flows), Unit: "Gbit/s", Cost: perGigabyte}
-	if flows > 1 {
-		f.Name += "s"
-	}
-	f.Name += fmt.Sprintf(", MTU %d", mtu)
+	f := figure{Name: fmt.Sprintf("TCP %s, %s, MTU %d", w.name, plural(flows), mtu), Unit: "Gbit/s", Cost: perGigabyte}
 	if control == bbr {
 		f.Name += ", BBR"
 		f.Note = "BBR paces a flow by how soon its answers come; the goals are judged with CUBIC"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/plan"
@@ -99,6 +100,13 @@ func addControl(c *cobra.Command, control *string) {
 	c.Flags().StringVar(control, "control", filepath.Join(defaultStateDir(), "control.sock"), "Path of the control socket")
 }
 
+// addMerge adds the flag for whoever has a kernel, or something on the node, that is at fault with large frames.
+func addMerge(flags *pflag.FlagSet) *choice {
+	merge := newChoice("on", "off")
+	flags.Var(merge, "merge", "Whether TCP segments and UDP datagrams of a flow that wait together go on as one frame")
+	return merge
+}
+
 // defaultHoldAfter gives a hypervisor the time to start a guest again.
 const defaultHoldAfter = 30 * time.Second
 
@@ -106,6 +114,7 @@ const defaultHoldAfter = 30 * time.Second
 type attachFlags struct {
 	vm, iface string
 	offload   *choice
+	merge     *choice
 	address   *choice
 	cfg       plan.Config
 	control   string
@@ -123,6 +132,7 @@ func (f *attachFlags) add(c *cobra.Command) {
 		"The guest's attachment: tap:NAME (podswitch is its user side), packet:NAME (the hypervisor is), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
 	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
+	f.merge = addMerge(flags)
 	flags.Var(&parsedList[plan.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", plan.ParseKeep}, "keep",
 		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "How long the guest may be away before the switch answers for the pod address")
@@ -198,7 +208,7 @@ func (f *attachFlags) config(c *cobra.Command) (plan.Config, error) {
 		return f.cfg, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
 	}
 	f.cfg.VM = vm
-	f.cfg.Offload = f.offload.value == "on"
+	f.cfg.Offload, f.cfg.OneByOne = f.offload.value == "on", f.merge.value == "off"
 	f.cfg.Mute = f.address.value == "mute"
 	if f.control == "" {
 		f.control = filepath.Join(f.cfg.StateDir, "control.sock")

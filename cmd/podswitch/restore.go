@@ -50,7 +50,6 @@ const (
 
 // watch waits until the keeper has ended, and puts back what it has left. A keeper that gave back has left nothing.
 func watch(pipe int, dir string) (err error) {
-	time.AfterFunc(settleTime, letGo) // it may wait for months
 	if _, err := io.Copy(io.Discard, os.NewFile(uintptr(pipe), "pipe")); err != nil {
 		return fmt.Errorf("watch the keeper: %w", err)
 	}

@@ -30,10 +30,11 @@ func switchCommand() *cobra.Command {
 	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Largest number of stations")
 	offload := newChoice("on", "off")
 	flags.Var(offload, "offload", "Whether the ports take checksum and segmentation offloads")
+	merge := addMerge(flags)
 	addControl(c, &all.Control)
 	log.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		cfg.Offload = offload.value == "on"
+		cfg.Offload, cfg.OneByOne = offload.value == "on", merge.value == "off"
 		if err := checkSwitch(&cfg); err != nil {
 			return usageError{err}
 		}

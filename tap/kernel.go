@@ -7,12 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TakesDatagrams tells whether the kernel takes frames of several UDP datagrams, vnet.GSOUDPL4, from a tap and from a packet socket, and
-// cuts them. Linux does so from 6.2 on (virtio_net_hdr_to_skb of linux/virtio_net.h), and refuses them with EINVAL before. It makes
-// a system call, so a process that is to be locked in asks before.
-func TakesDatagrams() bool {
+// Mergeable tells what can be merged so that the kernel cuts it as it was: MergeDatagrams, or MergeSegments where it cannot cut UDP
+// datagrams. Linux takes frames of several, vnet.GSOUDPL4, from a tap and from a packet socket since 6.2 (virtio_net_hdr_to_skb of
+// linux/virtio_net.h), and refuses them with EINVAL before; before 6.5 it may cut them as IP fragments (__udp_gso_segment of
+// net/ipv4/udp_offload.c). It makes a system call, so a process that is to be locked in asks before.
+func Mergeable() Merging {
 	var name unix.Utsname
-	return unix.Uname(&name) == nil && isSince(unix.ByteSliceToString(name.Release[:]), 6, 2)
+	if unix.Uname(&name) == nil && isSince(unix.ByteSliceToString(name.Release[:]), 6, 5) {
+		return MergeDatagrams
+	}
+	return MergeSegments
 }
 
 // isSince tells whether a kernel's release, as uname(2) says it, is at least that version: MAJOR.MINOR, and then nothing, or something

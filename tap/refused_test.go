@@ -1,0 +1,70 @@
+package tap
+
+import (
+	"bytes"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestRefusedDatagrams sends frames of several datagrams that this kernel refuses, by their checksum's place, as others refuse good ones: the pieces
+// go on, and other frames before and behind them. That place is none of a checksum, so the first bytes of a piece's UDP header are lost.
+func TestRefusedDatagrams(t *testing.T) {
+	alone := vswitch.Frame{Data: bytes.Repeat([]byte{1, 2}, 30)}
+	bad := udpFrame(10, 100, 1)
+	bad.Offload.CsumOffset = 0
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+		for _, pair := range [][2]vswitch.Port{{a, b}, {device, kernel}} {
+			pair[0].Transmit([]vswitch.Frame{alone, bad, alone})
+			if sent := pair[0].Counters().TxFrames.Load(); sent != 12 {
+				t.Errorf("%d frames were sent, want 10 pieces and 2 others; drops %v", sent, pair[0].Counters().Drops())
+			}
+			want := append(append([]vswitch.Frame{alone}, cutUp(bad)...), alone)
+			expectFrames(t, pair[1], want)
+		}
+	})
+}
+
+// expectFrames receives the frames in their order, among what the kernel sends of itself.
+func expectFrames(t *testing.T, p vswitch.Port, want []vswitch.Frame) {
+	t.Helper()
+	batch := make([]vswitch.Frame, vswitch.BatchSize)
+	for len(want) > 0 {
+		n, err := p.Receive(batch)
+		if err != nil {
+			t.Errorf("Receive: %v; %d frames are missing", err, len(want))
+			return
+		}
+		for _, f := range batch[:n] {
+			if len(want) > 0 && bytes.Equal(f.Data, want[0].Data) {
+				want = want[1:]
+			}
+		}
+	}
+}
+
+// TestRefusedPieces counts pieces that cannot be sent either.
+func TestRefusedPieces(t *testing.T) {
+	f, counters := udpFrame(10, 100, 1), new(vswitch.Counters)
+	if !isRefused(unix.EINVAL, &f) || isRefused(unix.ENOBUFS, &f) || isRefused(unix.EINVAL, &vswitch.Frame{}) {
+		t.Error("what is refused for being several datagrams is told wrong")
+	}
+	sendCut(&f, counters, func(piece *vswitch.Frame) syscall.Errno {
+		if piece.Offload != (vnet.Header{}) {
+			t.Errorf("a piece with %+v", piece.Offload)
+		}
+		return unix.ENOBUFS
+	})
+	if drops := counters.Drops(); len(drops) != 1 || drops[vswitch.PortFull.String()] != 10 {
+		t.Errorf("drops %v, want 10 of %s", drops, vswitch.PortFull)
+	}
+}
