@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
 // patience is how long a child may take, on a machine that is busy with something else too.
@@ -30,7 +28,7 @@ func runChild(name string, with []string) int {
 		return complain(fmt.Errorf("no child is called %q", name))
 	}
 	if slices.Contains(with, "drop first") {
-		if err := cap.NewSet().SetProc(); err != nil {
+		if err := new(set).give(); err != nil {
 			return complain(err)
 		}
 	}

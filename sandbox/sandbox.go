@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"github.com/podswitch/podswitch/missing"
 )
@@ -62,7 +61,7 @@ func enter(p Policy, l layers) (r Report, err error) {
 			return r, err
 		}
 	}
-	if _, err := cap.Prctlw(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+	if err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return r, refused("set no_new_privs", "Linux 3.5", err)
 	}
 	if l.seccomp {

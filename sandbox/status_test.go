@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
 // needRoot skips what takes a user that may become another one.
@@ -88,8 +87,8 @@ func TestStatus(t *testing.T) {
 
 // mayBound tells whether a child of the test can empty its bounding set.
 func mayBound() bool {
-	may, err := cap.GetProc().GetFlag(cap.Permitted, cap.SETPCAP)
-	return err == nil && may
+	own, err := ownSet()
+	return err == nil && own.permits(unix.CAP_SETPCAP)
 }
 
 // statusOf returns the fields of /proc/PID/task/*/status (proc_pid_status(5)).
