@@ -132,12 +132,7 @@ func TestMergeDevices(t *testing.T) {
 	}
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
-			veth(t, "1500")
-			device := open(t, Spec{KindTap, "tap9"}, offload)
-			ip(t, "link set tap9 up")
-			kernel := open(t, Spec{KindPacket, "tap9"}, offload)
-			a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
-			for _, pair := range [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}} {
+			for _, pair := range openPairs(t, offload) {
 				for _, sent := range [][]vswitch.Frame{complete, unfinished, {whole}} {
 					pair[0].Transmit(sent)
 					if frames := expectDatagrams(t, pair[1], complete); frames > 15 {

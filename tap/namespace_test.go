@@ -47,6 +47,17 @@ func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
 	return portOf(t, openDevice(t, spec, offload))
 }
 
+// openPairs makes a veth and a tap, and returns which port sends to which: each kind, both ways.
+func openPairs(t *testing.T, offload bool) [][2]vswitch.Port {
+	t.Helper()
+	veth(t, "1500")
+	device := open(t, Spec{KindTap, "tap9"}, offload)
+	ip(t, "link set tap9 up")
+	kernel := open(t, Spec{KindPacket, "tap9"}, offload)
+	a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
+	return [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}}
+}
+
 // portOf makes a port of an open device.
 func portOf(t *testing.T, d Device) vswitch.Port {
 	t.Helper()

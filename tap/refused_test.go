@@ -18,12 +18,7 @@ func TestRefusedDatagrams(t *testing.T) {
 	bad := udpFrame(10, 100, 1)
 	bad.Offload.CsumOffset = 0
 	inNamespace(t, func(t *testing.T) {
-		veth(t, "1500")
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
-		a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
-		for _, pair := range [][2]vswitch.Port{{a, b}, {device, kernel}} {
+		for _, pair := range openPairs(t, true) {
 			pair[0].Transmit([]vswitch.Frame{alone, bad, alone})
 			if sent := pair[0].Counters().TxFrames.Load(); sent != 12 {
 				t.Errorf("%d frames were sent, want 10 pieces and 2 others; drops %v", sent, pair[0].Counters().Drops())

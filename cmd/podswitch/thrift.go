@@ -24,13 +24,7 @@ func thrifty() *time.Timer {
 	}
 	return time.AfterFunc(settleTime, func() {
 		debug.FreeOSMemory()
-		letGo()
-	})
-}
-
-// letGo lets go of the pages of the program itself. Where they cannot be found, nothing is lost but memory.
-func letGo() {
-	if program, err := limits.FindProgram(); err == nil {
+		program, _ := limits.FindProgram() // where it cannot be found, nothing is lost but memory
 		_ = program.LetGo()
-	}
+	})
 }
