@@ -10,6 +10,7 @@ import (
 
 	"github.com/podswitch/podswitch/control"
 	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -116,7 +117,7 @@ func (s *session) work(ctx context.Context) (yielded bool, err error) {
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
 	a := s.attachment
-	group.Go(func() error { return vswitch.New(a.forwarder(), a.since, bare(a.list())...).Run(inner) })
+	group.Go(func() error { return s.forward(inner) })
 	group.Go(func() error { return control.Serve(inner, listener, s.source()) })
 	group.Go(func() error { return a.attend(inner) })
 	group.Go(func() (err error) {
@@ -130,6 +131,17 @@ func (s *session) work(ctx context.Context) (yielded bool, err error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// forward switches until ctx is done.
+func (s *session) forward(ctx context.Context) (err error) {
+	ports := bare(s.attachment.list())
+	threads, err := tap.Share(ports)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, threads.Close()) }()
+	return vswitch.New(s.attachment.forwarder(), s.attachment.since, ports...).Run(ctx)
 }
 
 // obey does what the keeper says until the end. It reports whether another switch is to go on. One who asks this process to end

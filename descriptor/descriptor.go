@@ -26,6 +26,7 @@ type waiting struct {
 	ended atomic.Bool
 	wake  int // an eventfd(2) that ends one wait; each has its own, so that one may go on without the other
 	waits [2]unix.PollFd
+	turn  *Turn // nil: it waits alone; changed by the one that waits, and read by others, with control held
 }
 
 // New takes over an open file, which it makes non-blocking, and closes if there is an error, which names the system call: what
@@ -58,6 +59,20 @@ func (w *waiting) prepare(fd int, events int16) error {
 // find. It returns net.ErrClosed once Interrupt or Close was called, and otherwise an error only if it cannot wait.
 func (d *Descriptor) Receive(try func(fd uintptr) bool) error { return d.receive.until(d.fd, try) }
 
+// Share makes Receive wait by turns with others in one thread: it lets them have theirs before it tries. A nil Turn ends that. The
+// goroutine that receives calls it, between two calls of Receive.
+func (d *Descriptor) Share(t *Turn) {
+	if d.receive.turn == t {
+		return
+	}
+	d.control.Lock()
+	defer d.control.Unlock()
+	d.receive.turn = t
+	if t != nil {
+		t.roused.Store(true) // somebody may have done so just before
+	}
+}
+
 // Drain calls try until it reports true, and waits before the next call until there is room to write. It returns net.ErrClosed
 // once Close was called, and otherwise an error only if it cannot wait. It does not keep others from transmitting.
 func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.drain.until(d.fd, try) }
@@ -65,27 +80,47 @@ func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.drain.unt
 func (w *waiting) until(fd int, try func(fd uintptr) bool) error {
 	w.Lock()
 	defer w.Unlock()
-	for inVain := 0; !w.ended.Load(); {
-		if try(uintptr(fd)) {
+	look := w.turn == nil // who takes turns gives the others theirs first
+	for inVain := 0; !w.ended.Load(); look = true {
+		if look && try(uintptr(fd)) {
 			return nil
 		}
-		waits := w.waits[:]
-		timeout := -1
-		if inVain > 2 { // the kernel has said thrice that there is something, and there was nothing
-			waits, timeout = waits[1:], restMilliseconds
+		ready, err := w.wait(inVain > 2) // the kernel has said thrice that there is something, and there was nothing
+		if err != nil {
+			return err
 		}
-		n, err := unix.Poll(waits, timeout)
-		if err != nil && err != unix.EINTR {
-			return os.NewSyscallError("poll", err)
-		}
-		switch {
-		case n > 0 && waits[len(waits)-1].Revents != 0:
-			w.awake() // the loop then looks whether that is the end
-		case n > 0:
+		if ready {
 			inVain++
 		}
 	}
 	return net.ErrClosed
+}
+
+// wait reports whether the kernel says that there is something to do; other waits end because somebody wants it so, or for nothing.
+// One that rests does not ask the kernel.
+func (w *waiting) wait(rest bool) (ready bool, err error) {
+	switch {
+	case rest:
+		w.turn.Leave()
+		_, err = w.pollFor(w.waits[1:], restMilliseconds)
+	case w.turn != nil:
+		ready, err = w.turn.wait(w.waits[0])
+	default:
+		ready, err = w.pollFor(w.waits[:], -1)
+	}
+	return ready, os.NewSyscallError("poll", err)
+}
+
+func (w *waiting) pollFor(waits []unix.PollFd, timeout int) (ready bool, err error) {
+	n, err := unix.Poll(waits, timeout)
+	if n > 0 && waits[len(waits)-1].Revents != 0 {
+		w.awake() // who waits then looks whether that is the end
+		return false, nil
+	}
+	if err == unix.EINTR {
+		return false, nil
+	}
+	return n > 0, err
 }
 
 // awake takes back what rouse has written.
@@ -96,6 +131,9 @@ func (w *waiting) awake() {
 
 // rouse makes the one that waits look again.
 func (w *waiting) rouse() error {
+	if w.turn != nil {
+		w.turn.rouse()
+	}
 	_, err := unix.Write(w.wake, []byte{7: 1}) // in either byte order a number that eventfd(2) takes
 	if err == unix.EAGAIN {                    // it is full, and wakes too
 		return nil

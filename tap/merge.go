@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -28,6 +29,9 @@ func (m *mergingPort) Interrupt() { interrupt(m.Port) }
 
 // Discard drops what has arrived at the port inside. It must not be called beside Receive.
 func (m *mergingPort) Discard(reason vswitch.Reason) { discard(m.Port, reason) }
+
+// Share implements sharer.
+func (m *mergingPort) Share(t *descriptor.Turn) { share(m.Port, t) }
 
 // Unwrap returns the port inside.
 func (m *mergingPort) Unwrap() vswitch.Port { return m.Port }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -45,6 +46,8 @@ type reattachingPort struct {
 	counters *vswitch.Counters
 	ctx      context.Context // done once Interrupt or Close was called
 	cancel   context.CancelFunc
+	loop     *descriptor.Loop // where frames are received; nil: by whoever calls
+	turn     *descriptor.Turn // in the loop; belongs to the goroutine that receives
 
 	mu      sync.RWMutex // guards current, and the end of ctx
 	current vswitch.Port // nil while the device is away
@@ -77,6 +80,20 @@ func (r *reattachingPort) port() vswitch.Port {
 	return r.current
 }
 
+// Serve implements vswitch.Server.
+func (r *reattachingPort) Serve(f func()) {
+	if r.loop == nil {
+		f()
+		return
+	}
+	r.loop.Do(func(t *descriptor.Turn) {
+		r.turn = t
+		share(r.port(), t)
+		f()
+	})
+}
+
+// Receive implements vswitch.Port.
 func (r *reattachingPort) Receive(batch []vswitch.Frame) (int, error) {
 	for {
 		if p := r.port(); p != nil {
@@ -84,6 +101,7 @@ func (r *reattachingPort) Receive(batch []vswitch.Frame) (int, error) {
 			if err == nil || errors.Is(err, net.ErrClosed) {
 				return n, err
 			}
+			r.turn.Leave()
 			if !r.lose(p, err) {
 				return 0, net.ErrClosed
 			}
@@ -120,6 +138,7 @@ func (r *reattachingPort) reopen() error {
 	case !r.replace(p):
 		return errors.Join(net.ErrClosed, p.Close())
 	}
+	share(p, r.turn)
 	if r.how.Back != nil {
 		r.how.Back()
 	}

@@ -29,7 +29,6 @@ type tapPort struct {
 	arena   []byte
 	batch   []vswitch.Frame
 	n       int
-	waited  bool // the next frame ends a wait
 	readErr error
 	read    func(fd uintptr) bool
 
@@ -61,8 +60,7 @@ func (t *tapPort) Receive(batch []vswitch.Frame) (int, error) {
 	return t.n, t.readErr
 }
 
-// readBatch reports false when there is nothing yet. The first frame after a wait goes on alone, because it has waited long
-// enough: whether others came with it, the next call finds out.
+// readBatch reports false when there is nothing yet.
 func (t *tapPort) readBatch(fd uintptr) bool {
 	for used := 0; t.n < len(t.batch) && len(t.arena)-used >= vnet.Size+vswitch.MaxFrame; {
 		b := t.arena[used : used+t.headerLen+vswitch.MaxFrame]
@@ -71,7 +69,6 @@ func (t *tapPort) readBatch(fd uintptr) bool {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
-			t.waited = t.n == 0
 			return t.n > 0
 		case err != 0 || n == 0:
 			if t.n == 0 { // otherwise the next call finds it again
@@ -88,10 +85,6 @@ func (t *tapPort) readBatch(fd uintptr) bool {
 			f.Offload = vnet.Decode(b)
 		}
 		t.n++
-		if t.waited {
-			t.waited = false
-			return true
-		}
 		used += (n + 63) &^ 63 // the next frame starts a cache line of its own
 	}
 	return true

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -70,7 +71,7 @@ func openFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error)
 	return s.Port(counters, o, Rest{})
 }
 
-// A testPort is a port whose Receive runs in a goroutine, and what it told.
+// A testPort is a port whose Receive runs in a loop, as a switch's does, and what it told.
 type testPort struct {
 	vswitch.Port
 	t        *testing.T
@@ -82,8 +83,13 @@ type testPort struct {
 }
 
 func (p *testPort) run() {
-	p.t.Cleanup(func() { p.Close() })
-	go func() {
+	loop, err := descriptor.NewLoop()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { p.Close(); loop.Close() })
+	go loop.Do(func(turn *descriptor.Turn) {
+		share(p.Port, turn)
 		batch := make([]vswitch.Frame, vswitch.BatchSize)
 		for {
 			n, err := p.Receive(batch)
@@ -91,11 +97,20 @@ func (p *testPort) run() {
 				p.frames <- bytes.Clone(f.Data)
 			}
 			if err != nil {
+				share(p.Port, nil) // the test may receive once more
 				p.end <- err
 				return
 			}
 		}
-	}()
+	})
+}
+
+// share makes a port, or the one inside it, receive by turns.
+func share(p vswitch.Port, turn *descriptor.Turn) {
+	if outer, ok := p.(*filePort); ok {
+		p = outer.Port
+	}
+	p.(interface{ Share(*descriptor.Turn) }).Share(turn)
 }
 
 func newTestPort(t *testing.T) *testPort {

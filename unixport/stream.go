@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -26,7 +27,9 @@ type streamPort struct {
 	group     sync.WaitGroup // the goroutines of connections
 	ended     chan struct{}  // closed by Interrupt or Close
 
-	announced *connection // the peer that Connected told of; belongs to the goroutine that receives
+	// The following belong to the goroutine that receives.
+	announced *connection      // the peer that Connected told of
+	turn      *descriptor.Turn // nil: it waits alone
 
 	mu                  sync.Mutex  // guards the following
 	changed             *sync.Cond  // one of the following has changed
@@ -56,6 +59,10 @@ func newStreamPort(listener *device, counters *vswitch.Counters, o Options, rest
 // Counters implements vswitch.Port.
 func (p *streamPort) Counters() *vswitch.Counters { return p.counters }
 
+// Share makes Receive wait by turns with others in one thread (descriptor.Loop). The goroutine that receives calls it, between two
+// calls of Receive.
+func (p *streamPort) Share(t *descriptor.Turn) { p.turn = t }
+
 // Receive implements vswitch.Port. It outlives any number of peers.
 func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 	for {
@@ -69,10 +76,12 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 				p.options.Connected()
 			}
 		}
+		c.Share(p.turn)
 		n, err := c.receive(batch, p.counters)
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return n, err
 		}
+		p.turn.Leave()
 		p.lose(c, err)
 	}
 }

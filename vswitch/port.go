@@ -41,3 +41,9 @@ type Interrupter interface {
 	// any goroutine may call it.
 	Interrupt()
 }
+
+// A Server is a Port that says where its frames are switched: ports whose frames go from one to another may share a thread.
+type Server interface {
+	// Serve calls f and returns when f has returned. All calls of Receive are within f.
+	Serve(f func())
+}

@@ -96,8 +96,18 @@ func (s *Switch) close(others bool) (err error) {
 	return err
 }
 
-// serve is the life of one port.
-func (s *Switch) serve(in int) error {
+// serve is the life of one port, where the port wants it.
+func (s *Switch) serve(in int) (err error) {
+	server, ok := s.ports[in].(Server)
+	if !ok {
+		return s.forward(in)
+	}
+	server.Serve(func() { err = s.guard(func() error { return s.forward(in) }) })
+	return err
+}
+
+// forward switches what one port receives.
+func (s *Switch) forward(in int) error {
 	port, out := s.ports[in], NewOut(len(s.ports), s.ports[in].Counters())
 	transmit := func(to int, frames []Frame) { s.ports[to].Transmit(frames) }
 	batch := make([]Frame, BatchSize)
