@@ -3,6 +3,7 @@ package descriptor_test
 import (
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,12 @@ func (m *member) end(t *testing.T) {
 	}
 }
 
+// await looks again and again until condition holds; the test's own deadline ends it otherwise.
+func await(condition func() bool) {
+	for ticker := time.NewTicker(time.Millisecond); !condition(); <-ticker.C {
+	}
+}
+
 func nothing(*descriptor.Turn) {}
 
 // TestLoop has members whose peers send all the time: none runs beside another, and all come forward in step.
@@ -89,7 +96,7 @@ func TestLoop(t *testing.T) {
 		if inside.Add(1) > 1 {
 			beside.Add(1)
 		}
-		time.Sleep(time.Microsecond) // somebody else would come
+		runtime.Gosched() // somebody else would come
 		inside.Add(-1)
 	}
 	var members [4]*member
@@ -102,18 +109,14 @@ func TestLoop(t *testing.T) {
 			}
 		})
 	}
-	first := [4]int64{}
 	for _, m := range members { // until all are there
-		for m.received.Load() == 0 {
-			<-m.got
-		}
+		<-m.got
 	}
+	first := [4]int64{}
 	for i, m := range members {
 		first[i] = m.received.Load()
 	}
-	for members[0].received.Load() < first[0]+500 {
-		time.Sleep(time.Millisecond)
-	}
+	await(func() bool { return members[0].received.Load() >= first[0]+500 })
 	for i, m := range members {
 		if n := m.received.Load() - first[i]; n < 250 {
 			t.Errorf("member %d has received %d times; want about 500", i, n)
@@ -192,9 +195,7 @@ func TestLoopReadyForNothing(t *testing.T) {
 		d.Share(turn)
 		ended <- d.Receive(func(uintptr) bool { tries.Add(1); return false })
 	})
-	for tries.Load() < 3 {
-		time.Sleep(time.Millisecond)
-	}
+	await(func() bool { return tries.Load() >= 3 })
 	other := join(t, l, nothing)
 	began, before := time.Now(), tries.Load()
 	for range 100 {
