@@ -88,10 +88,12 @@ func (l *Loop) rouse() {
 
 func (l *Loop) run() {
 	defer close(l.ended)
-	for l.gather() {
-		if _, err := unix.Poll(l.polls, -1); err == unix.EINTR {
-			continue
-		} else if err != nil {
+	for {
+		timeout, more := l.gather()
+		if !more {
+			return
+		}
+		if _, err := unix.Poll(l.polls, timeout); err != nil && err != unix.EINTR {
 			l.fail(err)
 		}
 		if l.polls[0].Revents != 0 {
@@ -101,10 +103,15 @@ func (l *Loop) run() {
 	}
 }
 
-// gather lists what to poll for. It reports false at the end.
-func (l *Loop) gather() bool {
+// gather lists what to poll for, and says how long: whoever has joined just now may have been roused before. It reports false at the
+// end.
+func (l *Loop) gather() (timeout int, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	timeout = -1
+	if len(l.joining) > 0 {
+		timeout = 0
+	}
 	for _, t := range l.joining {
 		t.inside = true
 		l.turns = append(l.turns, t)
@@ -114,7 +121,7 @@ func (l *Loop) gather() bool {
 	for _, t := range l.turns {
 		l.polls = append(l.polls, t.poll)
 	}
-	return !l.closed
+	return timeout, !l.closed
 }
 
 // fail makes every wait fail.

@@ -181,6 +181,21 @@ func TestLoopEnds(t *testing.T) {
 	stays.end(t)
 }
 
+// TestLoopEndsAtOnce ends members at any moment, also when they are just about to wait, while others come and go.
+func TestLoopEndsAtOnce(t *testing.T) {
+	l := newLoop(t)
+	for i := range 2000 {
+		m := join(t, l, nothing)
+		if i%2 == 0 {
+			runtime.Gosched()
+		}
+		if i%3 == 0 {
+			m.Interrupt()
+		}
+		m.end(t)
+	}
+}
+
 // TestLoopReadyForNothing has a member whose socket is ready for ever, and has nothing: it is not tried in a busy loop, and holds
 // nobody up.
 func TestLoopReadyForNothing(t *testing.T) {

@@ -36,7 +36,7 @@ func (t *Turn) Leave() {
 
 // wait lets the others have their turns until the kernel has something, which it reports, or somebody has roused the function.
 func (t *Turn) wait(poll unix.PollFd) (ready bool, err error) {
-	t.poll = poll
+	t.poll = unix.PollFd{Fd: poll.Fd, Events: poll.Events}
 	t.yield(toWait)
 	err, t.err = t.err, nil
 	return err == nil && t.poll.Revents != 0, err

@@ -18,7 +18,8 @@ const tickEvery = time.Second
 // A Forwarder decides where frames go. Ports are numbered from 0 in the order in which the Switch has them.
 type Forwarder interface {
 	// Forward decides about frames that entered at port in, at the time now on the switch's clock. It may change the
-	// frames; it keeps none of them. It is called by one goroutine per port.
+	// frames; it keeps none of them. It is called by one goroutine at a time for each port, and beside
+	// itself for different ones.
 	Forward(in int, batch []Frame, now time.Duration, out *Out)
 	// Tick does what is due at now without a frame. It runs in a goroutine of its own, once a second.
 	Tick(now time.Duration, out *Out)
