@@ -73,6 +73,10 @@ func (d *Descriptor) Share(t *Turn) {
 	}
 }
 
+// Pass lets those that share the thread have their turns, before one that need not wait takes what it has in hand. The goroutine that
+// receives calls it, between two calls of Receive.
+func (d *Descriptor) Pass() { d.receive.turn.pass() }
+
 // Drain calls try until it reports true, and waits before the next call until there is room to write. It returns net.ErrClosed
 // once Close was called, and otherwise an error only if it cannot wait. It does not keep others from transmitting.
 func (d *Descriptor) Drain(try func(fd uintptr) bool) error { return d.drain.until(d.fd, try) }

@@ -49,8 +49,9 @@ func (l *Loop) Close() error {
 }
 
 // Do calls f and returns when it has returned. What f receives from Descriptors that Share its Turn, it receives by turns with the
-// functions of others that call Do; nobody receives from them by the Turn afterwards. It must not panic, and not close a Descriptor
-// that one of these waits for: Close would wait for the thread in which it is.
+// functions of others that call Do; nobody receives from them by the Turn afterwards. f must not panic or end its goroutine, and not
+// close a Descriptor that one of these waits for: Close would wait for the thread in which it is. Who calls Do is not locked to its
+// thread.
 func (l *Loop) Do(f func(*Turn)) {
 	t := &Turn{loop: l, back: make(chan bool)}
 	var stop func()
@@ -103,15 +104,12 @@ func (l *Loop) run() {
 	}
 }
 
-// gather lists what to poll for, and says how long: whoever has joined just now may have been roused before. It reports false at the
-// end.
+// gather lists what to poll for, and says how long: who was roused before it joined is due, though what tells of that is read
+// already. It reports false at the end.
 func (l *Loop) gather() (timeout int, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	timeout = -1
-	if len(l.joining) > 0 {
-		timeout = 0
-	}
 	for _, t := range l.joining {
 		t.inside = true
 		l.turns = append(l.turns, t)
@@ -120,6 +118,9 @@ func (l *Loop) gather() (timeout int, more bool) {
 	l.polls = append(l.polls[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
 	for _, t := range l.turns {
 		l.polls = append(l.polls, t.poll)
+		if t.passed || t.roused.Load() {
+			timeout = 0
+		}
 	}
 	return timeout, !l.closed
 }

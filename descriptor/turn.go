@@ -15,6 +15,7 @@ type Turn struct {
 	poll   unix.PollFd         // what the function waits for
 	err    error               // why it could not
 	inside bool                // it runs in the loop's thread
+	passed bool                // it waits for nothing but the turns of the others
 	back   chan bool           // has a value when it is to go on outside, or has returned: false
 }
 
@@ -42,8 +43,20 @@ func (t *Turn) wait(poll unix.PollFd) (ready bool, err error) {
 	return err == nil && t.poll.Revents != 0, err
 }
 
+// pass lets the others have their turns, if there may be others.
+func (t *Turn) pass() {
+	if t == nil || !t.inside {
+		return
+	}
+	t.poll, t.passed = unix.PollFd{Fd: -1}, true // poll(2) ignores such a one
+	t.yield(toWait)
+	t.passed = false
+}
+
 // due tells whether the wait is over.
-func (t *Turn) due() bool { return t.poll.Revents != 0 || t.err != nil || t.roused.Swap(false) }
+func (t *Turn) due() bool {
+	return t.passed || t.poll.Revents != 0 || t.err != nil || t.roused.Swap(false)
+}
 
 // rouse makes the function look again, now or when it waits the next time. Any goroutine may call it.
 func (t *Turn) rouse() {

@@ -174,13 +174,15 @@ func (r *reattachingPort) Interrupt() {
 	interrupt(r.current)
 }
 
-// Close implements vswitch.Port.
+// Close implements vswitch.Port. It does not hold mu while the current port closes, which stays the same from now on: that waits for
+// who receives, in a thread where another one may be about to transmit to this port.
 func (r *reattachingPort) Close() error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.cancel()
-	if r.current == nil {
+	p := r.current
+	r.mu.Unlock()
+	if p == nil {
 		return nil
 	}
-	return r.current.Close()
+	return p.Close()
 }

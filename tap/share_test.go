@@ -3,6 +3,7 @@ package tap
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,4 +89,52 @@ func TestShareFour(t *testing.T) {
 	if err := threads.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A slow forwarder says once that it has been asked, and then waits: what follows is what happens meanwhile.
+type slow struct {
+	vswitch.Forwarder
+	once            sync.Once
+	asked, released chan struct{}
+}
+
+func (s *slow) Forward(in int, batch []vswitch.Frame, now time.Duration, out *vswitch.Out) {
+	s.once.Do(func() {
+		close(s.asked)
+		<-s.released
+	})
+	s.Forwarder.Forward(in, batch, now, out)
+}
+
+// TestShareFault ends a switch by a fault of one port while a frame is on its way between two others of the same thread.
+func TestShareFault(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		outside := open(t, Spec{KindPacket, "v0"}, true)
+		to, _, _ := reopening(open(t, Spec{KindTap, "tap9"}, true))
+		from, _, _ := reopening(open(t, Spec{KindPacket, "v1"}, true))
+		bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 3, Ageing: time.Minute, Limit: 8, Upstream: -1})
+		forwarder := &slow{Forwarder: bridge, asked: make(chan struct{}), released: make(chan struct{})}
+		fault := errors.New("lost for good")
+		failing := NewReattaching(nil, new(vswitch.Counters), Reattach{Reopen: func(context.Context) (vswitch.Port, error) {
+			<-forwarder.asked
+			time.AfterFunc(50*time.Millisecond, func() { close(forwarder.released) }) // when all are being closed
+			return nil, fault
+		}})
+		threads, err := Share([]vswitch.Port{to, from, failing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			ended <- vswitch.New(forwarder, func() time.Duration { return 0 }, to, from, failing).Run(t.Context())
+		}()
+		outside.Transmit([]vswitch.Frame{numbered(0)})
+		if err := <-ended; !errors.Is(err, fault) {
+			t.Errorf("Run = %v; want %v", err, fault)
+		}
+		if err := threads.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

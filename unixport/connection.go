@@ -44,6 +44,9 @@ func newConnection(d *device, counters *vswitch.Counters, rest Rest) *connection
 // receive waits for frames. The error is io.EOF when the peer has hung up, and io.ErrUnexpectedEOF when it did so within a
 // frame. Frames that were read before an interruption are left for who goes on.
 func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
+	if c.decoder.holds() { // what was read may be hundreds of batches
+		c.Pass()
+	}
 	for {
 		if c.interrupted.Load() {
 			return 0, net.ErrClosed
@@ -79,7 +82,7 @@ func (c *connection) readSome(fd uintptr) bool {
 			c.readErr = os.NewSyscallError("read", err)
 		case n > 0:
 			c.decoder.filled(n)
-		case c.decoder.partial():
+		case c.decoder.holds():
 			c.readErr = io.ErrUnexpectedEOF
 		default:
 			c.readErr = io.EOF

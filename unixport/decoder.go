@@ -78,8 +78,8 @@ func (d *decoder) room() []byte {
 // filled says how many bytes were read to the room.
 func (d *decoder) filled(n int) { d.end += n }
 
-// partial tells whether the last frame is incomplete, after frames has returned none.
-func (d *decoder) partial() bool { return d.end > d.start }
+// holds tells whether there are bytes: after frames has returned none, those of an incomplete frame.
+func (d *decoder) holds() bool { return d.end > d.start }
 
 // left returns a copy of what was read and is not cut yet.
 func (d *decoder) left() []byte { return bytes.Clone(d.buf[d.start:d.end]) }
