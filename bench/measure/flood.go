@@ -30,7 +30,7 @@ func flood(w way, flows int) measurement {
 			return nil, fmt.Errorf("%w: %s", err, end(sink.text(), 3))
 		}
 		// Without these flags it would change settings of the whole machine.
-		sender, err := start(w.from(s), "", "trafgen", "--dev", w.dev[0], "--conf", config, "--cpus", "1", "--no-sock-mem", "--notouch-irq")
+		sender, err := start(w.floodFrom(s), "", "trafgen", "--dev", w.floodDev, "--conf", config, "--cpus", "1", "--no-sock-mem", "--notouch-irq")
 		if err != nil {
 			return nil, err
 		}

@@ -13,15 +13,21 @@ type way struct {
 	from func(*session) namespace
 	to   func(*session) string // the address that the load goes to
 	end  func(*session) namespace
-	dev  [2]string // the interface that sends, and the one that receives
+
+	// A flood in begins at the node's own end of its bridge: from the peer it would walk one veth and one bridge more, all on the
+	// generator's core, and how many packets that takes would be measured, and not the candidate.
+	floodFrom func(*session) namespace
+	floodDev  string // the interface that it leaves by
 }
 
 var ways = [2]way{
-	{"out", func(s *session) namespace { return s.guest }, func(*session) string { return peerAddr },
-		func(s *session) namespace { return s.peer }, [2]string{"tap0", "eth0"}},
-	{"in", func(s *session) namespace { return s.peer }, func(s *session) string { return s.target },
-		func(s *session) namespace { return s.guest }, [2]string{"eth0", "tap0"}},
+	{name: "out", from: atGuest, to: func(*session) string { return peerAddr }, end: atPeer, floodFrom: atGuest, floodDev: "tap0"},
+	{name: "in", from: atPeer, to: func(s *session) string { return s.target }, end: atGuest, floodFrom: atNode, floodDev: "cni0"},
 }
+
+func atGuest(s *session) namespace { return s.guest }
+func atPeer(s *session) namespace  { return s.peer }
+func atNode(s *session) namespace  { return s.node }
 
 // The congestion control that a transfer uses is said and not left to the machine. CUBIC is Linux's own default. BBR paces: a flow
 // alone is then as fast as its answers come soon, and not as its way is wide.

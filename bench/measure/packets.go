@@ -28,9 +28,12 @@ func description(e ends, flows int) string {
 	return b.String()
 }
 
-// ends looks for the addresses of a flood where its sender is.
+// ends looks for the addresses of a flood where its sender is, which has to have spoken to the receiver: trafgen resolves none.
 func (s *session) ends(ctx context.Context, w way) (ends, error) {
-	from, hop := w.from(s), w.to(s)
+	from, hop := w.floodFrom(s), w.to(s)
+	if _, err := from.run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, hop, askPort)); err != nil {
+		return ends{}, fmt.Errorf("before a flood: %w", err)
+	}
 	route, err := only[struct{ Gateway, Prefsrc string }](from.run(ctx, "ip -j route get "+hop))
 	if err != nil {
 		return ends{}, err
@@ -38,11 +41,11 @@ func (s *session) ends(ctx context.Context, w way) (ends, error) {
 	if route.Gateway != "" {
 		hop = route.Gateway
 	}
-	neighbour, err := only[struct{ Lladdr string }](from.run(ctx, "ip -j neigh show to "+hop+" dev "+w.dev[0]))
+	neighbour, err := only[struct{ Lladdr string }](from.run(ctx, "ip -j neigh show to "+hop+" dev "+w.floodDev))
 	if err != nil {
 		return ends{}, fmt.Errorf("neighbour %s: %w", hop, err)
 	}
-	link, err := only[struct{ Address string }](from.run(ctx, "ip -j link show "+w.dev[0]))
+	link, err := only[struct{ Address string }](from.run(ctx, "ip -j link show "+w.floodDev))
 	if err != nil {
 		return ends{}, err
 	}
