@@ -60,12 +60,12 @@ func newReceiveMessages() *messages {
 	return m
 }
 
-// receive asks for up to n messages without waiting.
+// receive asks for up to n messages. It cannot block, so the scheduler need not hear of it.
 func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
 	for i := range n {
 		m.msgs[i].SetControllen(auxControlLen) // the kernel has overwritten it
 	}
-	got, _, err := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[0])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+	got, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[0])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
 	return int(got), err
 }
 
@@ -132,8 +132,8 @@ func (m *messages) forget(n int) {
 	}
 }
 
-// send sends the messages from index from to index to, without waiting, and returns how many the kernel took.
+// send sends the messages from index from to index to, and returns how many the kernel took. As receive, it cannot block.
 func (m *messages) send(fd uintptr, from, to int) (int, syscall.Errno) {
-	sent, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+	sent, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
 	return int(sent), err
 }

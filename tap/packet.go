@@ -22,7 +22,7 @@ type packetPort struct {
 	rx   *messages // belongs to the goroutine that receives
 	in   []vswitch.Frame
 	n    int
-	want int // messages to ask for: few while large segments arrive, so that they stay in the processor's cache
+	want int // messages to ask for: fewer while large segments arrive, so that they stay in the processor's cache
 	err  error
 	read func(fd uintptr) bool
 
@@ -137,7 +137,7 @@ func (p *packetPort) take(got int) {
 	}
 	p.want = vswitch.BatchSize
 	if large {
-		p.want = vswitch.BatchSize / 8
+		p.want = vswitch.BatchSize / 4
 	}
 }
 
