@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,8 +30,8 @@ func atGuest(s *session) namespace { return s.guest }
 func atPeer(s *session) namespace  { return s.peer }
 func atNode(s *session) namespace  { return s.node }
 
-// The congestion control that a transfer uses is said and not left to the machine. CUBIC is Linux's own default. BBR paces: a flow
-// alone is then as fast as its answers come soon, and not as its way is wide.
+// The congestion control is said and not left to the machine. CUBIC is Linux's own default. BBR paces: a flow alone is then as fast
+// as its answers come soon, and not as its way is wide.
 const (
 	cubic = "cubic"
 	bbr   = "bbr"
@@ -39,11 +40,14 @@ const (
 // bulk measures a TCP transfer. The first second does not count for the throughput, but it does for the CPU.
 func bulk(w way, flows int, control string) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
+		if err := s.control(ctx, control); err != nil {
+			return nil, err
+		}
 		before, err := s.cpu()
 		if err != nil {
 			return nil, err
 		}
-		line := fmt.Sprintf("iperf3 -c %s -p %d -J -O 1 -t %d -P %d -C %s", w.to(s), bulkPort, s.seconds, flows, control)
+		line := fmt.Sprintf("iperf3 -c %s -p %d -J -O 1 -t %d -P %d", w.to(s), bulkPort, s.seconds, flows)
 		limited, cancel := context.WithTimeout(ctx, time.Duration(s.seconds+15)*time.Second)
 		defer cancel()
 		out, err := w.from(s).run(limited, line)
@@ -60,6 +64,39 @@ func bulk(w way, flows int, control string) measurement {
 		}
 		return []reading{{figure: tcpFigure(w, flows, s.mtu, control), value: speed / 1e9, cpu: (after - before) / (bytes / 1e9)}}, nil
 	}
+}
+
+// control gives the connections that are made from now on a congestion control, those that a candidate makes in the pod among them, by
+// the routes (ip-route(8), congctl): a namespace may not set a default of its own that the machine does not allow to everybody. A
+// connection must not begin with BBR and be given another one later, as iperf3 -C does: the kernel would go on pacing it, with a timer
+// for every frame (sk_pacing_status, net/ipv4/tcp_bbr.c).
+func (s *session) control(ctx context.Context, name string) error {
+	for _, n := range s.namespaces() {
+		routes, err := n.run(ctx, "ip -4 route show")
+		if err != nil {
+			return err
+		}
+		if err := n.ip(ctx, controlled(routes, name)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// controlled returns the commands that give routes, as ip-route(8) shows them, a congestion control.
+func controlled(routes, name string) (commands []string) {
+	for route := range strings.Lines(routes) {
+		var words []string
+		fields := strings.Fields(route)
+		for i, word := range fields {
+			given := word == "congctl" || i > 0 && fields[i-1] == "congctl"
+			if state := word == "linkdown" || word == "dead"; !given && !state {
+				words = append(words, word)
+			}
+		}
+		commands = append(commands, "route change "+strings.Join(words, " ")+" congctl "+name)
+	}
+	return commands
 }
 
 // parseIperf reads what iperf3 -J prints: bits per second that were received, and the octets of the whole run, warm-up included.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -79,5 +80,19 @@ func TestProcessor(t *testing.T) {
 	}
 	if got := processor(""); got != "an unknown processor" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestControlled(t *testing.T) {
+	routes := "default via 10.244.1.1 dev eth0 congctl bbr \n10.244.1.0/24 dev eth0 proto kernel scope link src 10.244.1.7 linkdown \n"
+	want := []string{
+		"route change default via 10.244.1.1 dev eth0 congctl cubic",
+		"route change 10.244.1.0/24 dev eth0 proto kernel scope link src 10.244.1.7 congctl cubic",
+	}
+	if got := controlled(routes, "cubic"); !slices.Equal(got, want) {
+		t.Errorf("%q; want %q", got, want)
+	}
+	if got := controlled("", "cubic"); len(got) > 0 {
+		t.Errorf("no routes: %q", got)
 	}
 }

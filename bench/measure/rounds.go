@@ -131,7 +131,7 @@ func (s *session) begin(ctx context.Context, c candidate) error {
 	if s.bare {
 		return s.healthy()
 	}
-	return errors.Join(s.reach(ctx), s.healthy())
+	return errors.Join(s.control(ctx, cubic), s.reach(ctx), s.healthy())
 }
 
 func (b *bench) group(ctx context.Context, c candidate, round int, g group, s *session) error {
