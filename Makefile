@@ -43,6 +43,7 @@ soak: tools build ## kill, take over and load podswitch for half an hour
 bench: setup build ## measure podswitch against its peers and the machine's limits in one run
 	bench/peers >/dev/null || echo "bench: going on without them"
 	go run ./bench/measure
+	go test ./bench/measure -run TestPage -update
 
 clean: ## remove what was built and cached
 	rm -rf bin .cache

@@ -39,13 +39,13 @@ func TestCandidateOfSeveral(t *testing.T) {
 		"a child without parent": {script: "sh -c '(" + work + "; echo ready; exec sleep 60) &'; exec sleep 60", want: 2, works: true},
 		"a child in a session":   {script: "setsid sh -c '" + work + "; echo ready; exec sleep 60' & exec sleep 60", want: 2, works: true},
 		"a child that has ended": {script: "sh -c '" + work + "'; echo ready; exec sleep 60", want: 1, works: true},
-		"a child nobody waits for": {script: "(" + work + ") & (while [ -d /proc/$!/fd/0 ] || [ -e /proc/$!/fd/0 ]; do :; done; echo ready; exec sleep 60) & exec sleep 60",
+		"a child nobody waits for": {script: "(" + work + ") & (until grep -q '^State:.Z' /proc/$!/status; do :; done; echo ready; exec sleep 60) & exec sleep 60",
 			want: 2, works: true},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			p := launched(t, test.script)
-			kin := p.living(nil)
+			kin := asleep(t, p)
 			if len(kin) != test.want {
 				t.Errorf("%d processes, want %d: %v", len(kin), test.want, kin)
 			}
@@ -60,6 +60,25 @@ func TestCandidateOfSeveral(t *testing.T) {
 			checkMemory(t, p, len(kin))
 		})
 	}
+}
+
+// asleep waits until all that live have become sleep, and returns them: a shell that has said ready may still be about to.
+func asleep(t *testing.T, p *process) (kin map[int]stat) {
+	t.Helper()
+	err := await(t.Context(), "sleep", func() error {
+		kin = p.living(nil)
+		for pid := range kin {
+			name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			if err != nil || string(name) != "sleep\n" || kin[pid].state != "S" {
+				return fmt.Errorf("process %d is %q, %q, %v", pid, name, kin[pid].state, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kin
 }
 
 // checkMemory compares the sizes of all with those of the first process: they run the same programs and are about as large.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The page has the table of the results between these lines.
+const (
+	pagePath  = "../../docs/performance.md"
+	pageBegin = "<!-- results: begin -->\n"
+	pageEnd   = "<!-- results: end -->\n"
+)
+
+var update = flag.Bool("update", false, "write the table of docs/performance.md")
+
+// TestPage compares the table in the documents with bench/results.json; with -update it writes it.
+func TestPage(t *testing.T) {
+	var r results
+	text, err := os.ReadFile("../results.json")
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(pagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, opened := strings.Cut(string(page), pageBegin)
+	_, after, closed := strings.Cut(rest, pageEnd)
+	if !opened || !closed {
+		t.Fatalf("%s has no lines %q and %q", pagePath, strings.TrimSpace(pageBegin), strings.TrimSpace(pageEnd))
+	}
+	want := before + pageBegin + r.markdown() + pageEnd + after
+	switch {
+	case string(page) == want:
+	case *update:
+		if err := os.WriteFile(pagePath, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("the table of %s is not that of bench/results.json: go test ./bench/measure -run TestPage -update", pagePath)
+	}
+}
+
+// markdown is two tables: of the candidates that have all figures, beside each what podswitch is of it, and of the others, beside each
+// what it is of its baseline.
+func (r *results) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d rounds of %d s on %d cores of %s, Linux %s. The rounds of %s lie %.0f %% of their median apart (median over the figures), "+
+		"at worst %.0f %% (%s). In brackets podswitch divided by it.\n\n", r.Settings.Rounds, r.Settings.Seconds, r.Machine.Cores, r.Machine.CPU,
+		r.Machine.Kernel, r.Noise.Candidate, 100*r.Noise.Typical, 100*r.Noise.Worst, r.Noise.Figure)
+	var all, some []string
+	for _, c := range candidates() {
+		if c.groups == nil {
+			all = append(all, c.name)
+		} else {
+			some = append(some, c.name)
+		}
+	}
+	r.table(&b, all, func(row row) *spread { return row.Ours })
+	b.WriteString("\nIn brackets the same divided by its baseline: of podswitch-plain pump-plain, of switches with idle ports podswitch-switch.\n\n")
+	r.table(&b, some, func(row row) *spread { return row.Ratio })
+	return b.String()
+}
+
+// table has a line for each figure of one of the columns, and another for the CPU that it took.
+func (r *results) table(b *strings.Builder, columns []string, ratio func(row) *spread) {
+	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, f := range r.Figures {
+		if !slices.ContainsFunc(f.Rows, func(r row) bool { return slices.Contains(columns, r.Candidate) }) {
+			continue
+		}
+		line(b, f.Name+", "+f.Unit, columns, f, func(row row) string { return beside(number(row.Median), ratio(row)) })
+		if f.Cost != "" {
+			line(b, "CPU of it, s/"+f.Cost, columns, f, func(row row) string { return middle(row.CPU) })
+		}
+	}
+}
+
+func beside(value string, ratio *spread) string {
+	if ratio == nil {
+		return value
+	}
+	return value + " (" + number(ratio.Median) + ")"
+}
+
+func line(b *strings.Builder, name string, columns []string, f outcome, cell func(row) string) {
+	fmt.Fprintf(b, "| %s |", name)
+	for _, c := range columns {
+		at := slices.IndexFunc(f.Rows, func(r row) bool { return r.Candidate == c })
+		if at < 0 {
+			b.WriteString(" |")
+			continue
+		}
+		fmt.Fprintf(b, " %s |", cell(f.Rows[at]))
+	}
+	b.WriteString("\n")
+}
