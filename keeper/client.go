@@ -12,6 +12,7 @@ import (
 
 	"github.com/podswitch/podswitch/grant"
 	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/plan"
 )
 
 // A phase is how far a conversation is.
@@ -182,13 +183,7 @@ func (k *keeper) greet(c *client, h *grant.Hello) {
 	if c == k.next && k.nextPlan != nil {
 		p = k.nextPlan
 	}
-	control, err := k.keeping.control.File()
-	if err != nil {
-		k.fail(c, err)
-		return
-	}
-	defer control.Close()
-	if k.send(c, k.keeping.grant(p, os.Getpid()), int(control.Fd())) != nil {
+	if k.sendGrant(c, p) != nil {
 		return
 	}
 	for i, p := range k.keeping.ports {
@@ -196,6 +191,22 @@ func (k *keeper) greet(c *client, h *grant.Hello) {
 			return
 		}
 	}
+}
+
+// sendGrant lends the control socket. A switch may be listening on it: its descriptor must not be had by File and Fd, which would
+// make it blocking for that one, too.
+func (k *keeper) sendGrant(c *client, p *plan.Plan) error {
+	control, err := k.keeping.control.SyscallConn()
+	if err != nil {
+		k.fail(c, err)
+		return err
+	}
+	var failed error
+	err = control.Control(func(fd uintptr) { failed = k.send(c, k.keeping.grant(p, os.Getpid()), int(fd)) })
+	if err != nil {
+		k.fail(c, err)
+	}
+	return errors.Join(err, failed)
 }
 
 // admit finds out whether a switch may begin, or take over, and opens what it needs.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podswitch/podswitch/grant"
 )
 
@@ -97,7 +99,10 @@ func faultWord() grant.Message {
 // hearsGrant wants everything that a switch needs.
 func (f *fake) hearsGrant() *grant.Grant {
 	f.t.Helper()
-	m, _ := f.hears("grant", 1)
+	m, files := f.hears("grant", 1)
+	if flags, err := unix.FcntlInt(uintptr(files[0]), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		f.t.Errorf("the control socket has the flags %#x, %v: it blocks whoever listens on it, want O_NONBLOCK", flags, err)
+	}
 	for i := range m.Grant.Ports {
 		if o, _ := f.hears("opened", 1); o.Opened.Port != i || (o.Opened.Socket == nil) == (o.Opened.Device == nil) {
 			f.t.Errorf("opened %+v, want the device or socket of port %d", o.Opened, i)
