@@ -17,14 +17,21 @@ type warnings []string
 
 func (w *warnings) add(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
 
-// cleanNameServers keeps the IPv4 name servers, each once. A loopback address means the pod itself, as 0.0.0.0 does to
-// a resolver; the guest is told the server instead, where DNS is relayed.
+// IsOwn tells whether a name server of the pod's is reached by the pod alone: on its loopback, which the unspecified address means to a
+// resolver, too (resolv.conf(5)).
+func IsOwn(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsUnspecified()
+}
+
+// cleanNameServers keeps the IPv4 name servers, each once. Instead of the pod's own the guest is told the server, where DNS is
+// relayed to them.
 func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr) []netip.Addr {
 	var clean []netip.Addr
 	for _, a := range servers {
 		given := a
 		a = a.Unmap()
-		if a.Is4() && (a.IsLoopback() || a.IsUnspecified()) {
+		if IsOwn(a) {
 			w.add("name server %s: is the pod's own loopback, the guest is told %s instead", given, relay)
 			a = relay
 		}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -31,7 +32,7 @@ func openShiftRules() []vswitch.Rule {
 
 // rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know, and
 // what the pod's routes send nowhere.
-func rules(deny []Deny, denied []netip.Prefix, tables []string) []vswitch.Rule {
+func rules(deny []Deny, nowhere []vswitch.Rule, tables []string) []vswitch.Rule {
 	var list []vswitch.Rule
 	for _, d := range deny {
 		list = append(list, vswitch.Rule{Destination: d.Destination, Port: d.Port})
@@ -39,8 +40,32 @@ func rules(deny []Deny, denied []netip.Prefix, tables []string) []vswitch.Rule {
 	if slices.Contains(tables, blockTable) {
 		list = append(list, openShiftRules()...)
 	}
-	for _, d := range denied {
-		list = append(list, vswitch.Rule{Destination: d})
+	return append(list, nowhere...)
+}
+
+// nowhere are rules for the routes that lead nowhere. As in the kernel, the longest prefix decides and then the lowest metric: a route
+// of the uplink stands before the rule that would deny what it reaches.
+func nowhere(denied, uplink []podnet.Route) (list []vswitch.Rule) {
+	type way struct {
+		podnet.Route
+		leads bool
+	}
+	var ways []way
+	for _, r := range denied {
+		ways = append(ways, way{r, false})
+	}
+	for _, r := range uplink {
+		ways = append(ways, way{r, true})
+	}
+	slices.SortStableFunc(ways, func(a, b way) int {
+		return cmp.Or(cmp.Compare(b.Dst.Bits(), a.Dst.Bits()), a.Dst.Addr().Compare(b.Dst.Addr()), cmp.Compare(a.Metric, b.Metric))
+	})
+	ways = slices.CompactFunc(ways, func(a, b way) bool { return a.Dst == b.Dst })
+	for i, w := range ways {
+		later := func(other way) bool { return !other.leads && other.Dst.Contains(w.Dst.Addr()) }
+		if !w.leads || slices.ContainsFunc(ways[i+1:], later) {
+			list = append(list, vswitch.Rule{Destination: w.Dst, Allow: w.leads})
+		}
 	}
 	return list
 }

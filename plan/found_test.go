@@ -80,11 +80,42 @@ func TestFirewalls(t *testing.T) {
 	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
 	onlySentence(t, "doubts", doubts(id, address, tables, podnet.Elsewhere{}), `"mesh" does not see`)
 	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
-	if got := rules(deny, []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
+	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
 	}
 	if got := rules(deny, nil, nil); len(got) != 1 {
 		t.Errorf("rules %+v", got)
+	}
+}
+
+// TestNowhere checks that routes that lead nowhere are weighed against those of the uplink as the kernel does it.
+func TestNowhere(t *testing.T) {
+	route := func(text string, metric uint32) podnet.Route {
+		return podnet.Route{Dst: netip.MustParsePrefix(text), Metric: metric}
+	}
+	uplink := []podnet.Route{route("10.244.1.0/24", 0), route("10.244.0.0/16", 5), route("0.0.0.0/0", 0)}
+	for name, c := range map[string]struct {
+		denied []podnet.Route
+		want   string
+	}{
+		"none":                         {nil, ""},
+		"beside what the uplink has":   {[]podnet.Route{route("169.254.169.254/32", 0)}, "-169.254.169.254/32"},
+		"around what the uplink has":   {[]podnet.Route{route("10.0.0.0/8", 0)}, "+10.244.1.0/24 +10.244.0.0/16 -10.0.0.0/8"},
+		"within what the uplink has":   {[]podnet.Route{route("10.244.1.128/25", 0)}, "-10.244.1.128/25"},
+		"between":                      {[]podnet.Route{route("10.244.0.0/20", 0)}, "+10.244.1.0/24 -10.244.0.0/20"},
+		"a default of a higher metric": {[]podnet.Route{route("0.0.0.0/0", 4278198272)}, ""},
+		"a lower metric":               {[]podnet.Route{route("10.244.0.0/16", 4)}, "+10.244.1.0/24 -10.244.0.0/16"},
+		"twice":                        {[]podnet.Route{route("10.9.0.0/16", 4), route("10.9.0.0/16", 2)}, "-10.9.0.0/16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, r := range nowhere(c.denied, uplink) {
+				got = append(got, map[bool]string{true: "+", false: "-"}[r.Allow]+r.Destination.String())
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s; want %s", got, c.want)
+			}
+		})
 	}
 }
 

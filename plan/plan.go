@@ -137,7 +137,7 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 	p.Server = server
 	p.Keep = cfg.Keep
 	for _, ns := range id.Resolv.NameServers {
-		if ns.IsLoopback() {
+		if dhcpsrv.IsOwn(ns) {
 			p.RelayDNS = append(p.RelayDNS, netip.AddrPortFrom(ns, 53))
 		}
 	}
@@ -152,7 +152,7 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 		}
 	}
 	tables, elsewhere := p.around.tables, p.around.elsewhere
-	p.Found, p.Rules = found(id, p.Address, tables), rules(cfg.Deny, elsewhere.Denied, tables)
+	p.Found, p.Rules = found(id, p.Address, tables), rules(cfg.Deny, nowhere(elsewhere.Denied, id.UplinkRoutes()), tables)
 	p.Warnings = append(p.Warnings, doubts(id, p.Address, tables, elsewhere)...)
 	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
 	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {

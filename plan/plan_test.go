@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,5 +52,21 @@ func TestPlanReadsBack(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestRelayDNS checks that name servers that the pod alone reaches are relayed to, and that the guest is told who relays.
+func TestRelayDNS(t *testing.T) {
+	for server, relayed := range map[string]bool{"127.0.0.53": true, "0.0.0.0": true, "::1": true, "::ffff:127.0.0.1": true, "10.96.0.10": false, "fd00::10": false} {
+		id := identity()
+		id.Resolv = podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr(server)}}
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		p, err := resolve(cfg, id, &surroundings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := slices.Contains(p.Offer.NameServers, p.Server); len(p.RelayDNS) == 1 != relayed || told != relayed {
+			t.Errorf("%s: relayed to %v, the guest is told %v of %s; want relayed: %t", server, p.RelayDNS, p.Offer.NameServers, p.Server, relayed)
+		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 // Elsewhere is what the pod's kernel would do with packets of its own that has nothing to do with the pod interface: the guest's
 // traffic does not pass there.
 type Elsewhere struct {
-	Denied []netip.Prefix // routes that say "nowhere": blackhole, unreachable, prohibit
-	Routes []string       // unicast routes of the main table by other interfaces, as the ip command writes them
-	Rules  []string       // policy routing rules beside the three that every namespace has
+	Denied []Route  // routes of the main table that say "nowhere" (blackhole, unreachable, prohibit), their Dst, Type and Metric alone
+	Routes []string // unicast routes of the main table by other interfaces, as the ip command writes them
+	Rules  []string // policy routing rules beside the three that every namespace has
 }
 
 // LookElsewhere reads it.
@@ -49,7 +49,7 @@ func (e *Elsewhere) addRoute(r netlink.Route, link int) {
 	}
 	switch r.Type {
 	case unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT:
-		e.Denied = append(e.Denied, destination)
+		e.Denied = append(e.Denied, Route{Dst: destination, Type: uint8(r.Type), Metric: uint32(r.Priority)})
 	case unix.RTN_UNICAST:
 		if r.LinkIndex != link && r.LinkIndex != 0 {
 			e.Routes = append(e.Routes, fmt.Sprintf("%s by interface %d", destination, r.LinkIndex))
