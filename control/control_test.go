@@ -101,4 +101,17 @@ func TestListen(t *testing.T) {
 		t.Fatalf("a stale socket: %v", err)
 	}
 	l.Close()
+	held := filepath.Join(t.TempDir(), "held.sock")
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: held, Net: "unixgram"}) // not to be reached as a control socket is
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	var lack *missing.Error
+	if _, err := Listen(held, -1); !errors.As(err, &lack) {
+		t.Errorf("a socket that somebody holds: %v", err)
+	}
+	if _, err := os.Lstat(held); err != nil {
+		t.Errorf("a socket that somebody holds is gone: %v", err)
+	}
 }

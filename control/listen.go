@@ -28,8 +28,8 @@ const maxPath = 108 - 1
 const socketMode = 0o600
 
 // Listen makes the socket, readable and writable by its owner alone: the user owner, or the process's own if owner is -1. Its
-// folder is made, with mode 0700, or 0711 for another owner, when it is not there. A socket that nobody listens to any more is replaced. The error is a
-// *PathError when path cannot be the socket's or others could replace it there, and a *missing.Error when another process
+// folder is made, with mode 0700, or 0711 for another owner, when it is not there. A socket that nobody listens to any more is
+// replaced. The error is a *PathError when path cannot be the socket's or others could replace it there, and a *missing.Error when another process
 // listens, or the machine does not let it be.
 func Listen(path string, owner int) (net.Listener, error) {
 	if len(path) > maxPath {
@@ -46,7 +46,7 @@ func Listen(path string, owner int) (net.Listener, error) {
 	if err := checkFolder(path, folder, owner); err != nil {
 		return nil, err
 	}
-	if err := removeStale(path); err != nil {
+	if err := removeStale(path, owner); err != nil {
 		return nil, err
 	}
 	// The file gets the mode of the socket when it is bound (Linux, net/unix/af_unix.c, unix_bind_bsd): it is never wider.
@@ -92,8 +92,8 @@ func checkFolder(path, folder string, owner int) error {
 	return nil
 }
 
-// removeStale removes the socket at path, if it is one and nobody listens.
-func removeStale(path string) error {
+// removeStale removes the socket at path, if it is one and nobody listens, as a refused connection says.
+func removeStale(path string, owner int) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -104,10 +104,19 @@ func removeStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return &PathError{path, "exists and is not a socket; name another path with --control"}
 	}
-	if c, err := net.Dial("unix", path); err == nil {
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
 		_ = c.Close()
-		return &missing.Error{What: "control socket " + path, Need: "a path that no other process listens on",
-			Give: "stop the other podswitch, or name another path with --control"}
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EACCES) && isOf(info, owner):
+		return os.Remove(path)
 	}
-	return os.Remove(path)
+	return &missing.Error{What: "control socket " + path, Need: "a path that no other process listens on",
+		Give: "stop the other podswitch, or name another path with --control", Err: err}
+}
+
+// isOf tells whether a file was given to a user: without CAP_DAC_OVERRIDE it is not seen whether somebody listens on such a socket.
+func isOf(info fs.FileInfo, owner int) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && owner >= 0 && int(stat.Uid) == owner
 }

@@ -97,16 +97,16 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 // Listen keeps for switches that connect to l, one after the other, until ctx is done, and then returns nil.
 func Listen(ctx context.Context, cfg Config, path string) error {
 	k := newKeeper(cfg, false)
-	l, err := listen(path, cfg.Owner)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
 	if cfg.Attach != nil { // nobody knows when a switch will come
 		if err := recoverNow(&k.cfg); err != nil {
 			return err
 		}
 	}
+	l, err := listen(path, cfg.Owner)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	go k.accept(l)
 	k.log.Info("waiting for a switch", zap.String("at", path))
 	return k.loop(ctx)
