@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -38,8 +39,13 @@ func keeperCommand() *cobra.Command {
 		if cfg.Peers, err = peers.peers(); err != nil {
 			return err
 		}
-		if len(cfg.Peers.UIDs) == 1 {
-			cfg.Owner = cfg.Peers.UIDs[0]
+		others := slices.DeleteFunc(slices.Clone(cfg.Peers.UIDs), func(uid int) bool { return uid == 0 }) // root reaches every socket
+		switch len(others) {
+		case 0:
+		case 1:
+			cfg.Owner = others[0]
+		default:
+			return usageError{fmt.Errorf("--%s %v: want one user beside root, who gets the socket", peerUIDFlag, others)}
 		}
 		return keeper.Listen(c.Context(), cfg, listen)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,8 +28,14 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + waitingPorts)
 	_, _ = limits.Memory() // without it, Go collects as it always does
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	ctx, _ := signal.NotifyContext(context.Background(), heeded()...)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// heeded are the signals that ask to stop. One that is ignored from the start stays so: nohup(1), and a shell's background jobs.
+func heeded() []os.Signal {
+	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+	return slices.DeleteFunc(all, signal.Ignored)
 }
 
 // run is main with everything passed in; it returns the exit code. Data goes to stdout, messages to stderr.

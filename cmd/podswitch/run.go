@@ -107,10 +107,13 @@ func (f *logFlags) spawnSwitch(end *os.File) *exec.Cmd {
 // environment is what of this process's own a switch may know: what Go's runtime reads, the time zone, and podswitch's own.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return !strings.HasPrefix(variable, "GO") && !strings.HasPrefix(variable, "AUTOMEMLIMIT") && !strings.HasPrefix(variable, "TZ=") &&
-			!strings.HasPrefix(variable, "PODSWITCH_")
+		name, _, _ := strings.Cut(variable, "=")
+		return !slices.Contains(runtimeVariables, name) && !strings.HasPrefix(name, "AUTOMEMLIMIT") && !strings.HasPrefix(name, "PODSWITCH_")
 	})
 }
+
+// runtimeVariables are what Go's runtime (package runtime) and time zones read, and what a binary with coverage writes to.
+var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR", "TZ"}
 
 // watchdogOf makes the command that restores what the state directory says when the keeper has ended.
 func watchdogOf(stateDir string) func(pipe *os.File) *exec.Cmd {
