@@ -32,7 +32,7 @@ type Status struct {
 
 	KeeperPID int    `json:"keeper_pid,omitempty"` // the privileged process; 0: there is none of its own
 	SwitchPID int    `json:"switch_pid,omitempty"` // the process that moves the frames
-	Sandbox   string `json:"sandbox,omitempty"`    // what holds the switch, such as "seccomp 41 calls, landlock 7"
+	Sandbox   string `json:"sandbox,omitempty"`    // what holds the switch, such as "no capabilities, 44 system calls, landlock 7"
 	Takeovers int    `json:"takeovers,omitempty"`  // how often another switch has gone on where one stopped
 }
 

@@ -4,8 +4,8 @@ package model
 //
 //  1. read      bytes to one decoded object (document.go)
 //  2. locate    which of the three shapes it has, and where therefore interfaces and networks stand
-//  3. resolve   no interfaces and no networks: the default; else readInterface (interface.go), readNetwork (network.go)
-//     and connect, which checks that they belong together
+//  3. resolve   no interfaces and no networks: the default; else readInterface (interface.go), readNetwork
+//     and connect (connect.go), which checks that they belong together
 //
 // What it returns has passed every rule; nothing after it has to check the document again.
 
