@@ -55,8 +55,13 @@ type attachment interface {
 // switch has gone on in its place. Any other end is an error. The conversation is closed when it returns.
 func Run(ctx context.Context, cfg Config) error {
 	defer cfg.Conn.Close()
+	heard := hangUpAfter(ctx, cfg.Conn)
 	k, g, socket, err := meet(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.Settings})
-	if err != nil {
+	close(heard)
+	switch {
+	case errors.Is(err, errKeeperEnded) && ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	defer k.end()
@@ -68,6 +73,22 @@ func Run(ctx context.Context, cfg Config) error {
 		_ = cfg.Conn.Send(grant.Message{Fault: &grant.Fault{Text: err.Error(), Code: cfg.ExitCode(err)}})
 	}
 	return err
+}
+
+// silence is how long a keeper may say nothing to a switch that is to end.
+const silence = time.Second
+
+// hangUpAfter ends a conversation some time after ctx, unless the channel that it returns was closed by then.
+func hangUpAfter(ctx context.Context, conn *grant.Conn) (heard chan struct{}) {
+	heard = make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		select {
+		case <-heard:
+		case <-time.After(silence):
+			conn.Close()
+		}
+	})
+	return heard
 }
 
 // A session is one conversation with a keeper.

@@ -128,6 +128,14 @@ func TestEndBeforeBegin(t *testing.T) {
 	k.ends("")
 }
 
+// TestSilentKeeper: a switch that is to end does not wait for a keeper that says nothing.
+func TestSilentKeeper(t *testing.T) {
+	k := newPod(t, delegatePlan(t)).start(false, nil)
+	k.hears("hello")
+	k.cancel()
+	k.ends("")
+}
+
 // TestForNobody: descriptors that nobody waits for are closed, and do no harm.
 func TestForNobody(t *testing.T) {
 	d := newPod(t, delegatePlan(t))

@@ -39,7 +39,10 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &fault): // the other process says it
+	case errors.As(err, &fault): // the other process says it, and that nothing is wrong it cannot say
+		if fault.Code < exitFailed || fault.Code > exitMissing {
+			return exitFailed
+		}
 		return fault.Code
 	case errors.As(err, &usage), errors.As(err, &conflict), errors.As(err, &path), errors.As(err, &socket), errors.As(err, &faults):
 		return exitUsage

@@ -13,7 +13,7 @@ import (
 
 // settings are what of a run may change with a takeover, as the flags say it.
 type settings struct {
-	Document  string   `json:"document,omitempty"` // the VM document's text
+	Document  *string  `json:"document,omitempty"` // the VM document's text; nil: none was named
 	Interface string   `json:"interface,omitempty"`
 	GuestMAC  string   `json:"guest_mac,omitempty"`
 	HoldAfter string   `json:"hold_after"`
@@ -35,7 +35,8 @@ func (f *attachFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("VM document: %w", err)}
 		}
-		s.Document = string(text)
+		document := string(text)
+		s.Document = &document
 	}
 	for _, k := range f.cfg.Keep {
 		s.Keep = append(s.Keep, k.String())
@@ -55,12 +56,12 @@ func (f *attachFlags) readSettings(text []byte) (plan.Settings, error) {
 	var again attachFlags
 	c := &cobra.Command{}
 	again.add(c)
-	c.SetIn(strings.NewReader(s.Document))
 	args := []string{"--interface=" + s.Interface, "--hold-after=" + s.HoldAfter}
 	if s.GuestMAC != "" {
 		args = append(args, "--guest-mac="+s.GuestMAC)
 	}
-	if s.Document != "" {
+	if s.Document != nil {
+		c.SetIn(strings.NewReader(*s.Document))
 		args = append(args, "--vm=-")
 	}
 	for _, k := range s.Keep {
