@@ -15,7 +15,7 @@ import (
 )
 
 // tapArena is the room for the frames of one batch, one behind the other: sixteen of the largest, or a full batch of small
-// ones. With fewer, a bulk transfer waits oftener than it must; with more, it leaves the processor's cache.
+// ones. With fewer, a bulk transfer waits oftener than it must; more gain nothing (docs/performance.md).
 const tapArena = 16 * (vnet.Size + vswitch.MaxFrame)
 
 // A tapPort is the user side of a tap. The kernel takes and gives one frame per system call; Receive reads until the tap is
