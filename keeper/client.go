@@ -127,22 +127,16 @@ func (k *keeper) left(c *client, cause error) {
 	c.conn.Close()
 	k.hangUp(c)
 	delete(k.clients, c)
-	switch c {
-	case k.next:
+	switch {
+	case c.stopped != nil: // it has no other way to say so
+		c.stopped()
+	case c == k.next:
 		k.log.Warn("the takeover has failed", zap.Int("process", c.pid), zap.Error(c.why(cause)))
 		k.goOn()
-	case k.current:
-		if c.phase == yielded && k.next != nil && c.stopped == nil {
-			return // it has said all that it knows
-		}
-		if c.stopped != nil {
-			c.stopped() // it has no other way to say so
-			return
-		}
-		if c.asked || k.stopping {
-			k.finish(nil)
-			return
-		}
+	case c != k.current || c.phase == yielded && k.next != nil: // it has said all that it knows
+	case c.asked:
+		k.finish(nil)
+	default:
 		k.finish(c.why(cause))
 	}
 }

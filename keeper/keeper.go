@@ -54,7 +54,6 @@ type keeper struct {
 	giveBack     func() error // nil: the address is the kernel's
 	watchdog     *watchdog
 	absent       bool // the guest's device, or what is behind it, is not there
-	stopping     bool
 	takeovers    int
 	handed       *handover // between two switches; nil: nothing is
 	guestWatched bool      // for the present keeping
@@ -144,29 +143,37 @@ func (k *keeper) do(task func()) bool {
 
 // stop ends everything because it was asked for.
 func (k *keeper) stop() {
-	k.once, k.stopping = true, true
+	k.once = true
 	k.release(nil)
 }
 
-// release lets the current switch stop answering for the address, and then ends its time. It does not wait long: the address
-// goes back whatever the switch does.
+// release lets the switch that answers for the address stop, and then ends its time. It does not wait long: the address goes back
+// whatever the switch does.
 func (k *keeper) release(cause error) {
-	if k.current != nil && k.current.stopped != nil {
+	c := k.answers()
+	if c != nil && c.stopped != nil {
 		return // it goes back already
 	}
-	if k.current == nil || k.giveBack == nil || k.send(k.current, grant.Message{Stop: &grant.Stop{}}) != nil {
+	if c == nil || k.giveBack == nil || k.send(c, grant.Message{Stop: &grant.Stop{}}) != nil {
 		k.finish(cause)
 		return
 	}
-	c := k.current
 	c.stopped = func() { k.finish(cause) }
 	time.AfterFunc(k.patience.stop, func() {
 		k.do(func() {
-			if k.current == c {
-				k.finish(cause)
+			if c.stopped != nil {
+				c.stopped()
 			}
 		})
 	})
+}
+
+// answers is the switch that answers for the address, or is about to; nil: nobody's.
+func (k *keeper) answers() *client {
+	if k.current != nil && k.current.phase == yielded && k.next != nil {
+		return k.next
+	}
+	return k.current
 }
 
 // finish gives the address back and closes everything that was open for the switch. Without an error it was to be so.

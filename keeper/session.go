@@ -80,7 +80,7 @@ func (k *keeper) watchGuest() {
 	}
 	states, err := podnet.Watch(keeping.ctx, keeping.ports[0].spec.Name)
 	if err != nil {
-		k.finish(err)
+		k.release(err)
 		return
 	}
 	go func() {

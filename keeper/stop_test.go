@@ -73,20 +73,59 @@ func (w *world) starting() int32 {
 	return 1
 }
 
-// TestStopWhileYielding: a takeover that is under way ends too, and the one that has just begun is told.
+// TestStopWhileYielding: who makes room for another switch may take its time to end; the other one does not begin while the address
+// goes back.
 func TestStopWhileYielding(t *testing.T) {
-	p := shortPatience()
-	p.stop = time.Minute
-	w := newWorld(t, p)
+	w := newWorld(t, patientWithStop())
 	first, next := w.yielding()
 	w.stop()
 	first.hears("stop", 0)
 	first.say(yieldedWord())
-	next.hears("go", 0)
-	next.say(grant.Message{Started: &grant.Started{}})
-	next.hears("guest", 0)
-	next.stops()
+	next.hearsEnd()
 	first.hearsEnd()
+}
+
+// TestStopWhileStarting: once another switch was told to begin, it is the one that is asked to end, and waited for.
+func TestStopWhileStarting(t *testing.T) {
+	for name, started := range map[string]bool{"it has not said that it has begun": false, "it has": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, patientWithStop())
+			first, next := w.yielding()
+			first.say(yieldedWord())
+			next.hears("go", 0)
+			w.stop()
+			next.hears("stop", 0)
+			if started {
+				next.say(grant.Message{Started: &grant.Started{}})
+				next.hears("guest", 0)
+			}
+			if back := w.back.Load(); back != 0 {
+				t.Error("the address goes back while a switch answers for it")
+			}
+			next.say(stopped())
+			next.hearsEnd()
+			first.hearsEnd()
+		})
+	}
+}
+
+// TestGoneWhileStarting: that it has gone says it, too.
+func TestGoneWhileStarting(t *testing.T) {
+	w := newWorld(t, patientWithStop())
+	first, next := w.yielding()
+	first.say(yieldedWord())
+	next.hears("go", 0)
+	w.stop()
+	next.hears("stop", 0)
+	next.Close()
+	first.hearsEnd()
+}
+
+// patientWithStop waits for a switch that is to stop until the test has failed.
+func patientWithStop() patience {
+	p := shortPatience()
+	p.stop = time.Minute
+	return p
 }
 
 // TestLateTimer: what was to happen to a switch that has gone does not happen to the one after it.

@@ -78,11 +78,14 @@ type handover struct {
 func (k *keeper) handOver(c *client, y *grant.Yielded, files []int) {
 	c.phase = yielded
 	k.handed = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections, Takeovers: k.takeovers + 1}, files}
-	if k.next == nil { // it has failed meanwhile
+	switch {
+	case c.stopped != nil: // meanwhile it was asked to end
+		c.stopped()
+	case k.next == nil: // it has failed meanwhile
 		k.goOn()
-		return
+	default:
+		k.begin(k.next, k.handed.Go, files...)
 	}
-	k.begin(k.next, k.handed.Go, files...)
 }
 
 // handedOver is the end of a takeover: the other switch is at work.
@@ -97,9 +100,6 @@ func (k *keeper) handedOver() {
 	k.hangUp(before)
 	_ = k.send(k.current, grant.Message{Guest: &grant.Guest{Absent: k.absent}})
 	k.log.Info("another switch goes on", zap.Int("process", k.current.pid), zap.Int("after", before.pid))
-	if k.stopping {
-		k.release(nil)
-	}
 }
 
 // goOn ends a takeover that has failed: the current switch works on, or takes up again what it had handed over.
