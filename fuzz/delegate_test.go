@@ -8,6 +8,7 @@ import (
 
 	"github.com/podswitch/podswitch/fuzz/oracle"
 	"github.com/podswitch/podswitch/replay"
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -207,6 +208,8 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 			return "a frame of a guest that is not the holder"
 		case first && f.Data[23] == 17 && f.Data[transport+2] == 0 && (f.Data[transport+3] == 67 || f.Data[transport+3] == 68):
 			return "DHCP"
+		case in == vswitch.PortGuest && d.deniedAsFinished(f, transport, first):
+			return "what a rule denies"
 		case first && f.Data[23] == 6 && in == vswitch.PortGuest && slices.Contains(d.cfg.KeptTCP, binary.BigEndian.Uint16(f.Data[transport:])):
 			return "a kept port of the guest"
 		}
@@ -218,6 +221,28 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP of somebody else")
 	}
 	return "another ethertype than IPv4 and ARP"
+}
+
+// deniedAsFinished tells whether a frame is one that the configuration "rules" denies, once the kernel has completed its checksum.
+func (d *delegateRig) deniedAsFinished(f vswitch.Frame, transport int, first bool) bool {
+	if !slices.ContainsFunc(d.cfg.Rules, func(r vswitch.Rule) bool { return r.Port == 22623 }) {
+		return false
+	}
+	finished := slices.Clone(f.Data)
+	vnet.Complete(f.Offload, finished)
+	port := -1
+	if first && (finished[23] == 6 || finished[23] == 17) {
+		port = int(binary.BigEndian.Uint16(finished[transport+2:]))
+	}
+	switch {
+	case finished[30] == 169 && finished[31] == 254 && finished[32] == 169 && finished[33] == 254:
+		return port != 53
+	case finished[30] == 10 && finished[31] == 9 && finished[23] == 6:
+		connects := first && finished[transport+13]&0x12 == 2
+		overFlags := binary.BigEndian.Uint16(finished[20:])&0x1fff == 1
+		return connects && (port == 22623 || port == 111) || overFlags
+	}
+	return false
 }
 
 func kind(f vswitch.Frame) uint16 { return binary.BigEndian.Uint16(f.Data[12:]) }

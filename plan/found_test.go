@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -86,6 +87,68 @@ func TestFirewalls(t *testing.T) {
 	if got := rules(deny, nil, nil); len(got) != 1 {
 		t.Errorf("rules %+v", got)
 	}
+}
+
+// TestOpenShiftRules: the guest reaches what the firewall lets the pod reach, from the first frame of a connection to the last, and
+// nothing else.
+func TestOpenShiftRules(t *testing.T) {
+	const syn, ack, fin = 2, 16, 1
+	d := vswitch.NewDelegate(vswitch.DelegateConfig{
+		Address: netip.MustParsePrefix("10.244.1.7/24"), Server: netip.MustParseAddr("169.254.75.1"), MTU: 1450, GuestMTU: 1450,
+		Routes: []vswitch.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0")}}, NoARP: true, Rules: openShiftRules(),
+	})
+	d.Hand(vswitch.HolderGuest, vswitch.MAC{2, 0, 0, 0, 0, 1})
+	var counters vswitch.Counters
+	for _, c := range []struct {
+		name     string
+		to       string
+		protocol uint8
+		port     uint16
+		flags    uint8
+		leaves   bool
+	}{
+		{"the machine configuration server", "10.0.0.1", 6, 22623, syn, false},
+		{"its other port", "10.0.0.1", 6, 22624, syn, false},
+		{"an answer to such a port", "10.0.0.1", 6, 22623, syn | ack, true},
+		{"a VXLAN of the pod", "10.0.0.1", 17, 4789, 0, false},
+		{"another service", "10.0.0.1", 6, 443, syn, true},
+		{"a question to the cloud's name server", "169.254.169.254", 17, 53, 0, true},
+		{"the same by TCP", "169.254.169.254", 6, 53, syn, true},
+		{"its handshake", "169.254.169.254", 6, 53, ack, true},
+		{"its end", "169.254.169.254", 6, 53, fin | ack, true},
+		{"the cloud's metadata", "169.254.169.254", 6, 80, syn, false},
+		{"the same within a connection", "169.254.169.254", 6, 80, ack, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, left := vswitch.NewOut(4, &counters), 0
+			d.Forward(vswitch.PortGuest, []vswitch.Frame{{Data: frameTo(c.to, c.protocol, c.port, c.flags)}}, 0, out)
+			out.Flush(func(port int, frames []vswitch.Frame) {
+				if port == vswitch.PortUplink {
+					left += len(frames)
+				}
+			})
+			if (left == 1) != c.leaves {
+				t.Errorf("%d frames leave", left)
+			}
+		})
+	}
+}
+
+// frameTo is a guest's frame to a port, without payload.
+func frameTo(address string, protocol uint8, port uint16, flags uint8) []byte {
+	b := make([]byte, 54)
+	copy(b, "\x02\x00\x00\x00\x00\xfe\x02\x00\x00\x00\x00\x01\x08\x00\x45\x00\x00\x28")
+	b[22], b[23] = 64, protocol
+	copy(b[26:], netip.MustParseAddr("10.244.1.7").AsSlice())
+	copy(b[30:], netip.MustParseAddr(address).AsSlice())
+	binary.BigEndian.PutUint16(b[34:], 40000)
+	binary.BigEndian.PutUint16(b[36:], port)
+	if protocol == 17 {
+		b[39] = 20
+	} else {
+		b[46], b[47] = 0x50, flags
+	}
+	return b
 }
 
 // TestNowhere checks that routes that lead nowhere are weighed against those of the uplink as the kernel does it.

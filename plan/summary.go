@@ -42,7 +42,11 @@ func (p *Plan) Summary() []string {
 		lines = append(lines, "found  "+f)
 	}
 	for _, r := range p.Rules {
-		lines = append(lines, "deny   "+sayRule(r))
+		verb := "deny   "
+		if r.Allow {
+			verb = "allow  "
+		}
+		lines = append(lines, verb+sayRule(r))
 	}
 	for _, k := range p.Keep {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
@@ -101,9 +105,6 @@ func sayRule(r vswitch.Rule) string {
 	text := r.Destination.String()
 	if r.Port != 0 {
 		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
-	}
-	if r.Allow {
-		text += " is allowed"
 	}
 	return text
 }

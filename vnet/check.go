@@ -3,8 +3,8 @@ package vnet
 // Check and WireLen judge a header at ingress, once. Everything behind them may index by it without looking again.
 //
 // A header is more than a hint about work left undone: whoever completes the checksum writes two bytes into the frame, at
-// a place that the sender chose. Were that place free, a guest could let the kernel rewrite its source address or a port
-// after the switch has judged them. So the place must lie behind everything that a forwarder decides on.
+// a place that the sender chose. Were that place free, a guest could let the kernel rewrite its source address, a port or
+// TCP's flags after the switch has judged them. So the place is one that no forwarder decides on.
 
 // Offsets of the checksum field within a transport header, in bytes (RFC 9293, section 3.1; RFC 768).
 const (
@@ -18,7 +18,8 @@ const (
 // The rules are those of virtio 1.2, section 5.1.6.2, and of linux/virtio_net.h, and narrower where a kernel trusts:
 //   - Flags are FlagNeedsChecksum and FlagDataValid only.
 //   - With FlagNeedsChecksum the field lies within the frame and behind the Ethernet header; in an IP packet also behind
-//     the IP header, and behind the ports and the length of TCP and UDP. ARP has no checksum to complete.
+//     the IP header. That of TCP is TCP's own, of the whole segment; UDP's lies behind the ports and the length, and may be that
+//     of a packet in a tunnel. ARP and ICMP have no checksum to complete.
 //   - A GSO type is GSOTCPv4, GSOTCPv6 (both also with GSOECN) or GSOUDPL4, comes with FlagNeedsChecksum and a GSOSize
 //     above 0, and is that of the packet: not a fragment, with a length that lies within the frame, with CsumStart at the
 //     transport header, a complete transport header, and CsumOffset at its checksum.
@@ -49,7 +50,7 @@ func check(h *Header, frame []byte) bool {
 	if !l.locate(frame) || l.ethertype == etherARP || int(h.CsumStart) < l.transport {
 		return false
 	}
-	if (l.protocol == protocolTCP || l.protocol == protocolUDP) && field < l.transport+udpChecksum {
+	if !l.mayComplete(h) {
 		return false
 	}
 	if h.GSOType != GSONone {
@@ -57,6 +58,17 @@ func check(h *Header, frame []byte) bool {
 	}
 	h.HdrLen, h.GSOSize = 0, 0
 	return true
+}
+
+// mayComplete tells whether the field may be where h says, given who else reads the transport header.
+func (l *layout) mayComplete(h *Header) bool {
+	switch l.protocol {
+	case protocolTCP:
+		return int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum
+	case protocolUDP:
+		return int(h.CsumStart)+int(h.CsumOffset) >= l.transport+udpChecksum
+	}
+	return l.protocol != protocolICMP
 }
 
 // checkGSO checks what a GSO frame needs beyond a checksum to complete, and sets h.HdrLen.
@@ -91,7 +103,7 @@ func transportLen(h *Header, frame []byte, l *layout) int {
 		}
 		return udpLen
 	}
-	if l.protocol != protocolTCP || h.CsumOffset != tcpChecksum {
+	if l.protocol != protocolTCP {
 		return 0
 	}
 	// The checksum field at 16 is within the frame, and so is the data offset at 12.

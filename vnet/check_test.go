@@ -81,7 +81,7 @@ func TestCheckAccepts(t *testing.T) {
 }
 
 func TestCheckRefusesImpossibleHeader(t *testing.T) {
-	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4}
+	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "icmp4": {protocol: 1, payload: 3000}}
 	tests := []struct {
 		name, frame string
 		gso         bool
@@ -97,6 +97,11 @@ func TestCheckRefusesImpossibleHeader(t *testing.T) {
 		{"checksum onto the source address", "tcp4", false, func(h *vnet.Header) { h.CsumStart, h.CsumOffset = 14, 12 }},
 		{"checksum from within the IP header", "tcp4", false, func(h *vnet.Header) { h.CsumStart -= 2; h.CsumOffset += 2 }},
 		{"checksum from within the IPv6 header", "tcp6", false, func(h *vnet.Header) { h.CsumStart -= 2; h.CsumOffset += 2 }},
+		{"checksum onto TCP's flags", "tcp4", false, func(h *vnet.Header) { h.CsumOffset = 12 }},
+		{"checksum onto TCP's urgent pointer", "tcp4", false, func(h *vnet.Header) { h.CsumOffset = 18 }},
+		{"checksum of half a TCP segment", "tcp4", false, func(h *vnet.Header) { h.CsumStart += 2; h.CsumOffset -= 2 }},
+		{"checksum onto TCP's payload", "tcp6", false, func(h *vnet.Header) { h.CsumOffset = 100 }},
+		{"checksum of ICMP", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 2 }},
 		{"checksum onto a port", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 2 }},
 		{"checksum onto the UDP length", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 5 }},
 		{"GSO without checksum", "tcp4", true, func(h *vnet.Header) { h.Flags = 0 }},

@@ -17,6 +17,7 @@ const (
 	etherQinQ = 0x88a8 // IEEE 802.1ad
 	etherIPv6 = 0x86dd
 
+	protocolICMP = 1
 	protocolTCP  = 6
 	protocolUDP  = 17
 	protocolSCTP = 132

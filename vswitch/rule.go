@@ -1,6 +1,9 @@
 package vswitch
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // A Rule says whether the guest may reach a destination. A packet socket bypasses the firewall of the pod's kernel: what such
 // a firewall says about the pod has to be said here again.
@@ -35,9 +38,10 @@ func newRuleTable(rules []Rule) ruleTable {
 }
 
 // deny tells whether the guest may not send the packet. A later fragment has no ports: it passes rules with one, because
-// without the first fragment nobody can use it. A packet that names the hosts on its way hides the one that it is for.
+// without the first fragment nobody can use it; but one that could write over the flags of the first is denied (RFC 1858, section
+// 4.2). A packet that names the hosts on its way hides the one that it is for.
 func (t ruleTable) deny(p *packet, frame []byte) bool {
-	if len(t) > 0 && p.isSourceRouted(frame) {
+	if len(t) > 0 && (p.isSourceRouted(frame) || p.isOverFlags(frame)) {
 		return true
 	}
 	for i := range t {
@@ -48,8 +52,8 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 	return false
 }
 
-// matches tells whether the rule is about the packet. Of TCP, a port is that of a connection which the guest begins: a client
-// may have the same one, and gets its answers.
+// matches tells whether the rule is about the packet. Of TCP, a port that is denied is that of a connection which the guest begins: a
+// client may have the same one, and gets its answers.
 func (r *rule) matches(p *packet, frame []byte) bool {
 	if p.target&r.mask != r.network {
 		return false
@@ -60,7 +64,12 @@ func (r *rule) matches(p *packet, frame []byte) bool {
 	if !p.firstFragment || p.targetPort != r.port || r.protocol != 0 && r.protocol != p.protocol {
 		return false
 	}
-	return p.protocol == protocolUDP || p.protocol == protocolTCP && frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN
+	return p.protocol == protocolUDP || p.protocol == protocolTCP && (r.allow || frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN)
+}
+
+// isOverFlags tells whether the packet is a fragment whose bytes stand where TCP's flags do: offsets count in 8 bytes.
+func (p *packet) isOverFlags(frame []byte) bool {
+	return p.protocol == protocolTCP && binary.BigEndian.Uint16(frame[ethernetLen+6:])&0x1fff == 1
 }
 
 // IPv4 options (RFC 791, section 3.1).

@@ -25,7 +25,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/neighbour.go", "a borrowed frame is kept", "bytes.Clone(f.Data)", `bytes.TrimSuffix(f.Data, nil)`},
 		{target, pkg, "vswitch/delegate_wire.go", "a comparison swapped", "a.senderIP() != d.address", "a.senderIP() == d.address"},
 		{target, pkg, "vswitch/route.go", "the wrong one of two limits", "min(", "max("},
-		{target, pkg, "vnet/check.go", "off by one at the checksum field", "field < l.transport+udpChecksum", "field <= l.transport+udpChecksum"},
+		{target, pkg, "vnet/check.go", "off by one at the checksum field", "CsumOffset) >= l.transport+udpChecksum", "CsumOffset) > l.transport+udpChecksum"},
 		{"FuzzBridge", pkg, "vswitch/bridge.go", "a forgotten counter", "out.Drop(Hairpin)", ""},
 		{"FuzzBridge", pkg, "vswitch/table.go", "off by one in time", "now >= t.sweep", "now > t.sweep"},
 	}

@@ -33,8 +33,9 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if !ok || l.ethertype == typeARP || start < l.transport {
 		return h, false
 	}
-	if (l.protocol == tcp || l.protocol == udp) && field < l.transport+6 {
-		return h, false // it would change ports or lengths that were judged
+	switch { // it must not change what was judged: ports, lengths, flags, what an ICMP error quotes
+	case l.protocol == tcp && (start != l.transport || h.CsumOffset != 16), l.protocol == udp && field < l.transport+6, l.protocol == icmp:
+		return h, false
 	}
 	if h.GSOType == noGSO {
 		return vnet.Header{Flags: h.Flags, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}, true
@@ -53,7 +54,7 @@ func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
 	case h.GSOType == gsoUDP:
 		return l.transport + 8, l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
 	case h.GSOType&^gsoECN == gsoTCP4 && l.ethertype == typeIPv4, h.GSOType&^gsoECN == gsoTCP6 && l.ethertype == typeIPv6:
-		if l.protocol != tcp || h.CsumOffset != 16 {
+		if l.protocol != tcp {
 			return 0, false
 		}
 		header := int(frame[l.transport+12]/16) * 4

@@ -49,7 +49,7 @@ func (d *Delegate) isDenied(p packet) bool {
 	if len(d.cfg.Rules) == 0 {
 		return false
 	}
-	if p.namesHops() {
+	if p.namesHops() || p.protocol == tcp && word(p.header, 6)%0x2000 == 1 { // such a fragment has a place for the first one's flags
 		return true
 	}
 	for _, r := range d.cfg.Rules {
@@ -60,7 +60,7 @@ func (d *Delegate) isDenied(p packet) bool {
 	return false
 }
 
-// isAbout tells whether a rule is about the packet's port: of TCP, only what begins a connection.
+// isAbout tells whether a rule is about the packet's port: of TCP, one that denies is about what begins a connection only.
 func isAbout(r vswitch.Rule, p packet) bool {
 	if r.Port == 0 {
 		return true
@@ -68,5 +68,5 @@ func isAbout(r vswitch.Rule, p packet) bool {
 	if !p.first || p.to != int(r.Port) || r.Protocol != 0 && r.Protocol != p.protocol {
 		return false
 	}
-	return p.protocol == udp || p.isConnect()
+	return p.protocol == udp || p.isConnect() || p.protocol == tcp && r.Allow
 }
