@@ -11,7 +11,7 @@ import (
 //
 // The steps for a frame, in this order:
 //
-//  1. validate: an Ethernet header, an offload header that fits the frame, and a source that may be at the port
+//  1. validate: an Ethernet header, an offload header that fits the frame, and the pinned MAC, if the port has one
 //  2. reserved: 802.1 reserved destinations are never forwarded
 //  3. size: what is too large for a port of the switch and cannot be segmented is dropped
 //  4. learn: the source is at this port, unless it is no station's address
@@ -27,10 +27,10 @@ type BridgeConfig struct {
 	Ageing   time.Duration // a station that was silent for so long is forgotten
 	Limit    int           // largest number of stations
 	MaxFrame int           // largest frame in bytes after segmentation, without VLAN tags; 0: no limit
-	// Upstream is the port that a hairpin may return our own frames on, or -1. A station of another port is not believed
-	// to have moved there; such frames are dropped as reflected.
+	// Upstream is the port that a hairpin may return our own frames on, or -1. A station that was heard at another port just
+	// before is not believed to have moved there; such frames are dropped as reflected.
 	Upstream int
-	// Pinned is the only station that may be at port PinnedPort; the zero MAC: any may.
+	// Pinned is the only station that may be at port PinnedPort, and is static there; the zero MAC: any may.
 	Pinned     MAC
 	PinnedPort int
 }
@@ -45,8 +45,16 @@ type Station struct {
 
 const staticStation = 1 << 32 // flag in a table value whose low bits are the port
 
-// NewBridge returns a learning switch without stations.
-func NewBridge(cfg BridgeConfig) *Bridge { return &Bridge{cfg: cfg, fdb: newTable(cfg.Limit)} }
+// reflectedFor is how long after a station was heard the upstream port may return what it said: much longer than a bridge keeps a
+// frame, and longer than the second for which the table may not note that a station was heard again.
+const reflectedFor = 2 * time.Second
+
+// NewBridge returns a learning switch without stations but the pinned one.
+func NewBridge(cfg BridgeConfig) *Bridge {
+	b := &Bridge{cfg: cfg, fdb: newTable(cfg.Limit)}
+	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
+	return b
+}
 
 // Forward implements Forwarder.
 func (b *Bridge) Forward(in int, batch []Frame, now time.Duration, out *Out) {
@@ -111,10 +119,11 @@ func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
 		s.touch(seen, now)
 		return true
 	}
-	if ok && in == b.cfg.Upstream && !b.aged(value, seen, now) {
+	static := value&staticStation != 0
+	if ok && in == b.cfg.Upstream && (static || now-seen < reflectedFor && !b.aged(value, seen, now)) {
 		return false
 	}
-	if ok && value&staticStation != 0 {
+	if ok && static {
 		return true
 	}
 	b.fdb.put(source.key(), uint64(in), now, func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
@@ -137,16 +146,16 @@ func (b *Bridge) aged(value uint64, seen, now time.Duration) bool {
 	return value&staticStation == 0 && now-seen >= b.cfg.Ageing
 }
 
-// SetStatic binds a station to a port: it neither ages nor moves. It reports false when the table is full, for a port that
+// SetStatic binds a station to a port: it neither ages nor moves, nor is forgotten. It reports false when the table is full, for a port that
 // there is not, and for a MAC that is no station's.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
 	return !mac.IsMulticast() && !mac.IsZero() && port >= 0 && port < b.cfg.Ports && b.fdb.put(mac.key(), uint64(port)|staticStation, now,
 		func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
 }
 
-// Forget removes the stations of a port that was closed, static ones too.
+// Forget removes the stations that were learned at a port, which was closed or lost.
 func (b *Bridge) Forget(port int) {
-	b.fdb.remove(func(_, value uint64, _ time.Duration) bool { return int(uint32(value)) == port })
+	b.fdb.remove(func(_, value uint64, _ time.Duration) bool { return value == uint64(port) })
 }
 
 // Stations lists the forwarding database, ordered by port and MAC.
@@ -158,7 +167,7 @@ func (b *Bridge) Stations(now time.Duration) []Station {
 		}
 		s := Station{MAC: macFromKey(key), Port: int(uint32(value)), Static: value&staticStation != 0}
 		if !s.Static {
-			s.Age = now - seen
+			s.Age = since(seen, now)
 		}
 		stations = append(stations, s)
 	})

@@ -32,8 +32,8 @@ func (b *Bridge) State(now time.Duration) BridgeState {
 	return s
 }
 
-// Resume goes on with what another bridge of the same ports has learned, instead of what b has. It is called before the
-// first frame, and after SetStatic. It returns an error for a state that b could not have itself, and changes nothing then.
+// Resume goes on with what another bridge of the same ports has learned, instead of what b has. What is static in b stays so. It is
+// called before the first frame, and after SetStatic. It returns an error for a state that b could not have itself, and changes nothing then.
 func (b *Bridge) Resume(s BridgeState, now time.Duration) error {
 	static := make(map[MAC]bool)
 	b.fdb.each(func(key, value uint64, _ time.Duration) {
@@ -41,23 +41,19 @@ func (b *Bridge) Resume(s BridgeState, now time.Duration) error {
 			static[macFromKey(key)] = true
 		}
 	})
-	if n := len(static) + len(s.Stations); n > b.cfg.Limit {
+	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(e StationState) bool { return static[e.MAC] })
+	if n := len(static) + len(learned); n > b.cfg.Limit {
 		return fmt.Errorf("stations: %d with the static ones, want at most %d", n, b.cfg.Limit)
 	}
 	if err := checkFull(s.Full); err != nil {
 		return err
 	}
-	err := unique("stations", s.Stations, func(e *StationState) (MAC, error) {
-		if static[e.MAC] {
-			return e.MAC, fmt.Errorf("mac %q: is a static station here, want one that was learned", e.MAC)
-		}
-		return e.MAC, b.checkStation(e)
-	})
+	err := unique("stations", s.Stations, func(e *StationState) (MAC, error) { return e.MAC, b.checkStation(e) })
 	if err != nil {
 		return err
 	}
 	b.fdb.remove(func(_, value uint64, _ time.Duration) bool { return value&staticStation == 0 })
-	for _, e := range s.Stations {
+	for _, e := range learned {
 		b.fdb.put(e.MAC.key(), uint64(e.Port), now-e.Age, neverExpires)
 	}
 	b.fdb.setFull(now + s.Full)

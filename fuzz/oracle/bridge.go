@@ -22,9 +22,11 @@ type station struct {
 	static bool
 }
 
-// NewBridge returns a learning switch without stations.
+// NewBridge returns a learning switch without stations but the pinned one.
 func NewBridge(cfg vswitch.BridgeConfig) *Bridge {
-	return &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
+	b := &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
+	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
+	return b
 }
 
 // Forward takes frames that entered at a port.
@@ -97,10 +99,12 @@ func (b *Bridge) aged(s station, now time.Duration) bool {
 	return !s.static && now-s.seen >= b.cfg.Ageing
 }
 
-// isReflected tells whether a station of another port is said to be at the upstream port.
+// isReflected tells whether a station that was heard at another port within two seconds, or belongs there, is said to be at the
+// upstream port.
 func (b *Bridge) isReflected(in int, from vswitch.MAC, now time.Duration) bool {
 	s, known := b.stations[from]
-	return known && isStation(from) && in == b.cfg.Upstream && s.port != in && !b.aged(s, now)
+	recent := now-s.seen < 2*time.Second && !b.aged(s, now)
+	return known && isStation(from) && in == b.cfg.Upstream && s.port != in && (s.static || recent)
 }
 
 func (b *Bridge) learn(in int, from vswitch.MAC, now time.Duration) {
@@ -150,10 +154,10 @@ func (b *Bridge) SetStatic(mac vswitch.MAC, port int, now time.Duration) bool {
 	return isStation(mac) && port >= 0 && port < b.cfg.Ports && b.put(mac, station{port: port, seen: now, static: true}, now)
 }
 
-// Forget removes the stations of a port.
+// Forget removes the stations that were learned at a port.
 func (b *Bridge) Forget(port int) {
 	for mac, s := range b.stations {
-		if s.port == port {
+		if s.port == port && !s.static {
 			delete(b.stations, mac)
 		}
 	}
