@@ -38,7 +38,8 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //  1. validate: an Ethernet header, an offload header that fits, a station's source MAC
 //  2. ethertype: ARP and IPv4; no VLAN tags; then the pinned MAC, if there is one
 //  3. ARP: every address but the guest's own is at the router MAC; probes and announcements get no answer
-//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, the guest its holder, and no kept port
+//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, the guest its holder, and no kept port the
+//     source, or that of a packet which an ICMP error is about
 //  5. to the server's address: to the server
 //  6. to the wire (toWire): nothing for loopback, "this network" or the pod address; what the guest may reach; then next hop
 //     by the captured routes, size, next hop's MAC; source MAC is the wire MAC
@@ -48,8 +49,8 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //  1. validate: an Ethernet header; then our own frames, reflected by a hairpin, are dropped; then the offload header
 //  2. ethertype: ARP and IPv4; no VLAN tags
 //  3. ARP: requests for the pod address go to the pod endpoint; what else is about neighbours is noted, and goes no further
-//  4. IPv4: validate; no DHCP; not larger than the link's MTU; not from the pod address; judged by destination IP, whatever
-//     the destination MAC
+//  4. IPv4: validate; no DHCP; not larger than the link's MTU; not from the pod address, the server's, or one that no host has;
+//     judged by destination IP, whatever the destination MAC
 //  5. kept ports, and ICMP errors about them, go to the pod endpoint
 //  6. the rest goes to the holder: all of it to the guest, or ICMP echo to the pod endpoint
 //

@@ -54,7 +54,7 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	case !d.held(HolderGuest):
 		out.Drop(NotHolder)
 		d.use(sender(f.Data), now, false)
-	case p.protocol == protocolTCP && p.firstFragment && d.isKept(p.sourcePort):
+	case d.isAboutKept(f.Data, &p):
 		out.Drop(KeptPort)
 	case p.target == d.server:
 		d.hear(sender(f.Data), now, false)
@@ -63,6 +63,15 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		d.hear(sender(f.Data), now, false)
 		d.toWire(PortGuest, f, &p, now, out)
 	}
+}
+
+// isAboutKept tells whether the guest speaks for a port that is the pod's: from it, or of what was sent to it.
+func (d *Delegate) isAboutKept(frame []byte, p *packet) bool {
+	if p.protocol == protocolTCP {
+		return p.firstFragment && d.isKept(p.sourcePort)
+	}
+	q, ok := p.quoted(frame)
+	return ok && q.protocol == protocolTCP && q.target == d.address && d.isKept(q.targetPort)
 }
 
 // dhcpFromGuest passes a client's messages to the server, and nobody else's to anywhere.

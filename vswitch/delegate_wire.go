@@ -72,8 +72,10 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 		out.Drop(DHCP)
 	case !fit(f, &p, d.cfg.MTU):
 		out.Drop(TooBig)
-	case p.source == d.address:
+	case p.source == d.address, p.source == d.server:
 		out.Drop(ForeignSource)
+	case d.isMartianSource(&p):
+		out.Drop(Martian)
 	case isMulticastIP(p.target):
 		d.toGuest(f, &p, multicastMAC(p.target), out)
 	case d.isBroadcast(p.target):
@@ -87,6 +89,15 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	}
 }
 
+// isMartianSource tells whether nobody on a wire may be the sender: loopback, groups, broadcasts, and "this network" but for who has no
+// address yet and speaks to everybody, as a switch that asks for groups does (RFC 1122, section 3.2.1.3; RFC 4541, section 2.1.1).
+func (d *Delegate) isMartianSource(p *packet) bool {
+	if p.source == 0 {
+		return p.target != 0xffffffff && !isMulticastIP(p.target)
+	}
+	return isMartian(p.source) || isMulticastIP(p.source) || d.isBroadcast(p.source)
+}
+
 // isForPod tells whether a packet to the pod address is the pod endpoint's: a kept port, an ICMP error about one, or,
 // while the switch is the holder, an ICMP echo with its fragments.
 func (d *Delegate) isForPod(f *Frame, p *packet) bool {
@@ -97,8 +108,8 @@ func (d *Delegate) isForPod(f *Frame, p *packet) bool {
 	case protocolTCP:
 		return p.firstFragment && d.isKept(p.targetPort)
 	case protocolICMP:
-		if protocol, source, port, ok := p.quotedFlow(f.Data); ok {
-			return protocol == protocolTCP && source == d.address && d.isKept(port)
+		if q, ok := p.quoted(f.Data); ok {
+			return q.protocol == protocolTCP && q.source == d.address && d.isKept(q.sourcePort)
 		}
 		return d.held(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
 	}

@@ -20,29 +20,41 @@ const (
 	codeProhibited      = 13
 )
 
-// icmpQuote is how many bytes of the packet behind its IP header an ICMP error quotes: with 20 bytes of IP header it
-// makes a packet of at most 576 bytes (RFC 1812, section 4.3.2.3).
+// icmpQuote is how many bytes of the packet behind its IP header an ICMP error quotes: with the longest IP header, of 60 bytes, it
+// makes a packet of 576 bytes, which is the most (RFC 1812, section 4.3.2.3).
 const icmpQuote = 576 - 2*ipv4Len - 8 - 40
 
 func isICMPError(kind uint8) bool {
 	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
 }
 
-// quotedFlow reads the flow that an ICMP error is about: the protocol, source address and source port of the packet that
-// it quotes. It reports false when p is no ICMP error, or quotes too little.
-func (p *packet) quotedFlow(frame []byte) (protocol uint8, source uint32, sourcePort uint16, ok bool) {
+// A quotedFlow is the flow that an ICMP error is about, by the packet that it quotes; in host order.
+type quotedFlow struct {
+	protocol               uint8
+	source, target         uint32
+	sourcePort, targetPort uint16
+}
+
+// quoted reads the flow that an ICMP error is about. It reports false when p is none, or quotes too little.
+func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 	if p.protocol != protocolICMP || !p.firstFragment || !isICMPError(frame[p.transport]) {
-		return 0, 0, 0, false
+		return f, false
 	}
 	quoted := frame[p.transport+8 : p.end]
 	if len(quoted) < ipv4Len {
-		return 0, 0, 0, false
+		return f, false
 	}
 	headerLen := int(quoted[0]&0x0f) * 4
 	if headerLen < ipv4Len || len(quoted) < headerLen+4 || binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0 {
-		return 0, 0, 0, false // a later fragment has no ports
+		return f, false // a later fragment has no ports
 	}
-	return quoted[9], binary.BigEndian.Uint32(quoted[12:]), binary.BigEndian.Uint16(quoted[headerLen:]), true
+	return quotedFlow{
+		protocol:   quoted[9],
+		source:     binary.BigEndian.Uint32(quoted[12:]),
+		target:     binary.BigEndian.Uint32(quoted[16:]),
+		sourcePort: binary.BigEndian.Uint16(quoted[headerLen:]),
+		targetPort: binary.BigEndian.Uint16(quoted[headerLen+2:]),
+	}, true
 }
 
 // sendICMPError answers the sender of a frame at its own port: RFC 1122, section 3.2.2, says what gets no answer. For code

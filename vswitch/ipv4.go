@@ -89,14 +89,14 @@ func (p *packet) parseTransport(frame []byte) bool {
 	return true
 }
 
-// isDHCP tells whether either end is a DHCP port of the other side: nothing of the kind passes between guest and wire.
+// isDHCP tells whether the packet is for a DHCP server or client: nothing of the kind passes between guest and wire.
 func (p *packet) isDHCP() bool {
 	return p.protocol == protocolUDP && (p.targetPort == dhcpServerPort || p.targetPort == dhcpClientPort)
 }
 
 func isMulticastIP(ip uint32) bool { return ip>>28 == 0xe }
 
-// isMartian tells whether no packet on a wire may be for ip: "this network" and loopback. 240.0.0.0/4 is not among them:
+// isMartian tells whether no packet on a wire may be for ip, or from it: "this network" and loopback. 240.0.0.0/4 is not among them:
 // Linux routes it, and some clusters number their pods from it.
 func isMartian(ip uint32) bool { return ip>>24 == 0 || ip>>24 == 127 }
 

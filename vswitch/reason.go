@@ -1,13 +1,14 @@
 package vswitch
 
-// A Reason says why a frame was not delivered. Every frame that is not delivered is counted under exactly one.
+// A Reason says why a frame was not delivered. A frame that is not delivered is counted under exactly one, unless it is ARP
+// that was noted; one that was cut first, once for each piece that is not.
 type Reason uint8
 
 // The reasons, in the order in which the forwarders find them.
 const (
 	// Found by a port.
 	ReceiveError  Reason = iota // the kernel could not hand the frame over (a packet socket's EINVAL)
-	ReceiveFull                 // the kernel\'s queue was full before the frame was received
+	ReceiveFull                 // the kernel's queue was full before the frame was received
 	Truncated                   // longer than the largest frame
 	PortDown                    // the attachment is absent or down
 	PortFull                    // no room at the egress
@@ -31,11 +32,11 @@ const (
 	ForeignARP     // ARP on the wire that is not about the pod address
 	BadIPv4        // a truncated or lying IPv4, TCP or UDP header
 	DHCP           // DHCP that would pass between guest and wire
-	ForeignSource  // a source IP other than the pod address
+	ForeignSource  // from the guest, a source IP other than the pod address; from the wire, the pod address or the server's
 	ForeignTarget  // a destination IP that is not the pod address
-	Martian        // a destination IP that must not be on a wire (0.0.0.0, 127.0.0.0/8)
+	Martian        // an IP that must not be on a wire: 127.0.0.0/8, 0.0.0.0/8; as a source also a group's or a broadcast address
 	NotHolder      // the pod address is not the guest's (yet, or any more)
-	KeptPort       // from a TCP port of the pod address that stays with the pod
+	KeptPort       // from the guest, but for or about a TCP port of the pod address that stays with the pod
 	Denied         // a rule says that the guest may not reach it
 	NoRoute        // no captured route to the destination
 	Unresolved     // the next hop does not answer ARP

@@ -40,7 +40,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.refuse(vswitch.NotHolder)
 		c.hear(from)
 		c.Used++
-	case p.protocol == tcp && c.kept[p.from]:
+	case p.protocol == tcp && c.kept[p.from], c.isAboutKept(p):
 		c.refuse(vswitch.KeptPort)
 	// 5. to the server's address
 	case p.target == c.cfg.Server:
@@ -51,6 +51,12 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.hear(from)
 		c.toWire(f, p)
 	}
+}
+
+// isAboutKept tells whether the packet is an ICMP error about what was sent to a kept port.
+func (c *call) isAboutKept(p packet) bool {
+	q, ok := p.quoted()
+	return ok && q.protocol == tcp && q.target == c.self && c.kept[q.to]
 }
 
 // arpFromGuest answers for every address but the guest's own. ARP that is about its sender is a use of the address.

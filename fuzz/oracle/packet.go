@@ -83,17 +83,17 @@ func (p packet) isError() bool {
 
 func (p packet) isEcho() bool { return p.protocol == icmp && p.first && p.segment[0] == 8 }
 
-// quoted is the packet that an ICMP error is about, as far as it is quoted: enough of it to see the source port.
-func (p packet) quoted() (protocol byte, source netip.Addr, port int, ok bool) {
+// quoted is the packet that an ICMP error is about, as far as it is quoted: enough of it to see the ports.
+func (p packet) quoted() (quoted packet, ok bool) {
 	if !p.isError() || len(p.segment) < 8+20 {
-		return 0, netip.Addr{}, 0, false
+		return packet{}, false
 	}
 	q := p.segment[8:]
 	header := int(q[0]%16) * 4
 	if header < 20 || len(q) < header+4 || word(q, 6)%0x2000 != 0 {
-		return 0, netip.Addr{}, 0, false
+		return packet{}, false
 	}
-	return q[9], address(q[12:16]), int(word(q, header)), true
+	return packet{protocol: q[9], source: address(q[12:16]), target: address(q[16:20]), from: int(word(q, header)), to: int(word(q, header+2))}, true
 }
 
 // namesHops tells whether an option lists hosts on the way (loose 131, strict 137), or the options cannot be read.

@@ -1,6 +1,10 @@
 package oracle
 
-import "github.com/podswitch/podswitch/vswitch"
+import (
+	"net/netip"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
 
 // fromWire has the steps of vswitch.Delegate's comment, "what the wire sends".
 func (c *call) fromWire(f vswitch.Frame) {
@@ -68,8 +72,10 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 		c.refuse(vswitch.DHCP)
 	case wireLength(f.Offload, f.Data) > ethernetHeader+c.cfg.MTU:
 		c.refuse(vswitch.TooBig)
-	case p.source == c.self:
+	case p.source == c.self, p.source == c.cfg.Server:
 		c.refuse(vswitch.ForeignSource)
+	case c.isNobodys(p.source, p.target):
+		c.refuse(vswitch.Martian)
 	case isGroupIP(p.target):
 		c.toGuest(f, p, groupMAC(p.target))
 	case c.isBroadcast(p.target):
@@ -84,6 +90,15 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 	}
 }
 
+// isNobodys tells whether no host may have the source. The unspecified one is that of hosts without an address, which speak to groups
+// or to everybody.
+func (c *call) isNobodys(source, target netip.Addr) bool {
+	if source.IsUnspecified() && (target == everybody || isGroupIP(target)) {
+		return false
+	}
+	return isMartian(source) || isGroupIP(source) || c.isBroadcast(source)
+}
+
 // isForPod tells whether a packet to the pod address is the pod endpoint's.
 func (c *call) isForPod(p packet) bool {
 	if c.holder == vswitch.HolderKernel {
@@ -92,8 +107,8 @@ func (c *call) isForPod(p packet) bool {
 	if p.protocol == tcp {
 		return c.kept[p.to]
 	}
-	if protocol, source, port, ok := p.quoted(); ok {
-		return protocol == tcp && source == c.self && c.kept[port]
+	if q, ok := p.quoted(); ok {
+		return q.protocol == tcp && q.source == c.self && c.kept[q.from]
 	}
 	laterFragment := p.protocol == icmp && !p.first
 	return c.holder == vswitch.HolderSwitch && (p.isEcho() || laterFragment)
