@@ -6,10 +6,11 @@ package vnet
 // a place that the sender chose. Were that place free, a guest could let the kernel rewrite its source address, a port or
 // TCP's flags after the switch has judged them. So the place is one that no forwarder decides on.
 
-// Offsets of the checksum field within a transport header, in bytes (RFC 9293, section 3.1; RFC 768).
+// Offsets of the checksum field within a transport header, in bytes (RFC 9293, section 3.1; RFC 768; RFC 792).
 const (
-	tcpChecksum = 16
-	udpChecksum = 6
+	tcpChecksum  = 16
+	udpChecksum  = 6
+	icmpChecksum = 2
 )
 
 // Check tells whether h is possible for the frame, which starts at its destination MAC and may bear one or two VLAN tags.
@@ -18,11 +19,12 @@ const (
 // The rules are those of virtio 1.2, section 5.1.6.2, and of linux/virtio_net.h, and narrower where a kernel trusts:
 //   - Flags are FlagNeedsChecksum and FlagDataValid only.
 //   - With FlagNeedsChecksum the field lies within the frame and behind the Ethernet header; in an IP packet also behind
-//     the IP header. That of TCP is TCP's own, of the whole segment; UDP's lies behind the ports and the length, and may be that
-//     of a packet in a tunnel. ARP and ICMP have no checksum to complete.
+//     the IP header. Those of TCP and ICMP are their own, of the whole packet; UDP's lies behind the ports and the length, and may
+//     be that of a packet in a tunnel. ARP has no checksum to complete.
 //   - A GSO type is GSOTCPv4, GSOTCPv6 (both also with GSOECN) or GSOUDPL4, comes with FlagNeedsChecksum and a GSOSize
 //     above 0, and is that of the packet: not a fragment, with a length that lies within the frame, with CsumStart at the
-//     transport header, a complete transport header, and CsumOffset at its checksum.
+//     transport header, a complete transport header, and CsumOffset at its checksum. It has at most 1024 TCP segments or 128
+//     UDP datagrams: Linux sends no more of either where its MTU is 128 or more, and who cuts them pays for each.
 //
 // When Check returns true it has made h exact: HdrLen is the length of all headers of a GSO frame (what a kernel says is a
 // hint only), and fields without a meaning are 0. A frame to segment whose payload fits GSOSize is possible: it is one
@@ -67,8 +69,10 @@ func (l *layout) mayComplete(h *Header) bool {
 		return int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum
 	case protocolUDP:
 		return int(h.CsumStart)+int(h.CsumOffset) >= l.transport+udpChecksum
+	case protocolICMP:
+		return int(h.CsumStart) == l.transport && h.CsumOffset == icmpChecksum
 	}
-	return l.protocol != protocolICMP
+	return true
 }
 
 // checkGSO checks what a GSO frame needs beyond a checksum to complete, and sets h.HdrLen.
@@ -91,8 +95,20 @@ func checkGSO(h *Header, frame []byte, l *layout) bool {
 	if headerLen == 0 || l.transport+headerLen > l.end {
 		return false
 	}
-	h.HdrLen = uint16(l.transport + headerLen) // fits: extension headers are few, and each ends within 2048 bytes
+	payload := l.end - l.transport - headerLen
+	if most := mostSegments(h.GSOType); payload > most*int(h.GSOSize) {
+		return false
+	}
+	h.HdrLen = uint16(l.transport + headerLen) // fits: eight extension headers have less than 17 KiB
 	return true
+}
+
+// mostSegments is what a GSO frame may become at most; of UDP it is the kernel's own bound (UDP_MAX_SEGMENTS, linux/udp.h).
+func mostSegments(gsoType uint8) int {
+	if gsoType == GSOUDPL4 {
+		return 128
+	}
+	return 1024
 }
 
 // transportLen returns the length in bytes of the transport header that a GSO frame must have, or 0 when there is another.

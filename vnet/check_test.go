@@ -16,11 +16,23 @@ var (
 	tcp6         = packet{v6: true, protocol: tcp, flags: ack, payload: 3000}
 	udp4         = packet{protocol: udp, payload: 3000}
 	udp6         = packet{v6: true, protocol: udp, payload: 3000}
+	icmp4        = packet{protocol: 1, payload: 3000}
 	tcp4Options  = packet{protocol: tcp, tcpOptions: timestamps, options: routerAlert, payload: 3000}
 	tcp6Signed   = packet{v6: true, protocol: tcp, extensions: append([]byte{0, 4}, make([]byte, 22)...), firstNext: 51, payload: 3000}
 	laterPart    = packet{v6: true, protocol: 0, extensions: []byte{0, 0, 1, 0, 0, 0, 0, 9}, firstNext: 44, payload: 3000}
+	tcp6Routed   = packet{v6: true, protocol: tcp, extensions: route(2, 1, 1), firstNext: 43, final: 8, payload: 3000}
 	tcp6Extended = packet{v6: true, protocol: tcp, tcpOptions: timestamps, extensions: hopByHop, firstNext: 0, payload: 3000}
 )
+
+// route is an IPv6 routing header of a type, with so many addresses, of which some are left.
+func route(kind, addresses, left byte) []byte {
+	b := []byte{0, 2 * addresses, kind, left, 0, 0, 0, 0}
+	for i := range addresses {
+		address := [16]byte{0xfd, 9, 15: 1 + i}
+		b = append(b, address[:]...)
+	}
+	return b
+}
 
 // with returns h after change.
 func with(h vnet.Header, change func(*vnet.Header)) vnet.Header {
@@ -51,6 +63,7 @@ func TestCheckAccepts(t *testing.T) {
 		{"left-over fields", vnet.Header{HdrLen: 60000, GSOSize: 1, CsumStart: 3, CsumOffset: 9}, arp, vnet.Header{}},
 		{"checksum TCPv4", tcp4.header(), tcp4.frame(), checksum(tcp4)},
 		{"checksum TCPv6", tcp6.header(), tcp6.frame(), checksum(tcp6)},
+		{"checksum ICMP", with(icmp4.header(), func(h *vnet.Header) { h.CsumOffset = 2 }), icmp4.frame(), with(icmp4.header(), func(h *vnet.Header) { h.CsumOffset = 2 })},
 		{"checksum UDP, padded", padded.header(), padded.frame(), checksum(padded)},
 		{"checksum, one tag", tagged(tcp4, oneTag).header(), tagged(tcp4, oneTag).frame(), checksum(tagged(tcp4, oneTag))},
 		{"checksum, left-over hint", with(tcp4.header(), func(h *vnet.Header) { h.HdrLen, h.GSOSize = 60000, 7 }), tcp4.frame(), checksum(tcp4)},
@@ -64,7 +77,9 @@ func TestCheckAccepts(t *testing.T) {
 		{"GSO UDPv4", udp4.gso(1200), udp4.frame(), exact(udp4, 1200, 42)},
 		{"GSO UDPv6", udp6.gso(1200), udp6.frame(), exact(udp6, 1200, 62)},
 		{"GSO, two tags", tagged(tcp4, twoTags).gso(1448), tagged(tcp4, twoTags).frame(), exact(tagged(tcp4, twoTags), 1448, 62)},
-		{"GSO, one byte each", tcp4.gso(1), tcp4.frame(), exact(tcp4, 1, 54)},
+		{"GSO TCPv6 with a route", tcp6Routed.gso(1428), tcp6Routed.frame(), exact(tcp6Routed, 1428, 14+40+24+20)},
+		{"GSO, many segments", tcp4.gso(3), tcp4.frame(), exact(tcp4, 3, 54)},
+		{"GSO UDPv4, many datagrams", udp4.gso(24), udp4.frame(), exact(udp4, 24, 42)},
 		{"GSO, one segment", tcp4.gso(65535), tcp4.frame(), exact(tcp4, 65535, 54)},
 		{"GSO, hint below the checksum", with(tcp4.gso(1448), func(h *vnet.Header) { h.HdrLen = 14 }), tcp4.frame(), exact(tcp4, 1448, 54)},
 		{"GSO with ECN", with(tcp4.gso(1448), func(h *vnet.Header) { h.GSOType |= vnet.GSOECN }), tcp4.frame(),
@@ -81,7 +96,7 @@ func TestCheckAccepts(t *testing.T) {
 }
 
 func TestCheckRefusesImpossibleHeader(t *testing.T) {
-	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "icmp4": {protocol: 1, payload: 3000}}
+	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "icmp4": icmp4}
 	tests := []struct {
 		name, frame string
 		gso         bool
@@ -101,12 +116,15 @@ func TestCheckRefusesImpossibleHeader(t *testing.T) {
 		{"checksum onto TCP's urgent pointer", "tcp4", false, func(h *vnet.Header) { h.CsumOffset = 18 }},
 		{"checksum of half a TCP segment", "tcp4", false, func(h *vnet.Header) { h.CsumStart += 2; h.CsumOffset -= 2 }},
 		{"checksum onto TCP's payload", "tcp6", false, func(h *vnet.Header) { h.CsumOffset = 100 }},
-		{"checksum of ICMP", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 2 }},
+		{"checksum onto ICMP's type", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 0 }},
+		{"checksum onto what ICMP quotes", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 8 + 16 }},
 		{"checksum onto a port", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 2 }},
 		{"checksum onto the UDP length", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 5 }},
 		{"GSO without checksum", "tcp4", true, func(h *vnet.Header) { h.Flags = 0 }},
 		{"GSO with valid data only", "tcp4", true, func(h *vnet.Header) { h.Flags = vnet.FlagDataValid }},
 		{"gso_size 0", "tcp4", true, func(h *vnet.Header) { h.GSOSize = 0 }},
+		{"too many segments", "tcp4", true, func(h *vnet.Header) { h.GSOSize = 2 }},
+		{"too many datagrams", "udp4", true, func(h *vnet.Header) { h.GSOSize = 23 }},
 		{"gso_type unknown", "tcp4", true, func(h *vnet.Header) { h.GSOType = 2 }},
 		{"gso_type UFO", "udp4", true, func(h *vnet.Header) { h.GSOType = 3 }},
 		{"gso_type of a UDP tunnel", "tcp4", true, func(h *vnet.Header) { h.GSOType |= 0x20 }},

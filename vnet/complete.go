@@ -45,9 +45,9 @@ func Complete(h Header, frame []byte) Header {
 // addressSum returns the sum of a TCP or UDP packet's pseudo-header without the length.
 func addressSum(frame []byte, l *layout) uint32 {
 	if l.ethertype == etherIPv4 {
-		return PseudoSum(frame[l.network+12:l.network+16], frame[l.network+16:l.network+20], l.protocol, 0)
+		return PseudoSum(frame[l.network+12:l.network+16], frame[l.target:l.target+4], l.protocol, 0)
 	}
-	return PseudoSum(frame[l.network+8:l.network+24], frame[l.network+24:l.network+40], l.protocol, 0)
+	return PseudoSum(frame[l.network+8:l.network+24], frame[l.target:l.target+ipv6AddressLen], l.protocol, 0)
 }
 
 // writeChecksum writes the checksum of segment, a transport header with its payload, into its field.

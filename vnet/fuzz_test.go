@@ -136,7 +136,7 @@ func fuzzSegment(t *testing.T, h vnet.Header, frame, segment []byte, a anatomy, 
 	protocol := byte(tcp)
 	pseudo := bytes.Clone(got[12:20])
 	if v6 {
-		pseudo = bytes.Clone(got[8:40])
+		pseudo = append(bytes.Clone(got[8:24]), finalAddress(got, a.transport-a.network)...)
 	}
 	if h.GSOType == vnet.GSOUDPL4 {
 		protocol = udp
@@ -146,6 +146,28 @@ func fuzzSegment(t *testing.T, h vnet.Header, frame, segment []byte, a anatomy, 
 	if sum := slowSum(append(pseudo, segment[a.transport:]...)); sum != 0xffff || transport[h.CsumOffset] == 0 && transport[h.CsumOffset+1] == 0 {
 		t.Fatalf("segment %d sums to %#04x", i, sum)
 	}
+}
+
+// finalAddress is where an IPv6 packet ends its way: behind the hops of a routing header, if there are any left.
+func finalAddress(ip []byte, transport int) []byte {
+	final := ip[24:40]
+	for next, at := ip[6], 40; at < transport; {
+		length := 8 * (int(ip[at+1]) + 1)
+		switch {
+		case next == 51:
+			length = 4 * (int(ip[at+1]) + 2)
+		case next == 44:
+			length = 8
+		case next != 43 || ip[at+3] == 0 || length < 24:
+		case ip[at+2] == 4:
+			final = ip[at+8 : at+24]
+		case ip[at+2] == 0 || ip[at+2] == 2:
+			n := (length - 8) / 16
+			final = ip[at+8+16*(n-1) : at+8+16*n]
+		}
+		next, at = ip[at], at+length
+	}
+	return final
 }
 
 // fuzzComplete completes the checksum and sums again as a receiver does, that has the same pseudo-header: its sum stood in the

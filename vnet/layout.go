@@ -11,6 +11,8 @@ const (
 	tcpLen      = 20 // without options
 	udpLen      = 8
 
+	ipv6AddressLen = 16
+
 	etherIPv4 = 0x0800
 	etherARP  = 0x0806
 	etherVLAN = 0x8100 // IEEE 802.1Q
@@ -39,6 +41,7 @@ type layout struct {
 	ethertype uint16 // behind at most two VLAN tags
 	network   int    // behind the Ethernet header and its tags
 	transport int    // behind the IP header with its options and extensions; the same as network without IP
+	target    int    // the IP address of a pseudo-header: where the packet ends its way
 	end       int    // behind the IP packet, where Ethernet's padding may follow; 0 when the packet's own length lies
 	protocol  uint8  // of the transport header
 	fragment  bool   // the packet is a fragment, the first one included
@@ -80,7 +83,7 @@ func (l *layout) ipv4(packet []byte) bool {
 	if headerLen < ipv4Len || headerLen > len(packet) {
 		return false
 	}
-	l.transport = l.network + headerLen
+	l.transport, l.target = l.network+headerLen, l.network+16
 	l.protocol = packet[9]
 	l.fragment = binary.BigEndian.Uint16(packet[6:])&(moreFragments|fragmentOffset) != 0
 	if total := int(binary.BigEndian.Uint16(packet[2:])); total >= headerLen && total <= len(packet) {
@@ -97,6 +100,7 @@ func (l *layout) ipv6(packet []byte) bool {
 	if total := ipv6Len + int(binary.BigEndian.Uint16(packet[4:])); total <= len(packet) {
 		l.end = l.network + total
 	}
+	l.target = l.network + 24
 	next, at, later := packet[6], ipv6Len, false
 	for range maxExtensions {
 		if later || !isExtension(next) {
@@ -126,8 +130,23 @@ func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behin
 		field := binary.BigEndian.Uint16(packet[at+2:]) // 13 bits of offset, 2 reserved, 1 for "more"
 		l.fragment = l.fragment || field&^6 != 0
 		return next, at + 8, field>>3 != 0
-	default:
-		return next, at + (length+1)*8, false
+	case extensionRouting:
+		l.route(packet, at)
+	}
+	return next, at + (length+1)*8, false
+}
+
+// route notes the end of the way in a routing header that is not used up: the last address of types 0 and 2 (RFC 5095; RFC 6275,
+// section 6.4), the first of type 4 (RFC 8754, section 2).
+func (l *layout) route(packet []byte, at int) {
+	last := at + 8
+	if kind := packet[at+2]; kind == 0 || kind == 2 {
+		last += (int(packet[at+1])/2 - 1) * ipv6AddressLen
+	} else if kind != 4 {
+		return
+	}
+	if used := packet[at+3] == 0; !used && packet[at+1] >= 2 && last+ipv6AddressLen <= len(packet) {
+		l.target = l.network + last
 	}
 }
 

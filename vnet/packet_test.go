@@ -5,6 +5,7 @@ package vnet_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -26,6 +27,7 @@ type packet struct {
 	extensions []byte // of IPv6, ready but for the last one's next header, which is the byte at lastNext
 	firstNext  uint8  // kind of the first extension
 	lastNext   int
+	final      int // where in the extensions the packet's last address is; 0: it is the destination
 	protocol   uint8
 	flags      uint8  // of TCP
 	tcpOptions []byte // whole words
@@ -97,6 +99,9 @@ func (p packet) frame() []byte {
 			extensions[p.lastNext] = p.protocol
 		}
 		b = append(b, extensions...)
+		if p.final > 0 {
+			copy(addresses[16:], extensions[p.final:])
+		}
 	} else {
 		b = append(b, 0x08, 0x00)
 		at := len(b)
@@ -184,7 +189,10 @@ func receive(t testing.TB, p packet, frame []byte) wire {
 		if total := 40 + int(binary.BigEndian.Uint16(packet[4:])); total != len(packet)-p.padding {
 			t.Fatalf("the IPv6 packet says %d bytes and has %d", total, len(packet)-p.padding)
 		}
-		addresses = packet[8:40]
+		addresses = slices.Clone(packet[8:40])
+		if p.final > 0 {
+			copy(addresses[16:], packet[40+p.final:][:16])
+		}
 	} else {
 		if total := int(binary.BigEndian.Uint16(packet[2:])); total != len(packet)-p.padding {
 			t.Fatalf("the IPv4 packet says %d bytes and has %d", total, len(packet)-p.padding)

@@ -31,11 +31,18 @@ func segment(t testing.TB, h vnet.Header, frame []byte) [][]byte {
 	return pieces
 }
 
+// Packets on a way with hops: the last one has the pseudo-header's address.
+var (
+	viaTwo     = packet{v6: true, protocol: udp, extensions: route(0, 2, 1), firstNext: 43, final: 24}
+	bySegments = packet{v6: true, protocol: tcp, extensions: route(4, 2, 1), firstNext: 43, final: 8}
+	arrived    = packet{v6: true, protocol: tcp, extensions: route(4, 2, 0), firstNext: 43}
+)
+
 // What comes out, put together again, is what went in; every piece is right on its own.
 func TestCutAndReassemble(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	bases := []packet{
-		tcp4, tcp6, udp4, udp6, tcp4Options, tcp6Extended,
+		tcp4, tcp6, udp4, udp6, tcp4Options, tcp6Extended, tcp6Routed, viaTwo, bySegments, arrived,
 		{tags: oneTag, protocol: tcp}, {tags: twoTags, v6: true, protocol: udp}, {protocol: tcp, nonzeroSum: true},
 	}
 	for i := range 600 {
@@ -46,6 +53,11 @@ func TestCutAndReassemble(t *testing.T) {
 		if i < 50 {
 			size = 1 + i%3
 			p.payload %= 50
+		}
+		if p.protocol == udp { // has a bound of its own
+			size = max(size, (p.payload+127)/128)
+		} else {
+			size = max(size, (p.payload+1023)/1024)
 		}
 		if i%7 == 0 {
 			p.padding = 6

@@ -33,8 +33,9 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if !ok || l.ethertype == typeARP || start < l.transport {
 		return h, false
 	}
-	switch { // it must not change what was judged: ports, lengths, flags, what an ICMP error quotes
-	case l.protocol == tcp && (start != l.transport || h.CsumOffset != 16), l.protocol == udp && field < l.transport+6, l.protocol == icmp:
+	own := map[byte]int{tcp: 16, icmp: 2}
+	switch offset, exact := own[l.protocol]; { // it must not change what was judged: ports, lengths, flags, what an ICMP error quotes
+	case exact && (start != l.transport || int(h.CsumOffset) != offset), l.protocol == udp && field < l.transport+6:
 		return h, false
 	}
 	if h.GSOType == noGSO {
@@ -42,7 +43,11 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	}
 	headers, ok := segmentHeaders(h, frame, l)
 	h.HdrLen = uint16(headers)
-	return h, ok
+	most := 1024
+	if h.GSOType == gsoUDP {
+		most = 128
+	}
+	return h, ok && l.end-headers <= most*int(h.GSOSize)
 }
 
 // segmentHeaders returns the length of all headers of a frame to segment, and false when it is none.
