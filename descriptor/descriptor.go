@@ -101,7 +101,7 @@ func (w *waiting) until(fd int, try func(fd uintptr) bool) error {
 }
 
 // wait reports whether the kernel says that there is something to do; other waits end because somebody wants it so, or for nothing.
-// One that rests does not ask the kernel.
+// One that rests does not ask for its file.
 func (w *waiting) wait(rest bool) (ready bool, err error) {
 	switch {
 	case rest:
@@ -154,7 +154,7 @@ func (w *waiting) end() error {
 }
 
 // restMilliseconds is how long a wait rests that the kernel keeps ending for nothing: a socket that somebody else has shut
-// down is ready for ever.
+// down is ready for ever, and where two processes receive from one, the other may always be first.
 const restMilliseconds = 10
 
 // Transmit calls f, or reports false if Close was called. One caller comes after the other.

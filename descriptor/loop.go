@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Loop runs functions by turns in one thread: while one waits for a Descriptor, the others go on, and one poll(2) waits for all of
-// them. Each function is a coroutine: it is resumed where it waited, without the scheduler, and none runs beside another. What has to
-// wait for something else than a Descriptor leaves the thread for as long.
+// A Loop runs functions by turns in one goroutine: while one waits for a Descriptor, the others go on, and one poll(2) waits for all of
+// them. Each function is a coroutine: it is resumed where it waited, without the scheduler, and none of those that wait here runs beside
+// another. What has to wait for something else than a Descriptor leaves for as long, and runs beside them.
 //
 // A frame that goes in and out in one thread wakes one thread on its way. On a machine that is idle otherwise that is most of what
 // there is to save: a core that sleeps takes longer to wake than a switch takes to forward.

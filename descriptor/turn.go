@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Turn is what a function in a Loop waits by. It belongs to the function: no other goroutine uses it.
+// A Turn is what a function in a Loop waits by. It belongs to the function, and to the loop while that waits; from other goroutines it
+// is only roused.
 type Turn struct {
 	loop   *Loop
 	roused atomic.Bool         // the function shall look again, whatever the kernel says
@@ -50,10 +51,10 @@ func (t *Turn) pass() {
 	}
 	t.poll, t.passed = unix.PollFd{Fd: -1}, true // poll(2) ignores such a one
 	t.yield(toWait)
-	t.passed = false
+	t.passed, t.err = false, nil // a poll that failed is no matter of who does not wait for the kernel
 }
 
-// due tells whether the wait is over.
+// due tells whether the wait is over. Who is roused is so until it looks for no other reason.
 func (t *Turn) due() bool {
 	return t.passed || t.poll.Revents != 0 || t.err != nil || t.roused.Swap(false)
 }

@@ -51,11 +51,7 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 	if err := d.check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("a port of %s: %w", d.Name, err), d.Close())
 	}
-	newPort := newPacket
-	if d.Kind == KindTap {
-		newPort = newTap
-	}
-	p, err := newPort(d.FD, d.HeaderLen, c)
+	p, err := d.newPort(c)
 	if err != nil {
 		return nil, fmt.Errorf("a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
@@ -63,6 +59,13 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 		return Software(p, d.Merge), nil
 	}
 	return &mergingPort{p, d.Merge}, nil
+}
+
+func (d Device) newPort(c *vswitch.Counters) (vswitch.Port, error) {
+	if d.Kind == KindTap {
+		return newTap(d.FD, d.HeaderLen, c)
+	}
+	return newPacket(d.FD, c)
 }
 
 // check tells whether the fields fit together.

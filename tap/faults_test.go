@@ -176,17 +176,39 @@ func TestTransmitReason(t *testing.T) {
 	}
 }
 
-// TestTruncated counts a received frame that was longer than its room, and takes the others.
+// TestTruncated counts received frames that cannot be had: longer than their room, without a header, or with a tag, perhaps, that got
+// lost. It takes the others.
 func TestTruncated(t *testing.T) {
 	counters := new(vswitch.Counters)
 	p := &packetPort{counters: counters, rx: newReceiveMessages(), in: make([]vswitch.Frame, 2)}
-	received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, unix.MSG_TRUNC)
+	for _, flags := range []int32{unix.MSG_TRUNC, unix.MSG_CTRUNC, 0} {
+		received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, flags)
+		p.take(1)
+	}
+	received(p.rx, make([]byte, vnet.Size-1), nil, nil, 0)
 	p.take(1)
-	received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, 0)
-	p.take(1)
-	if drops := counters.Drops(); p.n != 1 || len(p.in[0].Data) != 60 || drops["truncated"] != 1 {
+	if drops := counters.Drops(); p.n != 1 || len(p.in[0].Data) != 60 || drops["truncated"] != 1 || drops["receive-error"] != 1 || drops["short"] != 1 {
 		t.Errorf("%d frames, drops %v", p.n, drops)
 	}
+}
+
+// TestNotEthernet refuses a packet socket on a device whose frames are none of Ethernet's, opened or inherited.
+func TestNotEthernet(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		ip(t, "tuntap add mode tun name t0")
+		ip(t, "link set t0 up")
+		ip(t, "link set lo up")
+		for _, name := range []string{"t0", "lo"} {
+			_, err := OpenDevice(Spec{KindPacket, name}, Options{Offload: true})
+			_, inheritErr := InheritDevice(boundSocket(t, name), Options{Offload: true})
+			for _, err := range []error{err, inheritErr} {
+				var lacks *missing.Error
+				if !errors.As(err, &lacks) || lacks.Need != "an Ethernet device" {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	})
 }
 
 // TestNoTap makes a tap's port of something else, as a process may that was told wrongly: what is too short is counted, and the

@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -41,6 +42,25 @@ func TestFD(t *testing.T) {
 		a := adopt(t, boundSocket(t, "v0"))
 		passes(t, a, b, 60)
 		passes(t, b, a, 1500)
+	})
+}
+
+// TestFDControls inherits a packet socket that tells more of each frame than it is asked for here: the tag of a frame is not lost by it.
+func TestFDControls(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		a, fd := open(t, Spec{KindPacket, "v0"}, true), boundSocket(t, "v1")
+		for _, option := range []int{unix.SO_TIMESTAMP, unix.SO_TIMESTAMPNS, unix.SO_RXQ_OVFL} {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1); err != nil {
+				t.Error(err)
+			}
+		}
+		b := adopt(t, fd)
+		want := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0x60, 5, 0x88, 0xb5}, make([]byte, 46)...)
+		a.Transmit([]vswitch.Frame{{Data: want}})
+		if got := receive(t, b, func(f vswitch.Frame) bool { return f.Data[0] == 2 }); !bytes.Equal(got.Data, want) {
+			t.Errorf("% x arrives, want % x", got.Data, want)
+		}
 	})
 }
 

@@ -17,7 +17,7 @@ func received(m *messages, header, frame, control []byte, flags int32) {
 	copy(m.headers[0][:], header)
 	copy(m.slots[vlanRoom:], frame)
 	copy(m.controls, control)
-	m.msgs[0].len = uint32(len(header) + len(frame))
+	m.msgs[0].length = uint32(len(header) + len(frame))
 	m.msgs[0].Flags = flags
 	m.msgs[0].SetControllen(len(control))
 }
@@ -55,6 +55,9 @@ func FuzzMessages(f *testing.F) {
 		{"half a control message", large.Data, valid | tpid, 0x8100, 1, 0},
 		{"no control message", large.Data, valid | tpid, 0x8100, 255, 0},
 		{"cut off", large.Data, 0, 0, 0, unix.MSG_TRUNC},
+		{"a tag, perhaps", large.Data, 0, 0, 0, unix.MSG_CTRUNC},
+		{"a tag on the largest frame that has room for it", make([]byte, vswitch.MaxFrame-4), valid | tpid, 0x8100, 0, 0},
+		{"a tag on a larger one", make([]byte, vswitch.MaxFrame-3), valid | tpid, 0x8100, 0, 0},
 	} {
 		f.Add(header, seed.frame, seed.status, uint16(5), seed.tpid, seed.cut, seed.flags, true)
 	}
@@ -73,16 +76,20 @@ func FuzzMessages(f *testing.F) {
 		control := auxdata(unix.TpacketAuxdata{Status: status, Vlan_tci: tci, Vlan_tpid: tpid}, unix.SOL_PACKET, kind)
 		control = control[:max(0, len(control)-int(cut))]
 		received(m, header, frame, control, flags)
-		data, truncated := m.frame(0)
-		if want := flags&unix.MSG_TRUNC != 0 || len(header) < vnet.Size; truncated != want || want {
-			if truncated != want || data != nil {
-				t.Fatalf("truncated %t with %d bytes, want %t", truncated, len(data), want)
+		data, _, bad := m.frame(0)
+		hasTag := ours && cut == 0 && status&uint32(unix.TP_STATUS_VLAN_VALID) != 0 && len(frame) >= 12
+		if want := flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(header) < vnet.Size || hasTag && len(frame) > vswitch.MaxFrame-4; bad != want || want {
+			if bad != want || data != nil {
+				t.Fatalf("bad %t with %d bytes, want %t", bad, len(data), want)
 			}
 			return
 		}
 		want, offload := bytes.Clone(frame), vnet.Decode(header)
-		if ours && cut == 0 && status&uint32(unix.TP_STATUS_VLAN_VALID) != 0 && len(frame) >= 12 {
+		if hasTag {
 			want, offload = tagged(want, offload, status, tci, tpid)
+		}
+		if cap(data) > vswitch.MaxFrame {
+			t.Errorf("room for %d bytes", cap(data))
 		}
 		if !bytes.Equal(data, want) {
 			t.Errorf("the frame is\n%x, want\n%x", data, want)

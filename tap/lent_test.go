@@ -7,30 +7,35 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestLentMemory shows that a packet socket holds no frame that it has sent: it is another port's, which may be lost.
+// TestLentMemory shows that no port holds a frame that it has sent: it is another port's, which may be lost.
 func TestLentMemory(t *testing.T) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+	for _, d := range []Device{
+		{Kind: KindPacket, HeaderLen: vnet.Size, Offload: true},
+		{Kind: KindPacket, HeaderLen: vnet.Size},
+		{Kind: KindTap, HeaderLen: vnet.Size, Offload: true},
+		{Kind: KindTap, HeaderLen: 0},
+	} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fds[1])
+		d.FD = fds[0]
+		p := portOf(t, d)
+		memory := new([vswitch.MaxFrame]byte)
+		p.Transmit([]vswitch.Frame{{Data: memory[:60]}, {Data: memory[:60]}})
+		if sent := p.Counters().TxFrames.Load(); sent != 2 {
+			t.Fatalf("%+v: %d frames were sent, want 2", d, sent)
+		}
+		lent := weak.Make(memory)
+		runtime.GC()
+		if lent.Value() != nil {
+			t.Errorf("%+v: the memory of frames that were sent is held", d)
+		}
+		runtime.KeepAlive(p)
 	}
-	defer unix.Close(fds[1])
-	p, err := newPacket(fds[0], 0, new(vswitch.Counters))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	memory := new([vswitch.MaxFrame]byte)
-	p.Transmit([]vswitch.Frame{{Data: memory[:60]}, {Data: memory[:60]}})
-	if sent := p.Counters().TxFrames.Load(); sent != 2 {
-		t.Fatalf("%d frames were sent, want 2", sent)
-	}
-	lent := weak.Make(memory)
-	runtime.GC()
-	if lent.Value() != nil {
-		t.Error("the memory of frames that were sent is held")
-	}
-	runtime.KeepAlive(p)
 }

@@ -110,7 +110,7 @@ func (broken) Receive([]vswitch.Frame) (int, error) { return 0, io.ErrUnexpected
 func TestMergeRoom(t *testing.T) {
 	m := newReceiveMessages()
 	received(m, make([]byte, vnet.Size), make([]byte, 60), nil, 0)
-	data, _ := m.frame(0)
+	data, _, _ := m.frame(0)
 	if len(data) != 60 || cap(data) != vswitch.MaxFrame || vlanRoom+cap(data) > slotLen {
 		t.Errorf("%d bytes with room for %d, in a slot of %d", len(data), cap(data), slotLen)
 	}

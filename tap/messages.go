@@ -24,8 +24,8 @@ var auxControlLen = unix.CmsgSpace(int(unsafe.Sizeof(unix.TpacketAuxdata{})))
 // mmsghdr is struct mmsghdr (recvmmsg(2)).
 type mmsghdr struct {
 	unix.Msghdr
-	len uint32
-	_   [4]byte
+	length uint32 // of what was received or sent
+	_      [4]byte
 }
 
 // messages are the arguments of recvmmsg and sendmmsg for one batch: each message is a virtio-net header and a frame.
@@ -69,22 +69,30 @@ func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
 	return int(got), err
 }
 
-// frame returns the received frame i, with its VLAN tag put back and the rest of its buffer as room behind it; it reports whether
-// the frame was too long for that.
-func (m *messages) frame(i int) (data []byte, truncated bool) {
+// frame returns the received frame i, with its VLAN tag put back and the rest of its buffer as room behind it, or why it cannot be
+// had: it does not fit, is no message with a header, or there was no room to say whether it had a tag.
+func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 	msg := &m.msgs[i]
-	n := int(msg.len) - vnet.Size
-	if msg.Flags&unix.MSG_TRUNC != 0 || n < 0 {
-		return nil, true
+	n := int(msg.length) - vnet.Size
+	switch {
+	case msg.Flags&unix.MSG_TRUNC != 0:
+		return nil, vswitch.Truncated, true
+	case n < 0:
+		return nil, vswitch.Short, true
+	case msg.Flags&unix.MSG_CTRUNC != 0:
+		return nil, vswitch.ReceiveError, true
 	}
 	start := i*slotLen + vlanRoom
 	end := start + vswitch.MaxFrame
 	data = m.slots[start : start+n : end]
 	protocol, tag, tagged := m.vlan(i)
 	if !tagged || n < 12 {
-		return data, false
+		return data, 0, false
 	}
-	data = m.slots[start-vlanRoom : start+n : end]
+	if n+vlanRoom > vswitch.MaxFrame {
+		return nil, vswitch.Truncated, true
+	}
+	data = m.slots[start-vlanRoom : start+n : end-vlanRoom]
 	copy(data, data[vlanRoom:vlanRoom+12])
 	binary.BigEndian.PutUint16(data[12:], protocol)
 	binary.BigEndian.PutUint16(data[14:], tag)
@@ -94,7 +102,7 @@ func (m *messages) frame(i int) (data []byte, truncated bool) {
 		h.HdrLen += vlanRoom
 		h.Encode(header[:])
 	}
-	return data, false
+	return data, 0, false
 }
 
 // vlan returns the tag that the kernel took out of frame i (packet(7), PACKET_AUXDATA).

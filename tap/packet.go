@@ -26,7 +26,7 @@ type packetPort struct {
 	err  error
 	read func(fd uintptr) bool
 
-	down        atomic.Uintptr // the error that says that the device was lost, when another call than a receive has found it
+	down        atomic.Uintptr // the error that says that the device was lost; the receiver returns it once the queue is empty
 	interrupted atomic.Bool
 
 	mu    sync.Mutex // guards the following, which belong to who transmits
@@ -35,8 +35,8 @@ type packetPort struct {
 	write func(fd uintptr)
 }
 
-// newPacket takes over the descriptor of a configured packet socket, whose headers have always the same length.
-func newPacket(fd, _ int, counters *vswitch.Counters) (vswitch.Port, error) {
+// newPacket takes over the descriptor of a configured packet socket.
+func newPacket(fd int, counters *vswitch.Counters) (vswitch.Port, error) {
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
@@ -62,11 +62,12 @@ func (p *packetPort) collect(fd uintptr) {
 // Discard drops what has arrived so far, under the given reason. It must not be called beside Receive.
 func (p *packetPort) Discard(r vswitch.Reason) {
 	p.Descriptor.Transmit(func(fd uintptr) {
-		for {
+		for n := 0; n < mostQueued; n++ {
 			got, err := p.rx.receive(fd, vswitch.BatchSize)
 			switch err {
 			case 0:
 				p.counters.Drop(r, got)
+				n += got - 1
 			case unix.EINTR:
 			case unix.EINVAL: // as in readBatch
 				p.counters.Drop(r, 1)
@@ -79,6 +80,10 @@ func (p *packetPort) Discard(r vswitch.Reason) {
 		}
 	})
 }
+
+// mostQueued is more than a socket's queue holds, where each frame counts with 512 bytes at least (struct sk_buff and its data), and the
+// buffer twice what was asked for (socket(7), SO_RCVBUF): who goes on sending does not keep Discard from ending.
+const mostQueued = 2 * packetBuffer / 512
 
 // Interrupt implements vswitch.Interrupter.
 func (p *packetPort) Interrupt() {
@@ -96,28 +101,30 @@ func (p *packetPort) Close() error {
 
 func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) {
 	p.in, p.n, p.err = batch, 0, nil
-	if err := p.Descriptor.Receive(p.read); err != nil {
-		return 0, err
+	for p.n == 0 && p.err == nil {
+		if err := p.Descriptor.Receive(p.read); err != nil {
+			return 0, err
+		}
 	}
 	return p.n, p.err
 }
 
-// readBatch reports false when there is nothing yet.
+// readBatch receives once; it reports false when there is nothing yet. It does not go on until there is a frame: others wait for
+// their turns, and a guest may send for ever what is none.
 func (p *packetPort) readBatch(fd uintptr) bool {
-	for p.n == 0 {
-		got, err := p.rx.receive(fd, min(p.want, len(p.in)))
-		switch err {
-		case 0:
-			p.take(got)
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return p.isLost()
-		case unix.EINVAL: // a frame whose offloads the virtio-net header cannot tell is lost: net/packet/af_packet.c, packet_rcv_vnet
-			p.counters.Drop(vswitch.ReceiveError, 1)
-		default:
-			p.err = os.NewSyscallError("recvmmsg", err)
-			return true
-		}
+	got, err := p.rx.receive(fd, min(p.want, len(p.in)))
+	switch err {
+	case 0:
+		p.take(got)
+	case unix.EINTR:
+	case unix.EAGAIN:
+		return p.isLost()
+	case unix.EINVAL: // a frame whose offloads the virtio-net header cannot tell is lost: net/packet/af_packet.c, packet_rcv_vnet
+		p.counters.Drop(vswitch.ReceiveError, 1)
+	case unix.ENETDOWN, unix.ENXIO: // it comes before what is queued
+		p.lost(err)
+	default:
+		p.err = os.NewSyscallError("recvmmsg", err)
 	}
 	return true
 }
@@ -126,9 +133,9 @@ func (p *packetPort) readBatch(fd uintptr) bool {
 func (p *packetPort) take(got int) {
 	large := false
 	for i := range got {
-		data, truncated := p.rx.frame(i)
-		if truncated {
-			p.counters.Drop(vswitch.Truncated, 1)
+		data, reason, bad := p.rx.frame(i)
+		if bad {
+			p.counters.Drop(reason, 1)
 			continue
 		}
 		p.in[p.n] = vswitch.Frame{Offload: vnet.Decode(p.rx.headers[i][:]), Data: data}

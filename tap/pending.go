@@ -39,15 +39,14 @@ func probe(fd uintptr) syscall.Errno {
 	return errno
 }
 
-// lost tells the receiver that the device is lost, if that is what the error says.
+// lost tells the receiver that the device is lost, if that is what the error says. The wake-up outlasts the frames that wait.
 func (p *packetPort) lost(err syscall.Errno) {
 	if (err == unix.ENETDOWN || err == unix.ENXIO) && p.down.CompareAndSwap(0, uintptr(err)) {
 		p.Wake()
 	}
 }
 
-// isLost reports whether another call than a receive has found that the device is lost; that ends the receive, which would
-// have found the same.
+// isLost reports whether it was found that the device is lost. That ends the receive, once there are no more frames.
 func (p *packetPort) isLost() bool {
 	errno := syscall.Errno(p.down.Load())
 	if errno == 0 {

@@ -3,10 +3,12 @@ package tap
 import (
 	"errors"
 	"net"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -90,6 +92,74 @@ func TestPendingFlap(t *testing.T) {
 		for p, want := range map[vswitch.Port]int{b: 7, a: 8} {
 			if got, err := collect(p, want); err != nil || len(got) != 1 {
 				t.Errorf("frames %v arrive, %v; want %d", got, err, want)
+			}
+		}
+	})
+}
+
+// TestLossBehindFrames has frames wait when the device goes down: they are received first, in one thread with others too, and then
+// the loss is.
+func TestLossBehindFrames(t *testing.T) {
+	const frames = 3*vswitch.BatchSize + 5
+	for _, shared := range []bool{false, true} {
+		inNamespace(t, func(t *testing.T) {
+			veth(t, "1500")
+			a, b := open(t, Spec{KindPacket, "v0"}, true), open(t, Spec{KindPacket, "v1"}, true)
+			for i := range frames {
+				a.Transmit([]vswitch.Frame{numbered(i)})
+			}
+			ip(t, "link set v1 down")
+			loop := loopOf(t)
+			var got []int
+			var err error
+			done := make(chan struct{})
+			go func() { // this one is locked to its thread, which Do does not allow
+				defer close(done)
+				loop.Do(func(turn *descriptor.Turn) {
+					if shared {
+						share(b, turn)
+					}
+					got, err = collect(b, -1)
+				})
+			}()
+			<-done
+			if !errors.Is(err, unix.ENETDOWN) || len(got) != frames || got[frames-1] != frames-1 {
+				t.Errorf("shared %t: %d frames of %d, and then %v", shared, len(got), frames, err)
+			}
+		})
+	}
+}
+
+func loopOf(t *testing.T) *descriptor.Loop {
+	t.Helper()
+	loop, err := descriptor.NewLoop()
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { loop.Close() })
+	return loop
+}
+
+// TestOneReceive has several frames wait that cannot be told: each try ends with the first, so that others get their turns and the end
+// of receiving is seen.
+func TestOneReceive(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		device := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
+		device.Transmit([]vswitch.Frame{unspeakable(), unspeakable(), unspeakable()})
+		port := packetOf(kernel)
+		port.in = make([]vswitch.Frame, vswitch.BatchSize)
+		for want := uint64(1); want <= 3; want++ {
+			port.Descriptor.Transmit(func(fd uintptr) {
+				if !port.readBatch(fd) || port.n != 0 || port.err != nil {
+					t.Errorf("try %d: %d frames, %v", want, port.n, port.err)
+				}
+			})
+			if got := kernel.Counters().Drops()["receive-error"]; got != want {
+				t.Errorf("%d frames after %d tries", got, want)
 			}
 		}
 	})

@@ -21,9 +21,6 @@ func openPacket(name string) (fd int, err error) {
 		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
 			Give: "create it, or name another one", Err: err}
 	}
-	if link.Flags&net.FlagLoopback != 0 {
-		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "an Ethernet device", Give: "name another one"}
-	}
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) {
 		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: "run as root", Err: err}
@@ -42,6 +39,7 @@ func openPacket(name string) (fd int, err error) {
 func configurePacket(fd, index int) error {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	dropControls(fd)
 	for _, option := range []struct {
 		name string
 		id   int
@@ -61,7 +59,29 @@ func configurePacket(fd, index int) error {
 	}
 	all := uint16(unix.ETH_P_ALL)
 	err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}) // network byte order: packet(7)
-	return os.NewSyscallError("bind", err)
+	if err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	return checkEthernet(fd)
+}
+
+// checkEthernet wants that the device which the socket is bound to has Ethernet frames: of others there is only what they carry.
+func checkEthernet(fd int) error {
+	address, err := unix.Getsockname(fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	if link, ok := address.(*unix.SockaddrLinklayer); !ok || link.Hatype != unix.ARPHRD_ETHER {
+		return &missing.Error{What: "switch frames of a device without Ethernet frames", Need: "an Ethernet device", Give: "name another one"}
+	}
+	return nil
+}
+
+// dropControls takes back what the opener of a socket may have asked for: it would come before the VLAN tag, in its room.
+func dropControls(fd int) {
+	for _, option := range []int{unix.SO_TIMESTAMP, unix.SO_TIMESTAMPING, unix.SO_RXQ_OVFL, unix.SO_RCVMARK, unix.SO_RCVPRIORITY} {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 0) // an older kernel does not know it, so that nobody has asked
+	}
 }
 
 // setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.

@@ -63,5 +63,6 @@ func (s *softwarePort) flush() {
 	if len(s.pieces) > 0 {
 		s.Port.Transmit(s.pieces)
 	}
+	clear(s.pieces) // other ports may have lent them
 	s.pieces, s.used = s.pieces[:0], 0
 }

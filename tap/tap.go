@@ -130,6 +130,7 @@ func (t *tapPort) writeBatch(fd uintptr) {
 		}
 	}
 	t.counters.Sent(frames, bytes)
+	t.vec[1].Base = nil // another port may have lent it
 }
 
 func (t *tapPort) writeFrame(fd uintptr, f *vswitch.Frame) syscall.Errno {
