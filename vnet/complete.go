@@ -42,6 +42,18 @@ func Complete(h Header, frame []byte) Header {
 	return Header{Flags: h.Flags &^ FlagNeedsChecksum}
 }
 
+// CompleteSCTP completes the CRC-32C of an SCTP packet, if it is to be completed: the header cannot tell it from a checksum, which is
+// what a kernel that gets the frame would write. The header must have passed Check with this frame, and is changed as Complete does.
+func CompleteSCTP(h *Header, frame []byte) {
+	if h.Flags&FlagNeedsChecksum == 0 || h.CsumOffset != sctpChecksum {
+		return
+	}
+	var l layout
+	if l.locate(frame) && l.protocol == protocolSCTP {
+		*h = Complete(*h, frame)
+	}
+}
+
 // addressSum returns the sum of a TCP or UDP packet's pseudo-header without the length.
 func addressSum(frame []byte, l *layout) uint32 {
 	if l.ethertype == etherIPv4 {

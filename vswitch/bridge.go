@@ -77,6 +77,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		out.Drop(BadOffload)
 		return
 	}
+	vnet.CompleteSCTP(&f.Offload, f.Data)
 	target, source := destination(f.Data), sender(f.Data)
 	if in == b.cfg.PinnedPort && !b.cfg.Pinned.IsZero() && source != b.cfg.Pinned {
 		out.Drop(ForeignMAC)

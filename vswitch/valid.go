@@ -17,9 +17,11 @@ func fit(f *Frame, p *packet, mtu int) bool {
 
 // badFrame finds the faults that every frame may have behind its length. On a link without useful MACs anySource is true.
 func badFrame(f *Frame, anySource bool) (Reason, bool) {
-	switch t := ethertype(f.Data); {
-	case !vnet.Check(&f.Offload, f.Data):
+	if !vnet.Check(&f.Offload, f.Data) {
 		return BadOffload, true
+	}
+	vnet.CompleteSCTP(&f.Offload, f.Data)
+	switch t := ethertype(f.Data); {
 	case !anySource && (sender(f.Data).IsMulticast() || sender(f.Data).IsZero()):
 		return BadSource, true
 	case t == typeVLAN || t == typeQinQ:

@@ -49,6 +49,7 @@ func (b *Bridge) forward(in int, f vswitch.Frame, now time.Duration, o *Outcome)
 		o.drop(in, vswitch.BadOffload)
 		return
 	}
+	f = settled(f, possible)
 	to, from := target(f.Data), source(f.Data)
 	if b.cfg.Pinned != (vswitch.MAC{}) && in == b.cfg.PinnedPort && from != b.cfg.Pinned {
 		o.drop(in, vswitch.ForeignMAC)

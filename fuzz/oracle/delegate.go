@@ -126,6 +126,7 @@ func (c *call) fromPod(f vswitch.Frame) {
 	}
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
+	f = settled(f, possible)
 	if reason, bad := fault(f, possible, true); bad {
 		c.refuse(reason)
 		return

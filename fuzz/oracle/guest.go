@@ -11,6 +11,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	// 1. validate, 2. ethertype
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
+	f = settled(f, possible)
 	if reason, bad := fault(f, possible, false); bad {
 		c.refuse(reason)
 		return

@@ -3,6 +3,9 @@ package oracle
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
 )
 
 // onesSum adds 16-bit words with the carry brought around (RFC 1071); an odd last byte is the upper half of a word.
@@ -29,6 +32,18 @@ func replaceWord(sum, old, now uint16) uint16 {
 		all = all%0x10000 + all/0x10000
 	}
 	return ^uint16(all)
+}
+
+// settled is a frame whose header is exact, with SCTP's CRC in its place if that was left to be done: nobody later would know of it.
+func settled(f vswitch.Frame, exact bool) vswitch.Frame {
+	if !exact || f.Offload.Flags&needsChecksum == 0 || f.Offload.CsumOffset != 8 {
+		return f
+	}
+	if l, ok := readLayers(f.Data); ok && l.protocol == 132 {
+		f.Data = completed(f.Data, l, int(f.Offload.CsumStart), int(f.Offload.CsumOffset))
+		f.Offload = vnet.Header{Flags: f.Offload.Flags & dataValid}
+	}
+	return f
 }
 
 // completed returns a copy of an IPv4 frame with the checksum that the offload header leaves to be done (no segments): over

@@ -15,6 +15,7 @@ func (c *call) fromWire(f vswitch.Frame) {
 	}
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
+	f = settled(f, possible)
 	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
 		c.refuse(reason)
 		return
