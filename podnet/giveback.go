@@ -29,6 +29,8 @@ type restorer struct {
 	record  *record
 	fence   io.Closer // nil when the kernel speaks, or is silenced by sysctls
 	touched bool      // the first address may be gone
+	holds   bool      // this process has taken the addresses itself, from this link
+	name    string    // the link's, now
 	log     *zap.Logger
 	hooks   steps
 	lost    []string // what cannot come back, for a reason outside the link
@@ -44,7 +46,7 @@ func (r *restorer) giveBack() error {
 		return errors.Join(err, r.lowerFence())
 	}
 	err := errors.Join(r.restoreUp(), r.restoreAddresses(), r.prune(), r.restoreRoutes(), r.restoreNeighbours(),
-		restoreSysctls(r.record.Pod.Link.Name, r.record.Sysctls))
+		restoreSysctls(r.name, r.record.Sysctls))
 	r.hooks.done("restore the sysctls")
 	err = errors.Join(err, r.lowerFence())
 	if err != nil {
@@ -60,7 +62,8 @@ func (r *restorer) giveBack() error {
 	return nil
 }
 
-// match makes sure that the recorded link is there and is the recorded one.
+// match makes sure that the recorded link is there and is the recorded one. Who holds the addresses knows it by its index also when it
+// was given another name, or another MAC.
 func (r *restorer) match() error {
 	want := r.record.Pod.Link
 	link, _, ok, err := r.conn.link(want.Index, "")
@@ -69,10 +72,12 @@ func (r *restorer) match() error {
 		return explain("look at the pod interface "+want.Name, err)
 	case !ok:
 		return fmt.Errorf("%s (index %d, MAC %v): %w", want.Name, want.Index, want.MAC, ErrLinkGone)
+	case r.holds && (link.Name == want.Name || link.MAC == want.MAC):
 	case link.Name != want.Name || link.MAC != want.MAC:
 		return fmt.Errorf("%w: %s is about %s (MAC %v), but interface %d is %s (MAC %v); if that is right, remove the file",
 			ErrForeignState, statePath(r.dir), want.Name, want.MAC, want.Index, link.Name, link.MAC)
 	}
+	r.name = link.Name
 	return nil
 }
 

@@ -9,15 +9,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// Restore is Recover for a process that does not hold the Lock of dir. Its text is never empty: it says also that there
-// was nothing to restore. While a running podswitch holds the lock, the error is a *missing.Error that names that process
-// and wraps ErrLocked.
+// Restore puts back what a run left in dir that ended without giving back, as Recover does, for a process that does not hold the Lock
+// of dir. Its text is never empty: it says also that there was nothing to restore. While a running podswitch holds the lock, the error
+// is a *missing.Error that names that process and wraps ErrLocked. A state file of another network namespace is refused with
+// ErrForeignState, unless one of this namespace was set aside for it.
 func Restore(dir string) (string, error) {
 	nothing := "nothing to restore: no state file in " + dir
+	here, err := namespace()
+	if err != nil {
+		return "", err
+	}
 	switch exists, err := stateExists(dir); {
 	case err != nil:
 		return "", err
-	case !exists:
+	case !exists && !isAside(dir, here):
 		return nothing, nil
 	}
 	lock, err := Lock(dir)
@@ -25,7 +30,12 @@ func Restore(dir string) (string, error) {
 		return "", err
 	}
 	defer lock.Close()
-	text, err := Recover(dir)
+	if isAside(dir, here) {
+		if _, err := claim(dir, here); err != nil {
+			return "", err
+		}
+	}
+	text, err := recoverState(dir, steps{})
 	if text == "" && err == nil {
 		text = nothing // the other podswitch gave back just now
 	}
@@ -34,11 +44,23 @@ func Restore(dir string) (string, error) {
 
 // Recover puts back what a run left that ended without giving back: killed, or with the machine. The caller holds the
 // Lock of dir. It returns what it did, for people, without a final newline; without a state file there is nothing to do,
-// no text and no error. It refuses with ErrForeignState when the state file belongs to another network namespace or
-// another interface, and with ErrTaken when a podswitch with another state directory holds the address now. With
-// ErrLinkGone the state file has been removed.
+// no text and no error. A state file of another network namespace is set aside, where the kernel can tell them apart (Linux 5.14): the
+// directory may have outlived it. It refuses with ErrForeignState when the state file belongs to another interface, and
+// with ErrTaken when a podswitch with another state directory holds the address now. With ErrLinkGone the state file has been removed.
 func Recover(dir string) (string, error) {
-	return recoverState(dir, steps{})
+	here, err := namespace()
+	if err != nil {
+		return "", err
+	}
+	aside, err := claim(dir, here)
+	if err != nil {
+		return "", err
+	}
+	text, err := recoverState(dir, steps{})
+	if aside != "" {
+		text = strings.TrimPrefix(text+"; what is about another network namespace is kept in "+aside, "; ")
+	}
+	return text, err
 }
 
 func recoverState(dir string, hooks steps) (string, error) {
@@ -92,14 +114,17 @@ func count(n int, one, many string) string {
 // Pending returns the identity that an earlier run recorded in dir and that Recover would put back, or nil when there is none.
 // The errors are those of Recover, but for ErrLinkGone.
 func Pending(dir string) (*Identity, error) {
-	record, err := readRecord(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	here, err := namespace()
 	if err != nil {
 		return nil, err
 	}
-	here, err := namespace()
+	record, err := readRecord(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && here.apart(record.Pod.Namespace) {
+		record, err = readRecordAt(asidePath(dir, here))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil || here.earlierBoot(record.Pod.Namespace) {
 		return nil, err
 	}

@@ -1,11 +1,15 @@
 package podnet
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -113,6 +117,45 @@ func TestRestoreRefusesAnotherInterface(t *testing.T) {
 	}
 }
 
+// TestGiveBackWhenTheLinkWasChanged: who holds the addresses of an interface gives them back to it, whatever it is called by now.
+func TestGiveBackWhenTheLinkWasChanged(t *testing.T) {
+	for name, change := range map[string]struct{ lines, name string }{
+		"another name": {"link set eth0 down\nlink set eth0 name eth1\nlink set eth1 up", "eth1"},
+		"another MAC":  {"link set eth0 address 02:00:00:00:00:77", "eth0"},
+	} {
+		for fence, hooks := range map[string]steps{fenceNftables: {}, fenceSysctls: {fence: noFence}} {
+			t.Run(name+", "+fence, func(t *testing.T) {
+				p := newPod(t)
+				p.ip(crowded)
+				addresses, settings := p.addresses(), p.silence("eth0")
+				h, err := take(p.discover(), p.dir, p.log, hooks)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.ip(change.lines)
+				if err := h.GiveBack(); err != nil {
+					t.Fatal(err)
+				}
+				have := strings.ReplaceAll(p.run("ip", "-4", "-o", "addr", "show", "dev", change.name), change.name, "eth0")
+				if have != addresses || p.silence(change.name) != settings || len(p.files()) > 0 {
+					t.Errorf("addresses\n%s, want\n%s; settings %s, want %s; files %v", have, addresses, p.silence(change.name), settings, p.files())
+				}
+				if tables := p.run("nft", "list", "tables"); strings.Contains(tables, "podswitch") {
+					t.Errorf("left in nftables: %s", tables)
+				}
+			})
+		}
+	}
+}
+
+// silence returns the settings of a link that may silence the kernel.
+func (p *pod) silence(link string) (settings string) {
+	for _, s := range silentSettings() {
+		settings += s.Name + "=" + p.readSysctl("net/ipv4/conf/"+link+"/"+s.Name) + " "
+	}
+	return settings
+}
+
 func TestRestoreRefusesAnotherNamespace(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
@@ -124,6 +167,84 @@ func TestRestoreRefusesAnotherNamespace(t *testing.T) {
 	wantError(t, err, ErrForeignState, statePath(p.dir), "namespace")
 	if exists, _ := stateExists(p.dir); !exists {
 		t.Error("the state file is gone")
+	}
+}
+
+// TestAnotherNamespace: a state directory that has outlived its network namespace is used by the next one, and nothing of it is lost:
+// whoever comes back to the first one restores there.
+func TestAnotherNamespace(t *testing.T) {
+	p := newPod(t)
+	p.ip(crowded)
+	before := p.snapshot()
+	p.crash("take", 0, fenceNftables)
+	first := p.enterNew()
+	if pending, err := Pending(p.dir); pending != nil || err != nil {
+		t.Errorf("Pending = %v, %v", pending, err)
+	}
+	text, err := Recover(p.dir)
+	if err != nil || !strings.Contains(text, "kept in "+p.dir+"/state-") || len(p.files()) != 1 {
+		t.Fatalf("Recover = %q, %v; files %v", text, err, p.files())
+	}
+	if text, err := Recover(p.dir); err != nil || text != "" {
+		t.Errorf("again: %q, %v", text, err)
+	}
+	if text, err := Restore(p.dir); err != nil || !strings.HasPrefix(text, "nothing to restore") {
+		t.Errorf("Restore = %q, %v", text, err)
+	}
+	p.ip("link add eth0 type veth peer name node1\nlink set eth0 up\naddr add 10.244.1.9/24 dev eth0")
+	p.crash("take", 0, fenceNftables) // and this one ends without giving back, too
+	if err := unix.Setns(first, unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if pending, err := Pending(p.dir); err != nil || pending == nil || pending.Link.MAC.String() != "0a:58:0a:f4:01:07" {
+		t.Errorf("Pending = %v, %v", pending, err)
+	}
+	if text, err := Restore(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is as it was") {
+		t.Errorf("Restore = %q, %v", text, err)
+	}
+	if files := p.files(); len(files) != 1 || !strings.HasPrefix(files[0], asidePrefix) {
+		t.Errorf("files %v; want what is about the other namespace", files)
+	}
+	if diff := cmp.Diff(before, p.snapshot()); diff != "" {
+		t.Errorf("the pod is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// enterNew moves the test into a new network namespace, and returns a descriptor of the one before.
+func (p *pod) enterNew() int {
+	p.t.Helper()
+	before, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { unix.Close(before) })
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		p.t.Fatal(err)
+	}
+	return before
+}
+
+// TestAsideOfAnEarlierBoot: what was set aside before the last boot is removed, and nothing else that is called so.
+func TestAsideOfAnEarlierBoot(t *testing.T) {
+	p := newPod(t)
+	p.ip(crowded)
+	p.crash("take", 0, fenceNftables)
+	record, err := readRecord(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.Pod.Namespace.Boot = "another"
+	if err := writeRecord(p.dir, record); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(statePath(p.dir), filepath.Join(p.dir, asidePrefix+"5.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, asidePrefix+"mine.json"), []byte("notes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := Recover(p.dir); err != nil || text != "" || !slices.Equal(p.files(), []string{asidePrefix + "mine.json"}) {
+		t.Errorf("Recover = %q, %v; files %v", text, err, p.files())
 	}
 }
 

@@ -64,8 +64,10 @@ func parseRecord(text []byte) (*record, error) {
 }
 
 // readRecord returns an error that is fs.ErrNotExist when there is no state file.
-func readRecord(dir string) (*record, error) {
-	f, err := os.OpenFile(statePath(dir), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+func readRecord(dir string) (*record, error) { return readRecordAt(statePath(dir)) }
+
+func readRecordAt(path string) (*record, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the state file: %w", err)
 	}
@@ -77,7 +79,7 @@ func readRecord(dir string) (*record, error) {
 	r, err := parseRecord(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a state file of this podswitch: %w; if the interface is as it should be, remove the file",
-			statePath(dir), err)
+			path, err)
 	}
 	return r, nil
 }

@@ -60,7 +60,7 @@ func take(id *Identity, dir string, log *zap.Logger, hooks steps) (*Holding, err
 		conn.close()
 		return nil, err
 	}
-	r := &restorer{conn: conn, dir: dir, record: newRecord(now), log: log, hooks: hooks}
+	r := &restorer{conn: conn, dir: dir, record: newRecord(now), holds: true, log: log, hooks: hooks}
 	if err := r.take(); err != nil {
 		undo := r.undo()
 		conn.close()
