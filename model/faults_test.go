@@ -29,7 +29,11 @@ func TestInterfaceFaults(t *testing.T) {
 		{"bridge: {}, macAddress: '00:00:00:00:00:00'", []string{".macAddress: interface " + at + ".name has all-zero MAC address " +
 			"(00:00:00:00:00:00). Write 6 bytes with an even first one, as in 02:00:00:00:00:01"}},
 		{"bridge: {}, pciAddress: '0000:02:00.8'", []string{".pciAddress: interface " + at + ".name has malformed PCI address " +
-			"(0000:02:00.8). Write domain:bus:slot.function, as in 0000:02:00.0"}},
+			"(0000:02:00.8). Write domain:bus:slot.function with a slot of at most 1f, as in 0000:02:00.0"}},
+		{"bridge: {}, pciAddress: '0000:02:20.0'", []string{".pciAddress: interface " + at + ".name has malformed PCI address " +
+			"(0000:02:20.0). Write domain:bus:slot.function with a slot of at most 1f, as in 0000:02:00.0"}},
+		{"bridge: {}, pciAddress: '0000:02:ff.0'", []string{".pciAddress: interface " + at + ".name has malformed PCI address " +
+			"(0000:02:ff.0). Write domain:bus:slot.function with a slot of at most 1f, as in 0000:02:00.0"}},
 		{"bridge: {}, bootOrder: 0", []string{".bootOrder: " + at + " must have a boot order > 0, if supplied"}},
 		{"bridge: {}, bootOrder: -1", []string{".bootOrder: " + at + " must have a boot order > 0, if supplied"}},
 		{"bridge: {}, model: igb, bootOrder: 1", []string{".bootOrder: interface " + at + ".name uses model igb, which has no boot ROM. " +
@@ -164,6 +168,17 @@ func TestDocumentFaults(t *testing.T) {
 		{"autoattach", "kind: VirtualMachineInstance\nspec: {domain: {devices: {autoattachPodInterface: false}}}", []string{
 			"spec.domain.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
 				"set it to true, or add one to spec.domain.devices.interfaces"}},
+		{"autoattach in the shape that is not the kind's", "kind: VirtualMachineInstance\nspec: {devices: {autoattachPodInterface: false}}", []string{
+			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
+				"set it to true, or add one to spec.domain.devices.interfaces"}},
+		{"autoattach beside a domain", "kind: VM\nspec: {domain: {}, devices: {autoattachPodInterface: false}}", []string{
+			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
+				"set it to true, or add one to spec.domain.devices.interfaces"}},
+		{"autoattach said in both shapes", "spec: {domain: {devices: {autoattachPodInterface: true}}, devices: {autoattachPodInterface: false}}", []string{
+			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
+				"set it to true, or add one to spec.domain.devices.interfaces"}},
+		{"autoattach beside a domain is a string", "spec: {domain: {}, devices: {autoattachPodInterface: 'false'}}", []string{
+			"spec.devices.autoattachPodInterface: must be true or false, not a string"}},
 		{"autoattach is a string", "spec: {devices: {autoattachPodInterface: 'false'}}", []string{
 			"spec.devices.autoattachPodInterface: must be true or false, not a string"}},
 		{"labels", "spec: {hostname: Web_1, subdomain: -a}", []string{
@@ -194,7 +209,10 @@ func TestConnectionFaults(t *testing.T) {
 			"spec.networks[0].name: spec.networks[0].name 'red' not found. Add an interface of the same name to spec.domain.devices.interfaces: " +
 				"{name: red, bridge: {}}, or remove this network"}},
 		{"no names", own("{bridge: {}}", "{pod: {}}"), []string{
-			"spec.devices.interfaces[0].name: Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)",
+			"spec.devices.interfaces[0].name: must be given: the name of the network that this interface is connected to",
+			"spec.networks[0].name: must be given: the name of the interface that is connected to this network"}},
+		{"empty names", own("{name: '', bridge: {}}", "{name: '', pod: {}}"), []string{
+			"spec.devices.interfaces[0].name: must be given: the name of the network that this interface is connected to",
 			"spec.networks[0].name: must be given: the name of the interface that is connected to this network"}},
 		{"bad name", own("{name: a.b, bridge: {}}", "{name: a.b, pod: {}}"), []string{
 			"spec.devices.interfaces[0].name: Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)"}},

@@ -64,6 +64,7 @@ func documentSeeds() []struct{ name, document string } {
 		{"a template with places of its own", "kind: VirtualMachine\nspec: {networks: [{name: a, pod: {}}], template: {domain: {}, spec: {devices: {}, domian: {}}}}"},
 		{"two places", "spec: {devices: {interfaces: [{name: a, bridge: {}}]}, domain: {devices: {interfaces: [{name: a}]}}, networks: [{name: a, pod: {}}]}"},
 		{"no pod network wanted", "kind: VirtualMachineInstance\nspec: {domain: {devices: {autoattachPodInterface: false}}}"},
+		{"no pod network wanted, beside a domain", "kind: VM\nspec: {domain: {}, devices: {autoattachPodInterface: false}}"},
 		{"a string for a truth", "spec: {devices: {autoattachPodInterface: 'false'}}"},
 		{"labels that are none", "spec: {hostname: Web_1, subdomain: -a}"},
 		{"a network without an interface", "kind: VirtualMachineInstance\nspec: {networks: [{name: red, pod: {}}]}"},

@@ -28,7 +28,11 @@ func (p place) readInterface(v value) (iface Interface, rule string) {
 // readName reads the name that an interface shares with its network.
 func readName(v value) string {
 	name := v.text()
-	if v.isText() && !namePattern.MatchString(name) {
+	switch {
+	case !v.isText(): // has its fault
+	case name == "":
+		v.fault("must be given: the name of the network that this interface is connected to")
+	case !namePattern.MatchString(name):
 		v.fault("Network interface name can only contain alphabetical characters, numbers, dashes (-) or underscores (_)")
 	}
 	return name
@@ -101,7 +105,7 @@ func readPCIAddress(v value) string {
 	field := v.field("pciAddress")
 	address := field.text()
 	if address != "" && !pciPattern.MatchString(address) {
-		field.fault("interface %s has malformed PCI address (%s). Write domain:bus:slot.function, as in 0000:02:00.0",
+		field.fault("interface %s has malformed PCI address (%s). Write domain:bus:slot.function with a slot of at most 1f, as in 0000:02:00.0",
 			v.field("name").path, show(address))
 	}
 	return address

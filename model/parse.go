@@ -42,6 +42,7 @@ func checkKind(kind value) string {
 type place struct {
 	spec     value // holds networks, hostname and subdomain
 	devices  value // holds interfaces
+	beside   value // the devices of the other shape that the document may have; none beside a template
 	kubevirt bool  // bridge means delegateIp
 }
 
@@ -59,7 +60,8 @@ func locate(spec value, kind string) place {
 	own := place{spec: spec, devices: spec.field("devices")}
 	own.openDevices()
 	domain := spec.field("domain")
-	kubevirt := place{spec: spec, devices: openDomain(domain), kubevirt: true}
+	kubevirt := place{spec: spec, devices: openDomain(domain), beside: own.devices, kubevirt: true}
+	own.beside = kubevirt.devices
 
 	switch inOwn, inKubevirt := own.hasInterfaces(), kubevirt.hasInterfaces(); {
 	case inOwn && inKubevirt:
@@ -151,15 +153,18 @@ func (p place) resolve() *VM {
 	return vm
 }
 
-// checkAutoattach notes a fault when a document without interfaces forbids the default one.
+// checkAutoattach notes a fault when a document without interfaces forbids the default one. It may do so in both shapes: without
+// interfaces, which of them it has is a guess.
 func (p place) checkAutoattach() {
-	field := p.devices.field("autoattachPodInterface")
-	if field.data == nil {
-		return
-	}
-	if attach, ok := field.boolean(); ok && !attach {
-		field.fault("false leaves the guest without an interface, and exactly one is supported; set it to true, or add one to %s",
-			p.devices.field("interfaces").path)
+	for _, devices := range []value{p.devices, p.beside} {
+		field := devices.field("autoattachPodInterface")
+		if field.data == nil {
+			continue
+		}
+		if attach, ok := field.boolean(); ok && !attach {
+			field.fault("false leaves the guest without an interface, and exactly one is supported; set it to true, or add one to %s",
+				p.devices.field("interfaces").path)
+		}
 	}
 }
 

@@ -155,6 +155,7 @@ func TestDefault(t *testing.T) {
 		"kind: VM\nspec: {devices: {interfaces: []}, networks: []}",
 		"kind: VM\nspec: {devices: {disks: [{name: root}]}}",
 		"kind: VirtualMachineInstance\nspec: {domain: {cpu: {cores: 2}, devices: {autoattachPodInterface: true}}}",
+		"kind: VM\nspec: {domain: {}, devices: {autoattachPodInterface: true}}",
 		"kind: VirtualMachine\nspec: {runStrategy: Always, template: {spec: {domain: {devices: {interfaces: null}}}}}",
 		"kind: VirtualMachine\nspec: {template: {}}",
 	}

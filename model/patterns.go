@@ -6,7 +6,7 @@ import "regexp"
 // change.
 var (
 	namePattern     = regexp.MustCompile(`^[A-Za-z0-9-_]+$`)
-	pciPattern      = regexp.MustCompile(`^[[:xdigit:]]{4}:[[:xdigit:]]{2}:[[:xdigit:]]{2}\.[0-7]$`)
+	pciPattern      = regexp.MustCompile(`^[[:xdigit:]]{4}:[[:xdigit:]]{2}:[01][[:xdigit:]]\.[0-7]$`)
 	labelPattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	portNamePattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )

@@ -80,10 +80,9 @@ func found(id *podnet.Identity, address netip.Prefix, tables []string) (list []s
 	case hasGateway && !address.Contains(gateway):
 		say("the gateway %s is outside %s: the guest is told a route to it (option 121)", gateway, address.Masked())
 	}
-	for _, n := range id.Neighbours {
-		if n.Permanent() && !n.Proxy {
-			say("%s is at %s for ever: it is never asked for by ARP", n.Address, n.MAC)
-		}
+	known := permanent(id)
+	for _, n := range known[:min(len(known), vswitch.NeighbourLimit)] { // of the others, doubts speaks
+		say("%s is at %s for ever: it is never asked for by ARP", n.Addr, n.MAC)
 	}
 	if ip := address.Addr().As4(); id.Link.MAC == (podnet.MAC{0x0a, 0x58, ip[0], ip[1], ip[2], ip[3]}) {
 		say("the wire MAC is made of the address: the network may check one against the other, and sees no other MAC")
@@ -130,6 +129,10 @@ func doubts(id *podnet.Identity, address netip.Prefix, tables []string, elsewher
 		if r.ViaOther(id.Link.Index) {
 			say("the route to %s has a next hop that is no IPv4 address: the guest does not get it", r.Dst)
 		}
+	}
+	if n := len(permanent(id)); n > vswitch.NeighbourLimit && !id.Link.NoARP {
+		say("%d neighbours are permanent, and the switch keeps %d: the others, and whoever else is a next hop, it asks for by ARP each time anew",
+			n, vswitch.NeighbourLimit)
 	}
 	if !hasDefault(id) {
 		say("there is no default route: the guest reaches what the other routes say")

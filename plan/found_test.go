@@ -73,6 +73,48 @@ func TestFound(t *testing.T) {
 	}
 }
 
+// TestManyPermanentNeighbours checks that there is a warning when the forwarder has no room for all, and that nothing is said of those
+// that it does not take. Where there is no ARP, it needs none.
+func TestManyPermanentNeighbours(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		count       int
+		proxies     int
+		noARP       bool
+		kept, warns int // sentences
+	}{
+		{"as many as there is room for", vswitch.NeighbourLimit, 0, false, vswitch.NeighbourLimit, 0},
+		{"one more", vswitch.NeighbourLimit + 1, 0, false, vswitch.NeighbourLimit, 1},
+		{"a proxy, which is no next hop", vswitch.NeighbourLimit, 1, false, vswitch.NeighbourLimit, 0},
+		{"a link without ARP", vswitch.NeighbourLimit + 1, 0, true, vswitch.NeighbourLimit, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			id.Link.NoARP = c.noARP
+			next := netip.MustParseAddr("10.244.2.1")
+			for i := range c.count + c.proxies {
+				id.Neighbours = append(id.Neighbours, podnet.Neighbour{Address: next, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT, Proxy: i >= c.count})
+				next = next.Next()
+			}
+			address, _ := id.PodAddress()
+			kept, warns := matching(found(id, address, nil), "for ever"), matching(doubts(id, address, nil, podnet.Elsewhere{}), "neighbours are permanent")
+			if kept != c.kept || warns != c.warns {
+				t.Errorf("%d neighbours are said to be kept, %d warnings; want %d and %d", kept, warns, c.kept, c.warns)
+			}
+		})
+	}
+}
+
+// matching counts the sentences with part.
+func matching(sentences []string, part string) (n int) {
+	for _, sentence := range sentences {
+		if strings.Contains(sentence, part) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestFirewalls checks what is said of tables in the pod: the one that is known is applied, of others there is a warning.
 func TestFirewalls(t *testing.T) {
 	id := identity()

@@ -12,7 +12,6 @@ const (
 	neighbourReachable = 30 * time.Second // how long a confirmation holds
 	neighbourLock      = time.Second      // a second, different answer within this time is not believed (locktime)
 	neighbourTries     = 3                // requests before a neighbour counts as absent (mcast_solicit)
-	neighbourLimit     = 1024             // entries
 	waitingLimit       = 256              // neighbours that are being asked for
 	waitingForGuest    = 192              // of them, those that the guest wants: the pod endpoint has the others
 	heldPerNeighbour   = 16               // frames that wait for one answer
@@ -24,6 +23,10 @@ const (
 	permanentNeighbour = 1 << 48
 	askedNeighbour     = 1 << 49 // we wanted to know; the others have only made themselves known
 )
+
+// NeighbourLimit is how many next hops a Delegate knows at most, those of DelegateConfig.Permanent included. Of more permanent ones
+// it takes the first. They fill its table for ever, so that it asks for everybody else by ARP, each time anew.
+const NeighbourLimit = 1024
 
 // A Neighbour is a next hop on the wire whose MAC is known without ARP.
 type Neighbour struct {
@@ -64,8 +67,8 @@ type heldFrame struct {
 }
 
 func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
-	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(neighbourLimit), waiting: make(map[uint32]*question)}
-	for _, p := range permanent {
+	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit), waiting: make(map[uint32]*question)}
+	for _, p := range permanent { // what is beyond the limit has no room
 		n.table.put(uint64(ipKey(p.Addr)), p.MAC.key()|permanentNeighbour, 0, neverExpires)
 	}
 	return n

@@ -12,8 +12,8 @@ import (
 // check tells what of a state the neighbours could not have learned themselves. checkFrame is called for each frame that waits.
 func (n *neighbours) check(s *DelegateState, checkFrame func(f *HeldState) error) error {
 	permanent := n.permanent()
-	if count := len(s.Neighbours) + len(permanent); count > neighbourLimit {
-		return fmt.Errorf("neighbours: %d with the permanent ones, want at most %d", count, neighbourLimit)
+	if count := len(s.Neighbours) + len(permanent); count > NeighbourLimit {
+		return fmt.Errorf("neighbours: %d with the permanent ones, want at most %d", count, NeighbourLimit)
 	}
 	if err := checkFull(s.Full); err != nil {
 		return err

@@ -67,7 +67,7 @@ func TestNeighbourTableFull(t *testing.T) {
 	for _, asked := range []bool{true, false} {
 		out := NewOut(delegatePorts, new(Counters))
 		n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}, nil)
-		for i := range uint32(neighbourLimit - 1) {
+		for i := range uint32(NeighbourLimit - 1) {
 			ip := 0x0a000001 + i
 			if asked {
 				ask(n, ip, 0, out)
@@ -181,6 +181,34 @@ func TestNeighbourPermanent(t *testing.T) {
 	}
 }
 
+// Of more permanent neighbours than there is room for, the first are known; the others are asked for each time, and their frames
+// leave when the answer comes.
+func TestNeighbourPermanentLimit(t *testing.T) {
+	var list []Neighbour
+	for i := range uint32(NeighbourLimit + 1) {
+		list = append(list, Neighbour{addrFromKey(0x0a000001 + i), MAC{2, 9}})
+	}
+	n := newNeighbours(1, MAC{2}, list, nil)
+	out := NewOut(delegatePorts, new(Counters))
+	for _, known := range []int{0, NeighbourLimit - 1} {
+		if ask(n, ipKey(list[known].Addr), 0, out) {
+			t.Errorf("permanent neighbour %d is asked for", known)
+		}
+	}
+	beyond := ipKey(list[NeighbourLimit].Addr)
+	for range 2 {
+		if !ask(n, beyond, 0, out) {
+			t.Error("the neighbour beyond the limit is not asked for")
+		}
+		n.learn(answer(arpReply, beyond, MAC{2, 1}), true, 0, out)
+		sent := 0
+		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
+		if sent != 2 {
+			t.Errorf("%d frames left, want the request and the one that waited", sent)
+		}
+	}
+}
+
 // No ARP packet makes a neighbour of what cannot be one, whoever it asks for.
 func TestNeighbourImpossible(t *testing.T) {
 	const pod, host = 0x0a000007, 0x0a000009
@@ -216,7 +244,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	out := NewOut(delegatePorts, counters)
 	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
 	n := newNeighbours(1, MAC{2}, permanent, map[uint32]bool{gateway: true})
-	for i := range uint32(neighbourLimit - 1) {
+	for i := range uint32(NeighbourLimit - 1) {
 		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
 	for i := range uint32(waitingForGuest) {
