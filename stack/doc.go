@@ -2,9 +2,10 @@
 //
 // Two kinds of endpoint are made of it. The pod endpoint holds the pod address towards the wire: it answers ARP, ICMP echo
 // and the kept ports. The server endpoint holds the DHCP server's address towards the guest: it carries DHCP and relays
-// DNS. Neither resolves neighbours nor speaks unasked: every IP packet leaves to Config.PeerMAC, and the forwarder finds
-// its next hop. Neither opens a socket of the kernel: connections to kept ports' targets and to name servers are dialled by
-// functions that are passed in.
+// DNS. Neither resolves neighbours: every IP packet but a DHCP reply leaves to Config.PeerMAC, and the forwarder finds its next
+// hop. Neither speaks first, but for Probe: who waits for a guest has it ask once a second whether somebody has the pod address.
+// Neither opens a socket of the kernel: connections to kept ports' targets and to name servers are dialled by functions that are
+// passed in.
 //
 // One endpoint, with the files that hold each part:
 //

@@ -11,7 +11,6 @@ import (
 
 	"github.com/podswitch/podswitch/vswitch"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -41,7 +40,7 @@ type Config struct {
 	// ARP says whether requests for Address are answered.
 	ARP bool
 
-	// Log takes what goes wrong, each kind at most once a minute; nil is silence.
+	// Log takes what goes wrong; nil is silence. Peers and the guest can cause that without end: it has to leave equal messages out.
 	Log *zap.Logger
 
 	// clock drives the timers of the network stack; nil is the real one.
@@ -80,7 +79,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	e := &Endpoint{cfg: cfg, log: seldom(cfg.Log)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.link = newLink(&e.cfg, &e.counters)
 	if err := e.makeStack(); err != nil {
@@ -107,19 +106,14 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-// seldom lets the first of equal messages through in each minute: peers and the guest can cause them without end.
-func seldom(log *zap.Logger) *zap.Logger {
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
-}
-
-// Counters returns the port's own counters. Sent counts frames that netstack took.
+// Counters returns the port's own counters. Sent counts frames that netstack took. Drops are also of frames that netstack sent and
+// that nobody received: NoBuffer where the queue was full, PortDown where they waited in it at Close.
 func (e *Endpoint) Counters() *vswitch.Counters { return &e.counters }
 
 // Close resets all connections, waits for the goroutines of the services and of netstack and unblocks Receive. Netstack hands a
-// SYN to a goroutine that it does not wait for: one that came just before may be refused only after Close has returned. Close is
-// idempotent and returns nil.
+// SYN to a goroutine that it does not wait for: one that came just before may be refused only after Close has returned. What
+// netstack has sent and Receive has not returned by then, resets of connections among it, is dropped and counted: nobody has to
+// call Receive again. Close is idempotent and returns nil.
 func (e *Endpoint) Close() error {
 	e.closeOnce.Do(func() {
 		e.gate.Lock()
@@ -130,7 +124,7 @@ func (e *Endpoint) Close() error {
 		e.abortUntilIdle()
 		e.stack.Close()
 		e.stack.Wait()
-		e.link.queue.close()
+		e.counters.Drop(vswitch.PortDown, e.link.queue.close())
 	})
 	return nil
 }

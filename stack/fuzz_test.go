@@ -229,14 +229,14 @@ func (p *path) check(port int, frame vswitch.Frame) {
 	}
 }
 
-// close ends the endpoints and wants every frame accounted for and every packet of netstack gone.
+// close wants every frame accounted for, ends the endpoints and wants every packet of netstack gone.
 func (p *path) close() {
 	p.drain()
+	for port, e := range p.endpoints { // before Close, which counts what netstack sent in vain
+		checkAccounts(p.t, e, p.given[port])
+	}
 	for _, e := range p.endpoints {
 		_ = e.Close()
-	}
-	for port, e := range p.endpoints {
-		checkAccounts(p.t, e, p.given[port])
 	}
 	if !eventually(func() bool { return leaks() == nil }) { // a SYN's goroutine may be on its way to see that it is over
 		refs.DoRepeatedLeakCheck() // ends the run: what stays behind would be found after every other input too

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,8 +14,10 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // join moves frames between two endpoints as they are, offloads and all, and counts those to segment that come from a.
@@ -97,7 +100,7 @@ func TestFramesToSegmentAreTaken(t *testing.T) {
 	}
 }
 
-// Two questions of a resolver in one frame are two questions; a frame of more datagrams than anyone sends is none.
+// Two questions of a resolver in one frame are two questions.
 func TestDatagramsToSegmentAreCut(t *testing.T) {
 	server := openRelay(t, udpServer(t, answering("here")))
 	asked := []string{string(question(1, "what")), string(question(2, "what"))}
@@ -115,14 +118,59 @@ func TestDatagramsToSegmentAreCut(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("answers %q, want %q", got, want)
 	}
-	if n := server.Counters().TxFrames.Load(); n != 1 {
-		t.Errorf("%d frames were delivered, want 1", n)
+	if n := server.Counters().TxFrames.Load(); n != 2 {
+		t.Errorf("%d datagrams were delivered, want 2", n)
 	}
-	many := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), make([]byte, maxDatagrams+1))
-	none := offload
-	offload.GSOSize, none.CsumStart = 1, 0
-	server.Transmit([]vswitch.Frame{{Data: many, Offload: offload}, {Data: frame, Offload: none}})
-	if unwanted, bad := server.drops(vswitch.Unwanted), server.drops(vswitch.BadOffload); unwanted != 1 || bad != 1 {
-		t.Errorf("%d unwanted, %d with a bad offload; want one of each", unwanted, bad)
+}
+
+// lame is a network stack that takes no packet, and fails on one.
+type lame struct {
+	netstack.NetworkDispatcher
+	failing int // the packet's number, from 1
+	met     int
+}
+
+func (l *lame) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *netstack.PacketBuffer) {
+	if l.met++; l.met == l.failing {
+		panic("fault")
+	}
+}
+
+// Each datagram of a frame is delivered or dropped for itself; a frame that Linux could not have sent is dropped as a whole.
+func TestDatagramsCountEach(t *testing.T) {
+	const whole = endOfIPv4 + header.UDPMinimumSize + 1 // bytes of a frame with one datagram of one byte
+	tests := []struct {
+		name               string
+		datagrams, failing int
+		change             func(*vnet.Header)
+		sent               uint64
+		drops              map[string]uint64
+	}{
+		{"one", 1, 0, nil, 1, map[string]uint64{}},
+		{"more than a batch", vswitch.BatchSize + 1, 0, nil, vswitch.BatchSize + 1, map[string]uint64{}},
+		{"as many as Linux sends", 128, 0, nil, 128, map[string]uint64{}},
+		{"more than Linux sends", 129, 0, nil, 0, map[string]uint64{"bad-offload": 1}},
+		{"no checksum to complete", 2, 0, func(h *vnet.Header) { h.CsumStart = 0 }, 0, map[string]uint64{"bad-offload": 1}},
+		{"the first fails", 3, 1, nil, 2, map[string]uint64{"endpoint-fault": 1}},
+		{"one in the middle fails", 3, 2, nil, 2, map[string]uint64{"endpoint-fault": 1}},
+		{"the last fails", 3, 3, nil, 2, map[string]uint64{"endpoint-fault": 1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := open(t, serverConfig())
+			sound := server.link.attached()
+			offload := vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: 1, CsumStart: 34, CsumOffset: 6}
+			if test.change != nil {
+				test.change(&offload)
+			}
+			data := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), make([]byte, test.datagrams))
+			server.link.Attach(&lame{failing: test.failing})
+			server.Transmit([]vswitch.Frame{{Data: data, Offload: offload}})
+			server.link.Attach(sound)
+			sent, size, drops := server.Counters().TxFrames.Load(), server.Counters().TxBytes.Load(), server.Counters().Drops()
+			if sent != test.sent || size != test.sent*whole || !maps.Equal(drops, test.drops) {
+				t.Errorf("%d frames, %d bytes, drops %v; want %d, %d, %v", sent, size, drops, test.sent, test.sent*whole, test.drops)
+			}
+		})
 	}
 }

@@ -73,15 +73,17 @@ func (q *queue) pop(batch []*netstack.PacketBuffer) int {
 	return n
 }
 
-// close drops what is in the queue and ends pop. It is idempotent.
-func (q *queue) close() {
+// close drops what is in the queue, returns how many packets that were, and ends pop. It is idempotent.
+func (q *queue) close() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	dropped = q.n
 	for ; q.n > 0; q.n-- {
 		q.ring[q.first].DecRef()
 		q.ring[q.first] = nil
 		q.first = (q.first + 1) % queueLen
 	}
 	q.filled.Broadcast()
+	return dropped
 }

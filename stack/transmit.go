@@ -107,16 +107,11 @@ func (e *Endpoint) wantsARP(frame []byte) bool {
 
 // deliver hands an admitted frame to netstack and counts it.
 func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
-	var (
-		reason vswitch.Reason
-		ok     bool
-	)
 	if frame.Offload.GSOType == vnet.GSOUDPL4 {
-		reason, ok = e.handDatagrams(dispatcher, frame)
-	} else {
-		reason, ok = e.hand(dispatcher, frame)
+		e.deliverDatagrams(dispatcher, frame)
+		return
 	}
-	if !ok {
+	if reason, ok := e.hand(dispatcher, frame); !ok {
 		e.counters.Drop(reason, 1)
 		return
 	}
