@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 )
 
@@ -27,7 +25,10 @@ func Serve(ctx context.Context, l net.Listener, s Source) error {
 }
 
 func serve(ctx context.Context, l net.Listener, s Source, limit *rate.Limiter) error {
-	log := seldom(s.Log)
+	log := s.Log
+	if log == nil {
+		log = zap.NewNop()
+	}
 	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
@@ -47,16 +48,6 @@ func serve(ctx context.Context, l net.Listener, s Source, limit *rate.Limiter) e
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
-}
-
-// seldom lets the first of equal messages through in each minute: peers can cause them without end.
-func seldom(log *zap.Logger) *zap.Logger {
-	if log == nil {
-		return zap.NewNop()
-	}
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
 }
 
 // bound answers what may not be asked, or not so often, and passes the rest on.

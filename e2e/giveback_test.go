@@ -96,6 +96,39 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestSignalWhileReading checks that what only reads ends by a signal.
+func TestSignalWhileReading(t *testing.T) {
+	for _, verb := range []string{"replay --bridge -", "check -", "plan --vm -"} {
+		cmd := exec.Command(program, strings.Fields(verb)...)
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stdin.Write([]byte{0xa1}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, verb+" to read", func() error {
+			n, err := unix.IoctlGetInt(int(stdin.(*os.File).Fd()), unix.TIOCINQ)
+			if n != 0 {
+				err = fmt.Errorf("%d bytes are left", n)
+			}
+			return err
+		})
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		timer.Stop()
+		if s := cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGTERM {
+			t.Errorf("%s: %v, want an end by SIGTERM", verb, cmd.ProcessState)
+		}
+	}
+}
+
 // TestMessagesUnread checks that the address goes back whatever becomes of the reader of the messages: one that has gone, and
 // one that does not read.
 func TestMessagesUnread(t *testing.T) {

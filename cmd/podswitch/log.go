@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -30,5 +31,10 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 			EncodeDuration: zapcore.StringDurationEncoder,
 		})
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
+	return zap.New(zapcore.NewSamplerWithOptions(core, time.Minute, equalMessages, 0)), nil
 }
+
+// equalMessages is how often the same message is written in a minute, whatever else it says: guests, hypervisors, and whoever reaches a
+// socket can cause some of them without end.
+const equalMessages = 30

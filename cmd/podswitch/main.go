@@ -38,6 +38,12 @@ func heeded() []os.Signal {
 	return slices.DeleteFunc(all, signal.Ignored)
 }
 
+// endBySignal makes a command end by a signal wherever it is, as programs do: it has nothing to give back, and may be reading for ever.
+func endBySignal(c *cobra.Command, _ []string) error {
+	signal.Reset(heeded()...)
+	return c.Context().Err() // of a signal that has come already
+}
+
 // run is main with everything passed in; it returns the exit code. Data goes to stdout, messages to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	messages := newMessages(stderr)
@@ -50,8 +56,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Args:          cobra.ArbitraryArgs,
 		RunE:          unknownCommand,
 	}
-	root.AddCommand(runCommand(), keeperCommand(), planCommand(), restoreCommand(), statusCommand(), switchCommand(), fdbCommand(),
-		checkCommand(), replayCommand(), qemuArgsCommand(), libvirtXMLCommand(), versionCommand())
+	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
+	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
+		libvirtXMLCommand(), versionCommand()} {
+		c.PreRunE = endBySignal
+		root.AddCommand(c)
+	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetArgs(args)
