@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/unixsocket"
 )
 
 // maxConns bounds the connections at once: a person, a probe, a collector of metrics, each with a few.
@@ -59,25 +60,15 @@ func (g *guard) admit(c net.Conn) net.Conn {
 	return b
 }
 
-// known tells whether the peer is root, or the process's own user (SO_PEERCRED, unix(7)).
+// known tells whether the peer is root, or the process's own user.
 func known(c net.Conn) error {
 	socket, ok := c.(syscall.Conn)
 	if !ok {
 		return fmt.Errorf("connection of type %T: want one of a unix socket", c)
 	}
-	raw, err := socket.SyscallConn()
+	peer, err := unixsocket.Peer(socket)
 	if err != nil {
 		return err
-	}
-	var peer *unix.Ucred
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return err
-	}
-	if failed != nil {
-		return os.NewSyscallError("getsockopt SO_PEERCRED", failed)
 	}
 	if uid := int(peer.Uid); uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("from the user %d: want root or the user %d", uid, os.Geteuid())

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/unixsocket"
 )
 
 // A PathError says that the socket cannot be at a path.
@@ -20,9 +21,6 @@ type PathError struct{ Path, Why string }
 
 // Error reads "control socket Path: Why".
 func (e *PathError) Error() string { return fmt.Sprintf("control socket %s: %s", e.Path, e.Why) }
-
-// maxPath is the longest path of a unix socket in bytes (unix(7)); one is for the NUL.
-const maxPath = 108 - 1
 
 // socketMode lets the owner alone connect, which takes the permission to write (unix(7)).
 const socketMode = 0o600
@@ -32,8 +30,8 @@ const socketMode = 0o600
 // replaced. The error is a *PathError when path cannot be the socket's or others could replace it there, and a *missing.Error when another process
 // listens, or the machine does not let it be.
 func Listen(path string, owner int) (net.Listener, error) {
-	if len(path) > maxPath {
-		return nil, &PathError{path, fmt.Sprintf("the path has %d bytes, at most %d are possible", len(path), maxPath)}
+	if len(path) > unixsocket.MaxPath {
+		return nil, &PathError{path, fmt.Sprintf("the path has %d bytes, at most %d are possible", len(path), unixsocket.MaxPath)}
 	}
 	folder := filepath.Dir(path)
 	mode := fs.FileMode(0o700)
@@ -46,7 +44,7 @@ func Listen(path string, owner int) (net.Listener, error) {
 	if err := checkFolder(path, folder, owner); err != nil {
 		return nil, err
 	}
-	if err := removeStale(path, owner); err != nil {
+	if err := clearPath(path, owner); err != nil {
 		return nil, err
 	}
 	// The file gets the mode of the socket when it is bound (Linux, net/unix/af_unix.c, unix_bind_bsd): it is never wider.
@@ -92,31 +90,17 @@ func checkFolder(path, folder string, owner int) error {
 	return nil
 }
 
-// removeStale removes the socket at path, if it is one and nobody listens, as a refused connection says.
-func removeStale(path string, owner int) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// clearPath removes what a process that has ended has left at path.
+func clearPath(path string, owner int) error {
+	switch err := unixsocket.Clear(path, owner); {
+	case err == nil:
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, unixsocket.ErrNotSocket):
+		return &PathError{path, err.Error() + "; name another path with --control"}
+	case errors.Is(err, unixsocket.ErrHeld):
+		return &missing.Error{What: "control socket " + path, Need: "a path that no other process listens on",
+			Give: "stop the other podswitch, or name another path with --control", Err: err}
+	default:
 		return fmt.Errorf("control socket %s: %w", path, err)
 	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return &PathError{path, "exists and is not a socket; name another path with --control"}
-	}
-	c, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		_ = c.Close()
-	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EACCES) && isOf(info, owner):
-		return os.Remove(path)
-	}
-	return &missing.Error{What: "control socket " + path, Need: "a path that no other process listens on",
-		Give: "stop the other podswitch, or name another path with --control", Err: err}
-}
-
-// isOf tells whether a file was given to a user: without CAP_DAC_OVERRIDE it is not seen whether somebody listens on such a socket.
-func isOf(info fs.FileInfo, owner int) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && owner >= 0 && int(stat.Uid) == owner
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/unixsocket"
 )
 
 // Peers say who may be at the other end of a conversation.
@@ -17,20 +18,11 @@ type Peers struct {
 	Foreign bool  // the other side may be in a process namespace that this one cannot see, as in another container
 }
 
-// Check returns who is at the other end, as the kernel says (SO_PEERCRED, unix(7)): the process that connected, or that
-// listens. The error is a *missing.Error for one who must not be there.
+// Check returns who is at the other end (unixsocket.Peer). The error is a *missing.Error for one who must not be there.
 func (p Peers) Check(socket *net.UnixConn) (*unix.Ucred, error) {
-	raw, err := socket.SyscallConn()
+	peer, err := unixsocket.Peer(socket)
 	if err != nil {
 		return nil, err
-	}
-	var peer *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) { peer, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return nil, err
-	}
-	if credErr != nil {
-		return nil, os.NewSyscallError("SO_PEERCRED", credErr)
 	}
 	allowed := p.UIDs
 	if len(allowed) == 0 {

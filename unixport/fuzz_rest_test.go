@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/unixsocket"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -40,7 +41,7 @@ func FuzzRest(f *testing.F) {
 		p, err := s.Port(new(vswitch.Counters), Options{}, rest)
 		if err == nil {
 			if len(rest.Received) > streamBuffer || rest.Begun < 0 || rest.Begun > vswitch.MaxFrame || len(rest.Unsent) >= prefixLen+rest.Begun && len(rest.Unsent) > 0 ||
-				len(rest.Peer) > maxPath+1 || kind%4 != 2 && len(rest.Peer) > 0 || kind%4 != 1 && len(rest.Received)+len(rest.Unsent) > 0 {
+				len(rest.Peer) > unixsocket.MaxPath+1 || kind%4 != 2 && len(rest.Peer) > 0 || kind%4 != 1 && len(rest.Received)+len(rest.Unsent) > 0 {
 				t.Errorf("kind %d goes on with %+v", kind%4, rest)
 			}
 			p.(vswitch.Interrupter).Interrupt()

@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/unixsocket"
 )
-
-// maxPath is the longest path of a socket in bytes: sun_path has 108, the last one zero (unix(7)).
-const maxPath = 107
 
 // A PathError says that a path cannot be that of a socket: the command line is wrong, not the machine.
 type PathError struct{ Path, Why string }
@@ -27,8 +24,8 @@ func CheckPath(path string) error {
 	switch {
 	case path == "":
 		return &PathError{path, "is empty; want a path of 1 to 107 bytes"}
-	case len(path) > maxPath:
-		return &PathError{path, fmt.Sprintf("has %d bytes; want at most %d", len(path), maxPath)}
+	case len(path) > unixsocket.MaxPath:
+		return &PathError{path, fmt.Sprintf("has %d bytes; want at most %d", len(path), unixsocket.MaxPath)}
 	case strings.ContainsRune(path, 0):
 		return &PathError{path, "has a zero byte"}
 	case path[0] == '@':
@@ -66,7 +63,7 @@ func bindTo(fd int, path string, owner int) error {
 	}
 	err := unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 	if err == unix.EADDRINUSE {
-		if err := removeStale(path, owner); err != nil {
+		if err := clearPath(path, owner); err != nil {
 			return err
 		}
 		err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
@@ -77,49 +74,23 @@ func bindTo(fd int, path string, owner int) error {
 	return nil
 }
 
-// removeStale removes the socket at path, if it is one and nobody holds it. Whether somebody does cannot be seen of one that was given
-// to its owner, without CAP_DAC_OVERRIDE: it is one that a keeper before this one has left when it was killed.
-func removeStale(path string, owner int) error {
-	info, err := os.Lstat(path)
+// clearPath removes what a process that has ended has left at path.
+func clearPath(path string, owner int) error {
+	err := unixsocket.Clear(path, owner)
+	what := fmt.Sprintf("bind the socket %q", path)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case err == nil:
 		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != os.ModeSocket:
-		return &PathError{path, "exists and is not a socket; name another path, or remove it"}
-	}
-	switch err := probe(path); err {
-	case unix.ECONNREFUSED:
-	case unix.EACCES:
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && owner >= 0 && int(stat.Uid) == owner {
-			break
-		}
-		return &missing.Error{What: fmt.Sprintf("bind the socket %q", path), Need: "the permission to look whether another process holds it",
-			Give: "remove it if none does, or name another path", Err: err}
-	default:
-		return &missing.Error{What: fmt.Sprintf("bind the socket %q", path), Need: "a path that no other process holds",
-			Give: "end the process that holds it, or name another path", Err: err}
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	case errors.Is(err, unixsocket.ErrNotSocket):
+		return &PathError{path, err.Error() + "; name another path, or remove it"}
+	case !errors.Is(err, unixsocket.ErrHeld):
 		return bindError(path, err)
+	case errors.Is(err, unix.EACCES):
+		return &missing.Error{What: what, Need: "the permission to look whether another process holds it",
+			Give: "remove it if none does, or name another path", Err: err}
 	}
-	return nil
-}
-
-// probe connects to the socket at path: connection refused says that nobody holds it. The probe's type is one that no port
-// has: so the holder sees nothing of it, the kernel refuses it as of the wrong type.
-func probe(path string) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-	if err == unix.EPROTOTYPE {
-		return nil
-	}
-	return err
+	return &missing.Error{What: what, Need: "a path that no other process holds",
+		Give: "end the process that holds it, or name another path", Err: err}
 }
 
 func bindError(path string, err error) error {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/unixsocket"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -82,8 +83,8 @@ func (r *Rest) checkDatagrams(s Socket) error {
 		return errors.New("the rest of a datagram socket has something of a stream; want a peer alone")
 	case len(r.Peer) > 0 && (s.Connected || s.Remote != ""):
 		return errors.New("the rest of a datagram socket with a fixed peer has another one; want none")
-	case len(r.Peer) > maxPath+1:
-		return fmt.Errorf("the rest of a datagram socket has a peer's path of %d bytes; want at most %d", len(r.Peer), maxPath+1)
+	case len(r.Peer) > unixsocket.MaxPath+1:
+		return fmt.Errorf("the rest of a datagram socket has a peer's path of %d bytes; want at most %d", len(r.Peer), unixsocket.MaxPath+1)
 	}
 	return nil
 }
