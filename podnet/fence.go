@@ -93,13 +93,9 @@ func Silence(link string) (io.Closer, error) {
 func raiseFence(l Link) (io.Closer, error) { return raiseFenceOf(l, fencedEthertypes()) }
 
 func raiseFenceOf(l Link, ethertypes []uint16) (io.Closer, error) {
-	var socket *nfnetlink.Conn
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
-		socket = c
-		return nil
-	}))
+	conn, socket, err := openLasting()
 	if err != nil {
-		return nil, fmt.Errorf("open an nftables socket: %w", err)
+		return nil, err
 	}
 	table := &nftables.Table{Name: tableName(l), Family: nftables.TableFamilyNetdev}
 	if err := createOwned(socket, table); err != nil {
@@ -115,11 +111,30 @@ func raiseFenceOf(l Link, ethertypes []uint16) (io.Closer, error) {
 		_ = conn.CloseLasting()
 		return nil, fmt.Errorf("hook the nftables table %s into %s: %w", table.Name, l.Name, err)
 	}
+	return removing(conn, table), nil
+}
+
+// openLasting opens a socket for nftables, whose end is that of the tables that it owns. It returns it in both forms.
+func openLasting() (conn *nftables.Conn, socket *nfnetlink.Conn, err error) {
+	conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
+		socket = c
+		return nil
+	}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open an nftables socket: %w", err)
+	}
+	return conn, socket, nil
+}
+
+// removing removes tables when it is closed, and their socket. Not by closing that alone: a child that was being forked may hold it
+// open for a moment.
+func removing(conn *nftables.Conn, tables ...*nftables.Table) io.Closer {
 	return closer(func() error {
-		// Not by closing alone: a child that was being forked may hold the socket open for a moment.
-		conn.DelTable(table)
+		for _, t := range tables {
+			conn.DelTable(t)
+		}
 		return errors.Join(conn.Flush(), conn.CloseLasting())
-	}), nil
+	})
 }
 
 // A closer is a function with io.Closer's method.

@@ -8,7 +8,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	nfnetlink "github.com/mdlayher/netlink"
 
 	"github.com/podswitch/podswitch/missing"
 )
@@ -58,14 +57,11 @@ func muteError(l Link, err error) error {
 // raiseGag drops what the kernel's own stack sends on a link: of the pod's processes, forwarded, resets, ICMP, ARP. What packet
 // sockets send does not pass these hooks.
 func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
-	var socket *nfnetlink.Conn
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
-		socket = c
-		return nil
-	}))
+	conn, socket, err := openLasting()
 	if err != nil {
-		return nil, fmt.Errorf("open an nftables socket: %w", err)
+		return nil, err
 	}
+	var tables []*nftables.Table
 	for _, family := range families {
 		hook := nftables.ChainHookPostrouting // also what is forwarded, and what was routed anew behind the output hook
 		if family == nftables.TableFamilyARP {
@@ -77,12 +73,13 @@ func raiseGag(l Link, families []nftables.TableFamily) (io.Closer, error) {
 			return nil, fmt.Errorf("create the nftables table %s: %w", table.Name, err)
 		}
 		addOutputDrop(conn, table, hook, l)
+		tables = append(tables, table)
 	}
 	if err := conn.Flush(); err != nil {
 		_ = conn.CloseLasting()
 		return nil, fmt.Errorf("hook the nftables tables %s into what is sent: %w", tableName(l), err)
 	}
-	return closer(conn.CloseLasting), nil
+	return removing(conn, tables...), nil
 }
 
 func addOutputDrop(conn *nftables.Conn, table *nftables.Table, hook *nftables.ChainHook, l Link) {
