@@ -30,7 +30,7 @@ func callsOf(architecture string, pid int) []Call {
 func frameCalls() []Call {
 	return []Call{
 		{Name: "ppoll", Purpose: "wait for frames at a port"},
-		{Name: "read", Purpose: "frames of a tap and of a stream; sockets, and the runtime's own pipe"},
+		{Name: "read", Purpose: "frames of a tap; sockets, and the runtime's own pipe"},
 		{Name: "writev", Purpose: "a frame to a tap, behind its header"},
 		{Name: "recvmmsg", Purpose: "frames of a packet socket, or of a unix socket that keeps bounds"},
 		{Name: "sendmmsg", Purpose: "frames to them"},
@@ -46,7 +46,7 @@ func frameCalls() []Call {
 func socketCalls() []Call {
 	return []Call{
 		{Name: "recvmsg", Purpose: "descriptors that the keeper passes on"},
-		{Name: "recvfrom", Purpose: "look at what has come, and datagrams"},
+		{Name: "recvfrom", Purpose: "frames of a stream; look at what has come, and datagrams"},
 		{Name: "sendto", Purpose: "datagrams of a connected socket", Condition: "no address", allowed: is(addressArgument, 0)},
 		{Name: "accept4", Purpose: "a hypervisor at a stream socket, and who asks at the control socket"},
 		{Name: "getsockname", Purpose: "what a socket is that was passed on"},

@@ -2,14 +2,16 @@ package unixport
 
 import (
 	"errors"
+	"net"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// acceptPause is how long the listener rests when the process has no descriptor or memory left for a connection.
-const acceptPause = time.Second
+// retryPause is how long a goroutine of a port rests when the process has no descriptor or memory left for a connection, or the
+// kernel none for poll(2).
+const retryPause = time.Second
 
 // errSecond is why a connection is refused while another one is alive.
 var errSecond = errors.New("a second connection was refused: the first one is alive")
@@ -17,19 +19,14 @@ var errSecond = errors.New("a second connection was refused: the first one is al
 // accept takes connections until it is interrupted or closed.
 func (p *streamPort) accept() {
 	for p.awaitTurn() {
-		var fd int
-		var acceptErr error
-		err := p.listener.Receive(func(listener uintptr) bool {
-			fd, _, acceptErr = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return acceptErr != unix.EAGAIN
-		})
+		fd, err := p.acceptNext()
 		switch {
-		case err != nil:
+		case errors.Is(err, net.ErrClosed):
 			return // interrupted or closed
-		case acceptErr == unix.EINTR, acceptErr == unix.ECONNABORTED:
-		case acceptErr != nil:
-			p.refuse(os.NewSyscallError("accept", acceptErr))
-			if !p.pause(acceptPause) {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+		case err != nil:
+			p.refuse(err)
+			if !pause(retryPause, p.ended) {
 				return
 			}
 		default:
@@ -38,6 +35,19 @@ func (p *streamPort) accept() {
 			}
 		}
 	}
+}
+
+// acceptNext waits for a connection and takes it.
+func (p *streamPort) acceptNext() (fd int, err error) {
+	var acceptErr error
+	err = p.listener.Receive(func(listener uintptr) bool {
+		fd, _, acceptErr = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		return acceptErr != unix.EAGAIN
+	})
+	if err == nil {
+		err = os.NewSyscallError("accept", acceptErr)
+	}
+	return fd, err
 }
 
 // awaitTurn waits while a connection waits for its turn: one that comes now stays in the backlog. It reports false at the end.
@@ -51,13 +61,13 @@ func (p *streamPort) awaitTurn() bool {
 }
 
 // pause reports false when the end came first.
-func (p *streamPort) pause(d time.Duration) bool {
+func pause(d time.Duration, ended <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-p.ended:
+	case <-ended:
 		return false
 	}
 }

@@ -1,10 +1,13 @@
 package unixport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +28,7 @@ type connection struct {
 	left   bool // another process goes on: nothing may be sent any more
 	out    []vswitch.Frame
 	write  func(fd uintptr)
+	finish func(fd uintptr) bool
 
 	stalled chan struct{} // has a value when a frame was begun and the peer does not read
 	done    chan struct{} // closed when the connection is
@@ -34,15 +38,16 @@ type connection struct {
 func newConnection(d *device, counters *vswitch.Counters, rest Rest) *connection {
 	c := &connection{device: d, decoder: newDecoder(), sender: newSender(counters),
 		stalled: make(chan struct{}, 1), done: make(chan struct{})}
-	c.read, c.write = c.readSome, c.writeOut
+	c.read, c.write, c.finish = c.readSome, c.writeOut, c.complete
 	c.decoder.adopt(rest.Received)
 	c.sender.adopt(rest.Unsent, rest.Begun)
 	c.tell()
 	return c
 }
 
-// receive waits for frames. The error is io.EOF when the peer has hung up, and io.ErrUnexpectedEOF when it did so within a
-// frame. Frames that were read before an interruption are left for who goes on.
+// receive waits for frames. The error is io.EOF when the peer has hung up, io.ErrUnexpectedEOF when it did so within a frame, and
+// ECONNRESET, behind all that it has sent, when it has left something unread (net/unix/af_unix.c, unix_release_sock). Frames that
+// were read before an interruption are left for who goes on.
 func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	if c.decoder.holds() { // what was read may be hundreds of batches
 		c.Pass()
@@ -72,14 +77,14 @@ func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) 
 // readSome reads once, what is there; it reports false when there is nothing yet.
 func (c *connection) readSome(fd uintptr) bool {
 	for {
-		n, err := unix.Read(int(fd), c.decoder.room())
+		n, err := receiveBytes(fd, c.decoder.room())
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
 			return false
-		case err != nil:
-			c.readErr = os.NewSyscallError("read", err)
+		case err != 0:
+			c.readErr = os.NewSyscallError("recvfrom", err)
 		case n > 0:
 			c.decoder.filled(n)
 		case c.decoder.holds():
@@ -91,6 +96,13 @@ func (c *connection) readSome(fd uintptr) bool {
 	}
 }
 
+// receiveBytes reads what there is, up to what b has room for. It cannot block, so the scheduler need not hear of it: a read(2)
+// could, because who else has the socket may take it out of non-blocking mode.
+func receiveBytes(fd uintptr, b []byte) (int, syscall.Errno) {
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), err
+}
+
 func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,10 +111,9 @@ func (c *connection) transmit(batch []vswitch.Frame, counters *vswitch.Counters)
 		return
 	}
 	for len(batch) > 0 {
-		n := min(len(batch), burst)
-		c.out, batch = batch[:n], batch[n:]
+		c.out, batch = cut(batch, burst, counters)
 		if !c.Descriptor.Transmit(c.write) {
-			counters.Drop(vswitch.PortDown, n)
+			counters.Drop(vswitch.PortDown, len(c.out))
 		}
 	}
 	c.out = nil
@@ -122,23 +133,27 @@ func (c *connection) tell() {
 func (c *connection) writeOut(fd uintptr) { c.sender.send(fd, c.out) }
 
 // completeFrames completes, until the connection is closed, each frame that was begun as soon as the peer reads again:
-// the next Transmit may be far away.
+// the next Transmit may be far away. If it cannot wait, it tries again: what is sent meanwhile is counted as port-full.
 func (c *connection) completeFrames() {
-	complete := func(fd uintptr) bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.sender.complete(fd)
-	}
 	for {
 		select {
 		case <-c.stalled:
 		case <-c.done:
 			return
 		}
-		if c.Descriptor.Drain(complete) != nil {
-			return // closed
+		for err := c.Descriptor.Drain(c.finish); err != nil; err = c.Descriptor.Drain(c.finish) {
+			if errors.Is(err, net.ErrClosed) || !pause(retryPause, c.done) {
+				return
+			}
 		}
 	}
+}
+
+// complete completes the frame that was begun; it reports false when the peer has no room for all of it yet.
+func (c *connection) complete(fd uintptr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sender.complete(fd)
 }
 
 // close ends what waits on the connection; it is idempotent. It must not hold mu while the socket closes: that waits for who

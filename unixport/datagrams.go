@@ -29,7 +29,7 @@ type address struct {
 // addressOf makes the address of a path that CheckPath accepts; a zero byte ends it.
 func addressOf(path string) address { return addressFrom(append([]byte(path), 0)) }
 
-// addressFrom makes the address of what stands in sun_path, at most maxPath and one bytes.
+// addressFrom makes the address of what stands in sun_path, at most unixsocket.MaxPath and one bytes.
 func addressFrom(bytes []byte) address {
 	a := address{name: unix.RawSockaddrUnix{Family: unix.AF_UNIX}}
 	for i, b := range bytes {
@@ -81,13 +81,13 @@ func newReceiveDatagrams() *datagrams {
 	return d
 }
 
-// receive asks for up to n datagrams without waiting.
+// receive asks for up to n datagrams. It cannot block, so the scheduler need not hear of it.
 func (d *datagrams) receive(fd uintptr, n int) (int, syscall.Errno) {
 	for i := range n {
 		d.names[i] = address{} // the kernel writes as much of a name as there is
 		d.msgs[i].Namelen = uint32(unsafe.Sizeof(d.names[i].name))
 	}
-	got, _, err := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[0])), uintptr(n),
+	got, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[0])), uintptr(n),
 		unix.MSG_DONTWAIT, 0, 0)
 	return int(got), err
 }
@@ -108,9 +108,16 @@ func (d *datagrams) set(i int, f *vswitch.Frame, to *address) {
 	d.msgs[i].Namelen = to.len
 }
 
-// send sends the datagrams from index from to index to, without waiting, and returns how many the kernel took.
+// forget gives back the frames of the first n datagrams, which another port may have lent.
+func (d *datagrams) forget(n int) {
+	for i := range n {
+		d.vec[i].Base = nil
+	}
+}
+
+// send sends the datagrams from index from to index to, and returns how many the kernel took. As receive, it cannot block.
 func (d *datagrams) send(fd uintptr, from, to int) (int, syscall.Errno) {
-	sent, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[from])), uintptr(to-from),
+	sent, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[from])), uintptr(to-from),
 		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	return int(sent), err
 }

@@ -68,6 +68,20 @@ func (d *device) gone() bool {
 	return !open || revents != 0
 }
 
+// cut returns what of a batch can be sent at once, at most so many frames, and what comes behind. It takes out and counts frames that
+// are longer than any may be: of such a one, a peer would lose its place in a stream.
+func cut(batch []vswitch.Frame, most int, counters *vswitch.Counters) (now, later []vswitch.Frame) {
+	for len(batch) > 0 && len(batch[0].Data) > vswitch.MaxFrame {
+		counters.Drop(vswitch.TooBig, 1)
+		batch = batch[1:]
+	}
+	n := 0
+	for n < min(len(batch), most) && len(batch[n].Data) <= vswitch.MaxFrame {
+		n++
+	}
+	return batch[:n], batch[n:]
+}
+
 // transmitReason maps an error of a send to the reason under which the frames are counted.
 func transmitReason(err syscall.Errno) vswitch.Reason {
 	switch err {

@@ -13,6 +13,12 @@ import (
 // greeting is what vfkit sends before its first frame, so that the other side learns its address.
 const greeting = "VFKT"
 
+// mostEmpty is how many empty packets in a row a peer is believed to have left behind when it hung up. The kernel gives one for ever
+// when there are no others, and does not say which are the peer's own (net/unix/af_unix.c, unix_dgram_recvmsg); ioctl(2) would, and is
+// not for a process in the sandbox. A send buffer of the default size, 208 KiB, has room for 278 of them. It is more than a batch, so
+// that no frame comes with the end.
+const mostEmpty = 1024
+
 // A dgramPort is a unix socket that is bound or connected and keeps the bounds of what is sent; each datagram is a frame. Many
 // pass in one system call.
 type dgramPort struct {
@@ -20,14 +26,15 @@ type dgramPort struct {
 	counters  *vswitch.Counters
 	fixed     bool // the peer is always the same
 	connected bool // and the kernel knows it
-	ends      bool // a peer that hangs up is told by an empty packet: SOCK_SEQPACKET
+	ends      bool // a peer that hangs up is told by empty packets: SOCK_SEQPACKET
 
-	rx   *datagrams // belongs to the goroutine that receives, as the following
-	last address    // who sent last
-	in   []vswitch.Frame
-	n    int
-	err  error
-	read func(fd uintptr) bool
+	rx    *datagrams // belongs to the goroutine that receives, as the following
+	last  address    // who sent last
+	empty int        // empty packets that were received last: the end, or short
+	in    []vswitch.Frame
+	n     int
+	err   error
+	read  func(fd uintptr) bool
 
 	mu    sync.Mutex // guards the following, which belong to who transmits
 	peer  address
@@ -66,13 +73,14 @@ func (p *dgramPort) Receive(batch []vswitch.Frame) (int, error) {
 }
 
 // readBatch receives once; it reports false when there is nothing yet. It does not go on until there is a frame: Close
-// waits for it, and a peer may send what is no frame for ever.
+// waits for it, and a peer may send what is no frame for ever. That a peer has left frames of ours unread, the kernel says once, and
+// before it gives what the peer has sent: that is no end, and what follows says whether the peer has hung up.
 func (p *dgramPort) readBatch(fd uintptr) bool {
 	got, err := p.rx.receive(fd, min(len(p.in), vswitch.BatchSize))
 	switch err {
 	case 0:
 		p.take(got)
-	case unix.EINTR:
+	case unix.EINTR, unix.ECONNRESET, unix.ECONNREFUSED:
 	case unix.EAGAIN:
 		return false
 	default:
@@ -81,7 +89,7 @@ func (p *dgramPort) readBatch(fd uintptr) bool {
 	return true
 }
 
-// take turns received datagrams into frames. The end comes after the frames before it, and then always.
+// take turns received datagrams into frames.
 func (p *dgramPort) take(got int) {
 	var from *address
 	for i := range got {
@@ -89,15 +97,15 @@ func (p *dgramPort) take(got int) {
 		if sender.usable() {
 			from = sender
 		}
+		if len(data) == 0 && p.ends {
+			p.empty++
+			continue
+		}
+		p.dropEmpty()
 		switch {
 		case truncated:
 			p.counters.Drop(vswitch.Truncated, 1)
 		case string(data) == greeting:
-		case len(data) == 0 && p.ends && p.gone():
-			if p.n == 0 {
-				p.err = io.EOF
-			}
-			return
 		case len(data) < headerLen:
 			p.counters.Drop(vswitch.Short, 1)
 		default:
@@ -105,12 +113,39 @@ func (p *dgramPort) take(got int) {
 			p.n++
 		}
 	}
-	if !p.fixed && from != nil && !from.equal(&p.last) {
-		p.last = *from
-		p.mu.Lock()
-		p.peer = p.last
-		p.mu.Unlock()
+	p.judgeEmpty()
+	p.learn(from)
+}
+
+// judgeEmpty decides on empty packets that nothing has followed yet. While the peer is there they are nothing else; afterwards they are
+// the end as soon as there were more of them than it can have left, and then always.
+func (p *dgramPort) judgeEmpty() {
+	switch {
+	case p.empty == 0:
+	case !p.gone():
+		p.dropEmpty()
+	case p.empty > mostEmpty:
+		p.err = io.EOF
 	}
+}
+
+// dropEmpty counts empty packets that are not the end.
+func (p *dgramPort) dropEmpty() {
+	if p.empty > 0 {
+		p.counters.Drop(vswitch.Short, p.empty)
+		p.empty = 0
+	}
+}
+
+// learn makes who sent last the peer, where none is fixed.
+func (p *dgramPort) learn(from *address) {
+	if p.fixed || from == nil || from.equal(&p.last) {
+		return
+	}
+	p.last = *from
+	p.mu.Lock()
+	p.peer = p.last
+	p.mu.Unlock()
 }
 
 // Transmit implements vswitch.Port.
@@ -122,10 +157,9 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 		return
 	}
 	for len(batch) > 0 {
-		n := min(len(batch), vswitch.BatchSize)
-		p.out, batch = batch[:n], batch[n:]
+		p.out, batch = cut(batch, vswitch.BatchSize, p.counters)
 		if !p.Descriptor.Transmit(p.write) {
-			p.counters.Drop(vswitch.PortDown, n)
+			p.counters.Drop(vswitch.PortDown, len(p.out))
 		}
 	}
 	p.out = nil
@@ -157,6 +191,7 @@ func (p *dgramPort) writeBatch(fd uintptr) {
 		frames += sent
 		at += sent
 	}
+	p.tx.forget(len(p.out))
 	p.counters.Sent(frames, bytes)
 }
 

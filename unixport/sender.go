@@ -31,8 +31,8 @@ func newSender(counters *vswitch.Counters) sender {
 	return sender{counters: counters, room: make([]byte, prefixLen+vswitch.MaxFrame)}
 }
 
-// send writes the rest and then the frames, at most burst, without waiting. Frames that the peer has no room for are
-// counted as drops.
+// send writes the rest and then the frames, at most burst and none above vswitch.MaxFrame, without waiting. Frames that the peer has
+// no room for are counted as drops.
 func (s *sender) send(fd uintptr, frames []vswitch.Frame) {
 	written, err := s.write(fd, s.gather(frames))
 	taken := s.advance(written, frames)
@@ -77,12 +77,14 @@ func (s *sender) gather(frames []vswitch.Frame) int {
 	return n
 }
 
-// write hands the first n pieces to the kernel, which takes them all, or as many bytes as it has room for.
+// write hands the first n pieces to the kernel, which takes them all, or as many bytes as it has room for; and gives back the frames,
+// which another port may have lent. It cannot block, so the scheduler need not hear of it.
 func (s *sender) write(fd uintptr, n int) (int, syscall.Errno) {
 	s.msg.Iov = &s.vec[0]
 	s.msg.SetIovlen(n)
+	defer clear(s.vec[:n])
 	for {
-		written, _, err := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.msg)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		written, _, err := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.msg)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch err {
 		case 0:
 			return int(written), 0

@@ -36,15 +36,17 @@ type Socket struct {
 //     next one, and frames to it are dropped as port-down. A frame without an Ethernet header is counted as short. A length
 //     beyond vswitch.MaxFrame is counted as truncated and ends the connection. When the peer does not read, frames are dropped
 //     as port-full; one that was begun is completed as soon as it reads again.
-//   - A connected stream has the same frames. When the peer hangs up, Receive returns io.EOF, and every other error that ends
-//     the stream: there is no coming back.
+//   - A connected stream has the same frames. When the peer hangs up, Receive returns io.EOF, or ECONNRESET if the peer has left
+//     something unread, and every other error that ends the stream: there is no coming back.
 //   - A datagram is a frame. The peer may come, go and return at any time: frames to an absent one are dropped as port-down, and
 //     frames that it has no room for as port-full; the kernel queues net.unix.max_dgram_qlen datagrams for it (unix(7)). Without
 //     a Remote and a connection the peer is who sent last, from a socket that has a path: the one-path unixgram of vfkit, whose
-//     greeting is no frame.
-//   - A packet of a seqpacket socket is a frame too, and Receive returns io.EOF when the peer hangs up.
+//     greeting is no frame. A connected socket loses its peer for good when it sends to one that has closed; what that one has sent
+//     and nobody has received yet, the kernel drops then, uncounted (net/unix/af_unix.c, unix_dgram_disconnected).
+//   - A packet of a seqpacket socket is a frame too, and Receive returns io.EOF when the peer has hung up and all that it has sent is
+//     received. Empty packets are counted as short, but for the very last ones: the kernel tells the end in the same way.
 //
-// The port takes no offloads and no frame above vswitch.MaxFrame: Transmit sends frames as they are. It is a
+// The port takes no offloads: Transmit sends frames as they are. One above vswitch.MaxFrame is counted as too-big. It is a
 // vswitch.Interrupter: after Interrupt no connection is accepted any more either, and Transmit works on until Close, or until RestOf
 // says what is left.
 //

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Connected    func()          // a peer has connected; called within Receive
 	Disconnected func(err error) // it has gone: io.EOF, or what was wrong; called within Receive, not after Close
-	Refused      func(err error) // a connection was not accepted; called from a goroutine of the port
+	Refused      func(err error) // a connection was not accepted, or not waited for; called from a goroutine of the port
 }
 
 // A streamPort listens on a unix stream socket and speaks with one peer at a time.
