@@ -90,9 +90,7 @@ func endingsOfTakeovers() []ending {
 			next.hearsEnd()
 		}, "without a word", 1},
 		{"both go before the next one has started", shortPatience(), func(w *world) {
-			first, next := w.yielding()
-			first.say(yieldedWord())
-			next.hears("go", 0)
+			first, next := w.beginning()
 			first.Close()
 			await(w.t, "the first one to be forgotten", func() (gone bool) {
 				w.inside(func() { gone = len(w.k.clients) == 1 })
@@ -101,9 +99,7 @@ func endingsOfTakeovers() []ending {
 			next.Close()
 		}, "neither the switch", 1},
 		{"the first one goes when it has yielded", shortPatience(), func(w *world) {
-			first, next := w.yielding()
-			first.say(yieldedWord())
-			next.hears("go", 0)
+			first, next := w.beginning()
 			first.Close()
 			next.starts(w)
 			next.hears("guest", 0)

@@ -153,9 +153,7 @@ func (w *world) yielding() (first, next *fake) {
 // handedOver is a switch that goes on in place of another one.
 func (w *world) handedOver() *fake {
 	w.t.Helper()
-	first, next := w.yielding()
-	first.say(yieldedWord())
-	next.hears("go", 0)
+	first, next := w.beginning()
 	next.starts(w)
 	next.hears("guest", 0)
 	first.hearsEnd()

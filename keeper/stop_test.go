@@ -32,7 +32,7 @@ func TestStop(t *testing.T) {
 		"it does not read":         func(w *world) int32 { w.running().deaf(maxLetters); return 1 },
 		"the next one reads not":   func(w *world) int32 { w.running(); w.granted(takeover()).deaf(0); return 1 },
 		"it asks and reads not":    func(w *world) int32 { go w.running().deaf(1 << 14); return 1 },
-		"the next one starts":      (*world).starting,
+		"the next one starts":      func(w *world) int32 { w.beginning(); return 1 },
 		"the next one has started": func(w *world) int32 { w.handedOver(); return 1 },
 		"the guest comes and goes": func(w *world) int32 { f := w.running(); w.flap(); f.deaf(0); return 1 },
 	} {
@@ -66,11 +66,13 @@ func (w *world) flap() {
 	})
 }
 
-func (w *world) starting() int32 {
-	first, next := w.yielding()
+// beginning is a switch that has made room, and the one that was told to begin.
+func (w *world) beginning() (first, next *fake) {
+	w.t.Helper()
+	first, next = w.yielding()
 	first.say(yieldedWord())
 	next.hears("go", 0)
-	return 1
+	return first, next
 }
 
 // TestStopWhileYielding: who makes room for another switch may take its time to end; the other one does not begin while the address
@@ -90,9 +92,7 @@ func TestStopWhileStarting(t *testing.T) {
 	for name, started := range map[string]bool{"it has not said that it has begun": false, "it has": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, patientWithStop())
-			first, next := w.yielding()
-			first.say(yieldedWord())
-			next.hears("go", 0)
+			first, next := w.beginning()
 			w.stop()
 			next.hears("stop", 0)
 			if started {
@@ -112,9 +112,7 @@ func TestStopWhileStarting(t *testing.T) {
 // TestGoneWhileStarting: that it has gone says it, too.
 func TestGoneWhileStarting(t *testing.T) {
 	w := newWorld(t, patientWithStop())
-	first, next := w.yielding()
-	first.say(yieldedWord())
-	next.hears("go", 0)
+	first, next := w.beginning()
 	w.stop()
 	next.hears("stop", 0)
 	next.Close()
