@@ -17,7 +17,7 @@ func received(m *messages, header, frame, control []byte, flags int32) {
 	copy(m.headers[0][:], header)
 	copy(m.slots[vlanRoom:], frame)
 	copy(m.controls, control)
-	m.msgs[0].length = uint32(len(header) + len(frame))
+	m.msgs[0].Length = uint32(len(header) + len(frame))
 	m.msgs[0].Flags = flags
 	m.msgs[0].SetControllen(len(control))
 }

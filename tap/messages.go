@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -21,18 +22,11 @@ const slotLen = (vlanRoom+vswitch.MaxFrame+63)&^63 + 64
 // auxControlLen is the room for one PACKET_AUXDATA control message.
 var auxControlLen = unix.CmsgSpace(int(unsafe.Sizeof(unix.TpacketAuxdata{})))
 
-// mmsghdr is struct mmsghdr (recvmmsg(2)).
-type mmsghdr struct {
-	unix.Msghdr
-	length uint32 // of what was received or sent
-	_      [4]byte
-}
-
 // messages are the arguments of recvmmsg and sendmmsg for one batch: each message is a virtio-net header and a frame.
 type messages struct {
 	headers  [vswitch.BatchSize][vnet.Size]byte
 	vec      [vswitch.BatchSize][2]unix.Iovec
-	msgs     [vswitch.BatchSize]mmsghdr
+	msgs     [vswitch.BatchSize]descriptor.Message
 	slots    []byte // receive buffers
 	controls []byte // receive control messages
 }
@@ -60,20 +54,19 @@ func newReceiveMessages() *messages {
 	return m
 }
 
-// receive asks for up to n messages. It cannot block, so the scheduler need not hear of it.
+// receive asks for up to n messages, without waiting.
 func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
 	for i := range n {
 		m.msgs[i].SetControllen(auxControlLen) // the kernel has overwritten it
 	}
-	got, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[0])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
-	return int(got), err
+	return descriptor.ReceiveMessages(fd, m.msgs[:n])
 }
 
 // frame returns the received frame i, with its VLAN tag put back and the rest of its buffer as room behind it, or why it cannot be
 // had: it does not fit, is no message with a header, or there was no room to say whether it had a tag.
 func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 	msg := &m.msgs[i]
-	n := int(msg.length) - vnet.Size
+	n := int(msg.Length) - vnet.Size
 	switch {
 	case msg.Flags&unix.MSG_TRUNC != 0:
 		return nil, vswitch.Truncated, true
@@ -140,8 +133,7 @@ func (m *messages) forget(n int) {
 	}
 }
 
-// send sends the messages from index from to index to, and returns how many the kernel took. As receive, it cannot block.
+// send sends the messages from index from to index to, and returns how many the kernel took, without waiting.
 func (m *messages) send(fd uintptr, from, to int) (int, syscall.Errno) {
-	sent, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.msgs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
-	return int(sent), err
+	return descriptor.SendMessages(fd, m.msgs[from:to])
 }

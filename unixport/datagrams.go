@@ -6,19 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
 // slotLen is the distance of two receive buffers in bytes: the largest frame, in whole cache lines, and no multiple of the
 // page size, so that the heads of a batch do not compete for the same cache sets.
 const slotLen = (vswitch.MaxFrame+63)&^63 + 64
-
-// mmsghdr is struct mmsghdr (recvmmsg(2)).
-type mmsghdr struct {
-	unix.Msghdr
-	len uint32
-	_   [4]byte
-}
 
 // An address is that of a unix socket, as the kernel takes and gives it; its length is 0 if there is none.
 type address struct {
@@ -57,7 +51,7 @@ func (a *address) equal(b *address) bool { return a.len == b.len && a.name == b.
 type datagrams struct {
 	names [vswitch.BatchSize]address // senders of received ones
 	vec   [vswitch.BatchSize]unix.Iovec
-	msgs  [vswitch.BatchSize]mmsghdr
+	msgs  [vswitch.BatchSize]descriptor.Message
 	slots []byte // receive buffers
 }
 
@@ -81,22 +75,20 @@ func newReceiveDatagrams() *datagrams {
 	return d
 }
 
-// receive asks for up to n datagrams. It cannot block, so the scheduler need not hear of it.
+// receive asks for up to n datagrams, without waiting.
 func (d *datagrams) receive(fd uintptr, n int) (int, syscall.Errno) {
 	for i := range n {
 		d.names[i] = address{} // the kernel writes as much of a name as there is
 		d.msgs[i].Namelen = uint32(unsafe.Sizeof(d.names[i].name))
 	}
-	got, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[0])), uintptr(n),
-		unix.MSG_DONTWAIT, 0, 0)
-	return int(got), err
+	return descriptor.ReceiveMessages(fd, d.msgs[:n])
 }
 
 // datagram returns what datagram i holds and who sent it; it reports whether it was too long for its buffer.
 func (d *datagrams) datagram(i int) (data []byte, from *address, truncated bool) {
 	msg := &d.msgs[i]
 	d.names[i].len = min(msg.Namelen, uint32(unsafe.Sizeof(d.names[i].name)))
-	start, end := i*slotLen, i*slotLen+int(msg.len)
+	start, end := i*slotLen, i*slotLen+int(msg.Length)
 	return d.slots[start : end : start+vswitch.MaxFrame], &d.names[i], msg.Flags&unix.MSG_TRUNC != 0
 }
 
@@ -115,9 +107,7 @@ func (d *datagrams) forget(n int) {
 	}
 }
 
-// send sends the datagrams from index from to index to, and returns how many the kernel took. As receive, it cannot block.
+// send sends the datagrams from index from to index to, and returns how many the kernel took, without waiting.
 func (d *datagrams) send(fd uintptr, from, to int) (int, syscall.Errno) {
-	sent, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&d.msgs[from])), uintptr(to-from),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-	return int(sent), err
+	return descriptor.SendMessages(fd, d.msgs[from:to])
 }
