@@ -24,7 +24,8 @@ const (
 //   - A GSO type is GSOTCPv4, GSOTCPv6 (both also with GSOECN) or GSOUDPL4, comes with FlagNeedsChecksum and a GSOSize
 //     above 0, and is that of the packet: not a fragment, with a length that lies within the frame, with CsumStart at the
 //     transport header, a complete transport header, and CsumOffset at its checksum. It has at most 1024 TCP segments or 128
-//     UDP datagrams: Linux sends no more of either where its MTU is 128 or more, and who cuts them pays for each.
+//     UDP datagrams: Linux sends no more of either, but to a peer that wants segments of less than 64 bytes; and who cuts them
+//     pays for each.
 //
 // When Check returns true it has made h exact: HdrLen is the length of all headers of a GSO frame (what a kernel says is a
 // hint only), and fields without a meaning are 0. A frame to segment whose payload fits GSOSize is possible: it is one

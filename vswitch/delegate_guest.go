@@ -65,13 +65,17 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// isAboutKept tells whether the guest speaks for a port that is the pod's: from it, or of what was sent to it.
+// isAboutKept tells whether the guest speaks for a port that is the pod's: from it, or of what was sent to it. Of an error that is in
+// fragments, or quotes too little, nobody can say what it is about; and receivers do not mind which fragment is quoted.
 func (d *Delegate) isAboutKept(frame []byte, p *packet) bool {
 	if p.protocol == protocolTCP {
 		return p.firstFragment && d.isKept(p.sourcePort)
 	}
+	if len(d.cfg.KeptTCP) == 0 || !p.isError(frame) {
+		return false
+	}
 	q, ok := p.quoted(frame)
-	return ok && q.protocol == protocolTCP && q.target == d.address && d.isKept(q.targetPort)
+	return !ok || p.fragment || q.protocol == protocolTCP && q.target == d.address && d.isKept(q.targetPort)
 }
 
 // dhcpFromGuest passes a client's messages to the server, and nobody else's to anywhere.

@@ -108,7 +108,7 @@ func (d *Delegate) isForPod(f *Frame, p *packet) bool {
 	case protocolTCP:
 		return p.firstFragment && d.isKept(p.targetPort)
 	case protocolICMP:
-		if q, ok := p.quoted(f.Data); ok {
+		if q, ok := p.quoted(f.Data); ok && !q.later {
 			return q.protocol == protocolTCP && q.source == d.address && d.isKept(q.sourcePort)
 		}
 		return d.held(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)

@@ -30,14 +30,20 @@ func isICMPError(kind uint8) bool {
 
 // A quotedFlow is the flow that an ICMP error is about, by the packet that it quotes; in host order.
 type quotedFlow struct {
+	later                  bool // a later fragment is quoted, and what is said to be ports is none
 	protocol               uint8
 	source, target         uint32
 	sourcePort, targetPort uint16
 }
 
+// isError tells whether the packet is an ICMP error, or the first fragment of one.
+func (p *packet) isError(frame []byte) bool {
+	return p.protocol == protocolICMP && p.firstFragment && isICMPError(frame[p.transport])
+}
+
 // quoted reads the flow that an ICMP error is about. It reports false when p is none, or quotes too little.
 func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
-	if p.protocol != protocolICMP || !p.firstFragment || !isICMPError(frame[p.transport]) {
+	if !p.isError(frame) {
 		return f, false
 	}
 	quoted := frame[p.transport+8 : p.end]
@@ -45,10 +51,11 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 		return f, false
 	}
 	headerLen := int(quoted[0]&0x0f) * 4
-	if headerLen < ipv4Len || len(quoted) < headerLen+4 || binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0 {
-		return f, false // a later fragment has no ports
+	if headerLen < ipv4Len || len(quoted) < headerLen+4 {
+		return f, false
 	}
 	return quotedFlow{
+		later:      binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0,
 		protocol:   quoted[9],
 		source:     binary.BigEndian.Uint32(quoted[12:]),
 		target:     binary.BigEndian.Uint32(quoted[16:]),

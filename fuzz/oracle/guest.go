@@ -54,10 +54,13 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	}
 }
 
-// isAboutKept tells whether the packet is an ICMP error about what was sent to a kept port.
+// isAboutKept tells whether the packet is an ICMP error that is about what was sent to a kept port, or may be.
 func (c *call) isAboutKept(p packet) bool {
+	if !p.isError() || len(c.kept) == 0 {
+		return false
+	}
 	q, ok := p.quoted()
-	return ok && q.protocol == tcp && q.target == c.self && c.kept[q.to]
+	return !ok || p.fragment || q.protocol == tcp && q.target == c.self && c.kept[q.to]
 }
 
 // arpFromGuest answers for every address but the guest's own. ARP that is about its sender is a use of the address.

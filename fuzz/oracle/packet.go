@@ -90,10 +90,10 @@ func (p packet) quoted() (quoted packet, ok bool) {
 	}
 	q := p.segment[8:]
 	header := int(q[0]%16) * 4
-	if header < 20 || len(q) < header+4 || word(q, 6)%0x2000 != 0 {
+	if header < 20 || len(q) < header+4 {
 		return packet{}, false
 	}
-	return packet{protocol: q[9], source: address(q[12:16]), target: address(q[16:20]), from: int(word(q, header)), to: int(word(q, header+2))}, true
+	return packet{first: word(q, 6)%0x2000 == 0, protocol: q[9], source: address(q[12:16]), target: address(q[16:20]), from: int(word(q, header)), to: int(word(q, header+2))}, true
 }
 
 // namesHops tells whether an option lists hosts on the way (loose 131, strict 137), or the options cannot be read.

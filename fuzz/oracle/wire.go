@@ -108,7 +108,7 @@ func (c *call) isForPod(p packet) bool {
 	if p.protocol == tcp {
 		return c.kept[p.to]
 	}
-	if q, ok := p.quoted(); ok {
+	if q, ok := p.quoted(); ok && q.first {
 		return q.protocol == tcp && q.source == c.self && c.kept[q.from]
 	}
 	laterFragment := p.protocol == icmp && !p.first
