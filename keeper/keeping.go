@@ -124,15 +124,15 @@ func smallestFrame(ports []hypervisor.Attachment) (int, error) {
 // recoverEarlier puts back what an earlier run in this state directory could not.
 func recoverEarlier(cfg *Config) error {
 	report, err := podnet.Recover(cfg.Attach.StateDir)
+	if report != "" {
+		cfg.Log.Warn("an earlier run did not give back", zap.String("now", report))
+	}
 	if errors.Is(err, podnet.ErrLinkGone) { // and the state file with it
 		cfg.Log.Warn("what an earlier run took is gone", zap.Error(err))
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("give back what an earlier run took: %w", err)
-	}
-	if report != "" {
-		cfg.Log.Warn("an earlier run did not give back", zap.String("now", report))
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // A state directory may outlive a network namespace, as the volume of a pod whose sandbox was made anew: then the state file in it is
 // about a namespace that nobody may be able to go to any more. Whether it is gone cannot be seen from here. So the file is set aside
-// under a name of its own, and who starts or restores in that namespace after all finds it again.
+// under a name of its own, and who starts or restores in that namespace after all finds it again, once the directory is free.
 
 const asidePrefix = "state-"
 
@@ -37,7 +37,7 @@ func claim(dir string, here Namespace) (aside string, err error) {
 	case err != nil:
 		return "", err
 	case !here.apart(record.Pod.Namespace):
-		return "", nil
+		return "", dropState(asidePath(dir, here)) // an older one, of a program that did not know of this
 	default:
 		aside = asidePath(dir, record.Pod.Namespace)
 		if err := moveState(statePath(dir), aside); err != nil {
@@ -57,6 +57,14 @@ func moveState(from, to string) error {
 		return fmt.Errorf("rename a state file: %w", err)
 	}
 	return explain("rename a state file", syncDir(filepath.Dir(to)))
+}
+
+// dropState removes a state file that is not needed any more, if it is there.
+func dropState(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove a state file: %w", err)
+	}
+	return nil
 }
 
 // isAside tells whether the state file of this namespace was set aside.
@@ -79,8 +87,8 @@ func dropAsides(dir string, here Namespace) error {
 		if record, err := readRecordAt(path); err != nil || !here.earlierBoot(record.Pod.Namespace) {
 			continue // what it is, somebody else knows
 		}
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("remove a state file of an earlier boot: %w", err)
+		if err := dropState(path); err != nil {
+			return err
 		}
 	}
 	return nil

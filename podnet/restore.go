@@ -47,6 +47,7 @@ func Restore(dir string) (string, error) {
 // no text and no error. A state file of another network namespace is set aside, where the kernel can tell them apart (Linux 5.14): the
 // directory may have outlived it. It refuses with ErrForeignState when the state file belongs to another interface, and
 // with ErrTaken when a podswitch with another state directory holds the address now. With ErrLinkGone the state file has been removed.
+// That a file was set aside, the text says beside an error, too.
 func Recover(dir string) (string, error) {
 	here, err := namespace()
 	if err != nil {
@@ -78,7 +79,7 @@ func recoverState(dir string, hooks steps) (string, error) {
 	if here.earlierBoot(record.Pod.Namespace) {
 		return fmt.Sprintf("%s was from before the last boot and is removed", statePath(dir)), removeRecord(dir)
 	}
-	if err := record.isFor(here, dir); err != nil {
+	if err := record.isFor(here, statePath(dir)); err != nil {
 		return "", err
 	}
 	conn, err := openRtnetlink()
@@ -118,9 +119,11 @@ func Pending(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := readRecord(dir)
+	path := statePath(dir)
+	record, err := readRecordAt(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && here.apart(record.Pod.Namespace) {
-		record, err = readRecordAt(asidePath(dir, here))
+		path = asidePath(dir, here)
+		record, err = readRecordAt(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -128,18 +131,18 @@ func Pending(dir string) (*Identity, error) {
 	if err != nil || here.earlierBoot(record.Pod.Namespace) {
 		return nil, err
 	}
-	if err := record.isFor(here, dir); err != nil {
+	if err := record.isFor(here, path); err != nil {
 		return nil, err
 	}
 	return record.Pod, nil
 }
 
-// isFor checks that the record is of this namespace, and that nobody holds the address now.
-func (r *record) isFor(here Namespace, dir string) error {
+// isFor checks that the record, which is at path, is of this namespace, and that nobody holds the address now.
+func (r *record) isFor(here Namespace, path string) error {
 	if !here.same(r.Pod.Namespace) {
 		return fmt.Errorf("%w: %s is about network namespace %d and this is %d; "+
 			"restore there, or remove the file if that namespace is gone",
-			ErrForeignState, statePath(dir), r.Pod.Namespace.Inode, here.Inode)
+			ErrForeignState, path, r.Pod.Namespace.Inode, here.Inode)
 	}
 	return checkNotTaken(r.Pod.Link)
 }

@@ -224,6 +224,29 @@ func (p *pod) enterNew() int {
 	return before
 }
 
+// TestOlderAside: what was set aside of this namespace is not put back once there is something newer.
+func TestOlderAside(t *testing.T) {
+	p := newPod(t)
+	p.ip(crowded)
+	before := p.snapshot()
+	p.crash("take", 0, fenceNftables)
+	here, err := namespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(statePath(p.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(asidePath(p.dir, here), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := Recover(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is as it was") {
+		t.Errorf("Recover = %q, %v", text, err)
+	}
+	p.wantAs(before)
+}
+
 // TestAsideOfAnEarlierBoot: what was set aside before the last boot is removed, and nothing else that is called so.
 func TestAsideOfAnEarlierBoot(t *testing.T) {
 	p := newPod(t)
