@@ -71,7 +71,11 @@ func checkEthernet(fd int) error {
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
 	}
-	if link, ok := address.(*unix.SockaddrLinklayer); !ok || link.Hatype != unix.ARPHRD_ETHER {
+	link, ok := address.(*unix.SockaddrLinklayer)
+	switch {
+	case ok && link.Hatype == 0: // it has gone meanwhile
+		return os.NewSyscallError("getsockname", unix.ENODEV)
+	case !ok || link.Hatype != unix.ARPHRD_ETHER:
 		return &missing.Error{What: "switch frames of a device without Ethernet frames", Need: "an Ethernet device", Give: "name another one"}
 	}
 	return nil

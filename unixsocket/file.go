@@ -35,6 +35,9 @@ func Clear(path string, owner int) error {
 		return ErrNotSocket
 	}
 	err = probe(path)
+	if failed := (*os.SyscallError)(nil); errors.As(err, &failed) {
+		return err
+	}
 	switch stat, ok := info.Sys().(*syscall.Stat_t); {
 	case err == nil:
 		return ErrHeld
@@ -49,7 +52,8 @@ func Clear(path string, owner int) error {
 }
 
 // probe connects to the socket at path: connection refused says that nobody holds it. The probe's type is one that no socket of ours
-// with a file has: so the holder sees nothing of it, the kernel refuses it as of the wrong type.
+// with a file has: so the holder sees nothing of it, the kernel refuses it as of the wrong type. An *os.SyscallError says that it
+// could not ask.
 func probe(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
