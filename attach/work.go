@@ -50,11 +50,11 @@ func (s *session) begin(ctx context.Context) (bool, error) {
 	}
 }
 
-// beginAgain waits until another switch goes on, which is the end of this conversation, or has failed.
+// beginAgain waits until another switch has failed. Otherwise the keeper ends the conversation: another one goes on, or all ends.
 func (s *session) beginAgain() (bool, error) {
 	begun, err := s.begin(context.Background())
 	if errors.Is(err, errKeeperEnded) {
-		s.log.Info("another switch goes on")
+		s.log.Info("this switch has handed over, and ends")
 		return false, nil
 	}
 	if begun && err == nil {

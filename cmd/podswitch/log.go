@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,10 +32,24 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 			EncodeDuration: zapcore.StringDurationEncoder,
 		})
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
-	return zap.New(zapcore.NewSamplerWithOptions(core, time.Minute, equalMessages, 0)), nil
+	return zap.New(bounded(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
 }
 
-// equalMessages is how often the same message is written in a minute, whatever else it says: guests, hypervisors, and whoever reaches a
-// socket can cause some of them without end.
-const equalMessages = 30
+// equalMessages is how often a message is written in a minute, whatever else stands beside it: guests, hypervisors, and whoever reaches a
+// socket can cause some without end. It is more than a switch has ports, each of which may be lost at once, and more than attach lets a
+// guest cause, where what is left out is counted.
+const equalMessages = 300
+
+// bounded leaves messages out that come too often, and says so once a minute.
+func bounded(core zapcore.Core) zapcore.Core {
+	var said atomic.Int64 // when, in nanoseconds since 1970
+	tell := func(e zapcore.Entry, what zapcore.SamplingDecision) {
+		before := said.Load()
+		if what != zapcore.LogDropped || e.Time.UnixNano()-before < int64(time.Minute) || !said.CompareAndSwap(before, e.Time.UnixNano()) {
+			return
+		}
+		notice := zapcore.Entry{Level: e.Level, Time: e.Time, Message: "too many equal messages: more are left out"}
+		_ = core.Write(notice, []zapcore.Field{zap.String("of", e.Message)}) // nobody is left to tell
+	}
+	return zapcore.NewSamplerWithOptions(core, time.Minute, equalMessages, 0, zapcore.SamplerHook(tell))
+}
