@@ -86,6 +86,47 @@ func (w *writer) handOver(h vswitch.Holder) {
 	}
 }
 
+// evade sends what could become what a rule denies, or what is a kept port's: completed, put together, quoted, cut. And it speaks from
+// the wire as nobody there may.
+func (w *writer) evade() {
+	w.gateway()
+	denied, metadata := [4]byte{10, 9, 1, 2}, [4]byte{169, 254, 169, 254}
+	segment := func(port int, flags byte) []byte {
+		b := tcpHeader(flags, "")
+		binary.BigEndian.PutUint16(b[2:], uint16(port))
+		return b
+	}
+	quote := func(flags int) []byte {
+		kept := ipv4{to: podIP, protocol: 6, flags: flags, payload: segment(8080, 0x02)}.bytes()
+		copy(kept[12:], farIP[:])
+		return append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, kept...)
+	}
+	for _, f := range []vswitch.Frame{
+		undone(ipv4{to: denied, protocol: 6, payload: segment(22623, 0x10)}, 12, 0, 0),
+		plain(ipv4{to: denied, protocol: 6, flags: 0x2000, payload: segment(22623, 0x10)}),
+		plain(ipv4{to: denied, protocol: 6, flags: 1, payload: []byte{0, 0, 0, 0, 0x50, 2, 0, 0}}),
+		plain(ipv4{to: denied, protocol: 6, flags: 2, payload: []byte{0, 0, 0, 0, 0x50, 2, 0, 0}}),
+		plain(ipv4{to: metadata, protocol: 6, payload: segment(53, 0x02)}),
+		plain(ipv4{to: metadata, protocol: 6, payload: segment(53, 0x10)}),
+		plain(ipv4{to: metadata, protocol: 6, payload: segment(80, 0x10)}),
+		plain(ipv4{to: farIP, protocol: 1, payload: quote(0)}),
+		plain(ipv4{to: farIP, protocol: 1, payload: quote(1)}),
+		plain(ipv4{to: farIP, protocol: 1, flags: 0x2000, payload: quote(0)}),
+		plain(ipv4{to: farIP, protocol: 1, payload: quote(0)[:24]}),
+		undone(ipv4{to: farIP, protocol: 1, payload: quote(0)}, 2, 0, 0),
+		undone(ipv4{to: farIP, protocol: 1, payload: quote(0)}, 30, 0, 0),
+		undone(ipv4{to: farIP, protocol: 6, payload: append(segment(80, 0x10), make([]byte, 2048)...)}, 16, 1, 2),
+		undone(ipv4{to: farIP, protocol: 6, payload: append(segment(80, 0x10), make([]byte, 2049)...)}, 16, 1, 2),
+		undone(ipv4{to: farIP, payload: udpTo(9, 256)}, 6, 5, 2),
+		undone(ipv4{to: farIP, payload: udpTo(9, 257)}, 6, 5, 2),
+	} {
+		w.raw(vswitch.PortGuest, 1, f)
+	}
+	for _, source := range [][4]byte{{169, 254, 75, 1}, {127, 0, 0, 1}, {0, 0, 0, 0}, {224, 0, 0, 1}, {10, 244, 1, 255}, {255, 255, 255, 255}} {
+		w.raw(vswitch.PortUplink, 1, inbound(plain(ipv4{to: source, payload: udpTo(2, 9)})))
+	}
+}
+
 // exchange sends one of each: ARP, echo, a connection, a kept one, DHCP and an error, in both directions.
 func (w *writer) exchange() {
 	arp := append(ethernet(vswitch.Broadcast, guestMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)

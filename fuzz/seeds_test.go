@@ -215,6 +215,7 @@ var states = []seed{
 	{"the address goes from the guest to the kernel: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderKernel) }},
 	{"the address goes from the guest to the switch: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderSwitch) }},
 	{"the address goes from one guest to another, and what passes is noted ten times a second", func(w *writer) { w.handOver(vswitch.HolderGuest) }},
+	{"what rules and kept ports are about, as the kernel will finish it", (*writer).evade},
 	{"a guest that has no MAC yet is sent nothing", func(w *writer) {
 		w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
 		w.hand(vswitch.HolderGuest, noMAC)
