@@ -17,7 +17,7 @@ var (
 	ErrLocked = errors.New("the state directory is in use")
 	// ErrStateExists: a state file is there, so an earlier run has not given back; Recover or Restore does.
 	ErrStateExists = errors.New("a state file of an earlier run is there")
-	// ErrForeignState: the state file is about another interface, or another network namespace that cannot be told apart from this one.
+	// ErrForeignState: the state file is about another network namespace or another interface.
 	ErrForeignState = errors.New("the state file belongs elsewhere")
 	// ErrLinkGone: the interface does not exist any more; nothing can be put back and the state file is removed.
 	ErrLinkGone = errors.New("the pod interface is gone, nothing can be put back")

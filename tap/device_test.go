@@ -49,9 +49,7 @@ func passes(t *testing.T, from, to vswitch.Port, size int) {
 // TestSegment sends a segment of 60000 bytes: with offloads it arrives whole, with its header; a port without offloads cuts it.
 func TestSegment(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device, kernel := bothSides(t, true)
 		veth(t, "1500")
 		cutting, whole := open(t, Spec{KindPacket, "v0"}, false), open(t, Spec{KindPacket, "v1"}, true)
 		large := tcpFrame(60000)
@@ -117,9 +115,7 @@ func unspeakable() vswitch.Frame {
 // EINVAL to the receive, and the next frame arrives.
 func TestUnspeakable(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device, kernel := bothSides(t, true)
 		after := tcpFrame(100)
 		device.Transmit([]vswitch.Frame{unspeakable(), after})
 		receive(t, kernel, func(f vswitch.Frame) bool { return len(f.Data) == len(after.Data) })

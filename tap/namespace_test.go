@@ -47,13 +47,19 @@ func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
 	return portOf(t, openDevice(t, spec, offload))
 }
 
+// bothSides opens a tap that is up, at the user's side and by a packet socket at the kernel's.
+func bothSides(t *testing.T, offload bool) (device, kernel vswitch.Port) {
+	t.Helper()
+	device = open(t, Spec{KindTap, "tap9"}, offload)
+	ip(t, "link set tap9 up")
+	return device, open(t, Spec{KindPacket, "tap9"}, offload)
+}
+
 // openPairs makes a veth and a tap, and returns which port sends to which: each kind, both ways.
 func openPairs(t *testing.T, offload bool) [][2]vswitch.Port {
 	t.Helper()
 	veth(t, "1500")
-	device := open(t, Spec{KindTap, "tap9"}, offload)
-	ip(t, "link set tap9 up")
-	kernel := open(t, Spec{KindPacket, "tap9"}, offload)
+	device, kernel := bothSides(t, offload)
 	a, b := open(t, Spec{KindPacket, "v0"}, offload), open(t, Spec{KindPacket, "v1"}, offload)
 	return [][2]vswitch.Port{{a, b}, {b, a}, {device, kernel}, {kernel, device}}
 }

@@ -145,9 +145,7 @@ func loopOf(t *testing.T) *descriptor.Loop {
 // of receiving is seen.
 func TestOneReceive(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device, kernel := bothSides(t, true)
 		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
 		device.Transmit([]vswitch.Frame{unspeakable(), unspeakable(), unspeakable()})
 		port := packetOf(kernel)
@@ -169,9 +167,7 @@ func TestOneReceive(t *testing.T) {
 // the other one is counted. recvmmsg(2) leaves such an error in the socket where it comes behind frames.
 func TestPendingUntold(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device, kernel := bothSides(t, true)
 		device.Transmit([]vswitch.Frame{numbered(1), unspeakable()})
 		if got, err := collect(kernel, 1); err != nil || len(got) != 1 {
 			t.Errorf("frames %v arrive, %v", got, err)
@@ -189,9 +185,7 @@ func TestPendingUntold(t *testing.T) {
 // TestDiscardUntold discards a frame that could not be told, too.
 func TestDiscardUntold(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		device := open(t, Spec{KindTap, "tap9"}, true)
-		ip(t, "link set tap9 up")
-		kernel := open(t, Spec{KindPacket, "tap9"}, true)
+		device, kernel := bothSides(t, true)
 		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
 		device.Transmit([]vswitch.Frame{numbered(1), unspeakable(), numbered(2)})
 		kernel.(discarder).Discard(vswitch.NotHolder)

@@ -24,6 +24,7 @@ type packet struct {
 	source, target         uint32 // in host order
 	sourcePort, targetPort uint16 // of TCP and UDP, 0 in later fragments
 	protocol               uint8
+	offset                 int  // of a fragment in its packet, in bytes
 	firstFragment          bool // offset 0: the transport header is here
 	fragment               bool // one of several
 	dontFragment           bool
@@ -53,6 +54,7 @@ func (p *packet) parseHeader(frame []byte) bool {
 		source:        binary.BigEndian.Uint32(ip[12:]),
 		target:        binary.BigEndian.Uint32(ip[16:]),
 		protocol:      ip[9],
+		offset:        int(flags&0x1fff) * 8,
 		firstFragment: flags&0x1fff == 0,
 		fragment:      flags&0x3fff != 0,
 		dontFragment:  flags&0x4000 != 0,

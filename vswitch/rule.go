@@ -1,9 +1,6 @@
 package vswitch
 
-import (
-	"encoding/binary"
-	"net/netip"
-)
+import "net/netip"
 
 // A Rule says whether the guest may reach a destination. A packet socket bypasses the firewall of the pod's kernel: what such
 // a firewall says about the pod has to be said here again.
@@ -41,7 +38,7 @@ func newRuleTable(rules []Rule) ruleTable {
 // without the first fragment nobody can use it; but one that could write over the flags of the first is denied (RFC 1858, section
 // 4.2). A packet that names the hosts on its way hides the one that it is for.
 func (t ruleTable) deny(p *packet, frame []byte) bool {
-	if len(t) > 0 && (p.isSourceRouted(frame) || p.isOverFlags(frame)) {
+	if len(t) > 0 && (p.isSourceRouted(frame) || p.isOverFlags()) {
 		return true
 	}
 	for i := range t {
@@ -67,10 +64,8 @@ func (r *rule) matches(p *packet, frame []byte) bool {
 	return p.protocol == protocolUDP || p.protocol == protocolTCP && (r.allow || frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN)
 }
 
-// isOverFlags tells whether the packet is a fragment whose bytes stand where TCP's flags do: offsets count in 8 bytes.
-func (p *packet) isOverFlags(frame []byte) bool {
-	return p.protocol == protocolTCP && binary.BigEndian.Uint16(frame[ethernetLen+6:])&0x1fff == 1
-}
+// isOverFlags tells whether the packet is a fragment whose bytes stand where TCP's flags do, at 13: offsets count in 8 bytes.
+func (p *packet) isOverFlags() bool { return p.protocol == protocolTCP && p.offset == 8 }
 
 // IPv4 options (RFC 791, section 3.1).
 const (

@@ -27,7 +27,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/route.go", "the wrong one of two limits", "min(", "max("},
 		{target, pkg, "vnet/check.go", "off by one at the checksum field", "CsumOffset) >= l.transport+udpChecksum", "CsumOffset) > l.transport+udpChecksum"},
 		{target, pkg, "vnet/check.go", "TCP's checksum may stand anywhere", "int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum", "int(h.CsumStart) == l.transport"},
-		{target, pkg, "vswitch/rule.go", "a fragment over the flags of the first one", "&0x1fff == 1", "&0x1fff == 2"},
+		{target, pkg, "vswitch/rule.go", "a fragment over the flags of the first one", "p.offset == 8", "p.offset == 16"},
 		{target, pkg, "vswitch/rule.go", "what is allowed is so for one frame", "(r.allow || ", "(false || "},
 		{"FuzzBridge", pkg, "vswitch/bridge.go", "a forgotten counter", "out.Drop(Hairpin)", ""},
 		{"FuzzBridge", pkg, "vswitch/table.go", "off by one in time", "now >= t.sweep", "now > t.sweep"},
