@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/pod/grant"
 )
 
 // A switch in the hands of a guest can say to the keeper whatever it wants.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podswitch/podswitch/grant"
+	"github.com/podswitch/podswitch/pod/grant"
 )
 
 // TestTakeoverSettings changes what the guest may reach and what the pod keeps while connections go on.

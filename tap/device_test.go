@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )

@@ -1,7 +1,7 @@
 package tap
 
 import (
-	"github.com/podswitch/podswitch/descriptor"
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )

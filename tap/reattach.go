@@ -6,7 +6,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/podswitch/podswitch/descriptor"
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 

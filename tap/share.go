@@ -3,7 +3,7 @@ package tap
 import (
 	"errors"
 
-	"github.com/podswitch/podswitch/descriptor"
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 

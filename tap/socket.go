@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 )
 
 // packetBuffer is the socket's receive and send buffer in bytes: some sixty of the largest segments.

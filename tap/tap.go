@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/descriptor"
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )

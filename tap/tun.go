@@ -10,7 +10,7 @@ import (
 	"github.com/songgao/water"
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/vnet"
 )
 

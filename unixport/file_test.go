@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 )
 
 // makers are the ways to make a socket with a file.

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/missing"
-	"github.com/podswitch/podswitch/unixsocket"
+	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
 // A PathError says that a path cannot be that of a socket: the command line is wrong, not the machine.

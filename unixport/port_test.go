@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podswitch/podswitch/descriptor"
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/vswitch"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podswitch/podswitch/unixsocket"
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/vswitch"
 )
 

@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 )
 
 func main() {

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/podswitch/podswitch/control"
-	"github.com/podswitch/podswitch/grant"
-	"github.com/podswitch/podswitch/missing"
+	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/model"
-	"github.com/podswitch/podswitch/plan"
-	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/unixport"
 )
 

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/podswitch/podswitch/hypervisor"
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )

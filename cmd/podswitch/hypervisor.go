@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/hypervisor"
 	"github.com/podswitch/podswitch/model"
-	"github.com/podswitch/podswitch/plan"
-	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/tap"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/missing"
-	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // TestQEMUArgs checks both forms of the output, and that they say the same.

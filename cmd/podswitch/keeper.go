@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/grant"
-	"github.com/podswitch/podswitch/keeper"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/keeper"
 )
 
 func keeperCommand() *cobra.Command {

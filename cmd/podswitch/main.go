@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/limits"
+	"github.com/podswitch/podswitch/host/limits"
 )
 
 // waitingPorts is the number of ports that are expected to wait in a system call of their own at the same time. The scheduler

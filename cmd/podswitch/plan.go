@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/plan"
 )
 
 func planCommand() *cobra.Command {

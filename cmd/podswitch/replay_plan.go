@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/replay"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/replay"
 	"github.com/podswitch/podswitch/vswitch"
 )

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/podnet"
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 func restoreCommand() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/podswitch/podswitch/keeper"
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/keeper"
+	"github.com/podswitch/podswitch/pod/plan"
 )
 
 // The flags of run that make it a switch alone.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/plan"
 )
 
 // settings are what of a run may change with a takeover, as the flags say it.

@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/podswitch/podswitch/attach"
-	"github.com/podswitch/podswitch/grant"
-	"github.com/podswitch/podswitch/limits"
-	"github.com/podswitch/podswitch/missing"
-	"github.com/podswitch/podswitch/sandbox"
+	"github.com/podswitch/podswitch/host/limits"
+	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/sandbox"
+	"github.com/podswitch/podswitch/pod/dataplane"
+	"github.com/podswitch/podswitch/pod/grant"
 )
 
 // switchFlags are those of the unprivileged half.
@@ -61,7 +61,7 @@ func (f *switchFlags) run(c *cobra.Command, flags *attachFlags) error {
 	if err := f.check(c); err != nil {
 		return err
 	}
-	cfg := attach.Config{Takeover: f.takeover, LockIn: lockIn, ExitCode: exitCode}
+	cfg := dataplane.Config{Takeover: f.takeover, LockIn: lockIn, ExitCode: exitCode}
 	var err error
 	if f.takeover {
 		if cfg.Settings, err = flags.writeSettings(c); err != nil {
@@ -79,7 +79,7 @@ func (f *switchFlags) run(c *cobra.Command, flags *attachFlags) error {
 	if cfg.Conn, child, err = f.connect(at); err != nil {
 		return err
 	}
-	if err := attach.Run(c.Context(), cfg); err != nil && child {
+	if err := dataplane.Run(c.Context(), cfg); err != nil && child {
 		return silentError{err} // the keeper says it
 	} else {
 		return err

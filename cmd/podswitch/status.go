@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/control"
+	"github.com/podswitch/podswitch/pod/control"
 )
 
 func statusCommand() *cobra.Command {

@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/podswitch/podswitch/hypervisor"
-	"github.com/podswitch/podswitch/keeper"
-	"github.com/podswitch/podswitch/plan"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/keeper"
+	"github.com/podswitch/podswitch/pod/plan"
 )
 
 // maxPorts bounds a learning switch: each port has its own goroutine and buffers.

@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/podswitch/podswitch/limits"
+	"github.com/podswitch/podswitch/host/limits"
 )
 
 // keeperGCPercent lets a process collect that has a live heap of one megabyte and allocates little: with Go's own 100, garbage is

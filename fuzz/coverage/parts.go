@@ -23,9 +23,9 @@ func parts() []part {
 		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
 		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
-		{"`podnet`: the state file, resolv.conf", append(whole("podnet", "check", "resolv"), file{"podnet/statefile.go", []string{"parseRecord"}})},
-		{"`hypervisor`: attachments", []file{{"hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
-		{"`plan`: kept ports, denied destinations", []file{{"plan/config.go", []string{"ParseKeep", "ParseDeny"}}}},
+		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
+		{"`pod/hypervisor`: attachments", []file{{"pod/hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
+		{"`pod/plan`: kept ports, denied destinations", []file{{"pod/plan/config.go", []string{"ParseKeep", "ParseDeny"}}}},
 		{"`replay`: captures", append(whole("replay", "capture", "comment"), file{"replay/setup.go", []string{"Check", "checkBridge", "checkDelegate", "parseSetup"}})},
 		{"`unixport`: frames of a stream", whole("unixport", "decoder", "sender")},
 		{"`tap`: what the kernel says beside a frame", []file{{"tap/messages.go", []string{"frame", "vlan"}}}},
@@ -34,7 +34,7 @@ func parts() []part {
 			{"stack/dns.go", []string{"isQuery", "answers", "readMessage", "writeMessage"}}}},
 		{"what a switch before may have left (`vswitch`, `unixport`)", append(whole("vswitch", "bridge_state", "delegate_state", "neighbour_resume"),
 			file{"unixport/rest.go", []string{"check", "checkDatagrams"}})},
-		{"`grant`: what keeper and switch say", whole("grant", "parse")},
+		{"`pod/grant`: what keeper and switch say", whole("pod/grant", "parse")},
 	}
 }
 

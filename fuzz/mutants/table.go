@@ -68,10 +68,10 @@ func parsers() []mutant {
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
 		{"FuzzMessages", "./tap", "tap/messages.go", "off by one at the room for a tag", "!tagged || n < 12", "!tagged || n < 11"},
 		{"FuzzModel", "./model", "model/print.go", "off by one", "i.BootOrder != 0", "i.BootOrder > 1"},
-		{"FuzzStateFile", "./podnet", "podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
-		{"FuzzResolv", "./podnet", "podnet/resolv.go", "more than the first word", "words[:1]", "words"},
-		{"FuzzAttachment", "./hypervisor", "hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
-		{"FuzzConfig", "./plan", "plan/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
+		{"FuzzStateFile", "./pod/podnet", "pod/podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
+		{"FuzzResolv", "./pod/podnet", "pod/podnet/resolv.go", "more than the first word", "words[:1]", "words"},
+		{"FuzzAttachment", "./pod/hypervisor", "pod/hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
+		{"FuzzConfig", "./pod/plan", "pod/plan/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
 		{"FuzzReadCapture", "./replay", "replay/comment.go", "two fields swapped", "&h.HdrLen, &h.GSOSize, &h.CsumStart", "&h.GSOSize, &h.HdrLen, &h.CsumStart"},
 	}
 }
@@ -83,9 +83,9 @@ func handovers() []mutant {
 		{"FuzzSender", "./unixport", "unixport/sender.go", "the wrong length", "return rest, s.begun", "return rest, len(rest)"},
 		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "rest, s.rest = bytes.Clone(s.rest), nil", "rest = bytes.Clone(s.rest)"},
 		{"FuzzRest", "./unixport", "unixport/rest.go", "a bounds check is too wide", "r.Begun < 0 || r.Begun > vswitch.MaxFrame", "r.Begun < 0"},
-		{"FuzzSnapshot", "./attach", "attach/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.Gone", "Expires: a.Lease.Expires}, false"},
-		{"FuzzKeeper", "./keeper", "keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(k.handed.files)", ""},
-		{"FuzzControl", "./control", "control/serve.go", "more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
-		{"FuzzReceive", "./grant", "grant/parse.go", "null is something", "said.IsNil()", "!said.IsValid()"},
+		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.Gone", "Expires: a.Lease.Expires}, false"},
+		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(k.handed.files)", ""},
+		{"FuzzControl", "./pod/control", "pod/control/serve.go", "more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
+		{"FuzzReceive", "./pod/grant", "pod/grant/parse.go", "null is something", "said.IsNil()", "!said.IsValid()"},
 	}
 }

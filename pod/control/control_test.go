@@ -1,0 +1,117 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// serving runs a server and returns its socket's path.
+func serving(t testing.TB, s Source) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sub", "control.sock")
+	l, err := Listen(path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- Serve(ctx, l, s) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return path
+}
+
+func TestRoundTrip(t *testing.T) {
+	counters := new(vswitch.Counters)
+	counters.Sent(3, 180)
+	counters.Drop(vswitch.VLAN, 2)
+	status := Status{
+		Holder: "guest", Address: "10.244.1.7/24", WireMAC: vswitch.MAC{2, 0, 0, 0, 0, 1}, MTU: 1450,
+		Lease:     &Lease{MAC: vswitch.MAC{2, 0, 0, 0, 0, 2}, HostName: "vm", Expires: time.Unix(1800000000, 0).UTC()},
+		Ports:     []Port{NewPort("guest", "tap", counters)},
+		KeeperPID: 7, SwitchPID: 8, Sandbox: "seccomp 41 calls, landlock 7", Takeovers: 2,
+	}
+	stations := []Station{{MAC: vswitch.MAC{2, 0, 0, 0, 0, 3}, Port: "tap0", Age: 1.5}}
+	path := serving(t, Source{Status: func() Status { return status }, Stations: func() []Station { return stations }})
+	var gotStatus Status
+	if err := Get(t.Context(), path, StatusPath, &gotStatus); err != nil || !reflect.DeepEqual(gotStatus, status) {
+		t.Errorf("status %+v, %v; want %+v", gotStatus, err, status)
+	}
+	var gotStations []Station
+	if err := Get(t.Context(), path, StationsPath, &gotStations); err != nil || !reflect.DeepEqual(gotStations, stations) {
+		t.Errorf("stations %+v, %v; want %+v", gotStations, err, stations)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+// TestNoStations shows that a switch without a forwarding database says so.
+func TestNoStations(t *testing.T) {
+	path := serving(t, Source{Status: func() Status { return Status{} }})
+	var stations []Station
+	if err := Get(t.Context(), path, StationsPath, &stations); err == nil || !strings.Contains(err.Error(), "does not learn") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestListen shows what becomes of what is at the path already.
+func TestListen(t *testing.T) {
+	busy := serving(t, Source{Status: func() Status { return Status{} }})
+	var lacks *missing.Error
+	if _, err := Listen(busy, -1); !errors.As(err, &lacks) {
+		t.Errorf("a socket that is served: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("keep me"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(file, -1); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("a file: %v", err)
+	}
+	if text, _ := os.ReadFile(file); string(text) != "keep me" {
+		t.Error("the file was changed")
+	}
+	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 110)), -1); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("a path that is too long: %v", err)
+	}
+	stale := filepath.Join(t.TempDir(), "stale.sock")
+	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetUnlinkOnClose(false)
+	old.Close()
+	l, err := Listen(stale, -1)
+	if err != nil {
+		t.Fatalf("a stale socket: %v", err)
+	}
+	l.Close()
+	held := filepath.Join(t.TempDir(), "held.sock")
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: held, Net: "unixgram"}) // not to be reached as a control socket is
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	var lack *missing.Error
+	if _, err := Listen(held, -1); !errors.As(err, &lack) {
+		t.Errorf("a socket that somebody holds: %v", err)
+	}
+	if _, err := os.Lstat(held); err != nil {
+		t.Errorf("a socket that somebody holds is gone: %v", err)
+	}
+}

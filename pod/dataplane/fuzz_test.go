@@ -1,0 +1,100 @@
+package dataplane
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// FuzzSnapshot gives a switch any JSON as what another one has learned. It wants an error; or that the switch has learned just
+// that, which is what it tells the next one, who tells the same.
+func FuzzSnapshot(f *testing.F) {
+	for _, seed := range []struct {
+		name, text string
+		bridge     bool
+	}{
+		{"nothing", ``, false},
+		{"waiting", `{"address":{"state":"waiting","delegate":{"holder":"switch","guest_mac":"00:00:00:00:00:00","neighbours":null,"questions":null,"full_ns":0}},"ports":null}`, false},
+		{"a guest with a lease", `{"address":{"state":"guest","absent":true,"left_age_ns":5000,"lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},
+			"gone":true,"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","heard_age_ns":7,"neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:08","age_ns":1,"asked":true}]}},"ports":[]}`, false},
+		{"released", `{"address":{"state":"released","delegate":{"holder":"switch"}}}`, false},
+		{"the kernel's", `{"address":{"state":"kernel","delegate":{"holder":"kernel"}}}`, false},
+		{"state and holder differ", `{"address":{"state":"waiting","delegate":{"holder":"guest"}}}`, false},
+		{"went never", `{"address":{"state":"waiting","absent":true,"delegate":{"holder":"switch"}}}`, false},
+		{"went long ago", `{"address":{"state":"waiting","left_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
+		{"a lease of many", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
+		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"full_ns":0}}`, true},
+		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"full_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
+		{"a rest of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"rest":{"received":"AAAA"}}]}`, true},
+	} {
+		f.Add(seed.name, seed.text, seed.bridge)
+	}
+	f.Fuzz(func(t *testing.T, _ string, text string, bridge bool) {
+		s, err := readSnapshot(&grant.Go{Snapshot: json.RawMessage(text)}, nil, 2)
+		if err != nil {
+			return
+		}
+		first, ok := resumed(t, s, bridge)
+		if !ok {
+			return
+		}
+		if a, b := s.Address, first.Address; a != nil && (a.State != b.State || a.Absent != b.Absent || a.Gone != b.Gone ||
+			(a.Left == nil) != (b.Left == nil) || !cmp.Equal(a.Lease, b.Lease)) {
+			t.Errorf("it was told %s and has learned\n%+v", text, b)
+		}
+		written, err := json.Marshal(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := readSnapshot(&grant.Go{Snapshot: written}, nil, 2)
+		if err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		second, ok := resumed(t, back, bridge)
+		if !ok {
+			t.Fatalf("what a switch has learned is refused: %s", written)
+		}
+		if rewritten, err := json.Marshal(second); err != nil || string(rewritten) != string(written) {
+			t.Errorf("learned\n%s\nand then\n%s\n%v", written, rewritten, err)
+		}
+	})
+}
+
+// resumed is what a new switch, whose time stands still, has learned from a snapshot. It is not ok when that is refused.
+func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
+	t.Helper()
+	d := &pod{t: t}
+	if !bridge {
+		d.plan = delegatePlan(t)
+	}
+	k := &keeper{}
+	if bridge {
+		b, err := newBridging(k, d.grant(), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.resume(s)
+		after := b.learned()
+		if after.Bridge != nil {
+			for i := range after.Bridge.Stations {
+				after.Bridge.Stations[i].Age = 0 // its time does not stand still
+			}
+			after.Bridge.Full = 0
+		}
+		return &after, err == nil
+	}
+	l, err := newDelegation(k, d.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.clock = func() time.Duration { return time.Hour }
+	err = l.resume(s)
+	after := l.learned()
+	return &after, err == nil
+}

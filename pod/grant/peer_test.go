@@ -1,0 +1,163 @@
+package grant
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/podswitch/podswitch/host/missing"
+)
+
+// What a peer in another process does: it connects to an address and stays until its standard input ends; or it accepts on
+// descriptor 3 and prints what it thinks of who has connected.
+const (
+	roleVariable    = "PODSWITCH_TEST_ROLE"
+	addressVariable = "PODSWITCH_TEST_ADDRESS"
+	roleConnect     = "connect"
+	roleAccept      = "accept"
+)
+
+func playPeer(role string) (code int) {
+	play := connectAndStay
+	if role == roleAccept {
+		play = acceptAndCheck
+	}
+	if err := play(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func connectAndStay() error {
+	c, err := net.Dial("unix", os.Getenv(addressVariable))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func acceptAndCheck() error {
+	l, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		return err
+	}
+	c, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	for _, p := range []Peers{{}, {Foreign: true}} {
+		peer, err := p.Check(c.(*net.UnixConn))
+		fmt.Printf("%d %v\n", peer.Pid, err)
+	}
+	return nil
+}
+
+// another starts this program as a peer.
+func another(t *testing.T, role, address string, how *syscall.SysProcAttr, files ...*os.File) (output *bufio.Scanner) {
+	t.Helper()
+	c := exec.Command("/proc/self/exe") // another user need not be able to find the file
+	c.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
+	c.SysProcAttr, c.ExtraFiles, c.Stderr, c.Dir = how, files, os.Stderr, "/"
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return bufio.NewScanner(stdout)
+}
+
+// listenAbstract makes a listener that every user can connect to: it has no file.
+func listenAbstract(t *testing.T) *net.UnixListener {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("@podswitch-%s-%d", t.Name(), os.Getpid()), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+}
+
+// TestPeers: root and this process's own user may speak, and others where they are named.
+func TestPeers(t *testing.T) {
+	needRoot(t)
+	l := listenAbstract(t)
+	for _, c := range []struct {
+		uid     uint32
+		peers   Peers
+		refused bool
+	}{
+		{0, Peers{}, false},
+		{65534, Peers{}, true},
+		{65534, Peers{UIDs: []int{107}}, true},
+		{65534, Peers{UIDs: []int{107, 65534}}, false},
+		{0, Peers{UIDs: []int{107}}, true},
+	} {
+		t.Run(fmt.Sprintf("%d %v", c.uid, c.peers.UIDs), func(t *testing.T) {
+			another(t, roleConnect, l.Addr().String(), &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}})
+			socket, err := l.AcceptUnix()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer socket.Close()
+			peer, err := c.peers.Check(socket)
+			var lacks *missing.Error
+			if refused := errors.As(err, &lacks); refused != c.refused || err != nil && !refused {
+				t.Errorf("the error %v, refused is to be %v", err, c.refused)
+			}
+			if peer == nil || peer.Uid != c.uid || int(peer.Pid) == os.Getpid() || peer.Pid == 0 {
+				t.Errorf("the peer is %+v, want user %d in another process", peer, c.uid)
+			}
+		})
+	}
+}
+
+// TestForeignPeer: a process that cannot be seen from here is refused, unless it is allowed.
+func TestForeignPeer(t *testing.T) {
+	needRoot(t)
+	l := listenAbstract(t)
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	output := another(t, roleAccept, "", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}, f)
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, want := range []string{"foreign process namespace", "<nil>"} {
+		if !output.Scan() || !strings.HasPrefix(output.Text(), "0 ") || !strings.Contains(output.Text(), want) {
+			t.Errorf("it says %q, want process 0 and %q", output.Text(), want)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package keeper
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// The roles of a switch in a process of its own. Each prints a line when it is at work.
+const (
+	roleGood   = "good"   // does what is asked
+	roleDeaf   = "deaf"   // does nothing more
+	roleSilent = "silent" // says nothing at all
+	roleLeaves = "leaves" // ends at once
+	roleKilled = "killed" // is killed by a signal
+	roleFails  = "fails"  // says why it cannot go on
+)
+
+// playSwitch is the process of a switch.
+func playSwitch(role string) int {
+	conn, err := grant.FromFile(os.NewFile(firstInherited, "the keeper"))
+	if err != nil || role == roleSilent {
+		fmt.Println("silent", err)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return 1
+	}
+	if err := conn.Send(hello()); err != nil {
+		return 1
+	}
+	for {
+		m, files, err := conn.Receive()
+		if err != nil {
+			return 1
+		}
+		_ = grant.CloseFiles(files)
+		switch {
+		case m.Opened != nil && m.Opened.Port == 1:
+			err = conn.Send(readyWord())
+		case m.Go != nil:
+			if err = conn.Send(grant.Message{Started: &grant.Started{}}); err == nil {
+				err = working(role, conn)
+			}
+		case m.Stop != nil && role == roleGood:
+			_ = conn.Send(stopped())
+			return 0
+		}
+		if err != nil {
+			return 1
+		}
+	}
+}
+
+// working is what a switch does at work.
+func working(role string, conn *grant.Conn) error {
+	fmt.Println("at work")
+	switch role {
+	case roleLeaves:
+		return io.EOF
+	case roleKilled:
+		return unix.Kill(os.Getpid(), unix.SIGKILL)
+	case roleFails:
+		return conn.Send(faultWord())
+	case roleDeaf:
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
+	return nil
+}
+
+// TestRun: a keeper starts its switch, and ends with it; whatever that does, no process is left, and the reason is told.
+func TestRun(t *testing.T) {
+	for _, c := range []struct {
+		role string
+		stop bool // it is asked to end
+		want string
+	}{
+		{roleGood, true, ""},
+		{roleDeaf, true, ""},
+		{roleSilent, true, ""},
+		{roleLeaves, false, "without a word"},
+		{roleKilled, false, "killed"},
+		{roleFails, false, "it does not work"},
+	} {
+		t.Run(c.role, func(t *testing.T) {
+			dir := t.TempDir()
+			var child *exec.Cmd
+			working := make(chan string, 1)
+			spawn := func(end *os.File) *exec.Cmd {
+				child = exec.Command("/proc/self/exe")
+				child.Env, child.ExtraFiles = append(os.Environ(), roleVariable+"="+c.role), []*os.File{end}
+				stdout, err := child.StdoutPipe()
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := child.StdinPipe(); err != nil { // it stays open until the child has ended
+					t.Error(err)
+				}
+				go func() {
+					line, _ := bufio.NewReader(stdout).ReadString('\n')
+					working <- line
+				}()
+				return child
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			result := make(chan error, 1)
+			go func() { result <- Run(ctx, configOf(dir), spawn, filepath.Join(dir, "keeper")) }()
+			within(t, "the switch to be at work", working)
+			if c.stop {
+				cancel()
+			}
+			err := within(t, "the end", result)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("it ends with %v, want %q", err, c.want)
+			}
+			if child.ProcessState == nil {
+				t.Error("the process has not ended")
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// configOf is that of two datagram sockets in a folder.
+func configOf(dir string) Config {
+	socket := func(name string) hypervisor.Attachment {
+		return hypervisor.Attachment{Kind: hypervisor.KindDgram, Name: filepath.Join(dir, name)}
+	}
+	return Config{
+		Switch:  &SwitchConfig{Ports: []hypervisor.Attachment{socket("a"), socket("b")}, Bridge: vswitch.BridgeConfig{Ageing: time.Minute, Limit: 16}},
+		Control: filepath.Join(dir, "control"), Owner: -1, Log: zap.NewNop(), ExitCode: func(error) int { return exitCodeOfTests },
+	}
+}
+
+// TestRunCannot: a keeper that cannot start its switch, or cannot open everything, says so and leaves nothing.
+func TestRunCannot(t *testing.T) {
+	none := func(*os.File) *exec.Cmd { return exec.Command(filepath.Join(t.TempDir(), "none")) }
+	for name, prepare := range map[string]func(dir string, cfg *Config){
+		"start the switch": func(string, *Config) {},
+		"open the control": func(_ string, cfg *Config) { cfg.Control = "/dev/null/control" },
+		"open a port":      func(dir string, cfg *Config) { cfg.Switch.Ports[1].Name = filepath.Join(dir, "none", "b") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			cfg := configOf(dir)
+			prepare(dir, &cfg)
+			before := openDescriptors(t)
+			if err := Run(t.Context(), cfg, none, ""); err == nil {
+				t.Error("it runs")
+			}
+			if after := openDescriptors(t); after != before {
+				t.Errorf("%d descriptors are open, %d were before", after, before)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// TestWatchdog: it is told of the end by the pipe, is awaited, and one that cannot be started is an error.
+func TestWatchdog(t *testing.T) {
+	before := openDescriptors(t)
+	w, err := startWatchdog(endOfPipe, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.close()
+	if !w.command.ProcessState.Success() {
+		t.Errorf("it ends with %s", w.command.ProcessState)
+	}
+	if _, err := startWatchdog(func(*os.File) *exec.Cmd { return exec.Command("/nonexistent") }, zap.NewNop()); err == nil {
+		t.Error("what is not there was started")
+	}
+	var none *watchdog
+	none.close()
+	if after := openDescriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+}
+
+// endOfPipe waits for the end of the pipe.
+func endOfPipe(pipe *os.File) *exec.Cmd {
+	c := exec.Command("cat", "/proc/self/fd/3")
+	c.ExtraFiles = []*os.File{pipe}
+	return c
+}

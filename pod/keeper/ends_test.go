@@ -1,0 +1,146 @@
+package keeper
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// An ending is how the conversation with a switch ends.
+type ending struct {
+	name     string
+	patience patience
+	do       func(w *world)
+	want     string // why the switch has ended; empty: it was asked to, or was not at work
+	taken    int32
+}
+
+// impatient is shortPatience with less of it for one thing.
+func impatient(less func(p *patience)) patience {
+	p := shortPatience()
+	less(&p)
+	return p
+}
+
+// told is a switch that was told to begin, and has not said that it did.
+func (w *world) told() *fake {
+	w.t.Helper()
+	f := w.granted(hello())
+	f.say(readyWord())
+	f.hears("go", 0)
+	return f
+}
+
+// endings are those of a switch alone.
+func endings() []ending {
+	return []ending{
+		{"a connection that says nothing goes", shortPatience(), func(w *world) { w.connect().Close() }, "", 0},
+		{"it goes when it has its grant", shortPatience(), func(w *world) { w.granted(hello()).Close() }, "without a word", 0},
+		{"it says goodbye when it has its grant", shortPatience(), func(w *world) {
+			f := w.granted(hello())
+			f.say(bye())
+			f.hearsEnd()
+		}, "", 0},
+		{"it is never ready", impatient(func(p *patience) { p.ready = 20 * time.Millisecond }), func(w *world) { w.granted(hello()).hearsEnd() },
+			"has not said anything for 20ms", 0},
+		{"it does not start", impatient(func(p *patience) { p.start = 20 * time.Millisecond }), func(w *world) { w.told().hearsEnd() },
+			"has not said anything for 20ms", 1},
+		{"it goes when it is at work", shortPatience(), func(w *world) { w.running().Close() }, "without a word", 1},
+		{"it says why", shortPatience(), func(w *world) { w.running().say(faultWord()) }, "it does not work", 1},
+		{"it goes instead of stopping", shortPatience(), func(w *world) {
+			f := w.running()
+			f.say(bye())
+			f.hears("stop", 0)
+			f.Close()
+		}, "", 1},
+		{"it does not stop", shortPatience(), func(w *world) {
+			f := w.running()
+			f.say(bye())
+			f.hears("stop", 0)
+			f.hearsEnd()
+		}, "", 1},
+		{"it says goodbye often", shortPatience(), func(w *world) {
+			f := w.running()
+			for range 100 {
+				f.say(bye())
+			}
+			f.hears("stop", 0)
+			f.hearsEnd()
+		}, "", 1},
+		{"it reads nothing", shortPatience(), func(w *world) { w.running().deaf(20 * maxLetters) }, "does not listen any more", 1},
+		{"it sends what is no message", shortPatience(), func(w *world) { _, _ = w.running().socket.Write([]byte("GET / HTTP/1.0\r\n\r\n")) },
+			"conversation with the switch has ended", 1},
+	}
+}
+
+// endingsOfTakeovers are those while another switch is to go on.
+func endingsOfTakeovers() []ending {
+	return []ending{
+		{"it does not yield", impatient(func(p *patience) { p.yield = 20 * time.Millisecond }), func(w *world) {
+			first, next := w.yielding()
+			first.hears("stop", 0)
+			first.hearsEnd()
+			next.hearsEnd()
+		}, "did not make room", 1},
+		{"it goes instead of yielding", shortPatience(), func(w *world) {
+			first, next := w.yielding()
+			first.Close()
+			next.hearsEnd()
+		}, "without a word", 1},
+		{"both go before the next one has started", shortPatience(), func(w *world) {
+			first, next := w.beginning()
+			first.Close()
+			await(w.t, "the first one to be forgotten", func() (gone bool) {
+				w.inside(func() { gone = len(w.k.clients) == 1 })
+				return gone
+			})
+			next.Close()
+		}, "neither the switch", 1},
+		{"the first one goes when it has yielded", shortPatience(), func(w *world) {
+			first, next := w.beginning()
+			first.Close()
+			next.starts(w)
+			next.hears("guest", 0)
+			next.ends()
+		}, "", 1},
+		{"the second one goes", shortPatience(), func(w *world) { w.handedOver().Close() }, "without a word", 1},
+		{"the third one says why it ends", shortPatience(), func(w *world) {
+			second := w.handedOver()
+			third := w.granted(takeover())
+			third.say(readyWord())
+			second.hears("yield", 0)
+			second.say(yieldedWord())
+			if m, _ := third.hears("go", 0); m.Go.Takeovers != 2 {
+				w.t.Errorf("%d takeovers", m.Go.Takeovers)
+			}
+			third.say(grant.Message{Started: &grant.Started{}})
+			third.hears("guest", 0)
+			third.say(faultWord())
+		}, "it does not work", 1},
+	}
+}
+
+// TestEnds: however the conversation ends, and when, the address goes back, and the reason is told.
+func TestEnds(t *testing.T) {
+	for _, c := range append(endings(), endingsOfTakeovers()...) {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, c.patience)
+			c.do(w)
+			if c.want != "" {
+				await(t, "the reason", func() bool { return len(w.ended()) > 0 })
+			}
+			w.awaitWaiting()
+			if why := w.ended(); (c.want == "") != (len(why) == 0) || c.want != "" && !strings.Contains(strings.Join(why, "\n"), c.want) || len(why) > 1 {
+				t.Errorf("it says %q, want %q", why, c.want)
+			}
+			if taken := w.taken.Load(); taken != c.taken {
+				t.Errorf("the address was taken %d times, want %d", taken, c.taken)
+			}
+			w.inside(func() { w.k.patience = shortPatience() })
+			w.running().ends() // the next one finds everything as the first did
+			w.awaitWaiting()
+		})
+	}
+}

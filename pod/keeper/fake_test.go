@@ -1,0 +1,188 @@
+package keeper
+
+import (
+	"encoding/json"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// A fake is a switch that does what a test says.
+type fake struct {
+	*grant.Conn
+	t      testing.TB
+	socket *net.UnixConn
+}
+
+func newFake(t testing.TB, socket *net.UnixConn) *fake {
+	f := &fake{grant.NewConn(socket), t, socket}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// say says something; that the keeper does not listen any more is no fault.
+func (f *fake) say(m grant.Message, files ...int) { _ = f.Send(m, files...) }
+
+// hears wants a message of a kind next, and returns it with its descriptors, which are closed with the test.
+func (f *fake) hears(kind string, files int) (grant.Message, []int) {
+	f.t.Helper()
+	_ = f.socket.SetReadDeadline(time.Now().Add(patienceOfTests))
+	m, got, err := f.Receive()
+	if err != nil {
+		f.t.Fatalf("%v, want %q", err, kind)
+	}
+	f.t.Cleanup(func() { _ = grant.CloseFiles(got) })
+	if kindOf(m) != kind || len(got) != files {
+		text, _ := json.Marshal(m)
+		f.t.Fatalf("%s with %d descriptors, want %q with %d", text, len(got), kind, files)
+	}
+	return m, got
+}
+
+// hearsEnd wants that nothing but these kinds comes until the end.
+func (f *fake) hearsEnd(kinds ...string) {
+	f.t.Helper()
+	_ = f.socket.SetReadDeadline(time.Now().Add(patienceOfTests))
+	for {
+		m, files, err := f.Receive()
+		if err == nil {
+			_ = grant.CloseFiles(files)
+			if !strings.Contains(strings.Join(kinds, " "), kindOf(m)) {
+				f.t.Fatalf("%q comes, want the end", kindOf(m))
+			}
+			continue
+		}
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			f.t.Fatal("waited in vain for the end")
+		}
+		return
+	}
+}
+
+// kindOf is the name of what is said.
+func kindOf(m grant.Message) string {
+	for value, i := reflect.ValueOf(m), 0; i < value.NumField(); i++ {
+		if !value.Field(i).IsNil() {
+			return strings.ToLower(value.Type().Field(i).Name)
+		}
+	}
+	return ""
+}
+
+// What switches say.
+func hello() grant.Message { return grant.Message{Hello: &grant.Hello{Version: grant.Version}} }
+func takeover() grant.Message {
+	return grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true}}
+}
+func readyWord() grant.Message {
+	return grant.Message{Ready: &grant.Ready{Sandbox: "none"}}
+}
+func bye() grant.Message     { return grant.Message{Bye: &grant.Bye{}} }
+func stopped() grant.Message { return grant.Message{Stopped: &grant.Stopped{}} }
+func yieldedWord() grant.Message {
+	return grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage(`{"a":1}`)}}
+}
+func reopen(port int) grant.Message { return grant.Message{Reopen: &grant.Reopen{Port: port}} }
+func dialWord(id uint64, service grant.Service, index int) grant.Message {
+	return grant.Message{Dial: &grant.Dial{ID: id, Service: service, Index: index}}
+}
+func faultWord() grant.Message {
+	return grant.Message{Fault: &grant.Fault{Text: "it does not work", Code: 3}}
+}
+
+// hearsGrant wants everything that a switch needs.
+func (f *fake) hearsGrant() *grant.Grant {
+	f.t.Helper()
+	m, files := f.hears("grant", 1)
+	if flags, err := unix.FcntlInt(uintptr(files[0]), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		f.t.Errorf("the control socket has the flags %#x, %v: it blocks whoever listens on it, want O_NONBLOCK", flags, err)
+	}
+	for i := range m.Grant.Ports {
+		if o, _ := f.hears("opened", 1); o.Opened.Port != i || (o.Opened.Socket == nil) == (o.Opened.Device == nil) {
+			f.t.Errorf("opened %+v, want the device or socket of port %d", o.Opened, i)
+		}
+	}
+	return m.Grant
+}
+
+// granted is a switch that has begun a conversation.
+func (w *world) granted(first grant.Message) *fake {
+	w.t.Helper()
+	f := w.connect()
+	f.say(first)
+	f.hearsGrant()
+	return f
+}
+
+// running is a switch at work.
+func (w *world) running() *fake {
+	w.t.Helper()
+	f := w.granted(hello())
+	f.say(readyWord())
+	f.hears("go", 0)
+	f.starts(w)
+	return f
+}
+
+// starts says that it is at work, and waits until the keeper knows.
+func (f *fake) starts(w *world) {
+	w.t.Helper()
+	f.say(grant.Message{Started: &grant.Started{}})
+	await(w.t, "the switch to be at work", func() (works bool) {
+		w.inside(func() { works = w.k.current != nil && w.k.current.phase == running && w.k.next == nil })
+		return works
+	})
+}
+
+// yielding is a switch that was asked to make room, and the one that waits for that.
+func (w *world) yielding() (first, next *fake) {
+	w.t.Helper()
+	first = w.running()
+	next = w.granted(takeover())
+	next.say(readyWord())
+	first.hears("yield", 0)
+	return first, next
+}
+
+// handedOver is a switch that goes on in place of another one.
+func (w *world) handedOver() *fake {
+	w.t.Helper()
+	first, next := w.beginning()
+	next.starts(w)
+	next.hears("guest", 0)
+	first.hearsEnd()
+	return next
+}
+
+// resumes wants that a switch that has yielded is told to go on itself.
+func (f *fake) resumes(w *world) {
+	w.t.Helper()
+	f.hears("opened", 1)
+	f.hears("opened", 1)
+	if m, _ := f.hears("go", 0); string(m.Go.Snapshot) != `{"a":1}` || m.Go.Takeovers != 0 {
+		w.t.Errorf("it goes on with %+v", m.Go)
+	}
+	f.starts(w)
+	f.hears("guest", 0)
+}
+
+// stops does what the keeper asks for at the end.
+func (f *fake) stops() {
+	f.t.Helper()
+	f.hears("stop", 0)
+	f.say(stopped())
+	f.hearsEnd()
+}
+
+// ends says goodbye.
+func (f *fake) ends() {
+	f.t.Helper()
+	f.say(bye())
+	f.stops()
+}

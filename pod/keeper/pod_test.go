@@ -1,0 +1,227 @@
+package keeper
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/plan"
+)
+
+// A podWorld is a keeper of a pod interface with an address, in the tests' own network namespace.
+type podWorld struct {
+	*world
+	before string // what ip says
+}
+
+func newPodWorld(t *testing.T, guest hypervisor.Attachment) *podWorld {
+	t.Helper()
+	if os.Getenv(insideVariable) == "" {
+		t.Skip("needs root, for a network namespace")
+	}
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	ip(t, `link add eth0 address 0a:58:0a:f4:01:07 type veth peer name node0
+	link add tap0 type veth peer name guest0
+	link set node0 up
+	link set guest0 up
+	link set eth0 up
+	addr add 10.244.1.7/24 dev eth0
+	route add default via 10.244.1.1`)
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "node0").Run() })
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "guest0").Run() })
+	w := &podWorld{before: pod(t)}
+	dir := t.TempDir()
+	cfg := configOf(dir)
+	cfg.Switch, cfg.Watchdog = nil, endOfPipe
+	if guest.Kind == hypervisor.KindDgram {
+		guest.Name = filepath.Join(dir, "a")
+	}
+	cfg.Attach = &plan.Config{Settings: plan.Settings{VM: model.Default(), HoldAfter: time.Minute}, PodInterface: "eth0", Guest: guest,
+		StateDir: filepath.Join(dir, "state")}
+	w.world = newWorldOf(t, dir, cfg, shortPatience())
+	return w
+}
+
+// ip runs lines of the ip command.
+func ip(t *testing.T, lines string) {
+	t.Helper()
+	c := exec.Command("ip", "-batch", "-")
+	c.Stdin = strings.NewReader(lines + "\n")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("ip: %v\n%s\n%s", err, lines, out)
+	}
+}
+
+// pod is what the pod interface's address and routes are.
+func pod(t *testing.T) string {
+	t.Helper()
+	var said strings.Builder
+	for _, command := range []string{"-4 -o addr show dev eth0", "-4 route show table all dev eth0"} {
+		out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip %s: %v\n%s", command, err, out)
+		}
+		said.Write(out)
+	}
+	return said.String()
+}
+
+func (w *podWorld) wantTaken(t *testing.T) {
+	t.Helper()
+	if now := pod(t); strings.Contains(now, "10.244.1.7") {
+		t.Errorf("the pod interface has its address:\n%s", now)
+	}
+}
+
+// wantBack waits until the keeper waits, and wants that the pod is as it was.
+func (w *podWorld) wantBack(t *testing.T) {
+	t.Helper()
+	w.awaitWaiting()
+	if now := pod(t); now != w.before {
+		t.Errorf("the pod is\n%s\nand was\n%s", now, w.before)
+	}
+	if tables, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || len(tables) > 0 {
+		t.Errorf("left in nftables: %s, %v", tables, err)
+	}
+	left, err := os.ReadDir(filepath.Join(w.dir, "state"))
+	if err != nil || len(left) > 1 || len(left) == 1 && left[0].Name() != "lock" {
+		t.Errorf("left in the state directory: %v, %v", left, err)
+	}
+}
+
+// TestPod: the address goes when the switch is ready, and comes back however it ends.
+func TestPod(t *testing.T) {
+	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	for name, end := range map[string]func(f *fake){
+		"it says goodbye":       (*fake).ends,
+		"it goes":               func(f *fake) { f.Close() },
+		"it fails":              func(f *fake) { f.say(faultWord()) },
+		"it speaks out of turn": func(f *fake) { f.say(hello()) },
+		"it does not answer": func(f *fake) {
+			f.say(bye())
+			f.hears("stop", 0)
+			f.hearsEnd()
+		},
+	} {
+		f := w.connect()
+		f.say(hello())
+		m, _ := f.hears("grant", 1)
+		if p := m.Grant.Plan; p == nil || p.Address.String() != "10.244.1.7/24" || !p.Delegates() {
+			t.Fatalf("the plan is %+v", p)
+		}
+		f.hears("opened", 1)
+		if o, _ := f.hears("opened", 1); o.Opened.Device == nil {
+			t.Errorf("the uplink is %+v", o.Opened)
+		}
+		if now := pod(t); now != w.before {
+			t.Errorf("before the switch is ready, the pod is\n%s", now)
+		}
+		f.say(readyWord())
+		f.hears("go", 0)
+		w.wantTaken(t)
+		f.starts(w.world)
+		end(f)
+		w.wantBack(t)
+		t.Log(name)
+	}
+}
+
+// TestPodStop: a switch that does not answer does not hold the address up when the keeper is to end.
+func TestPodStop(t *testing.T) {
+	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := w.running()
+	f.deaf(maxLetters)
+	w.wantTaken(t)
+	asked := time.Now()
+	w.stop()
+	err := within(t, "the end", w.result)
+	w.result <- err
+	if took := time.Unix(0, w.backAt.Load()).Sub(asked); took > soon {
+		t.Errorf("given back after %s", took)
+	}
+	if now := pod(t); now != w.before {
+		t.Errorf("the pod is\n%s\nand was\n%s", now, w.before)
+	}
+}
+
+// TestPodTakeover: between two switches the address is not the kernel's for a moment, and comes back in the end.
+func TestPodTakeover(t *testing.T) {
+	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := w.handedOver()
+	w.wantTaken(t)
+	if w.back.Load() != 0 {
+		t.Error("the address was given back meanwhile")
+	}
+	f.ends()
+	w.wantBack(t)
+}
+
+// TestUplinkGone: a pod interface that has disappeared ends the switch, and says so.
+func TestUplinkGone(t *testing.T) {
+	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := w.running()
+	ip(t, "link del node0")
+	f.say(reopen(1))
+	f.stops()
+	w.awaitWaiting()
+	if why := strings.Join(w.ended(), "\n"); !strings.Contains(why, ErrLinkGone.Error()) {
+		t.Errorf("it says %q", why)
+	}
+}
+
+// TestGuestComesAndGoes: the switch is told when the hypervisor lets go of the guest's device and when it is there again, and gets
+// a device that was lost as soon as it is there again.
+func TestGuestComesAndGoes(t *testing.T) {
+	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "tap0"})
+	f := w.running()
+	want := func(absent bool) {
+		t.Helper()
+		for {
+			if m, _ := f.hears("guest", 0); m.Guest.Absent == absent {
+				return
+			}
+		}
+	}
+	want(false)
+	ip(t, "link set guest0 down")
+	want(true)
+	ip(t, "link set guest0 up")
+	want(false)
+	ip(t, "link del guest0")
+	want(true)
+	f.say(reopen(0))
+	ip(t, "link add tap0 type veth peer name guest0\nlink set guest0 up")
+	for {
+		m, files, err := f.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Opened != nil {
+			if len(files) != 1 || m.Opened.Port != 0 || m.Opened.Device == nil {
+				t.Errorf("%+v with %d descriptors", m.Opened, len(files))
+			}
+			_ = grant.CloseFiles(files)
+			break
+		}
+	}
+	f.say(bye())
+	for {
+		m, _, err := f.Receive()
+		if err != nil || m.Stop != nil {
+			break
+		}
+	}
+	f.say(stopped())
+	f.hearsEnd("guest")
+	w.wantBack(t)
+}

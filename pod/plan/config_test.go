@@ -1,0 +1,62 @@
+package plan
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+func TestParseKeep(t *testing.T) {
+	for text, want := range map[string]string{
+		"tcp/8080":                "tcp/8080=127.0.0.1:8080",
+		"tcp/80=localhost:8080":   "tcp/80=localhost:8080",
+		"tcp/1=[::1]:65535":       "tcp/1=[::1]:65535",
+		"udp/53":                  "",
+		"tcp/0":                   "",
+		"tcp/65536":               "",
+		"tcp/":                    "",
+		"8080":                    "",
+		"tcp/80=":                 "",
+		"tcp/80=127.0.0.1":        "",
+		"tcp/80=:8080":            "",
+		"tcp/80=127.0.0.1:0":      "",
+		"tcp/80=127.0.0.1:080801": "",
+	} {
+		k, err := ParseKeep(text)
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%q: accepted as %s", text, k)
+		case want != "" && (err != nil || k.String() != want):
+			t.Errorf("%q: %s, %v; want %s", text, k, err, want)
+		}
+	}
+}
+
+// TestRouterMAC shows that the router MAC is fixed by the wire MAC, locally administered and nobody else's.
+func TestRouterMAC(t *testing.T) {
+	wire := vswitch.MAC{0x0a, 0x58, 10, 244, 1, 7}
+	first := routerMAC(wire, vswitch.MAC{})
+	if first != routerMAC(wire, vswitch.MAC{}) || first == wire || first[0] != 2 {
+		t.Errorf("router MAC %s", first)
+	}
+	if second := routerMAC(wire, first); second == first {
+		t.Error("the router has the guest's MAC")
+	}
+}
+
+// TestFreeServer shows that the server's address moves out of the way of what the pod uses.
+func TestFreeServer(t *testing.T) {
+	id := &podnet.Identity{
+		Resolv: podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr("169.254.75.10")}},
+		Routes: []podnet.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("169.254.75.11"), Link: 2}},
+		Link:   podnet.Link{Index: 2},
+	}
+	if got := freeServer(id).String(); got != "169.254.75.12" {
+		t.Errorf("server %s", got)
+	}
+	if got := freeServer(&podnet.Identity{}); got != serverAddress {
+		t.Errorf("server %s", got)
+	}
+}

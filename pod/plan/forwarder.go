@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// Defaults of a learning switch (IEEE 802.1D-2004, table 7-5, for the time).
+const (
+	DefaultAgeing   = 300 * time.Second
+	DefaultFDBLimit = 4096
+)
+
+// EthernetHeader is the length in bytes that an Ethernet header adds to an IP packet.
+const EthernetHeader = 14
+
+// Delegates tells whether the plan is to move the pod address to the guest; if not, it is to bridge.
+func (p *Plan) Delegates() bool { return p.Method != model.Bridge.String() }
+
+// Delegate is the configuration of the forwarder that moves the pod address to the guest, but for OnUse.
+func (p *Plan) Delegate() vswitch.DelegateConfig {
+	id := p.Identity
+	c := vswitch.DelegateConfig{
+		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.GuestMAC,
+		Address: p.Address, Server: p.Server, MTU: id.Link.MTU, Routes: routes(id), Permanent: permanent(id), Rules: p.Rules,
+		NoARP: id.Link.NoARP,
+	}
+	if p.Offer != nil {
+		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
+	}
+	for _, k := range p.Keep {
+		c.KeptTCP = append(c.KeptTCP, k.Port)
+	}
+	return c
+}
+
+// Bridge is the configuration of a learning switch between the guest and the pod interface.
+func (p *Plan) Bridge() vswitch.BridgeConfig { return PodBridge(p.Identity.Link.MTU, p.GuestMAC) }
+
+// PodBridge is what Bridge returns for a pod interface with the given MTU in bytes, and a guest that may have the MAC pinned
+// alone; the zero MAC: any.
+func PodBridge(mtu int, pinned vswitch.MAC) vswitch.BridgeConfig {
+	return vswitch.BridgeConfig{Ports: 2, Ageing: DefaultAgeing, Limit: DefaultFDBLimit, MaxFrame: mtu + EthernetHeader,
+		Upstream: vswitch.PortUplink, Pinned: pinned, PinnedPort: vswitch.PortGuest}
+}
+
+// guestRoutes are the pod's routes that the guest gets too.
+func guestRoutes(id *podnet.Identity) []podnet.Route {
+	return slices.DeleteFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.ViaOther(id.Link.Index) })
+}
+
+// routes are the captured routes as the forwarder wants them.
+func routes(id *podnet.Identity) []vswitch.Route {
+	var list []vswitch.Route
+	for _, r := range guestRoutes(id) {
+		list = append(list, vswitch.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index),
+			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
+	}
+	return list
+}
+
+// permanent are the captured neighbours that the forwarder need not ask for.
+func permanent(id *podnet.Identity) []vswitch.Neighbour {
+	var list []vswitch.Neighbour
+	for _, n := range id.Neighbours {
+		if n.Permanent() && !n.Proxy {
+			list = append(list, vswitch.Neighbour{Addr: n.Address, MAC: vswitch.MAC(n.MAC)})
+		}
+	}
+	return list
+}

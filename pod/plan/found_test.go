@@ -1,0 +1,297 @@
+package plan
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// identity is a pod on a bridge plugin; tests change it.
+func identity() *podnet.Identity {
+	address := func(cidr string) podnet.Address { return podnet.Address{Prefix: netip.MustParsePrefix(cidr)} }
+	return &podnet.Identity{
+		Link:      podnet.Link{Name: "eth0", Index: 2, MAC: podnet.MAC{2, 0, 0, 0, 0, 7}, MTU: 1500, Up: true, Ethernet: true, Kind: "veth"},
+		Addresses: []podnet.Address{address("10.244.1.7/24")},
+		Routes: []podnet.Route{
+			{Dst: netip.MustParsePrefix("0.0.0.0/0"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Gateway: netip.MustParseAddr("10.244.1.1")},
+			{Dst: netip.MustParsePrefix("10.244.1.0/24"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Scope: unix.RT_SCOPE_LINK},
+		},
+	}
+}
+
+// TestFound checks what is said of each shape of pod interface, and that an ordinary one is nothing to talk about.
+func TestFound(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		change        func(id *podnet.Identity)
+		found, doubts string // a part of the only sentence; empty: none
+	}{
+		{"ordinary", func(*podnet.Identity) {}, "", ""},
+		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "has no ARP", ""},
+		{"link-local gateway", func(id *podnet.Identity) {
+			id.Addresses[0].Prefix = netip.MustParsePrefix("10.244.1.7/32")
+			id.Routes[0].Gateway = netip.MustParseAddr("169.254.1.1")
+		}, "169.254.1.1 is outside 10.244.1.7/32", ""},
+		{"permanent neighbour", func(id *podnet.Identity) {
+			id.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
+		}, "never asked for", ""},
+		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "made of the address", ""},
+		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "carries 1450 bytes, the link 1500", ""},
+		{"ipvlan", func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "delivers by the addresses", ""},
+		{"several addresses", func(id *podnet.Identity) {
+			id.Addresses = append(id.Addresses, podnet.Address{Prefix: netip.MustParsePrefix("10.244.1.9/24")})
+		}, "", "10.244.1.9/24 is not delegated"},
+		{"policy routing", func(id *podnet.Identity) {
+			r := id.Routes[0]
+			r.Table = 100
+			id.Routes = append(id.Routes, r, r)
+		}, "", "table 100"},
+		{"no default route", func(id *podnet.Identity) { id.Routes = id.Routes[1:] }, "", "no default route"},
+		{"default route without a gateway", func(id *podnet.Identity) { id.Routes[0].Gateway = netip.Addr{} }, "", ""},
+		{"IPv6 next hop", func(id *podnet.Identity) {
+			r := id.Routes[1]
+			r.Dst, r.Gateway = netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("fe80::1")
+			id.Routes = append(id.Routes, r)
+		}, "", "10.9.0.0/16 has a next hop"},
+		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "at least 576"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			c.change(id)
+			address, _ := id.PodAddress()
+			onlySentence(t, "found", found(id, address, nil), c.found)
+			onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{}), c.doubts)
+		})
+	}
+}
+
+// TestManyPermanentNeighbours checks that there is a warning when the forwarder has no room for all, and that nothing is said of those
+// that it does not take. Where there is no ARP, it needs none.
+func TestManyPermanentNeighbours(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		count       int
+		proxies     int
+		noARP       bool
+		kept, warns int // sentences
+	}{
+		{"as many as there is room for", vswitch.NeighbourLimit, 0, false, vswitch.NeighbourLimit, 0},
+		{"one more", vswitch.NeighbourLimit + 1, 0, false, vswitch.NeighbourLimit, 1},
+		{"a proxy, which is no next hop", vswitch.NeighbourLimit, 1, false, vswitch.NeighbourLimit, 0},
+		{"a link without ARP", vswitch.NeighbourLimit + 1, 0, true, vswitch.NeighbourLimit, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			id.Link.NoARP = c.noARP
+			next := netip.MustParseAddr("10.244.2.1")
+			for i := range c.count + c.proxies {
+				id.Neighbours = append(id.Neighbours, podnet.Neighbour{Address: next, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT, Proxy: i >= c.count})
+				next = next.Next()
+			}
+			address, _ := id.PodAddress()
+			kept, warns := matching(found(id, address, nil), "for ever"), matching(doubts(id, address, nil, podnet.Elsewhere{}), "neighbours are permanent")
+			if kept != c.kept || warns != c.warns {
+				t.Errorf("%d neighbours are said to be kept, %d warnings; want %d and %d", kept, warns, c.kept, c.warns)
+			}
+		})
+	}
+}
+
+// matching counts the sentences with part.
+func matching(sentences []string, part string) (n int) {
+	for _, sentence := range sentences {
+		if strings.Contains(sentence, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestFirewalls checks what is said of tables in the pod: the one that is known is applied, of others there is a warning.
+func TestFirewalls(t *testing.T) {
+	id := identity()
+	address, _ := id.PodAddress()
+	tables := []string{blockTable, "mesh"}
+	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
+	onlySentence(t, "doubts", doubts(id, address, tables, podnet.Elsewhere{}), `"mesh" does not see`)
+	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
+	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
+		t.Errorf("rules %+v", got)
+	}
+	if got := rules(deny, nil, nil); len(got) != 1 {
+		t.Errorf("rules %+v", got)
+	}
+}
+
+// TestOpenShiftRules: the guest reaches what the firewall lets the pod reach, from the first frame of a connection to the last, and
+// nothing else.
+func TestOpenShiftRules(t *testing.T) {
+	const syn, ack, fin = 2, 16, 1
+	d := vswitch.NewDelegate(vswitch.DelegateConfig{
+		Address: netip.MustParsePrefix("10.244.1.7/24"), Server: netip.MustParseAddr("169.254.75.1"), MTU: 1450, GuestMTU: 1450,
+		Routes: []vswitch.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0")}}, NoARP: true, Rules: openShiftRules(),
+	})
+	d.Hand(vswitch.HolderGuest, vswitch.MAC{2, 0, 0, 0, 0, 1})
+	var counters vswitch.Counters
+	for _, c := range []struct {
+		name     string
+		to       string
+		protocol uint8
+		port     uint16
+		flags    uint8
+		leaves   bool
+	}{
+		{"the machine configuration server", "10.0.0.1", 6, 22623, syn, false},
+		{"its other port", "10.0.0.1", 6, 22624, syn, false},
+		{"an answer to such a port", "10.0.0.1", 6, 22623, syn | ack, true},
+		{"a VXLAN of the pod", "10.0.0.1", 17, 4789, 0, false},
+		{"another service", "10.0.0.1", 6, 443, syn, true},
+		{"a question to the cloud's name server", "169.254.169.254", 17, 53, 0, true},
+		{"the same by TCP", "169.254.169.254", 6, 53, syn, true},
+		{"its handshake", "169.254.169.254", 6, 53, ack, true},
+		{"its end", "169.254.169.254", 6, 53, fin | ack, true},
+		{"the cloud's metadata", "169.254.169.254", 6, 80, syn, false},
+		{"the same within a connection", "169.254.169.254", 6, 80, ack, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, left := vswitch.NewOut(4, &counters), 0
+			d.Forward(vswitch.PortGuest, []vswitch.Frame{{Data: frameTo(c.to, c.protocol, c.port, c.flags)}}, 0, out)
+			out.Flush(func(port int, frames []vswitch.Frame) {
+				if port == vswitch.PortUplink {
+					left += len(frames)
+				}
+			})
+			if (left == 1) != c.leaves {
+				t.Errorf("%d frames leave", left)
+			}
+		})
+	}
+}
+
+// frameTo is a guest's frame to a port, without payload.
+func frameTo(address string, protocol uint8, port uint16, flags uint8) []byte {
+	b := make([]byte, 54)
+	copy(b, "\x02\x00\x00\x00\x00\xfe\x02\x00\x00\x00\x00\x01\x08\x00\x45\x00\x00\x28")
+	b[22], b[23] = 64, protocol
+	copy(b[26:], netip.MustParseAddr("10.244.1.7").AsSlice())
+	copy(b[30:], netip.MustParseAddr(address).AsSlice())
+	binary.BigEndian.PutUint16(b[34:], 40000)
+	binary.BigEndian.PutUint16(b[36:], port)
+	if protocol == 17 {
+		b[39] = 20
+	} else {
+		b[46], b[47] = 0x50, flags
+	}
+	return b
+}
+
+// TestNowhere checks that routes that lead nowhere are weighed against those of the uplink as the kernel does it.
+func TestNowhere(t *testing.T) {
+	route := func(text string, metric uint32) podnet.Route {
+		return podnet.Route{Dst: netip.MustParsePrefix(text), Metric: metric}
+	}
+	uplink := []podnet.Route{route("10.244.1.0/24", 0), route("10.244.0.0/16", 5), route("0.0.0.0/0", 0)}
+	for name, c := range map[string]struct {
+		denied []podnet.Route
+		want   string
+	}{
+		"none":                         {nil, ""},
+		"beside what the uplink has":   {[]podnet.Route{route("169.254.169.254/32", 0)}, "-169.254.169.254/32"},
+		"around what the uplink has":   {[]podnet.Route{route("10.0.0.0/8", 0)}, "+10.244.1.0/24 +10.244.0.0/16 -10.0.0.0/8"},
+		"within what the uplink has":   {[]podnet.Route{route("10.244.1.128/25", 0)}, "-10.244.1.128/25"},
+		"between":                      {[]podnet.Route{route("10.244.0.0/20", 0)}, "+10.244.1.0/24 -10.244.0.0/20"},
+		"a default of a higher metric": {[]podnet.Route{route("0.0.0.0/0", 4278198272)}, ""},
+		"a lower metric":               {[]podnet.Route{route("10.244.0.0/16", 4)}, "+10.244.1.0/24 -10.244.0.0/16"},
+		"twice":                        {[]podnet.Route{route("10.9.0.0/16", 4), route("10.9.0.0/16", 2)}, "-10.9.0.0/16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, r := range nowhere(c.denied, uplink) {
+				got = append(got, map[bool]string{true: "+", false: "-"}[r.Allow]+r.Destination.String())
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s; want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func onlySentence(t *testing.T, what string, sentences []string, part string) {
+	t.Helper()
+	switch {
+	case part == "" && len(sentences) > 0:
+		t.Errorf("%s: %q, want nothing", what, sentences)
+	case part != "" && (len(sentences) != 1 || !strings.Contains(sentences[0], part)):
+		t.Errorf("%s: %q, want one sentence with %q", what, sentences, part)
+	}
+}
+
+func TestParseDeny(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8:80": "10.0.0.0/8:80", "169.254.169.254": "169.254.169.254/32", "0.0.0.0/0:65535": "0.0.0.0/0:65535",
+		"": "", "10.0.0.0/33": "", "10.0.0.0/8:0": "", "10.0.0.0/8:65536": "", "10.0.0.0/8:": "", "fd00::/8": "", "host": "",
+	} {
+		d, err := ParseDeny(text)
+		if want == "" && err == nil || want != "" && (err != nil || d.String() != want) {
+			t.Errorf("%q: %s, %v; want %q", text, d, err, want)
+		}
+	}
+}
+
+// TestElsewhere checks the warnings about traffic that the guest sends another way than the pod.
+func TestElsewhere(t *testing.T) {
+	id := identity()
+	address, _ := id.PodAddress()
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Rules: []string{"from 10.0.0.1 table 9"}}), "table 9")
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Routes: []string{"10.88.0.0/16 by interface 3"}}), "interface 3")
+}
+
+// TestResolve checks what settings exclude each other, and that an ipvlan is muted without being told.
+func TestResolve(t *testing.T) {
+	bridge := model.Default()
+	bridge.Interface.Method = model.Bridge
+	guest := hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}
+	podMAC := vswitch.MAC(identity().Link.MAC)
+	for _, c := range []struct {
+		name   string
+		cfg    Config
+		change func(id *podnet.Identity)
+		fault  string
+		mute   bool
+	}{
+		{"ordinary", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, nil, "", false},
+		{"ipvlan", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "", true},
+		{"asked to mute", Config{Settings: Settings{VM: model.Default()}, Guest: guest, Mute: true}, nil, "", true},
+		{"the pod interface as guest", Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "eth0"}}, nil, "itself", false},
+		{"bridge and kept port", Config{Settings: Settings{VM: bridge, Keep: []Keep{{Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
+		{"bridge and mute", Config{Settings: Settings{VM: bridge}, Guest: guest, Mute: true}, nil, "delegateIp", false},
+		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
+		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, GuestMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},
+		{"no MAC to have", Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: guest}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "has one", false},
+		{"no address", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Addresses = nil }, "plain bridge works", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := identity()
+			if c.change != nil {
+				c.change(id)
+			}
+			p, err := resolve(c.cfg, id, nil)
+			switch {
+			case c.fault == "" && err != nil:
+				t.Error(err)
+			case c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)):
+				t.Errorf("%v, want %q", err, c.fault)
+			case c.fault == "" && p.Mute != c.mute:
+				t.Errorf("mute %v", p.Mute)
+			}
+		})
+	}
+}

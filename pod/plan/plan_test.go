@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// TestPlanReadsBack: a switch in another process knows what its keeper knows.
+func TestPlanReadsBack(t *testing.T) {
+	bridge, err := model.Parse([]byte("spec: {devices: {interfaces: [{name: a, bridge: {}}]}, networks: [{name: a, pod: {}}]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, vm := range map[string]*model.VM{"delegate": model.Default(), "bridge": bridge} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{Settings: Settings{VM: vm, HoldAfter: time.Minute}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+			if vm != bridge {
+				cfg.Keep = []Keep{{Port: 80, Target: "127.0.0.1:80"}}
+				cfg.Deny = []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 22}}
+			}
+			id := identity()
+			id.HostName, id.Resolv = "pod-0", podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr("127.0.0.53")}, Search: []string{"a.example"}}
+			p, err := resolve(cfg, id, &surroundings{tables: []string{blockTable}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back Plan
+			if err := json.Unmarshal(text, &back); err != nil {
+				t.Fatal(err)
+			}
+			ignore := cmp.Options{cmpopts.IgnoreUnexported(Plan{}), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+				cmpopts.EquateEmpty(), cmp.Exporter(func(reflect.Type) bool { return true })}
+			if diff := cmp.Diff(p, &back, ignore...); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(p.Delegate(), back.Delegate(), ignore...); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRelayDNS checks that name servers that the pod alone reaches are relayed to, and that the guest is told who relays.
+func TestRelayDNS(t *testing.T) {
+	for server, relayed := range map[string]bool{"127.0.0.53": true, "0.0.0.0": true, "::1": true, "::ffff:127.0.0.1": true, "10.96.0.10": false, "fd00::10": false} {
+		id := identity()
+		id.Resolv = podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr(server)}}
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		p, err := resolve(cfg, id, &surroundings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := slices.Contains(p.Offer.NameServers, p.Server); len(p.RelayDNS) == 1 != relayed || told != relayed {
+			t.Errorf("%s: relayed to %v, the guest is told %v of %s; want relayed: %t", server, p.RelayDNS, p.Offer.NameServers, p.Server, relayed)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// TestSummaryTellsWhatTheDocumentAdds shows the lines about DHCP with and without dhcpOptions in the VM document.
+func TestSummaryTellsWhatTheDocumentAdds(t *testing.T) {
+	const tells = "dhcp   tells        10.244.1.7/24  gateway 10.244.1.1  mtu 1450  host name web-0  lease 24h0m0s"
+	for _, c := range []struct {
+		name string
+		add  func(*dhcpsrv.Offer)
+		also string // the second line; empty: there is none
+	}{
+		{"nothing", func(*dhcpsrv.Offer) {}, ""},
+		{"boot file", func(o *dhcpsrv.Offer) { o.BootFileName = "http://10.244.1.8/a.ipxe" }, `boot file "http://10.244.1.8/a.ipxe"`},
+		{"TFTP server", func(o *dhcpsrv.Offer) { o.TFTPServerName = "10.244.1.9" }, `tftp server "10.244.1.9"`},
+		{"NTP servers", func(o *dhcpsrv.Offer) {
+			o.NTPServers = []netip.Addr{netip.MustParseAddr("10.244.1.10"), netip.MustParseAddr("10.244.1.11")}
+		}, "ntp 10.244.1.10,10.244.1.11"},
+		{"private options", func(o *dhcpsrv.Offer) {
+			o.Private = []dhcpsrv.PrivateOption{{Code: 230, Value: "rack 7"}, {Code: 224, Value: "a\nb"}}
+		}, `option 230 "rack 7"  option 224 "a\nb"`},
+		{"all", func(o *dhcpsrv.Offer) {
+			o.BootFileName, o.TFTPServerName = "guest.ipxe", "tftp.example"
+			o.NTPServers = []netip.Addr{netip.MustParseAddr("10.244.1.10")}
+			o.Private = []dhcpsrv.PrivateOption{{Code: 254, Value: "blue"}}
+		}, `boot file "guest.ipxe"  tftp server "tftp.example"  ntp 10.244.1.10  option 254 "blue"`},
+		{"what an option cannot hold is not told", func(o *dhcpsrv.Offer) { o.BootFileName = strings.Repeat("a", 256) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			given := dhcpsrv.Offer{Address: netip.MustParsePrefix("10.244.1.7/24"), Server: serverAddress,
+				Gateway: netip.MustParseAddr("10.244.1.1"), MTU: 1450, HostName: "web-0", Lease: 24 * time.Hour}
+			c.add(&given)
+			offer, _, err := dhcpsrv.NewOffer(given)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &Plan{Offer: offer, Identity: &podnet.Identity{}}
+			var got []string
+			for _, line := range p.Summary() {
+				if strings.HasPrefix(line, "dhcp ") {
+					got = append(got, line)
+				}
+			}
+			want := []string{tells}
+			if c.also != "" {
+				want = append(want, "dhcp   also tells   "+c.also)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
