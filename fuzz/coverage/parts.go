@@ -23,7 +23,7 @@ func parts() []part {
 		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
 		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
-		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
+		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "statefile_check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
 		{"`pod/hypervisor`: attachments", []file{{"pod/hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
 		{"`pod/plan`: kept ports, denied destinations", []file{{"pod/plan/config.go", []string{"ParseKeep", "ParseDeny"}}}},
 		{"`replay`: captures", append(whole("replay", "capture", "comment"), file{"replay/setup.go", []string{"Check", "checkBridge", "checkDelegate", "parseSetup"}})},

@@ -68,7 +68,7 @@ func parsers() []mutant {
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame one byte too short", "len(data) < headerLen:", "len(data) < headerLen-1:"},
 		{"FuzzMessages", "./tap", "tap/messages.go", "off by one at the room for a tag", "!tagged || n < 12", "!tagged || n < 11"},
 		{"FuzzModel", "./model", "model/print.go", "off by one", "i.BootOrder != 0", "i.BootOrder > 1"},
-		{"FuzzStateFile", "./pod/podnet", "pod/podnet/check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
+		{"FuzzStateFile", "./pod/podnet", "pod/podnet/statefile_check.go", "off by one", "len(a.Label) >= unix.IFNAMSIZ", "len(a.Label) > unix.IFNAMSIZ"},
 		{"FuzzResolv", "./pod/podnet", "pod/podnet/resolv.go", "more than the first word", "words[:1]", "words"},
 		{"FuzzAttachment", "./pod/hypervisor", "pod/hypervisor/attachment.go", "off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
 		{"FuzzConfig", "./pod/plan", "pod/plan/config.go", "host bits are kept", "prefix.Masked()", "prefix"},

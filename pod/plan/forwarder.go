@@ -50,14 +50,14 @@ func PodBridge(mtu int, pinned vswitch.MAC) vswitch.BridgeConfig {
 
 // guestRoutes are the pod's routes that the guest gets too.
 func guestRoutes(id *podnet.Identity) []podnet.Route {
-	return slices.DeleteFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.ViaOther(id.Link.Index) })
+	return slices.DeleteFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
 }
 
 // routes are the captured routes as the forwarder wants them.
 func routes(id *podnet.Identity) []vswitch.Route {
 	var list []vswitch.Route
 	for _, r := range guestRoutes(id) {
-		list = append(list, vswitch.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index),
+		list = append(list, vswitch.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index),
 			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
 	}
 	return list

@@ -100,7 +100,7 @@ func found(id *podnet.Identity, address netip.Prefix, tables []string) (list []s
 }
 
 // doubts are what podswitch does not do for this pod, though somebody might expect it.
-func doubts(id *podnet.Identity, address netip.Prefix, tables []string, elsewhere podnet.Elsewhere) (list []string) {
+func doubts(id *podnet.Identity, address netip.Prefix, tables []string, elsewhere podnet.OtherRouting) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, a := range id.Addresses {
 		if a.Prefix != address {
@@ -126,7 +126,7 @@ func doubts(id *podnet.Identity, address netip.Prefix, tables []string, elsewher
 		say("the guest reaches by %s what the pod reaches otherwise: %s", id.Link.Name, route)
 	}
 	for _, r := range id.UplinkRoutes() {
-		if r.ViaOther(id.Link.Index) {
+		if r.HasIPv6Gateway(id.Link.Index) {
 			say("the route to %s has a next hop that is no IPv4 address: the guest does not get it", r.Dst)
 		}
 	}

@@ -68,7 +68,7 @@ func TestFound(t *testing.T) {
 			c.change(id)
 			address, _ := id.PodAddress()
 			onlySentence(t, "found", found(id, address, nil), c.found)
-			onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{}), c.doubts)
+			onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{}), c.doubts)
 		})
 	}
 }
@@ -97,7 +97,7 @@ func TestManyPermanentNeighbours(t *testing.T) {
 				next = next.Next()
 			}
 			address, _ := id.PodAddress()
-			kept, warns := matching(found(id, address, nil), "for ever"), matching(doubts(id, address, nil, podnet.Elsewhere{}), "neighbours are permanent")
+			kept, warns := matching(found(id, address, nil), "for ever"), matching(doubts(id, address, nil, podnet.OtherRouting{}), "neighbours are permanent")
 			if kept != c.kept || warns != c.warns {
 				t.Errorf("%d neighbours are said to be kept, %d warnings; want %d and %d", kept, warns, c.kept, c.warns)
 			}
@@ -121,7 +121,7 @@ func TestFirewalls(t *testing.T) {
 	address, _ := id.PodAddress()
 	tables := []string{blockTable, "mesh"}
 	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
-	onlySentence(t, "doubts", doubts(id, address, tables, podnet.Elsewhere{}), `"mesh" does not see`)
+	onlySentence(t, "doubts", doubts(id, address, tables, podnet.OtherRouting{}), `"mesh" does not see`)
 	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
 	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
@@ -246,12 +246,12 @@ func TestParseDeny(t *testing.T) {
 	}
 }
 
-// TestElsewhere checks the warnings about traffic that the guest sends another way than the pod.
-func TestElsewhere(t *testing.T) {
+// TestOtherRouting checks the warnings about traffic that the guest sends another way than the pod.
+func TestOtherRouting(t *testing.T) {
 	id := identity()
 	address, _ := id.PodAddress()
-	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Rules: []string{"from 10.0.0.1 table 9"}}), "table 9")
-	onlySentence(t, "doubts", doubts(id, address, nil, podnet.Elsewhere{Routes: []string{"10.88.0.0/16 by interface 3"}}), "interface 3")
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}), "table 9")
+	onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}), "interface 3")
 }
 
 // TestResolve checks what settings exclude each other, and that an ipvlan is muted without being told.

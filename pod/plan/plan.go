@@ -49,15 +49,15 @@ type Plan struct {
 // Surroundings are what of the pod's network is not the pod interface.
 type surroundings struct {
 	tables    []string // names of firewall tables
-	elsewhere podnet.Elsewhere
+	elsewhere podnet.OtherRouting
 }
 
 func lookAround(id *podnet.Identity) (*surroundings, error) {
-	tables, err := podnet.Tables()
+	tables, err := podnet.FirewallTables()
 	if err != nil {
 		return nil, err
 	}
-	elsewhere, err := podnet.LookElsewhere(id)
+	elsewhere, err := podnet.DiscoverOtherRouting(id)
 	return &surroundings{tables, elsewhere}, err
 }
 
@@ -175,7 +175,7 @@ func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
 	}
 	o.Gateway, _ = id.Gateway()
 	for _, r := range guestRoutes(p.Identity) {
-		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.Via(id.Link.Index)})
+		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index)})
 	}
 	if vm.Hostname != "" {
 		o.HostName = vm.Hostname
@@ -212,7 +212,7 @@ func freeServer(id *podnet.Identity) netip.Addr {
 		used[a.Prefix.Addr()] = true
 	}
 	for _, r := range id.Routes {
-		used[r.Via(id.Link.Index)] = true
+		used[r.GatewayOn(id.Link.Index)] = true
 		used[r.Dst.Addr()] = used[r.Dst.Addr()] || r.Dst.IsSingleIP()
 	}
 	for _, ns := range id.Resolv.NameServers {

@@ -14,10 +14,10 @@ import (
 // legacyTables lists the tables of the older iptables, which nf_tables does not show.
 const legacyTables = "/proc/net/ip_tables_names"
 
-// Tables names the firewall tables of the pod for IPv4 but our own: nftables tables of the ip and inet families, and those of
+// FirewallTables names the firewall tables of the pod for IPv4 but our own: nftables tables of the ip and inet families, and those of
 // the older iptables as "iptables filter". It is what some plugins and meshes leave in a pod to keep it from reaching what
 // it must not. A kernel without nf_tables has none of the first kind.
-func Tables() ([]string, error) {
+func FirewallTables() ([]string, error) {
 	names, err := nfTables()
 	if err != nil {
 		return nil, explain("list the pod's nftables tables", err)

@@ -54,31 +54,31 @@ func (p *pod) nodeMAC(node []string) string {
 	return strings.Fields(p.run(node[0], append(node[1:], "ip", "-br", "link", "show", "dev", "node0")...))[2]
 }
 
-func TestTables(t *testing.T) {
+func TestFirewallTables(t *testing.T) {
 	p := newPod(t)
-	if got, err := Tables(); len(got) > 0 || err != nil {
+	if got, err := FirewallTables(); len(got) > 0 || err != nil {
 		t.Errorf("tables %v, %v in a new namespace", got, err)
 	}
 	p.run("nft", "add", "table", "ip", "openshift-block-output")
 	p.run("nft", "add", "table", "inet", "mesh")
 	p.run("nft", "add", "table", "ip", tablePrefix+"7")
-	if got, err := Tables(); strings.Join(got, " ") != "openshift-block-output mesh" || err != nil {
+	if got, err := FirewallTables(); strings.Join(got, " ") != "openshift-block-output mesh" || err != nil {
 		t.Errorf("tables %q, %v", got, err)
 	}
 }
 
-// TestElsewhere shows what the pod's kernel would send by other ways, or not at all.
-func TestElsewhere(t *testing.T) {
+// TestOtherRouting shows what the pod's kernel would send by other ways, or not at all.
+func TestOtherRouting(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0\nroute add default via 10.244.1.1")
 	id := p.discover()
-	if e, err := LookElsewhere(id); err != nil || len(e.Denied)+len(e.Routes)+len(e.Rules) > 0 {
+	if e, err := DiscoverOtherRouting(id); err != nil || len(e.Denied)+len(e.Routes)+len(e.Rules) > 0 {
 		t.Errorf("an ordinary pod: %+v, %v", e, err)
 	}
 	p.ip("link add net1 type veth peer name net1-peer\naddr add 10.55.0.2/24 dev net1\nlink set net1 up\nlink set net1-peer up\n" +
 		"route add 10.88.0.0/16 via 10.55.0.1\nroute add blackhole 169.254.169.254/32\nroute add unreachable 10.66.0.0/16 metric 7\n" +
 		"rule add from 10.244.1.7 table 100")
-	e, err := LookElsewhere(id)
+	e, err := DiscoverOtherRouting(id)
 	if err != nil {
 		t.Fatal(err)
 	}

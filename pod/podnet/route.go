@@ -56,6 +56,27 @@ func (r Route) uses(index int) bool {
 	return slices.ContainsFunc(r.hops(), func(h NextHop) bool { return h.Link == index })
 }
 
+// GatewayOn returns the IPv4 next hop of the route on a link: the zero Addr when its destinations are on the link, or when the
+// next hop is no IPv4 address.
+func (r Route) GatewayOn(link int) netip.Addr {
+	for _, hop := range r.hops() {
+		if hop.Link == link && hop.Gateway.Is4() {
+			return hop.Gateway
+		}
+	}
+	return netip.Addr{}
+}
+
+// HasIPv6Gateway tells whether the route has a next hop on a link that is no IPv4 address (RFC 5549): nobody there is asked by ARP.
+func (r Route) HasIPv6Gateway(link int) bool {
+	for _, hop := range r.hops() {
+		if hop.Link == link && hop.Gateway.IsValid() && !hop.Gateway.Is4() {
+			return true
+		}
+	}
+	return false
+}
+
 // same tells whether a and b are the same route, wherever they stand.
 func (r Route) same(other Route) bool {
 	r.BeforeOthers, other.BeforeOthers = false, false

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Elsewhere is what the pod's kernel would do with packets of its own that has nothing to do with the pod interface: the guest's
+// OtherRouting is what the pod's kernel would do with packets of its own that has nothing to do with the pod interface: the guest's
 // traffic does not pass there.
-type Elsewhere struct {
+type OtherRouting struct {
 	Denied []Route  // routes of the main table that say "nowhere" (blackhole, unreachable, prohibit), their Dst, Type and Metric alone
 	Routes []string // unicast routes of the main table by other interfaces, as the ip command writes them
 	Rules  []string // policy routing rules beside the three that every namespace has
 }
 
-// LookElsewhere reads it.
-func LookElsewhere(id *Identity) (Elsewhere, error) {
-	var e Elsewhere
+// DiscoverOtherRouting reads it.
+func DiscoverOtherRouting(id *Identity) (OtherRouting, error) {
+	var e OtherRouting
 	routes, err := retryDump(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	})
@@ -40,7 +40,7 @@ func LookElsewhere(id *Identity) (Elsewhere, error) {
 	return e, nil
 }
 
-func (e *Elsewhere) addRoute(r netlink.Route, link int) {
+func (e *OtherRouting) addRoute(r netlink.Route, link int) {
 	destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	if r.Dst != nil {
 		address, _ := netip.AddrFromSlice(r.Dst.IP.To4())
