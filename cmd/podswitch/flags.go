@@ -133,12 +133,12 @@ func (f *attachFlags) add(c *cobra.Command) {
 	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
 	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
 	f.merge = addMerge(flags)
-	flags.Var(&parsedList[plan.Keep]{&f.cfg.Keep, "tcp/PORT[=HOST:PORT]", plan.ParseKeep}, "keep",
+	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT]", plan.ParseKeptPort}, "keep",
 		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "How long the guest may be away before the switch answers for the pod address")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
-	flags.Var(&parsedList[plan.Deny]{&f.cfg.Deny, "CIDR[:PORT]", plan.ParseDeny}, "deny",
+	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
 		"What the guest may not reach, beside what OpenShift SDN's table and the routes in the pod say; of TCP ports, connections that the guest begins; may be repeated")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
 	flags.StringVar(&f.control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
@@ -186,7 +186,7 @@ func (f *attachFlags) check() error {
 		return fmt.Errorf("--hold-after %s: want 0s or more", f.cfg.HoldAfter)
 	}
 	kept := map[uint16]bool{}
-	for _, k := range f.cfg.Keep {
+	for _, k := range f.cfg.KeptPorts {
 		if kept[k.Port] {
 			return fmt.Errorf("--keep tcp/%d: the port is kept twice", k.Port)
 		}
@@ -208,7 +208,7 @@ func (f *attachFlags) config(c *cobra.Command) (plan.Config, error) {
 		return f.cfg, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
 	}
 	f.cfg.VM = vm
-	f.cfg.Offload, f.cfg.OneByOne = f.offload.value == "on", f.merge.value == "off"
+	f.cfg.Offload, f.cfg.NoMerge = f.offload.value == "on", f.merge.value == "off"
 	f.cfg.Mute = f.address.value == "mute"
 	if f.control == "" {
 		f.control = filepath.Join(f.cfg.StateDir, "control.sock")

@@ -23,8 +23,8 @@ type replayFlags struct {
 	routerMAC vswitch.MAC
 	guestMAC  vswitch.MAC
 	routes    []replayRoute
-	keep      []plan.Keep
-	deny      []plan.Deny
+	keep      []plan.KeptPort
+	deny      []plan.DenyRule
 	near      []replayNeighbour
 	holder    *choice
 	in        *choice
@@ -49,8 +49,8 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: the MAC that the guest sees for everything but itself")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
 		"With --address: a route; may be repeated (default: the net, and everything by the gateway)")
-	flags.Var(&parsedList[plan.Keep]{&f.keep, "tcp/PORT", plan.ParseKeep}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
-	flags.Var(&parsedList[plan.Deny]{&f.deny, "CIDR[:PORT]", plan.ParseDeny}, "deny", "With --address: what the guest may not reach; may be repeated")
+	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
+	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: what the guest may not reach; may be repeated")
 	flags.Var(&parsedList[replayNeighbour]{&f.near, "IP,MAC", parseNeighbour}, "neighbour",
 		"A next hop on the wire that needs no ARP, as where the capture has no answers; may be repeated")
 	flags.Var(&parsed[vswitch.MAC]{&f.guestMAC, "", "MAC", parseGuestMAC}, "guest-mac",

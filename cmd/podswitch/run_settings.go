@@ -38,10 +38,10 @@ func (f *attachFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
 		document := string(text)
 		s.Document = &document
 	}
-	for _, k := range f.cfg.Keep {
+	for _, k := range f.cfg.KeptPorts {
 		s.Keep = append(s.Keep, k.String())
 	}
-	for _, d := range f.cfg.Deny {
+	for _, d := range f.cfg.DenyRules {
 		s.Deny = append(s.Deny, d.String())
 	}
 	return json.Marshal(s)

@@ -34,7 +34,7 @@ func switchCommand() *cobra.Command {
 	addControl(c, &all.Control)
 	log.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		cfg.Offload, cfg.OneByOne = offload.value == "on", merge.value == "off"
+		cfg.Offload, cfg.NoMerge = offload.value == "on", merge.value == "off"
 		if err := checkSwitch(&cfg); err != nil {
 			return usageError{err}
 		}

@@ -108,7 +108,7 @@ func (d *delegation) newEndpoints() (err error) {
 }
 
 func (d *delegation) startServices() error {
-	for i, k := range d.plan.Keep {
+	for i, k := range d.plan.KeptPorts {
 		dial := func(ctx context.Context) (net.Conn, error) { return d.keeper.dial(ctx, grant.Kept, i) }
 		if err := d.pod.KeepTCP(k.Port, dial); err != nil {
 			return fmt.Errorf("keep %s: %w", k, err)

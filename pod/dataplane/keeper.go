@@ -63,7 +63,7 @@ func meet(conn *grant.Conn, hello grant.Hello) (*keeper, *grant.Grant, *os.File,
 	}
 	k := &keeper{conn: conn, orders: make(chan order, 16), ended: make(chan struct{}), dials: map[uint64]chan dialled{},
 		merge: tap.Mergeable()}
-	if m.Grant.OneByOne {
+	if m.Grant.NoMerge {
 		k.merge = tap.MergeNothing
 	}
 	for range m.Grant.Ports {

@@ -50,7 +50,7 @@ type Grant struct {
 	Bridge  *vswitch.BridgeConfig `json:"bridge,omitempty"` // of a plain learning switch
 	Ports   []Port                `json:"ports"`            // in the forwarder's order, without those of netstack
 
-	OneByOne bool `json:"one_by_one,omitempty"` // frames that continue one another are not merged
+	NoMerge bool `json:"one_by_one,omitempty"` // frames that continue one another are not merged
 }
 
 // A Port is one that has a descriptor.

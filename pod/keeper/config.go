@@ -35,5 +35,5 @@ type SwitchConfig struct {
 	Bridge  vswitch.BridgeConfig // but for what follows from the ports
 	Offload bool                 // the ports take frames with a checksum to complete and segments to cut
 
-	OneByOne bool // frames that continue one another are not merged
+	NoMerge bool // frames that continue one another are not merged
 }

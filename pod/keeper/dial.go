@@ -27,7 +27,7 @@ func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
 		case p == nil:
 			return 0
 		case d.Service == grant.Kept:
-			return len(p.Keep)
+			return len(p.KeptPorts)
 		case d.Service == grant.DNSUDP || d.Service == grant.DNSTCP:
 			return len(p.RelayDNS)
 		}
@@ -37,7 +37,7 @@ func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
 	case d.Index < 0 || d.Index >= length:
 		return "", "", fmt.Errorf("the plan has no target %q number %d", d.Service, d.Index)
 	case d.Service == grant.Kept:
-		return "tcp", p.Keep[d.Index].Target, nil
+		return "tcp", p.KeptPorts[d.Index].Target, nil
 	case d.Service == grant.DNSUDP:
 		return "udp", p.RelayDNS[d.Index].String(), nil
 	}

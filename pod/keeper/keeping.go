@@ -185,9 +185,9 @@ func (k *keeping) take() (giveBack func() error, err error) {
 func (k *keeping) grant(p *plan.Plan, pid int) grant.Message {
 	g := &grant.Grant{Version: grant.Version, Keeper: pid, Plan: p, Bridge: k.bridge}
 	if k.cfg.Switch != nil {
-		g.OneByOne = k.cfg.Switch.OneByOne
+		g.NoMerge = k.cfg.Switch.NoMerge
 	} else {
-		g.OneByOne = k.cfg.Attach.OneByOne
+		g.NoMerge = k.cfg.Attach.NoMerge
 	}
 	for _, p := range k.ports {
 		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.opened != nil})

@@ -197,7 +197,9 @@ func openDescriptors(t testing.TB) int {
 
 // names gives the switch at work a plan with this target.
 func (w *world) names(target string) {
-	w.inside(func() { w.k.keeping.plan = &plan.Plan{Method: "bridge", Keep: []plan.Keep{{Port: 80, Target: target}}} })
+	w.inside(func() {
+		w.k.keeping.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{{Port: 80, Target: target}}}
+	})
 }
 
 // TestDial: a switch gets connections to what its plan names, and to nothing else.

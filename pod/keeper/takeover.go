@@ -48,7 +48,7 @@ func (k *keeper) changed(c *client, text []byte) (*plan.Plan, error) {
 	}
 	cfg := *k.cfg.Attach
 	cfg.Settings = settings
-	return plan.Change(k.keeping.plan, cfg)
+	return plan.Revise(k.keeping.plan, cfg)
 }
 
 // askToYield lets the current switch make room for the next one.

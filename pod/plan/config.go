@@ -25,7 +25,7 @@ type Config struct {
 	Guest        hypervisor.Attachment
 	Mute         bool   // the pod address stays on the pod interface, whose kernel is silenced
 	Offload      bool   // the guest takes frames with a checksum to complete and segments to cut
-	OneByOne     bool   // frames that continue one another are not merged
+	NoMerge      bool   // frames that continue one another are not merged
 	StateDir     string // where the state file is, and the lock
 }
 
@@ -35,60 +35,60 @@ type Settings struct {
 	GuestMAC  vswitch.MAC   // the only MAC that the guest may have; the zero MAC: the document's, or any
 	PodMAC    bool          // the guest has the pod interface's MAC, and no other
 	HoldAfter time.Duration // how long the guest may be away before the switch answers for it
-	Keep      []Keep
-	Deny      []Deny
+	KeptPorts []KeptPort
+	DenyRules []DenyRule
 }
 
-// A Keep is a TCP port of the pod address that stays with the pod.
-type Keep struct {
+// A KeptPort is a TCP port of the pod address that stays with the pod.
+type KeptPort struct {
 	Port   uint16 `json:"port"`
 	Target string `json:"target"` // HOST:PORT that connections go to
 }
 
-// String writes k as ParseKeep reads it.
-func (k Keep) String() string { return fmt.Sprintf("tcp/%d=%s", k.Port, k.Target) }
+// String writes k as ParseKeptPort reads it.
+func (k KeptPort) String() string { return fmt.Sprintf("tcp/%d=%s", k.Port, k.Target) }
 
-// ParseKeep reads tcp/PORT or tcp/PORT=HOST:PORT; without a target, it is the same port on 127.0.0.1.
-func ParseKeep(text string) (Keep, error) {
+// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT; without a target, it is the same port on 127.0.0.1.
+func ParseKeptPort(text string) (KeptPort, error) {
 	kept, target, hasTarget := strings.Cut(text, "=")
 	number, isTCP := strings.CutPrefix(kept, "tcp/")
 	port, err := strconv.ParseUint(number, 10, 16)
 	if !isTCP || err != nil || port == 0 {
-		return Keep{}, fmt.Errorf("kept port %q: want tcp/PORT or tcp/PORT=HOST:PORT, with a port from 1 to 65535", text)
+		return KeptPort{}, fmt.Errorf("kept port %q: want tcp/PORT or tcp/PORT=HOST:PORT, with a port from 1 to 65535", text)
 	}
 	if !hasTarget {
 		target = net.JoinHostPort("127.0.0.1", number)
 	}
 	host, targetPort, err := net.SplitHostPort(target)
 	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-		return Keep{}, fmt.Errorf("kept port %q: the target %q must be HOST:PORT", text, target)
+		return KeptPort{}, fmt.Errorf("kept port %q: the target %q must be HOST:PORT", text, target)
 	}
-	return Keep{Port: uint16(port), Target: target}, nil
+	return KeptPort{Port: uint16(port), Target: target}, nil
 }
 
-// A Deny is what the guest may not reach.
-type Deny struct {
+// A DenyRule names a destination that the guest may not reach.
+type DenyRule struct {
 	Destination netip.Prefix `json:"destination"`
 	Port        uint16       `json:"port,omitempty"` // TCP or UDP; 0: everything
 }
 
-// String writes d as ParseDeny reads it.
-func (d Deny) String() string {
+// String writes d as ParseDenyRule reads it.
+func (d DenyRule) String() string {
 	if d.Port == 0 {
 		return d.Destination.String()
 	}
 	return fmt.Sprintf("%s:%d", d.Destination, d.Port)
 }
 
-// ParseDeny reads CIDR or CIDR:PORT; an address without a prefix length is one host.
-func ParseDeny(text string) (Deny, error) {
+// ParseDenyRule reads CIDR or CIDR:PORT; an address without a prefix length is one host.
+func ParseDenyRule(text string) (DenyRule, error) {
 	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT in IPv4, such as 169.254.169.254/32 or 0.0.0.0/0:22623", text)
 	cidr, number, hasPort := strings.Cut(text, ":")
-	var d Deny
+	var d DenyRule
 	if hasPort {
 		port, err := strconv.ParseUint(number, 10, 16)
 		if err != nil || port == 0 {
-			return Deny{}, wrong
+			return DenyRule{}, wrong
 		}
 		d.Port = uint16(port)
 	}
@@ -97,7 +97,7 @@ func ParseDeny(text string) (Deny, error) {
 	}
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil || !prefix.Addr().Is4() {
-		return Deny{}, wrong
+		return DenyRule{}, wrong
 	}
 	d.Destination = prefix.Masked()
 	return d, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-func TestParseKeep(t *testing.T) {
+func TestParseKeptPort(t *testing.T) {
 	for text, want := range map[string]string{
 		"tcp/8080":                "tcp/8080=127.0.0.1:8080",
 		"tcp/80=localhost:8080":   "tcp/80=localhost:8080",
@@ -24,7 +24,7 @@ func TestParseKeep(t *testing.T) {
 		"tcp/80=127.0.0.1:0":      "",
 		"tcp/80=127.0.0.1:080801": "",
 	} {
-		k, err := ParseKeep(text)
+		k, err := ParseKeptPort(text)
 		switch {
 		case want == "" && err == nil:
 			t.Errorf("%q: accepted as %s", text, k)

@@ -32,7 +32,7 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	if p.Offer != nil {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
 	}
-	for _, k := range p.Keep {
+	for _, k := range p.KeptPorts {
 		c.KeptTCP = append(c.KeptTCP, k.Port)
 	}
 	return c

@@ -32,7 +32,7 @@ func openShiftRules() []vswitch.Rule {
 
 // rules are what the guest may not reach: what the user says, and what the pod's firewall says if it is the one we know, and
 // what the pod's routes send nowhere.
-func rules(deny []Deny, nowhere []vswitch.Rule, tables []string) []vswitch.Rule {
+func rules(deny []DenyRule, nowhere []vswitch.Rule, tables []string) []vswitch.Rule {
 	var list []vswitch.Rule
 	for _, d := range deny {
 		list = append(list, vswitch.Rule{Destination: d.Destination, Port: d.Port})

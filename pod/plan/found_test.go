@@ -122,7 +122,7 @@ func TestFirewalls(t *testing.T) {
 	tables := []string{blockTable, "mesh"}
 	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
 	onlySentence(t, "doubts", doubts(id, address, tables, podnet.OtherRouting{}), `"mesh" does not see`)
-	deny := []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
+	deny := []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
 	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
 	}
@@ -234,12 +234,12 @@ func onlySentence(t *testing.T, what string, sentences []string, part string) {
 	}
 }
 
-func TestParseDeny(t *testing.T) {
+func TestParseDenyRule(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8:80": "10.0.0.0/8:80", "169.254.169.254": "169.254.169.254/32", "0.0.0.0/0:65535": "0.0.0.0/0:65535",
 		"": "", "10.0.0.0/33": "", "10.0.0.0/8:0": "", "10.0.0.0/8:65536": "", "10.0.0.0/8:": "", "fd00::/8": "", "host": "",
 	} {
-		d, err := ParseDeny(text)
+		d, err := ParseDenyRule(text)
 		if want == "" && err == nil || want != "" && (err != nil || d.String() != want) {
 			t.Errorf("%q: %s, %v; want %q", text, d, err, want)
 		}
@@ -271,7 +271,7 @@ func TestResolve(t *testing.T) {
 		{"ipvlan", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "", true},
 		{"asked to mute", Config{Settings: Settings{VM: model.Default()}, Guest: guest, Mute: true}, nil, "", true},
 		{"the pod interface as guest", Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "eth0"}}, nil, "itself", false},
-		{"bridge and kept port", Config{Settings: Settings{VM: bridge, Keep: []Keep{{Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
+		{"bridge and kept port", Config{Settings: Settings{VM: bridge, KeptPorts: []KeptPort{{Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
 		{"bridge and mute", Config{Settings: Settings{VM: bridge}, Guest: guest, Mute: true}, nil, "delegateIp", false},
 		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
 		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, GuestMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},

@@ -19,18 +19,18 @@ func FuzzConfig(f *testing.F) {
 		f.Add(seed.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		k, err := ParseKeep(text)
-		if again, failed := ParseKeep(k.String()); err == nil && (failed != nil || again != k || k.Port == 0 || !strings.Contains(k.Target, ":")) {
+		k, err := ParseKeptPort(text)
+		if again, failed := ParseKeptPort(k.String()); err == nil && (failed != nil || again != k || k.Port == 0 || !strings.Contains(k.Target, ":")) {
 			t.Errorf("%q is %v, and read again %v, %v", text, k, again, failed)
 		}
-		if err != nil && (k != Keep{} || !strings.HasPrefix(err.Error(), "kept port ")) {
+		if err != nil && (k != KeptPort{} || !strings.HasPrefix(err.Error(), "kept port ")) {
 			t.Errorf("%q gives %v and %q", text, k, err)
 		}
-		d, err := ParseDeny(text)
-		if again, failed := ParseDeny(d.String()); err == nil && (failed != nil || again != d || !d.Destination.Addr().Is4() || d.Destination != d.Destination.Masked()) {
+		d, err := ParseDenyRule(text)
+		if again, failed := ParseDenyRule(d.String()); err == nil && (failed != nil || again != d || !d.Destination.Addr().Is4() || d.Destination != d.Destination.Masked()) {
 			t.Errorf("%q is %v, and read again %v, %v", text, d, again, failed)
 		}
-		if err != nil && (d != Deny{} || !strings.HasPrefix(err.Error(), "denied destination ")) {
+		if err != nil && (d != DenyRule{} || !strings.HasPrefix(err.Error(), "denied destination ")) {
 			t.Errorf("%q gives %v and %q", text, d, err)
 		}
 	})

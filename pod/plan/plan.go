@@ -34,7 +34,7 @@ type Plan struct {
 	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the plugin's prefix length
 	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if the pod's name server is on its loopback
 	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only the pod can reach
-	Keep      []Keep           `json:"keep,omitempty"`      // TCP ports that stay with the pod
+	KeptPorts []KeptPort       `json:"keep,omitempty"`      // TCP ports that stay with the pod
 	Found     []string         `json:"found,omitempty"`     // what the pod's network is like, and what follows
 	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // what the guest may not reach
 	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface, and the kernel is kept silent
@@ -72,7 +72,7 @@ func Resolve(cfg Config) (*Plan, error) {
 
 // Change is what Resolve would have found with other settings, while p is at work. What the pod's network was like, it takes
 // from p.
-func Change(p *Plan, cfg Config) (*Plan, error) {
+func Revise(p *Plan, cfg Config) (*Plan, error) {
 	changed, err := resolve(cfg, p.Identity, p.around)
 	if err == nil && changed.Method != p.Method {
 		return nil, &ConflictError{fmt.Sprintf("the connection method is %s and cannot become %s while the guest stays attached", p.Method, changed.Method)}
@@ -115,7 +115,7 @@ func resolve(cfg Config, id *podnet.Identity, around *surroundings) (*Plan, erro
 		return nil, &ConflictError{"the guest cannot have the pod's MAC with a plain bridge: the pod keeps it"}
 	}
 	if cfg.VM.Interface.Method == model.Bridge {
-		if len(cfg.Keep) > 0 || len(cfg.Deny) > 0 || cfg.Mute {
+		if len(cfg.KeptPorts) > 0 || len(cfg.DenyRules) > 0 || cfg.Mute {
 			return nil, &ConflictError{"--keep, --deny and --address need delegateIp: with a plain bridge the pod keeps its address"}
 		}
 		p.Changes = append(guestChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
@@ -135,7 +135,7 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 	p.RouterMAC = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC)
 	server := freeServer(id)
 	p.Server = server
-	p.Keep = cfg.Keep
+	p.KeptPorts = cfg.KeptPorts
 	for _, ns := range id.Resolv.NameServers {
 		if dhcpsrv.IsOwn(ns) {
 			p.RelayDNS = append(p.RelayDNS, netip.AddrPortFrom(ns, 53))
@@ -152,7 +152,7 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 		}
 	}
 	tables, elsewhere := p.around.tables, p.around.elsewhere
-	p.Found, p.Rules = found(id, p.Address, tables), rules(cfg.Deny, nowhere(elsewhere.Denied, id.UplinkRoutes()), tables)
+	p.Found, p.Rules = found(id, p.Address, tables), rules(cfg.DenyRules, nowhere(elsewhere.Denied, id.UplinkRoutes()), tables)
 	p.Warnings = append(p.Warnings, doubts(id, p.Address, tables, elsewhere)...)
 	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
 	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {

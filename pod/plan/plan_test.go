@@ -26,8 +26,8 @@ func TestPlanReadsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{Settings: Settings{VM: vm, HoldAfter: time.Minute}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
 			if vm != bridge {
-				cfg.Keep = []Keep{{Port: 80, Target: "127.0.0.1:80"}}
-				cfg.Deny = []Deny{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 22}}
+				cfg.KeptPorts = []KeptPort{{Port: 80, Target: "127.0.0.1:80"}}
+				cfg.DenyRules = []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 22}}
 			}
 			id := identity()
 			id.HostName, id.Resolv = "pod-0", podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr("127.0.0.53")}, Search: []string{"a.example"}}

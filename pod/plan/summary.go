@@ -48,7 +48,7 @@ func (p *Plan) Summary() []string {
 		}
 		lines = append(lines, verb+sayRule(r))
 	}
-	for _, k := range p.Keep {
+	for _, k := range p.KeptPorts {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
 	}
 	return lines
