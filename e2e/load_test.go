@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
 )
 
 // Roles that load a path for as long as a test wants, and say what came of it.
@@ -58,20 +60,13 @@ func pour(args []string) error {
 
 // retransmitted is how many segments a connection has sent more than once (struct tcp_info, tcp(7)).
 func retransmitted(conn *net.TCPConn) (n uint32, err error) {
-	raw, err := conn.SyscallConn()
+	info, err := descriptor.Borrow(conn, func(fd int) (*unix.TCPInfo, error) {
+		return unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
 	if err != nil {
 		return 0, err
 	}
-	failed := raw.Control(func(fd uintptr) {
-		var info *unix.TCPInfo
-		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			n = info.Total_retrans
-		}
-	})
-	if failed != nil {
-		return 0, failed
-	}
-	return n, err
+	return info.Total_retrans, nil
 }
 
 // Datagrams that are counted: a number, and when it was sent in nanoseconds, both in big-endian order, then nothing. After the last

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/tap"
 )
 
@@ -171,15 +172,9 @@ func listenNumbered(t *testing.T, n namespace, size int) *numbered {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.socket.Close() })
-	raw, err := r.socket.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refused error
-	err = raw.Control(func(fd uintptr) {
-		refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, mergeQueue)
-	})
-	if err := errors.Join(err, refused); err != nil {
+	if _, err := descriptor.Borrow(r.socket, func(fd int) (struct{}, error) {
+		return struct{}{}, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, mergeQueue)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	go func() { r.done <- r.receive(size) }()

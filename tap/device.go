@@ -56,7 +56,7 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 		return nil, fmt.Errorf("a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
 	if !d.Offload {
-		return Software(p, d.Merge), nil
+		return WithSoftwareOffloads(p, d.Merge), nil
 	}
 	return &mergingPort{p, d.Merge}, nil
 }

@@ -30,8 +30,8 @@ func (m *mergingPort) Interrupt() { interrupt(m.Port) }
 // Discard drops what has arrived at the port inside. It must not be called beside Receive.
 func (m *mergingPort) Discard(reason vswitch.Reason) { discard(m.Port, reason) }
 
-// Share implements sharer.
-func (m *mergingPort) Share(t *descriptor.Turn) { share(m.Port, t) }
+// SetTurn implements turnTaker.
+func (m *mergingPort) SetTurn(t *descriptor.Turn) { setTurn(m.Port, t) }
 
 // Unwrap returns the port inside.
 func (m *mergingPort) Unwrap() vswitch.Port { return m.Port }

@@ -117,7 +117,7 @@ func TestLossBehindFrames(t *testing.T) {
 				defer close(done)
 				loop.Do(func(turn *descriptor.Turn) {
 					if shared {
-						share(b, turn)
+						setTurn(b, turn)
 					}
 					got, err = collect(b, -1)
 				})

@@ -80,15 +80,15 @@ func (r *reattachingPort) port() vswitch.Port {
 	return r.current
 }
 
-// Serve implements vswitch.Server.
-func (r *reattachingPort) Serve(f func()) {
+// RunInThread implements vswitch.ThreadRunner.
+func (r *reattachingPort) RunInThread(f func()) {
 	if r.loop == nil {
 		f()
 		return
 	}
 	r.loop.Do(func(t *descriptor.Turn) {
 		r.turn = t
-		share(r.port(), t)
+		setTurn(r.port(), t)
 		f()
 	})
 }
@@ -138,7 +138,7 @@ func (r *reattachingPort) reopen() error {
 	case !r.replace(p):
 		return errors.Join(net.ErrClosed, p.Close())
 	}
-	share(p, r.turn)
+	setTurn(p, r.turn)
 	if r.how.Back != nil {
 		r.how.Back()
 	}

@@ -10,22 +10,22 @@ import (
 // perThread is how many ports share a thread: what a wait costs grows with them.
 const perThread = 4
 
-// A sharer is a port that can receive by turns with others.
-type sharer interface{ Share(*descriptor.Turn) }
+// A turnTaker is a port that can receive by turns with others.
+type turnTaker interface{ SetTurn(*descriptor.Turn) }
 
-// share makes a port receive by turns, if it can.
-func share(p vswitch.Port, t *descriptor.Turn) {
-	if s, ok := p.(sharer); ok {
-		s.Share(t)
+// setTurn makes a port receive by turns, if it can.
+func setTurn(p vswitch.Port, t *descriptor.Turn) {
+	if s, ok := p.(turnTaker); ok {
+		s.SetTurn(t)
 	}
 }
 
 // Threads are those that ports share.
 type Threads []*descriptor.Loop
 
-// Share lets the ports that NewReattaching has made share threads, four in each, neighbours in the list together; other ports go on
+// ShareThreads lets the ports that NewReattaching has made share threads, four in each, neighbours in the list together; other ports go on
 // by themselves. It is called before a Switch has the ports. The threads belong to the caller, who closes them when that has ended.
-func Share(ports []vswitch.Port) (threads Threads, err error) {
+func ShareThreads(ports []vswitch.Port) (threads Threads, err error) {
 	shared := 0
 	for _, p := range ports {
 		r, ok := p.(*reattachingPort)

@@ -37,7 +37,7 @@ func TestShare(t *testing.T) {
 			guest := open(t, Spec{KindPacket, "tap9"}, offload)
 			a, _, _ := reopening(inside)
 			b, next, lost := reopening(device)
-			threads, err := Share([]vswitch.Port{a, b})
+			threads, err := ShareThreads([]vswitch.Port{a, b})
 			if err != nil || len(threads) != 1 {
 				t.Fatalf("%d threads, %v; want one", len(threads), err)
 			}
@@ -77,7 +77,7 @@ func TestShareFour(t *testing.T) {
 		ports = append(ports, p)
 	}
 	other := newFakePort(new(vswitch.Counters))
-	threads, err := Share(append([]vswitch.Port{other}, ports...))
+	threads, err := ShareThreads(append([]vswitch.Port{other}, ports...))
 	if err != nil || len(threads) != 2 {
 		t.Fatalf("%d threads, %v; want 2", len(threads), err)
 	}
@@ -121,7 +121,7 @@ func TestShareFault(t *testing.T) {
 			time.AfterFunc(50*time.Millisecond, func() { close(forwarder.released) }) // when all are being closed
 			return nil, fault
 		}})
-		threads, err := Share([]vswitch.Port{to, from, failing})
+		threads, err := ShareThreads([]vswitch.Port{to, from, failing})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,10 +21,10 @@ type softwarePort struct {
 	pieces []vswitch.Frame
 }
 
-// Software wraps a port so that frames leave complete, with checksums completed and segments cut, and that what it receives frame by
+// WithSoftwareOffloads wraps a port so that frames leave complete, with checksums completed and segments cut, and that what it receives frame by
 // frame goes on in one piece, as far as it says. The frames that the port receives lie in order, each with the room up to its capacity free but for the frames
 // behind it.
-func Software(p vswitch.Port, merge Merging) vswitch.Port {
+func WithSoftwareOffloads(p vswitch.Port, merge Merging) vswitch.Port {
 	return &softwarePort{mergingPort: mergingPort{p, merge}, room: make([]byte, softwareRoom)}
 }
 

@@ -53,7 +53,7 @@ func dontFragment(frame []byte) {
 // TestSoftware shows that frames leave complete, in order, and that the batch is not changed.
 func TestSoftware(t *testing.T) {
 	r := &recorder{}
-	p := Software(r, MergeDatagrams)
+	p := WithSoftwareOffloads(r, MergeDatagrams)
 	plain := vswitch.Frame{Data: make([]byte, 60)}
 	partial, large := tcpFrame(100), tcpFrame(60000)
 	large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
@@ -94,7 +94,7 @@ func (p *player) Receive(batch []vswitch.Frame) (int, error) { return copy(batch
 // the order in which they came.
 func TestSoftwareMerge(t *testing.T) {
 	r := &recorder{}
-	cutter := Software(r, MergeDatagrams)
+	cutter := WithSoftwareOffloads(r, MergeDatagrams)
 	large := tcpFrame(10000)
 	dontFragment(large.Data)
 	large.Data[47] = 0x10 // ACK
@@ -109,7 +109,7 @@ func TestSoftwareMerge(t *testing.T) {
 	}
 	unfinished := tcpFrame(1400)
 	source.frames = append(source.frames, unfinished, unfinished)
-	p := Software(source, MergeDatagrams)
+	p := WithSoftwareOffloads(source, MergeDatagrams)
 	batch := make([]vswitch.Frame, vswitch.BatchSize)
 	n, err := p.Receive(batch)
 	if err != nil || n != 5 {

@@ -50,7 +50,7 @@ func newConnection(d *device, counters *vswitch.Counters, rest Rest) *connection
 // were read before an interruption are left for who goes on.
 func (c *connection) receive(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	if c.decoder.holds() { // what was read may be hundreds of batches
-		c.Pass()
+		c.Yield()
 	}
 	for {
 		if c.interrupted.Load() {

@@ -89,7 +89,7 @@ func (p *testPort) run() {
 	}
 	p.t.Cleanup(func() { p.Close(); loop.Close() })
 	go loop.Do(func(turn *descriptor.Turn) {
-		share(p.Port, turn)
+		setTurn(p.Port, turn)
 		batch := make([]vswitch.Frame, vswitch.BatchSize)
 		for {
 			n, err := p.Receive(batch)
@@ -97,7 +97,7 @@ func (p *testPort) run() {
 				p.frames <- bytes.Clone(f.Data)
 			}
 			if err != nil {
-				share(p.Port, nil) // the test may receive once more
+				setTurn(p.Port, nil) // the test may receive once more
 				p.end <- err
 				return
 			}
@@ -105,12 +105,12 @@ func (p *testPort) run() {
 	})
 }
 
-// share makes a port, or the one inside it, receive by turns.
-func share(p vswitch.Port, turn *descriptor.Turn) {
+// setTurn makes a port, or the one inside it, receive by turns.
+func setTurn(p vswitch.Port, turn *descriptor.Turn) {
 	if outer, ok := p.(*filePort); ok {
 		p = outer.Port
 	}
-	p.(interface{ Share(*descriptor.Turn) }).Share(turn)
+	p.(interface{ SetTurn(*descriptor.Turn) }).SetTurn(turn)
 }
 
 func newTestPort(t *testing.T) *testPort {

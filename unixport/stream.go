@@ -59,9 +59,9 @@ func newStreamPort(listener *device, counters *vswitch.Counters, o Options, rest
 // Counters implements vswitch.Port.
 func (p *streamPort) Counters() *vswitch.Counters { return p.counters }
 
-// Share makes Receive wait by turns with others in one thread (descriptor.Loop). The goroutine that receives calls it, between two
+// SetTurn makes Receive wait by turns with others in one thread (descriptor.Loop). The goroutine that receives calls it, between two
 // calls of Receive.
-func (p *streamPort) Share(t *descriptor.Turn) { p.turn = t }
+func (p *streamPort) SetTurn(t *descriptor.Turn) { p.turn = t }
 
 // Receive implements vswitch.Port. It outlives any number of peers.
 func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
@@ -76,7 +76,7 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 				p.options.Connected()
 			}
 		}
-		c.Share(p.turn)
+		c.SetTurn(p.turn)
 		n, err := c.receive(batch, p.counters)
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return n, err

@@ -25,7 +25,7 @@ func alwaysReady(t *testing.T, l *descriptor.Loop) *atomic.Int64 {
 	go func() {
 		defer close(ended)
 		l.Do(func(turn *descriptor.Turn) {
-			d.Share(turn)
+			d.SetTurn(turn)
 			for d.Receive(func(uintptr) bool { return true }) == nil {
 				if turns.Add(1) == 2 {
 					close(begun)
@@ -58,7 +58,7 @@ func TestStreamTakesTurns(t *testing.T) {
 	}
 	defer p.Close()
 	l.Do(func(turn *descriptor.Turn) {
-		share(p, turn)
+		setTurn(p, turn)
 		batch, before := make([]vswitch.Frame, vswitch.BatchSize), int64(0)
 		for got := 0; got < 2000; {
 			n, err := p.Receive(batch)

@@ -42,8 +42,9 @@ type Interrupter interface {
 	Interrupt()
 }
 
-// A Server is a Port that says where its frames are switched: ports whose frames go from one to another may share a thread.
-type Server interface {
-	// Serve calls f and returns when f has returned. All calls of Receive are within f.
-	Serve(f func())
+// A ThreadRunner is a Port that chooses the thread in which the switch receives from it: ports that exchange frames may share a
+// thread.
+type ThreadRunner interface {
+	// RunInThread calls f in the port's thread and returns when f has returned. The switch calls Receive only within f.
+	RunInThread(f func())
 }

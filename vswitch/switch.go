@@ -97,13 +97,13 @@ func (s *Switch) close(others bool) (err error) {
 	return err
 }
 
-// serve is the life of one port, where the port wants it.
+// serve runs the loop of one port, in the thread that the port chooses.
 func (s *Switch) serve(in int) (err error) {
-	server, ok := s.ports[in].(Server)
+	runner, ok := s.ports[in].(ThreadRunner)
 	if !ok {
 		return s.forward(in)
 	}
-	server.Serve(func() { err = s.guard(func() error { return s.forward(in) }) })
+	runner.RunInThread(func() { err = s.guard(func() error { return s.forward(in) }) })
 	return err
 }
 

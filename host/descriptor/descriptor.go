@@ -59,9 +59,9 @@ func (w *waiting) prepare(fd int, events int16) error {
 // find. It returns net.ErrClosed once Interrupt or Close was called, and otherwise an error only if it cannot wait.
 func (d *Descriptor) Receive(try func(fd uintptr) bool) error { return d.receive.until(d.fd, try) }
 
-// Share makes Receive wait by turns with others in one thread: it lets them have theirs before it tries. A nil Turn ends that. The
+// SetTurn makes Receive wait by turns with others in one thread: it lets them have theirs before it tries. A nil Turn ends that. The
 // goroutine that receives calls it, between two calls of Receive.
-func (d *Descriptor) Share(t *Turn) {
+func (d *Descriptor) SetTurn(t *Turn) {
 	if d.receive.turn == t {
 		return
 	}
@@ -73,9 +73,9 @@ func (d *Descriptor) Share(t *Turn) {
 	}
 }
 
-// Pass lets those that share the thread have their turns, before one that need not wait takes what it has in hand. The goroutine that
+// Yield lets those that share the thread have their turns, before one that need not wait takes what it has in hand. The goroutine that
 // receives calls it, between two calls of Receive.
-func (d *Descriptor) Pass() { d.receive.turn.pass() }
+func (d *Descriptor) Yield() { d.receive.turn.pass() }
 
 // Drain calls try until it reports true, and waits before the next call until there is room to write. It returns net.ErrClosed
 // once Close was called, and otherwise an error only if it cannot wait. It does not keep others from transmitting.

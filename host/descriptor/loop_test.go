@@ -45,7 +45,7 @@ func join(t *testing.T, l *descriptor.Loop, each func(*descriptor.Turn)) *member
 	go func() {
 		var err error
 		l.Do(func(turn *descriptor.Turn) {
-			m.Share(turn)
+			m.SetTurn(turn)
 			for try, got := read(); err == nil; {
 				if err = m.Receive(try); err == nil {
 					m.received.Add(1)
@@ -207,7 +207,7 @@ func TestLoopReadyForNothing(t *testing.T) {
 	var tries atomic.Int64
 	ended := make(chan error, 1)
 	go l.Do(func(turn *descriptor.Turn) {
-		d.Share(turn)
+		d.SetTurn(turn)
 		ended <- d.Receive(func(uintptr) bool { tries.Add(1); return false })
 	})
 	await(func() bool { return tries.Load() >= 3 })
@@ -249,7 +249,7 @@ func TestLoopAllocs(t *testing.T) {
 	d, peer := pair(t)
 	done := make(chan bool)
 	go l.Do(func(turn *descriptor.Turn) {
-		d.Share(turn)
+		d.SetTurn(turn)
 		b := make([]byte, 16)
 		try := func(fd uintptr) bool { n, _ := unix.Read(int(fd), b); return n > 0 }
 		for d.Receive(try) == nil {
@@ -290,10 +290,10 @@ func BenchmarkLoop(b *testing.B) {
 	defer d.Close()
 	b.ReportAllocs()
 	l.Do(func(turn *descriptor.Turn) {
-		d.Share(turn)
+		d.SetTurn(turn)
 		for b.Loop() {
 			_ = d.Receive(func(uintptr) bool { return true })
 		}
-		d.Share(nil)
+		d.SetTurn(nil)
 	})
 }

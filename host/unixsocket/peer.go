@@ -5,19 +5,16 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
 )
 
-// Peer returns who is at the other end of a connected socket, as the kernel says (SO_PEERCRED, unix(7)): the process that connected, or
-// that listens, with the numbers that this process's namespaces have for it. It makes no other system call than getsockopt.
+// Peer returns the credentials of the process at the other end of a connected unix socket (SO_PEERCRED, unix(7)): of the process that
+// called connect(2), or of the one that called listen(2). The kernel translates the numbers into this process's namespaces. Peer makes
+// one system call, getsockopt(2).
 func Peer(c syscall.Conn) (*unix.Ucred, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var peer *unix.Ucred
-	var failed error
-	if err := raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return nil, err
-	}
-	return peer, os.NewSyscallError("getsockopt SO_PEERCRED", failed)
+	return descriptor.Borrow(c, func(fd int) (*unix.Ucred, error) {
+		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		return peer, os.NewSyscallError("getsockopt SO_PEERCRED", err)
+	})
 }

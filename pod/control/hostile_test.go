@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
 )
 
 // patience is how long a test waits for what must happen.
@@ -121,16 +123,11 @@ func TestHostileClients(t *testing.T) {
 
 // awaitEnd waits, without reading what the server says, until it has closed c.
 func awaitEnd(c *net.UnixConn) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Control(func(fd uintptr) {
-		hungUp := []unix.PollFd{{Fd: int32(fd)}}
-		for err := unix.EINTR; err == unix.EINTR; {
-			_, e := unix.Poll(hungUp, int(patience/time.Millisecond))
-			if err = unix.Errno(0); e == unix.EINTR {
-				err = unix.EINTR
+	_, _ = descriptor.Borrow(c, func(fd int) (int, error) {
+		for {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, int(patience/time.Millisecond))
+			if err != unix.EINTR {
+				return n, err
 			}
 		}
 	})

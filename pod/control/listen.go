@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
@@ -49,9 +50,10 @@ func Listen(path string, owner int) (net.Listener, error) {
 	}
 	// The file gets the mode of the socket when it is bound (Linux, net/unix/af_unix.c, unix_bind_bsd): it is never wider.
 	narrow := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var failed error
-		err := c.Control(func(fd uintptr) { failed = os.NewSyscallError("fchmod", unix.Fchmod(int(fd), socketMode)) })
-		return errors.Join(err, failed)
+		_, err := descriptor.BorrowRaw(c, func(fd int) (struct{}, error) {
+			return struct{}{}, os.NewSyscallError("fchmod", unix.Fchmod(fd, socketMode))
+		})
+		return err
 	}}
 	l, err := narrow.Listen(context.Background(), "unix", path)
 	if err != nil {

@@ -90,7 +90,7 @@ func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 		if err != nil {
 			return nil, err
 		}
-		return tap.Software(p, d.keeper.merge), nil
+		return tap.WithSoftwareOffloads(p, d.keeper.merge), nil
 	}
 	return nil, fmt.Errorf("the keeper has opened %s, and does not say as what", d.port.Name)
 }

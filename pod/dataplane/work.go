@@ -136,7 +136,7 @@ func (s *session) work(ctx context.Context) (yielded bool, err error) {
 // forward switches until ctx is done.
 func (s *session) forward(ctx context.Context) (err error) {
 	ports := bare(s.attachment.list())
-	threads, err := tap.Share(ports)
+	threads, err := tap.ShareThreads(ports)
 	if err != nil {
 		return err
 	}

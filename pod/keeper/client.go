@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/host/descriptor"
 	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -190,13 +191,9 @@ func (k *keeper) greet(c *client, h *grant.Hello) {
 // sendGrant lends the control socket. A switch may be listening on it: its descriptor must not be had by File and Fd, which would
 // make it blocking for that one, too.
 func (k *keeper) sendGrant(c *client, p *plan.Plan) error {
-	control, err := k.keeping.control.SyscallConn()
-	if err != nil {
-		k.fail(c, err)
-		return err
-	}
-	var failed error
-	err = control.Control(func(fd uintptr) { failed = k.send(c, k.keeping.grant(p, os.Getpid()), int(fd)) })
+	failed, err := descriptor.Borrow(k.keeping.control, func(fd int) (error, error) {
+		return k.send(c, k.keeping.grant(p, os.Getpid()), fd), nil
+	})
 	if err != nil {
 		k.fail(c, err)
 	}
