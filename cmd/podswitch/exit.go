@@ -21,11 +21,6 @@ const (
 	exitMissing = 3 // a privilege, a device or a kernel feature is missing, or in other hands
 )
 
-// A usageError is about the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
 func exitCode(err error) int {
 	var (
 		usage    usageError

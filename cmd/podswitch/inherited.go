@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes what whoever started this process had open beside the standard files, and has nothing to do with a switch.
+// closeInheritedFiles closes what whoever started this process had open beside the standard files, and has nothing to do with a switch.
 // What the program and its runtime open themselves is closed by an exec, and thereby told apart.
-func closeInherited() error {
+func closeInheritedFiles() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err

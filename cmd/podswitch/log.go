@@ -32,16 +32,16 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 			EncodeDuration: zapcore.StringDurationEncoder,
 		})
 	}
-	return zap.New(bounded(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
+	return zap.New(limitRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
 }
 
-// equalMessages is how often a message is written in a minute, whatever else stands beside it: guests, hypervisors, and whoever reaches a
+// maxRepeats is how often a message is written in a minute, whatever else stands beside it: guests, hypervisors, and whoever reaches a
 // socket can cause some without end. It is more than a switch has ports, each of which may be lost at once, and more than attach lets a
 // guest cause, where what is left out is counted.
-const equalMessages = 300
+const maxRepeats = 300
 
 // bounded leaves messages out that come too often, and says so once a minute.
-func bounded(core zapcore.Core) zapcore.Core {
+func limitRepeats(core zapcore.Core) zapcore.Core {
 	var said atomic.Int64 // when, in nanoseconds since 1970
 	tell := func(e zapcore.Entry, what zapcore.SamplingDecision) {
 		before := said.Load()
@@ -51,5 +51,5 @@ func bounded(core zapcore.Core) zapcore.Core {
 		notice := zapcore.Entry{Level: e.Level, Time: e.Time, Message: "too many equal messages: more are left out"}
 		_ = core.Write(notice, []zapcore.Field{zap.String("of", e.Message)}) // nobody is left to tell
 	}
-	return zapcore.NewSamplerWithOptions(core, time.Minute, equalMessages, 0, zapcore.SamplerHook(tell))
+	return zapcore.NewSamplerWithOptions(core, time.Minute, maxRepeats, 0, zapcore.SamplerHook(tell))
 }

@@ -89,8 +89,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestNobodyThere checks the commands that ask a running podswitch.
-func TestNobodyThere(t *testing.T) {
+// TestNoSwitch checks the commands that ask a running podswitch.
+func TestNoSwitch(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none.sock")
 	for _, verb := range []string{"status", "fdb"} {
 		if _, stderr, code := do(t, "", verb, "--control", socket); code != exitFailed || !strings.Contains(stderr, socket) {

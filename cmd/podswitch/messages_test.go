@@ -34,7 +34,7 @@ func TestStuck(t *testing.T) {
 	m := newMessages(s)
 	done := make(chan struct{})
 	go func() {
-		for range 10 * messagesWaiting {
+		for range 10 * messageQueue {
 			fmt.Fprintln(m, "line")
 		}
 		m.flush()

@@ -9,7 +9,7 @@ import (
 )
 
 func planCommand() *cobra.Command {
-	var flags attachFlags
+	var flags runFlags
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Print what run would find, do and tell the guest; change nothing",

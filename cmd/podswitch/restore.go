@@ -23,7 +23,7 @@ func restoreCommand() *cobra.Command {
 		Args:  exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if pipe >= 0 {
-				return watch(pipe, dir)
+				return watchKeeper(pipe, dir)
 			}
 			report, err := podnet.Restore(dir)
 			if err != nil {
@@ -34,13 +34,13 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "Directory of the state file")
-	c.Flags().IntVar(&pipe, watchFlag, -1, "Descriptor of a pipe: restore when nobody has its other end any more")
-	_ = c.Flags().MarkHidden(watchFlag) // it is for podswitch itself
+	c.Flags().IntVar(&pipe, watchdogFlag, -1, "Descriptor of a pipe: restore when nobody has its other end any more")
+	_ = c.Flags().MarkHidden(watchdogFlag) // it is for podswitch itself
 	return c
 }
 
-// watchFlag makes restore the watchdog of a keeper.
-const watchFlag = "when-closed"
+// watchdogFlag makes restore the watchdog of a keeper.
+const watchdogFlag = "when-closed"
 
 // Bounds of a watchdog's attempts: a process that ends lets go of its files one after the other.
 const (
@@ -48,8 +48,8 @@ const (
 	watchPause    = 10 * time.Millisecond
 )
 
-// watch waits until the keeper has ended, and puts back what it has left. A keeper that gave back has left nothing.
-func watch(pipe int, dir string) (err error) {
+// watchKeeper waits until the keeper has ended, and puts back what it has left. A keeper that gave back has left nothing.
+func watchKeeper(pipe int, dir string) (err error) {
 	if _, err := io.Copy(io.Discard, os.NewFile(uintptr(pipe), "pipe")); err != nil {
 		return fmt.Errorf("watch the keeper: %w", err)
 	}

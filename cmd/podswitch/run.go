@@ -2,20 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/pod/keeper"
-	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// The flags of run that make it a switch alone.
+// The flags of run that make it a switch asSwitch.
 const (
 	keeperFlag   = "keeper"
 	takeoverFlag = "takeover"
@@ -23,8 +17,8 @@ const (
 
 func runCommand() *cobra.Command {
 	var (
-		flags attachFlags
-		alone switchFlags
+		flags    runFlags
+		asSwitch switchFlags
 	)
 	c := &cobra.Command{
 		Use:   "run",
@@ -39,88 +33,29 @@ func runCommand() *cobra.Command {
   podswitch run --keeper /run/podswitch/keeper/socket`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if alone.at != "" || alone.takeover {
-				return alone.run(c, &flags)
+			if asSwitch.at != "" || asSwitch.takeover {
+				return asSwitch.run(c, &flags)
 			}
 			if c.Flags().Changed(peerUIDFlag) || c.Flags().Changed(peerNamespaceFlag) {
 				return usageError{fmt.Errorf("--%s and --%s are about a keeper in another container: they need --%s", peerUIDFlag, peerNamespaceFlag, keeperFlag)}
 			}
-			return runBoth(c, &flags)
+			return runKeeper(c, &flags)
 		},
 	}
 	flags.add(c)
-	alone.add(c)
+	asSwitch.add(c)
 	return c
 }
 
-// runBoth runs the keeper in this process, and the switch in another one.
-func runBoth(c *cobra.Command, flags *attachFlags) error {
+// runKeeper runs the keeper in this process, and the switch in another one.
+func runKeeper(c *cobra.Command, flags *runFlags) error {
 	cfg, err := flags.keeper(c)
 	if err != nil {
 		return err
 	}
 	cfg.Settings = flags.readSettings
-	return keeper.Run(c.Context(), cfg, flags.log.spawnSwitch, filepath.Join(cfg.Attach.StateDir, keeperSocket))
+	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Attach.StateDir, keeperSocket))
 }
 
 // keeperSocket is the name of the socket for takeovers, in the state directory.
 const keeperSocket = "keeper.sock"
-
-// keeper is the configuration of a keeper for a guest and a pod.
-func (f *attachFlags) keeper(c *cobra.Command) (keeper.Config, error) {
-	attach, err := f.config(c)
-	if err != nil {
-		return keeper.Config{}, err
-	}
-	cfg := keeper.Config{Attach: &attach, Control: f.control, Owner: -1, ExitCode: exitCode, Watchdog: watchdogOf(attach.StateDir)}
-	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
-		return cfg, err
-	}
-	settle := thrifty()
-	cfg.Resolved = func(p *plan.Plan) {
-		settle.Reset(settleTime) // a switch may come late
-		if f.log.format.value == "json" {
-			cfg.Log.Info("resolved", zap.Any("plan", p))
-			return
-		}
-		for _, line := range p.Summary() {
-			fmt.Fprintln(c.ErrOrStderr(), "podswitch:", line)
-		}
-	}
-	return cfg, nil
-}
-
-// self is this program, also when its file has been replaced meanwhile.
-const self = "/proc/self/exe"
-
-// firstExtra is the first descriptor that a child gets beside its standard ones (os/exec, ExtraFiles).
-const firstExtra = 3
-
-// spawnSwitch is the command of the unprivileged half, whose keeper is at the other end of a socket.
-func (f *logFlags) spawnSwitch(end *os.File) *exec.Cmd {
-	c := exec.Command(self, "run", "--"+keeperFlag, fmt.Sprintf("fd:%d", firstExtra), "--log-level", f.level.value, "--log-format", f.format.value)
-	c.Args[0] = os.Args[0]
-	c.ExtraFiles, c.Stderr, c.Env = []*os.File{end}, os.Stderr, environment()
-	return c
-}
-
-// environment is what of this process's own a switch may know: what Go's runtime reads, the time zone, and podswitch's own.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		name, _, _ := strings.Cut(variable, "=")
-		return !slices.Contains(runtimeVariables, name) && !strings.HasPrefix(name, "AUTOMEMLIMIT") && !strings.HasPrefix(name, "PODSWITCH_")
-	})
-}
-
-// runtimeVariables are what Go's runtime (package runtime) and time zones read, and what a binary with coverage writes to.
-var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR", "TZ"}
-
-// watchdogOf makes the command that restores what the state directory says when the keeper has ended.
-func watchdogOf(stateDir string) func(pipe *os.File) *exec.Cmd {
-	return func(pipe *os.File) *exec.Cmd {
-		c := exec.Command(self, "restore", "--"+watchFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir)
-		c.Args[0] = os.Args[0]
-		c.ExtraFiles, c.Stderr = []*os.File{pipe}, os.Stderr
-		return c
-	}
-}

@@ -22,7 +22,7 @@ type settings struct {
 }
 
 // writeSettings writes what the flags say, or nothing if they say nothing.
-func (f *attachFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
+func (f *runFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
 	if !slices.ContainsFunc(settingsFlags(), c.Flags().Changed) {
 		return nil, nil
 	}
@@ -48,12 +48,12 @@ func (f *attachFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
 }
 
 // readSettings reads what writeSettings wrote, in the process that is to follow it: by the same flags.
-func (f *attachFlags) readSettings(text []byte) (plan.Settings, error) {
+func (f *runFlags) readSettings(text []byte) (plan.Settings, error) {
 	var s settings
 	if err := json.Unmarshal(text, &s); err != nil {
 		return plan.Settings{}, usageError{fmt.Errorf("settings: %w", err)}
 	}
-	var again attachFlags
+	var again runFlags
 	c := &cobra.Command{}
 	again.add(c)
 	args := []string{"--interface=" + s.Interface, "--hold-after=" + s.HoldAfter}

@@ -19,7 +19,7 @@ func TestSettingsOfNoDocument(t *testing.T) {
 		"an empty one, and more": {[]string{"--vm", "-", "--hold-after", "30s"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var f attachFlags
+			var f runFlags
 			command := &cobra.Command{}
 			f.add(command)
 			command.SetIn(strings.NewReader(""))
@@ -30,7 +30,7 @@ func TestSettingsOfNoDocument(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := new(attachFlags).readSettings(text); err != nil != c.fails {
+			if _, err := new(runFlags).readSettings(text); err != nil != c.fails {
 				t.Errorf("%s: %v; want an error: %t", text, err, c.fails)
 			}
 		})

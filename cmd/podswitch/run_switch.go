@@ -9,14 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/podswitch/podswitch/host/limits"
 	"github.com/podswitch/podswitch/host/missing"
-	"github.com/podswitch/podswitch/host/sandbox"
 	"github.com/podswitch/podswitch/pod/dataplane"
 	"github.com/podswitch/podswitch/pod/grant"
 )
@@ -57,11 +54,11 @@ func (f *switchFlags) check(c *cobra.Command) (err error) {
 }
 
 // run is the unprivileged half.
-func (f *switchFlags) run(c *cobra.Command, flags *attachFlags) error {
+func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	if err := f.check(c); err != nil {
 		return err
 	}
-	cfg := dataplane.Config{Takeover: f.takeover, LockIn: lockIn, ExitCode: exitCode}
+	cfg := dataplane.Config{Takeover: f.takeover, LockIn: enterSandbox, ExitCode: exitCode}
 	var err error
 	if f.takeover {
 		if cfg.Settings, err = flags.writeSettings(c); err != nil {
@@ -101,7 +98,7 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 		conn, err := grant.FromFile(os.NewFile(uintptr(fd), at))
 		return conn, true, err
 	}
-	if err := closeInherited(); err != nil {
+	if err := closeInheritedFiles(); err != nil {
 		return nil, false, err
 	}
 	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: at, Net: "unix"})
@@ -122,20 +119,4 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 		return nil, false, fmt.Errorf("the keeper at %s: %w", at, err)
 	}
 	return grant.NewConn(socket), false, nil
-}
-
-// lockIn gives up everything that a switch does not need.
-func lockIn(datagrams bool) (string, error) {
-	program, _ := limits.FindProgram() // later there is no /proc
-	r, err := sandbox.Enter(sandbox.Policy{Datagrams: datagrams})
-	if err != nil {
-		return "", err
-	}
-	lockedIn()
-	time.AfterFunc(settleTime, func() { _ = program.LetGo() })
-	access := "no landlock"
-	if r.Landlock > 0 {
-		access = fmt.Sprintf("landlock %d", r.Landlock)
-	}
-	return fmt.Sprintf("no capabilities, %d system calls, %s", r.SystemCalls, access), nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -33,37 +32,6 @@ func statusCommand() *cobra.Command {
 			return printJSON(c.OutOrStdout(), s)
 		}
 		return printStatus(c.OutOrStdout(), s)
-	}
-	return c
-}
-
-func fdbCommand() *cobra.Command {
-	var path string
-	c := &cobra.Command{
-		Use:   "fdb",
-		Short: "Show the forwarding database of a learning switch",
-		Args:  exactly(),
-	}
-	addControl(c, &path)
-	output := addOutput(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		var stations []control.Station
-		if err := control.Get(c.Context(), path, control.StationsPath, &stations); err != nil {
-			return err
-		}
-		if output.value == "json" {
-			return printJSON(c.OutOrStdout(), stations)
-		}
-		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "MAC\tPORT\tAGE")
-		for _, s := range stations {
-			age := fmt.Sprintf("%.0fs", s.Age)
-			if s.Static {
-				age = "static"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.MAC, s.Port, age)
-		}
-		return w.Flush()
 	}
 	return c
 }
@@ -103,10 +71,4 @@ func orNone(s string) string {
 		return "none"
 	}
 	return s
-}
-
-func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }

@@ -42,8 +42,8 @@ func switchCommand() *cobra.Command {
 			return err
 		}
 		all.Switch, all.Owner, all.ExitCode = &cfg, -1, exitCode
-		thrifty()
-		return keeper.Run(c.Context(), all, log.spawnSwitch, "")
+		saveMemory()
+		return keeper.Run(c.Context(), all, log.switchCommandLine, "")
 	}
 	return c
 }

@@ -15,8 +15,8 @@ import (
 // wallVariable names what a build for tests of the walls tries when it gets the signal SIGUSR1.
 const wallVariable = "PODSWITCH_WALL"
 
-// lockedIn lets a signal begin what must be impossible. It comes back only from what is not.
-func lockedIn() {
+// sandboxEntered lets a signal begin what must be impossible. It comes back only from what is not.
+func sandboxEntered() {
 	name := os.Getenv(wallVariable)
 	begin := make(chan os.Signal, 1)
 	signal.Notify(begin, unix.SIGUSR1)

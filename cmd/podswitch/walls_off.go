@@ -2,5 +2,5 @@
 
 package main
 
-// lockedIn is what the switch does once it is locked in, beside its work: nothing.
-func lockedIn() {}
+// sandboxEntered is what the switch does once it is locked in, beside its work: nothing.
+func sandboxEntered() {}

@@ -58,14 +58,14 @@ func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	wantMTU := vm.Interface.Model.MTUProperty() && !c.Flags().Changed("mtu")
 	wantMAC := f.mac.PodMAC || f.settings.MAC == nil && vm.Interface.MAC == nil
 	if wantMTU || wantMAC {
-		err = f.askPod(c, wantMTU)
+		err = f.readPod(c, wantMTU)
 	}
 	return vm, err
 }
 
-// askPod completes the settings by what the pod interface says. The interface has to be there only if it was asked for;
+// readPod completes the settings by what the pod interface says. The interface has to be there only if it was asked for;
 // that a podswitch has already taken its address changes neither MTU nor MAC.
-func (f *hypervisorFlags) askPod(c *cobra.Command, wantMTU bool) error {
+func (f *hypervisorFlags) readPod(c *cobra.Command, wantMTU bool) error {
 	id, err := f.discover(f.podInterface)
 	if id == nil {
 		if f.mac.PodMAC || c.Flags().Changed("pod-interface") {
@@ -87,67 +87,4 @@ func (f *hypervisorFlags) askPod(c *cobra.Command, wantMTU bool) error {
 		f.settings.MAC = f.settings.PodMAC
 	}
 	return nil
-}
-
-func qemuArgsCommand() *cobra.Command {
-	var flags hypervisorFlags
-	c := &cobra.Command{
-		Use:   "qemu-args",
-		Short: "Print QEMU's arguments for the guest's interface, one a line",
-		Long: "Print QEMU's arguments for the guest's interface, one a line: -netdev and -device with what the VM document says.\n" +
-			"Nothing is opened or changed.",
-		Example: "  # Give them to QEMU, in bash\n" +
-			"  mapfile -t net < <(podswitch qemu-args --vm vm.yaml --guest packet:tap0)\n" +
-			"  qemu-system-x86_64 -nodefaults \"${net[@]}\" disk.img",
-		Args: exactly(),
-	}
-	output := addOutput(c)
-	flags.add(c)
-	c.Flags().StringVar(&flags.settings.Bus, "bus", "", "QEMU's id of the PCI bus of the document's pciAddress (default: the machine's own, for bus 00)")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		vm, err := flags.resolve(c)
-		if err != nil {
-			return err
-		}
-		args, err := hypervisor.QEMUArgs(vm, flags.guest, flags.settings)
-		if err != nil {
-			return usageError{err}
-		}
-		for _, note := range hypervisor.QEMUNotes(vm) {
-			fmt.Fprintln(c.ErrOrStderr(), "podswitch: note:", note)
-		}
-		if output.value == "json" {
-			return printJSON(c.OutOrStdout(), args)
-		}
-		for _, arg := range args {
-			fmt.Fprintln(c.OutOrStdout(), arg)
-		}
-		return nil
-	}
-	return c
-}
-
-func libvirtXMLCommand() *cobra.Command {
-	var flags hypervisorFlags
-	c := &cobra.Command{
-		Use:   "libvirt-xml",
-		Short: "Print libvirt's <interface> element for the guest's interface",
-		Long: "Print libvirt's <interface> element for the guest's interface, with what the VM document says. It has a form for\n" +
-			"packet:NAME only; for sockets use qemu-args. Nothing is opened or changed.",
-		Args: exactly(),
-	}
-	flags.add(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		vm, err := flags.resolve(c)
-		if err != nil {
-			return err
-		}
-		text, err := hypervisor.LibvirtXML(vm, flags.guest, flags.settings)
-		if err != nil {
-			return usageError{err}
-		}
-		_, err = c.OutOrStdout().Write(text)
-		return err
-	}
-	return c
 }

@@ -14,27 +14,27 @@ import (
 
 // replayFlags say which switch a capture goes through.
 type replayFlags struct {
-	plan      string
-	bridge    bool
-	address   netip.Prefix
-	gateway   netip.Addr
-	mtu       int
-	wireMAC   vswitch.MAC
-	routerMAC vswitch.MAC
-	guestMAC  vswitch.MAC
-	routes    []replayRoute
-	keep      []plan.KeptPort
-	deny      []plan.DenyRule
-	near      []replayNeighbour
-	holder    *choice
-	in        *choice
+	plan       string
+	bridge     bool
+	address    netip.Prefix
+	gateway    netip.Addr
+	mtu        int
+	wireMAC    vswitch.MAC
+	routerMAC  vswitch.MAC
+	guestMAC   vswitch.MAC
+	routes     []replayRoute
+	keep       []plan.KeptPort
+	deny       []plan.DenyRule
+	neighbours []replayNeighbour
+	holder     *choice
+	in         *choice
 }
 
 // What a switch is tried with where no flag says otherwise.
 const (
-	tryMTU         = 1500
-	tryServer      = "169.254.75.10" // as a run has it
-	tryPointToward = "169.254.1.1"   // the gateway of an address without a net
+	defaultMTU     = 1500
+	defaultServer  = "169.254.75.10" // as a run has it
+	defaultGateway = "169.254.1.1"   // the gateway of an address without a net
 )
 
 func (f *replayFlags) add(c *cobra.Command) {
@@ -44,14 +44,14 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags.BoolVar(&f.bridge, "bridge", false, "A plain learning switch with the ports guest and uplink")
 	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", netip.ParsePrefix}, "address", "The pod address with its prefix length")
 	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: the gateway (default: the first host of the net)")
-	flags.IntVar(&f.mtu, "mtu", tryMTU, "With --address or --bridge: the MTU in `BYTES`")
+	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: the MTU in `BYTES`")
 	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: the pod interface's MAC (default: 0a:58 and the address)")
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: the MAC that the guest sees for everything but itself")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
 		"With --address: a route; may be repeated (default: the net, and everything by the gateway)")
 	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
 	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: what the guest may not reach; may be repeated")
-	flags.Var(&parsedList[replayNeighbour]{&f.near, "IP,MAC", parseNeighbour}, "neighbour",
+	flags.Var(&parsedList[replayNeighbour]{&f.neighbours, "IP,MAC", parseNeighbour}, "neighbour",
 		"A next hop on the wire that needs no ARP, as where the capture has no answers; may be repeated")
 	flags.Var(&parsed[vswitch.MAC]{&f.guestMAC, "", "MAC", parseGuestMAC}, "guest-mac",
 		"Who of a capture of both directions is the guest (default: the plan's, or the pod interface's MAC)")
@@ -96,7 +96,7 @@ func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 	}
 	o.Setup.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows no other
 	if d := o.Setup.Delegate; d != nil {
-		for _, n := range f.near {
+		for _, n := range f.neighbours {
 			d.Permanent = append(d.Permanent, vswitch.Neighbour(n))
 		}
 		if o.Setup.GuestMAC = f.guestMAC; f.guestMAC.IsZero() && d.PinnedMAC.IsZero() {
@@ -134,14 +134,14 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 	c := &vswitch.DelegateConfig{
 		WireMAC: f.wireMAC, RouterMAC: f.routerMAC, Address: f.address, Gateway: f.gateway,
-		Server: netip.MustParseAddr(tryServer), MTU: f.mtu, GuestMTU: f.mtu,
+		Server: netip.MustParseAddr(defaultServer), MTU: f.mtu, GuestMTU: f.mtu,
 	}
 	host := f.address.Addr().As4()
 	if c.WireMAC.IsZero() {
 		c.WireMAC = vswitch.MAC{0x0a, 0x58, host[0], host[1], host[2], host[3]}
 	}
 	if !c.Gateway.IsValid() {
-		c.Gateway = netip.MustParseAddr(tryPointToward)
+		c.Gateway = netip.MustParseAddr(defaultGateway)
 		if f.address.Bits() < 31 {
 			c.Gateway = f.address.Masked().Addr().Next()
 		}

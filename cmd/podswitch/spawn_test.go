@@ -12,7 +12,7 @@ func TestEnvironment(t *testing.T) {
 		"GOOGLE_API_KEY": false, "GOPROXY": false, "TZDATA_TOKEN": false, "SECRET": false,
 	} {
 		t.Setenv(name, "1")
-		if got := slices.Contains(environment(), name+"=1"); got != told {
+		if got := slices.Contains(switchEnvironment(), name+"=1"); got != told {
 			t.Errorf("%s: told %t, want %t", name, got, told)
 		}
 	}

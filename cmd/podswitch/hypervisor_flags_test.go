@@ -108,8 +108,8 @@ type podCase struct {
 	fault, note          string
 }
 
-// TestAskPod checks what is taken from the pod interface, and when it has to be there.
-func TestAskPod(t *testing.T) {
+// TestReadPod checks what is taken from the pod interface, and when it has to be there.
+func TestReadPod(t *testing.T) {
 	pod := &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1450, MAC: podnet.MAC{0x0a, 0x58, 0x0a, 0xf4, 1, 7}}}
 	bare := &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1450}}
 	absent := &missing.Error{What: "look at eth0", Need: "the interface eth0"}

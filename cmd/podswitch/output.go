@@ -1,0 +1,21 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// addOutput adds the flag of commands that print data.
+func addOutput(c *cobra.Command) *choice {
+	output := newChoice("text", "json")
+	c.Flags().VarP(output, "output", "o", "Form of the output")
+	return output
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
