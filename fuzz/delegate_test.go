@@ -77,12 +77,14 @@ func (d *delegateRig) do(s step) {
 		d.hand(s.holder, s.mac)
 	}
 	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, s.mac} {
-		if got, want := d.real.Heard(mac), d.oracle.Heard(mac); got != want {
-			d.fail("%v was heard at %v, and the oracle says %v", mac, got, want)
+		got, ok := d.real.Heard(mac)
+		if want, wanted := d.oracle.Heard(mac); got != want || ok != wanted {
+			d.fail("%v was heard at %v (%v), and the oracle says %v (%v)", mac, got, ok, want, wanted)
 		}
 	}
-	if got, want := d.real.LastHeard(), d.oracle.LastHeard(); got != want {
-		d.fail("somebody was last heard at %v, and the oracle says %v", got, want)
+	got, ok := d.real.LastHeard()
+	if want, wanted := d.oracle.LastHeard(); got != want || ok != wanted {
+		d.fail("the last use was at %v (%v), and the oracle says %v (%v)", got, ok, want, wanted)
 	}
 	d.conserved(d.oracle.Held())
 }

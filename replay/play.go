@@ -26,7 +26,6 @@ type Options struct {
 
 // Times of a player.
 const (
-	clockStart = time.Second      // a forwarder's clock is not 0: zero means never
 	tickEvery  = time.Second      // as a Switch does
 	ticksAtGap = 300              // ticks at the begin of a gap; then one at its end: what waited has given up long before
 	waitAtEnd  = 10 * time.Second // for the next hop of frames that wait when the capture ends
@@ -110,7 +109,7 @@ func (p *Player) seconds() float64 { return (p.now - p.start).Seconds() }
 // advance moves the clock to the time of a packet, and never back.
 func (p *Player) advance(t time.Time) (records []*Record) {
 	if !p.begun {
-		p.begun, p.first, p.start = true, t, clockStart
+		p.begun, p.first, p.start = true, t, 0
 		if p.options.Exact {
 			p.start = max(0, t.Sub(At(0)))
 		}

@@ -70,7 +70,7 @@ type Delegate struct {
 	holder   atomic.Int32
 	using    sync.Mutex    // guards writing the following
 	guestMAC atomic.Uint64 // who uses the pod address at the guest port; 0: nobody yet
-	heard    atomic.Int64  // when that was last heard, nanoseconds on the switch's clock; 0: never
+	heard    atomicTime    // when guestMAC last used the address
 }
 
 // DelegateConfig configures a Delegate.

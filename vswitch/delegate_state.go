@@ -25,7 +25,7 @@ func (d *Delegate) State(now time.Duration) DelegateState {
 	s := DelegateState{Holder: Holder(d.holder.Load()).String()}
 	d.using.Lock()
 	s.GuestMAC = d.guest()
-	if heard := time.Duration(d.heard.Load()); heard != 0 {
+	if heard, ok := d.heard.load(); ok {
 		age := since(heard, now)
 		s.Heard = &age
 	}
@@ -55,12 +55,9 @@ func (d *Delegate) Resume(s DelegateState, now time.Duration) error {
 		return fmt.Errorf("frames wait for neighbours already, want a forwarder that has seen none")
 	}
 	d.using.Lock()
-	d.heard.Store(0)
+	d.heard.clear()
 	if s.Heard != nil {
-		d.heard.Store(int64(now - *s.Heard))
-	}
-	if s.Heard != nil && *s.Heard == now {
-		d.heard.Store(-1) // a nanosecond early, because 0 is never
+		d.heard.store(now - *s.Heard)
 	}
 	d.guestMAC.Store(s.GuestMAC.key())
 	d.using.Unlock()

@@ -40,8 +40,10 @@ func TestHandWhileHeard(t *testing.T) {
 		}()
 		d.hear(guest, now, false)
 		<-handed
-		if got := d.Heard(guest); got != now || d.LastHeard() != now {
-			t.Fatalf("Heard = %v, LastHeard = %v; want %v", got, d.LastHeard(), now)
+		at, ok := d.Heard(guest)
+		last, heard := d.LastHeard()
+		if !ok || at != now || !heard || last != now {
+			t.Fatalf("Heard = %v, %v, LastHeard = %v, %v; want %v", at, ok, last, heard, now)
 		}
 	}
 }

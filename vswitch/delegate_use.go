@@ -9,27 +9,27 @@ const heardEvery = 100 * time.Millisecond
 func (d *Delegate) Hand(h Holder, mac MAC) {
 	d.using.Lock()
 	if !mac.IsZero() && d.guestMAC.Load() != mac.key() {
-		d.heard.Store(0) // of somebody else; hear says why this comes first
+		d.heard.clear() // of another station; hear says why this comes first
 		d.guestMAC.Store(mac.key())
 	}
 	d.using.Unlock()
 	d.holder.Store(int32(h))
 }
 
-// Heard returns when mac last used the pod address at the guest port, on the switch's clock; zero if it is not in use by mac.
-// What was heard before a Resume may have a negative time.
-func (d *Delegate) Heard(mac MAC) time.Duration {
+// Heard returns when mac last used the pod address at the guest port, on the switch's clock. It is not ok if mac is not the station
+// that uses the address. A use before a Resume may have a negative time.
+func (d *Delegate) Heard(mac MAC) (at time.Duration, ok bool) {
 	d.using.Lock()
 	defer d.using.Unlock()
 	if d.guestMAC.Load() != mac.key() {
-		return 0
+		return 0, false
 	}
-	return time.Duration(d.heard.Load())
+	return d.heard.load()
 }
 
-// LastHeard returns when anybody last used the pod address at the guest port, on the switch's clock; zero for never. What was
-// heard before a Resume may have a negative time.
-func (d *Delegate) LastHeard() time.Duration { return time.Duration(d.heard.Load()) }
+// LastHeard returns when any station last used the pod address at the guest port, on the switch's clock. It is not ok if none
+// has. A use before a Resume may have a negative time.
+func (d *Delegate) LastHeard() (at time.Duration, ok bool) { return d.heard.load() }
 
 // use notes that the guest uses the pod address, and says so if it is not the holder.
 func (d *Delegate) use(mac MAC, now time.Duration, exact bool) {
@@ -49,13 +49,13 @@ func (d *Delegate) hear(mac MAC, now time.Duration, exact bool) {
 	d.using.Lock()
 	defer d.using.Unlock()
 	if exact || d.guestMAC.Load() != mac.key() || !d.isNoted(now) {
-		d.heard.Store(int64(now))
+		d.heard.store(now)
 		d.guestMAC.Store(mac.key())
 	}
 }
 
 // isNoted tells whether the last use was noted so lately that it need not be noted again.
 func (d *Delegate) isNoted(now time.Duration) bool {
-	last := time.Duration(d.heard.Load())
-	return last != 0 && now-last < heardEvery
+	last, ok := d.heard.load()
+	return ok && now-last < heardEvery
 }

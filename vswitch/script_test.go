@@ -187,8 +187,8 @@ func (r *run) act(s *step) (got []event, complaint string) {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
 	case "heard":
-		at := r.delegate.Heard(s.mac)
-		if at != 0 {
+		at, ok := r.delegate.Heard(s.mac)
+		if ok {
 			at -= r.ahead
 		}
 		if at != s.heard {

@@ -13,8 +13,8 @@ type Delegate struct {
 	self      netip.Addr // the pod address
 	broadcast netip.Addr // of its prefix; the zero Addr if it has none
 	holder    vswitch.Holder
-	guest     vswitch.MAC // who uses the pod address; the zero MAC: nobody yet
-	heard     time.Duration
+	guest     vswitch.MAC    // who uses the pod address; the zero MAC: nobody yet
+	heard     *time.Duration // when it last did; nil: never
 	kept      map[int]bool
 
 	neighbours map[netip.Addr]neighbour
@@ -47,21 +47,26 @@ func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 // Hand makes h the holder. A MAC other than zero is the guest's from now on.
 func (d *Delegate) Hand(h vswitch.Holder, mac vswitch.MAC) {
 	if !isNobody(mac) && mac != d.guest {
-		d.guest, d.heard = mac, 0
+		d.guest, d.heard = mac, nil
 	}
 	d.holder = h
 }
 
-// Heard is when mac last used the pod address.
-func (d *Delegate) Heard(mac vswitch.MAC) time.Duration {
+// Heard is when mac last used the pod address; it is not ok if it did not, or another station has since.
+func (d *Delegate) Heard(mac vswitch.MAC) (at time.Duration, ok bool) {
 	if mac != d.guest {
-		return 0
+		return 0, false
 	}
-	return d.heard
+	return d.LastHeard()
 }
 
-// LastHeard is when anybody last used the pod address.
-func (d *Delegate) LastHeard() time.Duration { return d.heard }
+// LastHeard is when any station last used the pod address; it is not ok if none has.
+func (d *Delegate) LastHeard() (at time.Duration, ok bool) {
+	if d.heard == nil {
+		return 0, false
+	}
+	return *d.heard, true
+}
 
 // Held is how many frames wait for a neighbour.
 func (d *Delegate) Held() int {

@@ -72,7 +72,7 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 	}
 	if a.senderIP == c.self && a.senderMAC == source(f.Data) {
 		c.hear(a.senderMAC)
-		c.heard = c.now
+		c.heard = &c.now
 		if c.holder != vswitch.HolderGuest {
 			c.Used++
 		}
@@ -90,8 +90,8 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 
 // hear notes who uses the address, and when, ten times a second at most.
 func (c *call) hear(mac vswitch.MAC) {
-	if mac != c.guest || c.heard == 0 || c.now-c.heard >= time.Second/10 {
-		c.heard = c.now
+	if mac != c.guest || c.heard == nil || c.now-*c.heard >= time.Second/10 {
+		c.heard = &c.now
 	}
 	c.guest = mac
 }

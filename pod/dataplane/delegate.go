@@ -232,7 +232,8 @@ func (d *delegation) setAbsent(absent bool) {
 // holdAgain is what happens some time after the guest's device went. That it is there again does not mean that a guest is.
 func (d *delegation) holdAgain() {
 	d.mu.Lock()
-	gone := d.absent || d.delegate.LastHeard() < d.left
+	used, ok := d.delegate.LastHeard()
+	gone := d.absent || !ok || used < d.left
 	d.mu.Unlock()
 	if gone {
 		d.lessee.linkDown()

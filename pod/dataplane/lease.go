@@ -25,7 +25,7 @@ type lessee struct {
 	log   *guestLog
 	clock func() time.Duration // the switch's
 	now   func() time.Time     // the wall's
-	heard func(vswitch.MAC) time.Duration
+	heard func(vswitch.MAC) (at time.Duration, ok bool)
 	probe func(vswitch.MAC)
 	apply func(event, vswitch.MAC)
 
@@ -72,7 +72,7 @@ func (l *lessee) silent(owner vswitch.MAC) bool {
 	}
 	since := l.clock() - l.probeAt
 	return l.probed == owner && l.probes >= probeCount && since >= probeWait && since < probeValid &&
-		l.heard(owner) < l.firstAt && l.spokeAt < l.firstAt
+		!l.answered(owner)
 }
 
 // probeLocked asks the owner of the lease whether it is still there; the one who wants its address will ask again.
@@ -81,13 +81,18 @@ func (l *lessee) probeLocked(owner vswitch.MAC) {
 	if l.probed == owner && now-l.probeAt < probeWait {
 		return // the answer may be on its way
 	}
-	answered := l.heard(owner) >= l.firstAt || l.spokeAt >= l.firstAt
-	if l.probed != owner || answered || now-l.probeAt >= probeValid {
+	if l.probed != owner || l.answered(owner) || now-l.probeAt >= probeValid {
 		l.probed, l.probes, l.firstAt = owner, 0, now
 	}
 	l.probes++
 	l.probeAt = now
 	l.probe(owner)
+}
+
+// answered reports whether the owner of the lease has used the address or sent a DHCP message since the first probe.
+func (l *lessee) answered(owner vswitch.MAC) bool {
+	used, ok := l.heard(owner)
+	return ok && used >= l.firstAt || l.spokeAt >= l.firstAt
 }
 
 // report logs one line for each message, received and sent.

@@ -42,7 +42,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 		offer: offer, log: newGuestLog(zap.NewNop()),
 		clock: func() time.Duration { return lt.time },
 		now:   func() time.Time { return epoch.Add(lt.time) },
-		heard: func(mac vswitch.MAC) time.Duration { return lt.alive[mac] },
+		heard: func(mac vswitch.MAC) (time.Duration, bool) { at, ok := lt.alive[mac]; return at, ok },
 		probe: func(mac vswitch.MAC) { lt.probes = append(lt.probes, mac) },
 		apply: func(e event, _ vswitch.MAC) { lt.events = append(lt.events, e) },
 	}
