@@ -84,7 +84,7 @@ func handovers() []mutant {
 		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "rest, s.rest = bytes.Clone(s.rest), nil", "rest = bytes.Clone(s.rest)"},
 		{"FuzzRest", "./unixport", "unixport/rest.go", "a bounds check is too wide", "r.Begun < 0 || r.Begun > vswitch.MaxFrame", "r.Begun < 0"},
 		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.Gone", "Expires: a.Lease.Expires}, false"},
-		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(k.handed.files)", ""},
+		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(l.handover.files)", ""},
 		{"FuzzControl", "./pod/control", "pod/control/serve.go", "more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
 		{"FuzzReceive", "./pod/grant", "pod/grant/parse.go", "null is something", "said.IsNil()", "!said.IsValid()"},
 	}

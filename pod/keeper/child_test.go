@@ -49,7 +49,7 @@ func playSwitch(role string) int {
 		_ = grant.CloseFiles(files)
 		switch {
 		case m.Opened != nil && m.Opened.Port == 1:
-			err = conn.Send(readyWord())
+			err = conn.Send(readyMessage())
 		case m.Go != nil:
 			if err = conn.Send(grant.Message{Started: &grant.Started{}}); err == nil {
 				err = working(role, conn)
@@ -73,7 +73,7 @@ func working(role string, conn *grant.Conn) error {
 	case roleKilled:
 		return unix.Kill(os.Getpid(), unix.SIGKILL)
 	case roleFails:
-		return conn.Send(faultWord())
+		return conn.Send(faultMessage())
 	case roleDeaf:
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}

@@ -11,15 +11,15 @@ import (
 // An ending is how the conversation with a switch ends.
 type ending struct {
 	name     string
-	patience patience
+	timeouts timeouts
 	do       func(w *world)
 	want     string // why the switch has ended; empty: it was asked to, or was not at work
 	taken    int32
 }
 
-// impatient is shortPatience with less of it for one thing.
-func impatient(less func(p *patience)) patience {
-	p := shortPatience()
+// shorter is shortTimeouts with less of it for one thing.
+func shorter(less func(p *timeouts)) timeouts {
+	p := shortTimeouts()
 	less(&p)
 	return p
 }
@@ -28,49 +28,49 @@ func impatient(less func(p *patience)) patience {
 func (w *world) told() *fake {
 	w.t.Helper()
 	f := w.granted(hello())
-	f.say(readyWord())
-	f.hears("go", 0)
+	f.sends(readyMessage())
+	f.receives("go", 0)
 	return f
 }
 
 // endings are those of a switch alone.
 func endings() []ending {
 	return []ending{
-		{"a connection that says nothing goes", shortPatience(), func(w *world) { w.connect().Close() }, "", 0},
-		{"it goes when it has its grant", shortPatience(), func(w *world) { w.granted(hello()).Close() }, "without a word", 0},
-		{"it says goodbye when it has its grant", shortPatience(), func(w *world) {
+		{"a connection that says nothing goes", shortTimeouts(), func(w *world) { w.connect().Close() }, "", 0},
+		{"it goes when it has its grant", shortTimeouts(), func(w *world) { w.granted(hello()).Close() }, "without a word", 0},
+		{"it says goodbye when it has its grant", shortTimeouts(), func(w *world) {
 			f := w.granted(hello())
-			f.say(bye())
-			f.hearsEnd()
+			f.sends(bye())
+			f.receivesEnd()
 		}, "", 0},
-		{"it is never ready", impatient(func(p *patience) { p.ready = 20 * time.Millisecond }), func(w *world) { w.granted(hello()).hearsEnd() },
+		{"it is never ready", shorter(func(p *timeouts) { p.ready = 20 * time.Millisecond }), func(w *world) { w.granted(hello()).receivesEnd() },
 			"has not said anything for 20ms", 0},
-		{"it does not start", impatient(func(p *patience) { p.start = 20 * time.Millisecond }), func(w *world) { w.told().hearsEnd() },
+		{"it does not start", shorter(func(p *timeouts) { p.start = 20 * time.Millisecond }), func(w *world) { w.told().receivesEnd() },
 			"has not said anything for 20ms", 1},
-		{"it goes when it is at work", shortPatience(), func(w *world) { w.running().Close() }, "without a word", 1},
-		{"it says why", shortPatience(), func(w *world) { w.running().say(faultWord()) }, "it does not work", 1},
-		{"it goes instead of stopping", shortPatience(), func(w *world) {
+		{"it goes when it is at work", shortTimeouts(), func(w *world) { w.running().Close() }, "without a word", 1},
+		{"it says why", shortTimeouts(), func(w *world) { w.running().sends(faultMessage()) }, "it does not work", 1},
+		{"it goes instead of stopping", shortTimeouts(), func(w *world) {
 			f := w.running()
-			f.say(bye())
-			f.hears("stop", 0)
+			f.sends(bye())
+			f.receives("stop", 0)
 			f.Close()
 		}, "", 1},
-		{"it does not stop", shortPatience(), func(w *world) {
+		{"it does not stop", shortTimeouts(), func(w *world) {
 			f := w.running()
-			f.say(bye())
-			f.hears("stop", 0)
-			f.hearsEnd()
+			f.sends(bye())
+			f.receives("stop", 0)
+			f.receivesEnd()
 		}, "", 1},
-		{"it says goodbye often", shortPatience(), func(w *world) {
+		{"it says goodbye often", shortTimeouts(), func(w *world) {
 			f := w.running()
 			for range 100 {
-				f.say(bye())
+				f.sends(bye())
 			}
-			f.hears("stop", 0)
-			f.hearsEnd()
+			f.receives("stop", 0)
+			f.receivesEnd()
 		}, "", 1},
-		{"it reads nothing", shortPatience(), func(w *world) { w.running().deaf(20 * maxLetters) }, "does not listen any more", 1},
-		{"it sends what is no message", shortPatience(), func(w *world) { _, _ = w.running().socket.Write([]byte("GET / HTTP/1.0\r\n\r\n")) },
+		{"it reads nothing", shortTimeouts(), func(w *world) { w.running().readsNothing(20 * outboxSize) }, "does not read its messages", 1},
+		{"it sends what is no message", shortTimeouts(), func(w *world) { _, _ = w.running().socket.Write([]byte("GET / HTTP/1.0\r\n\r\n")) },
 			"conversation with the switch has ended", 1},
 	}
 }
@@ -78,46 +78,46 @@ func endings() []ending {
 // endingsOfTakeovers are those while another switch is to go on.
 func endingsOfTakeovers() []ending {
 	return []ending{
-		{"it does not yield", impatient(func(p *patience) { p.yield = 20 * time.Millisecond }), func(w *world) {
+		{"it does not yield", shorter(func(p *timeouts) { p.yield = 20 * time.Millisecond }), func(w *world) {
 			first, next := w.yielding()
-			first.hears("stop", 0)
-			first.hearsEnd()
-			next.hearsEnd()
+			first.receives("stop", 0)
+			first.receivesEnd()
+			next.receivesEnd()
 		}, "did not make room", 1},
-		{"it goes instead of yielding", shortPatience(), func(w *world) {
+		{"it goes instead of yielding", shortTimeouts(), func(w *world) {
 			first, next := w.yielding()
 			first.Close()
-			next.hearsEnd()
+			next.receivesEnd()
 		}, "without a word", 1},
-		{"both go before the next one has started", shortPatience(), func(w *world) {
+		{"both go before the next one has started", shortTimeouts(), func(w *world) {
 			first, next := w.beginning()
 			first.Close()
 			await(w.t, "the first one to be forgotten", func() (gone bool) {
-				w.inside(func() { gone = len(w.k.clients) == 1 })
+				w.inside(func() { gone = len(w.loop.sessions) == 1 })
 				return gone
 			})
 			next.Close()
 		}, "neither the switch", 1},
-		{"the first one goes when it has yielded", shortPatience(), func(w *world) {
+		{"the first one goes when it has yielded", shortTimeouts(), func(w *world) {
 			first, next := w.beginning()
 			first.Close()
 			next.starts(w)
-			next.hears("guest", 0)
+			next.receives("guest", 0)
 			next.ends()
 		}, "", 1},
-		{"the second one goes", shortPatience(), func(w *world) { w.handedOver().Close() }, "without a word", 1},
-		{"the third one says why it ends", shortPatience(), func(w *world) {
+		{"the second one goes", shortTimeouts(), func(w *world) { w.handedOver().Close() }, "without a word", 1},
+		{"the third one says why it ends", shortTimeouts(), func(w *world) {
 			second := w.handedOver()
 			third := w.granted(takeover())
-			third.say(readyWord())
-			second.hears("yield", 0)
-			second.say(yieldedWord())
-			if m, _ := third.hears("go", 0); m.Go.Takeovers != 2 {
+			third.sends(readyMessage())
+			second.receives("yield", 0)
+			second.sends(yieldedMessage())
+			if m, _ := third.receives("go", 0); m.Go.Takeovers != 2 {
 				w.t.Errorf("%d takeovers", m.Go.Takeovers)
 			}
-			third.say(grant.Message{Started: &grant.Started{}})
-			third.hears("guest", 0)
-			third.say(faultWord())
+			third.sends(grant.Message{Started: &grant.Started{}})
+			third.receives("guest", 0)
+			third.sends(faultMessage())
 		}, "it does not work", 1},
 	}
 }
@@ -126,7 +126,7 @@ func endingsOfTakeovers() []ending {
 func TestEnds(t *testing.T) {
 	for _, c := range append(endings(), endingsOfTakeovers()...) {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, c.patience)
+			w := newWorld(t, c.timeouts)
 			c.do(w)
 			if c.want != "" {
 				await(t, "the reason", func() bool { return len(w.ended()) > 0 })
@@ -138,7 +138,7 @@ func TestEnds(t *testing.T) {
 			if taken := w.taken.Load(); taken != c.taken {
 				t.Errorf("the address was taken %d times, want %d", taken, c.taken)
 			}
-			w.inside(func() { w.k.patience = shortPatience() })
+			w.inside(func() { w.loop.timeouts = shortTimeouts() })
 			w.running().ends() // the next one finds everything as the first did
 			w.awaitWaiting()
 		})

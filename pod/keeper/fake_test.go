@@ -26,13 +26,13 @@ func newFake(t testing.TB, socket *net.UnixConn) *fake {
 	return f
 }
 
-// say says something; that the keeper does not listen any more is no fault.
-func (f *fake) say(m grant.Message, files ...int) { _ = f.Send(m, files...) }
+// sends sends something; that the keeper does not listen any more is no fault.
+func (f *fake) sends(m grant.Message, files ...int) { _ = f.Send(m, files...) }
 
-// hears wants a message of a kind next, and returns it with its descriptors, which are closed with the test.
-func (f *fake) hears(kind string, files int) (grant.Message, []int) {
+// receives wants a message of a kind next, and returns it with its descriptors, which are closed with the test.
+func (f *fake) receives(kind string, files int) (grant.Message, []int) {
 	f.t.Helper()
-	_ = f.socket.SetReadDeadline(time.Now().Add(patienceOfTests))
+	_ = f.socket.SetReadDeadline(time.Now().Add(testTimeout))
 	m, got, err := f.Receive()
 	if err != nil {
 		f.t.Fatalf("%v, want %q", err, kind)
@@ -45,10 +45,10 @@ func (f *fake) hears(kind string, files int) (grant.Message, []int) {
 	return m, got
 }
 
-// hearsEnd wants that nothing but these kinds comes until the end.
-func (f *fake) hearsEnd(kinds ...string) {
+// receivesEnd wants that nothing but these kinds comes until the end.
+func (f *fake) receivesEnd(kinds ...string) {
 	f.t.Helper()
-	_ = f.socket.SetReadDeadline(time.Now().Add(patienceOfTests))
+	_ = f.socket.SetReadDeadline(time.Now().Add(testTimeout))
 	for {
 		m, files, err := f.Receive()
 		if err == nil {
@@ -80,31 +80,31 @@ func hello() grant.Message { return grant.Message{Hello: &grant.Hello{Version: g
 func takeover() grant.Message {
 	return grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true}}
 }
-func readyWord() grant.Message {
+func readyMessage() grant.Message {
 	return grant.Message{Ready: &grant.Ready{Sandbox: "none"}}
 }
 func bye() grant.Message     { return grant.Message{Bye: &grant.Bye{}} }
 func stopped() grant.Message { return grant.Message{Stopped: &grant.Stopped{}} }
-func yieldedWord() grant.Message {
+func yieldedMessage() grant.Message {
 	return grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage(`{"a":1}`)}}
 }
-func reopen(port int) grant.Message { return grant.Message{Reopen: &grant.Reopen{Port: port}} }
-func dialWord(id uint64, service grant.Service, index int) grant.Message {
+func reopenMessage(port int) grant.Message { return grant.Message{Reopen: &grant.Reopen{Port: port}} }
+func dialMessage(id uint64, service grant.Service, index int) grant.Message {
 	return grant.Message{Dial: &grant.Dial{ID: id, Service: service, Index: index}}
 }
-func faultWord() grant.Message {
+func faultMessage() grant.Message {
 	return grant.Message{Fault: &grant.Fault{Text: "it does not work", Code: 3}}
 }
 
-// hearsGrant wants everything that a switch needs.
-func (f *fake) hearsGrant() *grant.Grant {
+// receivesGrant wants everything that a switch needs.
+func (f *fake) receivesGrant() *grant.Grant {
 	f.t.Helper()
-	m, files := f.hears("grant", 1)
+	m, files := f.receives("grant", 1)
 	if flags, err := unix.FcntlInt(uintptr(files[0]), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 		f.t.Errorf("the control socket has the flags %#x, %v: it blocks whoever listens on it, want O_NONBLOCK", flags, err)
 	}
 	for i := range m.Grant.Ports {
-		if o, _ := f.hears("opened", 1); o.Opened.Port != i || (o.Opened.Socket == nil) == (o.Opened.Device == nil) {
+		if o, _ := f.receives("opened", 1); o.Opened.Port != i || (o.Opened.Socket == nil) == (o.Opened.Device == nil) {
 			f.t.Errorf("opened %+v, want the device or socket of port %d", o.Opened, i)
 		}
 	}
@@ -115,8 +115,8 @@ func (f *fake) hearsGrant() *grant.Grant {
 func (w *world) granted(first grant.Message) *fake {
 	w.t.Helper()
 	f := w.connect()
-	f.say(first)
-	f.hearsGrant()
+	f.sends(first)
+	f.receivesGrant()
 	return f
 }
 
@@ -124,8 +124,8 @@ func (w *world) granted(first grant.Message) *fake {
 func (w *world) running() *fake {
 	w.t.Helper()
 	f := w.granted(hello())
-	f.say(readyWord())
-	f.hears("go", 0)
+	f.sends(readyMessage())
+	f.receives("go", 0)
 	f.starts(w)
 	return f
 }
@@ -133,9 +133,9 @@ func (w *world) running() *fake {
 // starts says that it is at work, and waits until the keeper knows.
 func (f *fake) starts(w *world) {
 	w.t.Helper()
-	f.say(grant.Message{Started: &grant.Started{}})
+	f.sends(grant.Message{Started: &grant.Started{}})
 	await(w.t, "the switch to be at work", func() (works bool) {
-		w.inside(func() { works = w.k.current != nil && w.k.current.phase == running && w.k.next == nil })
+		w.inside(func() { works = w.loop.current != nil && w.loop.current.phase == running && w.loop.next == nil })
 		return works
 	})
 }
@@ -145,8 +145,8 @@ func (w *world) yielding() (first, next *fake) {
 	w.t.Helper()
 	first = w.running()
 	next = w.granted(takeover())
-	next.say(readyWord())
-	first.hears("yield", 0)
+	next.sends(readyMessage())
+	first.receives("yield", 0)
 	return first, next
 }
 
@@ -155,34 +155,34 @@ func (w *world) handedOver() *fake {
 	w.t.Helper()
 	first, next := w.beginning()
 	next.starts(w)
-	next.hears("guest", 0)
-	first.hearsEnd()
+	next.receives("guest", 0)
+	first.receivesEnd()
 	return next
 }
 
 // resumes wants that a switch that has yielded is told to go on itself.
 func (f *fake) resumes(w *world) {
 	w.t.Helper()
-	f.hears("opened", 1)
-	f.hears("opened", 1)
-	if m, _ := f.hears("go", 0); string(m.Go.Snapshot) != `{"a":1}` || m.Go.Takeovers != 0 {
+	f.receives("opened", 1)
+	f.receives("opened", 1)
+	if m, _ := f.receives("go", 0); string(m.Go.Snapshot) != `{"a":1}` || m.Go.Takeovers != 0 {
 		w.t.Errorf("it goes on with %+v", m.Go)
 	}
 	f.starts(w)
-	f.hears("guest", 0)
+	f.receives("guest", 0)
 }
 
 // stops does what the keeper asks for at the end.
 func (f *fake) stops() {
 	f.t.Helper()
-	f.hears("stop", 0)
-	f.say(stopped())
-	f.hearsEnd()
+	f.receives("stop", 0)
+	f.sends(stopped())
+	f.receivesEnd()
 }
 
 // ends says goodbye.
 func (f *fake) ends() {
 	f.t.Helper()
-	f.say(bye())
+	f.sends(bye())
 	f.stops()
 }

@@ -40,7 +40,7 @@ func FuzzKeeper(f *testing.F) {
 	f.Fuzz(func(t *testing.T, _ string, steps []byte) {
 		before := openDescriptors(t)
 		t.Run("", func(t *testing.T) {
-			w := newWorld(t, patience{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
+			w := newWorld(t, timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
 			var all [3]hostile
 			for _, s := range steps[:min(len(steps), 64)] {
 				all[int(s>>6)%len(all)].do(w, s&0x3f)
@@ -110,13 +110,13 @@ func (h *hostile) do(w *world, step byte) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		h.say(word(step), null)
+		h.sends(message(step), null)
 		_ = unix.Close(null)
 	}
-	w.k.do(func() {}) // the loop has its turn now and then
+	w.loop.do(func() {}) // the loop has its turn now and then
 }
 
-func word(step byte) grant.Message {
+func message(step byte) grant.Message {
 	switch step {
 	case stepHello:
 		return hello()
@@ -125,23 +125,23 @@ func word(step byte) grant.Message {
 	case stepOther:
 		return grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}
 	case stepReady:
-		return readyWord()
+		return readyMessage()
 	case stepStarted:
 		return grant.Message{Started: &grant.Started{}}
 	case stepReopen:
-		return reopen(0)
+		return reopenMessage(0)
 	case stepReopenOther:
-		return reopen(99)
+		return reopenMessage(99)
 	case stepDial:
-		return dialWord(1, grant.Kept, 0)
+		return dialMessage(1, grant.Kept, 0)
 	case stepBye:
 		return bye()
 	case stepStopped:
 		return stopped()
 	case stepYielded:
-		return yieldedWord()
+		return yieldedMessage()
 	}
-	return faultWord()
+	return faultMessage()
 }
 
 // listen wants descriptors behind a grant alone, and nothing behind a fault.

@@ -13,31 +13,31 @@ import (
 
 // TestNoHello: who connects and says nothing makes room for others.
 func TestNoHello(t *testing.T) {
-	p := shortPatience()
+	p := shortTimeouts()
 	p.hello = 50 * time.Millisecond
 	w := newWorld(t, p)
 	var all []*fake
-	for range maxClients {
+	for range maxSessions {
 		all = append(all, w.connect())
 	}
 	for _, f := range all {
-		f.hearsEnd()
+		f.receivesEnd()
 	}
-	w.inside(func() { w.k.patience.hello = time.Minute })
+	w.inside(func() { w.loop.timeouts.hello = time.Minute })
 	w.running().ends()
 }
 
 // TestTooMany: no more than a few are connected at once.
 func TestTooMany(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	var all []*fake
-	for range maxClients {
+	for range maxSessions {
 		all = append(all, w.connect())
 	}
-	w.connect().hearsEnd()
+	w.connect().receivesEnd()
 	all[0].Close()
 	await(t, "one to be gone", func() (gone bool) {
-		w.inside(func() { gone = len(w.k.clients) < maxClients })
+		w.inside(func() { gone = len(w.loop.sessions) < maxSessions })
 		return gone
 	})
 	w.running().ends()
@@ -45,7 +45,7 @@ func TestTooMany(t *testing.T) {
 
 // TestOutOfTurn: whoever says what is not for it to say at that time, is at its end.
 func TestOutOfTurn(t *testing.T) {
-	words := []grant.Message{hello(), takeover(), readyWord(), bye(), stopped(), yieldedWord(), reopen(0), reopen(-1), reopen(2), dialWord(1, grant.Kept, 0)}
+	messages := []grant.Message{hello(), takeover(), readyMessage(), bye(), stopped(), yieldedMessage(), reopenMessage(0), reopenMessage(-1), reopenMessage(2), dialMessage(1, grant.Kept, 0)}
 	for _, phase := range []struct {
 		name    string
 		fine    string // what may be said
@@ -58,7 +58,7 @@ func TestOutOfTurn(t *testing.T) {
 		{"the next one", "ready bye", func(w *world) *fake { w.running(); return w.granted(takeover()) }},
 		{"the next one when ready", "bye", func(w *world) *fake { _, f := w.yielding(); return f }},
 	} {
-		for _, m := range words {
+		for _, m := range messages {
 			kind := kindOf(m)
 			if m.Reopen != nil {
 				kind = fmt.Sprint("reopen ", m.Reopen.Port)
@@ -67,15 +67,15 @@ func TestOutOfTurn(t *testing.T) {
 				continue
 			}
 			t.Run(phase.name+" "+kind, func(t *testing.T) {
-				w := newWorld(t, shortPatience())
+				w := newWorld(t, shortTimeouts())
 				files := make([]int, 2)
 				if err := unix.Pipe2(files, unix.O_CLOEXEC); err != nil {
 					t.Fatal(err)
 				}
 				f := phase.reaches(w)
-				f.say(m, files[1])
+				f.sends(m, files[1])
 				_ = unix.Close(files[1])
-				f.hearsEnd()
+				f.receivesEnd()
 				if n, err := unix.Read(files[0], make([]byte, 1)); n != 0 || err != nil { // it ends: the keeper has closed it
 					t.Errorf("%d bytes, %v", n, err)
 				}

@@ -14,16 +14,16 @@ import (
 
 // TestGrant: a switch gets what is in its plan, and the next one after it too.
 func TestGrant(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	for range 2 {
 		f := w.connect()
-		f.say(hello())
-		g := f.hearsGrant()
+		f.sends(hello())
+		g := f.receivesGrant()
 		if g.Version != grant.Version || g.Keeper != os.Getpid() || g.Plan != nil || g.Bridge == nil || g.Bridge.Ports != 2 || len(g.Ports) != 2 || !g.Ports[1].Present {
 			t.Errorf("the grant is %+v", g)
 		}
-		f.say(readyWord())
-		f.hears("go", 0)
+		f.sends(readyMessage())
+		f.receives("go", 0)
 		f.starts(w)
 		f.ends()
 		w.awaitWaiting()
@@ -48,18 +48,18 @@ func TestRefused(t *testing.T) {
 			"started by podswitch run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, shortPatience())
+			w := newWorld(t, shortTimeouts())
 			var first *fake
 			if c.running {
 				first = w.running()
 			}
 			f := w.connect()
-			f.say(c.first)
-			m, _ := f.hears("fault", 0)
+			f.sends(c.first)
+			m, _ := f.receives("fault", 0)
 			if !strings.Contains(m.Fault.Text, c.want) || m.Fault.Code != exitCodeOfTests {
 				t.Errorf("%+v, want %q", m.Fault, c.want)
 			}
-			f.hearsEnd()
+			f.receivesEnd()
 			if first != nil {
 				first.ends()
 			}
@@ -70,11 +70,11 @@ func TestRefused(t *testing.T) {
 
 // TestTakeover: what the first switch leaves, the second one gets, with its descriptors; the address stays taken.
 func TestTakeover(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	first, next := w.yielding()
 	third := w.connect()
-	third.say(takeover())
-	if m, _ := third.hears("fault", 0); !strings.Contains(m.Fault.Text, "take over") {
+	third.sends(takeover())
+	if m, _ := third.receives("fault", 0); !strings.Contains(m.Fault.Text, "take over") {
 		t.Errorf("a third one hears %q", m.Fault.Text)
 	}
 	r, pipe, err := os.Pipe()
@@ -82,11 +82,11 @@ func TestTakeover(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	y := yieldedWord()
+	y := yieldedMessage()
 	y.Yielded.Connections = []int{1}
-	first.say(y, int(pipe.Fd()))
+	first.sends(y, int(pipe.Fd()))
 	pipe.Close()
-	m, files := next.hears("go", 1)
+	m, files := next.receives("go", 1)
 	if string(m.Go.Snapshot) != `{"a":1}` || !slices.Equal(m.Go.Connections, []int{1}) || m.Go.Takeovers != 1 {
 		t.Errorf("%+v", m.Go)
 	}
@@ -94,8 +94,8 @@ func TestTakeover(t *testing.T) {
 		t.Error(err)
 	}
 	next.starts(w)
-	first.hearsEnd()
-	next.hears("guest", 0)
+	first.receivesEnd()
+	next.receives("guest", 0)
 	if w.taken.Load() != 1 || w.back.Load() != 0 {
 		t.Errorf("taken %d times, given back %d times", w.taken.Load(), w.back.Load())
 	}
@@ -110,41 +110,41 @@ func TestTakeover(t *testing.T) {
 
 // TestNextFails: a takeover that does not get as far as to be ready is as if it had never been.
 func TestNextFails(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	first := w.running()
 	for name, fails := range map[string]func(*fake){
 		"it goes":               func(f *fake) { f.Close() },
-		"it says why":           func(f *fake) { f.say(faultWord()) },
-		"it says goodbye":       func(f *fake) { f.say(bye()) },
-		"it speaks out of turn": func(f *fake) { f.say(dialWord(1, grant.Kept, 0)) },
+		"it says why":           func(f *fake) { f.sends(faultMessage()) },
+		"it says goodbye":       func(f *fake) { f.sends(bye()) },
+		"it speaks out of turn": func(f *fake) { f.sends(dialMessage(1, grant.Kept, 0)) },
 		"it is not understood":  func(f *fake) { _, _ = f.socket.Write([]byte("not a message at all")) },
 	} {
 		next := w.granted(takeover())
 		fails(next)
 		await(t, name+": to be forgotten", func() (gone bool) {
-			w.inside(func() { gone = w.k.next == nil && len(w.k.clients) == 1 })
+			w.inside(func() { gone = w.loop.next == nil && len(w.loop.sessions) == 1 })
 			return gone
 		})
-		first.say(dialWord(1, grant.Kept, 0))
-		first.hears("dialled", 0)
+		first.sends(dialMessage(1, grant.Kept, 0))
+		first.receives("dialled", 0)
 	}
 	for range 3 { // and so is one that was ready, or was told to begin
 		next := w.granted(takeover())
-		next.say(readyWord())
-		first.hears("yield", 0)
+		next.sends(readyMessage())
+		first.receives("yield", 0)
 		next.Close()
 		await(t, "the next one to be forgotten", func() (gone bool) {
-			w.inside(func() { gone = w.k.next == nil })
+			w.inside(func() { gone = w.loop.next == nil })
 			return gone
 		})
-		first.say(yieldedWord())
+		first.sends(yieldedMessage())
 		first.resumes(w)
 		next = w.granted(takeover())
-		next.say(readyWord())
-		first.hears("yield", 0)
-		first.say(yieldedWord())
-		next.hears("go", 0)
-		next.say(faultWord())
+		next.sends(readyMessage())
+		first.receives("yield", 0)
+		first.sends(yieldedMessage())
+		next.receives("go", 0)
+		next.sends(faultMessage())
 		first.resumes(w)
 	}
 	first.ends()

@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// patienceOfTests is how long a test waits for what must happen.
-const patienceOfTests = 10 * time.Second
+// testTimeout is how long a test waits for what must happen.
+const testTimeout = 10 * time.Second
 
 // insideVariable says that this process has a network namespace of its own; roleVariable, that it is a switch.
 const (
@@ -74,7 +74,7 @@ func runInside() int {
 func eventually(condition func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patienceOfTests); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(testTimeout); time.Now().Before(end); <-tick.C {
 		if condition() {
 			return true
 		}
@@ -93,7 +93,7 @@ func await(t testing.TB, what string, condition func() bool) {
 // within returns what comes out of c before long.
 func within[T any](t testing.TB, what string, c <-chan T) (value T) {
 	t.Helper()
-	timer := time.NewTimer(patienceOfTests)
+	timer := time.NewTimer(testTimeout)
 	defer timer.Stop()
 	select {
 	case value = <-c:

@@ -9,75 +9,77 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// maxLetters bounds what a client is still to be told. One that reads has a few at most, and at the beginning one for each port.
-const maxLetters = 1024
+// outboxSize bounds the messages that wait for a switch, in number. A switch that reads has a few in its outbox, and at the
+// beginning of a session one for each port.
+const outboxSize = 1024
 
-// errNotListening is why something cannot be said.
-var errNotListening = errors.New("the switch does not listen any more")
+// errNotReading ends the session of a switch whose outbox is full.
+var errNotReading = errors.New("the switch does not read its messages")
 
-// A letter is something to say, with descriptors of its own: the keeper's may be closed, and others have their numbers, before a
-// slow client reads it.
-type letter struct {
+// An outgoing message has descriptors of its own: the keeper may close its copies, and the kernel may reuse their numbers, before
+// a slow switch reads the message.
+type outgoing struct {
 	grant.Message
 	files []int
-	sent  func() // called at its end, whether it was read or not; may be nil
+	done  func() // called when the message was sent or discarded; may be nil
 }
 
-func (l *letter) end() {
-	_ = grant.CloseFiles(l.files)
-	if l.sent != nil {
-		l.sent()
+// close closes the descriptors and calls done.
+func (o *outgoing) close() {
+	_ = grant.CloseFiles(o.files)
+	if o.done != nil {
+		o.done()
 	}
 }
 
-// speak says what is in the outbox until hangUp. The loop does not wait for a client that does not read: an address may have to
-// go back meanwhile.
-func (k *keeper) speak(c *client) {
+// write sends the messages of the outbox until hangUp. It has a goroutine of its own, because the loop must not wait for a switch
+// that does not read: the address may have to be given back meanwhile.
+func (s *session) write() {
 	var err error
-	for l := range c.letters {
+	for o := range s.outbox {
 		if err == nil {
-			err = c.conn.Send(l.Message, l.files...) // which closes the conversation if it fails: its reader finds that
+			err = s.conn.Send(o.Message, o.files...) // closes the connection when it fails, which ends read
 		}
-		l.end()
+		o.close()
 	}
-	c.conn.Close()
+	s.conn.Close()
 }
 
-// send says something to a client, without waiting until it has read that. The descriptors stay the caller's.
-func (k *keeper) send(c *client, m grant.Message, files ...int) error {
-	l := letter{Message: m}
+// send appends a message to the outbox, with copies of the descriptors. It does not wait.
+func (s *session) send(m grant.Message, files ...int) error {
+	o := outgoing{Message: m}
 	for _, fd := range files {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			l.end()
-			c.end(err)
+			o.close()
+			s.end(err)
 			return err
 		}
-		l.files = append(l.files, own)
+		o.files = append(o.files, own)
 	}
-	return k.post(c, l)
+	return s.enqueue(o)
 }
 
-// post puts a letter into the outbox. A client that has left too much unread is at its end.
-func (k *keeper) post(c *client, l letter) error {
-	if !c.gone {
+// enqueue appends a message to the outbox, and owns its descriptors. A full outbox ends the session.
+func (s *session) enqueue(o outgoing) error {
+	if !s.gone {
 		select {
-		case c.letters <- l:
+		case s.outbox <- o:
 			return nil
 		default:
-			c.end(errNotListening)
+			s.end(errNotReading)
 		}
 	}
-	l.end()
-	return errNotListening
+	o.close()
+	return errNotReading
 }
 
-// hangUp ends a conversation once everything was said, or soon if the client does not read it. It is not heard any more.
-func (k *keeper) hangUp(c *client) {
-	if c.gone {
+// hangUp closes the connection when the outbox is empty, or after endTimeout. The keeper ignores the switch from then on.
+func (s *session) hangUp() {
+	if s.gone {
 		return
 	}
-	c.gone = true
-	close(c.letters)
-	time.AfterFunc(endTimeout, func() { c.conn.Close() })
+	s.gone = true
+	close(s.outbox)
+	time.AfterFunc(endTimeout, func() { s.conn.Close() })
 }

@@ -48,7 +48,7 @@ func newPodWorld(t *testing.T, guest hypervisor.Attachment) *podWorld {
 	}
 	cfg.Attach = &plan.Config{Settings: plan.Settings{VM: model.Default(), HoldAfter: time.Minute}, PodInterface: "eth0", Guest: guest,
 		StateDir: filepath.Join(dir, "state")}
-	w.world = newWorldOf(t, dir, cfg, shortPatience())
+	w.world = newWorldOf(t, dir, cfg, shortTimeouts())
 	return w
 }
 
@@ -105,29 +105,29 @@ func TestPod(t *testing.T) {
 	for name, end := range map[string]func(f *fake){
 		"it says goodbye":       (*fake).ends,
 		"it goes":               func(f *fake) { f.Close() },
-		"it fails":              func(f *fake) { f.say(faultWord()) },
-		"it speaks out of turn": func(f *fake) { f.say(hello()) },
+		"it fails":              func(f *fake) { f.sends(faultMessage()) },
+		"it speaks out of turn": func(f *fake) { f.sends(hello()) },
 		"it does not answer": func(f *fake) {
-			f.say(bye())
-			f.hears("stop", 0)
-			f.hearsEnd()
+			f.sends(bye())
+			f.receives("stop", 0)
+			f.receivesEnd()
 		},
 	} {
 		f := w.connect()
-		f.say(hello())
-		m, _ := f.hears("grant", 1)
+		f.sends(hello())
+		m, _ := f.receives("grant", 1)
 		if p := m.Grant.Plan; p == nil || p.Address.String() != "10.244.1.7/24" || !p.Delegates() {
 			t.Fatalf("the plan is %+v", p)
 		}
-		f.hears("opened", 1)
-		if o, _ := f.hears("opened", 1); o.Opened.Device == nil {
+		f.receives("opened", 1)
+		if o, _ := f.receives("opened", 1); o.Opened.Device == nil {
 			t.Errorf("the uplink is %+v", o.Opened)
 		}
 		if now := pod(t); now != w.before {
 			t.Errorf("before the switch is ready, the pod is\n%s", now)
 		}
-		f.say(readyWord())
-		f.hears("go", 0)
+		f.sends(readyMessage())
+		f.receives("go", 0)
 		w.wantTaken(t)
 		f.starts(w.world)
 		end(f)
@@ -140,7 +140,7 @@ func TestPod(t *testing.T) {
 func TestPodStop(t *testing.T) {
 	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
 	f := w.running()
-	f.deaf(maxLetters)
+	f.readsNothing(outboxSize)
 	w.wantTaken(t)
 	asked := time.Now()
 	w.stop()
@@ -171,7 +171,7 @@ func TestUplinkGone(t *testing.T) {
 	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
 	f := w.running()
 	ip(t, "link del node0")
-	f.say(reopen(1))
+	f.sends(reopenMessage(1))
 	f.stops()
 	w.awaitWaiting()
 	if why := strings.Join(w.ended(), "\n"); !strings.Contains(why, ErrLinkGone.Error()) {
@@ -187,7 +187,7 @@ func TestGuestComesAndGoes(t *testing.T) {
 	want := func(absent bool) {
 		t.Helper()
 		for {
-			if m, _ := f.hears("guest", 0); m.Guest.Absent == absent {
+			if m, _ := f.receives("guest", 0); m.Guest.Absent == absent {
 				return
 			}
 		}
@@ -199,7 +199,7 @@ func TestGuestComesAndGoes(t *testing.T) {
 	want(false)
 	ip(t, "link del guest0")
 	want(true)
-	f.say(reopen(0))
+	f.sends(reopenMessage(0))
 	ip(t, "link add tap0 type veth peer name guest0\nlink set guest0 up")
 	for {
 		m, files, err := f.Receive()
@@ -214,14 +214,14 @@ func TestGuestComesAndGoes(t *testing.T) {
 			break
 		}
 	}
-	f.say(bye())
+	f.sends(bye())
 	for {
 		m, _, err := f.Receive()
 		if err != nil || m.Stop != nil {
 			break
 		}
 	}
-	f.say(stopped())
-	f.hearsEnd("guest")
+	f.sends(stopped())
+	f.receivesEnd("guest")
 	w.wantBack(t)
 }

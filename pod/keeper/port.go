@@ -37,7 +37,7 @@ type port struct {
 	log     *zap.Logger
 
 	// The following belong to the loop.
-	opened    *opened // nil: the device is not there
+	handle    *handle // nil: the device is not there
 	reopening bool
 
 	// The following belong to whom opens: nobody else does meanwhile.
@@ -48,29 +48,29 @@ type port struct {
 
 // An opened attachment is a device or a socket. The keeper's descriptor stays open as long as the switch may need it: another
 // switch may go on with it.
-type opened struct {
+type handle struct {
 	device *tap.Device
 	socket *unixport.Socket
 	file   io.Closer // of a socket that has one in the file system; may be nil
 }
 
-func (o *opened) fd() int {
-	if o.device != nil {
-		return o.device.FD
+func (h *handle) fd() int {
+	if h.device != nil {
+		return h.device.FD
 	}
-	return o.socket.FD
+	return h.socket.FD
 }
 
-func (o *opened) close() (err error) {
-	if o.file != nil { // first, so that nobody connects to what nobody accepts
-		err = o.file.Close()
+func (h *handle) close() (err error) {
+	if h.file != nil { // first, so that nobody connects to what nobody accepts
+		err = h.file.Close()
 	}
-	return errors.Join(err, grant.CloseFiles([]int{o.fd()}))
+	return errors.Join(err, grant.CloseFiles([]int{h.fd()}))
 }
 
 // open opens the attachment for the first time. A guest's device may come later, because a hypervisor makes its tap when it
 // starts: then there is neither a result nor an error.
-func (p *port) open() (*opened, error) {
+func (p *port) open() (*handle, error) {
 	if _, err := net.InterfaceByName(p.spec.Name); err != nil && p.guest && p.spec.Kind == hypervisor.KindPacket {
 		p.log.Warn("the device is not there yet, waiting for it", zap.Stringer("port", p.spec))
 		return nil, nil
@@ -78,27 +78,27 @@ func (p *port) open() (*opened, error) {
 	return p.openOnce()
 }
 
-func (p *port) openOnce() (*opened, error) {
+func (p *port) openOnce() (*handle, error) {
 	switch p.spec.Kind {
 	case hypervisor.KindStream:
 		s, file, err := unixport.Listen(p.spec.Name, p.owner)
-		return socketOpened(s, file, err)
+		return socketHandle(s, file, err)
 	case hypervisor.KindDgram:
 		local, remote, _ := strings.Cut(p.spec.Name, ",")
 		s, file, err := unixport.Bind(local, remote, p.owner)
-		return socketOpened(s, file, err)
+		return socketHandle(s, file, err)
 	case hypervisor.KindFD:
 		return p.inherit()
 	case hypervisor.KindPacket:
 		p.prepare()
 	}
-	return deviceOpened(tap.OpenDevice(tap.Spec{Kind: p.spec.Kind, Name: p.spec.Name}, p.options()))
+	return deviceHandle(tap.OpenDevice(tap.Spec{Kind: p.spec.Kind, Name: p.spec.Name}, p.options()))
 }
 
 func (p *port) options() tap.Options { return tap.Options{Offload: p.offload, MTU: p.mtu} }
 
 // inherit takes over an inherited descriptor: a unix socket or a device.
-func (p *port) inherit() (*opened, error) {
+func (p *port) inherit() (*handle, error) {
 	fd, err := strconv.Atoi(p.spec.Name)
 	if err != nil {
 		return nil, err
@@ -109,23 +109,23 @@ func (p *port) inherit() (*opened, error) {
 		return nil, err
 	case isUnix:
 		s, err := unixport.Inherit(fd)
-		return socketOpened(s, nil, err)
+		return socketHandle(s, nil, err)
 	}
-	return deviceOpened(tap.InheritDevice(fd, p.options()))
+	return deviceHandle(tap.InheritDevice(fd, p.options()))
 }
 
-func socketOpened(s unixport.Socket, file io.Closer, err error) (*opened, error) {
+func socketHandle(s unixport.Socket, file io.Closer, err error) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opened{socket: &s, file: file}, nil
+	return &handle{socket: &s, file: file}, nil
 }
 
-func deviceOpened(d tap.Device, err error) (*opened, error) {
+func deviceHandle(d tap.Device, err error) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opened{device: &d}, nil
+	return &handle{device: &d}, nil
 }
 
 // prepare makes a device ready that has its kernel side in this namespace: it is brought up once, because a hypervisor leaves
@@ -158,8 +158,8 @@ func (p *port) speak() {
 
 // close closes what is open. Who opens at the moment abandons it then.
 func (p *port) close() (err error) {
-	if p.opened != nil {
-		err, p.opened = p.opened.close(), nil
+	if p.handle != nil {
+		err, p.handle = p.handle.close(), nil
 	}
 	if !p.reopening {
 		p.speak()
@@ -168,23 +168,23 @@ func (p *port) close() (err error) {
 }
 
 // abandon closes what was opened for nobody.
-func (p *port) abandon(o *opened) {
-	if o != nil {
-		_ = o.close()
+func (p *port) abandon(h *handle) {
+	if h != nil {
+		_ = h.close()
 	}
 	p.speak()
 }
 
 // reopen waits until the attachment can be opened again. An error is that of ctx, or says that it never can be.
-func (p *port) reopen(ctx context.Context) (*opened, error) {
+func (p *port) reopen(ctx context.Context) (*handle, error) {
 	for {
 		if err := p.await(ctx); err != nil {
 			return nil, err
 		}
-		o, err := p.openOnce()
+		h, err := p.openOnce()
 		if err == nil {
 			p.stuck = ""
-			return o, nil
+			return h, nil
 		}
 		if text := err.Error(); text != p.stuck {
 			p.stuck = text

@@ -21,7 +21,7 @@ const soon = time.Second
 
 // TestStop: when the keeper is asked to end, the address goes back soon, whatever the switches do; nobody can hold it up.
 func TestStop(t *testing.T) {
-	ordinary := patience{helloTimeout, readyTimeout, startTimeout, stopTimeout, yieldTimeout}
+	ordinary := timeouts{helloTimeout, readyTimeout, startTimeout, stopTimeout, yieldTimeout}
 	for name, reaches := range map[string]func(w *world) int32{
 		"nobody is there":          func(*world) int32 { return 0 },
 		"one says nothing":         func(w *world) int32 { w.connect(); return 0 },
@@ -29,12 +29,12 @@ func TestStop(t *testing.T) {
 		"it does not answer":       func(w *world) int32 { w.running(); return 1 },
 		"the next one builds":      func(w *world) int32 { w.running(); w.granted(takeover()); return 1 },
 		"one is to yield":          func(w *world) int32 { w.yielding(); return 1 },
-		"it does not read":         func(w *world) int32 { w.running().deaf(maxLetters); return 1 },
-		"the next one reads not":   func(w *world) int32 { w.running(); w.granted(takeover()).deaf(0); return 1 },
-		"it asks and reads not":    func(w *world) int32 { go w.running().deaf(1 << 14); return 1 },
+		"it does not read":         func(w *world) int32 { w.running().readsNothing(outboxSize); return 1 },
+		"the next one reads not":   func(w *world) int32 { w.running(); w.granted(takeover()).readsNothing(0); return 1 },
+		"it asks and reads not":    func(w *world) int32 { go w.running().readsNothing(1 << 14); return 1 },
 		"the next one starts":      func(w *world) int32 { w.beginning(); return 1 },
 		"the next one has started": func(w *world) int32 { w.handedOver(); return 1 },
-		"the guest comes and goes": func(w *world) int32 { f := w.running(); w.flap(); f.deaf(0); return 1 },
+		"the guest comes and goes": func(w *world) int32 { f := w.running(); w.flap(); f.readsNothing(0); return 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ordinary)
@@ -50,18 +50,18 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// deaf asks for things without reading the answers.
-func (f *fake) deaf(asks int) {
+// readsNothing sends requests for things without reading the answers.
+func (f *fake) readsNothing(asks int) {
 	for i := range uint64(asks) {
-		f.say(dialWord(i, grant.Kept, 0))
+		f.sends(dialMessage(i, grant.Kept, 0))
 	}
 }
 
 // flap tells of the guest more often than a switch that does not read can take.
 func (w *world) flap() {
 	w.inside(func() {
-		for i := range 2 * maxLetters {
-			w.k.guestIs(w.k.keeping, i%2 == 0)
+		for i := range 2 * outboxSize {
+			w.loop.guestIs(w.loop.resources, i%2 == 0)
 		}
 	})
 }
@@ -70,65 +70,65 @@ func (w *world) flap() {
 func (w *world) beginning() (first, next *fake) {
 	w.t.Helper()
 	first, next = w.yielding()
-	first.say(yieldedWord())
-	next.hears("go", 0)
+	first.sends(yieldedMessage())
+	next.receives("go", 0)
 	return first, next
 }
 
 // TestStopWhileYielding: who makes room for another switch may take its time to end; the other one does not begin while the address
 // goes back.
 func TestStopWhileYielding(t *testing.T) {
-	w := newWorld(t, patientWithStop())
+	w := newWorld(t, longStop())
 	first, next := w.yielding()
 	w.stop()
-	first.hears("stop", 0)
-	first.say(yieldedWord())
-	next.hearsEnd()
-	first.hearsEnd()
+	first.receives("stop", 0)
+	first.sends(yieldedMessage())
+	next.receivesEnd()
+	first.receivesEnd()
 }
 
 // TestStopWhileStarting: once another switch was told to begin, it is the one that is asked to end, and waited for.
 func TestStopWhileStarting(t *testing.T) {
 	for name, started := range map[string]bool{"it has not said that it has begun": false, "it has": true} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, patientWithStop())
+			w := newWorld(t, longStop())
 			first, next := w.beginning()
 			w.stop()
-			next.hears("stop", 0)
+			next.receives("stop", 0)
 			if started {
-				next.say(grant.Message{Started: &grant.Started{}})
-				next.hears("guest", 0)
+				next.sends(grant.Message{Started: &grant.Started{}})
+				next.receives("guest", 0)
 			}
 			if back := w.back.Load(); back != 0 {
 				t.Error("the address goes back while a switch answers for it")
 			}
-			next.say(stopped())
-			next.hearsEnd()
-			first.hearsEnd()
+			next.sends(stopped())
+			next.receivesEnd()
+			first.receivesEnd()
 		})
 	}
 }
 
 // TestGoneWhileStarting: that it has gone says it, too.
 func TestGoneWhileStarting(t *testing.T) {
-	w := newWorld(t, patientWithStop())
+	w := newWorld(t, longStop())
 	first, next := w.beginning()
 	w.stop()
-	next.hears("stop", 0)
+	next.receives("stop", 0)
 	next.Close()
-	first.hearsEnd()
+	first.receivesEnd()
 }
 
-// patientWithStop waits for a switch that is to stop until the test has failed.
-func patientWithStop() patience {
-	p := shortPatience()
+// longStop waits for a switch that is to stop until the test has failed.
+func longStop() timeouts {
+	p := shortTimeouts()
 	p.stop = time.Minute
 	return p
 }
 
 // TestLateTimer: what was to happen to a switch that has gone does not happen to the one after it.
 func TestLateTimer(t *testing.T) {
-	p := shortPatience()
+	p := shortTimeouts()
 	p.ready, p.start, p.stop, p.yield = time.Second, time.Second, time.Second, time.Second
 	w := newWorld(t, p)
 	w.handedOver().ends() // begins to wait for each
@@ -138,8 +138,8 @@ func TestLateTimer(t *testing.T) {
 	timer := time.AfterFunc(p.stop+p.stop/10, func() { close(passed) })
 	defer timer.Stop()
 	within(t, "the timers", passed)
-	last.say(dialWord(1, grant.Kept, 0))
-	last.hears("dialled", 0) // and neither Stop nor the end
+	last.sends(dialMessage(1, grant.Kept, 0))
+	last.receives("dialled", 0) // and neither Stop nor the end
 	last.ends()
 	if why := w.ended(); why != nil {
 		t.Errorf("it says %q", why)
@@ -148,12 +148,12 @@ func TestLateTimer(t *testing.T) {
 
 // TestFinishTwice: the end of what has ended already changes nothing.
 func TestFinishTwice(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	w.running()
 	w.inside(func() {
-		w.k.finish(nil)
-		w.k.finish(nil)
-		w.k.release(nil)
+		w.loop.finish(nil)
+		w.loop.finish(nil)
+		w.loop.release(nil)
 	})
 	w.awaitWaiting()
 	if back := w.back.Load(); back != 1 {
@@ -163,7 +163,7 @@ func TestFinishTwice(t *testing.T) {
 
 // TestNothingKept: a keeper that cannot open everything says so, keeps nothing, and can later.
 func TestNothingKept(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	obstacle := filepath.Join(w.dir, "b")
 	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -171,11 +171,11 @@ func TestNothingKept(t *testing.T) {
 	before := openDescriptors(t)
 	for range 3 {
 		f := w.connect()
-		f.say(hello())
-		if m, _ := f.hears("fault", 0); !strings.Contains(m.Fault.Text, "is not a socket") {
+		f.sends(hello())
+		if m, _ := f.receives("fault", 0); !strings.Contains(m.Fault.Text, "is not a socket") {
 			t.Errorf("it says %q", m.Fault.Text)
 		}
-		f.hearsEnd()
+		f.receivesEnd()
 		f.Close()
 	}
 	await(t, "all descriptors to be closed", func() bool { return openDescriptors(t) <= before })
@@ -198,18 +198,18 @@ func openDescriptors(t testing.TB) int {
 // names gives the switch at work a plan with this target.
 func (w *world) names(target string) {
 	w.inside(func() {
-		w.k.keeping.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{{Port: 80, Target: target}}}
+		w.loop.resources.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{{Port: 80, Target: target}}}
 	})
 }
 
 // TestDial: a switch gets connections to what its plan names, and to nothing else.
 func TestDial(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	f := w.running()
 	l := loopback(t)
 	w.names(l.Addr().String())
-	f.say(dialWord(7, grant.Kept, 0))
-	m, files := f.hears("dialled", 1)
+	f.sends(dialMessage(7, grant.Kept, 0))
+	m, files := f.receives("dialled", 1)
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -223,17 +223,17 @@ func TestDial(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	for i, d := range []grant.Message{
-		dialWord(0, grant.Kept, 1), dialWord(1, grant.Kept, -1), dialWord(2, grant.DNSUDP, 0), dialWord(3, grant.DNSTCP, 0),
-		dialWord(4, "", 0), dialWord(5, grant.Service(l.Addr().String()), 0), dialWord(6, grant.Kept, 1<<31),
+		dialMessage(0, grant.Kept, 1), dialMessage(1, grant.Kept, -1), dialMessage(2, grant.DNSUDP, 0), dialMessage(3, grant.DNSTCP, 0),
+		dialMessage(4, "", 0), dialMessage(5, grant.Service(l.Addr().String()), 0), dialMessage(6, grant.Kept, 1<<31),
 	} {
-		f.say(d)
-		if m, _ := f.hears("dialled", 0); m.Dialled.ID != uint64(i) || !strings.Contains(m.Dialled.Err, "the plan has no target") {
+		f.sends(d)
+		if m, _ := f.receives("dialled", 0); m.Dialled.ID != uint64(i) || !strings.Contains(m.Dialled.Err, "the plan has no target") {
 			t.Errorf("%+v", m.Dialled)
 		}
 	}
 	l.Close()
-	f.say(dialWord(8, grant.Kept, 0))
-	if m, _ := f.hears("dialled", 0); !strings.Contains(m.Dialled.Err, "refused") {
+	f.sends(dialMessage(8, grant.Kept, 0))
+	if m, _ := f.receives("dialled", 0); !strings.Contains(m.Dialled.Err, "refused") {
 		t.Errorf("%+v", m.Dialled)
 	}
 	f.ends()
@@ -251,17 +251,17 @@ func loopback(t *testing.T) net.Listener {
 
 // TestDialFlood: no more than so many connections are being made at once, and they end with the switch.
 func TestDialFlood(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	f := w.running()
 	w.names(silentTarget(t))
 	before := runtime.NumGoroutine()
 	for i := range uint64(2 * maxDials) {
-		if err := f.Send(dialWord(i, grant.Kept, 0)); err != nil {
+		if err := f.Send(dialMessage(i, grant.Kept, 0)); err != nil {
 			t.Fatalf("asking for number %d: %v; %q", i, err, w.ended())
 		}
 	}
 	for i := range uint64(maxDials) {
-		if m, _ := f.hears("dialled", 0); m.Dialled.ID != maxDials+i || !strings.Contains(m.Dialled.Err, "too many") {
+		if m, _ := f.receives("dialled", 0); m.Dialled.ID != maxDials+i || !strings.Contains(m.Dialled.Err, "too many") {
 			t.Fatalf("%+v", m.Dialled)
 		}
 	}
@@ -269,10 +269,10 @@ func TestDialFlood(t *testing.T) {
 	if n := runtime.NumGoroutine() - before; n > 2*maxDials+10 {
 		t.Errorf("%d goroutines more", n)
 	}
-	f.say(bye())
-	f.hears("stop", 0)
-	f.say(stopped())
-	f.hearsEnd("dialled")
+	f.sends(bye())
+	f.receives("stop", 0)
+	f.sends(stopped())
+	f.receivesEnd("dialled")
 	w.awaitWaiting()
 	await(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 }
@@ -307,15 +307,15 @@ func silentTarget(t *testing.T) string {
 
 // TestReopenFlood: a port is opened again once at a time, however often that is asked for.
 func TestReopenFlood(t *testing.T) {
-	w := newWorld(t, shortPatience())
+	w := newWorld(t, shortTimeouts())
 	f := w.running()
 	before := runtime.NumGoroutine()
 	for range 1000 {
-		f.say(reopen(0))
-		f.say(reopen(1))
+		f.sends(reopenMessage(0))
+		f.sends(reopenMessage(1))
 	}
-	f.say(dialWord(1, grant.Kept, 0))
-	f.hears("dialled", 0)
+	f.sends(dialMessage(1, grant.Kept, 0))
+	f.receives("dialled", 0)
 	if n := runtime.NumGoroutine() - before; n > 2 {
 		t.Errorf("%d goroutines more", n)
 	}

@@ -17,52 +17,52 @@ import (
 // knows nothing of it; if it fails, nothing has happened.
 
 // admitNext finds out whether a switch may take over.
-func (k *keeper) admitNext(c *client, h *grant.Hello) error {
+func (l *loop) admitNext(s *session, h *grant.Hello) error {
 	switch {
-	case k.current == nil || k.current.phase != running:
+	case l.current == nil || l.current.phase != running:
 		return &missing.Error{What: "take over", Need: "a switch that is at work", Give: "start one without --takeover"}
-	case k.next != nil:
-		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper that has not begun to hand over to process %d", k.next.pid),
+	case l.next != nil:
+		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper that has not begun to hand over to process %d", l.next.pid),
 			Give: "wait until it is done"}
 	}
 	if h.Settings != nil {
-		p, err := k.changed(c, h.Settings)
+		p, err := l.changed(s, h.Settings)
 		if err != nil {
 			return err
 		}
-		k.nextPlan = p
+		l.nextPlan = p
 	}
-	k.next = c
+	l.next = s
 	return nil
 }
 
 // changed is the plan with other settings.
-func (k *keeper) changed(c *client, text []byte) (*plan.Plan, error) {
-	if k.cfg.Settings == nil || k.keeping.plan == nil || c.uid != os.Geteuid() && c.uid != 0 {
+func (l *loop) changed(s *session, text []byte) (*plan.Plan, error) {
+	if l.cfg.Settings == nil || l.resources.plan == nil || s.uid != os.Geteuid() && s.uid != 0 {
 		return nil, &missing.Error{What: "change the settings with a takeover", Need: "a keeper that was started by podswitch run, as the same user",
 			Give: "start the keeper anew with other settings, or take over without any"}
 	}
-	settings, err := k.cfg.Settings(text)
+	settings, err := l.cfg.Settings(text)
 	if err != nil {
 		return nil, err
 	}
-	cfg := *k.cfg.Attach
+	cfg := *l.cfg.Attach
 	cfg.Settings = settings
-	return plan.Revise(k.keeping.plan, cfg)
+	return plan.Revise(l.resources.plan, cfg)
 }
 
 // askToYield lets the current switch make room for the next one.
-func (k *keeper) askToYield() {
-	c := k.current
-	if c.phase != running || k.send(c, grant.Message{Yield: &grant.Yield{}}) != nil {
-		k.fail(k.next, errors.New("the switch that was to make room has ended"))
+func (l *loop) askToYield() {
+	s := l.current
+	if s.phase != running || s.send(grant.Message{Yield: &grant.Yield{}}) != nil {
+		l.fail(l.next, errors.New("the switch that was to make room has ended"))
 		return
 	}
-	c.phase = yielding
-	time.AfterFunc(k.patience.yield, func() {
-		k.do(func() {
-			if c == k.current && c.phase == yielding {
-				k.release(errors.New("the switch did not make room for another one in time"))
+	s.phase = yielding
+	time.AfterFunc(l.timeouts.yield, func() {
+		l.do(func() {
+			if s == l.current && s.phase == yielding {
+				l.release(errors.New("the switch did not make room for another one in time"))
 			}
 		})
 	})
@@ -75,56 +75,56 @@ type handover struct {
 }
 
 // handOver lets the next switch begin where the current one has stopped.
-func (k *keeper) handOver(c *client, y *grant.Yielded, files []int) {
-	c.phase = yielded
-	k.handed = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections, Takeovers: k.takeovers + 1}, files}
+func (l *loop) handOver(s *session, y *grant.Yielded, files []int) {
+	s.phase = yielded
+	l.handover = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections, Takeovers: l.takeovers + 1}, files}
 	switch {
-	case c.stopped != nil: // meanwhile it was asked to end
-		c.stopped()
-	case k.next == nil: // it has failed meanwhile
-		k.goOn()
+	case s.stopped != nil: // meanwhile it was asked to end
+		s.stopped()
+	case l.next == nil: // it has failed meanwhile
+		l.goOn()
 	default:
-		k.begin(k.next, k.handed.Go, files...)
+		l.begin(l.next, l.handover.Go, files...)
 	}
 }
 
 // handedOver is the end of a takeover: the other switch is at work.
-func (k *keeper) handedOver() {
-	before := k.current
-	k.current, k.next = k.next, nil
-	k.takeovers++
-	if k.nextPlan != nil {
-		k.keeping.plan, k.nextPlan = k.nextPlan, nil
+func (l *loop) handedOver() {
+	before := l.current
+	l.current, l.next = l.next, nil
+	l.takeovers++
+	if l.nextPlan != nil {
+		l.resources.plan, l.nextPlan = l.nextPlan, nil
 	}
-	k.dropHandover()
-	k.hangUp(before)
-	_ = k.send(k.current, grant.Message{Guest: &grant.Guest{Absent: k.absent}})
-	k.log.Info("another switch goes on", zap.Int("process", k.current.pid), zap.Int("after", before.pid))
+	l.dropHandover()
+	before.hangUp()
+	_ = l.current.send(grant.Message{Guest: &grant.Guest{Absent: l.absent}})
+	l.log.Info("another switch goes on", zap.Int("process", l.current.pid), zap.Int("after", before.pid))
 }
 
-// goOn ends a takeover that has failed: the current switch works on, or takes up again what it had handed over.
-func (k *keeper) goOn() {
-	k.next, k.nextPlan = nil, nil
+// goOn ends a takeover that has failed: the current switch works on, or takes up again what it had handover over.
+func (l *loop) goOn() {
+	l.next, l.nextPlan = nil, nil
 	switch {
-	case k.handed == nil:
+	case l.handover == nil:
 		return
-	case k.current.gone:
-		k.finish(errors.New("neither the switch that was to take over nor the one before it is there any more"))
+	case l.current.gone:
+		l.finish(errors.New("neither the switch that was to take over nor the one before it is there any more"))
 		return
 	}
-	k.handed.Takeovers = k.takeovers
-	for i, p := range k.keeping.ports {
-		if p.opened != nil {
-			_ = k.send(k.current, k.keeping.openedMessage(i), p.opened.fd())
+	l.handover.Takeovers = l.takeovers
+	for i, p := range l.resources.ports {
+		if p.handle != nil {
+			_ = l.current.send(l.resources.openedMessage(i), p.handle.fd())
 		}
 	}
-	k.begin(k.current, k.handed.Go, k.handed.files...)
-	k.dropHandover()
+	l.begin(l.current, l.handover.Go, l.handover.files...)
+	l.dropHandover()
 }
 
-func (k *keeper) dropHandover() {
-	if k.handed != nil {
-		_ = grant.CloseFiles(k.handed.files)
-		k.handed = nil
+func (l *loop) dropHandover() {
+	if l.handover != nil {
+		_ = grant.CloseFiles(l.handover.files)
+		l.handover = nil
 	}
 }

@@ -20,7 +20,7 @@ const exitCodeOfTests = 7
 // A world is a keeper of two datagram sockets, which takes no privilege, and what was seen of it.
 type world struct {
 	t      testing.TB
-	k      *keeper
+	loop   *loop
 	dir    string
 	seen   *observer.ObservedLogs
 	stop   context.CancelFunc
@@ -30,35 +30,35 @@ type world struct {
 	backAt atomic.Int64 // nanoseconds since 1970 when it last was
 }
 
-// shortPatience ends what never comes soon, and is long enough for what does.
-func shortPatience() patience {
-	return patience{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 20 * time.Millisecond, yield: time.Minute}
+// shortTimeouts ends what never comes soon, and is long enough for what does.
+func shortTimeouts() timeouts {
+	return timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 20 * time.Millisecond, yield: time.Minute}
 }
 
-func newWorld(t testing.TB, p patience) *world {
+func newWorld(t testing.TB, p timeouts) *world {
 	t.Helper()
 	dir := t.TempDir()
 	return newWorldOf(t, dir, configOf(dir), p)
 }
 
-func newWorldOf(t testing.TB, dir string, cfg Config, p patience) *world {
+func newWorldOf(t testing.TB, dir string, cfg Config, p timeouts) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, result: make(chan error, 1)}
 	core, seen := observer.New(zapcore.DebugLevel)
 	w.seen = seen
 	cfg.Log = zap.New(core)
-	w.k = newKeeper(cfg, false)
-	w.k.patience, w.k.taking = p, w.take
-	l, err := listen(w.path(), -1)
+	w.loop = newLoop(cfg, false)
+	w.loop.timeouts, w.loop.takeAddress = p, w.take
+	listener, err := listen(w.path(), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	go w.k.accept(l)
+	go w.loop.accept(listener)
 	go func() {
-		err := w.k.loop(ctx)
-		l.Close()
+		err := w.loop.run(ctx)
+		listener.Close()
 		w.result <- err
 	}()
 	t.Cleanup(w.end)
@@ -68,8 +68,8 @@ func newWorldOf(t testing.TB, dir string, cfg Config, p patience) *world {
 func (w *world) path() string { return filepath.Join(w.dir, "keeper") }
 
 // take counts.
-func (w *world) take(k *keeping) (func() error, error) {
-	giveBack, err := k.take()
+func (w *world) take(r *resources) (func() error, error) {
+	giveBack, err := r.takeAddress()
 	if taken := w.taken.Add(1); taken != w.back.Load()+1 {
 		w.t.Error("the address is taken twice")
 	}
@@ -107,7 +107,7 @@ func (w *world) wantNothing() {
 func (w *world) inside(f func()) {
 	w.t.Helper()
 	done := make(chan struct{})
-	if !w.k.do(func() { defer close(done); f() }) {
+	if !w.loop.do(func() { defer close(done); f() }) {
 		w.t.Fatal("the loop has ended")
 	}
 	<-done
@@ -118,7 +118,7 @@ func (w *world) awaitWaiting() {
 	w.t.Helper()
 	await(w.t, "the keeper to wait for a switch", func() (waiting bool) {
 		w.inside(func() {
-			waiting = w.k.keeping == nil && w.k.current == nil && w.k.next == nil && w.k.giveBack == nil && len(w.k.clients) == 0
+			waiting = w.loop.resources == nil && w.loop.current == nil && w.loop.next == nil && w.loop.giveBack == nil && len(w.loop.sessions) == 0
 		})
 		return waiting
 	})

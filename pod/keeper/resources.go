@@ -17,88 +17,88 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A keeping is everything that is open for a switch, and for those that go on in its place.
-type keeping struct {
-	cfg     *Config
-	plan    *plan.Plan            // nil: a plain learning switch
-	bridge  *vswitch.BridgeConfig // nil: a guest and a pod
-	ports   []*port
-	control *net.UnixListener
-	lock    io.Closer          // of the state directory; nil: there is none
-	ctx     context.Context    // of the goroutines that open, watch and dial
-	cancel  context.CancelFunc // ends them
-	working chan struct{}      // a place for each goroutine that dials
+// Resources are everything that is open for a switch, and for those that go on in its place.
+type resources struct {
+	cfg       *Config
+	plan      *plan.Plan            // nil: a plain learning switch
+	bridge    *vswitch.BridgeConfig // nil: a guest and a pod
+	ports     []*port
+	control   *net.UnixListener
+	lock      io.Closer          // of the state directory; nil: there is none
+	ctx       context.Context    // of the goroutines that open, watch and dial
+	cancel    context.CancelFunc // ends them
+	dialSlots chan struct{}      // a place for each goroutine that dials
 }
 
 // maxDials bounds the connections that are being made at once.
 const maxDials = 512
 
-// keep opens everything. The pod interface is untouched when it returns.
-func keep(cfg *Config) (k *keeping, err error) {
+// openResources opens everything. The pod interface is untouched when it returns.
+func openResources(cfg *Config) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k = &keeping{cfg: cfg, ctx: ctx, cancel: cancel, working: make(chan struct{}, maxDials)}
+	r = &resources{cfg: cfg, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, k.close())
-			k = nil
+			err = errors.Join(err, r.close())
+			r = nil
 		}
 	}()
 	if cfg.Switch != nil {
-		return k, k.openSwitch()
+		return r, r.openSwitch()
 	}
-	return k, k.openPod()
+	return r, r.openPod()
 }
 
 // openPod finds out what is to be done, and opens the ports of a guest and a pod.
-func (k *keeping) openPod() (err error) {
-	attach := k.cfg.Attach
-	if k.lock, err = podnet.Lock(attach.StateDir); err != nil {
+func (r *resources) openPod() (err error) {
+	attach := r.cfg.Attach
+	if r.lock, err = podnet.Lock(attach.StateDir); err != nil {
 		return err
 	}
-	if err := recoverEarlier(k.cfg); err != nil {
+	if err := recoverEarlier(r.cfg); err != nil {
 		return err
 	}
-	if k.plan, err = plan.Resolve(*attach); err != nil {
+	if r.plan, err = plan.Resolve(*attach); err != nil {
 		return err
 	}
-	for _, w := range k.plan.Warnings {
-		k.cfg.Log.Warn(w)
+	for _, w := range r.plan.Warnings {
+		r.cfg.Log.Warn(w)
 	}
-	if k.cfg.Resolved != nil {
-		k.cfg.Resolved(k.plan)
+	if r.cfg.Resolved != nil {
+		r.cfg.Resolved(r.plan)
 	}
-	link := &k.plan.Identity.Link
-	return k.openAll(
+	link := &r.plan.Identity.Link
+	return r.openAll(
 		&port{name: "guest", spec: attach.Guest, offload: attach.Offload, mtu: link.MTU, guest: true},
 		&port{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link})
 }
 
 // openSwitch opens the ports of a plain learning switch.
-func (k *keeping) openSwitch() error {
+func (r *resources) openSwitch() error {
 	var ports []*port
-	for _, spec := range k.cfg.Switch.Ports {
-		ports = append(ports, &port{name: spec.Name, spec: spec, offload: k.cfg.Switch.Offload})
+	for _, spec := range r.cfg.Switch.Ports {
+		ports = append(ports, &port{name: spec.Name, spec: spec, offload: r.cfg.Switch.Offload})
 	}
-	if err := k.openAll(ports...); err != nil {
+	if err := r.openAll(ports...); err != nil {
 		return err
 	}
-	bridge := k.cfg.Switch.Bridge
+	bridge := r.cfg.Switch.Bridge
 	bridge.Ports, bridge.Upstream = len(ports), -1
-	k.bridge = &bridge
+	r.bridge = &bridge
 	var err error
-	bridge.MaxFrame, err = smallestFrame(k.cfg.Switch.Ports)
+	bridge.MaxFrame, err = smallestFrame(r.cfg.Switch.Ports)
 	return err
 }
 
 // openAll opens the control socket and the ports.
-func (k *keeping) openAll(ports ...*port) (err error) {
-	if k.control, err = listen(k.cfg.Control, k.cfg.Owner); err != nil {
+func (r *resources) openAll(ports ...*port) (err error) {
+	if r.control, err = listen(r.cfg.Control, r.cfg.Owner); err != nil {
 		return err
 	}
 	for _, p := range ports {
-		p.log, p.owner = k.cfg.Log, k.cfg.Owner
-		k.ports = append(k.ports, p)
-		if p.opened, err = p.open(); err != nil {
+		p.log, p.owner = r.cfg.Log, r.cfg.Owner
+		r.ports = append(r.ports, p)
+		if p.handle, err = p.open(); err != nil {
 			return err
 		}
 	}
@@ -147,34 +147,34 @@ func recoverNow(cfg *Config) error {
 }
 
 // close closes everything; nobody uses it any more.
-func (k *keeping) close() (err error) {
-	k.cancel()
-	for _, p := range k.ports {
+func (r *resources) close() (err error) {
+	r.cancel()
+	for _, p := range r.ports {
 		err = errors.Join(err, p.close())
 	}
-	if k.control != nil {
-		err = errors.Join(err, k.control.Close())
+	if r.control != nil {
+		err = errors.Join(err, r.control.Close())
 	}
-	if k.lock != nil {
-		err = errors.Join(err, k.lock.Close())
+	if r.lock != nil {
+		err = errors.Join(err, r.lock.Close())
 	}
 	return err
 }
 
 // take takes the address from the kernel, off the interface or by silencing it there, and returns what gives it back. A bridge
 // takes nothing.
-func (k *keeping) take() (giveBack func() error, err error) {
+func (r *resources) takeAddress() (giveBack func() error, err error) {
 	switch {
-	case k.plan == nil || !k.plan.Delegates():
+	case r.plan == nil || !r.plan.Delegates():
 		return func() error { return nil }, nil
-	case k.plan.Mute:
-		mute, err := podnet.Mute(k.plan.Identity)
+	case r.plan.Mute:
+		mute, err := podnet.Mute(r.plan.Identity)
 		if err != nil {
 			return nil, err
 		}
 		return mute.Close, nil
 	}
-	holding, err := podnet.Take(k.plan.Identity, k.cfg.Attach.StateDir, k.cfg.Log)
+	holding, err := podnet.Take(r.plan.Identity, r.cfg.Attach.StateDir, r.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -182,21 +182,21 @@ func (k *keeping) take() (giveBack func() error, err error) {
 }
 
 // grant is what a switch is told.
-func (k *keeping) grant(p *plan.Plan, pid int) grant.Message {
-	g := &grant.Grant{Version: grant.Version, Keeper: pid, Plan: p, Bridge: k.bridge}
-	if k.cfg.Switch != nil {
-		g.NoMerge = k.cfg.Switch.NoMerge
+func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
+	g := &grant.Grant{Version: grant.Version, Keeper: pid, Plan: p, Bridge: r.bridge}
+	if r.cfg.Switch != nil {
+		g.NoMerge = r.cfg.Switch.NoMerge
 	} else {
-		g.NoMerge = k.cfg.Attach.NoMerge
+		g.NoMerge = r.cfg.Attach.NoMerge
 	}
-	for _, p := range k.ports {
-		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.opened != nil})
+	for _, p := range r.ports {
+		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.handle != nil})
 	}
 	return grant.Message{Grant: g}
 }
 
 // openedMessage says that the port is open.
-func (k *keeping) openedMessage(index int) grant.Message {
-	o := k.ports[index].opened
+func (r *resources) openedMessage(index int) grant.Message {
+	o := r.ports[index].handle
 	return grant.Message{Opened: &grant.Opened{Port: index, Device: o.device, Socket: o.socket}}
 }
