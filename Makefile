@@ -2,9 +2,13 @@
 SHELL := /bin/bash
 export CGO_ENABLED ?= 0
 FUZZTIME ?= 60s
+LINTER_VERSION := v2.15.0
+LINTER := .cache/bin/golangci-lint-$(LINTER_VERSION)
+# Packages whose tests need neither root nor a network.
+UNIT := $$(go list ./... | grep -v /e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test lint fuzz soak bench clean
+.PHONY: help setup tools build demo check test lint fuzz soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,11 +16,17 @@ help: ## list the targets
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
 
-tools: setup ## make what the tests run on: network plugins, a guest, a DHCP client
+tools: setup $(LINTER) ## build what the tests use: the linter, network plugins, a guest, a DHCP client
 	@e2e/kit/tools >/dev/null
 	@e2e/kit/guest-image >/dev/null
 	@e2e/kit/unpacked >/dev/null
 	@e2e/kit/schema >/dev/null
+
+$(LINTER):
+	@echo "building golangci-lint $(LINTER_VERSION), once" >&2
+	@mkdir -p $(@D)/linter
+	@GOFLAGS=-mod=mod GOBIN=$(abspath $(@D)/linter) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+	@mv $(@D)/linter/golangci-lint $@
 
 build: ## build bin/podswitch
 	go build -trimpath -o bin/podswitch ./cmd/podswitch
@@ -24,15 +34,18 @@ build: ## build bin/podswitch
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
 
+check: build lint ## the quick tests, for every change: format, lint, unit and script tests, fuzz seeds; no root, no network
+	go test $(UNIT)
+
 test: tools build lint ## run every test: unit and script tests with the race detector, a little fuzzing, then end to end
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+	CGO_ENABLED=1 go test -race $(UNIT)
 	fuzz/run --smoke 5s
 	go test -count=1 -timeout 20m ./e2e/...
 
-lint: ## check format, vet and the walls between the packages
+lint: $(LINTER) ## check format, vet, and with golangci-lint the walls between packages and common mistakes
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 	go vet ./...
-	@if command -v golangci-lint >/dev/null; then golangci-lint run; fi
+	$(LINTER) run
 
 fuzz: ## run every fuzz target on all cores for FUZZTIME (default 60s) each
 	fuzz/run $(FUZZTIME)

@@ -135,12 +135,12 @@ func (w wall) denies(path, imported string) (desc string, denied bool) {
 	return "", false
 }
 
-// covers reports whether the rule is about a file. Its patterns are folders.
+// covers reports whether the rule is about a file. Its patterns are folders; golangci-lint wants "**/" before one that it excludes.
 func (w wall) covers(path string) bool {
 	covered := false
 	for _, pattern := range w.Files {
 		folder, excluded := strings.CutPrefix(strings.TrimSuffix(pattern, "**"), "!")
-		if folder != "$test" && strings.HasPrefix(path, folder) {
+		if folder != "$test" && strings.HasPrefix(path, strings.TrimPrefix(folder, "**/")) {
 			covered = !excluded
 		}
 	}

@@ -12,8 +12,7 @@ import (
 // A recorder is a port that keeps what is transmitted.
 type recorder struct {
 	vswitch.Port
-	frames   [][]byte
-	counters vswitch.Counters
+	frames [][]byte
 }
 
 func (r *recorder) Transmit(batch []vswitch.Frame) {

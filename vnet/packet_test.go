@@ -171,10 +171,9 @@ type wire struct {
 	payload   []byte
 }
 
-func (w wire) id() uint16    { return binary.BigEndian.Uint16(w.ip[4:]) }
-func (w wire) field() uint16 { return binary.BigEndian.Uint16(w.ip[6:]) }
-func (w wire) seq() uint32   { return binary.BigEndian.Uint32(w.transport[4:]) }
-func (w wire) flags() uint8  { return w.transport[13] }
+func (w wire) id() uint16   { return binary.BigEndian.Uint16(w.ip[4:]) }
+func (w wire) seq() uint32  { return binary.BigEndian.Uint32(w.transport[4:]) }
+func (w wire) flags() uint8 { return w.transport[13] }
 
 // receive reads the frame that p became and fails the test unless its lengths and checksums are right.
 func receive(t testing.TB, p packet, frame []byte) wire {

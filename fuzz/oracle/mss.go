@@ -21,7 +21,7 @@ func clamped(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
 	sum := word(segment, 16)
 	for _, even := range changedWords(at) {
 		before := word(segment, even)
-		after := before
+		var after uint16
 		if at == even {
 			after = uint16(limit)
 		} else if at+1 == even { // the second byte of the value is the first of this word

@@ -16,7 +16,7 @@ import (
 func panics() error {
 	go func() {
 		var nothing map[string]int
-		nothing["a"] = 1
+		nothing["a"] = 1 //nolint:staticcheck // the fault is the point
 	}()
 	return idle()
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -182,7 +183,9 @@ func (p *peer) passDescriptor() error {
 
 func (p *peer) ask() error {
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", filepath.Join(p.folder, "http")) }}}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.folder, "http"))
+		}}}
 	response, err := client.Get("http://podswitch/")
 	if err != nil {
 		return err
