@@ -27,7 +27,7 @@ func pair(t *testing.T) (*descriptor.Descriptor, int) {
 	return d, fds[1]
 }
 
-// read returns what Receive tries, and where the bytes go.
+// read returns an attempt for Receive, and where it stores the bytes.
 func read() (try func(fd uintptr) bool, got *string) {
 	got = new(string)
 	return func(fd uintptr) bool {
@@ -41,7 +41,7 @@ func read() (try func(fd uintptr) bool, got *string) {
 	}, got
 }
 
-// TestReceive receives what is there, and what comes only when the receiver has already tried.
+// TestReceive receives data that is there, and data that arrives after the first attempt.
 func TestReceive(t *testing.T) {
 	d, peer := pair(t)
 	try, got := read()
@@ -66,7 +66,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestHangUp finds the end of the peer, which is an event and nothing to read.
+// TestHangUp: a peer that closes its end is an event without data.
 func TestHangUp(t *testing.T) {
 	d, peer := pair(t)
 	try, got := read()
@@ -102,7 +102,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestClose ends both waits and everything after them.
+// TestClose ends both waits, and every later call returns net.ErrClosed.
 func TestClose(t *testing.T) {
 	d, _ := pair(t)
 	waits := map[string]func(func(uintptr) bool) error{"Receive": d.Receive, "Drain": d.Drain}
@@ -137,8 +137,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestReadyForNothing waits on a socket that is shut down for reading, which is ready for ever: it is not tried in a busy loop.
-func TestReadyForNothing(t *testing.T) {
+// TestSpuriousEvents waits on a socket that is shut down for reading, and so always readable: the attempts must not be a busy loop.
+func TestSpuriousEvents(t *testing.T) {
 	d, peer := pair(t)
 	if err := unix.Shutdown(peer, unix.SHUT_WR); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestReadyForNothing(t *testing.T) {
 	}
 }
 
-// TestBadDescriptor reports what cannot be taken over.
+// TestBadDescriptor: New returns an error that names the system call.
 func TestBadDescriptor(t *testing.T) {
 	if d, err := descriptor.New(1 << 20); err == nil {
 		d.Close()

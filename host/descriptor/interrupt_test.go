@@ -13,8 +13,8 @@ import (
 	"github.com/podswitch/podswitch/host/descriptor"
 )
 
-// TestInterrupt ends a wait for something to read, and every later one, with what the kernel has queued left in it; a wait for
-// room, and transmitting, go on until Close.
+// TestInterrupt ends the present and every later wait to read, and leaves queued data in the kernel; Drain and Transmit work until
+// Close.
 func TestInterrupt(t *testing.T) {
 	d, peer := pair(t)
 	shared, err := unix.FcntlInt(uintptr(descriptorOf(d)), unix.F_DUPFD_CLOEXEC, 0)
@@ -62,13 +62,13 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// descriptorOf tells the number of the file behind d.
+// descriptorOf returns the number of d's file.
 func descriptorOf(d *descriptor.Descriptor) (fd int) {
 	d.Transmit(func(file uintptr) { fd = int(file) })
 	return fd
 }
 
-// fill writes until there is no room, and returns what Drain tries: to write one more.
+// fill writes until the socket is full, and returns an attempt for Drain, which writes once more.
 func fill(d *descriptor.Descriptor) (write func() bool) {
 	fd := descriptorOf(d)
 	write = func() bool {
@@ -80,14 +80,14 @@ func fill(d *descriptor.Descriptor) (write func() bool) {
 	return write
 }
 
-// empty reads all that is there.
+// empty reads all queued data.
 func empty(peer int) {
 	for err := error(nil); err == nil; {
 		_, _, err = unix.Recvfrom(peer, make([]byte, 1000), unix.MSG_DONTWAIT)
 	}
 }
 
-// TestInterruptDuringTry interrupts while something is being read: it is returned, and the next call ends.
+// TestInterruptDuringTry interrupts during an attempt: its data is returned, and the next call ends.
 func TestInterruptDuringTry(t *testing.T) {
 	d, peer := pair(t)
 	if _, err := unix.Write(peer, []byte("last")); err != nil {
@@ -103,7 +103,7 @@ func TestInterruptDuringTry(t *testing.T) {
 	}
 }
 
-// TestInterruptIsNoEvent has a Drain wait after Interrupt: it is not woken again and again by what ended the receiving.
+// TestInterruptIsNoEvent: the eventfd that has ended Receive does not wake a Drain.
 func TestInterruptIsNoEvent(t *testing.T) {
 	d, peer := pair(t)
 	write, tries := fill(d), 0
@@ -115,7 +115,7 @@ func TestInterruptIsNoEvent(t *testing.T) {
 	}
 }
 
-// TestWake has a Receive that waits try once more, and no more often than that; the one that comes later, too.
+// TestWake: Wake causes exactly one more attempt, of a Receive that waits and of one that comes later.
 func TestWake(t *testing.T) {
 	d, peer := pair(t)
 	tries := make(chan int)
@@ -153,8 +153,8 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// TestInterruptBesideClose calls both at once, in every order: no descriptor is left open, and none that came later in the place
-// of one is written to.
+// TestInterruptBesideClose calls both at once, in every order: no descriptor stays open, and no write reaches a file that has got
+// the number of a closed one.
 func TestInterruptBesideClose(t *testing.T) {
 	before := openFiles(t)
 	for range 200 {
@@ -164,7 +164,7 @@ func TestInterruptBesideClose(t *testing.T) {
 			all.Go(f)
 		}
 		all.Wait()
-		var later [3]int // in the places of what was closed
+		var later [3]int // get the numbers of the closed files
 		for i := range later {
 			var err error
 			if later[i], err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -181,7 +181,7 @@ func TestInterruptBesideClose(t *testing.T) {
 		}
 		unix.Shutdown(peer, unix.SHUT_RDWR)
 	}
-	if after := openFiles(t); after != before+200 { // the peers, which the test's end closes
+	if after := openFiles(t); after != before+200 { // the peers stay open until the test ends
 		t.Errorf("%d files are open, before %d", after, before)
 	}
 }

@@ -8,64 +8,77 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Loop runs functions by turns in one goroutine: while one waits for a Descriptor, the others go on, and one poll(2) waits for all of
-// them. Each function is a coroutine: it is resumed where it waited, without the scheduler, and none of those that wait here runs beside
-// another. What has to wait for something else than a Descriptor leaves for as long, and runs beside them.
+// A Loop runs several functions in one thread, one at a time: while one waits for its Descriptor, the others run, and one poll(2) waits
+// for all of them. Each function is a coroutine (iter.Pull), which a resume continues where it waited, without the scheduler.
 //
-// A frame that goes in and out in one thread wakes one thread on its way. On a machine that is idle otherwise that is most of what
-// there is to save: a core that sleeps takes longer to wake than a switch takes to forward.
+// A frame that is received and transmitted in one thread wakes one thread on its way. On a mostly idle machine the wake-ups are most
+// of the latency: waking a core takes longer than forwarding a frame.
+//
+// How a function moves between the two goroutines that can run it:
+//
+//  1. Do runs the function in the calling goroutine until it waits for a Descriptor that has its Turn.
+//  2. join hands the suspended function to the Loop's goroutine and wakes its poll.
+//  3. run repeats, in the Loop's goroutine:
+//     gather lists the descriptors to poll; poll(2) waits; round resumes each function whose wait is over.
+//  4. When the function calls Turn.Leave, resumeTurn takes it off the list and hands it back to Do, which goes on with step 1. The
+//     function then waits for something else without holding up the others.
+//  5. When the function returns, resumeTurn takes it off the list and Do returns.
+//
+// Only one of the two goroutines runs a function at any time: the channel Turn.leave and the mutex in join order their accesses.
 type Loop struct {
-	wake  int           // an eventfd(2) that ends a poll
-	ended chan struct{} // closed when the goroutine that polls has ended
+	wakeFD int           // an eventfd(2) that ends a poll
+	ended  chan struct{} // closed when run has returned
 
 	mu      sync.Mutex // guards the following
 	closed  bool
 	joining []*Turn // wait, and are not polled for yet
 
-	// The following belong to the goroutine that polls.
+	// The following belong to the goroutine of run.
 	turns []*Turn
-	polls []unix.PollFd
+	polls []unix.PollFd // of wakeFD and of turns, in this order
 }
 
-// NewLoop starts the thread of a Loop without functions, which belongs to the caller: Close it. An error names the system call.
+// NewLoop returns a Loop without functions and starts its goroutine. The caller owns the Loop and closes it. An error names the system
+// call that failed.
 func NewLoop() (*Loop, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakeFD, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	l := &Loop{wake: wake, ended: make(chan struct{})}
+	l := &Loop{wakeFD: wakeFD, ended: make(chan struct{})}
 	go l.run()
 	return l, nil
 }
 
-// Close ends a Loop; every Do has returned. It must not be called twice.
+// Close ends the Loop. Every call of Do must have returned before, and Close must not be called twice.
 func (l *Loop) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	_, _ = unix.Write(l.wake, []byte{7: 1})
+	_, _ = unix.Write(l.wakeFD, eventfdCount())
 	l.mu.Unlock()
 	<-l.ended
-	return os.NewSyscallError("close", unix.Close(l.wake))
+	return os.NewSyscallError("close", unix.Close(l.wakeFD))
 }
 
-// Do calls f and returns when it has returned. What f receives from Descriptors that Share its Turn, it receives by turns with the
-// functions of others that call Do; nobody receives from them by the Turn afterwards. f must not panic or end its goroutine, and not
-// close a Descriptor that one of these waits for: Close would wait for the thread in which it is. Who calls Do is not locked to its
-// thread.
+// Do calls f with a new Turn and returns when f has returned. While f receives from a Descriptor that has this Turn (SetTurn), it runs in
+// the Loop's thread. The Turn is not valid after Do has returned.
+//
+// f must not panic and must not call runtime.Goexit. f must not close a Descriptor that another function of the Loop waits for: Close
+// would wait for the thread that it runs in. Do does not lock the calling goroutine to its thread.
 func (l *Loop) Do(f func(*Turn)) {
-	t := &Turn{loop: l, back: make(chan bool)}
+	t := &Turn{loop: l, leave: make(chan bool)}
 	var stop func()
-	t.resume, stop = iter.Pull(func(yield func(wish) bool) {
-		t.yield = yield
+	t.resume, stop = iter.Pull(func(yield func(end) bool) {
+		t.endTurn = yield
 		f(t)
 	})
 	defer stop()
 	for {
-		if _, more := t.resume(); !more { // it runs here until it waits
+		if _, waits := t.resume(); !waits {
 			return
 		}
 		l.join(t)
-		if more := <-t.back; !more {
+		if left := <-t.leave; !left {
 			return
 		}
 	}
@@ -75,50 +88,50 @@ func (l *Loop) join(t *Turn) {
 	l.mu.Lock()
 	l.joining = append(l.joining, t)
 	l.mu.Unlock()
-	l.rouse()
+	l.wake()
 }
 
-// rouse ends the poll that is made, or is about to be. A Loop that is closed has none.
-func (l *Loop) rouse() {
+// wake ends the present poll, or the next one. It does nothing after Close.
+func (l *Loop) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
-		_, _ = unix.Write(l.wake, []byte{7: 1}) // one that is full wakes too
+		_, _ = unix.Write(l.wakeFD, eventfdCount()) // EAGAIN: the counter is at its maximum, which ends a poll too
 	}
 }
 
 func (l *Loop) run() {
 	defer close(l.ended)
 	for {
-		timeout, more := l.gather()
-		if !more {
+		timeout, open := l.gather()
+		if !open {
 			return
 		}
 		if _, err := unix.Poll(l.polls, timeout); err != nil && err != unix.EINTR {
 			l.fail(err)
 		}
 		if l.polls[0].Revents != 0 {
-			_, _ = unix.Read(l.wake, make([]byte, 8)) // before looking who is roused
+			_, _ = unix.Read(l.wakeFD, make([]byte, 8)) // before round reads wakePending, so that no wake-up is lost
 		}
 		l.round()
 	}
 }
 
-// gather lists what to poll for, and says how long: who was roused before it joined is due, though what tells of that is read
-// already. It reports false at the end.
-func (l *Loop) gather() (timeout int, more bool) {
+// gather lists what to poll, and returns the timeout in milliseconds; -1 is none. It reports false after Close. The timeout is 0 if a
+// function is due already: a wake-up before the function joined may have been read from wakeFD by an earlier iteration.
+func (l *Loop) gather() (timeout int, open bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	timeout = -1
 	for _, t := range l.joining {
-		t.inside = true
+		t.inLoop = true
 		l.turns = append(l.turns, t)
 	}
 	l.joining = l.joining[:0]
-	l.polls = append(l.polls[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
+	l.polls = append(l.polls[:0], unix.PollFd{Fd: int32(l.wakeFD), Events: unix.POLLIN})
 	for _, t := range l.turns {
 		l.polls = append(l.polls, t.poll)
-		if t.passed || t.roused.Load() {
+		if t.yielding || t.wakePending.Load() {
 			timeout = 0
 		}
 	}
@@ -132,12 +145,12 @@ func (l *Loop) fail(err error) {
 	}
 }
 
-// round gives a turn to each function whose wait has ended.
+// round gives a turn to each function whose wait is over.
 func (l *Loop) round() {
 	left := l.turns[:0]
 	for i, t := range l.turns {
 		t.poll.Revents = l.polls[1+i].Revents
-		if t.due() && !l.resume(t) {
+		if t.isDue() && !resumeTurn(t) {
 			continue
 		}
 		left = append(left, t)
@@ -146,13 +159,13 @@ func (l *Loop) round() {
 	l.turns = left
 }
 
-// resume reports whether the function waits again.
-func (l *Loop) resume(t *Turn) bool {
-	next, more := t.resume()
-	if more && next == toWait {
+// resumeTurn runs the function for one turn, and reports whether it waits for a Descriptor again. Otherwise Do continues with it.
+func resumeTurn(t *Turn) bool {
+	reason, suspended := t.resume()
+	if suspended && reason == endToWait {
 		return true
 	}
-	t.inside = false
-	t.back <- more
+	t.inLoop = false
+	t.leave <- suspended
 	return false
 }

@@ -33,7 +33,7 @@ type member struct {
 	*descriptor.Descriptor
 	peer     int
 	received atomic.Int64
-	got      chan string // what was received, as long as there is room
+	got      chan string // received data, until the buffer is full
 	ended    chan error
 }
 
@@ -80,7 +80,7 @@ func (m *member) end(t *testing.T) {
 	}
 }
 
-// await looks again and again until condition holds; the test's own deadline ends it otherwise.
+// await polls until condition holds; otherwise the test's own deadline ends it.
 func await(condition func() bool) {
 	for ticker := time.NewTicker(time.Millisecond); !condition(); <-ticker.C {
 	}
@@ -88,7 +88,7 @@ func await(condition func() bool) {
 
 func nothing(*descriptor.Turn) {}
 
-// TestLoop has members whose peers send all the time: none runs beside another, and all come forward in step.
+// TestLoop has members whose peers send all the time: no two run at the same time, and all make equal progress.
 func TestLoop(t *testing.T) {
 	l := newLoop(t)
 	var inside, beside atomic.Int64
@@ -96,7 +96,7 @@ func TestLoop(t *testing.T) {
 		if inside.Add(1) > 1 {
 			beside.Add(1)
 		}
-		runtime.Gosched() // somebody else would come
+		runtime.Gosched() // another member would run now
 		inside.Add(-1)
 	}
 	var members [4]*member
@@ -109,7 +109,7 @@ func TestLoop(t *testing.T) {
 			}
 		})
 	}
-	for _, m := range members { // until all are there
+	for _, m := range members { // until all have joined
 		<-m.got
 	}
 	first := [4]int64{}
@@ -131,13 +131,13 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-// TestLoopLeave has a member wait for something else: the others go on, and it comes back.
+// TestLoopLeave has a member wait for a channel: the others continue, and the member returns to the loop.
 func TestLoopLeave(t *testing.T) {
 	l := newLoop(t)
 	away, back := make(chan bool), make(chan bool)
 	leaver := join(t, l, func(turn *descriptor.Turn) {
 		turn.Leave()
-		turn.Leave() // it has left
+		turn.Leave() // a second call does nothing
 		away <- true
 		<-back
 	})
@@ -158,7 +158,7 @@ func TestLoopLeave(t *testing.T) {
 	leaver.end(t)
 }
 
-// TestLoopEnds ends members that wait: by Close, by Interrupt, and after a Wake, which is no end.
+// TestLoopEnds ends members that wait, by Close and by Interrupt; a Wake does not end them.
 func TestLoopEnds(t *testing.T) {
 	l := newLoop(t)
 	closed, interrupted, stays := join(t, l, nothing), join(t, l, nothing), join(t, l, nothing)
@@ -181,7 +181,7 @@ func TestLoopEnds(t *testing.T) {
 	stays.end(t)
 }
 
-// TestLoopEndsAtOnce ends members at any moment, also when they are just about to wait, while others come and go.
+// TestLoopEndsAtOnce ends members at any moment, also just before they wait, while other members join and return.
 func TestLoopEndsAtOnce(t *testing.T) {
 	l := newLoop(t)
 	for i := range 2000 {
@@ -196,9 +196,9 @@ func TestLoopEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestLoopReadyForNothing has a member whose socket is ready for ever, and has nothing: it is not tried in a busy loop, and holds
-// nobody up.
-func TestLoopReadyForNothing(t *testing.T) {
+// TestLoopSpuriousEvents has a member whose socket is always readable and has no data: it neither loops without rest nor delays the
+// other members.
+func TestLoopSpuriousEvents(t *testing.T) {
 	l := newLoop(t)
 	d, peer := pair(t)
 	if err := unix.Shutdown(peer, unix.SHUT_WR); err != nil {
@@ -227,7 +227,7 @@ func TestLoopReadyForNothing(t *testing.T) {
 	}
 }
 
-// TestLoopAlone has functions that never wait for a descriptor, or return at once.
+// TestLoopAlone has functions that never wait for a descriptor.
 func TestLoopAlone(t *testing.T) {
 	l := newLoop(t)
 	var turn *descriptor.Turn
@@ -272,7 +272,7 @@ func TestLoopAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkLoop measures a turn: what a wait in a loop costs when there is something already.
+// BenchmarkLoop measures a turn: a wait in a loop for data that is there already.
 func BenchmarkLoop(b *testing.B) {
 	l, err := descriptor.NewLoop()
 	if err != nil {

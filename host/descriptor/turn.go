@@ -6,61 +6,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Turn is what a function in a Loop waits by. It belongs to the function, and to the loop while that waits; from other goroutines it
-// is only roused.
+// A Turn is the handle by which a function in a Loop waits. The function owns it while it runs, and the Loop while the function waits;
+// other goroutines only call wake. A nil Turn belongs to no Loop.
 type Turn struct {
-	loop   *Loop
-	roused atomic.Bool         // the function shall look again, whatever the kernel says
-	resume func() (wish, bool) // goes on with the function until it waits or leaves; false: it has returned
-	yield  func(wish) bool     // ends a turn
-	poll   unix.PollFd         // what the function waits for
-	err    error               // why it could not
-	inside bool                // it runs in the loop's thread
-	passed bool                // it waits for nothing but the turns of the others
-	back   chan bool           // has a value when it is to go on outside, or has returned: false
+	loop        *Loop
+	wakePending atomic.Bool        // the function shall attempt again, whatever poll(2) says
+	resume      func() (end, bool) // runs the function until its turn ends; false: the function has returned
+	endTurn     func(end) bool     // suspends the function
+	poll        unix.PollFd        // what the function waits for
+	err         error              // why poll(2) failed
+	inLoop      bool               // the function runs in the Loop's thread
+	yielding    bool               // the function waits for no event, only for the others to have their turns
+	leave       chan bool          // receives true when the function is to continue outside the Loop, false when it has returned
 }
 
-// A wish is why a turn has ended.
-type wish int
+// An end is the reason for which a turn has ended.
+type end int
 
 const (
-	toWait wish = iota
-	toLeave
+	endToWait  end = iota // for an event on a Descriptor
+	endToLeave            // the Loop's thread
 )
 
-// Leave is called before waiting for anything else than a Descriptor that shares the Turn: the function goes on in the goroutine that
-// has called Do, until it waits for such a one. Elsewhere, and for a nil Turn, it does nothing.
+// Leave moves the function from the Loop's thread to the goroutine that called Do, until the function next waits for a Descriptor with
+// this Turn. A function calls Leave before it waits for anything else, because the wait would block the other functions. Leave does
+// nothing outside the Loop's thread or on a nil Turn.
 func (t *Turn) Leave() {
-	if t != nil && t.inside {
-		t.yield(toLeave)
+	if t != nil && t.inLoop {
+		t.endTurn(endToLeave)
 	}
 }
 
-// wait lets the others have their turns until the kernel has something, which it reports, or somebody has roused the function.
+// wait gives the other functions their turns until there is an event, which wait reports, or a wake-up.
 func (t *Turn) wait(poll unix.PollFd) (ready bool, err error) {
 	t.poll = unix.PollFd{Fd: poll.Fd, Events: poll.Events}
-	t.yield(toWait)
+	t.endTurn(endToWait)
 	err, t.err = t.err, nil
 	return err == nil && t.poll.Revents != 0, err
 }
 
-// pass lets the others have their turns, if there may be others.
-func (t *Turn) pass() {
-	if t == nil || !t.inside {
+// yieldOnce gives each other function one turn. It does nothing outside the Loop's thread or on a nil Turn.
+func (t *Turn) yieldOnce() {
+	if t == nil || !t.inLoop {
 		return
 	}
-	t.poll, t.passed = unix.PollFd{Fd: -1}, true // poll(2) ignores such a one
-	t.yield(toWait)
-	t.passed, t.err = false, nil // a poll that failed is no matter of who does not wait for the kernel
+	t.poll, t.yielding = unix.PollFd{Fd: -1}, true // poll(2) ignores a negative descriptor
+	t.endTurn(endToWait)
+	t.yielding, t.err = false, nil // a failed poll does not matter here: the function waits for no event
 }
 
-// due tells whether the wait is over. Who is roused is so until it looks for no other reason.
-func (t *Turn) due() bool {
-	return t.passed || t.poll.Revents != 0 || t.err != nil || t.roused.Swap(false)
+// isDue reports whether the wait is over. A pending wake-up is consumed only if there is no other reason.
+func (t *Turn) isDue() bool {
+	return t.yielding || t.poll.Revents != 0 || t.err != nil || t.wakePending.Swap(false)
 }
 
-// rouse makes the function look again, now or when it waits the next time. Any goroutine may call it.
-func (t *Turn) rouse() {
-	t.roused.Store(true)
-	t.loop.rouse()
+// wake ends the present wait, or the next one. Any goroutine may call it.
+func (t *Turn) wake() {
+	t.wakePending.Store(true)
+	t.loop.wake()
 }
