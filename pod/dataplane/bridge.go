@@ -25,16 +25,21 @@ type bridging struct {
 // newBridging makes everything but the ports.
 func newBridging(k *keeper, g *grant.Grant, log *zap.Logger) (*bridging, error) {
 	b := &bridging{start: time.Now()}
-	switch {
-	case g.Plan != nil && g.Plan.Identity != nil && len(g.Ports) == 2:
-		b.known = statusOfPlan(g.Plan)
-		b.bridge = vswitch.NewBridge(g.Plan.Bridge())
+	w := g.Forwarder.Bridge
+	if w == nil || len(g.Ports) != w.Ports {
+		return nil, errors.New("the keeper's grant does not describe a learning switch of its ports")
+	}
+	cfg, err := readBridge(w)
+	if err != nil {
+		return nil, err
+	}
+	b.bridge = vswitch.NewBridge(cfg)
+	if w.Pod != nil {
+		if b.known, err = readPod(w.Pod); err != nil {
+			return nil, err
+		}
 		// What is for the pod itself is not for the guest.
-		b.bridge.SetStatic(vswitch.MAC(g.Plan.Identity.Link.MAC), vswitch.PortUplink, 0)
-	case g.Bridge != nil && len(g.Ports) == g.Bridge.Ports:
-		b.bridge = vswitch.NewBridge(*g.Bridge)
-	default:
-		return nil, errors.New("the keeper's plan is not one for a learning switch")
+		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0)
 	}
 	for i, p := range g.Ports {
 		d := newDevice(k, i, p, log)

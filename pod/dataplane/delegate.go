@@ -14,7 +14,6 @@ import (
 
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
-	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/stack"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -25,7 +24,7 @@ const minReassembly = 576
 // A delegation is IP mode at work: the pod address moves from the kernel to the switch and on to the guest.
 type delegation struct {
 	keeper   *keeper
-	plan     *plan.Plan
+	plan     *podPlan
 	log      *zap.Logger
 	clock    func() time.Duration
 	delegate *vswitch.Delegate
@@ -47,13 +46,17 @@ type delegation struct {
 
 // newDelegation makes everything but the ports of devices.
 func newDelegation(k *keeper, g *grant.Grant, log *zap.Logger) (_ *delegation, err error) {
+	if g.Forwarder.Delegate == nil || len(g.Ports) != 2 {
+		return nil, errors.New("the keeper's grant does not describe a guest and a pod")
+	}
+	p, err := readDelegate(g.Forwarder.Delegate)
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	d := &delegation{
-		keeper: k, plan: g.Plan, log: log, guestLog: newGuestLog(log), used: make(chan struct{}, 1), faults: make(chan error, 1),
+		keeper: k, plan: p, log: log, guestLog: newGuestLog(log), used: make(chan struct{}, 1), faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(start) + time.Second }, // zero means never
-	}
-	if d.plan.Offer == nil || d.plan.Identity == nil || len(g.Ports) != 2 {
-		return nil, errors.New("the keeper's plan is not one for a guest and a pod")
 	}
 	defer func() {
 		if err != nil {
@@ -72,15 +75,15 @@ func newDelegation(k *keeper, g *grant.Grant, log *zap.Logger) (_ *delegation, e
 		return nil, err
 	}
 	d.lessee = &lessee{
-		offer: d.plan.Offer, only: d.plan.GuestMAC, log: d.guestLog, clock: d.clock, now: time.Now, apply: d.apply, heard: d.delegate.Heard,
-		probe: func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.Address.Addr()) },
+		offer: d.plan.offer, only: d.plan.forwarder.PinnedMAC, log: d.guestLog, clock: d.clock, now: time.Now, apply: d.apply, heard: d.delegate.Heard,
+		probe: func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.forwarder.Address.Addr()) },
 	}
 	return d, d.startServices()
 }
 
 // forwarderConfig is what the forwarder has to know.
 func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
-	c := d.plan.Delegate()
+	c := d.plan.forwarder
 	c.OnUse = func() {
 		select {
 		case d.used <- struct{}{}:
@@ -92,30 +95,30 @@ func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 
 // newEndpoints makes the two netstack instances.
 func (d *delegation) newEndpoints() (err error) {
-	wire, router := vswitch.MAC(d.plan.Identity.Link.MAC), d.plan.RouterMAC
+	wire, router := d.plan.forwarder.WireMAC, d.plan.forwarder.RouterMAC
 	if wire.IsZero() { // a link without MACs: the forwarder writes what leaves
 		wire = router
 	}
-	d.pod, err = stack.New(stack.Config{Address: d.plan.Address.Addr(), MAC: wire, PeerMAC: router,
-		MTU: d.plan.Offer.MTU, ARP: !d.plan.Identity.Link.NoARP, Log: d.log.Named("pod")})
+	d.pod, err = stack.New(stack.Config{Address: d.plan.forwarder.Address.Addr(), MAC: wire, PeerMAC: router,
+		MTU: d.plan.offer.MTU, ARP: !d.plan.forwarder.NoARP, Log: d.log.Named("pod")})
 	if err != nil {
 		return err
 	}
 	// Every guest can take a DHCP message of 576 bytes in one piece, whatever the path's MTU (RFC 2131, section 2).
-	d.server, err = stack.New(stack.Config{Address: d.plan.Offer.Server, MAC: router, MTU: max(d.plan.Offer.MTU, minReassembly),
+	d.server, err = stack.New(stack.Config{Address: d.plan.offer.Server, MAC: router, MTU: max(d.plan.offer.MTU, minReassembly),
 		Log: d.log.Named("server")})
 	return err
 }
 
 func (d *delegation) startServices() error {
-	for i, k := range d.plan.KeptPorts {
+	for i, port := range d.plan.forwarder.KeptTCP {
 		dial := func(ctx context.Context) (net.Conn, error) { return d.keeper.dial(ctx, grant.Kept, i) }
-		if err := d.pod.KeepTCP(k.Port, dial); err != nil {
-			return fmt.Errorf("keep %s: %w", k, err)
+		if err := d.pod.KeepTCP(port, dial); err != nil {
+			return fmt.Errorf("keep tcp/%d: %w", port, err)
 		}
 	}
-	if len(d.plan.RelayDNS) > 0 {
-		if err := d.server.RelayDNS(d.plan.RelayDNS, d.dialServer); err != nil {
+	if len(d.plan.relayDNS) > 0 {
+		if err := d.server.RelayDNS(d.plan.relayDNS, d.dialServer); err != nil {
 			return fmt.Errorf("relay DNS: %w", err)
 		}
 	}
@@ -213,7 +216,7 @@ func (d *delegation) lookForGuest() {
 	look := d.state == waiting && !d.absent
 	d.mu.Unlock()
 	if look {
-		d.server.Probe(vswitch.Broadcast, d.plan.Address.Addr())
+		d.server.Probe(vswitch.Broadcast, d.plan.forwarder.Address.Addr())
 	}
 }
 
@@ -224,7 +227,7 @@ func (d *delegation) setAbsent(absent bool) {
 	defer d.mu.Unlock()
 	if absent && !d.absent {
 		d.left = d.clock()
-		d.hold.Reset(d.plan.HoldAfter)
+		d.hold.Reset(d.plan.holdAfter)
 	}
 	d.absent = absent
 }
@@ -266,22 +269,10 @@ func (d *delegation) status() control.Status {
 	d.mu.Lock()
 	holder := d.state.holder()
 	d.mu.Unlock()
-	s := statusOfPlan(d.plan)
+	s := d.plan.status
 	s.Holder, s.Ports = holder.String(), statusOf(d.ports)
 	if lease, ok := d.lessee.current(); ok {
 		s.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
-	}
-	return s
-}
-
-// statusOfPlan is what status says whoever holds the address.
-func statusOfPlan(p *plan.Plan) control.Status {
-	s := control.Status{WireMAC: vswitch.MAC(p.Identity.Link.MAC), RouterMAC: p.RouterMAC, MTU: p.Identity.MTU()}
-	if a, ok := p.Identity.PodAddress(); ok {
-		s.Address = a.String()
-	}
-	if gw, ok := p.Identity.Gateway(); ok {
-		s.Gateway = gw.String()
 	}
 	return s
 }

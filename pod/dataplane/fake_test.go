@@ -91,12 +91,14 @@ func newPod(t testing.TB, p *plan.Plan) *pod {
 func (d *pod) path(name string) string { return filepath.Join(d.dir, name) }
 
 func (d *pod) grant() *grant.Grant {
-	g := &grant.Grant{Version: grant.Version, Keeper: os.Getpid(), Plan: d.plan}
+	g := &grant.Grant{Version: grant.Version, Keeper: os.Getpid()}
 	for _, name := range []string{"guest", "uplink"} {
 		g.Ports = append(g.Ports, grant.Port{Name: name, Kind: hypervisor.KindDgram, Spec: "dgram:" + name, Present: true})
 	}
-	if d.plan == nil {
-		g.Bridge = &vswitch.BridgeConfig{Ports: 2, Upstream: -1, Ageing: time.Minute, Limit: 16, MaxFrame: 1514}
+	if d.plan != nil {
+		g.Forwarder = d.plan.Wire()
+	} else {
+		g.Forwarder.Bridge = plan.WireBridge(vswitch.BridgeConfig{Ports: 2, Upstream: -1, Ageing: time.Minute, Limit: 16, MaxFrame: 1514})
 	}
 	return g
 }
@@ -198,8 +200,13 @@ func (k *fakeKeeper) grants() {
 // opens passes the ports on.
 func (k *fakeKeeper) opens() {
 	for i, s := range k.sockets {
-		k.say(grant.Message{Opened: &grant.Opened{Port: i, Socket: &s}}, s.FD)
+		k.say(grant.Message{Opened: &grant.Opened{Port: i, Socket: wireSocket(s)}}, s.FD)
 	}
+}
+
+// wireSocket describes a socket as the keeper does.
+func wireSocket(s unixport.Socket) *grant.Socket {
+	return &grant.Socket{Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
 }
 
 // readies brings the switch as far as it gets without the address.

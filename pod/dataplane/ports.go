@@ -80,12 +80,11 @@ func (d *device) open(ctx context.Context, before *snapshot) (namedPort, error) 
 func (d *device) make(o opened, rest unixport.Rest) (vswitch.Port, error) {
 	switch {
 	case o.Device != nil:
-		device := *o.Device
-		device.FD, device.Merge = o.fd, d.keeper.merge
+		device := readDevice(o.fd, o.Device)
+		device.Merge = d.keeper.merge
 		return device.Port(d.counters)
 	case o.Socket != nil:
-		socket := *o.Socket
-		socket.FD = o.fd
+		socket := readSocket(o.fd, o.Socket)
 		p, err := socket.Port(d.counters, d.peer(), rest)
 		if err != nil {
 			return nil, err

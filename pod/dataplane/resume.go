@@ -56,7 +56,7 @@ func (d *delegation) resume(s *snapshot) error {
 	d.state, d.absent = state, a.Absent
 	if a.Left != nil {
 		d.left = d.clock() - *a.Left
-		if wait := d.plan.HoldAfter - *a.Left; wait > 0 || a.Absent {
+		if wait := d.plan.holdAfter - *a.Left; wait > 0 || a.Absent {
 			d.hold.Reset(max(0, wait))
 		}
 	}

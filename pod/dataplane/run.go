@@ -124,7 +124,7 @@ func (s *session) run(ctx context.Context) (err error) {
 
 // build makes everything that takes no descriptor of the keeper's.
 func (s *session) build() (err error) {
-	if s.grant.Plan != nil && s.grant.Plan.Delegates() {
+	if s.grant.Forwarder.Delegate != nil {
 		s.attachment, err = newDelegation(s.keeper, s.grant, s.log)
 	} else {
 		s.attachment, err = newBridging(s.keeper, s.grant, s.log)

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func TestKeeperEnds(t *testing.T) {
 			{"when it has passed one port on", func(k *fakeKeeper) {
 				k.hears("hello")
 				k.grants()
-				k.say(grant.Message{Opened: &grant.Opened{Port: 1, Socket: &k.sockets[1]}}, k.sockets[1].FD)
+				k.say(grant.Message{Opened: &grant.Opened{Port: 1, Socket: wireSocket(k.sockets[1])}}, k.sockets[1].FD)
 			}},
 			{"when it has opened everything", func(k *fakeKeeper) { k.hears("hello"); k.grants(); k.opens() }},
 			{"when the switch is ready", (*fakeKeeper).readies},
@@ -78,11 +79,15 @@ func TestKeeperEnds(t *testing.T) {
 // TestBadGrants: what is no grant for this switch is an error that the keeper is told.
 func TestBadGrants(t *testing.T) {
 	for name, change := range map[string]func(g *grant.Grant){
-		"no offer":      func(g *grant.Grant) { g.Plan.Offer = nil },
-		"no identity":   func(g *grant.Grant) { g.Plan.Identity = nil },
+		"no address":    func(g *grant.Grant) { g.Forwarder.Delegate.Pod.Address = netip.Prefix{} },
+		"no MAC":        func(g *grant.Grant) { g.Forwarder.Delegate.RouterMAC = "none" },
 		"one port":      func(g *grant.Grant) { g.Ports = g.Ports[:1] },
-		"nothing":       func(g *grant.Grant) { g.Plan = nil },
-		"another count": func(g *grant.Grant) { g.Plan = nil; g.Bridge = (&pod{t: t}).grant().Bridge; g.Bridge.Ports = 3 },
+		"nothing":       func(g *grant.Grant) { g.Forwarder.Delegate = nil },
+		"another count": func(g *grant.Grant) { g.Forwarder = (&pod{t: t}).grant().Forwarder; g.Forwarder.Bridge.Ports = 3 },
+		"a bridge of no MAC": func(g *grant.Grant) {
+			g.Forwarder = (&pod{t: t}).grant().Forwarder
+			g.Forwarder.Bridge.Pod = &grant.Pod{MAC: "02:00"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newPod(t, delegatePlan(t)).start(false, nil)
@@ -95,10 +100,10 @@ func TestBadGrants(t *testing.T) {
 			}
 			defer f.Close()
 			k.say(grant.Message{Grant: g}, int(f.Fd()))
-			if fault := k.hears("fault").Fault; fault.Code != 7 || !strings.Contains(fault.Text, "plan is not one") {
+			if fault := k.hears("fault").Fault; fault.Code != 7 || !strings.Contains(fault.Text, "keeper's grant") {
 				t.Errorf("it says %+v", fault)
 			}
-			k.ends("plan is not one")
+			k.ends("keeper's grant")
 		})
 	}
 }
@@ -147,7 +152,7 @@ func TestForNobody(t *testing.T) {
 	}
 	defer unix.Close(ends[0])
 	for _, m := range []grant.Message{
-		{Opened: &grant.Opened{Port: -1, Socket: &k.sockets[0]}}, {Opened: &grant.Opened{Port: 2, Socket: &k.sockets[0]}},
+		{Opened: &grant.Opened{Port: -1, Socket: wireSocket(k.sockets[0])}}, {Opened: &grant.Opened{Port: 2, Socket: wireSocket(k.sockets[0])}},
 		{Opened: &grant.Opened{Port: 0}}, {Dialled: &grant.Dialled{ID: 5}}, {Dialled: &grant.Dialled{ID: 0, Err: "no"}},
 		{Guest: &grant.Guest{}}, {Go: &grant.Go{}},
 	} {

@@ -24,12 +24,12 @@ func FuzzReceive(f *testing.F) {
 		isSwitch bool
 	}{
 		{"nothing", nil, 0, 0, false},
-		{"hello", wire(`{"hello":{"version":1,"takeover":true,"settings":{"keep":["tcp/80"]}}}`, 0), 3, 0, false},
+		{"hello", wire(`{"hello":{"version":2,"takeover":true,"settings":{"keep":["tcp/80"]}}}`, 0), 3, 0, false},
 		{"two messages", append(wire(`{"ready":{"sandbox":"none"}}`, 0), wire(`{"bye":{}}`, 0)...), 40, 0, false},
 		{"a snapshot with a connection", wire(`{"yielded":{"snapshot":{"ports":[]},"connections":[0]}}`, 1), 4, 1, false},
 		{"an asked dial", wire(`{"dial":{"id":1,"service":"keep","index":0}}`, 2), 0, 2, false},
-		{"a grant", wire(`{"grant":{"version":1,"keeper":7,"plan":{"method":"bridge","identity":{"link":{"mac":"02:00:00:00:00:01"}}},"ports":[{"name":"a"}]}}`, 1), 8, 1, true},
-		{"a grant of a bridge", wire(`{"grant":{"version":1,"keeper":7,"bridge":{"Ports":2},"ports":null}}`, 1), 8, 1, true},
+		{"a grant", wire(`{"grant":{"version":2,"keeper":7,"forwarder":{"delegate":{"pod":{"mac":"02:00:00:00:00:01","address":"10.0.0.1/24"},"keep":[80]}},"ports":[{"name":"a"}]}}`, 1), 8, 1, true},
+		{"a grant of a bridge", wire(`{"grant":{"version":2,"keeper":7,"forwarder":{"bridge":{"ports":2}},"ports":null}}`, 1), 8, 1, true},
 		{"a device", wire(`{"opened":{"port":0,"device":{"name":"tap0","kind":"tap","header_len":12,"offload":true}}}`, 1), 1, 1, true},
 		{"a socket", wire(`{"opened":{"port":1,"socket":{"type":"stream","listening":true}}}`, 1), 1, 1, true},
 		{"go on", wire(`{"go":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
@@ -143,7 +143,7 @@ func TestKeeperMemory(t *testing.T) {
 	}
 	for _, text := range []string{
 		fill(`{"grant":{"ports":[`, "{},", `]}}`),
-		fill(`{"grant":{"plan":{"offer":{"Routes":[`, "{},", `]}}}}`),
+		fill(`{"grant":{"forwarder":{"delegate":{"routes":[`, "{},", `]}}}}`),
 		fill(`{"go":{"connections":[`, "1,", `]}}`),
 		fill(`{"yielded":{"snapshot":[`, "{},", `]}}`),
 		fill(`{"yielded":{"snapshot":{},"connections":[`, "1,", `]}}`),

@@ -5,15 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-
-	"github.com/podswitch/podswitch/pod/plan"
-	"github.com/podswitch/podswitch/tap"
-	"github.com/podswitch/podswitch/unixport"
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 // Version is that of the protocol. Keeper and switch must have the same one.
-const Version = 1
+const Version = 2
 
 // A Message is one thing that is said: exactly one field is set.
 type Message struct {
@@ -44,13 +39,11 @@ type Hello struct {
 
 // A Grant is everything that a switch has to know. With it comes the descriptor of the listening control socket.
 type Grant struct {
-	Version int                   `json:"version"`
-	Keeper  int                   `json:"keeper"`           // process id of the keeper, in its own namespace
-	Plan    *plan.Plan            `json:"plan,omitempty"`   // absent: a plain learning switch
-	Bridge  *vswitch.BridgeConfig `json:"bridge,omitempty"` // of a plain learning switch
-	Ports   []Port                `json:"ports"`            // in the forwarder's order, without those of netstack
-
-	NoMerge bool `json:"one_by_one,omitempty"` // frames that continue one another are not merged
+	Version   int       `json:"version"`
+	Keeper    int       `json:"keeper"` // process id of the keeper, in its own namespace
+	Forwarder Forwarder `json:"forwarder"`
+	Ports     []Port    `json:"ports"`              // in the forwarder's order, without those of netstack
+	NoMerge   bool      `json:"no_merge,omitempty"` // ports do not merge received frames
 }
 
 // A Port is one that has a descriptor.
@@ -64,9 +57,25 @@ type Port struct {
 // Opened says that a port is open, for the first time or again. With it comes its descriptor, and what it is of: a
 // device or a socket.
 type Opened struct {
-	Port   int              `json:"port"`
-	Device *tap.Device      `json:"device,omitempty"`
-	Socket *unixport.Socket `json:"socket,omitempty"`
+	Port   int     `json:"port"` // index in Grant.Ports
+	Device *Device `json:"device,omitempty"`
+	Socket *Socket `json:"socket,omitempty"`
+}
+
+// A Device is an open tap, or an open packet socket.
+type Device struct {
+	Name      string `json:"name"`       // for messages: name of the device, or fd:N
+	Kind      string `json:"kind"`       // "tap" or "packet"
+	HeaderLen int    `json:"header_len"` // bytes of virtio-net header before each frame; 0: none
+	Offload   bool   `json:"offload"`    // the device takes unfinished checksums and segments larger than the MTU
+}
+
+// A Socket is an open unix socket.
+type Socket struct {
+	Type      string `json:"type"`                // "stream", "dgram" or "seqpacket"
+	Listening bool   `json:"listening,omitempty"` // of a stream: peers connect to it
+	Connected bool   `json:"connected,omitempty"` // it has the only peer that it will ever have
+	Remote    string `json:"remote,omitempty"`    // path of a datagram socket's fixed peer; empty: none
 }
 
 // Ready says that the switch has built everything and is locked in.

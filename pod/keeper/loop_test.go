@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -19,7 +20,7 @@ func TestGrant(t *testing.T) {
 		f := w.connect()
 		f.sends(hello())
 		g := f.receivesGrant()
-		if g.Version != grant.Version || g.Keeper != os.Getpid() || g.Plan != nil || g.Bridge == nil || g.Bridge.Ports != 2 || len(g.Ports) != 2 || !g.Ports[1].Present {
+		if g.Version != grant.Version || g.Keeper != os.Getpid() || g.Forwarder.Delegate != nil || g.Forwarder.Bridge == nil || g.Forwarder.Bridge.Ports != 2 || len(g.Ports) != 2 || !g.Ports[1].Present {
 			t.Errorf("the grant is %+v", g)
 		}
 		f.sends(readyMessage())
@@ -41,7 +42,7 @@ func TestRefused(t *testing.T) {
 		first   grant.Message
 		want    string
 	}{
-		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, "version 1 of its protocol, not 2"},
+		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, fmt.Sprintf("version %d of its protocol, not %d", grant.Version, grant.Version+1)},
 		{"a second switch", true, hello(), "a keeper without another switch"},
 		{"a takeover of nothing", false, takeover(), "a switch that is at work"},
 		{"a takeover with settings that nobody reads", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},

@@ -116,8 +116,8 @@ func TestPod(t *testing.T) {
 		f := w.connect()
 		f.sends(hello())
 		m, _ := f.receives("grant", 1)
-		if p := m.Grant.Plan; p == nil || p.Address.String() != "10.244.1.7/24" || !p.Delegates() {
-			t.Fatalf("the plan is %+v", p)
+		if d := m.Grant.Forwarder.Delegate; d == nil || d.Pod.Address.String() != "10.244.1.7/24" {
+			t.Fatalf("the grant describes %+v", d)
 		}
 		f.receives("opened", 1)
 		if o, _ := f.receives("opened", 1); o.Opened.Device == nil {

@@ -183,7 +183,12 @@ func (r *resources) takeAddress() (giveBack func() error, err error) {
 
 // grant is what a switch is told.
 func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
-	g := &grant.Grant{Version: grant.Version, Keeper: pid, Plan: p, Bridge: r.bridge}
+	g := &grant.Grant{Version: grant.Version, Keeper: pid}
+	if p != nil {
+		g.Forwarder = p.Wire()
+	} else {
+		g.Forwarder.Bridge = plan.WireBridge(*r.bridge)
+	}
 	if r.cfg.Switch != nil {
 		g.NoMerge = r.cfg.Switch.NoMerge
 	} else {
@@ -197,6 +202,5 @@ func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 
 // openedMessage says that the port is open.
 func (r *resources) openedMessage(index int) grant.Message {
-	o := r.ports[index].handle
-	return grant.Message{Opened: &grant.Opened{Port: index, Device: o.device, Socket: o.socket}}
+	return grant.Message{Opened: wireOpened(index, r.ports[index].handle)}
 }

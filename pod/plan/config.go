@@ -1,8 +1,8 @@
 // Package plan says what would be done to attach a guest to a pod, and why, without doing any of it: it reads the pod interface
 // and the VM document, and resolves them into one Plan.
 //
-// Which of the two connection methods applies, the VM document says. The plan is all that a switch knows of the pod, and it
-// travels as JSON: it reads back as what was written.
+// The VM document says which of the two connection methods applies. A plan reads back from its JSON, which podswitch plan
+// prints. What a switch has to know of it travels in the form that Wire returns.
 package plan
 
 import (

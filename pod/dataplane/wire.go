@@ -1,0 +1,127 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/unixport"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// This file makes what the switch works with of the forms in which the keeper sends it (package plan, wire.go).
+
+// A podPlan is what the keeper has planned for a guest and a pod in IP mode.
+type podPlan struct {
+	forwarder vswitch.DelegateConfig // without OnUse
+	offer     *dhcpsrv.Offer
+	relayDNS  []netip.AddrPort
+	holdAfter time.Duration
+	status    control.Status // the fields that do not change
+}
+
+// readDelegate reads the plan of IP mode.
+func readDelegate(d *grant.Delegate) (*podPlan, error) {
+	var macs macReader
+	p := &podPlan{relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
+	p.forwarder = vswitch.DelegateConfig{
+		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.GuestMAC),
+		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
+		NoARP: d.NoARP, KeptTCP: d.Keep,
+	}
+	for _, r := range d.Routes {
+		p.forwarder.Routes = append(p.forwarder.Routes, vswitch.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, Metric: r.Metric})
+	}
+	for _, n := range d.Neighbours {
+		p.forwarder.Permanent = append(p.forwarder.Permanent, vswitch.Neighbour{Addr: n.Address, MAC: macs.read(n.MAC)})
+	}
+	for _, r := range d.Rules {
+		p.forwarder.Rules = append(p.forwarder.Rules, vswitch.Rule{Destination: r.Destination, Protocol: r.Protocol, Port: r.Port, Allow: r.Allow})
+	}
+	var err error
+	if p.offer, err = readOffer(d.Pod.Address, &d.Offer); err != nil {
+		return nil, err
+	}
+	p.status = statusOfPod(&d.Pod, &macs)
+	p.status.RouterMAC = p.forwarder.RouterMAC
+	return p, macs.err
+}
+
+// readBridge reads the configuration of a learning switch.
+func readBridge(b *grant.Bridge) (vswitch.BridgeConfig, error) {
+	var macs macReader
+	return vswitch.BridgeConfig{
+		Ports: b.Ports, Ageing: time.Duration(b.Ageing), Limit: b.Limit, MaxFrame: b.MaxFrame, Upstream: b.Upstream,
+		Pinned: macs.read(b.Pinned), PinnedPort: b.PinnedPort,
+	}, macs.err
+}
+
+// maxLease is the longest lease of DHCP in seconds (RFC 2131, section 3.3). As a time.Duration it does not overflow.
+const maxLease = 1<<32 - 1
+
+func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
+	given := dhcpsrv.Offer{
+		Address: address, Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain,
+		Search: o.Search, HostName: o.HostName, Lease: time.Duration(min(max(0, o.Lease), maxLease)) * time.Second,
+		BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName, NTPServers: o.NTPServers,
+	}
+	for _, r := range o.Routes {
+		given.Routes = append(given.Routes, dhcpsrv.Route{Destination: r.Destination, Gateway: r.Gateway})
+	}
+	for _, p := range o.Private {
+		given.Private = append(given.Private, dhcpsrv.PrivateOption{Code: p.Code, Value: p.Value})
+	}
+	made, _, err := dhcpsrv.NewOffer(given) // the keeper has logged the warnings
+	if err != nil {
+		return nil, fmt.Errorf("the keeper's grant: %w", err)
+	}
+	return made, nil
+}
+
+// readPod returns what status shows of a pod in Ethernet mode.
+func readPod(p *grant.Pod) (control.Status, error) {
+	var macs macReader
+	return statusOfPod(p, &macs), macs.err
+}
+
+// statusOfPod returns the fields of the status that do not depend on the holder.
+func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
+	s := control.Status{WireMAC: macs.read(p.MAC), MTU: p.MTU}
+	if p.Address.IsValid() {
+		s.Address = p.Address.String()
+	}
+	if p.Gateway.IsValid() {
+		s.Gateway = p.Gateway.String()
+	}
+	return s
+}
+
+// readDevice makes a device of its descriptor and its form.
+func readDevice(fd int, d *grant.Device) tap.Device {
+	return tap.Device{FD: fd, Name: d.Name, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
+}
+
+// readSocket makes a socket of its descriptor and its form.
+func readSocket(fd int, s *grant.Socket) unixport.Socket {
+	return unixport.Socket{FD: fd, Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
+}
+
+// A macReader reads MACs, and keeps the errors.
+type macReader struct{ err error }
+
+// read returns the MAC of a text; the zero MAC for the empty text, or on an error.
+func (r *macReader) read(text string) vswitch.MAC {
+	if text == "" {
+		return vswitch.MAC{}
+	}
+	mac, err := vswitch.ParseMAC(text)
+	if err != nil {
+		r.err = errors.Join(r.err, fmt.Errorf("the keeper's grant: %w", err))
+	}
+	return mac
+}

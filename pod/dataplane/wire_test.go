@@ -1,0 +1,147 @@
+package dataplane
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/unixport"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// fullPlan is a plan in which everything that a switch has to know is set.
+func fullPlan(t *testing.T) *plan.Plan {
+	t.Helper()
+	p := delegatePlan(t)
+	gateway, everywhere := netip.MustParseAddr("10.244.1.1"), netip.MustParsePrefix("0.0.0.0/0")
+	offer, warnings, err := dhcpsrv.NewOffer(dhcpsrv.Offer{
+		Address: p.Address, Server: p.Server, Gateway: gateway, Routes: []dhcpsrv.Route{{Destination: everywhere, Gateway: gateway}}, MTU: 1400,
+		NameServers: []netip.Addr{p.Server}, Domain: "a.example", Search: []string{"a.example", "example"}, HostName: "pod-0", Lease: time.Hour,
+		BootFileName: "boot", TFTPServerName: "10.0.0.9", NTPServers: []netip.Addr{gateway}, Private: []dhcpsrv.PrivateOption{{Code: 224, Value: "x y"}},
+	})
+	if err != nil || warnings != nil {
+		t.Fatal(err, warnings)
+	}
+	p.Offer, p.GuestMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
+	p.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Protocol: 6, Port: 22}, {Destination: everywhere, Allow: true}}
+	id := p.Identity
+	id.Link.NoARP = true
+	id.Routes = []podnet.Route{{Dst: everywhere, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: id.Link.Index, Gateway: gateway,
+		Metric: 5, Metrics: podnet.Metrics{"mtu": 1400}}}
+	id.Neighbours = []podnet.Neighbour{{Address: gateway, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
+	return p
+}
+
+// travels is a forwarder as it arrives in another process.
+func travels(t *testing.T, sent grant.Forwarder) (got grant.Forwarder) {
+	t.Helper()
+	text, err := json.Marshal(sent)
+	if err == nil {
+		err = json.Unmarshal(text, &got)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// everythingSet fails the test when a field has its zero value: it would not be seen to be lost.
+func everythingSet(t *testing.T, value any, but ...string) {
+	t.Helper()
+	v := reflect.Indirect(reflect.ValueOf(value))
+fields:
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		for _, other := range but {
+			if name == other {
+				continue fields
+			}
+		}
+		if v.Field(i).IsZero() {
+			t.Errorf("%s: the example does not set %s", v.Type(), name)
+		}
+	}
+}
+
+var compared = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{}, vswitch.MAC{}), cmp.Exporter(func(reflect.Type) bool { return true })}
+
+// TestReadDelegate: a switch in IP mode works with what its keeper has planned.
+func TestReadDelegate(t *testing.T) {
+	p := fullPlan(t)
+	want := p.Delegate()
+	everythingSet(t, want, "OnUse")
+	everythingSet(t, p.Offer)
+	everythingSet(t, want.Routes[0])
+	everythingSet(t, want.Permanent[0])
+	everythingSet(t, want.Rules[0], "Allow")
+	got, err := readDelegate(travels(t, p.Wire()).Delegate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.forwarder, compared...); diff != "" {
+		t.Errorf("the forwarder: -planned +read:\n%s", diff)
+	}
+	if diff := cmp.Diff(p.Offer, got.offer, compared...); diff != "" {
+		t.Errorf("the offer: -planned +read:\n%s", diff)
+	}
+	if diff := cmp.Diff(p.RelayDNS, got.relayDNS, compared...); diff != "" || got.holdAfter != p.HoldAfter {
+		t.Errorf("held after %s; name servers: -planned +read:\n%s", got.holdAfter, diff)
+	}
+	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400}
+	if diff := cmp.Diff(status, got.status, compared...); diff != "" {
+		t.Errorf("the status: -want +got:\n%s", diff)
+	}
+}
+
+// TestReadBridge: a learning switch works with what its keeper has planned, at a pod and between devices.
+func TestReadBridge(t *testing.T) {
+	p := fullPlan(t)
+	p.Method = "bridge"
+	config := vswitch.BridgeConfig{Ports: 3, Ageing: time.Minute, Limit: 7, MaxFrame: 1514, Upstream: 1, Pinned: wireMAC, PinnedPort: 2}
+	everythingSet(t, config)
+	for name, c := range map[string]struct {
+		wire grant.Forwarder
+		want vswitch.BridgeConfig
+	}{
+		"at a pod":        {p.Wire(), p.Bridge()},
+		"between devices": {grant.Forwarder{Bridge: plan.WireBridge(config)}, config},
+	} {
+		w := travels(t, c.wire)
+		got, err := readBridge(w.Bridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got, compared...); diff != "" {
+			t.Errorf("%s: -planned +read:\n%s", name, diff)
+		}
+		if w.Delegate != nil || (w.Bridge.Pod == nil) != (name == "between devices") {
+			t.Errorf("%s: %+v", name, w)
+		}
+	}
+}
+
+// TestReadPorts: a device and a socket are what the keeper has opened.
+func TestReadPorts(t *testing.T) {
+	device := tap.Device{FD: 7, Name: "tap0", Kind: tap.KindTap, HeaderLen: 12, Offload: true}
+	everythingSet(t, device, "Merge") // each process asks its own kernel
+	if got := readDevice(7, &grant.Device{Name: "tap0", Kind: "tap", HeaderLen: 12, Offload: true}); got != device {
+		t.Errorf("the device is %+v, want %+v", got, device)
+	}
+	socket := unixport.Socket{FD: 7, Type: "dgram", Listening: true, Connected: true, Remote: "/a"}
+	everythingSet(t, socket)
+	if got := readSocket(7, wireSocket(socket)); got != socket {
+		t.Errorf("the socket is %+v, want %+v", got, socket)
+	}
+}

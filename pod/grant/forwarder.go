@@ -1,0 +1,101 @@
+package grant
+
+import "net/netip"
+
+// The types of this file describe a forwarder on the wire. They are the protocol's own: package plan writes them, and
+// pod/dataplane reads them. A change of the packages that do the work does not reach the wire.
+//
+// MACs are text as in 52:54:00:12:34:56; the empty text is no MAC. Sizes are in bytes, times in nanoseconds.
+
+// A Forwarder describes what a switch does. Exactly one field is set.
+type Forwarder struct {
+	Bridge   *Bridge   `json:"bridge,omitempty"`   // Ethernet mode, and a plain learning switch
+	Delegate *Delegate `json:"delegate,omitempty"` // IP mode
+}
+
+// A Bridge describes a learning switch.
+type Bridge struct {
+	Ports      int    `json:"ports"`                 // number of ports
+	Ageing     int64  `json:"ageing_ns"`             // how long a silent station stays in the table
+	Limit      int    `json:"limit"`                 // largest number of stations
+	MaxFrame   int    `json:"max_frame"`             // largest frame after segmentation, without VLAN tags; 0: no limit
+	Upstream   int    `json:"upstream"`              // port that may reflect frames of the switch; -1: none
+	Pinned     string `json:"pinned,omitempty"`      // MAC of the only station at PinnedPort; empty: any station
+	PinnedPort int    `json:"pinned_port,omitempty"` // number of the port that Pinned is about
+	Pod        *Pod   `json:"pod,omitempty"`         // Ethernet mode: the pod at the uplink; absent: plain devices
+}
+
+// A Delegate describes IP mode. Its MAC and address are those of Pod.
+type Delegate struct {
+	Pod        Pod              `json:"pod"`
+	RouterMAC  string           `json:"router_mac"`           // MAC that stands for every other host on the guest's side
+	GuestMAC   string           `json:"guest_mac,omitempty"`  // the only MAC that the guest may use; empty: any
+	LinkMTU    int              `json:"link_mtu"`             // largest IP packet of the pod interface
+	NoARP      bool             `json:"no_arp,omitempty"`     // the pod interface has no ARP and no useful MACs
+	Routes     []Route          `json:"routes,omitempty"`     // of the pod, in the order of their use
+	Neighbours []Neighbour      `json:"neighbours,omitempty"` // permanent neighbours of the pod's kernel
+	Keep       []uint16         `json:"keep,omitempty"`       // kept TCP ports, in the order of Dial.Index
+	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
+	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
+	Offer      Offer            `json:"offer"`                // the DHCP server's answers
+	HoldAfter  int64            `json:"hold_after_ns"`        // how long the guest may be absent before the switch answers for the address
+}
+
+// A Pod is the pod as podswitch status shows it.
+type Pod struct {
+	MAC     string       `json:"mac,omitempty"`    // the wire MAC; empty: the link has none
+	MTU     int          `json:"mtu"`              // largest IP packet, the smaller of the link's and the default route's
+	Address netip.Prefix `json:"address,omitzero"` // the pod address with the plugin's prefix length; absent: none
+	Gateway netip.Addr   `json:"gateway,omitzero"` // next hop of the default route; absent: none
+}
+
+// A Route is a route of the pod.
+type Route struct {
+	Destination netip.Prefix `json:"destination"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"` // next hop; absent: the destination is on the link
+	MTU         int          `json:"mtu,omitempty"`    // largest IP packet; 0: the link's
+	Metric      int          `json:"metric,omitempty"` // lower is preferred
+}
+
+// A Neighbour is a host on the wire.
+type Neighbour struct {
+	Address netip.Addr `json:"address"`
+	MAC     string     `json:"mac"`
+}
+
+// A Rule allows or denies what the guest sends to a destination.
+type Rule struct {
+	Destination netip.Prefix `json:"destination"`
+	Protocol    uint8        `json:"protocol,omitempty"` // IP protocol of Port: 6 is TCP, 17 is UDP; 0: both
+	Port        uint16       `json:"port,omitempty"`     // destination port; 0: every packet
+	Allow       bool         `json:"allow,omitempty"`
+}
+
+// An Offer is what the DHCP server tells the guest beside the pod address.
+type Offer struct {
+	Server         netip.Addr      `json:"server"`                     // address of the DHCP server
+	Gateway        netip.Addr      `json:"gateway,omitzero"`           // option 3; absent: not told
+	Routes         []OfferRoute    `json:"routes,omitempty"`           // options 121 and 249
+	MTU            int             `json:"mtu,omitempty"`              // option 26; 0: not told
+	NameServers    []netip.Addr    `json:"name_servers,omitempty"`     // option 6
+	Domain         string          `json:"domain,omitempty"`           // option 15
+	Search         []string        `json:"search,omitempty"`           // option 119
+	HostName       string          `json:"host_name,omitempty"`        // option 12
+	Lease          int64           `json:"lease_seconds"`              // option 51, in seconds
+	BootFileName   string          `json:"boot_file_name,omitempty"`   // option 67
+	TFTPServerName string          `json:"tftp_server_name,omitempty"` // option 66
+	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`      // option 42
+	Private        []PrivateOption `json:"private_options,omitempty"`  // sent in this order
+}
+
+// An OfferRoute is a classless static route (RFC 3442).
+type OfferRoute struct {
+	Destination netip.Prefix `json:"destination"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"` // absent: the destination is on the link
+}
+
+// A PrivateOption is a DHCP option for private use (RFC 3942).
+type PrivateOption struct {
+	Code  uint8  `json:"option"` // 224 to 254
+	Value string `json:"value"`  // 1 to 255 bytes
+}

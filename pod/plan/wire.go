@@ -1,0 +1,77 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// This file writes a plan in the form of the protocol between keeper and switch. It stands here and not in pod/grant, because a
+// plan is made of the types of podnet, dhcpsrv and vswitch, which a protocol need not know. pod/dataplane reads the form.
+
+// Wire returns what a switch has to know of the plan. What only a keeper needs stays out of it: the identity of the pod
+// interface, the targets of kept ports, and the texts for people.
+func (p *Plan) Wire() grant.Forwarder {
+	if !p.Delegates() {
+		b := WireBridge(p.Bridge())
+		pod := p.wirePod()
+		b.Pod = &pod
+		return grant.Forwarder{Bridge: b}
+	}
+	c := p.Delegate()
+	d := &grant.Delegate{
+		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), GuestMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
+		Keep: c.KeptTCP, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+	}
+	for _, r := range c.Routes {
+		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, Metric: r.Metric})
+	}
+	for _, n := range c.Permanent {
+		d.Neighbours = append(d.Neighbours, grant.Neighbour{Address: n.Addr, MAC: wireMAC(n.MAC)})
+	}
+	for _, r := range c.Rules {
+		d.Rules = append(d.Rules, grant.Rule{Destination: r.Destination, Protocol: r.Protocol, Port: r.Port, Allow: r.Allow})
+	}
+	return grant.Forwarder{Delegate: d}
+}
+
+// WireBridge returns the form of a learning switch between plain devices.
+func WireBridge(c vswitch.BridgeConfig) *grant.Bridge {
+	return &grant.Bridge{
+		Ports: c.Ports, Ageing: int64(c.Ageing / time.Nanosecond), Limit: c.Limit, MaxFrame: c.MaxFrame, Upstream: c.Upstream,
+		Pinned: wireMAC(c.Pinned), PinnedPort: c.PinnedPort,
+	}
+}
+
+func (p *Plan) wirePod() grant.Pod {
+	id := p.Identity
+	pod := grant.Pod{MAC: wireMAC(vswitch.MAC(id.Link.MAC)), MTU: id.MTU()}
+	pod.Address, _ = id.PodAddress()
+	pod.Gateway, _ = id.Gateway()
+	return pod
+}
+
+func wireOffer(o *dhcpsrv.Offer) grant.Offer {
+	w := grant.Offer{
+		Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain, Search: o.Search,
+		HostName: o.HostName, Lease: int64(o.Lease / time.Second), BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName,
+		NTPServers: o.NTPServers,
+	}
+	for _, r := range o.Routes {
+		w.Routes = append(w.Routes, grant.OfferRoute{Destination: r.Destination, Gateway: r.Gateway})
+	}
+	for _, p := range o.Private {
+		w.Private = append(w.Private, grant.PrivateOption{Code: p.Code, Value: p.Value})
+	}
+	return w
+}
+
+// wireMAC returns the text of a MAC; the zero MAC has none.
+func wireMAC(m vswitch.MAC) string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.String()
+}
