@@ -5,8 +5,8 @@ import (
 	"io/fs"
 
 	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/model"
-	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/pod/podnet"
@@ -25,7 +25,7 @@ func exitCode(err error) int {
 	var (
 		usage    usageError
 		conflict *plan.ConflictError
-		path     *control.PathError
+		path     *unixsocket.PathError
 		socket   *unixport.PathError
 		faults   model.Faults
 		lacks    *missing.Error

@@ -1,3 +1,3 @@
-// Package unixsocket has what every unix socket of podswitch needs, whatever passes through it: how long its path may be, what to do with
-// the file that a dead process has left, and who is at the other end.
+// Package unixsocket makes listening unix sockets with a file, removes the files that ended processes have left, and returns the
+// credentials of a peer.
 package unixsocket

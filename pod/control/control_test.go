@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -19,7 +17,7 @@ import (
 func serving(t testing.TB, s Source) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sub", "control.sock")
-	l, err := Listen(path, -1)
+	l, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,52 +64,5 @@ func TestNoStations(t *testing.T) {
 	var stations []Station
 	if err := Get(t.Context(), path, StationsPath, &stations); err == nil || !strings.Contains(err.Error(), "does not learn") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// TestListen shows what becomes of what is at the path already.
-func TestListen(t *testing.T) {
-	busy := serving(t, Source{Status: func() Status { return Status{} }})
-	var lacks *missing.Error
-	if _, err := Listen(busy, -1); !errors.As(err, &lacks) {
-		t.Errorf("a socket that is served: %v", err)
-	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte("keep me"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Listen(file, -1); err == nil || !strings.Contains(err.Error(), "not a socket") {
-		t.Errorf("a file: %v", err)
-	}
-	if text, _ := os.ReadFile(file); string(text) != "keep me" {
-		t.Error("the file was changed")
-	}
-	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 110)), -1); err == nil || !strings.Contains(err.Error(), "bytes") {
-		t.Errorf("a path that is too long: %v", err)
-	}
-	stale := filepath.Join(t.TempDir(), "stale.sock")
-	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.SetUnlinkOnClose(false)
-	old.Close()
-	l, err := Listen(stale, -1)
-	if err != nil {
-		t.Fatalf("a stale socket: %v", err)
-	}
-	l.Close()
-	held := filepath.Join(t.TempDir(), "held.sock")
-	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: held, Net: "unixgram"}) // not to be reached as a control socket is
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	var lack *missing.Error
-	if _, err := Listen(held, -1); !errors.As(err, &lack) {
-		t.Errorf("a socket that somebody holds: %v", err)
-	}
-	if _, err := os.Lstat(held); err != nil {
-		t.Errorf("a socket that somebody holds is gone: %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
 // FuzzControl sends any bytes to the socket. What comes back is one well-formed answer and the end, or the end; an answer that is
@@ -30,7 +32,7 @@ func FuzzControl(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	path := filepath.Join(f.TempDir(), "control.sock")
-	l, err := Listen(path, -1)
+	l, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: -1})
 	if err != nil {
 		f.Fatal(err)
 	}

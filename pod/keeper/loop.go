@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
 )
@@ -81,7 +82,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 	}
 	defer func() { err = first.end(err) }()
 	if takeovers != "" {
-		listener, err := listen(takeovers, -1)
+		listener, err := unixsocket.Listen(unixsocket.Spec{Path: takeovers, Owner: -1, Name: "takeover socket", Flag: "--state-dir"})
 		if err != nil {
 			return errors.Join(err, l.resources.close())
 		}
@@ -101,7 +102,7 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 			return err
 		}
 	}
-	listener, err := listen(path, cfg.Owner)
+	listener, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: cfg.Owner, Name: "keeper socket", Flag: "--listen"})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -92,7 +93,7 @@ func (r *resources) openSwitch() error {
 
 // openAll opens the control socket and the ports.
 func (r *resources) openAll(ports ...*port) (err error) {
-	if r.control, err = listen(r.cfg.Control, r.cfg.Owner); err != nil {
+	if r.control, err = unixsocket.Listen(unixsocket.Spec{Path: r.cfg.Control, Owner: r.cfg.Owner, Name: "control socket", Flag: "--control"}); err != nil {
 		return err
 	}
 	for _, p := range ports {

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
 // exitCodeOfTests is that of every error.
@@ -49,7 +51,7 @@ func newWorldOf(t testing.TB, dir string, cfg Config, p timeouts) *world {
 	cfg.Log = zap.New(core)
 	w.loop = newLoop(cfg, false)
 	w.loop.timeouts, w.loop.takeAddress = p, w.take
-	listener, err := listen(w.path(), -1)
+	listener, err := unixsocket.Listen(unixsocket.Spec{Path: w.path(), Owner: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

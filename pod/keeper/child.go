@@ -1,10 +1,8 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -13,22 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/missing"
-	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 )
-
-// listen makes a socket, its owner's alone; -1 is this process's user.
-func listen(path string, owner int) (*net.UnixListener, error) {
-	l, err := control.Listen(path, owner)
-	if err != nil {
-		return nil, err
-	}
-	socket, ok := l.(*net.UnixListener)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("%s: want a unix socket", path), l.Close())
-	}
-	return socket, nil
-}
 
 // firstInherited is the first descriptor that is none of the three that every process has.
 const firstInherited = 3
