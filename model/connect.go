@@ -1,28 +1,29 @@
 package model
 
-// Interfaces and networks as a whole: each interface with its network, each network with its interface, and one of both.
+// The lists of interfaces and networks. Each interface needs a network of the same name and the other way round, and exactly one
+// pair is supported.
 
-// A named value is an entry of the interfaces or the networks.
-type named struct {
+// A listEntry is an entry of interfaces or networks.
+type listEntry struct {
 	value
-	name string // "" when it is absent or not a string
-	pod  bool   // a network with the pod backend
+	name string // empty when the name is absent or not a string
+	pod  bool   // the entry is a network with the pod backend
 }
 
-// connect reads interfaces and networks and checks that they belong together. The first interface becomes vm's. Without
-// complete, one of the lists could not be read, and nothing is said to be missing from it.
-func (p place) connect(vm *VM, interfaces, networks []value, complete bool) {
-	var ends, backends []named
+// connect reads interfaces and networks, checks that they match, and stores the first interface in vm. If complete is false, one
+// of the lists could not be read; then connect does not report missing entries.
+func (l layout) connect(vm *VM, interfaces, networks []value, complete bool) {
+	var frontends, backends []listEntry
 	for i, v := range interfaces {
 		if !v.object() {
 			complete = false
 			continue
 		}
-		iface, rule := p.readInterface(v)
+		iface, rule := l.readInterface(v)
 		if i == 0 {
 			vm.Interface, vm.Rule = iface, rule
 		}
-		ends = append(ends, named{value: v, name: iface.Name})
+		frontends = append(frontends, listEntry{value: v, name: iface.Name})
 	}
 	for _, v := range networks {
 		if !v.object() {
@@ -30,79 +31,79 @@ func (p place) connect(vm *VM, interfaces, networks []value, complete bool) {
 			continue
 		}
 		name, pod := readNetwork(v)
-		backends = append(backends, named{value: v, name: name, pod: pod})
+		backends = append(backends, listEntry{value: v, name: name, pod: pod})
 	}
-	p.checkSingle(ends, backends)
-	checkUnique(ends, func(e named) {
+	l.checkSingle(frontends, backends)
+	checkUnique(frontends, func(e listEntry) {
 		e.field("name").fault("Only one interface can be connected to one specific network; give every interface its own name")
 	})
-	checkUnique(backends, func(b named) {
+	checkUnique(backends, func(b listEntry) {
 		b.field("name").fault("Network with name %q already exists, every network must have a unique name", b.name)
 	})
 	if complete {
-		p.checkPairs(ends, backends)
+		l.checkPairs(frontends, backends)
 	}
 }
 
-// checkSingle notes a fault when there is more than one interface.
-func (p place) checkSingle(ends, backends []named) {
-	if len(ends) < 2 {
+// checkSingle reports a fault when there is more than one interface.
+func (l layout) checkSingle(frontends, backends []listEntry) {
+	if len(frontends) < 2 {
 		return
 	}
-	list := p.devices.field("interfaces")
+	list := l.devices.field("interfaces")
 	networks, pods := byName(backends), 0
-	for _, end := range ends {
-		if networks[end.name].pod {
+	for _, frontend := range frontends {
+		if networks[frontend.name].pod {
 			pods++
 		}
 	}
 	if pods > 1 {
-		list.fault("more than one interface is connected to a pod network in spec.interfaces; keep one of the %d", len(ends))
+		list.fault("more than one interface is connected to a pod network in spec.interfaces; keep one of the %d", len(frontends))
 		return
 	}
-	list.fault("there are %d interfaces, and exactly one is supported; keep the one on the pod network", len(ends))
+	list.fault("there are %d interfaces, and exactly one is supported; keep the one on the pod network", len(frontends))
 }
 
-// checkUnique calls again for every entry whose name an earlier one has.
-func checkUnique(entries []named, again func(named)) {
+// checkUnique calls duplicate for every entry that has the name of an earlier one.
+func checkUnique(entries []listEntry, duplicate func(listEntry)) {
 	seen := make(map[string]bool, len(entries))
 	for _, entry := range entries {
 		if entry.name != "" && seen[entry.name] {
-			again(entry)
+			duplicate(entry)
 		}
 		seen[entry.name] = true
 	}
 }
 
-// checkPairs notes a fault for every name that only an interface or only a network has.
-func (p place) checkPairs(ends, backends []named) {
-	interfaces, networks := byName(ends), byName(backends)
-	for _, end := range ends {
-		if _, found := networks[end.name]; !found && end.name != "" {
-			name := end.field("name")
+// checkPairs reports a fault for every interface without a network and every network without an interface.
+func (l layout) checkPairs(frontends, backends []listEntry) {
+	interfaces, networks := byName(frontends), byName(backends)
+	for _, frontend := range frontends {
+		if _, found := networks[frontend.name]; !found && frontend.name != "" {
+			name := frontend.field("name")
 			name.fault("%s '%s' not found. Add a network of the same name to %s: {name: %s, pod: {}}",
-				name.path, show(end.name), p.spec.field("networks").path, show(end.name))
+				name.path, show(frontend.name), l.spec.field("networks").path, show(frontend.name))
 		}
 	}
 	for _, backend := range backends {
 		if _, found := interfaces[backend.name]; !found && backend.name != "" {
 			name := backend.field("name")
 			name.fault("%s '%s' not found. Add an interface of the same name to %s: {name: %s, %s}, or remove this network",
-				name.path, show(backend.name), p.devices.field("interfaces").path, show(backend.name), p.rightMethod())
+				name.path, show(backend.name), l.devices.field("interfaces").path, show(backend.name), l.suggestedMethod())
 		}
 	}
 }
 
-// byName returns the entries by their names; of those with the same name, the last.
-func byName(entries []named) map[string]named {
-	index := make(map[string]named, len(entries))
+// byName indexes entries by name. Of entries with the same name, the last one remains.
+func byName(entries []listEntry) map[string]listEntry {
+	index := make(map[string]listEntry, len(entries))
 	for _, entry := range entries {
 		index[entry.name] = entry
 	}
 	return index
 }
 
-// readNetwork reads an entry of the networks and tells whether its backend is the pod network.
+// readNetwork reads an entry of networks and reports whether its backend is the pod network.
 func readNetwork(v value) (name string, pod bool) {
 	v.closed("name", "pod", "multus", "resourceClaim")
 	name = v.field("name").text()
@@ -130,7 +131,7 @@ func readNetwork(v value) (name string, pod bool) {
 	return name, field.given
 }
 
-// readPod reads the pod backend, which has no options that mean something under the bridge method.
+// readPod reads the pod backend. None of its options applies to the bridge method.
 func readPod(v value) {
 	if !v.object() {
 		return

@@ -1,6 +1,6 @@
 package model
 
-// From bytes to one decoded document. A fault here has no field, or the line that the decoder names.
+// Decoding: from bytes to one object. The faults found here name no field; some contain the line number that the decoder reports.
 
 import (
 	"bytes"
@@ -12,15 +12,15 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// maxSize is the largest document in bytes: more than etcd stores of any object (1.5 MiB by default).
+// maxSize is the size limit of a document in bytes. It is above etcd's default limit for an object (1.5 MiB).
 const maxSize = 2 << 20
 
-// read decodes data, which must hold exactly one YAML or JSON object. It is not ok when nothing of it can be used.
-// Fields that stand twice are faults, and reading goes on with the first.
+// read decodes data, which must contain exactly one YAML or JSON object. ok is false when no part of it can be used. A duplicate
+// field is a fault; read continues with its first value.
 func read(data []byte, faults *Faults) (root value, ok bool) {
 	switch {
 	case len(data) > maxSize:
-		faults.add("", "the document has %d bytes; at most %d are read", len(data), maxSize)
+		faults.add("", "the document has %d bytes; the limit is %d", len(data), maxSize)
 		return value{}, false
 	case !utf8.Valid(data):
 		faults.add("", "the document is not UTF-8 text; save it as UTF-8")
@@ -43,7 +43,7 @@ func read(data []byte, faults *Faults) (root value, ok bool) {
 	return value{faults: faults, data: documents[0], given: true}, true
 }
 
-// decode returns the documents in data that are not empty, at most two.
+// decode returns up to two documents that are not empty.
 func decode(data []byte, faults *Faults) (documents []any) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.SetStrict(true)
@@ -53,8 +53,8 @@ func decode(data []byte, faults *Faults) (documents []any) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if twice := (*yaml.TypeError)(nil); errors.As(err, &twice) {
-			for _, message := range twice.Errors {
+		if duplicates := (*yaml.TypeError)(nil); errors.As(err, &duplicates) {
+			for _, message := range duplicates.Errors {
 				faults.add("", "%s; keep one of them", oneLine(message))
 			}
 		} else if err != nil {
@@ -68,7 +68,7 @@ func decode(data []byte, faults *Faults) (documents []any) {
 	return documents
 }
 
-// oneLine makes a decoder's message fit for one line.
+// oneLine replaces unprintable characters in a message of the decoder, so that it stays on one line.
 func oneLine(message string) string {
 	return strings.Map(func(r rune) rune {
 		if unprintable(r) {

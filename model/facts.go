@@ -1,25 +1,19 @@
 package model
 
-// What follows from a model: which of the things that a hypervisor can give to a network card the card has a place for.
-// Of them the document can ask for network boot only, by bootOrder; a field for one of the others is unknown in it. Settings
-// from elsewhere can ask for all.
+// The properties of each model. bootOrder is the only field of the document that depends on one of them; the other properties
+// decide which settings from elsewhere (MTU, queues) apply.
 
-// Offloads tells whether the guest may leave checksums and segmentation to the other side of the card, and take them from
-// there. It is so with virtio only: its frames travel with the header of VIRTIO 1.2, section 5.1.6, while an emulated
-// card has to hand over finished frames.
-func (m Model) Offloads() bool { return m == Virtio }
-
-// MultiQueue tells whether the card can have more than one pair of queues. It is so with virtio only
-// (VIRTIO_NET_F_MQ); what e1000e and igb have for themselves, QEMU's emulation does not pass on to a tap.
+// MultiQueue reports whether the card can have more than one pair of queues. Only virtio can (VIRTIO_NET_F_MQ): QEMU does not
+// connect the queues of its emulated e1000e and igb to a tap.
 func (m Model) MultiQueue() bool { return m == Virtio }
 
-// MTUProperty tells whether the card can show its MTU to the guest. It is so with virtio only (VIRTIO_NET_F_MTU); with the
-// others the guest learns the MTU by DHCP, and a guest that ignores it by clamped TCP segments and ICMP.
+// MTUProperty reports whether the card can announce its MTU to the guest. Only virtio can (VIRTIO_NET_F_MTU). A guest with another
+// model learns the MTU by DHCP; one that ignores DHCP's MTU gets clamped TCP segments and ICMP errors.
 func (m Model) MTUProperty() bool { return m == Virtio }
 
-// BootROM tells whether the card has a boot ROM, without which it cannot boot from the network. Of QEMU's cards only igb has
-// none (hw/net/igb.c names no romfile, and Debian's ipxe-qemu has no ROM for it).
-func (m Model) BootROM() bool {
+// bootROM reports whether the card has a boot ROM, without which it cannot boot from the network. Of QEMU's cards only igb has
+// none (hw/net/igb.c sets no romfile, and Debian's ipxe-qemu has no ROM for it).
+func (m Model) bootROM() bool {
 	switch m {
 	case Virtio, E1000, E1000e, NE2kPCI, PCnet, RTL8139:
 		return true

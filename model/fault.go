@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// A Fault is one thing that is wrong with a document.
+// A Fault is one error in a document.
 type Fault struct {
-	Field   string // the path of the field, for example spec.devices.interfaces[0].model; empty for the whole document
-	Message string // what is wrong and what would be right, in KubeVirt's words where it has some; one line
+	Field   string // the path of the field, such as spec.devices.interfaces[0].model; empty for the document as a whole
+	Message string // one printable line: the error and a remedy, in KubeVirt's words where KubeVirt reports the same error
 }
 
-// String returns the fault as one line: "Field: Message".
+// String returns the fault as one line: "Field: Message", or Message alone if Field is empty.
 func (f Fault) String() string {
 	if f.Field == "" {
 		return f.Message
@@ -21,10 +21,11 @@ func (f Fault) String() string {
 	return f.Field + ": " + f.Message
 }
 
-// Faults are all that is wrong with a document, in the order in which they were found. [Parse] returns no other error.
+// Faults is the error that [Parse] returns: all errors of a document, in the order in which Parse found them. It is never empty
+// there. Use [errors.As] to get at the single faults.
 type Faults []Fault
 
-// Error returns one line a fault.
+// Error returns the faults, one a line, without a final newline.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -38,10 +39,10 @@ func (f *Faults) add(field, format string, args ...any) {
 	*f = append(*f, Fault{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// maxShown is the number of bytes of a document's text that a message repeats.
+// maxShown is the number of bytes of the document that a message quotes.
 const maxShown = 80
 
-// show makes text from the document fit to stand in a message: as it is if it is short and printable, else quoted.
+// show prepares text of the document for a message. Short printable text stays as it is; other text is cut and quoted.
 func show(text string) string {
 	short := text
 	if len(text) > maxShown {
@@ -53,5 +54,5 @@ func show(text string) string {
 	return strconv.Quote(short)
 }
 
-// unprintable tells whether r could break the line or the terminal that a message is printed on.
+// unprintable reports whether r could break a line or disturb a terminal.
 func unprintable(r rune) bool { return !strconv.IsPrint(r) }

@@ -7,10 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// at is the path of the interface in what inOwn returns.
+// at is the path of the interface in a document of inOwn.
 const at = "spec.devices.interfaces[0]"
 
-// TestInterfaceFaults shows the exact text of every fault that an interface can have.
+// TestInterfaceFaults checks the exact text of every fault of an interface.
 func TestInterfaceFaults(t *testing.T) {
 	const method = ` logical red interface must have exactly one binding method or binding plugin; use "bridge: {delegateIp: true}"`
 	tests := []struct {
@@ -90,9 +90,9 @@ func TestInterfaceFaults(t *testing.T) {
 		{"bridge: {}, dhcpOptions: []", []string{".dhcpOptions: must be an object, not a list"}},
 		{"bridge: {}, dhcpOptions: {bootFile: x}", []string{`.dhcpOptions.bootFile: unknown field; did you mean "bootFileName"?`}},
 		{"bridge: {}, dhcpOptions: {ntpServers: [10.0.0.1, 'fe80::1', pool.ntp.org, null, 7]}", []string{
-			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses. fe80::1 is none",
-			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses. pool.ntp.org is none",
-			`.dhcpOptions.ntpServers[3]: NTP servers must be a list of valid IPv4 addresses. "" is none`,
+			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses. fe80::1 is not one",
+			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses. pool.ntp.org is not one",
+			`.dhcpOptions.ntpServers[3]: NTP servers must be a list of valid IPv4 addresses. "" is not one`,
 			".dhcpOptions.ntpServers[4]: must be a string, not a number; put it in quotes"}},
 		{"bridge: {}, dhcpOptions: {privateOptions: [{option: 223, value: a}, {option: 255}, {value: b}, {option: 224, value: 5}, {option: 224}, {code: 224, option: 225}]}", []string{
 			".dhcpOptions.privateOptions[0].option: provided DHCPPrivateOptions are out of range, must be in range 224 to 254",
@@ -112,7 +112,7 @@ func TestInterfaceFaults(t *testing.T) {
 	}
 }
 
-// TestDocumentFaults shows the exact text of the faults outside of a single interface.
+// TestDocumentFaults checks the exact text of the faults outside of a single interface.
 func TestDocumentFaults(t *testing.T) {
 	tests := []struct {
 		name, document string
@@ -121,7 +121,7 @@ func TestDocumentFaults(t *testing.T) {
 		{"empty", "", []string{`the document is empty; write at least "kind: VM", which gives the default connection`}},
 		{"comments only", "# nothing\n---\n", []string{`the document is empty; write at least "kind: VM", which gives the default connection`}},
 		{"not UTF-8", "kind: \xff", []string{"the document is not UTF-8 text; save it as UTF-8"}},
-		{"too large", strings.Repeat("#", maxSize+1), []string{"the document has 2097153 bytes; at most 2097152 are read"}},
+		{"too large", strings.Repeat("#", maxSize+1), []string{"the document has 2097153 bytes; the limit is 2097152"}},
 		{"a list", "[1]", []string{`the document must be an object, as in "kind: VM", not a list`}},
 		{"a string", "VM", []string{`the document must be an object, as in "kind: VM", not a string`}},
 		{"syntax", "kind: [VM", []string{"the document is neither YAML nor JSON: line 1: did not find expected ',' or ']'"}},
@@ -163,7 +163,7 @@ func TestDocumentFaults(t *testing.T) {
 			"spec.template: must be an object, not a list",
 			"spec.devices: does not belong beside spec.template; move it to spec.template.spec.domain.devices"}},
 		{"two places", "spec: {devices: {interfaces: [{name: a, bridge: {}}]}, domain: {devices: {interfaces: [{name: a}]}}, networks: [{name: a, pod: {}}]}", []string{
-			"spec.domain.devices.interfaces: there are interfaces at spec.devices.interfaces, too; keep one of the two places",
+			"spec.domain.devices.interfaces: interfaces are also given at spec.devices.interfaces; keep one of the two lists",
 			`spec.domain.devices.interfaces[0]: logical a interface must have exactly one binding method or binding plugin; use "bridge: {}"`}},
 		{"autoattach", "kind: VirtualMachineInstance\nspec: {domain: {devices: {autoattachPodInterface: false}}}", []string{
 			"spec.domain.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
@@ -190,7 +190,7 @@ func TestDocumentFaults(t *testing.T) {
 	}
 }
 
-// TestConnectionFaults shows the exact text of the faults between interfaces and networks.
+// TestConnectionFaults checks the exact text of the faults that concern interfaces and networks together.
 func TestConnectionFaults(t *testing.T) {
 	own := func(interfaces, networks string) string {
 		return "spec: {devices: {interfaces: [" + interfaces + "]}, networks: [" + networks + "]}"
@@ -249,7 +249,7 @@ func TestConnectionFaults(t *testing.T) {
 	}
 }
 
-// checkFaults compares the faults of a document with lines.
+// checkFaults checks that a document has exactly the faults want, one a line.
 func checkFaults(t *testing.T, document string, want []string) {
 	t.Helper()
 	vm, err := Parse([]byte(document))

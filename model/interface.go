@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// readInterface reads an entry of the interfaces and returns it with the rule that decided its method.
-func (p place) readInterface(v value) (iface Interface, rule string) {
+// readInterface reads an entry of interfaces. It returns the interface and the rule that selected its method.
+func (l layout) readInterface(v value) (iface Interface, rule string) {
 	v.closed("name", "model", "macAddress", "bridge", "masquerade", "sriov", "passtBinding", "slirp", "macvtap", "passt",
 		"binding", "ports", "portRanges", "bootOrder", "pciAddress", "acpiIndex", "dhcpOptions", "state", "tag")
 	iface.Name = readName(v.field("name"))
-	iface.Method, rule = p.readMethod(v, iface.Name)
+	iface.Method, rule = l.readMethod(v, iface.Name)
 	iface.Model = readModel(v)
 	iface.MAC = readMAC(v)
 	iface.BootOrder = readBootOrder(v, iface.Model)
@@ -25,11 +25,11 @@ func (p place) readInterface(v value) (iface Interface, rule string) {
 	return iface, rule
 }
 
-// readName reads the name that an interface shares with its network.
+// readName reads the name that connects an interface to its network.
 func readName(v value) string {
 	name := v.text()
 	switch {
-	case !v.isText(): // has its fault
+	case !v.isText(): // text has reported a fault
 	case name == "":
 		v.fault("must be given: the name of the network that this interface is connected to")
 	case !namePattern.MatchString(name):
@@ -38,7 +38,7 @@ func readName(v value) string {
 	return name
 }
 
-// readModel reads the model; virtio when it is absent.
+// readModel reads the model. The default is virtio.
 func readModel(v value) Model {
 	field := v.field("model")
 	model := Model(field.text())
@@ -56,11 +56,11 @@ func readModel(v value) Model {
 	return model
 }
 
-// models are all there are.
+// models returns all models, in the order of the messages.
 func models() []Model { return []Model{Virtio, E1000, E1000e, IGB, NE2kPCI, PCnet, RTL8139} }
 
-// readMAC reads the MAC in the forms of net.ParseMAC; nil when it is absent. KubeVirt also lets through
-// zero and addresses with the group bit of IEEE 802, which no network card can have.
+// readMAC reads the MAC in any form that net.ParseMAC accepts. The result is nil when the field is absent. Unlike KubeVirt, readMAC
+// rejects the all-zero address and addresses with the group bit of IEEE 802, which no network card can have.
 func readMAC(v value) net.HardwareAddr {
 	field := v.field("macAddress")
 	text := field.text()
@@ -85,22 +85,22 @@ func readMAC(v value) net.HardwareAddr {
 	return mac
 }
 
-// readBootOrder reads the place in the boot order, which wants a card that can boot; 0 when it is absent. What is no model has its
-// own fault.
+// readBootOrder reads the position in the boot order, which requires a card with a boot ROM. The result is 0 when the field is
+// absent. readModel reports an unknown model.
 func readBootOrder(v value, m Model) uint64 {
 	field := v.field("bootOrder")
 	order, ok := field.whole()
 	switch {
 	case ok && order < 1:
 		field.fault("%s must have a boot order > 0, if supplied", v.path)
-	case ok && slices.Contains(models(), m) && !m.BootROM():
+	case ok && slices.Contains(models(), m) && !m.bootROM():
 		field.fault("interface %s uses model %s, which has no boot ROM. Leave bootOrder out, or use another model",
 			v.field("name").path, m)
 	}
 	return uint64(order)
 }
 
-// readPCIAddress reads the place on the guest's PCI bus; "" when it is absent.
+// readPCIAddress reads the address on the guest's PCI bus. The result is empty when the field is absent.
 func readPCIAddress(v value) string {
 	field := v.field("pciAddress")
 	address := field.text()
@@ -111,10 +111,10 @@ func readPCIAddress(v value) string {
 	return address
 }
 
-// maxACPIIndex is the largest index that QEMU takes (hw/acpi/pcihp.c, ONBOARD_INDEX_MAX).
+// maxACPIIndex is the largest index that QEMU accepts (hw/acpi/pcihp.c, ONBOARD_INDEX_MAX).
 const maxACPIIndex = 16*1024 - 1
 
-// readACPIIndex reads the index that a predictable interface name has in the guest; 0 when it is absent.
+// readACPIIndex reads the index from which a guest derives a predictable interface name. The result is 0 when the field is absent.
 func readACPIIndex(v value) int {
 	index, ok := v.whole()
 	if ok && (index < 0 || index > maxACPIIndex) {
@@ -124,7 +124,7 @@ func readACPIIndex(v value) int {
 	return int(index)
 }
 
-// readState reads the link state; up when it is absent.
+// readState reads the link state. The default is up.
 func readState(v value, name string) State {
 	switch state := v.text(); state {
 	case "", "up":

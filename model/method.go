@@ -1,28 +1,28 @@
 package model
 
-// The connection method, and the rule by which it was found.
+// The connection method, and the rule that selected it.
 
-// readMethod reads the methods of an interface, of which bridge is the only one.
-func (p place) readMethod(v value, name string) (method Method, rule string) {
-	count := p.rejectMethods(v)
+// readMethod reads the method of an interface. Only bridge is supported.
+func (l layout) readMethod(v value, name string) (method Method, rule string) {
+	count := l.rejectMethods(v)
 	bridge := v.field("bridge")
 	if bridge.given {
 		count++
 	}
 	if count != 1 {
 		v.fault("logical %s interface must have exactly one binding method or binding plugin; use %q",
-			show(name), p.rightMethod())
+			show(name), l.suggestedMethod())
 	}
 	if !bridge.given || !bridge.object() {
 		return Bridge, ""
 	}
 	bridge.closed("delegateIp")
-	return p.readDelegateIP(bridge.field("delegateIp"))
+	return l.readDelegateIP(bridge.field("delegateIp"))
 }
 
-// rejectMethods notes a fault for every method that podswitch does not have and returns how many there are.
-func (p place) rejectMethods(v value) (count int) {
-	gone := map[string]string{
+// rejectMethods reports a fault for every unsupported method and returns their number.
+func (l layout) rejectMethods(v value) (count int) {
+	discontinued := map[string]string{
 		"slirp":   "Slirp interface support has been discontinued since v1.3",
 		"passt":   "Passt network binding has been discontinued since v1.3",
 		"macvtap": "Macvtap network binding has been discontinued since v1.3",
@@ -33,28 +33,28 @@ func (p place) rejectMethods(v value) (count int) {
 			continue
 		}
 		count++
-		if message := gone[name]; message != "" {
-			field.fault("%s; use %q", message, p.rightMethod())
+		if message := discontinued[name]; message != "" {
+			field.fault("%s; use %q", message, l.suggestedMethod())
 		} else {
-			field.fault("%s is not supported: bridge is the only method; use %q", name, p.rightMethod())
+			field.fault("%s is not supported: bridge is the only method; use %q", name, l.suggestedMethod())
 		}
 	}
 	return count
 }
 
-// rightMethod is what to write to get a guest that takes over the pod's address.
-func (p place) rightMethod() string {
-	if p.kubevirt {
+// suggestedMethod returns the method, as text of the document, that moves the pod address to the guest.
+func (l layout) suggestedMethod() string {
+	if l.kubevirt {
 		return "bridge: {}"
 	}
 	return "bridge: {delegateIp: true}"
 }
 
-// readDelegateIP decides between the two forms of bridge and says why.
-func (p place) readDelegateIP(v value) (method Method, rule string) {
-	where := p.devices.path
+// readDelegateIP selects one of the two forms of bridge and returns the rule that selected it.
+func (l layout) readDelegateIP(v value) (method Method, rule string) {
+	where := l.devices.path
 	if !v.given {
-		if p.kubevirt {
+		if l.kubevirt {
 			return DelegateIP, where + ": bridge means delegateIp, as KubeVirt does"
 		}
 		return Bridge, where + ": delegateIp absent means a plain Ethernet bridge"

@@ -1,39 +1,52 @@
-// Package model reads the VM document: which interface the guest has, and how it is connected to the pod network.
+// Package model parses and validates VM documents. A VM document describes the network interface of a virtual machine and how
+// it is connected to the network of the pod that the machine runs in.
+//
+//	vm, err := model.Parse(data)
+//	if err != nil {
+//		return err // one line for each fault, with the path of the field
+//	}
+//	if vm.Interface.Method == model.DelegateIP {
+//		// the guest gets the pod address
+//	}
+//
+// [Parse] reads a document, fills in every default and reports all faults at once. [Default] returns the VM of a document that
+// sets nothing. [VM.Marshal] writes a VM back as a document.
+//
+// The package is pure: it opens no files, keeps no state and starts no goroutines. Its functions are safe for concurrent use.
 //
 // # Shapes
 //
-// A document is YAML or JSON in one of three shapes; where the interfaces stand decides which, not the kind:
+// A document is YAML or JSON in one of three shapes. The location of the interfaces decides which one, not the kind:
 //
-//	spec.devices.interfaces                        spec.networks                 the shape of podswitch
+//	spec.devices.interfaces                        spec.networks                 podswitch's own shape
 //	spec.domain.devices.interfaces                 spec.networks                 KubeVirt, VirtualMachineInstance
 //	spec.template.spec.domain.devices.interfaces   spec.template.spec.networks   KubeVirt, VirtualMachine
 //
-// In the first shape an absent bridge.delegateIp means false; in KubeVirt's two shapes it means true, because that is
-// what "bridge: {}" does there. Without interfaces and networks the guest gets what [Default] returns.
+// In podswitch's own shape, an absent bridge.delegateIp means false. In KubeVirt's shapes it means true, because KubeVirt
+// itself delegates the address for "bridge: {}". A document without interfaces and networks means [Default] in every shape.
 //
 // # Unknown fields
 //
-// They are faults or legitimate by one rule with two halves:
+// Whether an unknown field is a fault depends on the object that contains it:
 //
-//   - Closed objects are podswitch's own: interfaces[], networks[] and everything in them, the top of the document, and
-//     spec.template. A field that is not known there is a fault.
-//   - Open objects lead to the closed ones and belong to KubeVirt: spec, spec.devices, spec.domain, spec.domain.devices
-//     and the same below spec.template. Any field may stand there (cpu, disks, volumes, ...), unless it looks like a
-//     name that podswitch reads: nearly spelt (spec.network) or in the wrong place (spec.interfaces). Those are
-//     faults, because ignoring them would give the guest the default connection instead of the one that was written.
+//   - Closed objects are defined by podswitch: the entries of interfaces and networks with all that they contain, the top level
+//     of the document, and spec.template. An unknown field in a closed object is a fault.
+//   - Open objects are defined by KubeVirt and lead to the closed ones: spec, spec.devices, spec.domain, spec.domain.devices,
+//     and the same below spec.template. They may contain any field (cpu, disks, volumes, ...). A field is a fault only if
+//     its name resembles one that podswitch reads: a misspelling (spec.network) or a known name in the wrong place
+//     (spec.interfaces). Without this rule a typing error would silently give the guest the default connection.
 //
-// What lies outside of both (metadata, status, the contents of disks, ...) is not looked at.
+// Parse ignores everything else: metadata, status, the contents of disks, ...
 //
-// # Null and empty
+// # Null and empty values
 //
-// As in Kubernetes, null and "" mean that a field is absent, with two exceptions that the document's words suggest:
-// "bridge:" and "pod:" (and the other methods and backends) are chosen by their name alone, and "delegateIp:" without a
-// value is a fault, because both of its values are likely to be meant.
+// As in Kubernetes, null and "" mean that a field is absent. There are two exceptions. A method or a backend ("bridge:",
+// "pod:") is selected by its name alone. "delegateIp:" without a value is a fault, because either value may be meant.
 //
 // # YAML
 //
-// The dialect is that of Kubernetes' clients: go.yaml.in/yaml/v2, the decoder inside sigs.k8s.io/yaml. It is used
-// directly because the wrapper ignores what follows the first document, and stops at the first kind of fault.
+// The dialect is that of the Kubernetes clients: go.yaml.in/yaml/v2, the decoder inside sigs.k8s.io/yaml. This package uses the
+// decoder directly, because the wrapper ignores everything after the first document and stops at the first kind of fault.
 package model
 
 import (
@@ -41,33 +54,33 @@ import (
 	"net/netip"
 )
 
-// A VM is a VM document with every default filled in. The zero value is not valid; start from [Default] or [Parse].
+// A VM is a validated VM document with every default filled in. The zero value is not valid: start from [Default] or [Parse].
 type VM struct {
-	Interface Interface // the only one, on the pod network
+	Interface Interface // the only interface; it is on the pod network
 	Hostname  string    // spec.hostname: a DNS label, or empty
 	Subdomain string    // spec.subdomain: a DNS label, or empty
-	Rule      string    // one sentence: which rule of the document decided the connection method; not printed by Marshal
+	Rule      string    // one line: the rule that selected the connection method; Marshal does not write it
 }
 
 // An Interface is the guest's network interface. The fields follow KubeVirt's v1.Interface.
 type Interface struct {
 	Name       string           // also the name of its network
-	Model      Model            // what the guest sees
-	MAC        net.HardwareAddr // 6 bytes, unicast; nil when the document pins none
-	Method     Method           // how it is connected to the pod network
+	Model      Model            // the network card that the guest sees
+	MAC        net.HardwareAddr // 6 bytes, unicast; nil when the document sets none
+	Method     Method           // how the interface is connected to the pod network
 	BootOrder  uint64           // from 1; 0 when absent
 	PCIAddress string           // domain:bus:slot.function in hexadecimal (0000:02:00.0), or empty
 	ACPIIndex  int              // from 1 to 16383; 0 when absent
 	State      State            // link state
-	Tag        string           // shown to the guest by its metadata service, or empty
-	Ports      []Port           // what the guest says that it listens on; nil when absent
-	DHCP       DHCPOptions      // what the guest's lease says in addition
+	Tag        string           // a label that the guest can read from its metadata service, or empty
+	Ports      []Port           // the ports that the guest declares to listen on, for information; nil when absent
+	DHCP       DHCPOptions      // additional DHCP options for the guest
 }
 
-// A Model is the kind of network card that the hypervisor shows to the guest.
+// A Model is a network card that a hypervisor can emulate. The zero value is not a valid model.
 type Model string
 
-// The models that KubeVirt accepts. Virtio is the default, and the only one with offloads.
+// The models that KubeVirt accepts. Virtio is the default.
 const (
 	Virtio  Model = "virtio"
 	E1000   Model = "e1000"
@@ -78,16 +91,16 @@ const (
 	RTL8139 Model = "rtl8139"
 )
 
-// A Method is how an interface is connected to its network.
+// A Method is the way in which an interface is connected to the pod network. The zero value is [Bridge].
 type Method uint8
 
 // The two forms of the bridge method.
 const (
-	Bridge     Method = iota // an Ethernet bridge; the pod's address stays in the pod's kernel
-	DelegateIP               // the pod's address moves to the guest, by DHCP
+	Bridge     Method = iota // an Ethernet bridge; the pod address stays with the pod's kernel
+	DelegateIP               // the pod address moves to the guest, by DHCP
 )
 
-// String returns the method as the document's support matrix names it: bridge or bridge.delegateIp.
+// String returns the method as the documentation of the VM document names it: bridge or bridge.delegateIp.
 func (m Method) String() string {
 	if m == DelegateIP {
 		return "bridge.delegateIp"
@@ -95,8 +108,8 @@ func (m Method) String() string {
 	return "bridge"
 }
 
-// A State is the link state of an interface. KubeVirt's third state, absent, is a fault: it does not allow it on the
-// pod network.
+// A State is the link state of an interface. The zero value is not a valid state. KubeVirt's third state, absent, is a fault:
+// KubeVirt does not allow it for an interface on the pod network.
 type State string
 
 // The link states. Up is the default.
@@ -107,26 +120,26 @@ const (
 
 // A Port is one entry of interfaces[].ports.
 type Port struct {
-	Name     string // a port name as Kubernetes has it (RFC 6335, section 5.1), unique; or empty
-	Protocol string // TCP, the default, or UDP
-	Number   uint16 // from 1, host byte order
+	Name     string // a Kubernetes port name (RFC 6335, section 5.1), unique in the interface; or empty
+	Protocol string // TCP (the default) or UDP
+	Number   uint16 // from 1, in host byte order
 }
 
-// DHCPOptions is interfaces[].dhcpOptions. The zero value adds nothing to a lease.
+// DHCPOptions is interfaces[].dhcpOptions. The zero value adds no options.
 type DHCPOptions struct {
 	BootFileName   string          // option 67, or empty
 	TFTPServerName string          // option 66, or empty
 	NTPServers     []netip.Addr    // option 42: IPv4 addresses; nil when absent
-	PrivateOptions []PrivateOption // in the order of the document, every code once; nil when absent
+	PrivateOptions []PrivateOption // in the order of the document, each code once; nil when absent
 }
 
 // A PrivateOption is a DHCP option for private use (RFC 2132, section 2).
 type PrivateOption struct {
-	Code  uint8 // from 224 to 254
-	Value string
+	Code  uint8  // from 224 to 254
+	Value string // the bytes of the option
 }
 
-// Default returns the VM of a run without a document, or of a document that names no interfaces and no networks.
+// Default returns a new VM as [Parse] returns it for a document without interfaces and networks.
 func Default() *VM {
 	return &VM{
 		Interface: Interface{Name: "default", Model: Virtio, Method: DelegateIP, State: Up},

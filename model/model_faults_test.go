@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestModelAndProperty shows for every pair of a model and a property whether a document may have it, and that the fault of one
-// that it may not have is at the property's path. Queues, MTU, offloads and ROM follow from the model or are settings of the
-// hypervisor's side: no document asks for them, whatever the model.
+// TestModelAndProperty checks for every pair of a model and a property whether a document may set it, and that a fault has the
+// path of the property. A document cannot set queues, MTU, offloads and ROM for any model: they follow from the model, or are
+// settings of the hypervisor.
 func TestModelAndProperty(t *testing.T) {
 	everywhere := models()
 	for _, property := range []struct {
@@ -46,8 +46,7 @@ func TestModelAndProperty(t *testing.T) {
 	}
 }
 
-// TestUnknownModels shows that whatever is nearly a model is none, and has one fault: what a model that there is could not have is
-// not asked of it.
+// TestUnknownModels checks that names similar to a model are rejected with one fault: properties that depend on the model add none.
 func TestUnknownModels(t *testing.T) {
 	for _, name := range []string{"vmxnet3", "e1000E", "VIRTIO", "virtio-net-pci", "ne2k", "i82559er", "'e1000 '", `"e1000\0"`} {
 		_, err := Parse([]byte(inOwn("bridge: {}, bootOrder: 1, model: " + name)))

@@ -1,6 +1,6 @@
 package model
 
-// The lists of an interface: ports and DHCP options.
+// Ports and DHCP options of an interface.
 
 import (
 	"math"
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// readPorts reads the ports of an interface. They do not restrict anything under bridge.
+// readPorts reads the ports of an interface. Under the bridge method they do not restrict any traffic.
 func readPorts(v value) (ports []Port) {
 	if field := v.field("portRanges"); field.data != nil {
 		if ranges, ok := field.items(); ok && len(ranges) > 0 {
@@ -35,7 +35,7 @@ func readPorts(v value) (ports []Port) {
 	return ports
 }
 
-// readPortName reads a port's name, which is not among those that the ports before it have.
+// readPortName reads the name of a port. names holds the names of earlier ports, which must not repeat; readPortName adds to it.
 func readPortName(v value, names map[string]bool) string {
 	name := v.text()
 	switch {
@@ -51,7 +51,7 @@ func readPortName(v value, names map[string]bool) string {
 	return name
 }
 
-// readPortNumber reads a port's number, which must be there.
+// readPortNumber reads the number of a port, which is mandatory.
 func readPortNumber(v value) uint16 {
 	number, ok := v.whole()
 	switch {
@@ -65,7 +65,7 @@ func readPortNumber(v value) uint16 {
 	return 0
 }
 
-// readDHCPOptions reads what a lease is to say in addition.
+// readDHCPOptions reads additional DHCP options.
 func readDHCPOptions(v value) (options DHCPOptions) {
 	if !v.object() {
 		return options
@@ -78,7 +78,7 @@ func readDHCPOptions(v value) (options DHCPOptions) {
 		text := server.text()
 		address, err := netip.ParseAddr(text)
 		if server.isText() && (err != nil || !address.Is4()) {
-			server.fault("NTP servers must be a list of valid IPv4 addresses. %s is none", show(text))
+			server.fault("NTP servers must be a list of valid IPv4 addresses. %s is not one", show(text))
 		}
 		options.NTPServers = append(options.NTPServers, address)
 	}
@@ -86,7 +86,7 @@ func readDHCPOptions(v value) (options DHCPOptions) {
 	return options
 }
 
-// readPrivateOptions reads the options for private use, each of which may be there once.
+// readPrivateOptions reads the options for private use. Each code may occur once.
 func readPrivateOptions(v value) (options []PrivateOption) {
 	items, _ := v.items()
 	seen := make(map[int64]bool, len(items))

@@ -1,18 +1,19 @@
 package model
 
-// Theory of operation. Parse goes down the document once, from the outside in, and notes every fault on its way:
+// Theory of operation. Parse walks the document once, from the outside in, and records every fault on its way:
 //
-//  1. read      bytes to one decoded object (document.go)
-//  2. locate    which of the three shapes it has, and where therefore interfaces and networks stand
-//  3. resolve   no interfaces and no networks: the default; else readInterface (interface.go), readNetwork
-//     and connect (connect.go), which checks that they belong together
+//  1. read      decodes the bytes into one object (document.go)
+//  2. locate    determines the shape, and with it the location of interfaces and networks
+//  3. resolve   returns the default if there are none; else readInterface (interface.go) and readNetwork read the entries,
+//     and connect (connect.go) checks that they match
 //
-// What it returns has passed every rule; nothing after it has to check the document again.
+// The result has passed every rule, so that its users need no checks of their own.
 
 import "strings"
 
-// Parse reads a VM document, YAML or JSON, and fills in every default. Its error is always of type [Faults] and holds
-// all faults of the document. It never panics, and keeps nothing of data.
+// Parse reads a VM document in YAML or JSON, of at most 2 MiB, and fills in every default. If the document has faults, Parse
+// returns a nil VM and an error of type [Faults] with all of them; it returns no other error. Parse does not retain data, and
+// the caller owns the VM. It does not panic, whatever data contains.
 func Parse(data []byte) (*VM, error) {
 	var faults Faults
 	var vm *VM
@@ -27,7 +28,7 @@ func Parse(data []byte) (*VM, error) {
 	return vm, nil
 }
 
-// checkKind allows the three kinds that have one of the shapes, and none. It returns the kind.
+// checkKind accepts the three kinds that have one of the shapes, and an absent kind. It returns the kind.
 func checkKind(kind value) string {
 	name := kind.text()
 	switch name {
@@ -38,34 +39,34 @@ func checkKind(kind value) string {
 	return name
 }
 
-// A place is where a document of one shape keeps what podswitch reads.
-type place struct {
-	spec     value // holds networks, hostname and subdomain
-	devices  value // holds interfaces
-	beside   value // the devices of the other shape that the document may have; none beside a template
+// A layout is the location of the objects that podswitch reads, for one shape of document.
+type layout struct {
+	spec     value // contains networks, hostname and subdomain
+	devices  value // contains interfaces
+	other    value // the devices of the other shape without a template; not set in a document with a template
 	kubevirt bool  // bridge means delegateIp
 }
 
-// locate finds the shape of a document. Without interfaces the shape cannot be told; then it is the one that suits the
-// kind and the rest of the document, so that messages name the fields that the author is likely to want.
-func locate(spec value, kind string) place {
+// locate determines the shape of a document. A document without interfaces has no definite shape; locate then picks the one that
+// suits the kind and the other fields, so that messages name the fields that the author most likely wants.
+func locate(spec value, kind string) layout {
 	if !spec.object() {
-		return place{spec: spec, devices: spec.field("devices")}
+		return layout{spec: spec, devices: spec.field("devices")}
 	}
 	template := spec.field("template")
 	if template.data != nil {
 		return locateTemplate(spec, template)
 	}
 	spec.open("devices", "domain", "networks", "template", "hostname", "subdomain")
-	own := place{spec: spec, devices: spec.field("devices")}
+	own := layout{spec: spec, devices: spec.field("devices")}
 	own.openDevices()
 	domain := spec.field("domain")
-	kubevirt := place{spec: spec, devices: openDomain(domain), beside: own.devices, kubevirt: true}
-	own.beside = kubevirt.devices
+	kubevirt := layout{spec: spec, devices: openDomain(domain), other: own.devices, kubevirt: true}
+	own.other = kubevirt.devices
 
 	switch inOwn, inKubevirt := own.hasInterfaces(), kubevirt.hasInterfaces(); {
 	case inOwn && inKubevirt:
-		kubevirt.devices.field("interfaces").fault("there are interfaces at %s, too; keep one of the two places",
+		kubevirt.devices.field("interfaces").fault("interfaces are also given at %s; keep one of the two lists",
 			own.devices.field("interfaces").path)
 		kubevirt.checkInterfaces()
 		return own
@@ -77,8 +78,8 @@ func locate(spec value, kind string) place {
 	return own
 }
 
-// locateTemplate finds the place in a VirtualMachine, where nothing that podswitch reads stands beside the template.
-func locateTemplate(spec, template value) place {
+// locateTemplate returns the layout of a VirtualMachine. No field that podswitch reads may stand beside its template.
+func locateTemplate(spec, template value) layout {
 	spec.open("devices", "domain", "networks", "template", "hostname", "subdomain")
 	if template.object() {
 		template.closed("metadata", "spec")
@@ -87,9 +88,9 @@ func locateTemplate(spec, template value) place {
 	if inner.object() {
 		inner.open("domain", "networks", "hostname", "subdomain")
 	}
-	p := place{spec: inner, devices: openDomain(inner.field("domain")), kubevirt: true}
+	l := layout{spec: inner, devices: openDomain(inner.field("domain")), kubevirt: true}
 	moves := []struct{ from, to value }{
-		{spec.field("devices"), p.devices},
+		{spec.field("devices"), l.devices},
 		{spec.field("domain"), inner.field("domain")},
 		{spec.field("networks"), inner.field("networks")},
 		{spec.field("hostname"), inner.field("hostname")},
@@ -100,75 +101,75 @@ func locateTemplate(spec, template value) place {
 			move.from.fault("does not belong beside %s; move it to %s", template.path, move.to.path)
 		}
 	}
-	return p
+	return l
 }
 
-// openDomain checks the fields of a domain and returns its devices.
+// openDomain checks the field names of a domain and returns its devices.
 func openDomain(domain value) (devices value) {
 	if domain.object() {
 		domain.open("devices")
 	}
-	p := place{devices: domain.field("devices")}
-	p.openDevices()
-	return p.devices
+	l := layout{devices: domain.field("devices")}
+	l.openDevices()
+	return l.devices
 }
 
-// openDevices checks the fields of an object that may hold the interfaces.
-func (p place) openDevices() {
-	if p.devices.object() {
-		p.devices.open("interfaces", "autoattachPodInterface")
+// openDevices checks the field names of an object that may contain interfaces.
+func (l layout) openDevices() {
+	if l.devices.object() {
+		l.devices.open("interfaces", "autoattachPodInterface")
 	}
 }
 
-// hasInterfaces tells whether something stands where the interfaces should be, right or wrong.
-func (p place) hasInterfaces() bool {
-	list, isList := p.devices.field("interfaces").data.([]any)
-	return len(list) > 0 || !isList && p.devices.field("interfaces").data != nil
+// hasInterfaces reports whether the document has interfaces at l, valid or not.
+func (l layout) hasInterfaces() bool {
+	list, isList := l.devices.field("interfaces").data.([]any)
+	return len(list) > 0 || !isList && l.devices.field("interfaces").data != nil
 }
 
-// checkInterfaces only notes the faults of the interfaces at p.
-func (p place) checkInterfaces() {
-	interfaces, _ := p.devices.field("interfaces").items()
+// checkInterfaces reports the faults of the interfaces at l and discards the result.
+func (l layout) checkInterfaces() {
+	interfaces, _ := l.devices.field("interfaces").items()
 	for _, v := range interfaces {
 		if v.object() {
-			p.readInterface(v)
+			l.readInterface(v)
 		}
 	}
 }
 
-// resolve reads what stands at p. What it returns is only valid when no fault was found.
-func (p place) resolve() *VM {
+// resolve reads the objects at l. The result is valid only if no fault was found.
+func (l layout) resolve() *VM {
 	vm := Default()
-	interfaces, ok := p.devices.field("interfaces").items()
-	networks, networksOK := p.spec.field("networks").items()
+	interfaces, ok := l.devices.field("interfaces").items()
+	networks, networksOK := l.spec.field("networks").items()
 	if len(interfaces) == 0 && len(networks) == 0 {
 		if ok && networksOK {
-			p.checkAutoattach()
+			l.checkAutoattach()
 		}
 	} else {
-		p.connect(vm, interfaces, networks, ok && networksOK)
+		l.connect(vm, interfaces, networks, ok && networksOK)
 	}
-	vm.Hostname = label(p.spec.field("hostname"))
-	vm.Subdomain = label(p.spec.field("subdomain"))
+	vm.Hostname = label(l.spec.field("hostname"))
+	vm.Subdomain = label(l.spec.field("subdomain"))
 	return vm
 }
 
-// checkAutoattach notes a fault when a document without interfaces forbids the default one. It may do so in both shapes: without
-// interfaces, which of them it has is a guess.
-func (p place) checkAutoattach() {
-	for _, devices := range []value{p.devices, p.beside} {
+// checkAutoattach reports a fault when a document without interfaces forbids the default interface. It checks both shapes, because
+// such a document has no definite shape.
+func (l layout) checkAutoattach() {
+	for _, devices := range []value{l.devices, l.other} {
 		field := devices.field("autoattachPodInterface")
 		if field.data == nil {
 			continue
 		}
 		if attach, ok := field.boolean(); ok && !attach {
 			field.fault("false leaves the guest without an interface, and exactly one is supported; set it to true, or add one to %s",
-				p.devices.field("interfaces").path)
+				l.devices.field("interfaces").path)
 		}
 	}
 }
 
-// label returns a DNS label (RFC 1123, section 2.1), lower-case as Kubernetes demands it; "" when it is absent.
+// label reads a DNS label (RFC 1123, section 2.1), in lower case as Kubernetes requires. The result is empty when v is absent.
 func label(v value) string {
 	text := v.text()
 	if text != "" && (len(text) > 63 || !labelPattern.MatchString(text)) {

@@ -10,10 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// compareAddr lets cmp compare what has no exported fields.
+// compareAddr lets cmp compare a type without exported fields.
 var compareAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
-// inOwn and inKubevirt put the fields of one interface, in flow style, into a document that is right otherwise.
+// inOwn and inKubevirt return a valid document in which an interface has the given fields, in flow style.
 func inOwn(fields string) string {
 	return "kind: VM\nspec: {devices: {interfaces: [{name: red, " + fields + "}]}, networks: [{name: red, pod: {}}]}\n"
 }
@@ -23,7 +23,7 @@ func inKubevirt(fields string) string {
 		"}]}}, networks: [{name: red, pod: {}}]}\n"
 }
 
-// TestParseTheDocumentedShape uses the document of the documentation as it stands there.
+// TestParseTheDocumentedShape parses the example of the VM document's own documentation, verbatim.
 func TestParseTheDocumentedShape(t *testing.T) {
 	vm, err := Parse([]byte(`kind: VM
 spec:
@@ -106,7 +106,7 @@ spec:
 	}
 }
 
-// TestMethod shows which rule decides the method in each shape.
+// TestMethod checks which rule selects the method in each shape.
 func TestMethod(t *testing.T) {
 	inTemplate := func(fields string) string {
 		return `{"kind": "VirtualMachine", "spec": {"template": {"spec": {"domain": {"devices": {"interfaces": [{name: red, ` +
@@ -143,7 +143,7 @@ func TestMethod(t *testing.T) {
 	}
 }
 
-// TestDefault shows every way to name no interfaces and no networks.
+// TestDefault checks every form of a document without interfaces and networks.
 func TestDefault(t *testing.T) {
 	documents := []string{
 		"kind: VM",

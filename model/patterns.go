@@ -2,8 +2,7 @@ package model
 
 import "regexp"
 
-// The patterns of KubeVirt's validation, and of Kubernetes' where KubeVirt uses those. They are compiled once and never
-// change.
+// The patterns of KubeVirt's validation, and of Kubernetes' validation where KubeVirt uses it. They are read-only.
 var (
 	namePattern     = regexp.MustCompile(`^[A-Za-z0-9-_]+$`)
 	pciPattern      = regexp.MustCompile(`^[[:xdigit:]]{4}:[[:xdigit:]]{2}:[01][[:xdigit:]]\.[0-7]$`)

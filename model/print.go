@@ -6,8 +6,9 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// Marshal writes vm as a YAML document with spec.devices and delegateIp spelt out. Parse reads it back to an equal VM,
-// except for Rule. Fields that have their default value are left out, but for the model and the method.
+// Marshal returns vm as a YAML document in podswitch's own shape. The document always contains the model and delegateIp; it omits
+// other fields that have their default value. [Parse] reads it back as an equal VM, except for Rule. Marshal does not validate:
+// vm must come from Parse or Default, with valid changes. The caller owns the result.
 func (vm *VM) Marshal() ([]byte, error) {
 	spec := object{}.add("devices", object{}.add("interfaces", []object{vm.Interface.document()})).
 		add("networks", []object{object{}.add("name", vm.Interface.Name).add("pod", object{})}).
@@ -20,10 +21,10 @@ func (vm *VM) Marshal() ([]byte, error) {
 	return text, nil
 }
 
-// An object is a YAML object that keeps the order of its fields.
+// An object is a YAML object with ordered fields.
 type object yaml.MapSlice
 
-// MarshalYAML lets the encoder see a yaml.MapSlice.
+// MarshalYAML implements yaml.Marshaler. The encoder keeps the order of a yaml.MapSlice, but not of a type derived from it.
 func (o object) MarshalYAML() (any, error) { return yaml.MapSlice(o), nil }
 
 // add appends a field.
@@ -31,7 +32,7 @@ func (o object) add(name string, data any) object {
 	return append(o, yaml.MapItem{Key: name, Value: data})
 }
 
-// addText appends a string if it is not empty.
+// addText appends a string field, unless the string is empty.
 func (o object) addText(name, text string) object {
 	if text == "" {
 		return o

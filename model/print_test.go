@@ -89,7 +89,7 @@ spec:
 	}
 }
 
-// TestMarshalText prints text that YAML takes for something else unless it is quoted or escaped.
+// TestMarshalText checks text that YAML reads as another type unless it is quoted or escaped.
 func TestMarshalText(t *testing.T) {
 	texts := []string{"yes", "~", "null", "1_0", "0x1", "1e3", ".inf", "2020-01-01", "<<", "=", "- a", "a: b", "a #b", "#", "&a", "*a", "!a",
 		"|", ">", "%a", "@", "`", "{", "]", ",", "---", "...", "'", `"`, `\`, " a", "a ", "\n", "a\n\n", " \na", "\r\n", "\t", "\x00", "\x1b",
@@ -102,7 +102,7 @@ func TestMarshalText(t *testing.T) {
 	}
 }
 
-// checkRoundTrip checks that vm, printed and read back, is the same but for the rule.
+// checkRoundTrip checks that vm equals the VM that Parse reads from vm's document, except for the rule.
 func checkRoundTrip(t *testing.T, vm *VM) {
 	t.Helper()
 	text, err := vm.Marshal()
@@ -119,8 +119,8 @@ func checkRoundTrip(t *testing.T, vm *VM) {
 	}
 }
 
-// FuzzModel checks on any input that Parse gives either faults that each fit on one line, or a VM that prints back to
-// itself.
+// FuzzModel checks for any input that Parse returns either faults of one printable line each, or a VM that survives Marshal and
+// Parse.
 func FuzzModel(f *testing.F) {
 	seeds := []struct{ name, document string }{
 		{"the documented shape", inOwn("bridge: {delegateIp: true}")},
@@ -148,7 +148,7 @@ func FuzzModel(f *testing.F) {
 		f.Add([]byte(inOwn(seed.fields)))
 		f.Add([]byte(inKubevirt(seed.fields)))
 	}
-	documents, err := filepath.Glob("../testdata/vm/*.yaml") // of users, and of the table of faults
+	documents, err := filepath.Glob("../testdata/vm/*.yaml") // valid and invalid ones
 	if err != nil || len(documents) == 0 {
 		f.Fatalf("no documents (%v)", err)
 	}

@@ -12,9 +12,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata/vm")
 
-// TestFolder parses every document of testdata/vm. Beside NAME.yaml stands what must come out of it: NAME.faults, the
-// faults as they are printed, or NAME.resolved, the rule as a comment and then the document as it is printed back. To
-// add a test, add a document, run this test with -update, and read what it wrote.
+// TestFolder parses every document of testdata/vm. The golden file of NAME.yaml is NAME.faults, the faults one a line, or
+// NAME.resolved, the rule as a comment followed by the document that Marshal returns. To add a test, add a document, run this
+// test with -update, and review the file that it writes.
 func TestFolder(t *testing.T) {
 	folder := filepath.Join("..", "testdata", "vm")
 	documents, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
@@ -38,13 +38,13 @@ func TestFolder(t *testing.T) {
 		goldens, _ := filepath.Glob(filepath.Join(folder, pattern))
 		for _, golden := range goldens {
 			if !expected[golden] {
-				t.Errorf("%s does not belong to what any document gives", golden)
+				t.Errorf("%s: no document has this result", golden)
 			}
 		}
 	}
 }
 
-// outcome parses a document and returns the extension and the content of its golden file.
+// outcome parses a document and returns the extension and the contents of its golden file.
 func outcome(t *testing.T, data []byte) (extension, content string) {
 	vm, err := Parse(data)
 	if err != nil {

@@ -1,18 +1,17 @@
 package model
 
-// Unknown fields, by the rule in the package's documentation. Three questions are asked of a field that is not known in
-// its object, in this order:
+// Unknown fields. The package documentation has the rule. A field that its object does not define is checked in this order:
 //
-//  1. Is it nearly a field that is known here? Then that one was meant.
-//  2. Is it, or nearly, a container that podswitch reads elsewhere, or delegateIp? Then it stands in the wrong place.
-//  3. Is the object closed? Then it is unknown.
+//  1. Its name resembles that of a field defined here: a misspelling.
+//  2. Its name equals or resembles that of a container that podswitch reads elsewhere, or delegateIp: the wrong place.
+//  3. The object is closed: an unknown field.
 
 import "strings"
 
-// closed notes a fault for every field that is not known in one of podswitch's own objects.
+// closed reports a fault for every field of a closed object that is not in known.
 func (v value) closed(known ...string) { v.unknown(true, known) }
 
-// open notes a fault for every field of one of KubeVirt's objects that looks like something podswitch reads.
+// open reports a fault for every field of an open object that is not in known but resembles a field that podswitch reads.
 func (v value) open(known ...string) { v.unknown(false, known) }
 
 func (v value) unknown(closed bool, known []string) {
@@ -33,7 +32,7 @@ func (v value) unknown(closed bool, known []string) {
 	}
 }
 
-// homeOf says where a container or delegateIp belongs whose name is key, or nearly; empty for any other key.
+// homeOf returns the right place for a container, or for delegateIp, whose name is or resembles key. It returns "" for other keys.
 func homeOf(key string) string {
 	names := []string{"interfaces", "networks", "devices", "domain", "template", "spec", "delegateIp"}
 	homes := map[string]string{
@@ -50,11 +49,11 @@ func homeOf(key string) string {
 	return homes[name]
 }
 
-// maxEdits is how many edits make a typing error rather than another word.
+// maxEdits is the number of edits up to which two names resemble each other.
 const maxEdits = 2
 
-// nearest returns the name that is closest to key, upper and lower case aside, within limit edits and an edit for each
-// three letters. With limit 0 it finds only key itself, letter for letter.
+// nearest returns the name that is closest to key, ignoring case. It considers names within limit edits, and within one edit for
+// each three letters of the name. With limit 0 it finds only key itself, and case matters.
 func nearest(key string, names []string, limit int) (nearest string, ok bool) {
 	best := limit + 1
 	for _, name := range names {
@@ -72,7 +71,7 @@ func nearest(key string, names []string, limit int) (nearest string, ok bool) {
 	return nearest, nearest != ""
 }
 
-// beginning returns the only name that begins with key, upper and lower case aside: dhcpOptions for dhcp.
+// beginning returns the only name that begins with key, ignoring case: dhcpOptions for dhcp. It returns false if there are several.
 func beginning(key string, names []string) (found string, ok bool) {
 	for _, name := range names {
 		if len(key) >= 3 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(key)) {
@@ -85,8 +84,8 @@ func beginning(key string, names []string) (found string, ok bool) {
 	return found, found != ""
 }
 
-// distance returns how many bytes have to be inserted, removed, replaced or swapped with their neighbour to turn a into
-// b, no byte being touched twice (optimal string alignment).
+// distance returns the optimal string alignment distance of a and b: the number of bytes to insert, remove, replace or swap with
+// their neighbour in order to turn a into b, without editing a byte twice.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

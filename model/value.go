@@ -1,8 +1,7 @@
 package model
 
-// Theory of operation. A value is one place in the document: what stands there, and the path that leads to it. Reading
-// never stops at a fault: a getter notes it and returns the zero value, so that one walk finds every fault. A field that
-// is not there is a value too; only given tells the difference.
+// Theory of operation. A value is decoded data together with its path in the document. A getter that finds a fault records it and
+// returns the zero value, so that one walk finds every fault. An absent field is a value too, with given false.
 
 import (
 	"fmt"
@@ -12,25 +11,25 @@ import (
 	"strings"
 )
 
-// A value is one place in a document. It shares the list of faults with all other places.
+// A value is one node of a document. All values of a document share one list of faults.
 type value struct {
 	faults *Faults
 	path   string
-	data   any  // as the YAML decoder returns it; nil for null and for what is not there
-	given  bool // the field is there, if only as null
+	data   any  // as the YAML decoder returns it; nil for null and for an absent field
+	given  bool // the field is present, possibly as null
 }
 
-// fault notes that something is wrong here.
+// fault records a fault at v.
 func (v value) fault(format string, args ...any) { v.faults.add(v.path, format, args...) }
 
-// field returns a field of an object; of anything else, a value that is not there.
+// field returns a field of an object. If v is not an object, the field is absent.
 func (v value) field(name string) value {
 	fields, _ := v.data.(map[any]any)
 	data, given := fields[name]
 	return value{faults: v.faults, path: childPath(v.path, name), data: data, given: given}
 }
 
-// object tells whether v can have fields. Null counts as an empty object; anything else is a fault.
+// object reports whether v is an object. Null counts as an empty object; any other type is a fault.
 func (v value) object() bool {
 	if _, ok := v.data.(map[any]any); ok || v.data == nil {
 		return true
@@ -39,7 +38,7 @@ func (v value) object() bool {
 	return false
 }
 
-// items returns the entries of a list. Null counts as an empty list; anything else is a fault, and not ok.
+// items returns the entries of a list. Null counts as an empty list; any other type is a fault, and ok is false.
 func (v value) items() (items []value, ok bool) {
 	if v.data == nil {
 		return nil, true
@@ -56,7 +55,7 @@ func (v value) items() (items []value, ok bool) {
 	return items, true
 }
 
-// text returns a string, and "" for null. Numbers are not turned into strings: Kubernetes does not do it either.
+// text returns a string, and "" for null. As in Kubernetes, a number is not converted to a string.
 func (v value) text() string {
 	switch data := v.data.(type) {
 	case string:
@@ -70,13 +69,13 @@ func (v value) text() string {
 	return ""
 }
 
-// isText tells whether text finds no fault.
+// isText reports whether v is a string or null, so that text reports no fault.
 func (v value) isText() bool {
 	_, ok := v.data.(string)
 	return ok || v.data == nil
 }
 
-// whole returns a whole number. It is not ok for null and for anything else; the latter is a fault.
+// whole returns a whole number. For null, ok is false; for any other type, ok is false and whole reports a fault.
 func (v value) whole() (number int64, ok bool) {
 	switch data := v.data.(type) {
 	case nil:
@@ -93,7 +92,7 @@ func (v value) whole() (number int64, ok bool) {
 	return 0, false
 }
 
-// boolean returns true or false. It is not ok for anything else, null included, which is a fault.
+// boolean returns true or false. Any other type, and null, is a fault, and ok is false.
 func (v value) boolean() (truth, ok bool) {
 	truth, ok = v.data.(bool)
 	if !ok {
@@ -102,7 +101,7 @@ func (v value) boolean() (truth, ok bool) {
 	return truth, ok
 }
 
-// keys returns the names of an object's fields, sorted.
+// keys returns the names of the fields of an object, sorted. It returns none if v is not an object.
 func (v value) keys() []string {
 	fields, _ := v.data.(map[any]any)
 	keys := make([]string, 0, len(fields))
@@ -113,7 +112,7 @@ func (v value) keys() []string {
 	return keys
 }
 
-// typeName names the type of decoded data, with its article.
+// typeName returns the type of decoded data, with an article, for messages.
 func typeName(data any) string {
 	switch data.(type) {
 	case nil:
@@ -133,7 +132,7 @@ func typeName(data any) string {
 	}
 }
 
-// childPath appends the name of a field to a path: ".name", or ["na.me"] when the name would make the path ambiguous.
+// childPath appends the name of a field to a path: .name, or ["na.me"] for a name that would make the path ambiguous.
 func childPath(path, name string) string {
 	plain := name != "" && len(name) <= maxShown && strings.IndexFunc(name, notPlain) < 0
 	switch {
@@ -148,7 +147,7 @@ func childPath(path, name string) string {
 	}
 }
 
-// notPlain tells whether r makes the name of a field need quotes in a path.
+// notPlain reports whether a field name that contains r needs quotes in a path.
 func notPlain(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 }
