@@ -2,15 +2,17 @@ package podnet
 
 import "fmt"
 
-// Changes returns every change that Take would make, one sentence each, in order.
+// Changes returns every change that Take would make, one sentence each, in their order. Without addresses there is nothing to take, and
+// the list is empty.
 func (id *Identity) Changes() []string {
-	list := []string{fmt.Sprintf("Write how %s is now to the state file, to put it back later.", id.Link.Name)}
 	if len(id.Addresses) == 0 {
 		return nil
 	}
-	list = append(list, fmt.Sprintf(
-		"Drop IPv4 and ARP between %s and the pod's kernel with the nftables table \"netdev %s\", which goes when podswitch ends.",
-		id.Link.Name, tableName(id.Link)))
+	list := []string{
+		fmt.Sprintf("Record the configuration of %s in the state file, from which it is restored later.", id.Link.Name),
+		fmt.Sprintf("Drop IPv4 and ARP between %s and the pod's kernel with the nftables table \"netdev %s\", which the kernel removes when podswitch ends.",
+			id.Link.Name, tableName(id.Link)),
+	}
 	for _, a := range id.Addresses {
 		list = append(list, fmt.Sprintf("Remove the address %v from %s.", a, id.Link.Name))
 	}
@@ -18,7 +20,16 @@ func (id *Identity) Changes() []string {
 		list = append(list, fmt.Sprintf("The kernel then drops the route %v.", r))
 	}
 	for _, n := range id.Neighbours {
-		list = append(list, fmt.Sprintf("The kernel then forgets the neighbour %v.", n))
+		list = append(list, fmt.Sprintf("The kernel then drops the neighbour %v.", n))
 	}
 	return list
+}
+
+// MuteChanges returns every change that Mute would make, one sentence each, in their order.
+func (id *Identity) MuteChanges() []string {
+	return []string{
+		fmt.Sprintf("Leave the addresses on %s.", id.Link.Name),
+		fmt.Sprintf("Drop IPv4 and ARP that %s receives or the pod's kernel sends on it, with nftables tables %q, which the kernel removes when podswitch ends.",
+			id.Link.Name, tableName(id.Link)),
+	}
 }

@@ -17,10 +17,10 @@ import (
 
 // The environment that turns the test binary into a podswitch that is killed.
 const (
-	crashVariable  = "PODNET_TEST_CRASH" // "operation step fence directory"
-	fenceNftables  = "nftables"
-	fenceSysctls   = "sysctls"
-	exitNotReached = 17 // the operation ended before the step
+	crashVariable   = "PODNET_TEST_CRASH" // "operation step fence directory"
+	silenceNftables = "nftables"
+	silenceSysctls  = "sysctls"
+	exitNotReached  = 17 // the operation ended before the step
 )
 
 func TestMain(m *testing.M) {
@@ -38,14 +38,14 @@ func crash(order []string) int {
 		return 1
 	}
 	count := 0
-	hooks := steps{after: func(string) {
+	hooks := testHooks{afterStep: func(string) {
 		if count++; count == at {
 			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 			select {}
 		}
 	}}
-	if fence == fenceSysctls {
-		hooks.fence = noFence
+	if fence == silenceSysctls {
+		hooks.silence = withoutNftables
 	}
 	if err := operate(operation, dir, hooks); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -54,7 +54,7 @@ func crash(order []string) int {
 	return exitNotReached
 }
 
-func operate(operation, dir string, hooks steps) error {
+func operate(operation, dir string, hooks testHooks) error {
 	lock, err := Lock(dir)
 	if err != nil {
 		return err
@@ -68,20 +68,20 @@ func operate(operation, dir string, hooks steps) error {
 	if err != nil {
 		return err
 	}
-	after := hooks.after
+	after := hooks.afterStep
 	if operation == "giveback" {
-		hooks.after = nil
+		hooks.afterStep = nil
 	}
-	h, err := take(id, dir, nil, hooks)
+	h, err := takeWithHooks(id, dir, nil, hooks)
 	if err != nil || operation == "take" {
 		return err
 	}
-	h.r.hooks.after = after
+	h.tx.hooks.afterStep = after
 	return h.GiveBack()
 }
 
-// noFence is a kernel without nf_tables.
-func noFence(Link) (io.Closer, error) { return nil, errors.ErrUnsupported }
+// withoutNftables is a kernel without nf_tables.
+func withoutNftables(Link) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
 // crash runs an operation in another process of this namespace. False: it ended before the step. An operation that has no
 // such step has left what it leaves at its end.
@@ -115,7 +115,7 @@ const crowded = `addr add 10.22.0.9/24 brd + dev eth0
 	neigh add 10.22.0.2 lladdr 02:00:00:00:00:02 nud stale dev eth0`
 
 func TestRestoreAfterKillAtEveryStep(t *testing.T) {
-	for _, fence := range []string{fenceNftables, fenceSysctls} {
+	for _, fence := range []string{silenceNftables, silenceSysctls} {
 		for _, operation := range []string{"take", "giveback", "recover"} {
 			t.Run(operation+" with "+fence, func(t *testing.T) {
 				p := newPod(t)
@@ -149,7 +149,7 @@ func TestCrashAfterTakeLeavesTheAddressWithNobody(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
-	if p.crash("take", 0, fenceNftables) {
+	if p.crash("take", 0, silenceNftables) {
 		t.Fatal("killed without reason")
 	}
 	if left := p.addresses(); left != "" {
@@ -159,7 +159,7 @@ func TestCrashAfterTakeLeavesTheAddressWithNobody(t *testing.T) {
 		t.Fatalf("the table outlived its process: %s", tables)
 	}
 	text, err := Restore(p.dir)
-	if want := "eth0 is as it was: 3 addresses, 6 routes, 2 neighbours"; err != nil || text != want {
+	if want := "eth0 is restored: 3 addresses, 6 routes, 2 neighbours"; err != nil || text != want {
 		t.Fatalf("Restore = %q, %v, want %q", text, err, want)
 	}
 	p.wantAs(before)

@@ -5,50 +5,38 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
-	"unicode"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/podswitch/podswitch/host/missing"
 )
 
-// resolvConf is where the pod's resolver is configured.
+// resolvConf configures the pod's resolver (resolv.conf(5)).
 const resolvConf = "/etc/resolv.conf"
 
-// Discover reads the identity of the pod whose interface is named link, in the network namespace of the calling thread.
-// It changes nothing. It returns a *missing.Error that names the interfaces there are when link does not exist, one that
-// wraps ErrTaken when another podswitch has taken the interface's address, and an error when the interface has something
-// that could not be put back.
+// Discover reads the identity of the pod whose interface is named link, in the network namespace of the calling thread. It changes
+// nothing.
+//
+// The error is a *missing.Error that lists the existing interfaces if link does not exist, and one that wraps ErrTaken if another
+// podswitch has taken or muted the interface. An interface with an attribute that GiveBack could not restore is an error, too.
 func Discover(link string) (*Identity, error) {
-	if err := checkLinkName(link); err != nil {
-		return nil, err
-	}
 	conn, err := openRtnetlink()
 	if err != nil {
 		return nil, err
 	}
 	defer conn.close()
-	id, err := discover(conn, link)
+	id, err := readIdentity(conn, link)
 	if err != nil {
 		return nil, err
 	}
 	return id, checkNotTaken(id.Link)
 }
 
-func discover(conn *rtnetlink, name string) (*Identity, error) {
-	ns, err := namespace()
+func readIdentity(conn *rtnetlink, name string) (*Identity, error) {
+	link, err := conn.existingLink(name)
 	if err != nil {
 		return nil, err
 	}
-	link, _, ok, err := conn.link(0, name)
-	switch {
-	case err != nil:
-		return nil, explain("look at the pod interface "+name, err)
-	case !ok:
-		return nil, noSuchLink(conn, name)
+	id := &Identity{Link: link}
+	if id.Namespace, err = currentNamespace(); err != nil {
+		return nil, err
 	}
-	id := &Identity{Namespace: ns, Link: link}
 	if id.Addresses, err = conn.addresses(link.Index); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -61,12 +49,12 @@ func discover(conn *rtnetlink, name string) (*Identity, error) {
 	if id.HostName, err = os.Hostname(); err != nil {
 		return nil, fmt.Errorf("read the pod's host name: %w", err)
 	}
-	id.Resolv, err = resolvOfPod()
+	id.Resolv, err = readResolvFile()
 	return id, err
 }
 
-// resolvOfPod reads the pod's resolv.conf; a pod without one has no DNS.
-func resolvOfPod() (Resolv, error) {
+// readResolvFile returns the zero Resolv if the pod has no resolv.conf.
+func readResolvFile() (Resolv, error) {
 	f, err := os.Open(resolvConf)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Resolv{}, nil
@@ -76,29 +64,4 @@ func resolvOfPod() (Resolv, error) {
 	}
 	defer f.Close()
 	return ReadResolv(f), nil
-}
-
-func noSuchLink(conn *rtnetlink, name string) error {
-	give := "name another one"
-	if names, err := conn.linkNames(); err == nil {
-		give = "name one of " + strings.Join(names, ", ")
-	}
-	return &missing.Error{
-		What: "look at the interface " + name,
-		Need: "an interface of that name in this network namespace",
-		Give: give,
-	}
-}
-
-// checkLinkName refuses what the kernel does not accept as a name (dev_valid_name in net/core/dev.c), so that a name is
-// also safe as a path element.
-func checkLinkName(name string) error {
-	bad := strings.ContainsFunc(name, func(r rune) bool {
-		return r == '/' || r == ':' || unicode.IsSpace(r) || !unicode.IsPrint(r)
-	})
-	if name == "" || name == "." || name == ".." || len(name) >= unix.IFNAMSIZ || bad {
-		return fmt.Errorf("interface name %q: want 1 to %d printable characters without blanks, '/' and ':'",
-			name, unix.IFNAMSIZ-1)
-	}
-	return nil
 }

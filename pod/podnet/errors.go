@@ -9,33 +9,32 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// Errors that callers tell apart with errors.Is.
+// Errors that the errors of this package wrap.
 var (
-	// ErrTaken: another running podswitch has taken the address of this interface.
-	ErrTaken = errors.New("its address is already taken by another podswitch")
+	// ErrTaken: another running podswitch has taken, muted or silenced this interface.
+	ErrTaken = errors.New("another podswitch has the interface's address")
 	// ErrLocked: another process uses the state directory.
 	ErrLocked = errors.New("the state directory is in use")
-	// ErrStateExists: a state file is there, so an earlier run has not given back; Recover or Restore does.
-	ErrStateExists = errors.New("a state file of an earlier run is there")
-	// ErrForeignState: the state file is about another network namespace or another interface.
-	ErrForeignState = errors.New("the state file belongs elsewhere")
-	// ErrLinkGone: the interface does not exist any more; nothing can be put back and the state file is removed.
-	ErrLinkGone = errors.New("the pod interface is gone, nothing can be put back")
+	// ErrStateExists: an earlier process took the addresses and did not give them back. Recover and Restore do.
+	ErrStateExists = errors.New("the state file of an earlier run exists")
+	// ErrForeignState: the state file describes another network namespace or another interface.
+	ErrForeignState = errors.New("the state file describes another interface")
+	// ErrLinkGone: the interface no longer exists. Nothing can be restored, and the state file is removed.
+	ErrLinkGone = errors.New("the pod interface is gone, nothing can be restored")
 )
 
-// explain wraps err with what was being done, and turns a refusal for want of privilege into a *missing.Error.
-// It returns nil for nil.
-func explain(what string, err error) error {
+// explain wraps err with the operation that failed. EPERM becomes a *missing.Error that names the capability. A nil err stays nil.
+func explain(operation string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM):
 		return &missing.Error{
-			What: what,
+			What: operation,
 			Need: "CAP_NET_ADMIN in the pod's network namespace",
 			Give: "run as root there, or add NET_ADMIN to the container's capabilities",
 			Err:  err,
 		}
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", operation, err)
 }

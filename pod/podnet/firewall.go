@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// legacyTables lists the tables of the older iptables, which nf_tables does not show.
+// legacyTables lists the tables of iptables-legacy, which nf_tables does not report.
 const legacyTables = "/proc/net/ip_tables_names"
 
-// FirewallTables names the firewall tables of the pod for IPv4 but our own: nftables tables of the ip and inet families, and those of
-// the older iptables as "iptables filter". It is what some plugins and meshes leave in a pod to keep it from reaching what
-// it must not. A kernel without nf_tables has none of the first kind.
+// FirewallTables returns the names of the pod's IPv4 firewall tables, except those of podswitch: nftables tables of the ip and inet
+// families, and tables of iptables-legacy in the form "iptables filter". Some plugins and service meshes restrict a pod by such tables.
+// On a kernel without nf_tables, there are none of the first kind.
 func FirewallTables() ([]string, error) {
 	names, err := nfTables()
 	if err != nil {
@@ -32,6 +32,7 @@ func FirewallTables() ([]string, error) {
 	return names, nil
 }
 
+// nfTables returns no names on a kernel without nf_tables.
 func nfTables() (names []string, err error) {
 	conn, err := nftables.New()
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -42,7 +43,7 @@ func nfTables() (names []string, err error) {
 	}
 	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
 		tables, err := conn.ListTablesOfFamily(family)
-		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // nfnetlink without nf_tables
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // nfnetlink exists, nf_tables does not
 			return nil, nil
 		}
 		if err != nil {

@@ -74,8 +74,8 @@ func checkRecord(t *testing.T, r *record) {
 		t.Errorf("the interface %q with the index %d passes", name, r.Pod.Link.Index)
 	}
 	for _, s := range r.Sysctls {
-		if !regexp.MustCompile(`^[a-z_]+$`).MatchString(s.Name) || !regexp.MustCompile(`^-?[0-9]+$`).MatchString(s.Was) {
-			t.Errorf("the sysctl %q, %q passes", s.Name, s.Was)
+		if !regexp.MustCompile(`^[a-z_]+$`).MatchString(s.Name) || !regexp.MustCompile(`^-?[0-9]+$`).MatchString(s.Value) {
+			t.Errorf("the sysctl %q, %q passes", s.Name, s.Value)
 		}
 	}
 	for _, a := range r.Pod.Addresses {

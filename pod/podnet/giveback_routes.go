@@ -1,47 +1,47 @@
 package podnet
 
-// This file puts the recorded routes back, in the kernel's order. Routes of one slot (same table, destination, TOS and
-// metric) are tried in their order, and adding one puts it before or after all others of the slot, those of other
-// interfaces included. So a slot that is not exactly as recorded is emptied of our routes and filled again: first those
-// that stood before foreign ones, in reverse, each to the front; then the rest, each to the end.
+// This file restores the recorded routes in the kernel's order. Within a slot the kernel tries one route after another. A new route
+// becomes the first or the last of its slot (NLM_F_APPEND, fib_table_insert in net/ipv4/fib_trie.c), and the slot may also hold routes of
+// other interfaces, which must not move. So if a slot differs from the record, restoreSlot removes the recorded routes from it and adds
+// them again: first, in reverse and at the front, those that preceded foreign routes; then the others, at the end.
 
 import (
 	"errors"
 	"slices"
 )
 
-// restoreRoutes goes over the slots until all are as recorded or a pass gets no further: a route through a gateway
-// cannot be added before the route that reaches the gateway.
-func (r *restorer) restoreRoutes() error {
-	pending, err := r.slots()
+// restoreRoutes repeats the slots that failed, until none is left or a pass has restored none: the kernel refuses a route through a gateway
+// before the route to the gateway exists, and slots do not depend on each other in a known order.
+func (t *transaction) restoreRoutes() error {
+	pending, err := t.restorableSlots()
 	for err == nil && len(pending) > 0 {
 		var errs []error
-		var left [][]Route
+		var failed [][]Route
 		for _, slot := range pending {
-			if err := r.restoreSlot(slot); err != nil {
-				errs, left = append(errs, err), append(left, slot)
+			if err := t.restoreSlot(slot); err != nil {
+				errs, failed = append(errs, err), append(failed, slot)
 			}
 		}
-		if len(left) == len(pending) {
+		if len(failed) == len(pending) {
 			err = errors.Join(errs...)
 		}
-		pending = left
+		pending = failed
 	}
 	return err
 }
 
-// slots returns the recorded routes grouped by slot, without those whose other interfaces have gone: those the kernel
-// would have removed too.
-func (r *restorer) slots() ([][]Route, error) {
+// restorableSlots groups the recorded routes by slot, in the recorded order. It omits a route with a next hop on another interface that is
+// gone, because the kernel would have removed it.
+func (t *transaction) restorableSlots() ([][]Route, error) {
 	var order []routeSlot
 	groups := map[routeSlot][]Route{}
-	for _, route := range r.record.Pod.Routes {
-		possible, err := r.linksThere(route)
+	for _, route := range t.record.Pod.Routes {
+		exist, err := t.nextHopLinksExist(route)
 		if err != nil {
 			return nil, err
 		}
-		if !possible {
-			r.lose("route " + route.String() + ": another interface that it uses is gone")
+		if !exist {
+			t.reportLost("route %v: another interface of its next hops is gone", route)
 			continue
 		}
 		slot := route.slot()
@@ -57,21 +57,22 @@ func (r *restorer) slots() ([][]Route, error) {
 	return list, nil
 }
 
-func (r *restorer) linksThere(route Route) (bool, error) {
-	for _, hop := range route.hops() {
-		if hop.Link == 0 || hop.Link == r.record.Pod.Link.Index {
+func (t *transaction) nextHopLinksExist(route Route) (bool, error) {
+	for _, hop := range route.nextHops() {
+		if hop.Link == 0 || hop.Link == t.record.Pod.Link.Index {
 			continue
 		}
-		if _, _, ok, err := r.conn.link(hop.Link, ""); err != nil || !ok {
-			return false, explain("look at an interface of route "+route.String(), err)
+		if _, ok, err := t.conn.linkByIndex(hop.Link); err != nil || !ok {
+			return false, explain("read an interface of route "+route.String(), err)
 		}
 	}
 	return true, nil
 }
 
-func (r *restorer) restoreSlot(want []Route) error {
-	pod := r.record.Pod
-	all, err := r.conn.routes(pod.Link.Index, pod.Addresses)
+// restoreSlot makes the recorded routes of one slot exactly those of want, in that order.
+func (t *transaction) restoreSlot(want []Route) error {
+	pod := t.record.Pod
+	all, err := t.conn.routes(pod.Link.Index, pod.Addresses)
 	if err != nil {
 		return err
 	}
@@ -82,26 +83,32 @@ func (r *restorer) restoreSlot(want []Route) error {
 		return nil
 	}
 	for _, route := range have {
-		if err := r.conn.removeRoute(route); err != nil {
+		if err := t.conn.removeRoute(route); err != nil {
 			return err
 		}
-		r.hooks.done("remove a route to add it elsewhere")
+		t.stepDone("remove a route to add it elsewhere")
 	}
 	for _, route := range slices.Backward(want) {
 		if route.BeforeOthers {
-			if err := r.conn.addRoute(route, true); err != nil {
+			if err := t.addRoute(route, true); err != nil {
 				return err
 			}
-			r.hooks.done("add a route")
 		}
 	}
 	for _, route := range want {
 		if !route.BeforeOthers {
-			if err := r.conn.addRoute(route, false); err != nil {
+			if err := t.addRoute(route, false); err != nil {
 				return err
 			}
-			r.hooks.done("add a route")
 		}
 	}
 	return nil
+}
+
+func (t *transaction) addRoute(route Route, first bool) error {
+	err := t.conn.addRoute(route, first)
+	if err == nil {
+		t.stepDone("add a route")
+	}
+	return err
 }

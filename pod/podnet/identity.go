@@ -1,61 +1,20 @@
-// Package podnet knows the pod identity: what the pod interface said before anything changed. It discovers the identity,
-// takes the pod's IPv4 addresses off the interface and gives everything back exactly, also after a crash.
-//
-// # Theory of operation
-//
-// The address has exactly one holder. Before Take changes anything it writes the identity to a state file; from then on
-// the file's existence means "the kernel may not be the holder", and whoever finds the file puts the interface back:
-//
-//	Take:      state file → silence the kernel → remove the addresses, last one first
-//	GiveBack:  addresses → routes → neighbours → sysctls → let the kernel speak → remove the state file
-//	Recover:   the same as GiveBack, from the state file alone
-//
-// Every step of giving back looks at what is there and adds what is missing, so a stop at any point of either direction
-// leaves something that Recover completes. The silence is an nftables table that the kernel itself removes when the
-// process ends.
-//
-// Everything happens in the network namespace of the calling thread. IPv6 is left to the pod's kernel. No netlink type
-// leaves this package.
 package podnet
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// A MAC is an Ethernet address in network byte order. The zero MAC means "none". It converts to vswitch.MAC.
-type MAC [6]byte
-
-// String writes m as 02:00:00:00:00:01.
-func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
-
-// MarshalText writes m as String does.
-func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
-
-// UnmarshalText reads what MarshalText wrote.
-func (m *MAC) UnmarshalText(text []byte) error {
-	hw, err := net.ParseMAC(string(text))
-	if err != nil {
-		return err
-	}
-	if len(hw) != len(m) {
-		return &net.AddrError{Err: "MAC address must have 6 bytes", Addr: string(text)}
-	}
-	*m = MAC(hw)
-	return nil
-}
-
-// An Identity is everything that a pod interface says about its pod. It is the content of the state file.
+// An Identity is the state of a pod interface and of its pod, as far as podswitch uses or restores it.
 type Identity struct {
 	Namespace  Namespace   `json:"namespace"`
 	Link       Link        `json:"link"`
 	Addresses  []Address   `json:"addresses"`            // IPv4, in the kernel's order
-	Routes     []Route     `json:"routes,omitempty"`     // IPv4, in the kernel's order; see Route
-	Neighbours []Neighbour `json:"neighbours,omitempty"` // IPv4, those with a link-layer address, and proxies
+	Routes     []Route     `json:"routes,omitempty"`     // IPv4, in the kernel's order; Route says which
+	Neighbours []Neighbour `json:"neighbours,omitempty"` // IPv4; Neighbour says which
 	HostName   string      `json:"host_name,omitempty"`
 	Resolv     Resolv      `json:"resolv"`
 }
@@ -64,16 +23,16 @@ type Identity struct {
 type Link struct {
 	Name     string `json:"name"`
 	Index    int    `json:"index"`
-	MAC      MAC    `json:"mac"` // zero where the link has none
-	MTU      int    `json:"mtu"` // bytes of the largest IP packet
-	Up       bool   `json:"up"`
-	NoARP    bool   `json:"no_arp,omitempty"`
-	Ethernet bool   `json:"ethernet"`       // frames have an Ethernet header
-	Kind     string `json:"kind,omitempty"` // rtnetlink's kind, such as "veth"; "device" for hardware
+	MAC      MAC    `json:"mac"`              // zero if the link has no address of 6 bytes
+	MTU      int    `json:"mtu"`              // largest IP packet, in bytes
+	Up       bool   `json:"up"`               // IFF_UP
+	NoARP    bool   `json:"no_arp,omitempty"` // IFF_NOARP
+	Ethernet bool   `json:"ethernet"`         // ARPHRD_ETHER: frames have an Ethernet header
+	Kind     string `json:"kind,omitempty"`   // IFLA_INFO_KIND, such as "veth"; "device" for hardware
 }
 
-// PodAddress returns the first global unicast IPv4 address of the interface, with its prefix: the pod address. False
-// means that there is none, as on an interface without IPAM.
+// PodAddress returns the pod address with its prefix: the first global unicast IPv4 address of the interface. It returns false if
+// there is none, as on an interface without IPAM.
 func (id *Identity) PodAddress() (netip.Prefix, bool) {
 	for _, a := range id.Addresses {
 		if a.Scope == unix.RT_SCOPE_UNIVERSE && a.Prefix.Addr().Is4() && a.Prefix.Addr().IsGlobalUnicast() {
@@ -83,14 +42,14 @@ func (id *Identity) PodAddress() (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Gateway returns the IPv4 next hop of the default route with the lowest metric. False means that there is no default
-// route, or that it has no IPv4 next hop on this link.
+// Gateway returns the IPv4 next hop on this link of the default route that the kernel tries first. It returns false if there is no
+// default route, or if the route has no such next hop.
 func (id *Identity) Gateway() (netip.Addr, bool) {
 	r, ok := id.defaultRoute()
 	if !ok {
 		return netip.Addr{}, false
 	}
-	for _, hop := range r.hops() {
+	for _, hop := range r.nextHops() {
 		if hop.Link == id.Link.Index && hop.Gateway.Is4() {
 			return hop.Gateway, true
 		}
@@ -98,8 +57,8 @@ func (id *Identity) Gateway() (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// MTU returns the size in bytes of the largest IP packet that reaches the world beyond the gateway: the smaller of link
-// and default route. Some plugins (Cilium, OVN-Kubernetes) say the truth in the route only.
+// MTU returns the size in bytes of the largest IP packet that passes the gateway: the smaller MTU of link and default route. Some
+// plugins (Cilium, OVN-Kubernetes) set it on the route only.
 func (id *Identity) MTU() int {
 	mtu := id.Link.MTU
 	if r, ok := id.defaultRoute(); ok {
@@ -110,12 +69,13 @@ func (id *Identity) MTU() int {
 	return mtu
 }
 
-// UplinkRoutes returns the unicast routes of the main table that leave through the link, in the order in which the
-// kernel tries them for a destination: longest prefix first, then lowest metric, then as recorded.
+// UplinkRoutes returns the unicast routes of the main table that leave through the link, without those for a TOS. They are in the
+// order in which the kernel tries them: longest prefix first, then lowest metric, then as recorded (fib_table_lookup in
+// net/ipv4/fib_trie.c).
 func (id *Identity) UplinkRoutes() []Route {
 	var routes []Route
 	for _, r := range id.Routes {
-		if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST && r.TOS == 0 && r.uses(id.Link.Index) {
+		if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST && r.TOS == 0 && r.leavesThrough(id.Link.Index) {
 			routes = append(routes, r)
 		}
 	}

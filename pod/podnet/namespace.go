@@ -10,47 +10,61 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Namespace tells one network namespace from all others. The zero value of Cookie and Boot means "not known".
+// A Namespace identifies a network namespace. The zero value of Cookie and of Boot means "not known".
 type Namespace struct {
-	Device uint64 `json:"device"`           // of the namespace's file in nsfs
-	Inode  uint64 `json:"inode"`            // of the same; used again after the namespace has gone
-	Cookie uint64 `json:"cookie,omitempty"` // SO_NETNS_COOKIE (Linux 5.14), never used again until the next boot
-	Boot   string `json:"boot,omitempty"`   // names the boot: kernel.random.boot_id
+	Device uint64 `json:"device"`           // st_dev of the namespace's file in nsfs (namespaces(7))
+	Inode  uint64 `json:"inode"`            // st_ino of that file; reused after the namespace is gone
+	Cookie uint64 `json:"cookie,omitempty"` // SO_NETNS_COOKIE (Linux 5.14); unique until the next boot
+	Boot   string `json:"boot,omitempty"`   // kernel.random.boot_id (random(4))
 }
 
-// same tells whether two descriptions are of one namespace, as far as both know.
-func (n Namespace) same(other Namespace) bool {
+// matches reports whether the descriptions agree in everything that both know.
+func (n Namespace) matches(other Namespace) bool {
 	return n.Device == other.Device && n.Inode == other.Inode &&
 		(n.Cookie == 0 || other.Cookie == 0 || n.Cookie == other.Cookie) &&
 		(n.Boot == "" || other.Boot == "" || n.Boot == other.Boot)
 }
 
-// earlierBoot tells whether other was seen before the machine was started last: it is gone, with all its interfaces.
-func (n Namespace) earlierBoot(other Namespace) bool {
+// rebootedSince reports whether the machine was restarted between the description other and n. The namespace other is then gone, with
+// all its interfaces.
+func (n Namespace) rebootedSince(other Namespace) bool {
 	return n.Boot != "" && other.Boot != "" && n.Boot != other.Boot
 }
 
-// namespace describes the network namespace of the calling thread.
-func namespace() (Namespace, error) {
+// differsFrom reports whether the descriptions are certainly of two namespaces of one boot. Only cookies can show that, because inode
+// numbers are reused.
+func (n Namespace) differsFrom(other Namespace) bool {
+	return n.Cookie != 0 && other.Cookie != 0 && n.Cookie != other.Cookie && !n.rebootedSince(other)
+}
+
+// currentNamespace describes the network namespace of the calling thread.
+func currentNamespace() (Namespace, error) {
 	var st unix.Stat_t
 	err := unix.Stat("/proc/thread-self/ns/net", &st)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) { // Linux before 3.17 (proc(5))
 		err = unix.Stat("/proc/self/ns/net", &st)
 	}
 	if err != nil {
-		return Namespace{}, fmt.Errorf("look at the network namespace in /proc/thread-self/ns/net: %w", err)
+		return Namespace{}, fmt.Errorf("stat the network namespace /proc/thread-self/ns/net: %w", err)
 	}
 	n := Namespace{Device: uint64(st.Dev), Inode: st.Ino}
 	if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		n.Boot = strings.TrimSpace(string(boot))
 	}
+	n.Cookie, err = namespaceCookie()
+	return n, err
+}
+
+// namespaceCookie returns zero on a kernel without SO_NETNS_COOKIE.
+func namespaceCookie() (uint64, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return Namespace{}, fmt.Errorf("open a socket to ask for the network namespace's cookie: %w", err)
+		return 0, fmt.Errorf("open a socket for the network namespace's cookie: %w", err)
 	}
 	defer unix.Close(fd)
-	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
-		n.Cookie = cookie
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0, nil
 	}
-	return n, nil
+	return cookie, nil
 }

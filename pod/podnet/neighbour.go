@@ -10,22 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Neighbour is an entry of the link's IPv4 neighbour table that has a link-layer address, or a proxy entry. Numbers are
-// those of linux/neighbour.h. The kernel drops all of them, permanent ones too, when the link loses its last address.
+// A Neighbour is an entry of the link's IPv4 neighbour table with a link-layer address, or a proxy entry. Numbers are those of
+// linux/neighbour.h. The kernel drops all entries, permanent ones included, when the link loses its last address (fib_disable_ip in
+// net/ipv4/fib_frontend.c).
 type Neighbour struct {
 	Address  netip.Addr `json:"address"`
-	MAC      MAC        `json:"mac"`
-	State    uint16     `json:"state"` // NUD_*
-	Flags    uint8      `json:"flags,omitempty"`
-	FlagsExt uint32     `json:"flags_ext,omitempty"`
-	Protocol uint8      `json:"protocol,omitempty"` // who made it, RTPROT_*
-	Proxy    bool       `json:"proxy,omitempty"`    // the kernel answers ARP for Address
+	MAC      MAC        `json:"mac"`                 // zero for a proxy entry
+	State    uint16     `json:"state"`               // NUD_*
+	Flags    uint8      `json:"flags,omitempty"`     // NTF_* without NTF_PROXY
+	FlagsExt uint32     `json:"flags_ext,omitempty"` // NTF_EXT_*
+	Protocol uint8      `json:"protocol,omitempty"`  // RTPROT_* of the program that added it
+	Proxy    bool       `json:"proxy,omitempty"`     // the kernel answers ARP for Address
 }
 
-// Permanent tells whether the entry was made to stay: some plugins install one because nobody answers ARP.
+// Permanent reports whether the entry never expires (NUD_PERMANENT). Some plugins add such an entry for a gateway that answers no ARP.
 func (n Neighbour) Permanent() bool { return n.State&netlink.NUD_PERMANENT != 0 }
 
-// String writes the entry as the ip command would be told.
+// String returns the entry as an argument of ip-neighbour(8).
 func (n Neighbour) String() string {
 	if n.Proxy {
 		return "proxy " + n.Address.String()
@@ -36,7 +37,8 @@ func (n Neighbour) String() string {
 	return fmt.Sprintf("%v lladdr %v", n.Address, n.MAC)
 }
 
-// neighbours lists the entries of a link that are worth keeping.
+// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. One dump never holds both kinds: the flag
+// NTF_PROXY selects the proxy entries (neigh_dump_info in net/core/neighbour.c).
 func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
 	var list []Neighbour
 	for _, flags := range []uint8{0, netlink.NTF_PROXY} {
@@ -48,11 +50,11 @@ func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
 			if len(m) < unix.SizeofNdMsg || m[0] != unix.AF_INET || u32(m[4:]) != uint32(index) {
 				continue
 			}
-			n, known, err := decodeNeighbour(m)
+			n, usable, err := decodeNeighbour(m)
 			if err != nil {
 				return nil, err
 			}
-			if known && n.Proxy == (flags == netlink.NTF_PROXY) {
+			if usable && n.Proxy == (flags == netlink.NTF_PROXY) {
 				list = append(list, n)
 			}
 		}
@@ -60,21 +62,21 @@ func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
 	return list, nil
 }
 
-// decodeNeighbour returns false for an entry that says nothing: without an address, or not in use.
-func decodeNeighbour(message []byte) (n Neighbour, known bool, err error) {
+// decodeNeighbour returns false for an entry without a usable link-layer address, such as one whose resolution failed.
+func decodeNeighbour(message []byte) (n Neighbour, usable bool, err error) {
 	flags := message[10] // struct ndmsg: family, padding, ifindex at 4, state at 8, flags at 10, type at 11
 	n = Neighbour{
 		State: binary.NativeEndian.Uint16(message[8:]),
 		Flags: flags &^ netlink.NTF_PROXY,
 		Proxy: flags&netlink.NTF_PROXY != 0,
 	}
-	hardware := 0
-	err = attributes(message, unix.SizeofNdMsg, func(kind uint16, value []byte) error {
+	macLength := 0
+	err = visitAttributes(message, unix.SizeofNdMsg, func(kind uint16, value []byte) error {
 		switch kind {
 		case netlink.NDA_DST:
-			n.Address = ip(value)
+			n.Address = addr(value)
 		case netlink.NDA_LLADDR:
-			if hardware = len(value); hardware == len(n.MAC) {
+			if macLength = len(value); macLength == len(n.MAC) {
 				n.MAC = MAC(value)
 			}
 		case netlink.NDA_PROTOCOL:
@@ -83,16 +85,16 @@ func decodeNeighbour(message []byte) (n Neighbour, known bool, err error) {
 			n.FlagsExt = u32(value)
 		case netlink.NDA_CACHEINFO, netlink.NDA_PROBES:
 		default:
-			return fmt.Errorf("neighbour %v has attribute %d, which podswitch does not know and so could not put back", n.Address, kind)
+			return fmt.Errorf("neighbour %v has attribute %d, which podswitch does not know and could not restore", n.Address, kind)
 		}
 		return nil
 	})
-	const learned = netlink.NUD_PERMANENT | netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
-	return n, n.Proxy || hardware == len(n.MAC) && n.State&learned != 0, err
+	const resolved = netlink.NUD_PERMANENT | netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
+	return n, n.Proxy || macLength == len(n.MAC) && n.State&resolved != 0, err
 }
 
-// setNeighbour adds or replaces an entry. One that was being confirmed (delay, probe) comes back as stale, which is
-// where the kernel starts that again.
+// setNeighbour adds or replaces an entry. An entry that was being confirmed (NUD_DELAY, NUD_PROBE) is added as NUD_STALE, from where
+// the kernel starts the confirmation again (arp(7)).
 func (c *rtnetlink) setNeighbour(index int, n Neighbour) error {
 	header := &netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index), State: n.State, Flags: n.Flags}
 	if n.State&(netlink.NUD_DELAY|netlink.NUD_PROBE) != 0 {

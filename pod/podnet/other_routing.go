@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OtherRouting is what the pod's kernel would do with packets of its own that has nothing to do with the pod interface: the guest's
-// traffic does not pass there.
+// OtherRouting is the pod's IPv4 routing that does not lead to the pod interface. The pod's kernel applies it to its own packets, but
+// traffic of the guest bypasses it.
 type OtherRouting struct {
-	Denied []Route  // routes of the main table that say "nowhere" (blackhole, unreachable, prohibit), their Dst, Type and Metric alone
-	Routes []string // unicast routes of the main table by other interfaces, as the ip command writes them
-	Rules  []string // policy routing rules beside the three that every namespace has
+	Denied []Route  // blackhole, unreachable and prohibit routes of the main table; only Dst, Type and Metric are set
+	Routes []string // unicast routes of the main table through other interfaces: "10.88.0.0/16 by interface 3"
+	Rules  []string // policy routing rules other than the three that every namespace has
 }
 
-// DiscoverOtherRouting reads it.
+// DiscoverOtherRouting reads the routing of the calling thread's network namespace.
 func DiscoverOtherRouting(id *Identity) (OtherRouting, error) {
 	var e OtherRouting
 	routes, err := retryDump(func() ([]netlink.Route, error) {
@@ -33,13 +33,14 @@ func DiscoverOtherRouting(id *Identity) (OtherRouting, error) {
 		return e, explain("list the routing rules", err)
 	}
 	for _, r := range rules {
-		if !isOrdinary(r) {
+		if !isDefaultRule(r) {
 			e.Rules = append(e.Rules, r.String())
 		}
 	}
 	return e, nil
 }
 
+// addRoute adds a route of the main table, unless it leads to link.
 func (e *OtherRouting) addRoute(r netlink.Route, link int) {
 	destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	if r.Dst != nil {
@@ -57,8 +58,9 @@ func (e *OtherRouting) addRoute(r netlink.Route, link int) {
 	}
 }
 
-// isOrdinary tells whether a rule is one of the three that every network namespace begins with (ip-rule(8)).
-func isOrdinary(r netlink.Rule) bool {
+// isDefaultRule reports whether a rule is one of the three that the kernel adds to a new network namespace (ip-rule(8)). The netlink package
+// reports -1 for a rule without the attribute FRA_PRIORITY, which is priority 0.
+func isDefaultRule(r netlink.Rule) bool {
 	table := map[int]int{-1: unix.RT_TABLE_LOCAL, 0: unix.RT_TABLE_LOCAL, 32766: unix.RT_TABLE_MAIN, 32767: unix.RT_TABLE_DEFAULT}
 	want, ok := table[r.Priority]
 	return ok && r.Table == want && r.Src == nil && r.Dst == nil && r.Mark == 0 && r.IifName == "" && r.OifName == ""

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// resolvLimit bounds how much of a resolv.conf is read, in bytes.
+// resolvLimit bounds the part of a resolv.conf that is read, in bytes.
 const resolvLimit = 1 << 20
 
-// A Resolv is what a resolv.conf says about DNS.
+// A Resolv is the DNS configuration of a resolv.conf.
 type Resolv struct {
 	NameServers []netip.Addr `json:"name_servers,omitempty"` // IPv4 and IPv6, in order
 	Search      []string     `json:"search,omitempty"`       // as written
 }
 
-// ReadResolv reads a resolv.conf by the rules of glibc (resolv.conf(5), resolv/res_init.c): a keyword starts in the first
-// column and is followed by a blank; the last of all "search" and "domain" lines wins, and "domain" gives one name;
-// lines that say nothing understandable are skipped; options are ignored. A read error ends the input.
+// ReadResolv reads a resolv.conf by the rules of glibc (resolv.conf(5), resolv/res_init.c). A keyword starts in the first column, and a
+// blank follows it. The last "search" or "domain" line applies, and "domain" gives one name. ReadResolv skips invalid lines and ignores
+// options. A read error ends the input.
 func ReadResolv(r io.Reader) Resolv {
 	text, _ := io.ReadAll(io.LimitReader(r, resolvLimit))
 	var resolv Resolv
 	for line := range bytes.Lines(text) {
-		keyword, rest, ok := cutBlank(strings.TrimRight(string(line), "\r\n"))
+		keyword, rest, ok := cutKeyword(strings.TrimRight(string(line), "\r\n"))
 		if !ok {
 			continue
 		}
@@ -47,8 +47,8 @@ func ReadResolv(r io.Reader) Resolv {
 	return resolv
 }
 
-// cutBlank cuts a line after its first word, which a blank has to follow.
-func cutBlank(line string) (word, rest string, ok bool) {
+// cutKeyword cuts a line after its first word. It returns false if no blank follows the word.
+func cutKeyword(line string) (word, rest string, ok bool) {
 	i := strings.IndexAny(line, " \t")
 	if i <= 0 {
 		return "", "", false

@@ -9,20 +9,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// Restore puts back what a run left in dir that ended without giving back, as Recover does, for a process that does not hold the Lock
-// of dir. Its text is never empty: it says also that there was nothing to restore. While a running podswitch holds the lock, the error
-// is a *missing.Error that names that process and wraps ErrLocked. A state file of another network namespace is refused with
-// ErrForeignState, unless one of this namespace was set aside for it.
-func Restore(dir string) (string, error) {
+// Restore does what Recover does, for a process that does not hold the Lock of dir. The report is never empty: it also says that nothing
+// had to be restored. While a running podswitch holds the lock, the error is a *missing.Error that names the process and wraps ErrLocked.
+// Restore refuses the state file of another network namespace with ErrForeignState, unless one of this namespace is set aside.
+func Restore(dir string) (report string, err error) {
 	nothing := "nothing to restore: no state file in " + dir
-	here, err := namespace()
+	here, err := currentNamespace()
 	if err != nil {
 		return "", err
 	}
 	switch exists, err := stateExists(dir); {
 	case err != nil:
 		return "", err
-	case !exists && !isAside(dir, here):
+	case !exists && !isSetAside(dir, here):
 		return nothing, nil
 	}
 	lock, err := Lock(dir)
@@ -30,41 +29,42 @@ func Restore(dir string) (string, error) {
 		return "", err
 	}
 	defer lock.Close()
-	if isAside(dir, here) {
-		if _, err := claim(dir, here); err != nil {
+	if isSetAside(dir, here) {
+		if _, err := claimStateFile(dir, here); err != nil {
 			return "", err
 		}
 	}
-	text, err := recoverState(dir, steps{})
-	if text == "" && err == nil {
-		text = nothing // the other podswitch gave back just now
+	report, err = recoverState(dir, testHooks{})
+	if report == "" && err == nil {
+		report = nothing // the other podswitch gave back before it released the lock
 	}
-	return text, err
+	return report, err
 }
 
-// Recover puts back what a run left that ended without giving back: killed, or with the machine. The caller holds the
-// Lock of dir. It returns what it did, for people, without a final newline; without a state file there is nothing to do,
-// no text and no error. A state file of another network namespace is set aside, where the kernel can tell them apart (Linux 5.14): the
-// directory may have outlived it. It refuses with ErrForeignState when the state file belongs to another interface, and
-// with ErrTaken when a podswitch with another state directory holds the address now. With ErrLinkGone the state file has been removed.
-// That a file was set aside, the text says beside an error, too.
-func Recover(dir string) (string, error) {
-	here, err := namespace()
+// Recover restores the interface that the state file in dir describes, after a process that ended without giving back. The caller holds the
+// Lock of dir. The report is text for a user, without a final newline, and empty if there was nothing to do.
+//
+// If the state file describes another network namespace and the kernel can tell namespaces apart (Linux 5.14), Recover sets it aside; the
+// report says so even if err is not nil. The error wraps ErrForeignState if the state file describes another interface, ErrTaken if a
+// podswitch with another state directory has the address, and ErrLinkGone if the interface is gone. In the last case Recover has removed
+// the state file.
+func Recover(dir string) (report string, err error) {
+	here, err := currentNamespace()
 	if err != nil {
 		return "", err
 	}
-	aside, err := claim(dir, here)
+	aside, err := claimStateFile(dir, here)
 	if err != nil {
 		return "", err
 	}
-	text, err := recoverState(dir, steps{})
+	report, err = recoverState(dir, testHooks{})
 	if aside != "" {
-		text = strings.TrimPrefix(text+"; what is about another network namespace is kept in "+aside, "; ")
+		report = strings.TrimPrefix(report+"; the state file of another network namespace is kept in "+aside, "; ")
 	}
-	return text, err
+	return report, err
 }
 
-func recoverState(dir string, hooks steps) (string, error) {
+func recoverState(dir string, hooks testHooks) (report string, err error) {
 	record, err := readRecord(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -72,14 +72,14 @@ func recoverState(dir string, hooks steps) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	here, err := namespace()
+	here, err := currentNamespace()
 	if err != nil {
 		return "", err
 	}
-	if here.earlierBoot(record.Pod.Namespace) {
-		return fmt.Sprintf("%s was from before the last boot and is removed", statePath(dir)), removeRecord(dir)
+	if here.rebootedSince(record.Pod.Namespace) {
+		return fmt.Sprintf("removed %s, which is older than the last boot", statePath(dir)), removeRecord(dir)
 	}
-	if err := record.isFor(here, statePath(dir)); err != nil {
+	if err := record.checkRestorable(here, statePath(dir)); err != nil {
 		return "", err
 	}
 	conn, err := openRtnetlink()
@@ -87,61 +87,61 @@ func recoverState(dir string, hooks steps) (string, error) {
 		return "", err
 	}
 	defer conn.close()
-	r := &restorer{conn: conn, dir: dir, record: record, log: zap.NewNop(), hooks: hooks}
-	if err := r.giveBack(); err != nil {
+	tx := &transaction{conn: conn, dir: dir, record: record, log: zap.NewNop(), hooks: hooks}
+	if err := tx.giveBack(); err != nil {
 		return "", err
 	}
-	return r.report(), nil
+	return tx.report(), nil
 }
 
-// report says what came back.
-func (r *restorer) report() string {
-	pod := r.record.Pod
-	text := fmt.Sprintf("%s is as it was: %s, %s, %s", pod.Link.Name, count(len(pod.Addresses), "address", "addresses"),
+// report describes what giveBack has restored.
+func (t *transaction) report() string {
+	pod := t.record.Pod
+	text := fmt.Sprintf("%s is restored: %s, %s, %s", pod.Link.Name, count(len(pod.Addresses), "address", "addresses"),
 		count(len(pod.Routes), "route", "routes"), count(len(pod.Neighbours), "neighbour", "neighbours"))
-	if len(r.lost) > 0 {
-		text += "; not put back: " + strings.Join(r.lost, "; ")
+	if len(t.lost) > 0 {
+		text += "; not restored: " + strings.Join(t.lost, "; ")
 	}
 	return text
 }
 
-func count(n int, one, many string) string {
+func count(n int, singular, plural string) string {
 	if n == 1 {
-		return "1 " + one
+		return "1 " + singular
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return fmt.Sprintf("%d %s", n, plural)
 }
 
-// Pending returns the identity that an earlier run recorded in dir and that Recover would put back, or nil when there is none.
-// The errors are those of Recover, but for ErrLinkGone.
+// Pending returns the identity that Recover would restore from dir, or nil if there is none. The errors are those of Recover, except
+// ErrLinkGone. It changes nothing.
 func Pending(dir string) (*Identity, error) {
-	here, err := namespace()
+	here, err := currentNamespace()
 	if err != nil {
 		return nil, err
 	}
 	path := statePath(dir)
 	record, err := readRecordAt(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && here.apart(record.Pod.Namespace) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && here.differsFrom(record.Pod.Namespace) {
 		path = asidePath(dir, here)
 		record, err = readRecordAt(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil || here.earlierBoot(record.Pod.Namespace) {
+	if err != nil || here.rebootedSince(record.Pod.Namespace) {
 		return nil, err
 	}
-	if err := record.isFor(here, path); err != nil {
+	if err := record.checkRestorable(here, path); err != nil {
 		return nil, err
 	}
 	return record.Pod, nil
 }
 
-// isFor checks that the record, which is at path, is of this namespace, and that nobody holds the address now.
-func (r *record) isFor(here Namespace, path string) error {
-	if !here.same(r.Pod.Namespace) {
-		return fmt.Errorf("%w: %s is about network namespace %d and this is %d; "+
-			"restore there, or remove the file if that namespace is gone",
+// checkRestorable checks that the record, read from path, describes this namespace, and that no running podswitch has the address.
+func (r *record) checkRestorable(here Namespace, path string) error {
+	if !here.matches(r.Pod.Namespace) {
+		return fmt.Errorf("%w: %s describes network namespace %d and this is %d "+
+			"(restore in that namespace, or remove the file if it is gone)",
 			ErrForeignState, path, r.Pod.Namespace.Inode, here.Inode)
 	}
 	return checkNotTaken(r.Pod.Link)

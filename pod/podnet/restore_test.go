@@ -17,7 +17,7 @@ func TestRestoreWhenSomebodyMixedTheOrder(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	// The secondary address is primary now, and the second default route is the first.
 	p.ip(`addr add 10.22.0.10/24 dev eth0
 		route add default via 10.22.0.2 dev eth0 onlink`)
@@ -86,7 +86,7 @@ func TestGiveBackWhenTheLinkIsGone(t *testing.T) {
 func TestRestoreWhenTheLinkIsGone(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	p.ip("link del eth0")
 	_, err := Restore(p.dir)
 	wantError(t, err, ErrLinkGone, "eth0")
@@ -103,7 +103,7 @@ func TestRestoreRefusesAnotherInterface(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
 			p.ip(crowded)
-			p.crash("take", 0, fenceNftables)
+			p.crash("take", 0, silenceNftables)
 			p.ip(line)
 			_, err := Restore(p.dir)
 			wantError(t, err, ErrForeignState, statePath(p.dir))
@@ -123,12 +123,12 @@ func TestGiveBackWhenTheLinkWasChanged(t *testing.T) {
 		"another name": {"link set eth0 down\nlink set eth0 name eth1\nlink set eth1 up", "eth1"},
 		"another MAC":  {"link set eth0 address 02:00:00:00:00:77", "eth0"},
 	} {
-		for fence, hooks := range map[string]steps{fenceNftables: {}, fenceSysctls: {fence: noFence}} {
+		for fence, hooks := range map[string]testHooks{silenceNftables: {}, silenceSysctls: {silence: withoutNftables}} {
 			t.Run(name+", "+fence, func(t *testing.T) {
 				p := newPod(t)
 				p.ip(crowded)
 				addresses, settings := p.addresses(), p.silence("eth0")
-				h, err := take(p.discover(), p.dir, p.log, hooks)
+				h, err := takeWithHooks(p.discover(), p.dir, p.log, hooks)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +159,7 @@ func (p *pod) silence(link string) (settings string) {
 func TestRestoreRefusesAnotherNamespace(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestAnotherNamespace(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	first := p.enterNew()
 	if pending, err := Pending(p.dir); pending != nil || err != nil {
 		t.Errorf("Pending = %v, %v", pending, err)
@@ -192,14 +192,14 @@ func TestAnotherNamespace(t *testing.T) {
 		t.Errorf("Restore = %q, %v", text, err)
 	}
 	p.ip("link add eth0 type veth peer name node1\nlink set eth0 up\naddr add 10.244.1.9/24 dev eth0")
-	p.crash("take", 0, fenceNftables) // and this one ends without giving back, too
+	p.crash("take", 0, silenceNftables) // and this one ends without giving back, too
 	if err := unix.Setns(first, unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
 	if pending, err := Pending(p.dir); err != nil || pending == nil || pending.Link.MAC.String() != "0a:58:0a:f4:01:07" {
 		t.Errorf("Pending = %v, %v", pending, err)
 	}
-	if text, err := Restore(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is as it was") {
+	if text, err := Restore(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is restored") {
 		t.Errorf("Restore = %q, %v", text, err)
 	}
 	if files := p.files(); len(files) != 1 || !strings.HasPrefix(files[0], asidePrefix) {
@@ -224,13 +224,13 @@ func (p *pod) enterNew() int {
 	return before
 }
 
-// TestOlderAside: what was set aside of this namespace is not put back once there is something newer.
+// TestOlderAside: what was set aside of this namespace is not restored once there is something newer.
 func TestOlderAside(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
-	p.crash("take", 0, fenceNftables)
-	here, err := namespace()
+	p.crash("take", 0, silenceNftables)
+	here, err := currentNamespace()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestOlderAside(t *testing.T) {
 	if err := os.WriteFile(asidePath(p.dir, here), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := Recover(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is as it was") {
+	if text, err := Recover(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is restored") {
 		t.Errorf("Recover = %q, %v", text, err)
 	}
 	p.wantAs(before)
@@ -251,7 +251,7 @@ func TestOlderAside(t *testing.T) {
 func TestAsideOfAnEarlierBoot(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	record, err := readRecord(p.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -293,10 +293,10 @@ func TestRestoreWhenAnotherLinkIsGone(t *testing.T) {
 		addr add 10.244.1.7/24 dev eth0
 		route add default via 10.244.1.1
 		route add 10.71.0.0/16 via 172.16.0.1 src 10.244.1.7`)
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	p.ip("link del net1")
 	text, err := Restore(p.dir)
-	if err != nil || !strings.Contains(text, "not put back: route 10.71.0.0/16") {
+	if err != nil || !strings.Contains(text, "not restored: route 10.71.0.0/16") {
 		t.Fatalf("Restore = %q, %v", text, err)
 	}
 	if routes := p.run("ip", "route"); !strings.Contains(routes, "default via 10.244.1.1 dev eth0") {
@@ -307,7 +307,7 @@ func TestRestoreWhenAnotherLinkIsGone(t *testing.T) {
 func TestRestoreLeavesRoutesOfOthers(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0")
-	p.crash("take", 0, fenceNftables)
+	p.crash("take", 0, silenceNftables)
 	p.ip("route add 203.0.113.0/24 dev eth0")
 	if _, err := Restore(p.dir); err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestAddressesAge(t *testing.T) {
 		{100, 50, -time.Second, 100, 50, true},
 	}
 	for _, test := range tests {
-		got, alive := Address{Valid: test.valid, Preferred: test.preferred}.age(test.after)
+		got, alive := Address{Valid: test.valid, Preferred: test.preferred}.aged(test.after)
 		if alive != test.alive || got.Valid != test.wantValid || got.Preferred != test.wantPreferred {
 			t.Errorf("%+v: got %d, %d, %t", test, got.Valid, got.Preferred, alive)
 		}

@@ -10,56 +10,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Route is one IPv4 route that is lost when the link loses its addresses: one that leaves through the link, alone or as
-// one of several next hops, or one that names an address of the link as its preferred source. Numbers are those of
-// linux/rtnetlink.h. Routes that the kernel itself keeps in the local table are not recorded.
+// A Route is an IPv4 route that the kernel drops when the link loses its addresses: a route with a next hop on the link, or with an
+// address of the link as its preferred source. Numbers are those of linux/rtnetlink.h. Routes that the kernel itself maintains in the
+// local table are not recorded.
 type Route struct {
 	Dst        netip.Prefix `json:"dst"` // 0.0.0.0/0 is the default route
 	Table      uint32       `json:"table"`
 	Type       uint8        `json:"type"`     // RTN_*
 	Scope      uint8        `json:"scope"`    // RT_SCOPE_*
-	Protocol   uint8        `json:"protocol"` // RTPROT_*; 2 is the kernel's own
+	Protocol   uint8        `json:"protocol"` // RTPROT_*; 2 is the kernel
 	TOS        uint8        `json:"tos,omitempty"`
-	Metric     uint32       `json:"metric,omitempty"`   // lower is tried first
+	Metric     uint32       `json:"metric,omitempty"`   // the kernel tries the lower one first
 	Source     netip.Addr   `json:"source,omitzero"`    // preferred source address
-	Link       int          `json:"link,omitempty"`     // interface index; 0 when NextHops say it
-	Gateway    netip.Addr   `json:"gateway,omitzero"`   // may be IPv6 (RFC 5549); zero: the destination is on the link
+	Link       int          `json:"link,omitempty"`     // interface index; 0 for a multipath route, and for a type without a next hop
+	Gateway    netip.Addr   `json:"gateway,omitzero"`   // may be IPv6 (RFC 5549); zero if the destination is on-link
 	Flags      uint32       `json:"flags,omitempty"`    // RTNH_F_ONLINK, RTNH_F_PERVASIVE
-	Realm      uint32       `json:"realm,omitempty"`    // for tc's route classifier
-	Metrics    Metrics      `json:"metrics,omitempty"`  // "mtu", "advmss" …
+	Realm      uint32       `json:"realm,omitempty"`    // for the route classifier of tc(8)
+	Metrics    Metrics      `json:"metrics,omitempty"`  // by name
 	Congestion string       `json:"congctl,omitempty"`  // TCP congestion control
 	NextHops   []NextHop    `json:"nexthops,omitempty"` // of a multipath route
-	// BeforeOthers: a route that is not recorded has the same destination, TOS and metric and comes after this one. The
-	// kernel uses the first, so the order matters.
+	// BeforeOthers means that a route of the same slot that is not recorded follows this one. The kernel uses the first route of a
+	// slot, so the order is restored, too.
 	BeforeOthers bool `json:"before_others,omitempty"`
 }
 
-// A NextHop is one way of a multipath route.
+// A NextHop is one next hop of a multipath route.
 type NextHop struct {
-	Link    int        `json:"link"` // interface index; may be another interface than the pod's
+	Link    int        `json:"link"` // interface index; not necessarily the pod interface
 	Gateway netip.Addr `json:"gateway,omitzero"`
 	Weight  int        `json:"weight"` // 1 to 256
 	Flags   uint32     `json:"flags,omitempty"`
 	Realm   uint32     `json:"realm,omitempty"`
 }
 
-// hops returns all ways of a route as next hops.
-func (r Route) hops() []NextHop {
+// nextHops returns NextHops, or the single next hop of a route that is not multipath.
+func (r Route) nextHops() []NextHop {
 	if len(r.NextHops) > 0 {
 		return r.NextHops
 	}
 	return []NextHop{{Link: r.Link, Gateway: r.Gateway, Weight: 1, Flags: r.Flags, Realm: r.Realm}}
 }
 
-// uses tells whether the route leaves through the link.
-func (r Route) uses(index int) bool {
-	return slices.ContainsFunc(r.hops(), func(h NextHop) bool { return h.Link == index })
+// leavesThrough reports whether the route has a next hop on the link.
+func (r Route) leavesThrough(index int) bool {
+	return slices.ContainsFunc(r.nextHops(), func(h NextHop) bool { return h.Link == index })
 }
 
-// GatewayOn returns the IPv4 next hop of the route on a link: the zero Addr when its destinations are on the link, or when the
-// next hop is no IPv4 address.
+// GatewayOn returns the IPv4 gateway of the route's next hop on a link. It returns the zero Addr if the destination is on-link, or if
+// the gateway is an IPv6 address.
 func (r Route) GatewayOn(link int) netip.Addr {
-	for _, hop := range r.hops() {
+	for _, hop := range r.nextHops() {
 		if hop.Link == link && hop.Gateway.Is4() {
 			return hop.Gateway
 		}
@@ -67,9 +67,9 @@ func (r Route) GatewayOn(link int) netip.Addr {
 	return netip.Addr{}
 }
 
-// HasIPv6Gateway tells whether the route has a next hop on a link that is no IPv4 address (RFC 5549): nobody there is asked by ARP.
+// HasIPv6Gateway reports whether the gateway of a next hop on the link is an IPv6 address (RFC 5549), which ARP cannot resolve.
 func (r Route) HasIPv6Gateway(link int) bool {
-	for _, hop := range r.hops() {
+	for _, hop := range r.nextHops() {
 		if hop.Link == link && hop.Gateway.IsValid() && !hop.Gateway.Is4() {
 			return true
 		}
@@ -77,13 +77,13 @@ func (r Route) HasIPv6Gateway(link int) bool {
 	return false
 }
 
-// same tells whether a and b are the same route, wherever they stand.
+// same reports whether the routes are equal, wherever they are in their slot.
 func (r Route) same(other Route) bool {
 	r.BeforeOthers, other.BeforeOthers = false, false
 	return reflect.DeepEqual(r, other)
 }
 
-// A routeSlot is what routes compete for: the kernel tries those of one slot in their order.
+// A routeSlot identifies the routes that the kernel tries one after another (fib_table_lookup in net/ipv4/fib_trie.c).
 type routeSlot struct {
 	table  uint32
 	dst    netip.Prefix
@@ -93,7 +93,7 @@ type routeSlot struct {
 
 func (r Route) slot() routeSlot { return routeSlot{r.Table, r.Dst, r.TOS, r.Metric} }
 
-// String writes the route as the ip command would be told, without the metrics other than mtu.
+// String returns the route as an argument of ip-route(8), without the metrics other than mtu.
 func (r Route) String() string {
 	var s strings.Builder
 	if r.Type != unix.RTN_UNICAST {
@@ -104,22 +104,22 @@ func (r Route) String() string {
 	} else {
 		s.WriteString(r.Dst.String())
 	}
-	say := func(set bool, format string, value any) {
+	add := func(set bool, format string, value any) {
 		if set {
 			fmt.Fprintf(&s, format, value)
 		}
 	}
-	say(r.Gateway.IsValid(), " via %v", r.Gateway)
-	say(r.Source.IsValid(), " src %v", r.Source)
-	say(r.Scope == unix.RT_SCOPE_LINK, " scope %s", "link")
-	say(r.Metric != 0, " metric %d", r.Metric)
-	say(r.Flags&unix.RTNH_F_ONLINK != 0, " %s", "onlink")
-	say(r.Metrics["mtu"] != 0, " mtu %d", r.Metrics["mtu"])
-	say(r.Table != unix.RT_TABLE_MAIN, " table %d", r.Table)
+	add(r.Gateway.IsValid(), " via %v", r.Gateway)
+	add(r.Source.IsValid(), " src %v", r.Source)
+	add(r.Scope == unix.RT_SCOPE_LINK, " scope %s", "link")
+	add(r.Metric != 0, " metric %d", r.Metric)
+	add(r.Flags&unix.RTNH_F_ONLINK != 0, " %s", "onlink")
+	add(r.Metrics["mtu"] != 0, " mtu %d", r.Metrics["mtu"])
+	add(r.Table != unix.RT_TABLE_MAIN, " table %d", r.Table)
 	for _, h := range r.NextHops {
-		say(true, " nexthop link %d", h.Link)
-		say(h.Gateway.IsValid(), " via %v", h.Gateway)
-		say(true, " weight %d", h.Weight)
+		add(true, " nexthop link %d", h.Link)
+		add(h.Gateway.IsValid(), " via %v", h.Gateway)
+		add(true, " weight %d", h.Weight)
 	}
 	return s.String()
 }

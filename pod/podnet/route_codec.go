@@ -14,46 +14,46 @@ import (
 // rtaNextHopID is RTA_NH_ID (linux/rtnetlink.h), which golang.org/x/sys/unix lacks.
 const rtaNextHopID = 30
 
-// nextHopFlags are the settable flags of a next hop; the others (dead, link down, offloaded) are the kernel's findings.
+// nextHopFlags are the flags of a next hop that a request may set. The kernel computes the others (dead, link down, offloaded).
 const nextHopFlags = unix.RTNH_F_ONLINK | unix.RTNH_F_PERVASIVE
 
-// routes lists the IPv4 routes that depend on a link or on its addresses, in the kernel's order. See Route.
+// routes lists the IPv4 routes that depend on a link or on its addresses (Route says which), in the kernel's order.
 func (c *rtnetlink) routes(index int, addresses []Address) ([]Route, error) {
 	messages, err := c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET}})
 	if err != nil {
 		return nil, explain("list the routes", err)
 	}
 	var list []Route
-	others := map[routeSlot]bool{}
+	foreign := map[routeSlot]bool{} // slots that a foreign route is in, from the end of the list
 	for _, m := range slices.Backward(messages) {
 		if len(m) < unix.SizeofRtMsg || m[0] != unix.AF_INET || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
 			continue
 		}
-		r, unknown := decodeRoute(m)
+		r, err := decodeRoute(m)
 		if !r.dependsOn(index, addresses) {
-			others[r.slot()] = true
+			foreign[r.slot()] = true
 			continue
 		}
-		if unknown != nil {
-			return nil, unknown
+		if err != nil {
+			return nil, err
 		}
-		r.BeforeOthers = others[r.slot()]
+		r.BeforeOthers = foreign[r.slot()]
 		list = append(list, r)
 	}
 	slices.Reverse(list)
 	return list, nil
 }
 
-// dependsOn tells whether a route belongs to the identity.
+// dependsOn reports whether the kernel drops the route with the addresses of the link.
 func (r Route) dependsOn(index int, addresses []Address) bool {
 	if r.Table == unix.RT_TABLE_LOCAL && r.Protocol == unix.RTPROT_KERNEL {
 		return false
 	}
-	return r.uses(index) || slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == r.Source })
+	return r.leavesThrough(index) || slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == r.Source })
 }
 
-// decodeRoute reads a route. An error says that it has something that a record could not hold; the rest is read all the
-// same, so that the caller sees whether the route matters.
+// decodeRoute returns an error for an attribute that encode could not write. The route then has all other attributes, so that the caller
+// can see whether it needs the route.
 func decodeRoute(message []byte) (Route, error) {
 	h := nl.DeserializeRtMsg(message)
 	r := Route{
@@ -61,43 +61,40 @@ func decodeRoute(message []byte) (Route, error) {
 		Dst: netip.PrefixFrom(netip.IPv4Unspecified(), int(h.Dst_len)),
 	}
 	hop := NextHop{Flags: h.Flags & nextHopFlags}
-	var unknown error
-	err := attributes(message, unix.SizeofRtMsg, func(kind uint16, value []byte) error {
-		var err error
+	err := visitAttributes(message, unix.SizeofRtMsg, func(kind uint16, value []byte) error {
 		switch kind {
 		case unix.RTA_DST:
-			r.Dst = netip.PrefixFrom(ip(value), int(h.Dst_len))
+			r.Dst = netip.PrefixFrom(addr(value), int(h.Dst_len))
 		case unix.RTA_TABLE:
 			r.Table = u32(value)
 		case unix.RTA_PRIORITY:
 			r.Metric = u32(value)
 		case unix.RTA_PREFSRC:
-			r.Source = ip(value)
+			r.Source = addr(value)
 		case unix.RTA_METRICS:
-			err = r.decodeMetrics(value)
+			return r.decodeMetrics(value)
 		case unix.RTA_MULTIPATH:
-			err = r.decodeNextHops(value)
+			return r.decodeNextHops(value)
 		case unix.RTA_CACHEINFO:
 		default:
-			err = hop.decode(r.Dst, kind, value)
+			return hop.decode(r.Dst, kind, value)
 		}
-		unknown = cmp.Or(unknown, err)
 		return nil
 	})
 	r.Link, r.Gateway, r.Flags, r.Realm = hop.Link, hop.Gateway, hop.Flags, hop.Realm
-	return r, cmp.Or(err, unknown)
+	return r, err
 }
 
-// decode reads one attribute of a next hop towards dst.
+// decode stores one attribute of a next hop towards dst.
 func (h *NextHop) decode(dst netip.Prefix, kind uint16, value []byte) error {
 	switch kind {
 	case unix.RTA_OIF:
 		h.Link = int(u32(value))
 	case unix.RTA_GATEWAY:
-		h.Gateway = ip(value)
+		h.Gateway = addr(value)
 	case unix.RTA_VIA: // struct rtvia: family, address
 		if len(value) > 2 {
-			h.Gateway = ip(value[2:])
+			h.Gateway = addr(value[2:])
 		}
 	case unix.RTA_FLOW:
 		h.Realm = u32(value)
@@ -108,7 +105,7 @@ func (h *NextHop) decode(dst netip.Prefix, kind uint16, value []byte) error {
 }
 
 func (r *Route) decodeNextHops(value []byte) error {
-	var unknown error
+	var first error
 	for len(value) > 0 {
 		if len(value) < unix.SizeofRtNexthop {
 			return fmt.Errorf("route %v ends within a next hop", r.Dst)
@@ -119,29 +116,29 @@ func (r *Route) decodeNextHops(value []byte) error {
 			return fmt.Errorf("route %v has a next hop of %d bytes", r.Dst, length)
 		}
 		hop := NextHop{Link: int(header.Ifindex), Weight: int(header.Hops) + 1, Flags: uint32(header.Flags) & nextHopFlags}
-		err := attributes(value[:length], unix.SizeofRtNexthop, func(kind uint16, value []byte) error {
-			unknown = cmp.Or(unknown, hop.decode(r.Dst, kind, value))
-			return nil
+		err := visitAttributes(value[:length], unix.SizeofRtNexthop, func(kind uint16, value []byte) error {
+			return hop.decode(r.Dst, kind, value)
 		})
 		r.NextHops = append(r.NextHops, hop)
-		unknown = cmp.Or(unknown, err)
-		value = value[min(len(value), (length+3)&^3):] // entries are aligned to four bytes
+		first = cmp.Or(first, err)
+		value = value[min(len(value), (length+3)&^3):] // RTNH_ALIGN: four bytes
 	}
-	return unknown
+	return first
 }
 
-// notRestorable names an attribute that a record could not hold.
+// notRestorable returns the error for an attribute that a Route has no field for.
 func notRestorable(dst netip.Prefix, kind uint16) error {
-	what := fmt.Sprintf("attribute %d", kind)
+	attribute := fmt.Sprintf("attribute %d", kind)
 	switch kind {
 	case unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE:
-		what = "an encapsulation (encap)"
+		attribute = "an encapsulation (encap)"
 	case rtaNextHopID:
-		what = "a next hop object (nhid)"
+		attribute = "a next hop object (nhid)"
 	}
-	return fmt.Errorf("route %v has %s, which podswitch could not put back; give it in another form", dst, what)
+	return fmt.Errorf("route %v has %s, which podswitch could not restore; configure the route without it", dst, attribute)
 }
 
+// encode returns the parts of a message that adds or removes the route.
 func (r Route) encode() []nl.NetlinkRequestData {
 	header := &nl.RtMsg{RtMsg: unix.RtMsg{
 		Family: unix.AF_INET, Dst_len: uint8(r.Dst.Bits()), Tos: r.TOS,
@@ -166,10 +163,10 @@ func (r Route) encode() []nl.NetlinkRequestData {
 	if r.Link != 0 {
 		parts = append(parts, nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.Link))))
 	}
-	return append(parts, r.hops()[0].encode()...)
+	return append(parts, r.nextHops()[0].encode()...)
 }
 
-// encode writes what a next hop has besides its link.
+// encode returns the attributes of a next hop other than its link.
 func (h NextHop) encode() []nl.NetlinkRequestData {
 	var parts []nl.NetlinkRequestData
 	if h.Gateway.Is4() {
@@ -196,23 +193,23 @@ func (r Route) encodeNextHops() *nl.RtAttr {
 	return nl.NewRtAttr(unix.RTA_MULTIPATH, all)
 }
 
-// addRoute adds a route before or after those of its slot.
+// addRoute adds a route as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is no error.
 func (c *rtnetlink) addRoute(r Route, first bool) error {
 	flags := unix.NLM_F_CREATE
 	if !first {
 		flags |= unix.NLM_F_APPEND
 	}
 	err := c.do(unix.RTM_NEWROUTE, flags, r.encode())
-	if is(err, unix.EEXIST) {
+	if isErrno(err, unix.EEXIST) {
 		return nil
 	}
 	return explain("add route "+r.String(), err)
 }
 
-// removeRoute deletes a route; one that is not there is no error.
+// removeRoute removes a route. A route that does not exist is no error.
 func (c *rtnetlink) removeRoute(r Route) error {
 	err := c.do(unix.RTM_DELROUTE, 0, r.encode())
-	if is(err, unix.ESRCH) {
+	if isErrno(err, unix.ESRCH) {
 		return nil
 	}
 	return explain("remove route "+r.String(), err)

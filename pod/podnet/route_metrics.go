@@ -1,7 +1,6 @@
 package podnet
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Metrics are the numbers of a route's RTA_METRICS by the names that the ip command uses, as the kernel holds them: "rtt" is in
-// eighths and "rttvar" in quarters of a millisecond, "lock" is the set of metrics that path MTU discovery must not change.
+// Metrics are the numbers of a route's RTA_METRICS under the names of ip-route(8), in the kernel's units: "mtu" and "advmss" in bytes,
+// "rtt" in eighths and "rttvar" in quarters of a millisecond. "lock" is the set of metrics that path MTU discovery must not change.
 type Metrics map[string]uint32
 
-// metricNames maps RTAX_* (linux/rtnetlink.h) to the name. RTAX_CC_ALGO is text and stands apart, in Route.Congestion.
+// metricNames maps RTAX_* (linux/rtnetlink.h) to names. RTAX_CC_ALGO is a text, and is in Route.Congestion.
 func metricNames() map[uint16]string {
 	return map[uint16]string{
 		unix.RTAX_LOCK: "lock", unix.RTAX_MTU: "mtu", unix.RTAX_WINDOW: "window", unix.RTAX_RTT: "rtt",
@@ -25,16 +24,16 @@ func metricNames() map[uint16]string {
 	}
 }
 
+// decodeMetrics returns an error for a metric that encodeMetrics could not write.
 func (r *Route) decodeMetrics(value []byte) error {
 	names := metricNames()
-	var unknown error
-	err := attributes(value, 0, func(kind uint16, value []byte) error {
+	return visitAttributes(value, 0, func(kind uint16, value []byte) error {
 		name, known := names[kind]
 		switch {
 		case kind == unix.RTAX_CC_ALGO:
 			r.Congestion = nl.BytesToString(value)
 		case !known:
-			unknown = fmt.Errorf("route %v has metric %d, which podswitch does not know and so could not put back", r.Dst, kind)
+			return fmt.Errorf("route %v has metric %d, which podswitch does not know and could not restore", r.Dst, kind)
 		default:
 			if r.Metrics == nil {
 				r.Metrics = Metrics{}
@@ -43,10 +42,9 @@ func (r *Route) decodeMetrics(value []byte) error {
 		}
 		return nil
 	})
-	return cmp.Or(err, unknown)
 }
 
-// encodeMetrics returns nil when the route has none.
+// encodeMetrics returns nil if the route has no metrics.
 func (r Route) encodeMetrics() *nl.RtAttr {
 	if len(r.Metrics) == 0 && r.Congestion == "" {
 		return nil

@@ -37,7 +37,7 @@ func TestMalformedMessages(t *testing.T) {
 		"attribute too long":  append(make([]byte, unix.SizeofRtMsg), 0xff, 0, 1, 0),
 		"attribute too short": append(make([]byte, unix.SizeofRtMsg), 1, 0, 1, 0),
 	} {
-		err := attributes(message, unix.SizeofRtMsg, func(uint16, []byte) error { return nil })
+		err := visitAttributes(message, unix.SizeofRtMsg, func(uint16, []byte) error { return nil })
 		if err == nil {
 			t.Errorf("%s: want an error", name)
 		}

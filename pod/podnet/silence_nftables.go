@@ -1,10 +1,8 @@
 package podnet
 
-// This file keeps the pod's kernel silent on the pod interface while it is not the holder. Removing the address is not
-// enough: with the address gone the kernel may still answer for other addresses of the pod (the weak host model) or
-// forward. A netdev ingress chain drops IPv4 and ARP before the kernel's IP stack and after packet sockets bound to
-// ETH_P_ALL, so the switch still sees every frame (__netif_receive_skb_core in net/core/dev.c). The table carries the
-// owner flag (Linux 5.12): the kernel removes it when the socket that made it closes, however the process ends.
+// This file creates nftables tables that exist as long as the process. A table with the owner flag (NFT_TABLE_F_OWNER, Linux 5.12)
+// belongs to the netlink socket that created it. The kernel removes the table when that socket is closed, however the process ends
+// (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). The table's name tells other instances of podswitch that the interface is taken.
 
 import (
 	"encoding/binary"
@@ -14,27 +12,22 @@ import (
 	"io/fs"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	nfnetlink "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-const (
-	tablePrefix   = "podswitch-"
-	tableOwned    = 2    // NFT_TABLE_F_OWNER, linux/netfilter/nf_tables.h
-	fencePriority = -500 // before the chains of others on the same hook
-)
+const tablePrefix = "podswitch-"
 
-// fencedEthertypes are the protocols that the kernel does not get to see. IPv6 stays with it.
-func fencedEthertypes() []uint16 { return []uint16{unix.ETH_P_IP, unix.ETH_P_ARP} }
+// tableOwned is NFT_TABLE_F_OWNER (linux/netfilter/nf_tables.h), which golang.org/x/sys/unix lacks.
+const tableOwned = 2
 
-// tableName names the table that says "taken". The index, unlike the name, does not change while the interface lives.
+// tableName names the tables of a link. The index, unlike the name, does not change while the interface exists.
 func tableName(l Link) string { return fmt.Sprintf("%s%d", tablePrefix, l.Index) }
 
-// checkNotTaken returns an error that wraps ErrTaken when a podswitch lives that has silenced the kernel on the link.
-// Without the privilege to ask, or without nf_tables, it knows of none.
+// checkNotTaken returns an error that wraps ErrTaken if a running podswitch has silenced the kernel on the link. It returns nil if the
+// tables cannot be listed: without CAP_NET_ADMIN, or without nf_tables.
 func checkNotTaken(l Link) error {
 	conn, err := nftables.New()
 	if err != nil {
@@ -55,67 +48,15 @@ func checkNotTaken(l Link) error {
 func takenError(l Link) error {
 	return &missing.Error{
 		What: "take the address of " + l.Name,
-		Need: fmt.Sprintf("it from the kernel, but the nftables table %q shows that another podswitch has it", "netdev "+tableName(l)),
+		Need: fmt.Sprintf("exclusive use, but another podswitch has the nftables table %q", "netdev "+tableName(l)),
 		Give: "stop that podswitch first",
 		Err:  ErrTaken,
 	}
 }
 
-// Silence keeps the kernel of the calling thread's namespace out of a link: it neither sees IP and ARP that arrive there, nor
-// sends any, until the result is closed or the process ends. Packet sockets see and send everything. Unlike Take it has no
-// other means than nf_tables: an error that does not wrap ErrTaken and is no *missing.Error means that this kernel cannot
-// do it.
-func Silence(link string) (io.Closer, error) {
-	if err := checkLinkName(link); err != nil {
-		return nil, err
-	}
-	conn, err := openRtnetlink()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.close()
-	l, _, ok, err := conn.link(0, link)
-	switch {
-	case err != nil:
-		return nil, explain("look at "+link, err)
-	case !ok:
-		return nil, noSuchLink(conn, link)
-	}
-	both, err := raiseBoth(l, append(fencedEthertypes(), unix.ETH_P_IPV6), nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyARP)
-	if denied(err) {
-		err = explain("silence the kernel on "+link, err)
-	}
-	return both, err
-}
-
-// raiseFence makes the table; closing the result removes it. The error wraps ErrTaken when the table is there already,
-// and fs.ErrPermission without CAP_NET_ADMIN; any other error means that this kernel cannot do it.
-func raiseFence(l Link) (io.Closer, error) { return raiseFenceOf(l, fencedEthertypes()) }
-
-func raiseFenceOf(l Link, ethertypes []uint16) (io.Closer, error) {
-	conn, socket, err := openLasting()
-	if err != nil {
-		return nil, err
-	}
-	table := &nftables.Table{Name: tableName(l), Family: nftables.TableFamilyNetdev}
-	if err := createOwned(socket, table); err != nil {
-		_ = conn.CloseLasting()
-		// To others than its owner the kernel denies an owned table rather than say that it exists.
-		if taken := checkNotTaken(l); taken != nil {
-			return nil, taken
-		}
-		return nil, fmt.Errorf("create the nftables table %s: %w", table.Name, err)
-	}
-	addDropRules(conn, table, l, ethertypes)
-	if err := conn.Flush(); err != nil {
-		_ = conn.CloseLasting()
-		return nil, fmt.Errorf("hook the nftables table %s into %s: %w", table.Name, l.Name, err)
-	}
-	return removing(conn, table), nil
-}
-
-// openLasting opens a socket for nftables, whose end is that of the tables that it owns. It returns it in both forms.
-func openLasting() (conn *nftables.Conn, socket *nfnetlink.Conn, err error) {
+// openTableOwner opens a socket that can own tables. conn and socket are the same socket: conn for what the nftables package can do,
+// socket for createOwned.
+func openTableOwner() (conn *nftables.Conn, socket *nfnetlink.Conn, err error) {
 	conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
 		socket = c
 		return nil
@@ -126,9 +67,9 @@ func openLasting() (conn *nftables.Conn, socket *nfnetlink.Conn, err error) {
 	return conn, socket, nil
 }
 
-// removing removes tables when it is closed, and their socket. Not by closing that alone: a child that was being forked may hold it
-// open for a moment.
-func removing(conn *nftables.Conn, tables ...*nftables.Table) io.Closer {
+// tableRemover returns a Closer that removes tables and closes the socket that owns them. Closing the socket alone is not enough: a forked
+// child shares it until it calls execve.
+func tableRemover(conn *nftables.Conn, tables ...*nftables.Table) io.Closer {
 	return closer(func() error {
 		for _, t := range tables {
 			conn.DelTable(t)
@@ -137,13 +78,13 @@ func removing(conn *nftables.Conn, tables ...*nftables.Table) io.Closer {
 	})
 }
 
-// A closer is a function with io.Closer's method.
+// A closer is a function that implements io.Closer.
 type closer func() error
 
 func (c closer) Close() error { return c() }
 
-// createOwned creates a table with the owner flag in a batch of its own, which the nftables package cannot: v0.3.0 sends
-// every table with flags of zero, and the kernel does not let a table change its owner later.
+// createOwned creates a table with the owner flag, in a batch of its own. Version 0.3.0 of the nftables package sends every table with
+// flags of zero, and the kernel refuses to change the owner later.
 func createOwned(socket *nfnetlink.Conn, table *nftables.Table) error {
 	attributes, err := nfnetlink.MarshalAttributes([]nfnetlink.Attribute{
 		{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(table.Name), 0)},
@@ -167,7 +108,7 @@ func createOwned(socket *nfnetlink.Conn, table *nftables.Table) error {
 	return err
 }
 
-// nfMessage starts a message with its struct nfgenmsg: family, version, resource in network byte order.
+// nfMessage returns a message that consists of its struct nfgenmsg: family, version, and a resource ID in network byte order.
 func nfMessage(kind int, family byte, resource uint16) nfnetlink.Message {
 	return nfnetlink.Message{
 		Header: nfnetlink.Header{Type: nfnetlink.HeaderType(kind), Flags: nfnetlink.Request},
@@ -175,26 +116,5 @@ func nfMessage(kind int, family byte, resource uint16) nfnetlink.Message {
 	}
 }
 
-func addDropRules(conn *nftables.Conn, table *nftables.Table, l Link, ethertypes []uint16) {
-	accept := nftables.ChainPolicyAccept
-	chain := conn.AddChain(&nftables.Chain{
-		Name: "ingress", Table: table, Type: nftables.ChainTypeFilter, Device: l.Name, Policy: &accept,
-		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRef(fencePriority),
-	})
-	// The type field of the Ethernet header, so that frames with a VLAN tag, which go to other interfaces, pass.
-	var load expr.Any = &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}
-	if !l.Ethernet {
-		load = &expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}
-	}
-	for _, ethertype := range ethertypes {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-			load,
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, ethertype)},
-			&expr.Counter{},
-			&expr.Verdict{Kind: expr.VerdictDrop},
-		}})
-	}
-}
-
-// denied tells whether err is a refusal for want of privilege.
-func denied(err error) bool { return errors.Is(err, fs.ErrPermission) }
+// isDenied reports whether err is a refusal for lack of privilege.
+func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }

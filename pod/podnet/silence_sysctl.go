@@ -1,5 +1,8 @@
 package podnet
 
+// This file silences the kernel by sysctls of the interface, for kernels without the netdev family of nf_tables. It is weaker: the
+// kernel still processes what arrives. Documentation/networking/ip-sysctl.rst describes the settings.
+
 import (
 	"errors"
 	"fmt"
@@ -11,22 +14,22 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// A sysctl is a setting of the pod interface under net.ipv4.conf that silences the kernel where nf_tables cannot.
+// A sysctl is a setting under net.ipv4.conf of the pod interface.
 type sysctl struct {
-	Name string `json:"name"`
-	Was  string `json:"was"`
+	Name  string `json:"name"`
+	Value string `json:"was"` // a decimal number; in a record, the value before the silence
 }
 
-// silentSettings are the values to have: no ARP answer for any local address (arp_ignore 8), and no forwarding, because
-// a host that does not forward sends no ICMP errors about what is not for it (ip_error in net/ipv4/route.c).
+// silentSettings returns the values that silence the kernel. With arp_ignore 8 it answers no ARP request for a local address. With
+// forwarding 0 it sends no ICMP error about packets for other hosts (ip_error in net/ipv4/route.c).
 func silentSettings() []sysctl { return []sysctl{{"arp_ignore", "8"}, {"forwarding", "0"}} }
 
 func (s sysctl) check() error {
 	if !slices.ContainsFunc(silentSettings(), func(k sysctl) bool { return k.Name == s.Name }) {
-		return fmt.Errorf("name: %q is none that podswitch changes", s.Name)
+		return fmt.Errorf("name: %q is no sysctl that podswitch changes", s.Name)
 	}
-	if s.Was == "" || strings.Trim(s.Was, "0123456789") != "" {
-		return fmt.Errorf("was: %q, want a number", s.Was)
+	if s.Value == "" || strings.Trim(s.Value, "0123456789") != "" {
+		return fmt.Errorf("was: %q, want a number", s.Value)
 	}
 	return nil
 }
@@ -35,28 +38,28 @@ func sysctlPath(link, name string) string {
 	return filepath.Join("/proc/sys/net/ipv4/conf", link, name)
 }
 
-// sysctlsToChange returns those that differ from silentSettings, with the values that they have.
+// sysctlsToChange returns the settings whose values differ from silentSettings, with their present values.
 func sysctlsToChange(link string) ([]sysctl, error) {
 	var change []sysctl
-	for _, want := range silentSettings() {
-		text, err := os.ReadFile(sysctlPath(link, want.Name))
+	for _, silent := range silentSettings() {
+		text, err := os.ReadFile(sysctlPath(link, silent.Name))
 		if err != nil {
 			return nil, fmt.Errorf("read the sysctl: %w", err)
 		}
-		if was := strings.TrimSpace(string(text)); was != want.Was {
-			change = append(change, sysctl{want.Name, was})
+		if value := strings.TrimSpace(string(text)); value != silent.Value {
+			change = append(change, sysctl{silent.Name, value})
 		}
 	}
 	return change, nil
 }
 
-// silence gives the recorded sysctls their silent values.
-func silence(link string, change []sysctl) error {
-	for _, want := range silentSettings() {
-		if !slices.ContainsFunc(change, func(s sysctl) bool { return s.Name == want.Name }) {
+// silenceBySysctls writes the silent values of the recorded sysctls.
+func silenceBySysctls(link string, recorded []sysctl) error {
+	for _, silent := range silentSettings() {
+		if !slices.ContainsFunc(recorded, func(s sysctl) bool { return s.Name == silent.Name }) {
 			continue
 		}
-		if err := writeSysctl(link, want); err != nil {
+		if err := writeSysctl(link, silent); err != nil {
 			return &missing.Error{
 				What: "silence the pod's kernel on " + link,
 				Need: "nf_tables with the netdev family, or a writable /proc/sys/net",
@@ -68,21 +71,21 @@ func silence(link string, change []sysctl) error {
 	return nil
 }
 
-// restoreSysctls gives them their old values.
-func restoreSysctls(link string, changed []sysctl) error {
+// restoreSysctls writes the recorded values.
+func restoreSysctls(link string, recorded []sysctl) error {
 	var errs []error
-	for _, s := range changed {
+	for _, s := range recorded {
 		errs = append(errs, explain("restore the sysctl "+s.Name, writeSysctl(link, s)))
 	}
 	return errors.Join(errs...)
 }
 
 func writeSysctl(link string, s sysctl) error {
-	// Not os.WriteFile, which would create what is not there.
+	// os.WriteFile would ask /proc to create a setting that does not exist.
 	f, err := os.OpenFile(sysctlPath(link, s.Name), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(s.Was)
+	_, err = f.WriteString(s.Value)
 	return errors.Join(err, f.Close())
 }

@@ -83,7 +83,7 @@ func TestSysctlsSilenceWhereNftablesCannot(t *testing.T) {
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "2")
 	p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
 	before := p.snapshot()
-	h, err := take(p.discover(), p.dir, p.log, steps{fence: noFence})
+	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestSysctlsAreRecordedOnlyIfChanged(t *testing.T) {
 	p.ip("addr add 10.244.1.7/24 dev eth0")
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "1")
 	p.sysctl("net/ipv4/conf/eth0/forwarding", "0")
-	h, err := take(p.discover(), p.dir, p.log, steps{fence: noFence})
+	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,9 +152,9 @@ func (p *pod) link(name string) Link {
 		p.t.Fatal(err)
 	}
 	defer conn.close()
-	l, _, ok, err := conn.link(0, name)
-	if err != nil || !ok {
-		p.t.Fatalf("link %s: %t, %v", name, ok, err)
+	l, err := conn.existingLink(name)
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	return l
 }

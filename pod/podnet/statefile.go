@@ -1,7 +1,7 @@
 package podnet
 
-// This file is the state file: how it is written so that a crash or a full disk leaves the old state or the new one, and
-// what is believed of it when it is read back.
+// This file reads and writes the state file. A crash or a full disk leaves the old content or the new one, never a part: the new content
+// is written to a temporary file, synced, and renamed (rename(2), fsync(2)).
 
 import (
 	"bytes"
@@ -20,22 +20,23 @@ import (
 const (
 	stateName    = "state.json"
 	stateVersion = 1
-	stateLimit   = 4 << 20 // bytes; a record of a pod has a few thousand
+	stateLimit   = 4 << 20 // bytes that are read at most; the record of a pod has a few thousand
 )
 
 // A record is the content of the state file.
 type record struct {
 	Version int           `json:"version"`
 	Pod     *Identity     `json:"pod"`
-	Uptime  time.Duration `json:"uptime_ns"` // the monotonic clock when the record was made, for lifetimes
-	Sysctls []sysctl      `json:"sysctls,omitempty"`
+	Uptime  time.Duration `json:"uptime_ns"`         // monotonic clock at the time of the record, for the lifetimes of addresses
+	Sysctls []sysctl      `json:"sysctls,omitempty"` // the values before the silence
 }
 
 func newRecord(id *Identity) *record {
 	return &record{Version: stateVersion, Pod: id, Uptime: uptime()}
 }
 
-// uptime reads the clock that the kernel's address lifetimes follow.
+// uptime reads CLOCK_MONOTONIC. Like the kernel's address lifetimes, it does not advance while the machine is suspended
+// (clock_gettime(2)).
 func uptime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
@@ -46,7 +47,7 @@ func uptime() time.Duration {
 
 func statePath(dir string) string { return filepath.Join(dir, stateName) }
 
-// parseRecord reads a state file. Whatever the bytes are, the result is an error or a record that is safe to put back.
+// parseRecord decodes the content of a state file. For any input, the result is an error or a record that passes check.
 func parseRecord(text []byte) (*record, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -55,7 +56,7 @@ func parseRecord(text []byte) (*record, error) {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, errors.New("something follows the JSON object")
+		return nil, errors.New("data follows the JSON object")
 	}
 	if r.Version != stateVersion {
 		return nil, fmt.Errorf("version is %d, want %d", r.Version, stateVersion)
@@ -63,7 +64,7 @@ func parseRecord(text []byte) (*record, error) {
 	return &r, r.check()
 }
 
-// readRecord returns an error that is fs.ErrNotExist when there is no state file.
+// readRecord returns an error that wraps fs.ErrNotExist if there is no state file.
 func readRecord(dir string) (*record, error) { return readRecordAt(statePath(dir)) }
 
 func readRecordAt(path string) (*record, error) {
@@ -78,13 +79,13 @@ func readRecordAt(path string) (*record, error) {
 	}
 	r, err := parseRecord(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a state file of this podswitch: %w; if the interface is as it should be, remove the file",
+		return nil, fmt.Errorf("%s is no valid state file: %w (if the interface is complete, remove the file)",
 			path, err)
 	}
 	return r, nil
 }
 
-// stateExists tells whether dir has a state file, readable or not.
+// stateExists reports whether dir has a state file, valid or not.
 func stateExists(dir string) (bool, error) {
 	switch _, err := os.Lstat(statePath(dir)); {
 	case err == nil:
@@ -92,20 +93,20 @@ func stateExists(dir string) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	default:
-		return false, fmt.Errorf("look for a state file: %w", err)
+		return false, fmt.Errorf("stat the state file: %w", err)
 	}
 }
 
-// writeRecord puts the record in place of any earlier one: after it returns nil the record survives a crash of the
-// machine, and if it fails nothing has changed.
+// writeRecord replaces the state file. After it returns nil, the record survives a crash of the machine. If it fails, the earlier state
+// file is unchanged.
 func writeRecord(dir string, r *record) error {
-	if err := replaceFile(dir, r); err != nil {
-		return fmt.Errorf("write the state file in %s, which needs a few kilobytes of room there: %w", dir, err)
+	if err := replaceStateFile(dir, r); err != nil {
+		return fmt.Errorf("write the state file in %s (it needs a few kilobytes): %w", dir, err)
 	}
 	return nil
 }
 
-func replaceFile(dir string, r *record) error {
+func replaceStateFile(dir string, r *record) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func writeSynced(path string, text []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// removeRecord ends the time in which the kernel may not be the holder.
+// removeRecord removes the state file: from here on the kernel is the holder again.
 func removeRecord(dir string) error {
 	err := os.Remove(statePath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -151,7 +152,7 @@ func removeRecord(dir string) error {
 
 func makeStateDir(dir string) error { return os.MkdirAll(dir, 0o700) }
 
-// syncDir makes the names in a directory survive a crash of the machine.
+// syncDir makes renames and removals in a directory survive a crash of the machine (fsync(2)).
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

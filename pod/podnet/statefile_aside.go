@@ -1,5 +1,9 @@
 package podnet
 
+// A state directory may outlive a network namespace: for example, it is a volume of a pod whose sandbox was recreated. A process cannot
+// see whether the namespace of a state file still exists. So a process in another namespace sets the state file aside: it renames the
+// file to one that has the namespace's cookie in its name. A process that runs in the first namespace again finds it there.
+
 import (
 	"errors"
 	"fmt"
@@ -9,26 +13,17 @@ import (
 	"strings"
 )
 
-// A state directory may outlive a network namespace, as the volume of a pod whose sandbox was made anew: then the state file in it is
-// about a namespace that nobody may be able to go to any more. Whether it is gone cannot be seen from here. So the file is set aside
-// under a name of its own, and who starts or restores in that namespace after all finds it again, once the directory is free.
-
 const asidePrefix = "state-"
 
-// asidePath is where the state file of a namespace is while another namespace uses the directory.
+// asidePath is the path of a namespace's state file while it is set aside.
 func asidePath(dir string, n Namespace) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%d.json", asidePrefix, n.Cookie))
 }
 
-// apart tells whether two descriptions are surely of two namespaces of one boot. Cookies alone can say that.
-func (n Namespace) apart(other Namespace) bool {
-	return n.Cookie != 0 && other.Cookie != 0 && n.Cookie != other.Cookie && !n.earlierBoot(other)
-}
-
-// claim makes the state file in dir the one of this namespace, if that has one. The one of another namespace is set aside; claim returns
-// where, or nothing if there was none.
-func claim(dir string, here Namespace) (aside string, err error) {
-	if err := dropAsides(dir, here); err != nil {
+// claimStateFile makes the state file of this namespace, if one exists, the state file of dir. It sets the state file of another
+// namespace aside and returns its new path, or "" if there was none.
+func claimStateFile(dir string, here Namespace) (aside string, err error) {
+	if err := removeOldAsides(dir, here); err != nil {
 		return "", err
 	}
 	record, err := readRecord(dir)
@@ -36,58 +31,59 @@ func claim(dir string, here Namespace) (aside string, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return "", err
-	case !here.apart(record.Pod.Namespace):
-		return "", dropState(asidePath(dir, here)) // an older one, of a program that did not know of this
+	case !here.differsFrom(record.Pod.Namespace):
+		// The file is already in place, and newer than a file of this namespace that is set aside.
+		return "", removeStateFile(asidePath(dir, here))
 	default:
 		aside = asidePath(dir, record.Pod.Namespace)
-		if err := moveState(statePath(dir), aside); err != nil {
+		if err := renameStateFile(statePath(dir), aside); err != nil {
 			return "", err
 		}
 	}
-	err = moveState(asidePath(dir, here), statePath(dir))
+	err = renameStateFile(asidePath(dir, here), statePath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	return aside, err
 }
 
-// moveState renames a state file, so that it survives a crash of the machine.
-func moveState(from, to string) error {
+// renameStateFile returns after the new name would survive a crash of the machine.
+func renameStateFile(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return fmt.Errorf("rename a state file: %w", err)
 	}
 	return explain("rename a state file", syncDir(filepath.Dir(to)))
 }
 
-// dropState removes a state file that is not needed any more, if it is there.
-func dropState(path string) error {
+// removeStateFile removes a file. A file that does not exist is no error.
+func removeStateFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove a state file: %w", err)
 	}
 	return nil
 }
 
-// isAside tells whether the state file of this namespace was set aside.
-func isAside(dir string, here Namespace) bool {
+// isSetAside reports whether the state file of this namespace is set aside.
+func isSetAside(dir string, here Namespace) bool {
 	_, err := os.Lstat(asidePath(dir, here))
 	return err == nil
 }
 
-// dropAsides removes what was set aside before the last boot: those namespaces are gone.
-func dropAsides(dir string, here Namespace) error {
+// removeOldAsides removes the files that were set aside before the last boot, because their namespaces no longer exist.
+func removeOldAsides(dir string, here Namespace) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for state files: %w", err)
+		return fmt.Errorf("list the state files: %w", err)
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if !strings.HasPrefix(e.Name(), asidePrefix) {
 			continue
 		}
-		if record, err := readRecordAt(path); err != nil || !here.earlierBoot(record.Pod.Namespace) {
-			continue // what it is, somebody else knows
+		if record, err := readRecordAt(path); err != nil || !here.rebootedSince(record.Pod.Namespace) {
+			continue // of this boot, or no state file at all
 		}
-		if err := dropState(path); err != nil {
+		if err := removeStateFile(path); err != nil {
 			return err
 		}
 	}

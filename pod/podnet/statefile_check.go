@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// check validates what would be told to the kernel.
+// check validates every value that giving back passes to the kernel or uses in a path. The error names each invalid field.
 func (r *record) check() error {
 	id := r.Pod
 	switch {
@@ -19,24 +19,24 @@ func (r *record) check() error {
 	case len(id.Addresses) == 0:
 		return errors.New("pod.addresses: is empty, want at least one")
 	}
-	errs := []error{field("pod.link.name", -1, checkLinkName(id.Link.Name))}
+	errs := []error{atField("pod.link.name", -1, checkLinkName(id.Link.Name))}
 	for i, a := range id.Addresses {
-		errs = append(errs, field("pod.addresses", i, a.check()))
+		errs = append(errs, atField("pod.addresses", i, a.check()))
 	}
 	for i, route := range id.Routes {
-		errs = append(errs, field("pod.routes", i, route.check()))
+		errs = append(errs, atField("pod.routes", i, route.check()))
 	}
 	for i, n := range id.Neighbours {
-		errs = append(errs, field("pod.neighbours", i, v4("address", n.Address)))
+		errs = append(errs, atField("pod.neighbours", i, checkIPv4("address", n.Address)))
 	}
 	for i, s := range r.Sysctls {
-		errs = append(errs, field("sysctls", i, s.check()))
+		errs = append(errs, atField("sysctls", i, s.check()))
 	}
 	return errors.Join(errs...)
 }
 
-// field puts the path before an error; an index below zero is none.
-func field(path string, index int, err error) error {
+// atField prefixes an error with the path of its field. A negative index means that the field is no list.
+func atField(path string, index int, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -53,7 +53,7 @@ func (a Address) check() error {
 	if len(a.Label) >= unix.IFNAMSIZ {
 		return fmt.Errorf("label %q: want at most %d bytes", a.Label, unix.IFNAMSIZ-1)
 	}
-	return errors.Join(v4("prefix", a.Prefix.Addr()), v4orNone("peer", a.Peer), v4orNone("broadcast", a.Broadcast))
+	return errors.Join(checkIPv4("prefix", a.Prefix.Addr()), checkIPv4IfPresent("peer", a.Peer), checkIPv4IfPresent("broadcast", a.Broadcast))
 }
 
 func (r Route) check() error {
@@ -63,7 +63,7 @@ func (r Route) check() error {
 	if r.Link < 0 {
 		return fmt.Errorf("link: is %d, want an interface index", r.Link)
 	}
-	errs := []error{v4("dst", r.Dst.Addr()), v4orNone("source", r.Source)}
+	errs := []error{checkIPv4("dst", r.Dst.Addr()), checkIPv4IfPresent("source", r.Source)}
 	names := map[string]bool{}
 	for _, name := range metricNames() {
 		names[name] = true
@@ -81,16 +81,16 @@ func (r Route) check() error {
 	return errors.Join(errs...)
 }
 
-func v4(name string, a netip.Addr) error {
+func checkIPv4(name string, a netip.Addr) error {
 	if !a.Is4() {
 		return fmt.Errorf("%s: is %q, want an IPv4 address", name, a)
 	}
 	return nil
 }
 
-func v4orNone(name string, a netip.Addr) error {
+func checkIPv4IfPresent(name string, a netip.Addr) error {
 	if !a.IsValid() {
 		return nil
 	}
-	return v4(name, a)
+	return checkIPv4(name, a)
 }

@@ -3,183 +3,158 @@ package podnet
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
 	"go.uber.org/zap"
 )
 
-// A Holding is the pod's IPv4 addresses in our hands: they are off the pod interface, the pod's kernel is silent there,
-// and the state file says how it was.
+// A Holding is the state in which this process has taken the pod's IPv4 addresses: they are off the pod interface, the pod's kernel is
+// silent there, and the state file has the identity. Its methods may be called from any goroutine.
 type Holding struct {
-	mu sync.Mutex // one giving back at a time; guards the following field
-	r  *restorer  // nil once everything is back
+	mu sync.Mutex
+	tx *transaction // guarded by mu; nil after everything is restored
 	id *Identity
 }
 
-// steps are the points at which tests interfere. The zero value is what production uses.
-type steps struct {
-	fence func(Link) (io.Closer, error) // instead of raiseFence
-	after func(step string)             // called after each step
-}
-
-func (s steps) done(step string) {
-	if s.after != nil {
-		s.after(step)
-	}
-}
-
-// Take takes all IPv4 addresses off the pod interface, after writing the state file into dir. The caller holds the Lock
-// of dir and has called Recover. The identity is read anew for the state file; Take refuses when the link or the
-// addresses are no longer as id says.
+// Take removes all IPv4 addresses from the pod interface, after it has written the state file into dir. The caller holds the Lock of dir
+// and has called Recover. Take reads the identity again for the state file, and fails if the link or the addresses differ from id. A nil
+// log discards messages.
 //
-// On any error everything is as before. Errors wrap ErrTaken when another podswitch has the address, ErrStateExists when
-// dir has a state file, and are a *missing.Error when a privilege or a kernel feature is missing.
+// After an error, the interface is as before. The error wraps ErrTaken if another podswitch has the address, and ErrStateExists if dir has
+// a state file. It is a *missing.Error if a privilege or a kernel feature is missing.
 func Take(id *Identity, dir string, log *zap.Logger) (*Holding, error) {
-	return take(id, dir, log, steps{})
+	return takeWithHooks(id, dir, log, testHooks{})
 }
 
-func take(id *Identity, dir string, log *zap.Logger, hooks steps) (*Holding, error) {
+func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (*Holding, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	exists, err := stateExists(dir)
-	if err != nil {
+	if exists, err := stateExists(dir); err != nil {
 		return nil, err
-	}
-	if exists {
-		return nil, fmt.Errorf("take the address of %s: %w: %s; run podswitch restore", id.Link.Name, ErrStateExists, statePath(dir))
+	} else if exists {
+		return nil, fmt.Errorf("take the address of %s: %w: %s (run podswitch restore)", id.Link.Name, ErrStateExists, statePath(dir))
 	}
 	conn, err := openRtnetlink()
 	if err != nil {
 		return nil, err
 	}
-	now, err := unchanged(conn, id)
+	now, err := readUnchanged(conn, id)
 	if err != nil {
 		conn.close()
 		return nil, err
 	}
-	r := &restorer{conn: conn, dir: dir, record: newRecord(now), holds: true, log: log, hooks: hooks}
-	if err := r.take(); err != nil {
-		undo := r.undo()
-		conn.close()
-		if undo != nil {
-			return nil, errors.Join(err, fmt.Errorf("and then undo what was done: %w", undo))
+	tx := &transaction{conn: conn, dir: dir, record: newRecord(now), took: true, log: log, hooks: hooks}
+	if err := tx.take(); err != nil {
+		if failed := tx.rollBack(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("undo the steps before: %w", failed))
 		}
+		conn.close()
 		return nil, err
 	}
-	return &Holding{r: r, id: now}, nil
+	return &Holding{tx: tx, id: now}, nil
 }
 
-// undo ends a take that failed. Before the first address is touched only our own doings are withdrawn: if another
-// podswitch has the address, the interface is not ours to restore.
-func (r *restorer) undo() error {
-	if r.touched {
-		return r.giveBack()
-	}
-	err := errors.Join(restoreSysctls(r.record.Pod.Link.Name, r.record.Sysctls), r.lowerFence())
-	if err != nil {
-		return err
-	}
-	return removeRecord(r.dir)
-}
-
-// unchanged reads the identity again and compares what the caller has built upon.
-func unchanged(conn *rtnetlink, id *Identity) (*Identity, error) {
-	now, err := discover(conn, id.Link.Name)
+// readUnchanged reads the identity again. It returns an error if the link or the addresses differ from those that the caller knows.
+func readUnchanged(conn *rtnetlink, known *Identity) (*Identity, error) {
+	now, err := readIdentity(conn, known.Link.Name)
 	if err == nil {
 		err = checkNotTaken(now.Link)
 	}
 	switch {
 	case err != nil:
 		return nil, err
-	case now.Link != id.Link || !now.Namespace.same(id.Namespace):
-		return nil, fmt.Errorf("%s has changed since it was looked at: it was %+v and is %+v", id.Link.Name, id.Link, now.Link)
-	case !slices.EqualFunc(now.Addresses, id.Addresses, Address.same):
-		return nil, fmt.Errorf("the addresses of %s have changed since it was looked at: they were %v and are %v",
-			id.Link.Name, id.Addresses, now.Addresses)
+	case now.Link != known.Link || !now.Namespace.matches(known.Namespace):
+		return nil, fmt.Errorf("%s has changed since its identity was read: from %+v to %+v", known.Link.Name, known.Link, now.Link)
+	case !slices.EqualFunc(now.Addresses, known.Addresses, Address.same):
+		return nil, fmt.Errorf("the addresses of %s have changed since its identity was read: from %v to %v",
+			known.Link.Name, known.Addresses, now.Addresses)
 	case len(now.Addresses) == 0:
-		return nil, fmt.Errorf("%s has no IPv4 address to take", id.Link.Name)
+		return nil, fmt.Errorf("%s has no IPv4 address to take", known.Link.Name)
 	}
 	return now, nil
 }
 
-// take does the work of Take and leaves it where an error stopped it.
-func (r *restorer) take() error {
-	if err := writeRecord(r.dir, r.record); err != nil {
+// take performs the steps of Take. After an error the caller rolls them back.
+func (t *transaction) take() error {
+	if err := writeRecord(t.dir, t.record); err != nil {
 		return err
 	}
-	r.hooks.done("write the state file")
-	if err := r.silence(); err != nil {
+	t.stepDone("write the state file")
+	if err := t.silenceKernel(); err != nil {
 		return err
 	}
-	r.hooks.done("silence the kernel")
-	r.touched = true
-	link := r.record.Pod.Link
-	// Backwards, so that removing a primary address neither removes nor promotes a secondary one, and so that what is left
-	// after a crash is the beginning of the list.
-	for _, a := range slices.Backward(r.record.Pod.Addresses) {
-		if err := r.conn.removeAddress(link.Index, a); err != nil {
+	t.stepDone("silence the kernel")
+	return t.removeAddresses()
+}
+
+// removeAddresses removes the recorded addresses, the last one first: secondary addresses follow their primary one, and the removal of a
+// primary address would remove or promote them (promote_secondaries in Documentation/networking/ip-sysctl.rst). After a crash, the
+// interface has the beginning of the list, which restoreAddresses completes without removing anything.
+func (t *transaction) removeAddresses() error {
+	t.removing = true
+	link := t.record.Pod.Link
+	for _, a := range slices.Backward(t.record.Pod.Addresses) {
+		if err := t.conn.removeAddress(link.Index, a); err != nil {
 			return err
 		}
-		r.hooks.done("remove an address")
+		t.stepDone("remove an address")
 	}
-	left, err := r.conn.addresses(link.Index)
+	left, err := t.conn.addresses(link.Index)
 	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("%s got the addresses %v while its own were being removed", link.Name, left)
+		err = fmt.Errorf("another program added the addresses %v to %s during the removal", left, link.Name)
 	}
 	return err
 }
 
-// silence stops the kernel from answering on the link: by nftables, or else by sysctls, which are recorded first.
-func (r *restorer) silence() error {
-	link := r.record.Pod.Link
-	raise := r.hooks.fence
-	if raise == nil {
-		raise = raiseFence
+// silenceKernel makes the kernel silent on the link: by nftables, or else by sysctls, which it adds to the state file before.
+func (t *transaction) silenceKernel() error {
+	link := t.record.Pod.Link
+	silence := t.hooks.silence
+	if silence == nil {
+		silence = silenceReceived
 	}
-	fence, err := raise(link)
+	var err error
+	t.silence, err = silence(link)
 	switch {
 	case err == nil:
-		r.fence = fence
 		return nil
 	case errors.Is(err, ErrTaken):
 		return err
-	case denied(err):
+	case isDenied(err):
 		return explain("silence the pod's kernel on "+link.Name, err)
 	}
-	r.log.Warn("no nf_tables for the netdev family: silencing the kernel by sysctls, which do less",
+	t.log.Warn("the kernel lacks nf_tables with the netdev family: silencing it by sysctls, which is weaker",
 		zap.String("interface", link.Name), zap.Error(err))
 	change, err := sysctlsToChange(link.Name)
 	if err != nil || len(change) == 0 {
 		return err
 	}
-	r.record.Sysctls = change
-	if err := writeRecord(r.dir, r.record); err != nil {
+	t.record.Sysctls = change
+	if err := writeRecord(t.dir, t.record); err != nil {
 		return err
 	}
-	r.hooks.done("record the sysctls")
-	return silence(link.Name, change)
+	t.stepDone("record the sysctls")
+	return silenceBySysctls(link.Name, change)
 }
 
-// Identity returns what the state file says: the identity at the moment of taking.
+// Identity returns the identity that the state file records: that of the moment of Take. The caller must not change it.
 func (h *Holding) Identity() *Identity { return h.id }
 
-// GiveBack puts the pod interface back as it was, lets the kernel speak again and removes the state file. It may be
-// called again and from several goroutines: one works, the others wait, and once everything is back it does nothing.
-// After an error the state file is still there and GiveBack, or Restore in another process, tries again; only with
-// ErrLinkGone there is nothing left to do.
+// GiveBack restores the pod interface, ends the silence of the kernel and removes the state file. Concurrent calls wait for each other,
+// and a call after everything is restored does nothing. After an error the state file still exists, and GiveBack, or Restore in another
+// process, tries again. Only ErrLinkGone is final.
 func (h *Holding) GiveBack() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.r == nil {
+	if h.tx == nil {
 		return nil
 	}
-	err := h.r.giveBack()
+	err := h.tx.giveBack()
 	if err == nil || errors.Is(err, ErrLinkGone) {
-		h.r.conn.close()
-		h.r = nil
+		h.tx.conn.close()
+		h.tx = nil
 	}
 	return err
 }

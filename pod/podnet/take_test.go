@@ -107,7 +107,7 @@ func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)
 	}
-	h.r.fence.Close() // as if the process had been killed
+	h.tx.silence.Close() // as if the process had been killed
 	lock.Close()
 	if _, err := Restore(p.dir); err != nil {
 		t.Fatal(err)
@@ -154,14 +154,14 @@ func TestTakeRefusesWhatHasChanged(t *testing.T) {
 func TestTakeUndoesItselfOnAnyError(t *testing.T) {
 	tests := []struct {
 		name  string
-		hooks func(*pod) steps
+		hooks func(*pod) testHooks
 		word  string
 	}{
-		{"no privilege for nftables", func(*pod) steps {
-			return steps{fence: func(Link) (io.Closer, error) { return nil, unix.EPERM }}
+		{"no privilege for nftables", func(*pod) testHooks {
+			return testHooks{silence: func(Link) (io.Closer, error) { return nil, unix.EPERM }}
 		}, "CAP_NET_ADMIN"},
-		{"an address that comes meanwhile", func(p *pod) steps {
-			return steps{after: func(step string) {
+		{"an address that comes meanwhile", func(p *pod) testHooks {
+			return testHooks{afterStep: func(step string) {
 				if step == "silence the kernel" {
 					p.ip("addr add 198.51.100.1/24 dev lo\naddr add 198.51.100.2/24 dev eth0")
 				}
@@ -173,7 +173,7 @@ func TestTakeUndoesItselfOnAnyError(t *testing.T) {
 			p := newPod(t)
 			p.ip(crowded)
 			before := p.snapshot()
-			_, err := take(p.discover(), p.dir, p.log, test.hooks(p))
+			_, err := takeWithHooks(p.discover(), p.dir, p.log, test.hooks(p))
 			wantError(t, err, nil, test.word)
 			if strings.Contains(p.addresses(), "198.51.100.2") { // not ours: it stays
 				p.ip("addr del 198.51.100.2/24 dev eth0\naddr del 198.51.100.1/24 dev lo")
@@ -188,7 +188,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 	p.ip(crowded)
 	p.sysctl("net/ipv4/conf/eth0/promote_secondaries", "1")
 	want := p.discover().Addresses
-	h, err := take(p.discover(), p.dir, p.log, steps{after: func(step string) {
+	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{afterStep: func(step string) {
 		if step != "remove an address" {
 			return
 		}
@@ -238,7 +238,7 @@ func TestTwoTakesAtTheSameMoment(t *testing.T) {
 	id := p.discover()
 	var first *Holding
 	other := t.TempDir()
-	_, err := take(id, other, p.log, steps{after: func(step string) {
+	_, err := takeWithHooks(id, other, p.log, testHooks{afterStep: func(step string) {
 		if step == "write the state file" { // between the second one's checks and its table
 			first = p.take()
 		}

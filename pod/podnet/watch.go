@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A LinkState is what matters of an interface while the switch runs. The zero value: there is no such interface.
+// A LinkState is the part of an interface's state that the switch follows. The zero value means that there is no such interface.
 type LinkState struct {
 	Present bool
 	Up      bool // set up by the administrator (IFF_UP)
-	Carrier bool // the other end is there and up (IFF_LOWER_UP)
+	Carrier bool // the other end exists and is up (IFF_LOWER_UP)
 	Index   int
 	MTU     int // bytes
 }
 
-// Watch reports the state of the interface with the given name in the network namespace of the calling thread: the
-// present state at once, then after each change. The channel holds the newest state only; a slow reader misses
-// intermediate ones. It is closed when ctx ends, or when the kernel stops answering.
+// Watch reports the state of the interface with the given name in the network namespace of the calling thread: the present state at
+// once, then the state after each change. The channel holds only the newest state, so a slow reader misses intermediate ones. Watch closes
+// it when ctx ends, or when the netlink socket fails.
 func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 	if err := checkLinkName(name); err != nil {
 		return nil, err
@@ -31,9 +31,9 @@ func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 		events.close()
 		return nil, err
 	}
-	// Subscribed first and asked second: a change in between is seen twice rather than not at all.
+	// The first state is read after the subscription, so that no change between the two is missed.
 	w := &watcher{name: name, events: events, conn: conn, states: make(chan LinkState, 1)}
-	if err := w.look(); err != nil {
+	if err := w.report(); err != nil {
 		events.close()
 		conn.close()
 		return nil, err
@@ -48,10 +48,10 @@ func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 
 type watcher struct {
 	name   string
-	events *rtnetlink // notifications; what they say is not used, only that something changed
+	events *rtnetlink // a notification only means that some interface changed; its content is not used
 	conn   *rtnetlink
-	states chan LinkState // room for one
-	last   *LinkState
+	states chan LinkState // capacity 1
+	last   *LinkState     // the newest state that was put into states
 }
 
 // run ends when events is closed.
@@ -61,25 +61,25 @@ func (w *watcher) run() {
 	defer w.events.close()
 	for {
 		_, _, err := w.events.handle.Socket.Receive()
-		// ENOBUFS: notifications were lost, so something changed.
-		if err != nil && !is(err, unix.ENOBUFS, unix.EINTR) {
+		// ENOBUFS means that notifications were lost (netlink(7)), which is a reason to read the state as well.
+		if err != nil && !isErrno(err, unix.ENOBUFS, unix.EINTR) {
 			return
 		}
-		if w.look() != nil {
+		if w.report() != nil {
 			return
 		}
 	}
 }
 
-// look asks for the state and puts it into the channel, in place of one that nobody has read, if it is news.
-func (w *watcher) look() error {
-	link, carrier, ok, err := w.conn.link(0, w.name)
+// report reads the state. If it differs from the last one, report puts it into the channel, in place of an unread one.
+func (w *watcher) report() error {
+	link, ok, err := w.conn.linkByName(w.name)
 	if err != nil {
-		return explain("look at "+w.name, err)
+		return explain("read interface "+w.name, err)
 	}
 	var now LinkState
 	if ok {
-		now = LinkState{Present: true, Up: link.Up, Carrier: carrier, Index: link.Index, MTU: link.MTU}
+		now = LinkState{Present: true, Up: link.Up, Carrier: link.carrier, Index: link.Index, MTU: link.MTU}
 	}
 	if w.last != nil && *w.last == now {
 		return nil
@@ -89,6 +89,6 @@ func (w *watcher) look() error {
 	case <-w.states:
 	default:
 	}
-	w.states <- now // there is room: this is the only sender
+	w.states <- now // never blocks: there is no other sender
 	return nil
 }

@@ -1,0 +1,59 @@
+// Package podnet describes a pod interface, moves the pod's IPv4 addresses off it, and restores it exactly, also after a crash.
+//
+//	id, err := podnet.Discover("eth0")          // changes nothing
+//	lock, err := podnet.Lock(dir)               // one process per state directory
+//	report, err := podnet.Recover(dir)          // completes what an earlier process left
+//	holding, err := podnet.Take(id, dir, log)   // the addresses are off the interface
+//	err = holding.GiveBack()                    // the interface is as Discover found it
+//
+// Every call works in the network namespace of the calling thread. IPv6 stays with the pod's kernel. No netlink type leaves this
+// package.
+//
+// # Vocabulary
+//
+//	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
+//	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
+//	silence      make the kernel ignore IPv4 and ARP that arrive on an interface, so that it answers nothing
+//	mute         leave the addresses on the interface, silence the kernel, and drop what it sends there ([Mute])
+//	identity     everything that giving back needs: link, addresses, routes, neighbours ([Identity])
+//	record       the identity and the changed sysctls, as the state file holds them
+//	set aside    renamed, because the state file describes another network namespace (statefile_aside.go)
+//	slot         the routes of one table, destination, TOS and metric; the kernel tries them in order
+//	transaction  one take or one giving back (transaction.go)
+//
+// # Theory of operation
+//
+//  1. Discover reads the identity over rtnetlink. It refuses an interface with an attribute that it does not know, because it could
+//     not restore that attribute.
+//  2. Take writes the record to the state file: a temporary file, fsync, rename, fsync of the directory. From here on, the existence
+//     of the state file means that the kernel may have lost the addresses.
+//  3. Take silences the kernel with an nftables table "podswitch-INDEX" of the netdev family. Where the kernel lacks that family, Take
+//     adds the old values of two sysctls to the record and changes them (silence_sysctl.go).
+//  4. Take removes the addresses, the last one first. The kernel then drops the routes and neighbours that depend on them
+//     (fib_disable_ip in net/ipv4/fib_frontend.c).
+//  5. The caller may [Watch] the interface while the addresses are taken.
+//  6. GiveBack restores the interface in the order below, ends the silence and removes the state file.
+//
+// If Take fails, it performs step 6 for what it has done. If the process dies, Recover or Restore performs step 6 from the state file.
+//
+// # What is restored, in which order
+//
+//	link up          the kernel accepts a route only through a link that is up
+//	addresses        routes need them: as preferred source, and to reach their gateways
+//	extra routes     removed: the kernel adds a prefix route for each address, which the plugin may have deleted (ptp does)
+//	routes           slot by slot, in the recorded order (giveback_routes.go)
+//	neighbours       after the addresses, because the kernel drops all neighbours with the last address
+//	sysctls          their recorded values
+//	end of silence   the kernel answers again only when it has everything that a right answer needs
+//	state file       removed last, when the kernel is the holder again
+//
+// Each step reads the kernel's state and changes only what differs from the record. This makes giving back idempotent: it completes
+// after a stop at any point of either direction, and a second run changes nothing.
+//
+// # What exists while the addresses are taken
+//
+//	state file       survives the process and a crash of the machine; giving back removes it, and Recover after a reboot
+//	nftables tables  owned by a netlink socket of this process (NFT_TABLE_F_OWNER, Linux 5.12): the kernel removes them with it
+//	sysctls          survive the process, are in the record, and belong to the interface: they go with it
+//	lock             an flock(2) on a file in the state directory: the kernel releases it when the process ends
+package podnet
