@@ -81,8 +81,8 @@ func TestAbuse(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			given := slices.Clone(test.message)
 			r := Answer(offer, Query{Message: test.message, Now: testNow})
-			if r.Reply != nil || r.Change != None || !strings.HasPrefix(r.Why, test.why) {
-				t.Errorf("sent %q, change %s, why %q, want %q", r.Sent, r.Change, r.Why, test.why)
+			if r.Reply != nil || r.Change != None || !strings.HasPrefix(r.Reason, test.why) {
+				t.Errorf("sent %q, change %s, why %q, want %q", r.Sent, r.Change, r.Reason, test.why)
 			}
 			if !bytes.Equal(given, test.message) {
 				t.Error("the message was changed")
@@ -93,8 +93,8 @@ func TestAbuse(t *testing.T) {
 
 // TestForeignOffer checks that an offer that skipped NewOffer is no way to a malformed reply.
 func TestForeignOffer(t *testing.T) {
-	if r := Answer(&Offer{}, Query{Message: message(discover)}); r.Reply != nil || r.Why == "" {
-		t.Errorf("sent %q, why %q", r.Sent, r.Why)
+	if r := Answer(&Offer{}, Query{Message: message(discover)}); r.Reply != nil || r.Reason == "" {
+		t.Errorf("sent %q, why %q", r.Sent, r.Reason)
 	}
 }
 

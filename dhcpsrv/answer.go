@@ -48,11 +48,11 @@ type Lease struct {
 
 // A Query is one DHCP message with all that its answer depends on.
 type Query struct {
-	Message []byte    // the UDP payload as received; it is not changed and not kept
-	Lease   Lease     // as the last Result left it
-	Silent  bool      // the lease's MAC did not answer a probe
-	Only    MAC       // nobody else is answered; the zero MAC: anybody is
-	Now     time.Time // the time of receipt
+	Message   []byte    // the UDP payload as received; it is not changed and not kept
+	Lease     Lease     // as the last Result left it
+	OwnerGone bool      // the MAC of the lease no longer answers
+	PinnedMAC MAC       // the only client that gets answers; the zero MAC: any
+	Now       time.Time // the time of receipt
 }
 
 // A MessageType is the name of a DHCP message (RFC 2132, section 9.6). Empty means none, or one that has no name.
@@ -97,8 +97,8 @@ type Result struct {
 
 	Lease  Lease  // the lease from now on
 	Change Change // what happened to it
-	Held   bool   // no answer, because another MAC has the lease: probe it, and ask again with Silent if it is silent
-	Why    string // for the log; never empty when there is no Reply or when it is a NAK
+	Held   bool   // no answer, because another MAC has the lease: probe it, and ask again with OwnerGone if it does not answer
+	Reason string // for the log; never empty when there is no Reply or when it is a NAK
 }
 
 // An exchange is one message on its way to a Result.
@@ -123,7 +123,7 @@ func (x *exchange) answer(fault string) Result {
 	if fault != "" {
 		return x.ignore("%s", fault)
 	}
-	if only := x.query.Only; only != (MAC{}) && x.request.mac != only {
+	if only := x.query.PinnedMAC; only != (MAC{}) && x.request.mac != only {
 		return x.ignore("from %s, the only guest is %s", x.request.mac, only)
 	}
 	if x.offer.options == nil {
@@ -230,7 +230,7 @@ func (x *exchange) decline() Result {
 // held tells whether another MAC has the lease and may not lose it.
 func (x *exchange) held() bool {
 	l := x.query.Lease
-	return l.MAC != MAC{} && l.MAC != x.request.mac && x.query.Now.Before(l.Expires) && !x.query.Silent
+	return l.MAC != MAC{} && l.MAC != x.request.mac && x.query.Now.Before(l.Expires) && !x.query.OwnerGone
 }
 
 // hasAddress tells whether the client says that it uses the pod address.
@@ -244,7 +244,7 @@ func (x *exchange) forAnotherServer() bool {
 // The three ways to say nothing, and the one to say no.
 
 func (x *exchange) ignore(format string, args ...any) Result {
-	return Result{Received: nameOf(x.request.kind), Lease: x.query.Lease, Why: fmt.Sprintf(format, args...)}
+	return Result{Received: nameOf(x.request.kind), Lease: x.query.Lease, Reason: fmt.Sprintf(format, args...)}
 }
 
 func (x *exchange) holdOff() Result {
@@ -260,7 +260,7 @@ func (x *exchange) otherServer() Result {
 func (x *exchange) refuse(asked netip.Addr) Result {
 	why := fmt.Sprintf("asks for %s, the pod address is %s", asked, x.offer.Address.Addr())
 	result := x.reply(dhcpv4.MessageTypeNak, netip.IPv4Unspecified(), []option{{optMessage, []byte(why)}})
-	result.Why = why
+	result.Reason = why
 	return result
 }
 

@@ -136,10 +136,10 @@ func TestStates(t *testing.T) {
 	offer := newOffer(t, mustProfile(t, "flannel"))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := Answer(offer, Query{Message: test.message, Lease: test.lease, Silent: test.silent, Now: testNow})
-			if r.Sent != test.sent || r.Change != test.change || r.Why != test.why || r.Held != (test.why == held) {
+			r := Answer(offer, Query{Message: test.message, Lease: test.lease, OwnerGone: test.silent, Now: testNow})
+			if r.Sent != test.sent || r.Change != test.change || r.Reason != test.why || r.Held != (test.why == held) {
 				t.Errorf("sent %q, change %s, held %v, why %q; want %q, %s, %q",
-					r.Sent, r.Change, r.Held, r.Why, test.sent, test.change, test.why)
+					r.Sent, r.Change, r.Held, r.Reason, test.sent, test.change, test.why)
 			}
 			if diff := cmp.Diff(test.after, r.Lease); diff != "" {
 				t.Errorf("lease (-want +got):\n%s", diff)
@@ -155,8 +155,8 @@ func checkReply(t *testing.T, o *Offer, r Result) {
 	if (r.Reply == nil) != (r.Sent == "") || r.To.IsValid() != (r.Reply != nil) {
 		t.Errorf("sent %q with %d bytes to %s", r.Sent, len(r.Reply), r.To)
 	}
-	if (r.Reply == nil || r.Sent == MessageNak) && r.Why == "" {
-		t.Error("no reason in Why")
+	if (r.Reply == nil || r.Sent == MessageNak) && r.Reason == "" {
+		t.Error("no Reason")
 	}
 	if r.Reply == nil {
 		return
@@ -245,7 +245,7 @@ func TestLifeOfALease(t *testing.T) {
 		t.Helper()
 		r := Answer(offer, Query{Message: message, Lease: lease, Now: now})
 		if r.Sent != want {
-			t.Fatalf("sent %q (%s), want %q", r.Sent, r.Why, want)
+			t.Fatalf("sent %q (%s), want %q", r.Sent, r.Reason, want)
 		}
 		lease = r.Lease
 	}

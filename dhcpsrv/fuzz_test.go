@@ -45,13 +45,13 @@ func FuzzDHCP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message, edits []byte, silent bool) {
 		message = edit(message, edits)
 		given := slices.Clone(message)
-		r := Answer(offer, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
+		r := Answer(offer, Query{Message: message, Lease: lease, OwnerGone: silent, Now: testNow})
 		if !bytes.Equal(given, message) {
 			t.Error("the message was changed")
 		}
 		checkReply(t, offer, r)
 		checkExchange(t, offer, message, r)
-		r = Answer(manyRoutes, Query{Message: message, Lease: lease, Silent: silent, Now: testNow})
+		r = Answer(manyRoutes, Query{Message: message, Lease: lease, OwnerGone: silent, Now: testNow})
 		checkReply(t, manyRoutes, r)
 		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
 		if r.Lease != lease && !owner && !silent {

@@ -75,7 +75,7 @@ func readGolden(t *testing.T, text string) (input string, q Query, o *Offer) {
 		case words[0] == "lease" && len(words) == 3:
 			q.Lease = readLease(t, words[1], words[2])
 		case words[0] == "silent" && len(words) == 1:
-			q.Silent = true
+			q.OwnerGone = true
 		default:
 			t.Fatalf("line %q: want offer PROFILE, lease MAC DURATION, silent or a comment", line)
 		}
@@ -133,8 +133,8 @@ func answerText(t *testing.T, request []byte, r Result) string {
 	if r.Lease.MAC != (MAC{}) {
 		fmt.Fprintf(&b, "%s %q has the address for %s\n", r.Lease.MAC, r.Lease.HostName, r.Lease.Expires.Sub(testNow))
 	}
-	if r.Why != "" {
-		fmt.Fprintf(&b, "why: %s\n", r.Why)
+	if r.Reason != "" {
+		fmt.Fprintf(&b, "why: %s\n", r.Reason)
 	}
 	if r.Reply == nil {
 		return b.String()

@@ -17,9 +17,9 @@ type warnings []string
 
 func (w *warnings) add(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
 
-// IsOwn tells whether a name server of the pod's is reached by the pod alone: on its loopback, which the unspecified address means to a
+// NeedsRelay tells whether a name server of the pod's is reached by the pod alone: on its loopback, which the unspecified address means to a
 // resolver, too (resolv.conf(5)).
-func IsOwn(a netip.Addr) bool {
+func NeedsRelay(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || a.IsUnspecified()
 }
@@ -31,7 +31,7 @@ func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr) []ne
 	for _, a := range servers {
 		given := a
 		a = a.Unmap()
-		if IsOwn(a) {
+		if NeedsRelay(a) {
 			w.add("name server %s: is the pod's own loopback, the guest is told %s instead", given, relay)
 			a = relay
 		}

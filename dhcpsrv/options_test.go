@@ -18,7 +18,7 @@ func replyTo(t *testing.T, o *Offer, message []byte) *decoded {
 	r := Answer(o, Query{Message: message, Now: testNow})
 	checkReply(t, o, r)
 	if r.Reply == nil {
-		t.Fatalf("no reply: %s", r.Why)
+		t.Fatalf("no reply: %s", r.Reason)
 	}
 	d, err := decode(r.Reply)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // lostText is what podswitch says when the other end of an inherited descriptor has gone.
-const lostText = "the inherited descriptor was lost: start podswitch anew with another one"
+const lostText = "inherited descriptor lost, restart podswitch with a new one"
 
 // passing starts podswitch in the pod with the files as descriptors 3 and so on; the test's own are closed, as who starts
 // podswitch has to.

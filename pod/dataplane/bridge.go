@@ -12,19 +12,19 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A bridging is Ethernet mode at work: a learning switch between guest and pod interface, whose address stays in the pod's kernel,
-// or between plain devices.
+// A bridging is Ethernet mode: a learning switch between the guest and the pod interface, whose address stays in the pod's kernel, or
+// between plain devices.
 type bridging struct {
-	start   time.Time
+	began   time.Time // 0 of the switch's clock
 	bridge  *vswitch.Bridge
 	devices []*device
 	ports   []namedPort
-	known   control.Status // what status says beside the ports
+	known   control.Status // the fields that do not change
 }
 
 // newBridging makes everything but the ports.
-func newBridging(k *keeper, g *grant.Grant, log *zap.Logger) (*bridging, error) {
-	b := &bridging{start: time.Now()}
+func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error) {
+	b := &bridging{began: time.Now()}
 	w := g.Forwarder.Bridge
 	if w == nil || len(g.Ports) != w.Ports {
 		return nil, errors.New("the keeper's grant does not describe a learning switch of its ports")
@@ -38,51 +38,46 @@ func newBridging(k *keeper, g *grant.Grant, log *zap.Logger) (*bridging, error) 
 		if b.known, err = readPod(w.Pod); err != nil {
 			return nil, err
 		}
-		// What is for the pod itself is not for the guest.
-		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0)
+		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0) // a frame to the pod's kernel is not flooded to the guest
 	}
 	for i, p := range g.Ports {
-		d := newDevice(k, i, p, log)
-		d.lost = func() { b.bridge.Forget(i) } // its stations are elsewhere now
-		b.devices = append(b.devices, d)
+		dev := newDevice(s, i, p, log)
+		dev.onLost = func() { b.bridge.Forget(i) } // its stations may now be elsewhere
+		b.devices = append(b.devices, dev)
 	}
 	return b, nil
 }
 
-func (b *bridging) open(ctx context.Context, before *snapshot) error {
-	for _, d := range b.devices {
-		p, err := d.open(ctx, before)
-		if err != nil {
-			return err
-		}
-		b.ports = append(b.ports, p)
-	}
-	return nil
+func (b *bridging) open(ctx context.Context, before *snapshot) (err error) {
+	b.ports, err = openDevices(ctx, b.devices, before)
+	return err
 }
 
-func (b *bridging) close()                       { closeAll(b.ports) }
+func (b *bridging) close()                       { closePorts(b.ports) }
 func (b *bridging) forwarder() vswitch.Forwarder { return b.bridge }
-func (b *bridging) since() time.Duration         { return time.Since(b.start) }
-func (b *bridging) list() []namedPort            { return b.ports }
-func (b *bridging) begin()                       {}
-func (b *bridging) yield()                       {}
-func (b *bridging) guest(bool)                   {}
+func (b *bridging) now() time.Duration           { return time.Since(b.began) }
+func (b *bridging) portList() []namedPort        { return b.ports }
+
+// A learning switch has no address to acquire or to return, and no state of the guest.
+func (b *bridging) start()              {}
+func (b *bridging) stop()               {}
+func (b *bridging) setGuestAbsent(bool) {}
 
 func (b *bridging) attend(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-func (b *bridging) learned() snapshot {
-	s := b.bridge.State(b.since())
-	return snapshot{Bridge: &s}
+func (b *bridging) snapshot() snapshot {
+	state := b.bridge.State(b.now())
+	return snapshot{Bridge: &state}
 }
 
-func (b *bridging) resume(s *snapshot) error {
-	if s.Bridge == nil || s.Address != nil {
-		return errors.New("the switch before was no learning switch")
+func (b *bridging) resume(snap *snapshot) error {
+	if snap.Bridge == nil || snap.Address != nil {
+		return errors.New("the snapshot is not of a learning switch")
 	}
-	return b.bridge.Resume(*s.Bridge, b.since())
+	return b.bridge.Resume(*snap.Bridge, b.now())
 }
 
 func (b *bridging) source() control.Source {
@@ -90,14 +85,14 @@ func (b *bridging) source() control.Source {
 }
 
 func (b *bridging) status() control.Status {
-	s := b.known
-	s.Holder, s.Ports = vswitch.HolderKernel.String(), statusOf(b.ports)
-	return s
+	status := b.known
+	status.Holder, status.Ports = vswitch.HolderKernel.String(), statusOf(b.ports)
+	return status
 }
 
 func (b *bridging) stations() []control.Station {
 	list := []control.Station{}
-	for _, s := range b.bridge.Stations(b.since()) {
+	for _, s := range b.bridge.Stations(b.now()) {
 		list = append(list, control.Station{MAC: s.MAC, Port: b.ports[s.Port].name, Age: s.Age.Seconds(), Static: s.Static})
 	}
 	return list

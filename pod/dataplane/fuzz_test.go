@@ -72,14 +72,14 @@ func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
 	if !bridge {
 		d.plan = delegatePlan(t)
 	}
-	k := &keeper{}
+	s0 := &session{}
 	if bridge {
-		b, err := newBridging(k, d.grant(), zap.NewNop())
+		b, err := newBridging(s0, d.grant(), zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = b.resume(s)
-		after := b.learned()
+		after := b.snapshot()
 		if after.Bridge != nil {
 			for i := range after.Bridge.Stations {
 				after.Bridge.Stations[i].Age = 0 // its time does not stand still
@@ -88,13 +88,13 @@ func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
 		}
 		return &after, err == nil
 	}
-	l, err := newDelegation(k, d.grant(), zap.NewNop())
+	l, err := newDelegation(s0, d.grant(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()
 	l.clock = func() time.Duration { return time.Hour }
 	err = l.resume(s)
-	after := l.learned()
+	after := l.snapshot()
 	return &after, err == nil
 }

@@ -7,13 +7,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How many lines a guest may cause: a few DHCP exchanges at once, and one line in two seconds for ever.
+// The log lines that a guest can cause: a burst for a few DHCP exchanges, and one line in two seconds on average.
 const (
-	guestLines = 0.5 // a second
-	guestBurst = 40
+	guestLinesPerSecond = 0.5
+	guestBurst          = 40
 )
 
-// A guestLog writes what a guest causes, and no more of it than is good for a disk. What it leaves out, it counts.
+// A guestLog writes events that a guest causes, and limits their rate so that the guest cannot fill a disk. It counts the lines that
+// it omits.
 type guestLog struct {
 	log     *zap.Logger
 	limiter *rate.Limiter
@@ -21,7 +22,7 @@ type guestLog struct {
 }
 
 func newGuestLog(log *zap.Logger) *guestLog {
-	return &guestLog{log: log, limiter: rate.NewLimiter(guestLines, guestBurst)}
+	return &guestLog{log: log, limiter: rate.NewLimiter(guestLinesPerSecond, guestBurst)}
 }
 
 func (g *guestLog) event(message string, fields ...zap.Field) {

@@ -1,10 +1,15 @@
 package dataplane
 
-import "github.com/podswitch/podswitch/vswitch"
+import (
+	"fmt"
 
-// The pod address has exactly one holder. This is who it is, and what makes it change:
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A state is the holder of the pod address, and whether the guest can become the holder without DHCP. The address has exactly one
+// holder at any time:
 //
-//	          take                 ack, use
+//	          taken                ack, use
 //	kernel ─────────▶ waiting ─────────────────────▶ guest
 //	   ▲                 ▲ ▲                          │ │
 //	   │                 │ └──── expire, link down ◀──┘ │
@@ -13,9 +18,9 @@ import "github.com/podswitch/podswitch/vswitch"
 //	   └────────────── released ◀───────────────────────┘
 //	                      └──────────── ack ──────────▶ guest
 //
-// waiting and released are both the switch. A guest that just goes on to use the address gets it without asking when the
-// switch waits (podswitch was started anew, or the guest's link was down), but not after the guest gave it up: what still
-// arrives then was on its way.
+// In the states waiting and released the switch is the holder. A guest that uses the address without a DHCP exchange becomes the
+// holder in the state waiting: podswitch was restarted, or the guest's link was down. It does not in the state released: the guest has
+// given the address up, and its remaining frames were sent before that.
 type state uint8
 
 const (
@@ -26,49 +31,64 @@ const (
 	numStates
 )
 
-// An event is what may change the holder.
+// An event can change the state.
 type event uint8
 
 const (
-	take     event = iota // the address was taken off the pod interface
-	ack                   // the DHCP server gave the guest the address
-	use                   // the guest used the address without asking
-	release               // the guest gave the address back
+	taken    event = iota // the keeper took the address off the pod interface
+	ack                   // the DHCP server acknowledged the guest's request
+	use                   // the guest used the address while it was not the holder
+	release               // the guest released the address
 	decline               // the guest found the address in use
-	expire                // the lease ran out
-	linkDown              // the guest's link went down
-	stop                  // podswitch ends
+	expire                // the lease expired
+	linkDown              // the guest was away for the hold time
+	stop                  // the switch ends
 	numEvents
 )
 
-var eventNames = [numEvents]string{"take", "ack", "use", "release", "decline", "expire", "link down", "stop"}
+var eventNames = [numEvents]string{"taken", "ack", "use", "release", "decline", "expire", "link down", "stop"}
 
 func (e event) String() string { return eventNames[e] }
 
-// next is the table of the drawing above; an event that is not in it changes nothing.
-func (s state) next(e event) state {
+// next returns the state after e: the table of the drawing above. An event that is not drawn changes nothing.
+func (st state) next(e event) state {
 	switch {
 	case e == stop:
 		return kernel
-	case s == kernel && e == take:
+	case st == kernel && e == taken:
 		return waiting
-	case s == waiting && (e == ack || e == use), s == released && e == ack:
+	case st == waiting && (e == ack || e == use), st == released && e == ack:
 		return guest
-	case s == guest && (e == expire || e == linkDown), s == released && e == linkDown:
+	case st == guest && (e == expire || e == linkDown), st == released && e == linkDown:
 		return waiting
-	case s == guest && (e == release || e == decline):
+	case st == guest && (e == release || e == decline):
 		return released
 	}
-	return s
+	return st
 }
 
-// holder is how the rest of the world sees a state.
-func (s state) holder() vswitch.Holder {
-	switch s {
+// holder returns the holder of the address in the state.
+func (st state) holder() vswitch.Holder {
+	switch st {
 	case kernel:
 		return vswitch.HolderKernel
 	case guest:
 		return vswitch.HolderGuest
 	}
 	return vswitch.HolderSwitch
+}
+
+// String returns the name of the state in snapshots.
+func (st state) String() string { return stateNames[st] }
+
+var stateNames = [numStates]string{"kernel", "waiting", "released", "guest"}
+
+// parseState is the inverse of String.
+func parseState(name string) (state, error) {
+	for i, n := range stateNames {
+		if n == name {
+			return state(i), nil
+		}
+	}
+	return kernel, fmt.Errorf("state %q of the pod address: want one of %q", name, stateNames)
 }

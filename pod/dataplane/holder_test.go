@@ -9,7 +9,7 @@ import (
 // TestStates walks through every state and event: what is not listed changes nothing.
 func TestStates(t *testing.T) {
 	moves := map[state]map[event]state{
-		kernel:   {take: waiting},
+		kernel:   {taken: waiting},
 		waiting:  {ack: guest, use: guest, stop: kernel},
 		released: {ack: guest, linkDown: waiting, stop: kernel},
 		guest:    {release: released, decline: released, expire: waiting, linkDown: waiting, stop: kernel},

@@ -40,11 +40,13 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	lt.lessee = &lessee{
 		offer: offer, log: newGuestLog(zap.NewNop()),
-		clock: func() time.Duration { return lt.time },
 		now:   func() time.Time { return epoch.Add(lt.time) },
-		heard: func(mac vswitch.MAC) (time.Duration, bool) { at, ok := lt.alive[mac]; return at, ok },
-		probe: func(mac vswitch.MAC) { lt.probes = append(lt.probes, mac) },
 		apply: func(e event, _ vswitch.MAC) { lt.events = append(lt.events, e) },
+		prober: prober{
+			clock:   func() time.Duration { return lt.time },
+			lastUse: func(mac vswitch.MAC) (time.Duration, bool) { at, ok := lt.alive[mac]; return at, ok },
+			send:    func(mac vswitch.MAC) { lt.probes = append(lt.probes, mac) },
+		},
 	}
 	return lt
 }
@@ -187,7 +189,7 @@ func TestRelease(t *testing.T) {
 // TestPinned shows that a pinned guest shares its lease with nobody.
 func TestPinned(t *testing.T) {
 	lt := newLeaseTest(t)
-	lt.only = firstMAC
+	lt.pinned = firstMAC
 	if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 		t.Errorf("the second MAC got %s", got)
 	}

@@ -6,44 +6,32 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/vswitch"
 )
 
-// learned is what another switch goes on with.
-func (d *delegation) learned() snapshot {
+// snapshot implements method.
+func (d *delegation) snapshot() snapshot {
 	now := d.clock()
-	lease, gone := d.lessee.learned()
+	lease, linkLost := d.lessee.snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := &addressState{State: d.state.String(), Absent: d.absent, Gone: gone, Delegate: d.delegate.State(now)}
-	if d.left != 0 {
-		age := now - d.left
-		s.Left = &age
+	a := &addressState{State: d.state.String(), Absent: d.away.isAbsent, Gone: linkLost, Lease: lease, Delegate: d.delegate.State(now)}
+	if d.away.hasLeft {
+		age := now - d.away.since
+		a.Left = &age
 	}
-	s.take(lease)
-	return snapshot{Address: s}
+	return snapshot{Address: a}
 }
 
-// resume goes on with what another switch has learned.
-func (d *delegation) resume(s *snapshot) error {
-	a := s.Address
-	if a == nil || s.Bridge != nil {
-		return errors.New("the switch before was no switch between a guest and a pod")
+// resume implements method. On an error the delegation may have changed, and is closed.
+func (d *delegation) resume(snap *snapshot) error {
+	a := snap.Address
+	if a == nil || snap.Bridge != nil {
+		return errors.New("the snapshot is not of a switch between a guest and a pod")
 	}
-	state, err := parseState(a.State)
+	state, err := a.check()
 	if err != nil {
 		return err
-	}
-	if state == kernel {
-		return errors.New("the pod address is the kernel's: want the state of a switch at work")
-	}
-	if a.Absent && a.Left == nil {
-		return errors.New("the guest's device is absent and never went: want the time since then")
-	}
-	if a.Left != nil && (*a.Left < 0 || *a.Left > maxAge) {
-		return fmt.Errorf("the guest's device went %s ago: want 0s to %s", *a.Left, maxAge)
-	}
-	if a.Delegate.Holder != state.holder().String() {
-		return fmt.Errorf("the holder is the %s and the state %s", a.Delegate.Holder, a.State)
 	}
 	if err := d.delegate.Resume(a.Delegate, d.clock()); err != nil {
 		return err
@@ -53,61 +41,65 @@ func (d *delegation) resume(s *snapshot) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state, d.absent = state, a.Absent
+	d.state, d.away.isAbsent = state, a.Absent
 	if a.Left != nil {
-		d.left = d.clock() - *a.Left
-		if wait := d.plan.holdAfter - *a.Left; wait > 0 || a.Absent {
-			d.hold.Reset(max(0, wait))
+		d.away.hasLeft, d.away.since = true, d.clock()-*a.Left
+		if rest := d.plan.holdAfter - *a.Left; rest > 0 || a.Absent {
+			d.holdTimer.Reset(max(0, rest))
 		}
 	}
 	return nil
 }
 
-// learned returns the lease, and whether the guest's link went down since.
-func (l *lessee) learned() (lease dhcpsrv.Lease, gone bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lease, l.gone
+// maxAge bounds ages in a snapshot, so that sums of them do not overflow.
+const maxAge = 100 * 365 * 24 * time.Hour
+
+// check returns the state of the address, or an error if no switch in the work phase can have a.
+func (a *addressState) check() (state, error) {
+	st, err := parseState(a.State)
+	switch {
+	case err != nil:
+		return kernel, err
+	case st == kernel:
+		return kernel, errors.New("the kernel holds the pod address: want a state of the work phase")
+	case a.Absent && a.Left == nil:
+		return kernel, errors.New("the guest is absent without left_age_ns")
+	case a.Left != nil && (*a.Left < 0 || *a.Left > maxAge):
+		return kernel, fmt.Errorf("left_age_ns %s: want 0s to %s", *a.Left, maxAge)
+	case a.Delegate.Holder != st.holder().String():
+		return kernel, fmt.Errorf("the holder is the %s in the state %s", a.Delegate.Holder, a.State)
+	}
+	return st, nil
 }
 
-// resume goes on with a lease that another switch has given.
+// snapshot returns the lease, or nil, and whether the guest's link went down since it was given.
+func (l *lessee) snapshot() (lease *leaseState, linkLost bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lease.MAC != (dhcpsrv.MAC{}) {
+		lease = &leaseState{MAC: vswitch.MAC(l.lease.MAC), HostName: l.lease.HostName, Expires: l.lease.Expires}
+	}
+	return lease, l.linkLost
+}
+
+// maxHostName is the largest length of a DHCP option in bytes (RFC 2132, section 2).
+const maxHostName = 255
+
+// resume continues with the lease of a snapshot.
 func (l *lessee) resume(a *addressState) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if a.Lease == nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.gone = a.Gone
+		l.linkLost = a.Gone
 		return nil
 	}
 	mac := a.Lease.MAC
-	if mac.IsZero() || mac.IsMulticast() || !l.only.IsZero() && mac != l.only {
-		return fmt.Errorf("the lease is of %v, who cannot have one", mac)
+	if mac.IsZero() || mac.IsMulticast() || !l.pinned.IsZero() && mac != l.pinned {
+		return fmt.Errorf("lease of %v: want a MAC that the guest can have", mac)
 	}
 	if len(a.Lease.HostName) > maxHostName {
-		return fmt.Errorf("the lease has a host name of %d bytes: want at most %d", len(a.Lease.HostName), maxHostName)
+		return fmt.Errorf("lease with a host name of %d bytes: want at most %d", len(a.Lease.HostName), maxHostName)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lease, l.gone = dhcpsrv.Lease{MAC: dhcpsrv.MAC(mac), HostName: a.Lease.HostName, Expires: a.Lease.Expires}, a.Gone
+	l.lease, l.linkLost = dhcpsrv.Lease{MAC: dhcpsrv.MAC(mac), HostName: a.Lease.HostName, Expires: a.Lease.Expires}, a.Gone
 	return nil
-}
-
-// maxAge bounds what a snapshot may say of the past, so that sums of such times do not overflow.
-const maxAge = 100 * 365 * 24 * time.Hour
-
-// maxHostName is the longest text of a DHCP option in bytes (RFC 2132, section 2).
-const maxHostName = 255
-
-// String is the state's name.
-func (s state) String() string { return stateNames[s] }
-
-var stateNames = [numStates]string{"kernel", "waiting", "released", "guest"}
-
-// parseState reads what String wrote.
-func parseState(name string) (state, error) {
-	for s, n := range stateNames {
-		if n == name {
-			return state(s), nil
-		}
-	}
-	return kernel, fmt.Errorf("the state %q of the pod address is unknown: want one of %q", name, stateNames)
 }

@@ -1,9 +1,3 @@
-// Package dataplane is the switch at work between one guest and one pod, or between plain devices. It opens nothing: it gets
-// descriptors and a plan from a keeper, which is another process, and asks that one for whatever takes a privilege. So it can be
-// locked in before the first frame.
-//
-// Which of the two connection methods applies, the plan says: delegate.go moves the pod address to the guest, bridge.go runs a
-// learning switch.
 package dataplane
 
 import (
@@ -19,133 +13,120 @@ import (
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
-	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Config is what a switch is told by the one who starts it; everything else is the keeper's to say.
+// A Config is what a switch does not learn from its keeper.
 type Config struct {
-	Conn     *grant.Conn
-	Takeover bool            // go on in place of the switch that runs
-	Settings json.RawMessage // with Takeover: settings in place of the keeper's own; nil: as they are
-	LockIn   LockIn
-	ExitCode func(error) int // of a process that ends with the error
-	Log      *zap.Logger
+	Conn     *grant.Conn     // to the keeper; Run closes it
+	Takeover bool            // replace the running switch
+	Settings json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
+	LockIn   LockIn          // called once, before Ready is sent
+	ExitCode func(error) int // the exit code of a process that ends with this error, for the keeper
+	Log      *zap.Logger     // required
 }
 
-// LockIn gives up every privilege for good, and says how, for people. Only who has datagram sockets needs paths to send to.
+// A LockIn gives up every privilege of the process for good, and returns a description of the sandbox for status. The argument
+// datagrams says whether a port may be a datagram socket, which needs access to the paths that it sends to.
 type LockIn func(datagrams bool) (report string, err error)
 
-// An attachment is what differs between the connection methods.
-type attachment interface {
-	open(ctx context.Context, before *snapshot) error // makes the ports; nil: there was no switch before
-	forwarder() vswitch.Forwarder
-	begin()                           // the address is ours
-	resume(s *snapshot) error         // the address was another switch's
-	learned() snapshot                // what another switch goes on with, but for the ports
-	guest(absent bool)                // the keeper says so
-	yield()                           // the address is not ours any more
-	attend(ctx context.Context) error // looks after what happens without a frame
-	list() []namedPort                // the ports, in the forwarder's order
-	source() control.Source           //
-	since() time.Duration             // the switch's clock
-	close()
-}
-
-// Run switches until ctx is done and the keeper has agreed, or until the keeper says so, and then returns nil; also when another
-// switch has gone on in its place. Any other end is an error. The conversation is closed when it returns.
+// Run is the switch process. It returns nil when the keeper has stopped it, when another switch has replaced it, or when ctx is done
+// and the keeper has agreed: the address must go back first. Any other end is an error, which the keeper is sent.
 func Run(ctx context.Context, cfg Config) error {
 	defer cfg.Conn.Close()
-	heard := hangUpAfter(ctx, cfg.Conn)
-	k, g, socket, err := meet(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.Settings})
-	close(heard)
+	greeted := closeAfter(ctx, cfg.Conn)
+	s, g, socket, err := newSession(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.Settings})
+	close(greeted)
 	switch {
 	case errors.Is(err, errKeeperEnded) && ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return err
 	}
-	defer k.end()
+	defer s.close()
 	defer socket.Close()
-	s := &session{cfg: cfg, keeper: k, grant: g, control: socket, log: cfg.Log}
-	err = s.run(ctx)
-	var said *grant.Fault
-	if err != nil && !errors.As(err, &said) && !errors.Is(err, errKeeperEnded) {
+	p := &process{cfg: cfg, session: s, grant: g, control: socket, log: cfg.Log}
+	err = p.run(ctx)
+	var fromKeeper *grant.Fault
+	if err != nil && !errors.As(err, &fromKeeper) && !errors.Is(err, errKeeperEnded) {
 		_ = cfg.Conn.Send(grant.Message{Fault: &grant.Fault{Text: err.Error(), Code: cfg.ExitCode(err)}})
 	}
 	return err
 }
 
-// silence is how long a keeper may say nothing to a switch that is to end.
-const silence = time.Second
+// handshakeTimeout is how long the handshake may go on after ctx is done.
+const handshakeTimeout = time.Second
 
-// hangUpAfter ends a conversation some time after ctx, unless the channel that it returns was closed by then.
-func hangUpAfter(ctx context.Context, conn *grant.Conn) (heard chan struct{}) {
-	heard = make(chan struct{})
+// closeAfter closes conn handshakeTimeout after ctx is done, unless the channel that it returns is closed first.
+func closeAfter(ctx context.Context, conn *grant.Conn) (greeted chan struct{}) {
+	greeted = make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		select {
-		case <-heard:
-		case <-time.After(silence):
+		case <-greeted:
+		case <-time.After(handshakeTimeout):
 			conn.Close()
 		}
 	})
-	return heard
+	return greeted
 }
 
-// A session is one conversation with a keeper.
-type session struct {
-	cfg        Config
-	keeper     *keeper
-	grant      *grant.Grant
-	control    *os.File // the listening control socket
-	log        *zap.Logger
-	attachment attachment
-	sandbox    string
-	takeovers  int
+// A process is one switch from its grant to its end. Its fields are set before the work phase, and takeovers before each one.
+type process struct {
+	cfg       Config
+	session   *session
+	grant     *grant.Grant
+	control   *os.File // the listening control socket
+	log       *zap.Logger
+	method    method
+	sandbox   string // what LockIn reported
+	takeovers int
 }
 
-func (s *session) run(ctx context.Context) (err error) {
-	if err := s.build(); err != nil {
+// run goes through the phases.
+func (p *process) run(ctx context.Context) (err error) {
+	if err := p.build(); err != nil {
 		return err
 	}
-	defer func() { s.attachment.close() }()
-	if !s.cfg.Takeover {
-		if err := s.attachment.open(ctx, nil); err != nil {
+	defer func() { p.method.close() }() // of the last build
+	if !p.cfg.Takeover {
+		if err := p.method.open(ctx, nil); err != nil {
 			return err
 		}
 	}
-	if s.sandbox, err = s.cfg.LockIn(s.datagrams()); err != nil {
+	if p.sandbox, err = p.cfg.LockIn(p.mayHaveDatagrams()); err != nil {
 		return err
 	}
-	if err := s.keeper.conn.Send(grant.Message{Ready: &grant.Ready{Sandbox: s.sandbox}}); err != nil {
+	if err := p.session.conn.Send(grant.Message{Ready: &grant.Ready{Sandbox: p.sandbox}}); err != nil {
 		return errKeeperEnded
 	}
-	return s.serve(ctx)
+	return p.serve(ctx)
 }
 
-// build makes everything that takes no descriptor of the keeper's.
-func (s *session) build() (err error) {
-	if s.grant.Forwarder.Delegate != nil {
-		s.attachment, err = newDelegation(s.keeper, s.grant, s.log)
+// build makes the forwarder and its services. It needs no port.
+func (p *process) build() (err error) {
+	if p.grant.Forwarder.Delegate != nil {
+		p.method, err = newDelegation(p.session, p.grant, p.log)
 	} else {
-		s.attachment, err = newBridging(s.keeper, s.grant, s.log)
+		p.method, err = newBridging(p.session, p.grant, p.log)
 	}
 	return err
 }
 
-// datagrams tells whether a port may be a datagram socket.
-func (s *session) datagrams() bool {
-	return slices.ContainsFunc(s.grant.Ports, func(p grant.Port) bool { return p.Kind == hypervisor.KindDgram || p.Kind == hypervisor.KindFD })
+// mayHaveDatagrams reports whether a port may be a datagram socket.
+func (p *process) mayHaveDatagrams() bool {
+	return slices.ContainsFunc(p.grant.Ports, func(port grant.Port) bool {
+		return port.Kind == hypervisor.KindDgram || port.Kind == hypervisor.KindFD
+	})
 }
 
-// source is what the control socket shows.
-func (s *session) source() control.Source {
-	source := s.attachment.source()
+// source adds what is true of both methods to the method's status.
+func (p *process) source() control.Source {
+	source := p.method.source()
 	status := source.Status
-	source.Log = s.log
+	source.Log = p.log
 	source.Status = func() control.Status {
-		now := status()
-		now.Sandbox, now.Takeovers, now.KeeperPID, now.SwitchPID = s.sandbox, s.takeovers, s.grant.Keeper, os.Getpid()
-		return now
+		s := status()
+		s.Sandbox, s.Takeovers, s.KeeperPID, s.SwitchPID = p.sandbox, p.takeovers, p.grant.Keeper, os.Getpid()
+		return s
 	}
 	return source
 }

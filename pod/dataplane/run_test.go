@@ -178,7 +178,7 @@ func TestWithoutSnapshot(t *testing.T) {
 				if fault := k.hears("fault").Fault; fault.Code != 7 {
 					t.Errorf("it says %+v", fault)
 				}
-				k.ends("switch")
+				k.ends("snapshot")
 			})
 		}
 	}

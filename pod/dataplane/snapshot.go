@@ -8,27 +8,28 @@ import (
 	"io"
 	"time"
 
-	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/unixport"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A snapshot is everything that one switch has learned, for another one that goes on in its place.
+// A snapshot is the state that one switch passes to the next. Exactly one of Address and Bridge is set. Descriptors travel beside it:
+// those of connections to hypervisors, at most two for each port.
 type snapshot struct {
-	Address *addressState          `json:"address,omitempty"`
-	Bridge  *vswitch.BridgeState   `json:"bridge,omitempty"`
-	Ports   []portState            `json:"ports"`
-	files   []int                  // descriptors of connections; they belong to the ports
-	owners  []int                  // and the ports that they belong to
-	rests   map[int]*unixport.Rest // of the ports by their number, with descriptors
+	Address *addressState        `json:"address,omitempty"`
+	Bridge  *vswitch.BridgeState `json:"bridge,omitempty"`
+	Ports   []portState          `json:"ports"` // in the forwarder's order
+
+	files  []int                  // when written: descriptors, which belong to the ports
+	owners []int                  // when written: the port of each descriptor
+	rests  map[int]*unixport.Rest // when read: by port, with descriptors
 }
 
-// An addressState is what is known of the pod address and the guest.
+// An addressState is the state of a delegation.
 type addressState struct {
-	State    string                `json:"state"` // of the holder's state machine
-	Absent   bool                  `json:"absent,omitempty"`
-	Left     *time.Duration        `json:"left_age_ns,omitempty"` // since the guest's device went; absent: it never did
+	State    string                `json:"state"`                 // of the pod address
+	Absent   bool                  `json:"absent,omitempty"`      // the guest's device is away
+	Left     *time.Duration        `json:"left_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
 	Lease    *leaseState           `json:"lease,omitempty"`
 	Gone     bool                  `json:"gone,omitempty"` // the guest's link went down since the lease was given
 	Delegate vswitch.DelegateState `json:"delegate"`
@@ -41,92 +42,91 @@ type leaseState struct {
 	Expires  time.Time   `json:"expires"`
 }
 
-// A portState is what one port has counted, and has in hand.
+// A portState is what one port has counted, and the bytes of its stream that are not a whole frame yet.
 type portState struct {
 	Counters vswitch.CountersState `json:"counters"`
 	Rest     *unixport.Rest        `json:"rest,omitempty"`
 }
 
-// restOf returns what the port with this number is to go on with.
-func (s *snapshot) restOf(port int) unixport.Rest {
-	if s == nil || s.rests[port] == nil {
+// restOf returns what the port continues with: nothing for a nil snapshot.
+func (snap *snapshot) restOf(port int) unixport.Rest {
+	if snap == nil || snap.rests[port] == nil {
 		return unixport.Rest{}
 	}
-	return *s.rests[port]
+	return *snap.rests[port]
 }
 
-// takePorts adds what the ports have counted and have in hand.
-func (s *snapshot) takePorts(ports []namedPort) {
+// addPorts adds the state of ports that receive no longer.
+func (snap *snapshot) addPorts(ports []namedPort) {
 	for i, p := range ports {
 		var state portState
-		if rest, ok := unixport.RestOf(p.Port); ok { // first: it may complete a frame, which counts
+		if rest, ok := unixport.RestOf(p.Port); ok { // before the counters: it may complete a frame, which counts
 			state.Rest = &rest
 			for _, fd := range []int{rest.Connection, rest.Next} {
 				if fd != 0 {
-					s.files, s.owners = append(s.files, fd), append(s.owners, i)
+					snap.files, snap.owners = append(snap.files, fd), append(snap.owners, i)
 				}
 			}
 		}
 		state.Counters = p.Counters().State()
-		s.Ports = append(s.Ports, state)
+		snap.Ports = append(snap.Ports, state)
 	}
 }
 
-// resumePorts lets the ports go on counting.
-func (s *snapshot) resumePorts(ports []namedPort) error {
-	if len(s.Ports) != len(ports) {
-		return fmt.Errorf("the switch before had %d ports, this one has %d", len(s.Ports), len(ports))
+// resumeCounters sets the counters of the ports.
+func (snap *snapshot) resumeCounters(ports []namedPort) error {
+	if len(snap.Ports) != len(ports) {
+		return fmt.Errorf("snapshot of %d ports: want %d", len(snap.Ports), len(ports))
 	}
 	for i, p := range ports {
-		if err := p.Counters().Resume(s.Ports[i].Counters); err != nil {
+		if err := p.Counters().Resume(snap.Ports[i].Counters); err != nil {
 			return fmt.Errorf("counters of %s: %w", p.name, err)
 		}
 	}
 	return nil
 }
 
-// readSnapshot reads what another switch has learned. It is not trusted: that one has read more of the guest than this one. The
-// descriptors are of ports with numbers below limit, at most two each; on an error they stay the caller's.
-func readSnapshot(g *grant.Go, files []int, limit int) (*snapshot, error) {
+// readSnapshot reads the snapshot of another switch, which is not trusted. The first devices ports may have a rest and descriptors; on
+// an error the descriptors stay the caller's.
+func readSnapshot(g *grant.Go, files []int, devices int) (*snapshot, error) {
 	decoder := json.NewDecoder(bytes.NewReader(g.Snapshot))
 	decoder.DisallowUnknownFields()
-	s := &snapshot{rests: map[int]*unixport.Rest{}}
-	if err := decoder.Decode(s); err != nil {
-		return nil, fmt.Errorf("what the switch before has learned: %w", err)
+	snap := &snapshot{rests: map[int]*unixport.Rest{}}
+	if err := decoder.Decode(snap); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("what the switch before has learned: want one object, and nothing behind it")
+		return nil, errors.New("snapshot: want one object, with nothing after it")
 	}
-	for i := range s.Ports {
-		if s.Ports[i].Rest != nil && i >= limit {
-			return nil, fmt.Errorf("what the switch before has in hand: port %d is none of the %d that can have something", i, limit)
+	for i := range snap.Ports {
+		if snap.Ports[i].Rest == nil {
+			continue
 		}
-		if s.Ports[i].Rest != nil {
-			s.rests[i] = s.Ports[i].Rest
+		if i >= devices {
+			return nil, fmt.Errorf("snapshot: port %d has a rest: want one only of the first %d", i, devices)
 		}
+		snap.rests[i] = snap.Ports[i].Rest
 	}
-	if len(g.Connections) != len(files) {
-		return nil, fmt.Errorf("what the switch before has in hand: %d connections and %d descriptors", len(g.Connections), len(files))
+	return snap, snap.assign(files, g.Connections)
+}
+
+// assign gives each descriptor to the rest of its owner.
+func (snap *snapshot) assign(files, owners []int) error {
+	if len(owners) != len(files) {
+		return fmt.Errorf("snapshot: %d connections and %d descriptors: want as many", len(owners), len(files))
 	}
-	for i, port := range g.Connections {
-		rest := s.rests[port]
+	for i, port := range owners {
+		rest := snap.rests[port]
 		switch {
-		case rest == nil || port >= limit:
-			return nil, fmt.Errorf("what the switch before has in hand: a connection of port %d, which has none", port)
+		case rest == nil:
+			return fmt.Errorf("snapshot: a connection of port %d, which has no rest", port)
 		case rest.Connection == 0:
 			rest.Connection = files[i]
 		case rest.Next == 0:
 			rest.Next = files[i]
 		default:
-			return nil, fmt.Errorf("what the switch before has in hand: three connections of port %d", port)
+			return fmt.Errorf("snapshot: three connections of port %d: want at most two", port)
 		}
 	}
-	return s, nil
-}
-
-// take notes the lease.
-func (s *addressState) take(l dhcpsrv.Lease) {
-	if l.MAC != (dhcpsrv.MAC{}) {
-		s.Lease = &leaseState{MAC: vswitch.MAC(l.MAC), HostName: l.HostName, Expires: l.Expires}
-	}
+	return nil
 }

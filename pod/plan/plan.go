@@ -137,7 +137,7 @@ func (p *Plan) resolveDelegate(cfg Config) error {
 	p.Server = server
 	p.KeptPorts = cfg.KeptPorts
 	for _, ns := range id.Resolv.NameServers {
-		if dhcpsrv.IsOwn(ns) {
+		if dhcpsrv.NeedsRelay(ns) {
 			p.RelayDNS = append(p.RelayDNS, netip.AddrPortFrom(ns, 53))
 		}
 	}

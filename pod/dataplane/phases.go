@@ -1,0 +1,192 @@
+package dataplane
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// serve repeats the phases wait, work and hand over until the switch ends. A second round follows a takeover that failed.
+func (p *process) serve(ctx context.Context) error {
+	started, err := p.wait(ctx)
+	for started && err == nil {
+		yielded, failed := p.work(ctx)
+		if failed != nil || !yielded {
+			return failed
+		}
+		if err := p.handOver(); err != nil {
+			return err
+		}
+		started, err = p.waitAgain()
+	}
+	return err
+}
+
+// wait waits for Go, and then starts. It reports false if the switch is to end instead.
+func (p *process) wait(ctx context.Context) (started bool, err error) {
+	for {
+		c, err := p.nextCommand(ctx)
+		if errors.Is(err, context.Canceled) {
+			_ = p.session.conn.Send(grant.Message{Bye: &grant.Bye{}})
+			return false, nil
+		}
+		switch {
+		case err != nil:
+			return false, err
+		case c.Stop != nil:
+			return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{}})
+		case c.Go != nil:
+			return true, p.start(ctx, c)
+		}
+	}
+}
+
+// waitAgain waits after a handover. A Go means that the takeover failed; the end of the session, that the next switch works or that
+// everything ends.
+func (p *process) waitAgain() (started bool, err error) {
+	started, err = p.wait(context.Background())
+	if errors.Is(err, errKeeperEnded) {
+		p.log.Info("handed over")
+		return false, nil
+	}
+	if started && err == nil {
+		p.log.Warn("takeover failed, working again")
+	}
+	return started, err
+}
+
+// nextCommand waits for a command.
+func (p *process) nextCommand(ctx context.Context) (command, error) {
+	select {
+	case c := <-p.session.commands:
+		return c, nil
+	case <-p.session.ended:
+		return command{}, p.session.cause
+	case <-ctx.Done():
+		return command{}, ctx.Err()
+	}
+}
+
+// start makes the method ready for frames, from a snapshot if the Go has one, and sends Started.
+func (p *process) start(ctx context.Context, c command) error {
+	p.takeovers = c.Go.Takeovers
+	if c.Go.Snapshot == nil {
+		if len(p.method.portList()) == 0 || len(c.files) > 0 {
+			return errors.Join(errors.New("the keeper sent a Go without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
+		}
+		p.method.start()
+	} else if err := p.resume(ctx, c); err != nil {
+		return err
+	}
+	if p.session.conn.Send(grant.Message{Started: &grant.Started{}}) != nil {
+		return errKeeperEnded
+	}
+	return nil
+}
+
+// resume opens the ports and continues from the snapshot of a switch, which may be this one.
+func (p *process) resume(ctx context.Context, c command) error {
+	before, err := readSnapshot(c.Go, c.files, len(p.grant.Ports))
+	if err != nil {
+		return errors.Join(err, grant.CloseFiles(c.files))
+	}
+	if err := p.method.open(ctx, before); err != nil {
+		return err
+	}
+	if err := before.resumeCounters(p.method.portList()); err != nil {
+		return err
+	}
+	return p.method.resume(before)
+}
+
+// work forwards frames until the switch ends, or until it yields to another one.
+func (p *process) work(ctx context.Context) (yielded bool, err error) {
+	listener, err := net.FileListener(p.control)
+	if err != nil {
+		return false, err
+	}
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the keeper decides when work ends, not ctx
+	defer cancel()
+	group, working := errgroup.WithContext(working)
+	m := p.method
+	group.Go(func() error { return p.forward(working) })
+	group.Go(func() error { return control.Serve(working, listener, p.source()) })
+	group.Go(func() error { return m.attend(working) })
+	group.Go(func() (err error) {
+		defer cancel()
+		yielded, err = p.handleCommands(ctx, working)
+		return err
+	})
+	p.log.Info("ready")
+	if err := group.Wait(); err != nil || !yielded {
+		m.stop()
+		return false, err
+	}
+	return true, nil
+}
+
+// forward runs the switch until ctx is done.
+func (p *process) forward(ctx context.Context) (err error) {
+	ports := unnamed(p.method.portList())
+	threads, err := tap.ShareThreads(ports)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, threads.Close()) }()
+	return vswitch.New(p.method.forwarder(), p.method.now, ports...).Run(ctx)
+}
+
+// handleCommands executes commands until one ends the work phase, or working is done. It reports whether the switch yields. When ctx
+// is done it sends Bye and goes on: the keeper answers with Stop after it has given the address back.
+func (p *process) handleCommands(ctx, working context.Context) (yielded bool, err error) {
+	asked := ctx.Done()
+	for {
+		select {
+		case c := <-p.session.commands:
+			switch {
+			case c.Guest != nil:
+				p.method.setGuestAbsent(c.Guest.Absent)
+			case c.Yield != nil:
+				return true, nil
+			case c.Stop != nil:
+				p.method.stop()
+				return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{}})
+			default:
+				_ = grant.CloseFiles(c.files)
+			}
+		case <-p.session.ended:
+			return false, p.session.cause
+		case <-asked:
+			asked = nil
+			if err := p.session.conn.Send(grant.Message{Bye: &grant.Bye{}}); err != nil {
+				return false, errKeeperEnded
+			}
+		case <-working.Done():
+			return false, nil // another goroutine of the group has failed
+		}
+	}
+}
+
+// handOver sends the snapshot after forwarding has ended, and builds the method anew, for a takeover that fails.
+func (p *process) handOver() error {
+	snap := p.method.snapshot()
+	snap.addPorts(p.method.portList())
+	text, err := json.Marshal(&snap)
+	if err != nil {
+		return err
+	}
+	err = p.session.conn.Send(grant.Message{Yielded: &grant.Yielded{Snapshot: text, Connections: snap.owners}}, snap.files...)
+	if err != nil {
+		return err
+	}
+	p.method.close()
+	return p.build()
+}

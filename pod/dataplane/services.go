@@ -1,0 +1,73 @@
+package dataplane
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime/debug"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/stack"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// minReassembly is the size in bytes of a packet that every host can receive (RFC 791, section 3.1), and so of a DHCP message that
+// every client can (RFC 2131, section 2), whatever the MTU of the path.
+const minReassembly = 576
+
+// newEndpoints makes the two netstack instances. There are two so that nothing which the guest sends to its DHCP server reaches the
+// stack that answers on the wire.
+func (d *delegation) newEndpoints() (err error) {
+	f, offer := &d.plan.forwarder, d.plan.offer
+	mac := f.WireMAC
+	if mac.IsZero() { // on a link without MACs the forwarder writes the headers
+		mac = f.RouterMAC
+	}
+	d.pod, err = stack.New(stack.Config{Address: f.Address.Addr(), MAC: mac, PeerMAC: f.RouterMAC, MTU: offer.MTU, ARP: !f.NoARP,
+		Log: d.log.Named("pod")})
+	if err != nil {
+		return err
+	}
+	d.server, err = stack.New(stack.Config{Address: offer.Server, MAC: f.RouterMAC, MTU: max(offer.MTU, minReassembly),
+		Log: d.log.Named("server")})
+	return err
+}
+
+// startServices starts kept ports, the DNS relay and the DHCP server.
+func (d *delegation) startServices() error {
+	for i, port := range d.plan.forwarder.KeptTCP {
+		dial := func(ctx context.Context) (net.Conn, error) { return d.session.dial(ctx, grant.Kept, i) }
+		if err := d.pod.KeepTCP(port, dial); err != nil {
+			return err
+		}
+	}
+	if len(d.plan.relayDNS) > 0 {
+		if err := d.server.RelayDNS(d.plan.relayDNS, d.dialNameServer); err != nil {
+			return err
+		}
+	}
+	return d.server.ServeDHCP(d.answerDHCP)
+}
+
+// dialNameServer is a stack.DNSDialer: it connects through the keeper, because the servers are on the pod's loopback.
+func (d *delegation) dialNameServer(ctx context.Context, network string, server int) (net.Conn, error) {
+	service := grant.DNSTCP
+	if network == "udp" {
+		service = grant.DNSUDP
+	}
+	return d.session.dial(ctx, service, server)
+}
+
+// answerDHCP is a stack.DHCPHandler. A panic would end the process before the address is returned; instead it ends the work phase.
+func (d *delegation) answerDHCP(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
+	defer func() {
+		if r := recover(); r != nil {
+			select {
+			case d.faults <- fmt.Errorf("internal fault: %v\n%s", r, debug.Stack()):
+			default: // an earlier one ends the work phase
+			}
+		}
+	}()
+	return d.lessee.handle(message)
+}
