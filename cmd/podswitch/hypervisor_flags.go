@@ -49,8 +49,8 @@ func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.iface != "" && f.iface != vm.Interface.Name {
-		return nil, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
+	if err := checkInterface(f.iface, vm); err != nil {
+		return nil, err
 	}
 	if !f.mac.GuestMAC.IsZero() {
 		f.settings.MAC = f.mac.GuestMAC[:]

@@ -53,7 +53,7 @@ func runKeeper(c *cobra.Command, flags *runFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg.Settings = flags.readSettings
+	cfg.Settings = readSettings
 	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Attach.StateDir, keeperSocket))
 }
 

@@ -62,10 +62,16 @@ type guestMAC struct {
 func (g *guestMAC) String() string { return g.text }
 func (g *guestMAC) Type() string   { return "MAC|pod" }
 
-func (g *guestMAC) Set(s string) (err error) {
-	g.text, g.settings.GuestMAC, g.settings.PodMAC = s, vswitch.MAC{}, s == "pod"
-	if !g.settings.PodMAC {
-		g.settings.GuestMAC, err = parseGuestMAC(s)
+func (g *guestMAC) Set(s string) error {
+	g.text = s
+	return setGuestMAC(g.settings, s)
+}
+
+// setGuestMAC sets the fields of the settings that the value of --guest-mac is about.
+func setGuestMAC(settings *plan.Settings, value string) (err error) {
+	settings.GuestMAC, settings.PodMAC = vswitch.MAC{}, value == "pod"
+	if !settings.PodMAC {
+		settings.GuestMAC, err = parseGuestMAC(value)
 	}
 	return err
 }
@@ -90,11 +96,16 @@ func (f *runFlags) check() error {
 	if f.cfg.StateDir == "" {
 		return fmt.Errorf("--state-dir: want a directory")
 	}
-	if f.cfg.HoldAfter < 0 {
-		return fmt.Errorf("--hold-after %s: want 0s or more", f.cfg.HoldAfter)
+	return checkSettings(&f.cfg.Settings)
+}
+
+// checkSettings finds faults that one value alone does not show.
+func checkSettings(s *plan.Settings) error {
+	if s.HoldAfter < 0 {
+		return fmt.Errorf("--hold-after %s: want 0s or more", s.HoldAfter)
 	}
 	kept := map[uint16]bool{}
-	for _, k := range f.cfg.KeptPorts {
+	for _, k := range s.KeptPorts {
 		if kept[k.Port] {
 			return fmt.Errorf("--keep tcp/%d: the port is kept twice", k.Port)
 		}
@@ -112,8 +123,8 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	if err != nil {
 		return f.cfg, err
 	}
-	if f.iface != "" && f.iface != vm.Interface.Name {
-		return f.cfg, usageError{fmt.Errorf("--interface %q: the VM document has the interface %q only", f.iface, vm.Interface.Name)}
+	if err := checkInterface(f.iface, vm); err != nil {
+		return f.cfg, err
 	}
 	f.cfg.VM = vm
 	f.cfg.Offload, f.cfg.NoMerge = f.offload.value == "on", f.merge.value == "off"

@@ -4,32 +4,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// settings are what of a run may change with a takeover, as the flags say it.
-type settings struct {
-	Document  *string  `json:"document,omitempty"` // the VM document's text; nil: none was named
-	Interface string   `json:"interface,omitempty"`
-	GuestMAC  string   `json:"guest_mac,omitempty"`
-	HoldAfter string   `json:"hold_after"`
-	Keep      []string `json:"keep,omitempty"`
-	Deny      []string `json:"deny,omitempty"`
+// settingsFlags returns the flags of run that may change with a takeover.
+func settingsFlags() []string {
+	return []string{"vm", "interface", "guest-mac", "hold-after", "keep", "deny"}
 }
 
-// writeSettings writes what the flags say, or nothing if they say nothing.
-func (f *runFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
+// settings returns the settings for a takeover, or nil if the command line has none of their flags. The keeper reads the VM
+// document, because its own version of podswitch decides what it means.
+func (f *runFlags) settings(c *cobra.Command) (*grant.Settings, error) {
 	if !slices.ContainsFunc(settingsFlags(), c.Flags().Changed) {
 		return nil, nil
 	}
 	if err := f.check(); err != nil {
 		return nil, usageError{err}
 	}
-	s := settings{Interface: f.iface, GuestMAC: c.Flags().Lookup("guest-mac").Value.String(), HoldAfter: f.cfg.HoldAfter.String()}
+	s := &grant.Settings{Interface: f.iface, GuestMAC: c.Flags().Lookup("guest-mac").Value.String(), HoldAfter: f.cfg.HoldAfter.String(),
+		Keep: texts(f.cfg.KeptPorts), Deny: texts(f.cfg.DenyRules)}
 	if f.vm != "" {
 		text, err := readFile(f.vm, c.InOrStdin())
 		if err != nil {
@@ -38,41 +37,67 @@ func (f *runFlags) writeSettings(c *cobra.Command) (json.RawMessage, error) {
 		document := string(text)
 		s.Document = &document
 	}
-	for _, k := range f.cfg.KeptPorts {
-		s.Keep = append(s.Keep, k.String())
-	}
-	for _, d := range f.cfg.DenyRules {
-		s.Deny = append(s.Deny, d.String())
-	}
-	return json.Marshal(s)
+	return s, nil
 }
 
-// readSettings reads what writeSettings wrote, in the process that is to follow it: by the same flags.
-func (f *runFlags) readSettings(text []byte) (plan.Settings, error) {
-	var s settings
-	if err := json.Unmarshal(text, &s); err != nil {
-		return plan.Settings{}, usageError{fmt.Errorf("settings: %w", err)}
-	}
-	var again runFlags
-	c := &cobra.Command{}
-	again.add(c)
-	args := []string{"--interface=" + s.Interface, "--hold-after=" + s.HoldAfter}
-	if s.GuestMAC != "" {
-		args = append(args, "--guest-mac="+s.GuestMAC)
-	}
-	if s.Document != nil {
-		c.SetIn(strings.NewReader(*s.Document))
-		args = append(args, "--vm=-")
-	}
-	for _, k := range s.Keep {
-		args = append(args, "--keep="+k)
-	}
-	for _, d := range s.Deny {
-		args = append(args, "--deny="+d)
-	}
-	if err := c.ParseFlags(args); err != nil {
+// readSettings reads the settings of a takeover in the keeper's process.
+func readSettings(text []byte) (plan.Settings, error) {
+	s, err := grant.ParseSettings(json.RawMessage(text))
+	if err != nil {
 		return plan.Settings{}, usageError{err}
 	}
-	cfg, err := again.config(c)
-	return cfg.Settings, err
+	return planSettings(s)
+}
+
+// planSettings makes the settings of a plan. Each value is read by the parser of its flag, which the error names.
+func planSettings(s *grant.Settings) (p plan.Settings, err error) {
+	if err := planFlags(&p, s); err != nil {
+		return plan.Settings{}, usageError{err}
+	}
+	p.VM = model.Default()
+	if s.Document != nil {
+		if p.VM, err = parseVM("of the takeover", []byte(*s.Document)); err != nil {
+			return plan.Settings{}, err
+		}
+	}
+	return p, checkInterface(s.Interface, p.VM)
+}
+
+// planFlags reads everything but the VM document and its interface.
+func planFlags(p *plan.Settings, s *grant.Settings) (err error) {
+	if p.HoldAfter, err = time.ParseDuration(s.HoldAfter); err != nil {
+		return fmt.Errorf("--hold-after: %w", err)
+	}
+	if s.GuestMAC != "" {
+		if err = setGuestMAC(p, s.GuestMAC); err != nil {
+			return fmt.Errorf("--guest-mac: %w", err)
+		}
+	}
+	if p.KeptPorts, err = parseEach(s.Keep, plan.ParseKeptPort); err != nil {
+		return fmt.Errorf("--keep: %w", err)
+	}
+	if p.DenyRules, err = parseEach(s.Deny, plan.ParseDenyRule); err != nil {
+		return fmt.Errorf("--deny: %w", err)
+	}
+	return checkSettings(p)
+}
+
+// texts returns the texts of values.
+func texts[T fmt.Stringer](values []T) (list []string) {
+	for _, v := range values {
+		list = append(list, v.String())
+	}
+	return list
+}
+
+// parseEach reads values.
+func parseEach[T any](texts []string, parse func(string) (T, error)) (list []T, err error) {
+	for _, text := range texts {
+		v, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
 }

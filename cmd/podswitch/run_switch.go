@@ -31,11 +31,6 @@ func (f *switchFlags) add(c *cobra.Command) {
 	f.peers.add(c)
 }
 
-// settingsFlags are those of run that may change with a takeover.
-func settingsFlags() []string {
-	return []string{"vm", "interface", "guest-mac", "hold-after", "keep", "deny"}
-}
-
 // check finds flags that are for a keeper to say.
 func (f *switchFlags) check(c *cobra.Command) (err error) {
 	own := []string{keeperFlag, takeoverFlag, "log-level", "log-format", peerUIDFlag, peerNamespaceFlag}
@@ -61,7 +56,11 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	cfg := dataplane.Config{Takeover: f.takeover, LockIn: enterSandbox, ExitCode: exitCode}
 	var err error
 	if f.takeover {
-		if cfg.Settings, err = flags.writeSettings(c); err != nil {
+		settings, err := flags.settings(c)
+		if err != nil {
+			return err
+		}
+		if cfg.Settings, err = settings.Encode(); err != nil {
 			return err
 		}
 	}

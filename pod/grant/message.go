@@ -34,7 +34,7 @@ type Message struct {
 type Hello struct {
 	Version  int             `json:"version"`
 	Takeover bool            `json:"takeover,omitempty"` // go on in place of the switch that runs
-	Settings json.RawMessage `json:"settings,omitempty"` // with Takeover: a Settings, in place of the keeper's own; absent: as it is
+	Settings json.RawMessage `json:"settings,omitempty"` // with Takeover: encoded Settings that replace the keeper's; absent: no change
 }
 
 // A Grant is everything that a switch has to know. With it comes the descriptor of the listening control socket.

@@ -45,15 +45,23 @@ func parse(body []byte, expected func(kind string) bool) (m Message, err error) 
 		return m, fmt.Errorf("%q has %d bytes: want at most %d", kind, len(body), bound(kind))
 	}
 	said := field(&m, kind)
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(said.Addr().Interface()); err != nil {
-		return Message{}, fmt.Errorf("%q: %.200s", kind, err) // an unknown name may be long
+	if err := decode(text, said.Addr().Interface()); err != nil {
+		return Message{}, fmt.Errorf("%q: %w", kind, err)
 	}
 	if said.IsNil() {
 		return m, fmt.Errorf("%w, not null", errForm)
 	}
 	return m, nil
+}
+
+// decode reads one JSON value and refuses unknown fields. The error has at most 200 bytes, because a name may be long.
+func decode(text json.RawMessage, value any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return fmt.Errorf("%.200s", err)
+	}
+	return nil
 }
 
 // split takes an object with one member apart, without building anything of it.
