@@ -7,8 +7,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestAllocs sends frames through each pair of ports, both ways, with offloads and without: nothing is allocated, also for a
-// frame that is cut, and for segments and datagrams that are merged.
+// TestAllocs sends frames through each pair of ports, both ways, with offloads and without. No frame causes an allocation, also if it
+// is cut or merged.
 func TestAllocs(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
@@ -20,7 +20,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// segments are two of TCP to be cut between two that are not.
+// segments returns two TCP segments to cut between two small ones.
 func segments() []vswitch.Frame {
 	small, large := tcpFrame(100), tcpFrame(14000)
 	dontFragment(large.Data)
@@ -29,7 +29,7 @@ func segments() []vswitch.Frame {
 	return []vswitch.Frame{small, large, large, small}
 }
 
-// expectNoAllocs sends frames and receives until so many bytes of payload have come, again and again.
+// expectNoAllocs repeatedly sends frames and receives that number of payload bytes, and expects no allocation.
 func expectNoAllocs(t *testing.T, from, to vswitch.Port, offload bool, out []vswitch.Frame, payload int) {
 	t.Helper()
 	in, headers := make([]vswitch.Frame, vswitch.BatchSize), 54
@@ -49,7 +49,7 @@ func expectNoAllocs(t *testing.T, from, to vswitch.Port, offload bool, out []vsw
 			}
 		}
 	}
-	pass() // the first time makes room
+	pass() // the first pass grows the buffers
 	if n := testing.AllocsPerRun(50, pass); n != 0 || fault != nil {
 		t.Errorf("offload %t: %v allocations for a batch, %v; want none", offload, n, fault)
 	}

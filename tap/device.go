@@ -10,20 +10,20 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Device is an open device that a port can be made of, also in another process than the one that opened it: there it needs no
-// privilege and no ioctl. What arrives before the port is made waits in the kernel. Its JSON is what the other process is told;
-// the descriptor travels beside it.
+// A Device is an open and configured device, of which Port makes a port. It may be used in another process than the one that opened
+// it: FD travels by SCM_RIGHTS (unix(7)) and the other fields as JSON. Frames that arrive before there is a port wait in the kernel.
+// The holder of a Device owns FD until Port or Close. The zero value is not a device: Port refuses it.
 type Device struct {
-	FD        int     `json:"-"`          // the open file; who holds the Device owns it
-	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited one
+	FD        int     `json:"-"`          // the open file
+	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
 	Kind      string  `json:"kind"`       // KindTap or KindPacket
-	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0, which only a tap may have: none
-	Offload   bool    `json:"offload"`    // the device completes checksums and cuts segments; false: the port does that in software
-	Merge     Merging `json:"-"`          // what the port merges; each process asks its kernel: Mergeable
+	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
+	Offload   bool    `json:"offload"`    // the device completes checksums and cuts segments; false: the port does so in software
+	Merge     Merging `json:"-"`          // frames that the port merges; each process asks its own kernel: Mergeable
 }
 
-// OpenDevice opens a device. What it is to do for the port is set; a tap that does not exist is made. The error is a
-// *missing.Error when a device, a privilege or a kernel feature is missing.
+// OpenDevice opens and configures a device, and creates a tap that does not exist. The error is a *missing.Error if the device, a
+// privilege or a kernel feature is missing; then nothing stays open.
 func OpenDevice(s Spec, o Options) (Device, error) {
 	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
 	var err error
@@ -41,19 +41,21 @@ func OpenDevice(s Spec, o Options) (Device, error) {
 	return d, err
 }
 
-// Port makes a port of the device, whose file the port owns from here on, also when an error is returned. The counters outlive the
-// port. It merges what it receives: a frame that it returns may be several that continue one another, with what is to be cut where it
-// leaves. Port trusts no field, because they may come from another process; an error names the one that is wrong.
+// Port makes a port of the device. The port owns FD from here on; after an error FD is closed. c outlives the port, and several ports
+// that follow one another may share it.
+//
+// A frame that the port returns may consist of several received frames, with the segmentation left to do. Port needs no privilege and
+// makes no ioctl. It checks every field, because they may come from another process; the error names the wrong one.
 func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 	if d.FD < 0 {
-		return nil, fmt.Errorf("a port of %s:%s: the descriptor is %d; want that of an open device", d.Kind, d.Name, d.FD)
+		return nil, fmt.Errorf("make a port of %s:%s: the descriptor is %d; want an open one", d.Kind, d.Name, d.FD)
 	}
 	if err := d.check(); err != nil {
-		return nil, errors.Join(fmt.Errorf("a port of %s: %w", d.Name, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("make a port of %s: %w", d.Name, err), d.Close())
 	}
 	p, err := d.newPort(c)
 	if err != nil {
-		return nil, fmt.Errorf("a port of %s:%s: %w", d.Kind, d.Name, err)
+		return nil, fmt.Errorf("make a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
 	if !d.Offload {
 		return WithSoftwareOffloads(p, d.Merge), nil
@@ -68,7 +70,7 @@ func (d Device) newPort(c *vswitch.Counters) (vswitch.Port, error) {
 	return newPacket(d.FD, c)
 }
 
-// check tells whether the fields fit together.
+// check returns an error if the fields contradict one another.
 func (d Device) check() error {
 	switch {
 	case d.Kind != KindTap && d.Kind != KindPacket:
@@ -83,7 +85,7 @@ func (d Device) check() error {
 	return nil
 }
 
-// Close closes a device that no port was made of. It must not be called twice.
+// Close closes FD. It is for a device of which no port was made, and must not be called twice.
 func (d Device) Close() error {
 	if err := unix.Close(d.FD); err != nil {
 		return fmt.Errorf("close %s:%s: %w", d.Kind, d.Name, err)

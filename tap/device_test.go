@@ -13,7 +13,7 @@ import (
 )
 
 // TestPair sends frames of every size through each pair of ports, with offloads and without: tap to packet socket on the
-// tap's kernel side is a tap with itself, so a veth joins two packet sockets, and each tap is read by a packet socket.
+// tap's kernel side, and packet socket to packet socket over a veth pair.
 func TestPair(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestSegment(t *testing.T) {
 	})
 }
 
-// TestTag shows that a VLAN tag, which the kernel takes out of a received frame, is back in its place.
+// TestTag: a packet socket restores the VLAN tag that the kernel removes from a received frame.
 func TestTag(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -83,7 +83,7 @@ func TestTag(t *testing.T) {
 	})
 }
 
-// TestRefused shows under which reasons a packet socket counts what the kernel refuses, and that the rest still passes.
+// TestRefused: a packet socket counts each frame that the kernel refuses under its reason, and transmits the others.
 func TestRefused(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -102,7 +102,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// unspeakable is a frame that the kernel takes from a tap, but cannot tell a packet socket.
+// unspeakable is a frame that the kernel accepts from a tap, and whose offloads it cannot describe to a packet socket.
 func unspeakable() vswitch.Frame {
 	const gsoUDP = 3 // VIRTIO_NET_HDR_GSO_UDP
 	f := tcpFrame(8000)
@@ -111,8 +111,8 @@ func unspeakable() vswitch.Frame {
 	return f
 }
 
-// TestUnspeakable shows that a frame whose offloads no virtio-net header can tell is one counted drop: the kernel answers
-// EINVAL to the receive, and the next frame arrives.
+// TestUnspeakable: a frame whose offloads no virtio-net header can describe is one counted drop. The kernel answers EINVAL to the receive,
+// and the next frame arrives.
 func TestUnspeakable(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		device, kernel := bothSides(t, true)
@@ -125,8 +125,7 @@ func TestUnspeakable(t *testing.T) {
 	})
 }
 
-// TestReceiveFull shows that frames which the kernel drops because nobody receives them are counted, and that discarded ones
-// are too.
+// TestReceiveFull: frames that the kernel drops because the queue is full are counted, and so are discarded ones.
 func TestReceiveFull(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -146,7 +145,7 @@ func TestReceiveFull(t *testing.T) {
 	})
 }
 
-// TestLost shows that a deleted device ends Receive with an error, behind what was received, and Close with net.ErrClosed.
+// TestLost: after a device is deleted, Receive returns the queued frames and then an error; after Close it returns net.ErrClosed.
 func TestLost(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -169,8 +168,7 @@ func TestLost(t *testing.T) {
 	})
 }
 
-// TestPersistent shows that a persistent tap stays, in both ways of opening it, and takes offloads again after it was
-// opened without.
+// TestPersistent: a persistent tap stays after each way of opening it, and has offloads again after it was opened without them.
 func TestPersistent(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		ip(t, "tuntap add mode tap tap9")
@@ -186,7 +184,7 @@ func TestPersistent(t *testing.T) {
 	})
 }
 
-// TestMissing shows that what is not there, or in other hands, is named.
+// TestMissing: the error names the device that does not exist or that another process has open.
 func TestMissing(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		open(t, Spec{KindTap, "tap9"}, true)

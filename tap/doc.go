@@ -1,10 +1,21 @@
-// Package tap turns kernel devices into switch ports: the user side of a tap, and the kernel side of any Ethernet device
-// through a packet socket. It is the only user of /dev/net/tun and of packet sockets.
+// Package tap turns kernel devices into switch ports: the user side of a tap, and the kernel side of any Ethernet device through a
+// packet socket (packet(7)).
 //
-// Both kinds carry the virtio-net header of every frame, so that a 64 KiB segment passes without being cut; and frames that arrive
-// one by one are merged, if they are found together (merge.go). Waiting is
-// package descriptor's. Opening a device needs privileges, and making a port of it does not: one process may do the one, and
-// another one the other.
+//	device, err := tap.OpenDevice(tap.Spec{Kind: tap.KindTap, Name: "tap0"}, tap.Options{Offload: true})
+//	if err != nil {
+//		return err
+//	}
+//	port, err := device.Port(new(vswitch.Counters)) // port owns the descriptor from here on
+//	if err != nil {
+//		return err
+//	}
+//	defer port.Close()
+//
+// Opening a device needs a privilege: CAP_NET_ADMIN for a tap, except for a persistent one that belongs to the user, and CAP_NET_RAW for
+// a packet socket. Making a port of an open device needs none, so one process may open a Device and another one may use it.
+//
+// A port transfers the virtio-net header of every frame, so that a segment of 64 KiB passes without being cut, and merges frames of one
+// batch that continue one another (merge.go).
 package tap
 
 import (
@@ -14,17 +25,17 @@ import (
 
 // The kinds of attachment.
 const (
-	KindTap    = "tap"    // podswitch is the tap's user side
-	KindPacket = "packet" // a packet socket on the kernel side of a device
+	KindTap    = "tap"    // the user side of a tap
+	KindPacket = "packet" // a packet socket on the kernel side of an Ethernet device
 )
 
-// A Spec names a device and the side of it that becomes a port.
+// A Spec names a device and the side of it that becomes a port. The zero value names none, and OpenDevice refuses it.
 type Spec struct{ Kind, Name string }
 
-// String writes KIND:NAME.
+// String returns KIND:NAME.
 func (s Spec) String() string { return s.Kind + ":" + s.Name }
 
-// CheckName tells whether name can be a network device's (Linux, net/core/dev.c, dev_valid_name).
+// CheckName returns an error if name cannot be the name of a network device (Linux, net/core/dev.c, dev_valid_name).
 func CheckName(name string) error {
 	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\v\f\r") {
 		return fmt.Errorf("device name %q: want 1 to 15 bytes without '/', ':' and white space", name)
@@ -32,8 +43,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Options say how a device is opened.
+// Options say how a device is opened. With the zero value, checksums and segmentation are done in software, and the MTU stays.
 type Options struct {
-	Offload bool // frames may leave with a checksum to complete and segments to cut
-	MTU     int  // in bytes, for a tap: its kernel side gets this MTU; 0: it keeps what it has
+	Offload bool // the device completes checksums and cuts segments of frames that leave through it
+	MTU     int  // in bytes, for a tap: set on its kernel side; 0: it stays as it is
 }

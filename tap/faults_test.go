@@ -15,8 +15,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestWithoutPrivilege opens devices in a thread that may do nothing: the error names the capability that is missing, and how
-// to do without it.
+// TestWithoutPrivilege opens devices in a thread without capabilities: the error names the missing capability and how to do without it.
 func TestWithoutPrivilege(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -46,7 +45,7 @@ func TestWithoutPrivilege(t *testing.T) {
 	})
 }
 
-// dropCapabilities takes the capabilities of the calling thread, which is the test's own.
+// dropCapabilities drops the capabilities of the calling thread, which belongs to the test.
 func dropCapabilities(t *testing.T) {
 	t.Helper()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -57,7 +56,7 @@ func dropCapabilities(t *testing.T) {
 	}
 }
 
-// TestTunFaults shows what is said of each error of a tap.
+// TestTunFaults: the message for each error of opening a tap.
 func TestTunFaults(t *testing.T) {
 	for errno, want := range map[syscall.Errno]string{
 		unix.ENOENT: "modprobe tun", unix.ENXIO: "modprobe tun", unix.ENODEV: "modprobe tun", unix.EACCES: "chmod",
@@ -74,7 +73,7 @@ func TestTunFaults(t *testing.T) {
 	}
 }
 
-// TestSystemCallNamed wants the name of the system call in the error of what cannot be set.
+// TestSystemCallNamed: the error of a failed option names the system call.
 func TestSystemCallNamed(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		nothing := aFile(t, "/dev/null")
@@ -98,7 +97,7 @@ func TestSystemCallNamed(t *testing.T) {
 	})
 }
 
-// TestLink asks for a device's MTU and brings it up.
+// TestLink reads a device's MTU and brings the device up.
 func TestLink(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		ip(t, "link add v0 mtu 1234 type veth peer name v1")
@@ -128,13 +127,13 @@ func TestLink(t *testing.T) {
 	})
 }
 
-// TestInheritGone takes over a packet socket whose device is no more.
+// TestInheritGone inherits a packet socket whose device was deleted.
 func TestInheritGone(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
 		fd := boundSocket(t, "v0")
 		ip(t, "link del v0")
-		if _, err := InheritDevice(fd, Options{}); err == nil || !strings.Contains(err.Error(), "take over fd:") {
+		if _, err := InheritDevice(fd, Options{}); err == nil || !strings.Contains(err.Error(), "use fd:") {
 			t.Errorf("%v", err)
 		}
 		if err := unix.Close(fd); !errors.Is(err, unix.EBADF) {
@@ -143,7 +142,7 @@ func TestInheritGone(t *testing.T) {
 	})
 }
 
-// TestTransmitFaults counts what cannot leave: by a tap that is down, and by ports that are closed.
+// TestTransmitFaults counts frames to a tap that is down, and to closed ports.
 func TestTransmitFaults(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -164,7 +163,7 @@ func TestTransmitFaults(t *testing.T) {
 	})
 }
 
-// TestTransmitReason shows under which reason an error is counted.
+// TestTransmitReason: each error of a transmit counts under its drop reason.
 func TestTransmitReason(t *testing.T) {
 	for errno, want := range map[syscall.Errno]vswitch.Reason{
 		unix.EAGAIN: vswitch.PortFull, unix.ENOBUFS: vswitch.PortFull, unix.EIO: vswitch.PortDown, unix.ENODEV: vswitch.PortDown,
@@ -176,23 +175,24 @@ func TestTransmitReason(t *testing.T) {
 	}
 }
 
-// TestTruncated counts received frames that cannot be had: longer than their room, without a header, or with a tag, perhaps, that got
-// lost. It takes the others.
+// TestTruncated counts received messages that are not whole frames: truncated, without a header, or with a truncated control message,
+// which may have had a VLAN tag. It returns the others.
 func TestTruncated(t *testing.T) {
 	counters := new(vswitch.Counters)
-	p := &packetPort{counters: counters, rx: newReceiveMessages(), in: make([]vswitch.Frame, 2)}
+	p := &packetPort{counters: counters, rx: newReceiveMessages()}
+	batch, n := make([]vswitch.Frame, 2), 0
 	for _, flags := range []int32{unix.MSG_TRUNC, unix.MSG_CTRUNC, 0} {
 		received(p.rx, make([]byte, vnet.Size), make([]byte, 60), nil, flags)
-		p.take(1)
+		n += p.decode(1, batch[n:])
 	}
 	received(p.rx, make([]byte, vnet.Size-1), nil, nil, 0)
-	p.take(1)
-	if drops := counters.Drops(); p.n != 1 || len(p.in[0].Data) != 60 || drops["truncated"] != 1 || drops["receive-error"] != 1 || drops["short"] != 1 {
-		t.Errorf("%d frames, drops %v", p.n, drops)
+	n += p.decode(1, batch[n:])
+	if drops := counters.Drops(); n != 1 || len(batch[0].Data) != 60 || drops["truncated"] != 1 || drops["receive-error"] != 1 || drops["short"] != 1 {
+		t.Errorf("%d frames, drops %v", n, drops)
 	}
 }
 
-// TestNotEthernet refuses a packet socket on a device whose frames are none of Ethernet's, opened or inherited.
+// TestNotEthernet refuses a packet socket on a device that is not an Ethernet device, opened or inherited.
 func TestNotEthernet(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		ip(t, "tuntap add mode tun name t0")
@@ -211,8 +211,8 @@ func TestNotEthernet(t *testing.T) {
 	})
 }
 
-// TestNoTap makes a tap's port of something else, as a process may that was told wrongly: what is too short is counted, and the
-// end of it is an error.
+// TestNoTap makes a tap's port of a pipe, as a process with a wrong description may do: a read that is too short is counted, and the end of
+// the file is an error.
 func TestNoTap(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -11,13 +11,12 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// InheritDevice takes over a descriptor that somebody else has opened and passed on: the user side of a tap, or a packet socket
-// that is bound to a device; which of them it is, the kernel says. What a tap may do for us is set anew, and a filter that
-// its opener has set on it is removed; a tap without virtio-net headers is a plain one.
+// InheritDevice makes a Device of a descriptor that the parent process has opened: the user side of a tap, or a packet socket that is
+// bound to a device. It asks the kernel which of them the descriptor is. It sets the offloads of a tap according to o and removes a
+// filter that its opener has attached; a tap without virtio-net headers becomes a Device without offloads. o.MTU is ignored.
 //
-// The error is a *missing.Error that names what the descriptor is when it is no such device; it is left as it was then,
-// because it may be one that this process uses itself. Otherwise it belongs to the Device from here on, and is closed if there
-// is an error.
+// The error is a *missing.Error that names the type of the descriptor if it is neither. The descriptor then stays open and unchanged,
+// because this process may use it for something else. Otherwise the Device owns it, and a later error closes it.
 func InheritDevice(fd int, o Options) (Device, error) {
 	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
 	configure, err := d.recognise()
@@ -27,12 +26,13 @@ func InheritDevice(fd int, o Options) (Device, error) {
 	unix.CloseOnExec(fd)
 	if err := configure(); err != nil {
 		unix.Close(fd)
-		return Device{FD: -1}, fmt.Errorf("take over %s: %w", d.Name, err)
+		return Device{FD: -1}, fmt.Errorf("use %s: %w", d.Name, err)
 	}
 	return d, nil
 }
 
-// recognise finds out what the descriptor is, and returns what makes it ready.
+// recognise sets d.Kind from what the kernel says about the descriptor, without changing the descriptor, and returns the function that
+// configures it.
 func (d *Device) recognise() (configure func() error, err error) {
 	request, err := unix.NewIfreq("")
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *Device) recognise() (configure func() error, err error) {
 		return d.configureTap, checkTap(d.FD, flags)
 	}
 	if domain, err := unix.GetsockoptInt(d.FD, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_PACKET {
-		return nil, unfit(d.FD, describe(d.FD), "a tap, a packet socket that is bound to a device, or a unix socket")
+		return nil, unfit(d.FD, describe(d.FD), "a tap, a packet socket bound to a device, or a unix socket")
 	}
 	d.Kind = KindPacket
 	index, err := checkPacket(d.FD)
@@ -62,12 +62,12 @@ func (d *Device) configureTap() error {
 	return configureTun(d.FD, d.HeaderLen, offloads)
 }
 
-// unfit says what the descriptor is and what would be right.
+// unfit returns an error that says what the descriptor is and what is wanted.
 func unfit(fd int, is, want string) error {
-	return &missing.Error{What: fmt.Sprintf("take over fd:%d, which is %s", fd, is), Need: want}
+	return &missing.Error{What: fmt.Sprintf("use fd:%d, which is %s", fd, is), Need: want}
 }
 
-// describe says what a descriptor is that is neither a tap nor a packet socket.
+// describe names the type of a descriptor that is neither a tap nor a packet socket, from fstat(2).
 func describe(fd int) string {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -83,7 +83,7 @@ func describe(fd int) string {
 	case unix.S_IFBLK:
 		return "a block device"
 	case unix.S_IFCHR:
-		return "a character device, but no tap"
+		return "a character device but not a tap"
 	case unix.S_IFSOCK:
 		return describeSocket(fd)
 	}
@@ -93,9 +93,9 @@ func describe(fd int) string {
 func describeSocket(fd int) string {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
-		return "a socket that says nothing of itself"
+		return "a socket of unknown type"
 	}
-	protocol, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) // 0 if the kernel does not tell
+	protocol, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) // 0 on error
 	inet := domain == unix.AF_INET || domain == unix.AF_INET6
 	switch {
 	case inet && protocol == unix.IPPROTO_TCP:
@@ -103,24 +103,25 @@ func describeSocket(fd int) string {
 	case inet && protocol == unix.IPPROTO_UDP:
 		return "a UDP socket"
 	case domain == unix.AF_UNIX:
-		return "a unix socket, but no device"
+		return "a unix socket and not a device"
 	}
-	return fmt.Sprintf("a socket of the family %d and the protocol %d", domain, protocol)
+	return fmt.Sprintf("a socket of family %d and protocol %d", domain, protocol)
 }
 
-// checkTap tells whether frames can be had from a tap with the given flags (linux/if_tun.h).
+// checkTap returns an error if a tap with these flags (linux/if_tun.h) does not transfer plain Ethernet frames.
 func checkTap(fd int, flags uint16) error {
 	switch {
 	case flags&unix.IFF_TAP == 0:
-		return unfit(fd, "a tun, and carries no Ethernet frames", "a tap")
+		return unfit(fd, "a tun and transfers no Ethernet headers", "a tap")
 	case withPacketInfo(fd):
 		return unfit(fd, "a tap with packet information", "a tap with IFF_NO_PI")
 	}
 	return nil
 }
 
-// withPacketInfo tells whether four bytes come before each frame of a tap. The bit that says that there are none says also that
-// there is no filter (IFF_NO_PI and IFF_NOFILTER of linux/if_tun.h): so it is read while there is one, which lets all pass.
+// withPacketInfo reports whether the tap puts four bytes of packet information before each frame. TUNGETIFF answers with one bit for
+// two facts: IFF_NO_PI and IFF_NOFILTER of linux/if_tun.h have the same value. Therefore withPacketInfo reads the bit while a filter is
+// attached, which accepts every frame.
 func withPacketInfo(fd int) bool {
 	hidden := func() bool {
 		request, err := unix.NewIfreq("")
@@ -129,7 +130,7 @@ func withPacketInfo(fd int) bool {
 	if !hidden() {
 		return true
 	}
-	filter := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1} // "return all of it"
+	filter := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1} // accept the whole frame
 	program := unix.SockFprog{Len: 1, Filter: &filter}
 	if _, _, err := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNATTACHFILTER, uintptr(unsafe.Pointer(&program))); err != 0 {
 		return false
@@ -139,10 +140,10 @@ func withPacketInfo(fd int) bool {
 	return with
 }
 
-// checkPacket returns the index of the device that the opener of a packet socket has bound it to (packet(7)).
+// checkPacket returns the index of the device to which a packet socket is bound (packet(7)).
 func checkPacket(fd int) (index int, err error) {
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_RAW {
-		return 0, unfit(fd, "a packet socket without Ethernet headers", "a packet socket of the type SOCK_RAW")
+		return 0, unfit(fd, "a packet socket without Ethernet headers", "a packet socket of type SOCK_RAW")
 	}
 	address, err := unix.Getsockname(fd)
 	if err != nil {
@@ -150,7 +151,7 @@ func checkPacket(fd int) (index int, err error) {
 	}
 	link, ok := address.(*unix.SockaddrLinklayer)
 	if !ok || link.Ifindex == 0 {
-		return 0, unfit(fd, "a packet socket that is not bound to a device", "one that is")
+		return 0, unfit(fd, "a packet socket that is not bound to a device", "a bound one")
 	}
 	return link.Ifindex, nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestFD passes descriptors on: what each is, is found out.
+// TestFD inherits descriptors of each kind, which InheritDevice recognises.
 func TestFD(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		for _, flags := range []uint16{unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR, unix.IFF_TAP | unix.IFF_NO_PI} {
@@ -45,7 +45,7 @@ func TestFD(t *testing.T) {
 	})
 }
 
-// TestFDControls inherits a packet socket that tells more of each frame than it is asked for here: the tag of a frame is not lost by it.
+// TestFDControls inherits a packet socket whose opener has requested more control messages: they must not displace the VLAN tag.
 func TestFDControls(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -64,7 +64,7 @@ func TestFDControls(t *testing.T) {
 	})
 }
 
-// TestFDUnfit wants a message that says what the descriptor is, and the descriptor as it was.
+// TestFDUnfit: the error says what the descriptor is, and the descriptor stays unchanged.
 func TestFDUnfit(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		var pipe [2]int
@@ -77,19 +77,19 @@ func TestFDUnfit(t *testing.T) {
 			fd       int
 			is, want string
 		}{
-			{unboundSocket(t), "a packet socket that is not bound to a device", "one that is"},
+			{unboundSocket(t), "a packet socket that is not bound to a device", "a bound one"},
 			{aSocket(t, unix.AF_PACKET, unix.SOCK_DGRAM), "a packet socket without Ethernet headers", "SOCK_RAW"},
 			{aTun(t, unix.IFF_TUN|unix.IFF_NO_PI), "a tun", "a tap"},
 			{aTun(t, unix.IFF_TAP), "a tap with packet information", "IFF_NO_PI"},
-			{aFile(t, tunDevice), "a character device, but no tap", "a tap"}, // no TUNSETIFF was done
-			{aFile(t, "/dev/null"), "a character device, but no tap", "a unix socket"},
+			{aFile(t, tunDevice), "a character device but not a tap", "a tap"}, // before any TUNSETIFF
+			{aFile(t, "/dev/null"), "a character device but not a tap", "a unix socket"},
 			{aFile(t, "/"), "a directory", "a unix socket"},
 			{aFile(t, "/proc/self/exe"), "a file", "a unix socket"},
 			{pipe[0], "a pipe", "a unix socket"},
 			{aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "a TCP socket", "a unix socket"},
 			{aSocket(t, unix.AF_INET6, unix.SOCK_DGRAM), "a UDP socket", "a unix socket"},
-			{aSocket(t, unix.AF_NETLINK, unix.SOCK_RAW), "a socket of the family 16", "a unix socket"},
-			{aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "a unix socket, but no device", "a tap"},
+			{aSocket(t, unix.AF_NETLINK, unix.SOCK_RAW), "a socket of family 16", "a unix socket"},
+			{aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "a unix socket and not a device", "a tap"},
 			{anEvent(t), "neither a file nor a socket", "a tap"},
 			{9999, "not open", "a tap"},
 		} {
@@ -112,7 +112,7 @@ func TestFDUnfit(t *testing.T) {
 	})
 }
 
-// aTun makes a tap or a tun as somebody else may have made it.
+// aTun creates a tap or a tun with arbitrary flags.
 func aTun(t *testing.T, flags uint16) int {
 	t.Helper()
 	fd := aFile(t, tunDevice)
@@ -172,7 +172,7 @@ func boundSocket(t *testing.T, device string) int {
 	return fd
 }
 
-// aFile opens what is at a path.
+// aFile opens the file at path.
 func aFile(t *testing.T, path string) int {
 	t.Helper()
 	mode := unix.O_RDONLY

@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// received puts a message into place 0 as recvmmsg does.
+// received stores a message at index 0 as recvmmsg(2) does.
 func received(m *messages, header, frame, control []byte, flags int32) {
 	copy(m.headers[0][:], header)
 	copy(m.slots[vlanRoom:], frame)
@@ -31,8 +31,8 @@ func auxdata(aux unix.TpacketAuxdata, level, kind int32) []byte {
 	return b
 }
 
-// FuzzMessages: whatever a message and what came with it, the frame is what was received, with the tag that the kernel took out
-// of it in its place, and the positions in its header moved along.
+// FuzzMessages: for any message and control message, the frame has the received bytes, with the VLAN tag restored and the offsets in its
+// header adjusted.
 func FuzzMessages(f *testing.F) {
 	large := tcpFrame(100)
 	header := make([]byte, vnet.Size)
@@ -43,7 +43,7 @@ func FuzzMessages(f *testing.F) {
 		frame  []byte
 		status uint32
 		tpid   uint16
-		cut    byte // bytes that the control message lacks
+		cut    byte // bytes missing from the control message
 		flags  int32
 	}{
 		{"no tag", large.Data, 0, 0, 0, 0},

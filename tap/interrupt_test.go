@@ -11,17 +11,17 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Every port of this package can stop receiving before it is closed.
+// Every port of this package is an Interrupter.
 var _ = []vswitch.Interrupter{(*tapPort)(nil), (*packetPort)(nil), (*softwarePort)(nil), (*mergingPort)(nil), (*reattachingPort)(nil)}
 
-// numbered is a frame that says which one it is.
+// numbered returns a frame that carries a number.
 func numbered(n int) vswitch.Frame {
 	data := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5}, make([]byte, 46)...)
 	binary.BigEndian.PutUint32(data[14:], uint32(n))
 	return vswitch.Frame{Data: data}
 }
 
-// collect receives numbered frames until the port says that it is over, or the last one was there. After a while it gives up.
+// collect receives numbered frames until Receive returns an error or frame last has arrived, at most for the test's timeout.
 func collect(p vswitch.Port, last int) (numbers []int, err error) {
 	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
 	defer timer.Stop()
@@ -44,8 +44,8 @@ func collect(p vswitch.Port, last int) (numbers []int, err error) {
 	}
 }
 
-// TestInterruptHandsOver interrupts a port that receives a stream of frames, and goes on with another port of the same device:
-// together they have every frame, once and in order, and the first one still transmits.
+// TestInterruptHandsOver interrupts a port that receives a stream of frames, and continues with another port of the same device: together
+// they return every frame once and in order, and the first port still transmits.
 func TestInterruptHandsOver(t *testing.T) {
 	const frames = 3000
 	for _, offload := range []bool{true, false} {
@@ -116,7 +116,7 @@ func handsOver(t *testing.T, name string, frames int, from, first, second vswitc
 	}
 }
 
-// TestInterruptWaiting ends a Receive that waits, on a device and for one.
+// TestInterruptWaiting ends a Receive that waits for a frame, and one that waits for a device.
 func TestInterruptWaiting(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -160,8 +160,8 @@ func TestInterruptWaiting(t *testing.T) {
 	})
 }
 
-// TestInterruptBesideLoss loses the device, or finds it again, at the moment of the interruption: nobody is told, and what was found
-// is closed.
+// TestInterruptBesideLoss loses the device, or opens it again, at the moment of the interruption: neither Lost nor Back is called, and the
+// opened device is closed.
 func TestInterruptBesideLoss(t *testing.T) {
 	counters := new(vswitch.Counters)
 	var p vswitch.Port
@@ -182,7 +182,7 @@ func TestInterruptBesideLoss(t *testing.T) {
 	<-second.closed
 }
 
-// A lostPort is interrupted just when it finds that its device was lost.
+// A lostPort is interrupted at the moment at which it finds that its device was lost.
 type lostPort struct {
 	*loadedPort
 	interrupt func()
@@ -195,7 +195,7 @@ func (p lostPort) Receive([]vswitch.Frame) (int, error) {
 
 func (lostPort) Interrupt() {}
 
-// TestInterruptLeavesCounters shows that what the kernel drops after an Interrupt is left to who goes on to count.
+// TestInterruptLeavesCounters: the next user of the socket counts the frames that the kernel drops after an Interrupt.
 func TestInterruptLeavesCounters(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -218,7 +218,7 @@ func TestInterruptLeavesCounters(t *testing.T) {
 	})
 }
 
-// TestDiscardReaches discards through everything that may be around a packet socket.
+// TestDiscardReaches discards through every port that may wrap a packet socket.
 func TestDiscardReaches(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -234,6 +234,6 @@ func TestDiscardReaches(t *testing.T) {
 		if got, err := collect(b, 2); err != nil || len(got) != 1 {
 			t.Errorf("after that frames %v arrive, %v; want 2", got, err)
 		}
-		NewReattaching(nil, new(vswitch.Counters), Reattach{}).(discarder).Discard(vswitch.NotHolder) // nothing is there
+		NewReattaching(nil, new(vswitch.Counters), Reattach{}).(discarder).Discard(vswitch.NotHolder) // there is no device
 	})
 }

@@ -2,7 +2,7 @@ package tap
 
 import "testing"
 
-// TestIsSince shows which releases are at least 6.5.
+// TestIsSince: the releases that are at least 6.5.
 func TestIsSince(t *testing.T) {
 	for release, want := range map[string]bool{
 		"6.5": true, "6.5.0": true, "6.5.0-rc1": true, "6.5-rc3": true, "6.5+": true, "6.10.3": true, "6.18.44-some-name": true,

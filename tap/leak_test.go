@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestFailedOpens opens a tap that somebody else holds, and one with an MTU that the kernel refuses: no descriptor is left
-// open, so that the tap can be opened as soon as that is right.
+// TestFailedOpens opens a tap that another descriptor has open, and one with an MTU that the kernel refuses. No descriptor stays open, so
+// that the tap can be opened once the cause is removed.
 func TestFailedOpens(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MTU returns the MTU in bytes of a device in this namespace.
+// MTU returns the MTU in bytes of a device in this process's network namespace.
 func MTU(name string) (int, error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
@@ -17,7 +17,8 @@ func MTU(name string) (int, error) {
 	return link.MTU, nil
 }
 
-// SetUp brings a device up. It reports whether that was a change.
+// SetUp brings a device of this process's network namespace up, which needs CAP_NET_ADMIN, and reports whether it was down. A device that
+// is up already needs no privilege.
 func SetUp(name string) (changed bool, err error) {
 	request, err := unix.NewIfreq(name)
 	if err != nil {
@@ -37,7 +38,7 @@ func SetUp(name string) (changed bool, err error) {
 	return changed, err
 }
 
-// setMTU gives the kernel side of a tap its MTU. A tap whose kernel side is in another namespace keeps what it has.
+// setMTU sets the MTU of the kernel side of a tap; 0 leaves it as it is.
 func setMTU(name string, mtu int) error {
 	if mtu == 0 {
 		return nil
@@ -52,7 +53,7 @@ func setMTU(name string, mtu int) error {
 	})
 }
 
-// onSocket runs f with the descriptor of some socket, which is what the ioctls of devices want (netdevice(7)).
+// onSocket calls f with a socket, which the ioctls of netdevice(7) need.
 func onSocket(f func(fd int) error) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -6,19 +6,27 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Merging says what of what a port receives is merged.
+// A Merging says which received frames a port merges.
 type Merging uint8
 
-// What is merged. The zero value is nothing.
+// The values of Merging; each includes the one before it.
 const (
 	MergeNothing   Merging = iota
-	MergeSegments          // segments of a TCP stream
-	MergeDatagrams         // these, and UDP datagrams of a flow
+	MergeSegments          // segments of one TCP connection
+	MergeDatagrams         // and UDP datagrams of one flow
 )
 
-// A mergingPort merges what it receives: frames of one batch that continue one another go on as one, with what is to be cut where it
-// leaves. Nothing waits for more to merge: who receives one frame alone gets it alone. What was merged counts as one frame, as
-// what the device has merged itself does.
+// A mergingPort merges frames that continue one another into one frame, whose segmentation is left to the port where it leaves. So a
+// sender without offloads costs the path behind it one frame instead of many.
+//
+//  1. Receive takes one batch of the inner port. It never waits for more frames: a frame that arrives alone passes at once, and merging
+//     adds no delay.
+//  2. merge walks through the batch once. vnet.Run starts a run with a frame, and adds each following frame that continues it: same
+//     flow, next sequence number, same size but for the last, headers that segmentation restores.
+//  3. A run of several frames becomes one frame, in place: each payload moves behind the one before it, over the headers between them.
+//     Segmentation restores the original frames byte for byte.
+//
+// A merged frame counts as one received frame, as one that the device has merged itself.
 type mergingPort struct {
 	vswitch.Port
 	what Merging
@@ -27,28 +35,28 @@ type mergingPort struct {
 // Interrupt implements vswitch.Interrupter.
 func (m *mergingPort) Interrupt() { interrupt(m.Port) }
 
-// Discard drops what has arrived at the port inside. It must not be called beside Receive.
+// Discard implements discarder.
 func (m *mergingPort) Discard(reason vswitch.Reason) { discard(m.Port, reason) }
 
 // SetTurn implements turnTaker.
 func (m *mergingPort) SetTurn(t *descriptor.Turn) { setTurn(m.Port, t) }
 
-// Unwrap returns the port inside.
+// Unwrap returns the inner port.
 func (m *mergingPort) Unwrap() vswitch.Port { return m.Port }
 
-// Receive implements vswitch.Port. The frames of the port inside lie in order, each with the room up to its capacity free but for the
-// frames behind it.
+// Receive implements vswitch.Port. The inner port's frames must lie in ascending order in one buffer, and the bytes up to the capacity of
+// a frame must be free, except for the frames behind it.
 func (m *mergingPort) Receive(batch []vswitch.Frame) (int, error) {
 	n, err := m.Port.Receive(batch)
 	if n < 2 || m.what == MergeNothing {
 		return n, err
 	}
 	left := m.merge(batch[:n])
-	clear(batch[left:n]) // a port that is lost leaves with its memory
+	clear(batch[left:n]) // otherwise the batch would keep the memory of a port that has been replaced
 	return left, err
 }
 
-// merge merges frames that continue one another, and returns how many are left.
+// merge merges runs of frames in place, and returns the number of frames that are left.
 func (m *mergingPort) merge(batch []vswitch.Frame) int {
 	run := vnet.Run{Datagrams: m.what == MergeDatagrams}
 	n := 0

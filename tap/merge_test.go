@@ -11,7 +11,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// udpFrame is an Ethernet frame of so many UDP datagrams of a size, still to be cut, with the identification of the first one.
+// udpFrame returns an Ethernet frame of count UDP datagrams of size bytes, still to be cut, with the IP identification of the first one.
 func udpFrame(count, size int, id uint16) vswitch.Frame {
 	f := tcpFrame(count*size - 12) // in place of the longer header
 	f.Data[23] = 17
@@ -27,7 +27,7 @@ func udpFrame(count, size int, id uint16) vswitch.Frame {
 	return f
 }
 
-// cutUp returns the frames that frames become on the wire.
+// cutUp returns the frames into which frames are cut on the wire.
 func cutUp(frames ...vswitch.Frame) (pieces []vswitch.Frame) {
 	for _, f := range frames {
 		segments := vnet.Cut(f.Offload, f.Data)
@@ -43,8 +43,8 @@ func cutUp(frames ...vswitch.Frame) (pieces []vswitch.Frame) {
 	return pieces
 }
 
-// TestMerge receives datagrams with something in between: those that continue one another go on in one piece, in the order in which
-// they came, where the kernel takes it.
+// TestMerge receives datagrams with other frames between them: datagrams that continue one another become one frame, in the order of
+// their arrival, if the kernel accepts such a frame.
 func TestMerge(t *testing.T) {
 	large, next := udpFrame(10, 18, 65530), udpFrame(10, 18, 4)
 	alone := vswitch.Frame{Data: make([]byte, 60)}
@@ -83,7 +83,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// inOneBuffer puts frames one behind the other, as a tap does.
+// inOneBuffer lays frames out one behind the other, as a tap's port does.
 func inOneBuffer(frames []vswitch.Frame) (moved []vswitch.Frame) {
 	buffer := make([]byte, 0, 1<<20)
 	for _, f := range frames {
@@ -93,7 +93,7 @@ func inOneBuffer(frames []vswitch.Frame) (moved []vswitch.Frame) {
 	return moved
 }
 
-// TestMergeFails hands an error on.
+// TestMergeFails passes an error on.
 func TestMergeFails(t *testing.T) {
 	m := &mergingPort{Port: broken{}}
 	if n, err := m.Receive(make([]vswitch.Frame, 4)); n != 0 || err != io.ErrUnexpectedEOF {
@@ -101,12 +101,12 @@ func TestMergeFails(t *testing.T) {
 	}
 }
 
-// A broken port receives an error.
+// A broken port's Receive returns an error.
 type broken struct{ vswitch.Port }
 
 func (broken) Receive([]vswitch.Frame) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestMergeRoom shows that the room behind a frame of a packet socket ends before the next one's.
+// TestMergeRoom: the capacity of a packet socket's frame ends before the next frame's buffer.
 func TestMergeRoom(t *testing.T) {
 	m := newReceiveMessages()
 	received(m, make([]byte, vnet.Size), make([]byte, 60), nil, 0)
@@ -116,8 +116,8 @@ func TestMergeRoom(t *testing.T) {
 	}
 }
 
-// TestMergeDevices sends datagrams through each pair of ports, complete and with the checksum undone. They arrive in fewer frames than
-// they are, every byte as it was; and so they do when they leave in one frame.
+// TestMergeDevices sends datagrams through each pair of ports, with and without a complete checksum. They arrive in fewer frames, with
+// every byte unchanged; and so they do when they leave in one frame.
 func TestMergeDevices(t *testing.T) {
 	if Mergeable() != MergeDatagrams {
 		t.Skip("needs Linux 6.5")
@@ -144,7 +144,7 @@ func TestMergeDevices(t *testing.T) {
 	}
 }
 
-// TestKernelCuts has the kernel cut a frame of several datagrams, for a tap that takes none: it does so as vnet does, to the byte.
+// TestKernelCuts has the kernel cut a frame of several datagrams, for a tap without offloads: the result equals that of package vnet.
 func TestKernelCuts(t *testing.T) {
 	if Mergeable() != MergeDatagrams {
 		t.Skip("needs Linux 6.5")
@@ -168,8 +168,8 @@ func TestKernelCuts(t *testing.T) {
 	})
 }
 
-// expectDatagrams receives the datagrams, in order and with every byte as it was, and returns in how many frames they came. What
-// else arrives, the kernel has sent of itself.
+// expectDatagrams receives the datagrams in order and compares every byte, and returns the number of frames that they arrived in. It
+// ignores the kernel's own frames.
 func expectDatagrams(t *testing.T, p vswitch.Port, want []vswitch.Frame) (frames int) {
 	t.Helper()
 	timer := time.AfterFunc(30*time.Second, func() { p.Close() })
@@ -199,7 +199,7 @@ func expectDatagrams(t *testing.T, p vswitch.Port, want []vswitch.Frame) (frames
 	return frames
 }
 
-// BenchmarkMerge merges batches of 32 small datagrams of one flow, and looks at as many of other flows.
+// BenchmarkMerge merges batches of 32 small datagrams of one flow, and passes batches of 32 flows.
 func BenchmarkMerge(b *testing.B) {
 	for name, port := range map[string]func(i int) byte{
 		"one flow":    func(int) byte { return 0 },

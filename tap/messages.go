@@ -12,17 +12,18 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// vlanRoom is the headroom before a received frame, for the VLAN tag that the kernel took out of it.
+// vlanRoom is the headroom in bytes before a received frame, for the VLAN tag: the kernel removes it and reports it in PACKET_AUXDATA
+// (packet(7)).
 const vlanRoom = 4
 
-// slotLen is the distance of two receive buffers in bytes: the largest frame with its headroom, in whole cache lines, and
-// no multiple of the page size, so that the heads of a batch do not compete for the same cache sets.
+// slotLen is the distance of two receive buffers in bytes: headroom and the largest frame, in whole cache lines. It is not a multiple of
+// the page size, so that the headers of a batch do not compete for the same cache sets.
 const slotLen = (vlanRoom+vswitch.MaxFrame+63)&^63 + 64
 
-// auxControlLen is the room for one PACKET_AUXDATA control message.
+// auxControlLen is the size in bytes of one PACKET_AUXDATA control message.
 var auxControlLen = unix.CmsgSpace(int(unsafe.Sizeof(unix.TpacketAuxdata{})))
 
-// messages are the arguments of recvmmsg and sendmmsg for one batch: each message is a virtio-net header and a frame.
+// messages are the arguments of recvmmsg(2) or sendmmsg(2) for one batch. Each message is a virtio-net header and a frame.
 type messages struct {
 	headers  [vswitch.BatchSize][vnet.Size]byte
 	vec      [vswitch.BatchSize][2]unix.Iovec
@@ -54,16 +55,17 @@ func newReceiveMessages() *messages {
 	return m
 }
 
-// receive asks for up to n messages, without waiting.
+// receive receives up to n messages, without waiting.
 func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
 	for i := range n {
-		m.msgs[i].SetControllen(auxControlLen) // the kernel has overwritten it
+		m.msgs[i].SetControllen(auxControlLen) // the previous call has overwritten it
 	}
 	return descriptor.ReceiveMessages(fd, m.msgs[:n])
 }
 
-// frame returns the received frame i, with its VLAN tag put back and the rest of its buffer as room behind it, or why it cannot be
-// had: it does not fit, is no message with a header, or there was no room to say whether it had a tag.
+// frame returns the received frame i with its VLAN tag restored; its capacity ends with its buffer. If the message is not a whole frame,
+// frame reports the drop reason: the frame was truncated, the message is shorter than a virtio-net header, or the control message was
+// truncated, so that a VLAN tag may be lost.
 func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 	msg := &m.msgs[i]
 	n := int(msg.Length) - vnet.Size
@@ -98,7 +100,7 @@ func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 	return data, 0, false
 }
 
-// vlan returns the tag that the kernel took out of frame i (packet(7), PACKET_AUXDATA).
+// vlan returns the VLAN tag that the kernel has removed from frame i (packet(7), PACKET_AUXDATA).
 func (m *messages) vlan(i int) (protocol, tag uint16, tagged bool) {
 	n := int(m.msgs[i].Controllen)
 	if n < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
@@ -119,21 +121,21 @@ func (m *messages) vlan(i int) (protocol, tag uint16, tagged bool) {
 	return aux.Vlan_tpid, aux.Vlan_tci, true
 }
 
-// set makes message i send a frame, which stays borrowed until the send.
+// set makes message i send f, whose memory is in use until the send.
 func (m *messages) set(i int, f *vswitch.Frame) {
 	f.Offload.Encode(m.headers[i][:])
 	m.vec[i][1].Base = &f.Data[0]
 	m.vec[i][1].SetLen(len(f.Data))
 }
 
-// forget gives back the frames of the first n messages, which another port may have lent.
+// forget removes the references to the frames of the first n messages, which may be another port's memory.
 func (m *messages) forget(n int) {
 	for i := range n {
 		m.vec[i][1].Base = nil
 	}
 }
 
-// send sends the messages from index from to index to, and returns how many the kernel took, without waiting.
+// send sends the messages with the indexes from to to-1, without waiting, and returns how many the kernel has accepted.
 func (m *messages) send(fd uintptr, from, to int) (int, syscall.Errno) {
 	return descriptor.SendMessages(fd, m.msgs[from:to])
 }

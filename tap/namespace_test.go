@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// inNamespace runs a test in a network namespace of its own. The goroutine keeps its thread, which ends with it.
+// inNamespace runs a test in a new network namespace. Its goroutine stays locked to its thread, so that the thread ends with it.
 func inNamespace(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -47,7 +47,7 @@ func open(t *testing.T, spec Spec, offload bool) vswitch.Port {
 	return portOf(t, openDevice(t, spec, offload))
 }
 
-// bothSides opens a tap that is up, at the user's side and by a packet socket at the kernel's.
+// bothSides opens a tap that is up, on its user side and by a packet socket on its kernel side.
 func bothSides(t *testing.T, offload bool) (device, kernel vswitch.Port) {
 	t.Helper()
 	device = open(t, Spec{KindTap, "tap9"}, offload)
@@ -55,7 +55,7 @@ func bothSides(t *testing.T, offload bool) (device, kernel vswitch.Port) {
 	return device, open(t, Spec{KindPacket, "tap9"}, offload)
 }
 
-// openPairs makes a veth and a tap, and returns which port sends to which: each kind, both ways.
+// openPairs creates a veth pair and a tap, and returns pairs of sender and receiver: each kind, both ways.
 func openPairs(t *testing.T, offload bool) [][2]vswitch.Port {
 	t.Helper()
 	veth(t, "1500")
@@ -76,7 +76,7 @@ func portOf(t *testing.T, d Device) vswitch.Port {
 	return p
 }
 
-// duplicate is what another process has that was given the device.
+// duplicate returns the Device as another process has it after a transfer.
 func duplicate(t *testing.T, d Device) Device {
 	t.Helper()
 	fd, err := unix.FcntlInt(uintptr(d.FD), unix.F_DUPFD_CLOEXEC, 0)
@@ -88,7 +88,7 @@ func duplicate(t *testing.T, d Device) Device {
 	return d
 }
 
-// openDevice opens a device that no port is made of yet.
+// openDevice opens a device without making a port of it.
 func openDevice(t *testing.T, spec Spec, offload bool) Device {
 	t.Helper()
 	d, err := OpenDevice(spec, Options{Offload: offload})
@@ -99,8 +99,8 @@ func openDevice(t *testing.T, spec Spec, offload bool) Device {
 	return d
 }
 
-// veth makes a pair of devices that carry frames. Their queues work only once the kernel's link watch has seen the carrier,
-// which it does in a thread of its own.
+// veth creates a pair of devices and waits until they transfer frames. Their queues work only after the kernel's link watch, a thread of
+// its own, has seen the carrier.
 func veth(t *testing.T, mtu string) {
 	t.Helper()
 	ip(t, "link add v0 mtu "+mtu+" type veth peer name v1 mtu "+mtu)
@@ -129,7 +129,7 @@ func awaitUp(t *testing.T) {
 	}
 }
 
-// receive waits for a frame that suits; after a while it gives up and closes the port.
+// receive waits for a frame for which suits returns true. After a timeout it closes the port.
 func receive(t *testing.T, p vswitch.Port, suits func(vswitch.Frame) bool) vswitch.Frame {
 	t.Helper()
 	timer := time.AfterFunc(30*time.Second, func() { p.Close() })

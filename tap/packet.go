@@ -13,53 +13,51 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A packetPort is a packet socket (packet(7)) on the kernel side of a device: it receives what the device receives, before
-// the kernel's own stack sees it, and transmits as the kernel would. Many frames pass in one system call.
+// A packetPort is a packet socket (packet(7)) on the kernel side of a device: it receives the device's frames before the kernel's network
+// stack sees them, and transmits through the device. One system call moves up to a batch of frames.
 type packetPort struct {
 	*descriptor.Descriptor
 	counters *vswitch.Counters
 
-	rx   *messages // belongs to the goroutine that receives
-	in   []vswitch.Frame
-	n    int
-	want int // messages to ask for: fewer while large segments arrive, so that they stay in the processor's cache
-	err  error
-	read func(fd uintptr) bool
+	// The following belong to the goroutine that receives.
+	reader *descriptor.Reader[[]vswitch.Frame]
+	rx     *messages
+	want   int // messages in one system call: fewer while large segments arrive, so that they stay in the processor's cache
 
-	down        atomic.Uintptr // the error that says that the device was lost; the receiver returns it once the queue is empty
+	down        atomic.Uintptr // the errno that says that the device is lost (pending.go); 0: it is not
 	interrupted atomic.Bool
 
-	mu    sync.Mutex // guards the following, which belong to who transmits
+	mu    sync.Mutex // guards the following, for transmitting
 	tx    *messages
 	out   []vswitch.Frame
 	write func(fd uintptr)
 }
 
-// newPacket takes over the descriptor of a configured packet socket.
+// newPacket makes a port of a configured packet socket, and owns fd.
 func newPacket(fd int, counters *vswitch.Counters) (vswitch.Port, error) {
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
 	}
 	p := &packetPort{Descriptor: d, counters: counters, rx: newReceiveMessages(), tx: newMessages(), want: vswitch.BatchSize}
-	p.read, p.write = p.readBatch, p.writeBatch
+	p.reader, p.write = descriptor.NewReader(d, p.readBatch), p.writeBatch
 	return p, nil
 }
 
-// Counters implements vswitch.Port. It adds what the kernel has dropped since the last call, because its queue was full.
+// Counters implements vswitch.Port. It adds the frames that the kernel has dropped since the last call because the queue was full.
 func (p *packetPort) Counters() *vswitch.Counters {
-	p.Descriptor.Transmit(p.collect) // a closed socket has nothing to say any more
+	p.Descriptor.Transmit(p.collect) // a closed socket reports no statistics
 	return p.counters
 }
 
-// collect reads the kernel's counters, which start anew with each reading (packet(7), PACKET_STATISTICS).
+// collect reads the kernel's counters, which each reading resets (packet(7), PACKET_STATISTICS).
 func (p *packetPort) collect(fd uintptr) {
 	if stats, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		p.counters.Drop(vswitch.ReceiveFull, int(stats.Drops))
 	}
 }
 
-// Discard drops what has arrived so far, under the given reason. It must not be called beside Receive.
+// Discard drops the queued frames and counts them under reason r. It must not run at the same time as Receive.
 func (p *packetPort) Discard(r vswitch.Reason) {
 	p.Descriptor.Transmit(func(fd uintptr) {
 		for n := 0; n < mostQueued; n++ {
@@ -74,15 +72,15 @@ func (p *packetPort) Discard(r vswitch.Reason) {
 			case unix.EAGAIN:
 				return
 			default:
-				p.lost(err) // Receive does not find it again
+				p.lost(err) // the call has cleared the pending error
 				return
 			}
 		}
 	})
 }
 
-// mostQueued is more than a socket's queue holds, where each frame counts with 512 bytes at least (struct sk_buff and its data), and the
-// buffer twice what was asked for (socket(7), SO_RCVBUF): who goes on sending does not keep Discard from ending.
+// mostQueued bounds Discard while frames keep arriving. It is more than the socket's queue holds: a queued frame takes at least 512 bytes
+// (struct sk_buff and data), and the buffer has twice the requested size (socket(7), SO_RCVBUF).
 const mostQueued = 2 * packetBuffer / 512
 
 // Interrupt implements vswitch.Interrupter.
@@ -91,7 +89,7 @@ func (p *packetPort) Interrupt() {
 	p.Descriptor.Interrupt()
 }
 
-// Close implements vswitch.Port. What the kernel has dropped since an Interrupt, whoever goes on with the socket counts.
+// Close implements vswitch.Port. After an Interrupt it does not read the kernel's counters: the next user of the socket counts them.
 func (p *packetPort) Close() error {
 	if !p.interrupted.Load() {
 		p.Counters()
@@ -99,38 +97,32 @@ func (p *packetPort) Close() error {
 	return p.Descriptor.Close()
 }
 
-func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) {
-	p.in, p.n, p.err = batch, 0, nil
-	for p.n == 0 && p.err == nil {
-		if err := p.Descriptor.Receive(p.read); err != nil {
-			return 0, err
-		}
-	}
-	return p.n, p.err
-}
+// Receive implements vswitch.Port.
+func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) { return p.reader.Receive(batch) }
 
-// readBatch receives once; it reports false when there is nothing yet. It does not go on until there is a frame: others wait for
-// their turns, and a guest may send for ever what is none.
-func (p *packetPort) readBatch(fd uintptr) bool {
-	got, err := p.rx.receive(fd, min(p.want, len(p.in)))
-	switch err {
+// readBatch is an Attempt (package descriptor).
+func (p *packetPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bool, err error) {
+	got, errno := p.rx.receive(fd, min(p.want, len(batch)))
+	switch errno {
 	case 0:
-		p.take(got)
+		return p.decode(got, batch), false, nil
 	case unix.EINTR:
+		return 0, false, nil
 	case unix.EAGAIN:
-		return p.isLost()
-	case unix.EINVAL: // a frame whose offloads the virtio-net header cannot tell is lost: net/packet/af_packet.c, packet_rcv_vnet
+		err := p.lossError()
+		return 0, err == nil, err
+	case unix.EINVAL: // the virtio-net header cannot describe a frame's offloads, and the frame is lost: packet_rcv_vnet, net/packet/af_packet.c
 		p.counters.Drop(vswitch.ReceiveError, 1)
-	case unix.ENETDOWN, unix.ENXIO: // it comes before what is queued
-		p.lost(err)
-	default:
-		p.err = os.NewSyscallError("recvmmsg", err)
+		return 0, false, nil
+	case unix.ENETDOWN, unix.ENXIO: // the kernel reports a pending error before it returns queued frames
+		p.lost(errno)
+		return 0, false, nil
 	}
-	return true
+	return 0, false, os.NewSyscallError("recvmmsg", errno)
 }
 
-// take turns received messages into frames.
-func (p *packetPort) take(got int) {
+// decode fills in batch from the received messages, and returns the number of frames.
+func (p *packetPort) decode(got int, batch []vswitch.Frame) (n int) {
 	large := false
 	for i := range got {
 		data, reason, bad := p.rx.frame(i)
@@ -138,16 +130,18 @@ func (p *packetPort) take(got int) {
 			p.counters.Drop(reason, 1)
 			continue
 		}
-		p.in[p.n] = vswitch.Frame{Offload: vnet.Decode(p.rx.headers[i][:]), Data: data}
-		p.n++
+		batch[n] = vswitch.Frame{Offload: vnet.Decode(p.rx.headers[i][:]), Data: data}
+		n++
 		large = large || len(data) > 16<<10
 	}
 	p.want = vswitch.BatchSize
 	if large {
 		p.want = vswitch.BatchSize / 4
 	}
+	return n
 }
 
+// Transmit implements vswitch.Port.
 func (p *packetPort) Transmit(batch []vswitch.Frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +155,7 @@ func (p *packetPort) Transmit(batch []vswitch.Frame) {
 	p.out = nil
 }
 
-// writeBatch sends p.out. A frame that the kernel refuses is counted and skipped.
+// writeBatch sends p.out. It counts and skips a frame that the kernel refuses.
 func (p *packetPort) writeBatch(fd uintptr) {
 	for i := range p.out {
 		p.tx.set(i, &p.out[i])
@@ -173,7 +167,7 @@ func (p *packetPort) writeBatch(fd uintptr) {
 			continue
 		}
 		if err != 0 {
-			p.refused(fd, at, err)
+			p.refuse(fd, at, err)
 			at++
 			continue
 		}
@@ -187,8 +181,8 @@ func (p *packetPort) writeBatch(fd uintptr) {
 	p.tx.forget(len(p.out))
 }
 
-// refused makes the best of a frame that the kernel did not take.
-func (p *packetPort) refused(fd uintptr, at int, err syscall.Errno) {
+// refuse handles a frame that the kernel has refused: it sends the pieces of merged datagrams, and drops any other frame.
+func (p *packetPort) refuse(fd uintptr, at int, err syscall.Errno) {
 	if f := &p.out[at]; isRefused(err, f) {
 		sendCut(f, p.counters, func(piece *vswitch.Frame) syscall.Errno {
 			p.tx.set(at, piece)

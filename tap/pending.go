@@ -9,12 +9,16 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// An error that waits in a socket is found by whatever call comes first, and is gone then (sock_error, net/core/sock.c). On a
-// packet socket such errors are for the receiver: that the device went down, or was lost, and that a frame could not be told. A
-// send that comes before the receiver loses its own frame by that, and could leave the receiver waiting for ever.
+// A socket has one pending error. The next system call on the socket returns it, whatever it does, and clears it (sock_error,
+// net/core/sock.c). The pending errors of a packet socket concern the receiver: the device went down (ENETDOWN), it was removed (ENXIO),
+// or the kernel could not describe a frame with a virtio-net header (EINVAL). A send that comes first would drop its own frame, and the
+// receiver would never learn that the device is lost. Therefore:
+//
+//  1. sendFrom sends again after one of these errors: the first call has cleared it.
+//  2. If the second call fails because of the device, probe asks whether the device is lost.
+//  3. lost stores the error and wakes the receiver, which returns it when its queue is empty (lossError).
 
-// sendFrom sends p.out from an index on. Where the error may be one that was the receiver's, it sends again, and what cannot be
-// sent because the device is lost, the receiver hears of.
+// sendFrom sends p.out from index at on, and returns how many frames the kernel has accepted.
 func (p *packetPort) sendFrom(fd uintptr, at int) (int, syscall.Errno) {
 	sent, found := p.tx.send(fd, at, len(p.out))
 	if found != unix.EINVAL && found != unix.ENETDOWN && found != unix.ENXIO {
@@ -30,28 +34,27 @@ func (p *packetPort) sendFrom(fd uintptr, at int) (int, syscall.Errno) {
 	return sent, err
 }
 
-// probe asks whether the device is lost, and returns ENETDOWN or ENXIO then: a message without room for its virtio-net header is
-// refused with another error where the device is up, before anything takes an error that waits (packet_snd,
-// net/packet/af_packet.c). The error of a send does not tell: a device without a queue says ENETDOWN also when it is busy.
+// probe returns ENETDOWN or ENXIO if the device is lost. It sends a message that is too short for its virtio-net header: the kernel
+// checks the device first and the length next, before it looks at a pending error (packet_snd, net/packet/af_packet.c). The error of a
+// frame's own send does not suffice: a device without a queue returns ENETDOWN also when it is busy.
 func probe(fd uintptr) syscall.Errno {
 	_, err := unix.Write(int(fd), []byte{0})
 	errno, _ := err.(syscall.Errno)
 	return errno
 }
 
-// lost tells the receiver that the device is lost, if that is what the error says. The wake-up outlasts the frames that wait.
+// lost tells the receiver that the device is lost, if err says so. The wake-up stays pending while the receiver reads queued frames.
 func (p *packetPort) lost(err syscall.Errno) {
 	if (err == unix.ENETDOWN || err == unix.ENXIO) && p.down.CompareAndSwap(0, uintptr(err)) {
 		p.Wake()
 	}
 }
 
-// isLost reports whether it was found that the device is lost. That ends the receive, once there are no more frames.
-func (p *packetPort) isLost() bool {
+// lossError returns the error that lost has stored, or nil. The receiver asks when its queue is empty.
+func (p *packetPort) lossError() error {
 	errno := syscall.Errno(p.down.Load())
 	if errno == 0 {
-		return false
+		return nil
 	}
-	p.err = os.NewSyscallError("recvmmsg", errno)
-	return true
+	return os.NewSyscallError("recvmmsg", errno)
 }

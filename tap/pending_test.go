@@ -15,7 +15,7 @@ import (
 // packetOf returns the packet socket of a port.
 func packetOf(p vswitch.Port) *packetPort { return p.(*mergingPort).Port.(*packetPort) }
 
-// takePending takes the error that waits in a port's socket, as any call on it does that comes before the receiver.
+// takePending reads and so clears the pending error of a port's socket, as any system call does that comes before the receiver's.
 func takePending(t *testing.T, p vswitch.Port) (errno int) {
 	t.Helper()
 	packetOf(p).Descriptor.Transmit(func(fd uintptr) {
@@ -27,8 +27,8 @@ func takePending(t *testing.T, p vswitch.Port) (errno int) {
 	return errno
 }
 
-// TestPendingLoss has another call take the notice that the device was lost, while the receiver waits and before it does: the next
-// frame that is sent, or discarded, brings it back.
+// TestPendingLoss has another call clear the pending error of a lost device, while the receiver waits and before: the next transmit, or
+// Discard, finds the loss again.
 func TestPendingLoss(t *testing.T) {
 	transmit := func(p vswitch.Port) { p.Transmit([]vswitch.Frame{numbered(0), numbered(1)}) }
 	for _, test := range []struct {
@@ -55,7 +55,7 @@ func TestPendingLoss(t *testing.T) {
 	}
 }
 
-// TestPendingWhileWaiting is the same for a receiver that waits already: the kernel has woken it, but has nothing to tell.
+// TestPendingWhileWaiting does the same for a receiver that waits already: the kernel has woken it, and has no error for it.
 func TestPendingWhileWaiting(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -66,7 +66,7 @@ func TestPendingWhileWaiting(t *testing.T) {
 			done <- err
 		}()
 		port := packetOf(p)
-		port.lost(unix.EINVAL) // that is no loss
+		port.lost(unix.EINVAL) // not a loss
 		port.lost(unix.ENXIO)
 		if err := <-done; !errors.Is(err, unix.ENXIO) {
 			t.Errorf("Receive = %v", err)
@@ -74,8 +74,8 @@ func TestPendingWhileWaiting(t *testing.T) {
 	})
 }
 
-// TestPendingFlap sends right after the device went down and up again: the error that waits takes no frame with it, and is no
-// loss, because the socket goes on by itself.
+// TestPendingFlap sends just after the device went down and up again: the pending error drops no frame, and is not a loss, because the
+// socket continues to work.
 func TestPendingFlap(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -83,7 +83,7 @@ func TestPendingFlap(t *testing.T) {
 		ip(t, "link set v0 down")
 		ip(t, "link set v0 up")
 		awaitUp(t)
-		takePending(t, b) // v1 has kept its flags; whatever it was told of its carrier is not the matter here
+		takePending(t, b) // v1 may have a pending error from the carrier, which this test is not about
 		a.Transmit([]vswitch.Frame{numbered(7)})
 		if drops := a.Counters().Drops(); len(drops) > 0 || takePending(t, a) != 0 {
 			t.Errorf("drops %v", drops)
@@ -97,8 +97,8 @@ func TestPendingFlap(t *testing.T) {
 	})
 }
 
-// TestLossBehindFrames has frames wait when the device goes down: they are received first, in one thread with others too, and then
-// the loss is.
+// TestLossBehindFrames has frames queued when the device goes down: Receive returns them before the loss, with and without a shared
+// thread.
 func TestLossBehindFrames(t *testing.T) {
 	const frames = 3*vswitch.BatchSize + 5
 	for _, shared := range []bool{false, true} {
@@ -113,7 +113,7 @@ func TestLossBehindFrames(t *testing.T) {
 			var got []int
 			var err error
 			done := make(chan struct{})
-			go func() { // this one is locked to its thread, which Do does not allow
+			go func() { // this goroutine is locked to its thread, which Do does not allow
 				defer close(done)
 				loop.Do(func(turn *descriptor.Turn) {
 					if shared {
@@ -141,30 +141,29 @@ func loopOf(t *testing.T) *descriptor.Loop {
 	return loop
 }
 
-// TestOneReceive has several frames wait that cannot be told: each try ends with the first, so that others get their turns and the end
-// of receiving is seen.
+// TestOneReceive has several frames queued whose offloads the kernel cannot describe: each attempt ends with the first, so that other
+// ports get their turns and an Interrupt takes effect.
 func TestOneReceive(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		device, kernel := bothSides(t, true)
-		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
+		kernel.(discarder).Discard(vswitch.Short) // the kernel's own multicast
 		device.Transmit([]vswitch.Frame{unspeakable(), unspeakable(), unspeakable()})
 		port := packetOf(kernel)
-		port.in = make([]vswitch.Frame, vswitch.BatchSize)
 		for want := uint64(1); want <= 3; want++ {
 			port.Descriptor.Transmit(func(fd uintptr) {
-				if !port.readBatch(fd) || port.n != 0 || port.err != nil {
-					t.Errorf("try %d: %d frames, %v", want, port.n, port.err)
+				if n, wait, err := port.readBatch(fd, make([]vswitch.Frame, vswitch.BatchSize)); wait || n != 0 || err != nil {
+					t.Errorf("attempt %d: %d frames, wait %t, %v", want, n, wait, err)
 				}
 			})
 			if got := kernel.Counters().Drops()["receive-error"]; got != want {
-				t.Errorf("%d frames after %d tries", got, want)
+				t.Errorf("%d frames after %d attempts", got, want)
 			}
 		}
 	})
 }
 
-// TestPendingUntold sends when an error waits that says that a received frame could not be told: the frame that is sent leaves, and
-// the other one is counted. recvmmsg(2) leaves such an error in the socket where it comes behind frames.
+// TestPendingUntold sends while EINVAL of a received frame is pending: the sent frame leaves, and the received one is counted. recvmmsg(2)
+// leaves such an error pending if it comes behind frames.
 func TestPendingUntold(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		device, kernel := bothSides(t, true)
@@ -182,11 +181,11 @@ func TestPendingUntold(t *testing.T) {
 	})
 }
 
-// TestDiscardUntold discards a frame that could not be told, too.
+// TestDiscardUntold discards a frame whose offloads the kernel cannot describe.
 func TestDiscardUntold(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		device, kernel := bothSides(t, true)
-		kernel.(discarder).Discard(vswitch.Short) // what the kernel itself has said
+		kernel.(discarder).Discard(vswitch.Short) // the kernel's own multicast
 		device.Transmit([]vswitch.Frame{numbered(1), unspeakable(), numbered(2)})
 		kernel.(discarder).Discard(vswitch.NotHolder)
 		if drops := kernel.Counters().Drops(); drops["not-holder"] < 3 {

@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestPortFields gives Port what another process may have got wrong: the error names it, and the descriptor is closed.
+// TestPortFields passes wrong fields to Port: the error names the field, and the descriptor is closed.
 func TestPortFields(t *testing.T) {
 	for want, d := range map[string]Device{
 		`the kind is ""`:             {HeaderLen: vnet.Size},
@@ -51,7 +51,7 @@ func TestPortClosed(t *testing.T) {
 	}
 }
 
-// TestDeviceText shows what the other process is told.
+// TestDeviceText: the JSON of a Device.
 func TestDeviceText(t *testing.T) {
 	d := Device{FD: 7, Name: "tap9", Kind: KindTap, HeaderLen: vnet.Size, Offload: true}
 	text, err := json.Marshal(d)
@@ -60,10 +60,10 @@ func TestDeviceText(t *testing.T) {
 	}
 }
 
-// TestDeviceCloses opens a device and closes it without a port: a tap that was made for it goes.
+// TestDeviceCloses closes a Device without a port: a tap that OpenDevice has created disappears.
 func TestDeviceCloses(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		for range 2 { // the second time only if the first has closed it
+		for range 2 { // the second open fails if the first Close did not work
 			if err := openDevice(t, Spec{KindTap, "tap9"}, true).Close(); err != nil {
 				t.Error(err)
 			}
@@ -71,7 +71,7 @@ func TestDeviceCloses(t *testing.T) {
 	})
 }
 
-// TestOpenUnknown names a kind that is none.
+// TestOpenUnknown opens a Spec of unknown kind.
 func TestOpenUnknown(t *testing.T) {
 	if d, err := OpenDevice(Spec{"dgram", "eth7"}, Options{}); err == nil || !strings.Contains(err.Error(), "dgram:eth7") || d.FD >= 0 {
 		t.Errorf("%+v, %v", d, err)

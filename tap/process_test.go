@@ -16,11 +16,11 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// deviceVariable tells the test program that it is the other process, and what it is given.
+// deviceVariable is the environment variable that makes the test program the other process, and has the JSON of its Device.
 const deviceVariable = "PODSWITCH_TEST_DEVICE"
 
-// TestOtherProcess opens devices in this process and has another one make ports of them, which has no privilege, is in another
-// namespace, and would be killed for an ioctl: the frames that waited meanwhile all arrive there, and what it sends arrives here.
+// TestOtherProcess opens devices in this process and passes them to another one, which has no capability, is in another namespace, and
+// is killed if it makes an ioctl. The queued frames arrive there, and the frames that it sends arrive here.
 func TestOtherProcess(t *testing.T) {
 	if text := os.Getenv(deviceVariable); text != "" {
 		echo(t, text)
@@ -44,7 +44,7 @@ func TestOtherProcess(t *testing.T) {
 	}
 }
 
-// waitingFrames is how many frames wait for the port of the other process.
+// waitingFrames is the number of frames queued for the port of the other process.
 const waitingFrames = 100
 
 func echoes(t *testing.T, from vswitch.Port, d Device) {
@@ -62,7 +62,7 @@ func echoes(t *testing.T, from vswitch.Port, d Device) {
 	command := exec.Command("/proc/self/exe", "-test.run=^TestOtherProcess$")
 	command.Env = append(os.Environ(), deviceVariable+"="+string(text))
 	command.ExtraFiles = []*os.File{file}
-	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET} // with nobody mapped: no capability is left
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET} // without a user mapping, so without capabilities
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", text, err, out)
 		return
@@ -72,7 +72,7 @@ func echoes(t *testing.T, from vswitch.Port, d Device) {
 	}
 }
 
-// echo is the other process: it has the device's descriptor as its first one that was passed on.
+// echo is the other process. The device's descriptor is the first one that it has inherited.
 func echo(t *testing.T, text string) {
 	if _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); !errors.Is(err, unix.EPERM) {
 		t.Fatalf("a packet socket: %v; want none, for want of privilege", err)
@@ -100,7 +100,7 @@ func echo(t *testing.T, text string) {
 	}
 }
 
-// forbidIoctl has the kernel kill this process for an ioctl from here on (seccomp(2)).
+// forbidIoctl makes the kernel kill this process for an ioctl (seccomp(2)).
 func forbidIoctl(t *testing.T) {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the call: struct seccomp_data
@@ -111,7 +111,7 @@ func forbidIoctl(t *testing.T) {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	noNew := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) // of this thread: the filter takes the others with it
+	noNew := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) // for this thread; TSYNC applies it to the others
 	_, _, installed := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program)))
 	if noNew != nil || installed != 0 {
@@ -119,7 +119,7 @@ func forbidIoctl(t *testing.T) {
 	}
 }
 
-// TestForbidIoctl shows that the other process would not survive an ioctl.
+// TestForbidIoctl: the other process does not survive an ioctl.
 func TestForbidIoctl(t *testing.T) {
 	const variable = "PODSWITCH_TEST_IOCTL"
 	if os.Getenv(variable) != "" {

@@ -10,20 +10,22 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Reattach says how a port comes back when its device was lost. Its functions are called by the goroutine that receives, and
-// none any more once Receive has returned an error.
+// Reattach has the functions of a reattaching port. The goroutine that receives calls them; none is called after Receive has returned an
+// error.
 type Reattach struct {
-	// Reopen waits until the device can be opened again, and returns a port with the same counters each time. The context is
-	// done once the port was interrupted or closed; an error before that gives up, and Receive returns it.
+	// Reopen waits until the device can be opened again, and returns a new port, which must have the same counters each time. ctx is
+	// done after Interrupt or Close. An error before that is final: Receive returns it. Reopen is required.
 	Reopen func(ctx context.Context) (vswitch.Port, error)
-	Lost   func(cause error) // called when the device was lost, but not after Interrupt or Close; may be nil
-	Back   func()            // called when it is open again, but not after Interrupt or Close; may be nil
+	// Lost is called when the device is lost, and Back when it is open again. Neither is called after Interrupt or Close. Either may be
+	// nil.
+	Lost func(cause error)
+	Back func()
 }
 
-// A discarder is a port that can forget what has arrived before anybody wanted it.
+// A discarder is a port that can drop frames that have arrived before the switch runs.
 type discarder interface{ Discard(vswitch.Reason) }
 
-// interrupt ends the receiving of a port; one that does not know how to is closed, because who calls waits for the end.
+// interrupt ends the receiving of a port. It closes a port that is not an Interrupter, because the caller waits for Receive to return.
 func interrupt(p vswitch.Port) {
 	if i, ok := p.(vswitch.Interrupter); ok {
 		i.Interrupt()
@@ -32,46 +34,54 @@ func interrupt(p vswitch.Port) {
 	}
 }
 
-// discard drops what has arrived at a port so far, if the port keeps such a thing.
+// discard drops the frames queued at a port, if the port is a discarder.
 func discard(p vswitch.Port, reason vswitch.Reason) {
 	if d, ok := p.(discarder); ok {
 		d.Discard(reason)
 	}
 }
 
-// A reattachingPort is a port whose device may go away and come back: a guest that ends and starts again, an interface that
-// goes down and up. While it is away, frames to it are dropped as port-down.
+// A reattachingPort is a port whose device may disappear and return: the guest restarts, or the interface goes down and up.
+//
+//	         Receive: an error          Reopen: a port
+//	attached ─────────────────▶ detached ─────────────▶ attached
+//	    │        lose: Lost         │     reopen: Back
+//	    │                           │ Reopen: an error ─▶ Receive returns the error
+//	    └─── Interrupt, Close ──────┴──▶ ended: Receive returns net.ErrClosed
+//
+// While the port is detached, Transmit drops frames as port-down, and Receive waits in Reopen, outside the Loop's thread. The field
+// current is nil then. Once ctx is done, current does not change any more: Interrupt, Close and replace all hold mu.
 type reattachingPort struct {
 	how      Reattach
 	counters *vswitch.Counters
-	ctx      context.Context // done once Interrupt or Close was called
+	ctx      context.Context // done after Interrupt or Close
 	cancel   context.CancelFunc
-	loop     *descriptor.Loop // where frames are received; nil: by whoever calls
-	turn     *descriptor.Turn // in the loop; belongs to the goroutine that receives
+	loop     *descriptor.Loop // the thread in which RunInThread runs; nil: the caller's
+	turn     *descriptor.Turn // in loop; belongs to the goroutine that receives
 
 	mu      sync.RWMutex // guards current, and the end of ctx
-	current vswitch.Port // nil while the device is away
+	current vswitch.Port // nil while detached
 }
 
-// NewReattaching returns a port that is opened again whenever its device is lost, which belongs to it. The first one may be nil,
-// for a device that is still to come. The counters are those of every port that Reopen returns.
+// NewReattaching returns a port that calls how.Reopen whenever its device is lost, and owns first and every port that Reopen returns. A
+// nil first means that the device does not exist yet. The counters must be those of first and of every port that Reopen returns.
 func NewReattaching(first vswitch.Port, counters *vswitch.Counters, how Reattach) vswitch.Port {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &reattachingPort{how: how, counters: counters, ctx: ctx, cancel: cancel, current: first}
 }
 
-// Unwrap returns the port of the device; nil while that is away.
+// Unwrap returns the device's port, or nil while there is none.
 func (r *reattachingPort) Unwrap() vswitch.Port { return r.port() }
 
 // Counters implements vswitch.Port.
 func (r *reattachingPort) Counters() *vswitch.Counters {
 	if p := r.port(); p != nil {
-		return p.Counters() // which may have something to add
+		return p.Counters() // a packet socket adds the kernel's counters
 	}
 	return r.counters
 }
 
-// Discard drops what has arrived so far, if the port keeps such a thing. It must not be called beside Receive.
+// Discard implements discarder. It must not run at the same time as Receive.
 func (r *reattachingPort) Discard(reason vswitch.Reason) { discard(r.port(), reason) }
 
 func (r *reattachingPort) port() vswitch.Port {
@@ -112,7 +122,7 @@ func (r *reattachingPort) Receive(batch []vswitch.Frame) (int, error) {
 	}
 }
 
-// lose closes the current port and tells of the loss, unless receiving has ended before: then Close closes the port.
+// lose closes the current port and calls Lost. It reports false after Interrupt or Close: then Close closes the port.
 func (r *reattachingPort) lose(p vswitch.Port, cause error) bool {
 	if !r.replace(nil) {
 		return false
@@ -124,7 +134,7 @@ func (r *reattachingPort) lose(p vswitch.Port, cause error) bool {
 	return true
 }
 
-// reopen waits for the device and goes on with it.
+// reopen waits for the device and makes its port the current one.
 func (r *reattachingPort) reopen() error {
 	if r.ctx.Err() != nil {
 		return net.ErrClosed
@@ -145,7 +155,7 @@ func (r *reattachingPort) reopen() error {
 	return nil
 }
 
-// replace makes p the current port, unless Interrupt or Close came first.
+// replace makes p the current port. It reports false after Interrupt or Close.
 func (r *reattachingPort) replace(p vswitch.Port) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,6 +166,7 @@ func (r *reattachingPort) replace(p vswitch.Port) bool {
 	return true
 }
 
+// Transmit implements vswitch.Port.
 func (r *reattachingPort) Transmit(batch []vswitch.Frame) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -166,7 +177,7 @@ func (r *reattachingPort) Transmit(batch []vswitch.Frame) {
 	r.current.Transmit(batch)
 }
 
-// Interrupt implements vswitch.Interrupter: Receive waits for no device any more either.
+// Interrupt implements vswitch.Interrupter. It also ends a wait in Reopen.
 func (r *reattachingPort) Interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,8 +185,8 @@ func (r *reattachingPort) Interrupt() {
 	interrupt(r.current)
 }
 
-// Close implements vswitch.Port. It does not hold mu while the current port closes, which stays the same from now on: that waits for
-// who receives, in a thread where another one may be about to transmit to this port.
+// Close implements vswitch.Port. It does not hold mu while the current port closes: that waits for the receiving thread, in which another
+// port may be about to transmit to this one, and Transmit takes mu.
 func (r *reattachingPort) Close() error {
 	r.mu.Lock()
 	r.cancel()

@@ -14,7 +14,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A fakePort is lost when its channel says so.
+// A fakePort returns the results that its channel has.
 type fakePort struct {
 	counters *vswitch.Counters
 	results  chan error // nil: one frame
@@ -43,7 +43,7 @@ func (p *fakePort) Transmit(batch []vswitch.Frame) { p.sent <- len(batch) }
 func (p *fakePort) Counters() *vswitch.Counters    { return p.counters }
 func (p *fakePort) Close() error                   { close(p.closed); return nil }
 
-// TestReattach loses a port, finds it away, and gets it back.
+// TestReattach loses a port, drops frames while it is detached, and reopens it.
 func TestReattach(t *testing.T) {
 	counters := new(vswitch.Counters)
 	opened, worth := make(chan *fakePort, 2), make(chan error)
@@ -104,7 +104,7 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// TestReattachGivesUp shows that an error of Reopen ends Receive.
+// TestReattachGivesUp: an error of Reopen ends Receive.
 func TestReattachGivesUp(t *testing.T) {
 	enough := errors.New("enough")
 	f := newFakePort(new(vswitch.Counters))
@@ -118,7 +118,7 @@ func TestReattachGivesUp(t *testing.T) {
 	}
 }
 
-// TestAwaited shows that a port may be there before its device.
+// TestAwaited: a port may exist before its device.
 func TestAwaited(t *testing.T) {
 	counters := new(vswitch.Counters)
 	f, back := newFakePort(counters), make(chan struct{})
@@ -140,7 +140,7 @@ func TestAwaited(t *testing.T) {
 	}
 }
 
-// A loadedPort has a frame whenever it is asked, until it is lost or there are no more.
+// A loadedPort returns a frame for every Receive, until it is lost or no frame is left.
 type loadedPort struct {
 	counters *vswitch.Counters
 	lives    int           // calls of Receive until it is lost
@@ -182,7 +182,7 @@ func (p *loadedPort) Transmit(batch []vswitch.Frame) {
 func (p *loadedPort) Counters() *vswitch.Counters { return p.counters }
 func (p *loadedPort) Close() error                { p.closing.Do(func() { close(p.closed) }); return nil }
 
-// A comingAndGoing is a reattaching port whose device is lost again and again, and is never idle.
+// A comingAndGoing is a reattaching port whose device is lost repeatedly, and which always has frames.
 type comingAndGoing struct {
 	vswitch.Port
 	counters   vswitch.Counters
@@ -204,7 +204,7 @@ func comeAndGo(seed uint64, from, to byte) *comingAndGoing {
 	}
 	c.Port = NewReattaching(open(), &c.counters, Reattach{
 		Reopen: func(ctx context.Context) (vswitch.Port, error) {
-			if ctx.Err() != nil && random.IntN(2) == 0 { // otherwise it comes in spite of the end
+			if ctx.Err() != nil && random.IntN(2) == 0 { // otherwise it returns a port in spite of the end
 				return nil, ctx.Err()
 			}
 			return open(), nil
@@ -215,8 +215,8 @@ func comeAndGo(seed uint64, from, to byte) *comingAndGoing {
 	return c
 }
 
-// TestReattachUnderLoad has a busy switch whose devices come and go, and stops it at any moment: every frame that was received is
-// counted as sent or as dropped, and every device that was opened is closed.
+// TestReattachUnderLoad stops a busy switch whose devices come and go, at any moment: every received frame is counted as sent or dropped,
+// and every opened device is closed.
 func TestReattachUnderLoad(t *testing.T) {
 	for round := range 60 {
 		a, b := comeAndGo(uint64(round), 2, 4), comeAndGo(uint64(round), 4, 2)

@@ -9,15 +9,15 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A few stable releases of Linux, 6.6.44 is one, refuse UDP datagrams in one frame which those before and after them take. Such a frame
-// may have been merged here, so it must not be lost: it is cut, and goes on piece by piece.
+// Some stable releases of Linux, 6.6.44 for example, refuse a frame of several UDP datagrams that the releases before and after accept.
+// A port of this package may have merged the frame, so it must not be lost: the transmitting port cuts it and sends the pieces.
 
-// isRefused tells whether the kernel has refused a frame for being several datagrams.
+// isRefused reports whether the kernel has refused f because it consists of several datagrams.
 func isRefused(err syscall.Errno, f *vswitch.Frame) bool {
 	return err == unix.EINVAL && f.Offload.GSOType == vnet.GSOUDPL4
 }
 
-// sendCut sends the pieces of a frame, and counts each.
+// sendCut cuts f, sends the pieces and counts each of them. It allocates, which is acceptable only because these kernels are rare.
 func sendCut(f *vswitch.Frame, c *vswitch.Counters, send func(piece *vswitch.Frame) syscall.Errno) {
 	room := make([]byte, vnet.WireLen(f.Offload, f.Data))
 	segments := vnet.Cut(f.Offload, f.Data)

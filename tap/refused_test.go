@@ -11,8 +11,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestRefusedDatagrams sends frames of several datagrams that this kernel refuses, by their checksum's place, as others refuse good ones: the pieces
-// go on, and other frames before and behind them. That place is none of a checksum, so the first bytes of a piece's UDP header are lost.
+// TestRefusedDatagrams sends frames of several datagrams that this kernel refuses because of a wrong checksum offset, as other kernels
+// refuse correct ones. The pieces leave, and so do the frames before and behind them. The wrong offset overwrites the first bytes of each
+// piece's UDP header.
 func TestRefusedDatagrams(t *testing.T) {
 	alone := vswitch.Frame{Data: bytes.Repeat([]byte{1, 2}, 30)}
 	bad := udpFrame(10, 100, 1)
@@ -29,7 +30,7 @@ func TestRefusedDatagrams(t *testing.T) {
 	})
 }
 
-// expectFrames receives the frames in their order, among what the kernel sends of itself.
+// expectFrames receives the frames in order, and ignores the kernel's own frames.
 func expectFrames(t *testing.T, p vswitch.Port, want []vswitch.Frame) {
 	t.Helper()
 	batch := make([]vswitch.Frame, vswitch.BatchSize)
@@ -47,7 +48,7 @@ func expectFrames(t *testing.T, p vswitch.Port, want []vswitch.Frame) {
 	}
 }
 
-// TestRefusedPieces counts pieces that cannot be sent either.
+// TestRefusedPieces counts pieces that the kernel refuses, too.
 func TestRefusedPieces(t *testing.T) {
 	f, counters := udpFrame(10, 100, 1), new(vswitch.Counters)
 	if !isRefused(unix.EINVAL, &f) || isRefused(unix.ENOBUFS, &f) || isRefused(unix.EINVAL, &vswitch.Frame{}) {

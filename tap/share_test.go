@@ -10,7 +10,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// reopening makes a reattaching port whose next devices come from a channel, and which says when one is lost.
+// reopening returns a reattaching port that gets its next device's port from a channel, and reports a loss.
 func reopening(first vswitch.Port) (p vswitch.Port, next chan<- vswitch.Port, lost <-chan error) {
 	devices, causes := make(chan vswitch.Port), make(chan error, 1)
 	return NewReattaching(first, first.Counters(), Reattach{
@@ -26,7 +26,7 @@ func reopening(first vswitch.Port) (p vswitch.Port, next chan<- vswitch.Port, lo
 	}), devices, causes
 }
 
-// TestShare switches between a tap and a packet socket in one thread: both ways, while the tap is away, and when it is back.
+// TestShare switches between a tap and a packet socket in one thread: both ways, while the tap is detached, and after it is back.
 func TestShare(t *testing.T) {
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestShare(t *testing.T) {
 				t.Error("lost for no cause")
 			}
 			for down := b.Counters().Drops()["port-down"]; b.Counters().Drops()["port-down"] == down; {
-				outside.Transmit([]vswitch.Frame{numbered(0)}) // the other one goes on
+				outside.Transmit([]vswitch.Frame{numbered(0)}) // the other port continues
 			}
 			next <- open(t, Spec{KindTap, "tap9"}, offload)
 			ip(t, "link set tap9 up")
@@ -69,7 +69,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestShareFour has four ports in each thread; one that is not attached to a device has none.
+// TestShareFour has four ports in each thread; a port that is not a reattaching one has no thread.
 func TestShareFour(t *testing.T) {
 	var ports []vswitch.Port
 	for range 6 {
@@ -91,7 +91,7 @@ func TestShareFour(t *testing.T) {
 	}
 }
 
-// A slow forwarder says once that it has been asked, and then waits: what follows is what happens meanwhile.
+// A slow forwarder reports its first frame and then waits until it is released.
 type slow struct {
 	vswitch.Forwarder
 	once            sync.Once
@@ -106,7 +106,7 @@ func (s *slow) Forward(in int, batch []vswitch.Frame, now time.Duration, out *vs
 	s.Forwarder.Forward(in, batch, now, out)
 }
 
-// TestShareFault ends a switch by a fault of one port while a frame is on its way between two others of the same thread.
+// TestShareFault ends a switch by an error of one port while a frame is in transit between two others of the same thread.
 func TestShareFault(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		veth(t, "1500")
@@ -118,7 +118,7 @@ func TestShareFault(t *testing.T) {
 		fault := errors.New("lost for good")
 		failing := NewReattaching(nil, new(vswitch.Counters), Reattach{Reopen: func(context.Context) (vswitch.Port, error) {
 			<-forwarder.asked
-			time.AfterFunc(50*time.Millisecond, func() { close(forwarder.released) }) // when all are being closed
+			time.AfterFunc(50*time.Millisecond, func() { close(forwarder.released) }) // while the ports are being closed
 			return nil, fault
 		}})
 		threads, err := ShareThreads([]vswitch.Port{to, from, failing})

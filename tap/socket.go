@@ -11,15 +11,15 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// packetBuffer is the socket's receive and send buffer in bytes: some sixty of the largest segments.
+// packetBuffer is the size in bytes of the socket's receive and send buffers: about sixty of the largest segments.
 const packetBuffer = 4 << 20
 
-// openPacket opens a packet socket on a device, promiscuously: frames for the guest have any destination MAC.
+// openPacket opens a packet socket on a device, in promiscuous mode: frames for the guest have any destination MAC.
 func openPacket(name string) (fd int, err error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
-			Give: "create it, or name another one", Err: err}
+			Give: "create it or name another device", Err: err}
 	}
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) {
@@ -35,7 +35,8 @@ func openPacket(name string) (fd int, err error) {
 	return fd, nil
 }
 
-// configurePacket binds last: from then on frames arrive, and each must come with its header.
+// configurePacket sets the options of a packet socket (packet(7)) and then binds it. The order matters: frames arrive from the bind on, and
+// each must have its virtio-net header.
 func configurePacket(fd, index int) error {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
@@ -58,14 +59,14 @@ func configurePacket(fd, index int) error {
 		return os.NewSyscallError("PACKET_ADD_MEMBERSHIP", err)
 	}
 	all := uint16(unix.ETH_P_ALL)
-	err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}) // network byte order: packet(7)
+	err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}) // in network byte order (packet(7))
 	if err != nil {
 		return os.NewSyscallError("bind", err)
 	}
 	return checkEthernet(fd)
 }
 
-// checkEthernet wants that the device which the socket is bound to has Ethernet frames: of others there is only what they carry.
+// checkEthernet returns an error unless the socket's device is an Ethernet device. Frames of other devices have no Ethernet header.
 func checkEthernet(fd int) error {
 	address, err := unix.Getsockname(fd)
 	if err != nil {
@@ -73,24 +74,25 @@ func checkEthernet(fd int) error {
 	}
 	link, ok := address.(*unix.SockaddrLinklayer)
 	switch {
-	case ok && link.Hatype == 0: // it has gone meanwhile
+	case ok && link.Hatype == 0: // the device was removed meanwhile
 		return os.NewSyscallError("getsockname", unix.ENODEV)
 	case !ok || link.Hatype != unix.ARPHRD_ETHER:
-		return &missing.Error{What: "switch frames of a device without Ethernet frames", Need: "an Ethernet device", Give: "name another one"}
+		return &missing.Error{What: "switch the frames of a device without Ethernet headers", Need: "an Ethernet device", Give: "name another device"}
 	}
 	return nil
 }
 
-// dropControls takes back what the opener of a socket may have asked for: it would come before the VLAN tag, in its room.
+// dropControls disables the control messages that the opener of an inherited socket may have requested: they would come before
+// PACKET_AUXDATA, in a buffer that has room for that one only.
 func dropControls(fd int) {
 	for _, option := range []int{unix.SO_TIMESTAMP, unix.SO_TIMESTAMPING, unix.SO_RXQ_OVFL, unix.SO_RCVMARK, unix.SO_RCVPRIORITY} {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 0) // an older kernel does not know it, so that nobody has asked
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 0) // a kernel that does not know the option sends no such message
 	}
 }
 
-// setBuffer enlarges a socket buffer beyond the system's limit where that is allowed, and up to it otherwise.
+// setBuffer sets the size of a socket buffer: beyond the system's limit with CAP_NET_ADMIN, otherwise up to the limit (socket(7)).
 func setBuffer(fd, force, normal int) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, packetBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, packetBuffer) // the kernel's default works too
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, normal, packetBuffer) // the kernel's default size works too
 	}
 }

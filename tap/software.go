@@ -7,11 +7,12 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// softwareRoom is the room in bytes for segments on their way out: two of the largest frames, cut.
+// softwareRoom is the size in bytes of the buffer for segments: those of two of the largest frames, with an eighth more for their
+// headers.
 const softwareRoom = 2*vswitch.MaxFrame + 2*vswitch.MaxFrame/8
 
-// A softwarePort is a port whose device takes no offloads: checksums are completed and segments cut before it sees a frame. What it
-// receives is merged as at every port.
+// A softwarePort is a port whose device has no offloads: Transmit completes checksums and cuts segments before the device's port gets a
+// frame. Receive merges frames.
 type softwarePort struct {
 	mergingPort
 
@@ -21,9 +22,9 @@ type softwarePort struct {
 	pieces []vswitch.Frame
 }
 
-// WithSoftwareOffloads wraps a port so that frames leave complete, with checksums completed and segments cut, and that what it receives frame by
-// frame goes on in one piece, as far as it says. The frames that the port receives lie in order, each with the room up to its capacity free but for the frames
-// behind it.
+// WithSoftwareOffloads returns a port that completes checksums and cuts segments in software before p transmits a frame, and merges
+// the frames that p receives. It owns p. The frames that p receives must lie in ascending order in one buffer, and the bytes up to the
+// capacity of a frame must be free, except for the frames behind it.
 func WithSoftwareOffloads(p vswitch.Port, merge Merging) vswitch.Port {
 	return &softwarePort{mergingPort: mergingPort{p, merge}, room: make([]byte, softwareRoom)}
 }
@@ -42,7 +43,7 @@ func (s *softwarePort) Transmit(batch []vswitch.Frame) {
 	s.flush()
 }
 
-// cut appends the frames that f becomes on the wire.
+// cut appends the frames that f becomes on the wire. It transmits the pieces so far when the buffer is full.
 func (s *softwarePort) cut(f *vswitch.Frame) {
 	wireLen := vnet.WireLen(f.Offload, f.Data)
 	segments := vnet.Cut(f.Offload, f.Data)
@@ -59,10 +60,11 @@ func (s *softwarePort) cut(f *vswitch.Frame) {
 	}
 }
 
+// flush transmits the pieces.
 func (s *softwarePort) flush() {
 	if len(s.pieces) > 0 {
 		s.Port.Transmit(s.pieces)
 	}
-	clear(s.pieces) // other ports may have lent them
+	clear(s.pieces) // they may be other ports' memory
 	s.pieces, s.used = s.pieces[:0], 0
 }

@@ -24,7 +24,7 @@ func (r *recorder) Transmit(batch []vswitch.Frame) {
 	}
 }
 
-// tcpFrame is an Ethernet frame with an IPv4 TCP segment of so many payload bytes, its checksum not complete.
+// tcpFrame returns an Ethernet frame with a TCP segment of that many payload bytes and an incomplete checksum.
 func tcpFrame(payload int) vswitch.Frame {
 	data := make([]byte, 14+20+20+payload)
 	copy(data, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45})
@@ -42,14 +42,14 @@ func tcpFrame(payload int) vswitch.Frame {
 	return vswitch.Frame{Offload: h, Data: data}
 }
 
-// dontFragment sets the flag in an IPv4 frame.
+// dontFragment sets the DF flag of an IPv4 frame.
 func dontFragment(frame []byte) {
 	ip := frame[14:34]
 	ip[6], ip[10], ip[11] = 0x40, 0, 0
 	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip, 0))
 }
 
-// TestSoftware shows that frames leave complete, in order, and that the batch is not changed.
+// TestSoftware: frames leave complete and in order, and the batch stays unchanged.
 func TestSoftware(t *testing.T) {
 	r := &recorder{}
 	p := WithSoftwareOffloads(r, MergeDatagrams)
@@ -89,8 +89,8 @@ type player struct {
 
 func (p *player) Receive(batch []vswitch.Frame) (int, error) { return copy(batch, p.frames), nil }
 
-// TestSoftwareMerge receives segments of two streams and what is none: consecutive segments of a stream go on in one piece, in
-// the order in which they came.
+// TestSoftwareMerge receives segments of two connections and other frames: consecutive segments of a connection become one frame, in the
+// order of their arrival.
 func TestSoftwareMerge(t *testing.T) {
 	r := &recorder{}
 	cutter := WithSoftwareOffloads(r, MergeDatagrams)

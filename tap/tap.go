@@ -14,83 +14,76 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// tapArena is the room for the frames of one batch, one behind the other: sixteen of the largest, or a full batch of small
-// ones. With fewer, a bulk transfer waits oftener than it must; more gain nothing (docs/performance.md).
+// tapArena is the size in bytes of the buffer for the frames of one batch, which lie one behind the other: sixteen of the largest, or a
+// full batch of small ones. A smaller buffer makes a bulk transfer wait more often; a larger one gains nothing (docs/performance.md).
 const tapArena = 16 * (vnet.Size + vswitch.MaxFrame)
 
-// A tapPort is the user side of a tap. The kernel takes and gives one frame per system call; Receive reads until the tap is
-// empty, the batch is full or the arena is used up.
+// A tapPort is the user side of a tap (Documentation/networking/tuntap.rst of Linux). A system call transfers one frame; Receive reads
+// until the tap is empty, the batch is full, or the arena has no room for another frame.
 type tapPort struct {
 	*descriptor.Descriptor
 	counters  *vswitch.Counters
 	headerLen int // bytes of virtio-net header before each frame; 0: none
 
-	// The following belong to the goroutine that receives. The closure is made once: making it per call would allocate.
-	arena   []byte
-	batch   []vswitch.Frame
-	n       int
-	readErr error
-	read    func(fd uintptr) bool
+	// The following belong to the goroutine that receives.
+	reader *descriptor.Reader[[]vswitch.Frame]
+	arena  []byte
 
-	mu     sync.Mutex // guards the following, which belong to who transmits
+	mu     sync.Mutex // guards the following, for transmitting
 	out    []vswitch.Frame
 	header [vnet.Size]byte
 	vec    [2]unix.Iovec
 	write  func(fd uintptr)
 }
 
-// newTap takes over the descriptor of a configured tap.
+// newTap makes a port of a configured tap, and owns fd.
 func newTap(fd, headerLen int, counters *vswitch.Counters) (vswitch.Port, error) {
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
 	}
 	t := &tapPort{Descriptor: d, counters: counters, headerLen: headerLen, arena: make([]byte, tapArena)}
-	t.read, t.write = t.readBatch, t.writeBatch
+	t.reader, t.write = descriptor.NewReader(d, t.readBatch), t.writeBatch
 	return t, nil
 }
 
+// Counters implements vswitch.Port.
 func (t *tapPort) Counters() *vswitch.Counters { return t.counters }
 
-func (t *tapPort) Receive(batch []vswitch.Frame) (int, error) {
-	t.batch, t.n, t.readErr = batch, 0, nil
-	if err := t.Descriptor.Receive(t.read); err != nil {
-		return 0, err
-	}
-	return t.n, t.readErr
-}
+// Receive implements vswitch.Port.
+func (t *tapPort) Receive(batch []vswitch.Frame) (int, error) { return t.reader.Receive(batch) }
 
-// readBatch reports false when there is nothing yet.
-func (t *tapPort) readBatch(fd uintptr) bool {
-	for used := 0; t.n < len(t.batch) && len(t.arena)-used >= vnet.Size+vswitch.MaxFrame; {
+// readBatch is an Attempt (package descriptor).
+func (t *tapPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bool, err error) {
+	for used := 0; n < len(batch) && len(t.arena)-used >= vnet.Size+vswitch.MaxFrame; {
 		b := t.arena[used : used+t.headerLen+vswitch.MaxFrame]
-		n, err := read(fd, b)
+		length, errno := read(fd, b)
 		switch {
-		case err == unix.EINTR:
+		case errno == unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
-			return t.n > 0
-		case err != 0 || n == 0:
-			if t.n == 0 { // otherwise the next call finds it again
-				t.readErr = readError(err)
+		case errno == unix.EAGAIN:
+			return n, n == 0, nil
+		case errno != 0 || length == 0:
+			if n == 0 { // otherwise the next call returns the error
+				err = readError(errno)
 			}
-			return true
-		case n < t.headerLen:
+			return n, false, err
+		case length < t.headerLen:
 			t.counters.Drop(vswitch.Short, 1)
 			continue
 		}
-		f := &t.batch[t.n]
-		*f = vswitch.Frame{Data: b[t.headerLen:n]}
+		f := &batch[n]
+		*f = vswitch.Frame{Data: b[t.headerLen:length]}
 		if t.headerLen > 0 {
 			f.Offload = vnet.Decode(b)
 		}
-		t.n++
-		used += (n + 63) &^ 63 // the next frame starts a cache line of its own
+		n++
+		used += (length + 63) &^ 63 // the next frame begins at a cache line
 	}
-	return true
+	return n, false, nil
 }
 
-// readError is what ends Receive. A tap has no end: what has one is something else, that was passed on as a tap.
+// readError makes the error of Receive. A tap has no end of file: a descriptor that has one was passed on as a tap by mistake.
 func readError(err syscall.Errno) error {
 	if err == 0 {
 		return os.NewSyscallError("read", io.ErrUnexpectedEOF)
@@ -98,12 +91,13 @@ func readError(err syscall.Errno) error {
 	return os.NewSyscallError("read", err)
 }
 
-// read reads one frame. It cannot block, so the scheduler need not hear of it.
+// read reads one frame. The system call does not block, so it bypasses the scheduler's bookkeeping (RawSyscall).
 func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	n, _, err := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	return int(n), err
 }
 
+// Transmit implements vswitch.Port.
 func (t *tapPort) Transmit(batch []vswitch.Frame) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,7 +124,7 @@ func (t *tapPort) writeBatch(fd uintptr) {
 		}
 	}
 	t.counters.Sent(frames, bytes)
-	t.vec[1].Base = nil // another port may have lent it
+	t.vec[1].Base = nil // it may be another port's memory
 }
 
 func (t *tapPort) writeFrame(fd uintptr, f *vswitch.Frame) syscall.Errno {
@@ -148,7 +142,7 @@ func (t *tapPort) writeFrame(fd uintptr, f *vswitch.Frame) syscall.Errno {
 	}
 }
 
-// transmitReason maps an error of a write or send to the reason under which the frame is counted.
+// transmitReason returns the drop reason for an error of writev(2) or sendmmsg(2).
 func transmitReason(err syscall.Errno) vswitch.Reason {
 	switch err {
 	case unix.EAGAIN, unix.ENOBUFS:

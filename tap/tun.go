@@ -16,14 +16,14 @@ import (
 
 const tunDevice = "/dev/net/tun"
 
-// Offloads that the kernel may use towards us (linux/if_tun.h). USO needs Linux 6.2, and both of its bits or none.
+// Offloads that the kernel may leave to the reader of a tap (linux/if_tun.h). USO needs Linux 6.2, and both of its bits or none.
 const (
 	tunOffloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
 	tunUSO      = unix.TUN_F_USO4 | unix.TUN_F_USO6
 )
 
-// openOffloadTap opens a tap with virtio-net headers. A tap that exists and is persistent is attached to, and whatever an
-// earlier user may have left set on it is set anew.
+// openOffloadTap opens a tap with virtio-net headers: it creates the tap, or attaches to a persistent one. It sets everything that an
+// earlier user of a persistent tap may have changed.
 func openOffloadTap(name string, o Options) (fd int, err error) {
 	fd, err = unix.Open(tunDevice, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -40,7 +40,7 @@ func openOffloadTap(name string, o Options) (fd int, err error) {
 	return fd, nil
 }
 
-// attachQueue creates the tap or attaches to it; a tap that was made for several queues wants to be asked for them.
+// attachQueue creates the tap or attaches to it. A tap with several queues accepts only a request with IFF_MULTI_QUEUE.
 func attachQueue(fd int, name string, flags uint16) error {
 	err := setIff(fd, name, flags)
 	if errors.Is(err, unix.EINVAL) {
@@ -58,7 +58,7 @@ func setIff(fd int, name string, flags uint16) error {
 	return os.NewSyscallError("TUNSETIFF", unix.IoctlIfreq(fd, unix.TUNSETIFF, request))
 }
 
-// configureTun sets what is state of the device and not of the descriptor, because it outlives the process that set it.
+// configureTun sets the state that belongs to the device and not to the descriptor: it outlives the process that has set it.
 func configureTun(fd, headerLen, offloads int) error {
 	if headerLen > 0 {
 		if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, headerLen); err != nil {
@@ -74,8 +74,8 @@ func configureTun(fd, headerLen, offloads int) error {
 	return os.NewSyscallError("TUNSETOFFLOAD", unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads))
 }
 
-// openPlainTap opens a tap without headers: the kernel completes checksums and cuts segments before we see a frame, and
-// wants the same from us.
+// openPlainTap opens a tap without virtio-net headers: the kernel completes checksums and cuts segments before a read returns a frame, and
+// expects complete frames from a write.
 func openPlainTap(name string, o Options) (fd int, err error) {
 	if err := tryTap(name); err != nil {
 		return -1, tunError(name, err)
@@ -83,7 +83,7 @@ func openPlainTap(name string, o Options) (fd int, err error) {
 	_, err = net.InterfaceByName(name)
 	config := water.Config{DeviceType: water.TAP}
 	config.Name = name
-	config.Persist = err == nil // who can be attached to is persistent; water would make it transient otherwise
+	config.Persist = err == nil // a tap that exists is persistent; water would make it transient otherwise
 	device, err := water.New(config)
 	if err != nil {
 		return -1, tunError(name, err)
@@ -99,7 +99,7 @@ func openPlainTap(name string, o Options) (fd int, err error) {
 	return fd, nil
 }
 
-// tryTap finds out whether the tap can be opened. Water would keep its descriptor when it cannot.
+// tryTap opens the tap and closes it again. It comes before water.New, which leaks its descriptor when that fails.
 func tryTap(name string) error {
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -109,35 +109,35 @@ func tryTap(name string) error {
 	return setIff(fd, name, unix.IFF_TAP|unix.IFF_NO_PI)
 }
 
-// release takes the descriptor out of what water returned, which is closed.
+// release duplicates the descriptor of a water.Interface, and closes the interface.
 func release(device *water.Interface) (int, error) {
 	defer device.Close()
 	file, ok := device.ReadWriteCloser.(*os.File)
 	if !ok {
-		return -1, errors.New("no file behind it")
+		return -1, errors.New("water returned no file")
 	}
 	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	return fd, os.NewSyscallError("fcntl", err)
 }
 
-// tunError says what a tap lacks.
+// tunError returns the *missing.Error for an error of open(2) or TUNSETIFF.
 func tunError(name string, err error) error {
 	fault := &missing.Error{What: "open tap " + name, Err: err}
 	var errno syscall.Errno
 	errors.As(err, &errno)
 	switch errno {
 	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
-		fault.Need, fault.Give = tunDevice, "modprobe tun, and give the container the device"
+		fault.Need, fault.Give = tunDevice, "run modprobe tun on the host, and pass the device to the container"
 	case unix.EACCES:
-		fault.Need, fault.Give = "access to "+tunDevice, "let its owner do: chmod 666 "+tunDevice
+		fault.Need, fault.Give = "access to "+tunDevice, "its owner runs: chmod 666 "+tunDevice
 	case unix.EPERM:
 		fault.Need = "CAP_NET_ADMIN"
-		fault.Give = fmt.Sprintf("run as root, or let root make the tap first: ip tuntap add mode tap user %d name %s", os.Getuid(), name)
+		fault.Give = fmt.Sprintf("run as root, or root creates the tap first: ip tuntap add mode tap user %d name %s", os.Getuid(), name)
 	case unix.EBUSY:
-		fault.Need = "a tap without another user"
-		fault.Give = "if the hypervisor holds it, say packet:" + name
+		fault.Need = "a tap that no other process has open"
+		fault.Give = "if the hypervisor has it open, use packet:" + name
 	case unix.EINVAL:
-		fault.Need, fault.Give = "a tap", name+" exists and is something else: if it is the guest's device, say packet:"+name
+		fault.Need, fault.Give = "a tap; "+name+" is another kind of device", "if it is the guest's device, use packet:"+name
 	default:
 		return fmt.Errorf("open tap %s: %w", name, err)
 	}

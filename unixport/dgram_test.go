@@ -25,7 +25,7 @@ func peerAt(t *testing.T, path, port string) *net.UnixConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.SetWriteBuffer(1 << 20); err != nil {

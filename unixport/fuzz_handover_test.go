@@ -143,7 +143,7 @@ func (h *handover) read(n int) {
 func (h *handover) end() {
 	for len(h.wanted) > 0 {
 		fds := []unix.PollFd{{Fd: int32(h.peer), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, int(patience.Milliseconds())); n == 0 || err != nil && err != unix.EINTR {
+		if n, err := unix.Poll(fds, int(testTimeout.Milliseconds())); n == 0 || err != nil && err != unix.EINTR {
 			h.t.Fatalf("%d bytes never came: %v", len(h.wanted), err)
 		}
 		h.read(1 << 20)

@@ -82,7 +82,7 @@ func TestEmptyPackets(t *testing.T) {
 // wantFramesAndEnd receives, and wants the frames and then the end for ever.
 func (p *testPort) wantFramesAndEnd(batch int, want [][]byte) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() { p.Close() })
+	timer := time.AfterFunc(testTimeout, func() { p.Close() })
 	defer timer.Stop()
 	room := make([]vswitch.Frame, batch)
 	for ends := 0; ends < 2; {

@@ -32,7 +32,7 @@ func socketpair(t testing.TB, kind int) (int, *net.UnixConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := errors.Join(conn.SetDeadline(time.Now().Add(patience)), conn.(*net.UnixConn).SetWriteBuffer(1<<20)); err != nil {
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(testTimeout)), conn.(*net.UnixConn).SetWriteBuffer(1<<20)); err != nil {
 		t.Fatal(err)
 	}
 	return fds[0], conn.(*net.UnixConn)
@@ -95,7 +95,7 @@ func (p *testPort) wantEnd(want error) {
 		if !errors.Is(err, want) {
 			p.t.Fatalf("Receive returned %v, want %v", err, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		p.t.Fatal("Receive did not return")
 	}
 }
@@ -193,7 +193,7 @@ func TestFDLength(t *testing.T) {
 		if !errors.As(err, &length) || length.Length != 1<<31 {
 			t.Error(err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("Receive did not return")
 	}
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// patience is how long a test waits for what must come; connections have it for the whole of a test.
-const patience = time.Minute
+// testTimeout bounds each wait of a test, and the lifetime of its connections.
+const testTimeout = time.Minute
 
 // await polls until condition holds.
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for !condition() {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited %s for %s", patience, what)
+			t.Fatalf("waited %s for %s", testTimeout, what)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (p *testPort) wantFrame(want []byte) {
 		if !bytes.Equal(got, want) {
 			p.t.Fatalf("frame of %d bytes %.20x, want %d bytes %.20x", len(got), got, len(want), want)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		p.t.Fatalf("no frame of %d bytes", len(want))
 	}
 }
@@ -164,7 +164,7 @@ func (p *testPort) wantEvent(want string) {
 		if got != want {
 			p.t.Fatalf("event %q, want %q", got, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		p.t.Fatalf("no event %q", want)
 	}
 }
@@ -185,7 +185,7 @@ func (p *testPort) wantClosed() {
 		if !errors.Is(err, net.ErrClosed) {
 			p.t.Fatalf("Receive returned %v, want net.ErrClosed", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		p.t.Fatal("Receive did not return")
 	}
 	if err := p.Close(); err != nil {
@@ -209,7 +209,7 @@ func (p *testPort) dial() *net.UnixConn {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		p.t.Fatal(err)
 	}
 	return conn.(*net.UnixConn)

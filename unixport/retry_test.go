@@ -52,7 +52,7 @@ func TestAcceptRetry(t *testing.T) {
 		if !errors.Is(err, unix.EINVAL) {
 			t.Errorf("told of %v, want EINVAL of poll", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("nobody was told that the listener cannot wait")
 	}
 	restore()
@@ -93,7 +93,7 @@ func TestCompleteRetry(t *testing.T) {
 		case <-tries:
 		case <-ended:
 			t.Fatal("nobody completes frames any more")
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatal("nobody has tried")
 		}
 	}

@@ -194,7 +194,7 @@ func TestStreamStalledPeerGone(t *testing.T) {
 	conn.Close()
 	select {
 	case <-p.events: // end of file or reset: what the kernel says when bytes were left unread
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("no event")
 	}
 	drops := p.counters.Drops()

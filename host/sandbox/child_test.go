@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is how long a child may take, on a machine that is busy with something else too.
-const patience = 60 * time.Second
+// testTimeout bounds the run time of a child process; it allows for a busy machine.
+const testTimeout = 60 * time.Second
 
 // entered is what a child prints, followed by its Report, when Enter has returned.
 const entered = "entered "
@@ -95,7 +95,7 @@ type started struct {
 // startChild starts a child that enters the sandbox with the given layers, and waits until it is in.
 func startChild(t *testing.T, name string, with []string, change ...func(*exec.Cmd)) *started {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	s := &started{t: t, errors: new(bytes.Buffer)}
 	s.cmd = exec.CommandContext(ctx, os.Getenv(binaryVariable), append([]string{childPrefix + name}, with...)...)

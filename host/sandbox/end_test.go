@@ -70,7 +70,7 @@ func stopped() error {
 			return os.NewSyscallError("poll", err)
 		}
 		<-time.After(time.Millisecond)
-		if time.Since(begin) > patience {
+		if time.Since(begin) > testTimeout {
 			return errors.New("a wait did not end")
 		}
 	}

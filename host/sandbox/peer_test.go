@@ -123,7 +123,7 @@ func (p *peer) wait() {
 
 func (p *peer) exchangePackets() error {
 	fd := int(p.packets.Fd()) // blocking: each packet waits for the child
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)}); err != nil {
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(testTimeout / time.Second)}); err != nil {
 		return err
 	}
 	for i := range packets {
@@ -182,7 +182,7 @@ func (p *peer) passDescriptor() error {
 }
 
 func (p *peer) ask() error {
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true,
+	client := http.Client{Timeout: testTimeout, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.folder, "http"))
 		}}}

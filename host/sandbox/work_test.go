@@ -152,7 +152,7 @@ func awaitSignal() error {
 	select {
 	case <-signals:
 		return nil
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		return errors.New("it did not come")
 	}
 }
@@ -194,7 +194,7 @@ func echoTCP() error {
 	if !ok {
 		return fmt.Errorf("it is a %T", c)
 	}
-	if err := errors.Join(tcp.SetDeadline(time.Now().Add(patience)), tcp.SetNoDelay(true), tcp.SetReadBuffer(1<<16)); err != nil {
+	if err := errors.Join(tcp.SetDeadline(time.Now().Add(testTimeout)), tcp.SetNoDelay(true), tcp.SetReadBuffer(1<<16)); err != nil {
 		return err
 	}
 	text, err := io.ReadAll(tcp)
@@ -268,7 +268,7 @@ func serveHTTP() error {
 		return err
 	}
 	answered := make(chan struct{})
-	server := &http.Server{ReadTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadTimeout: testTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "in the sandbox")
 		close(answered)
 	})}
