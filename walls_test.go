@@ -45,6 +45,9 @@ func TestWallsStand(t *testing.T) {
 	for path, imported := range map[string]string{
 		"vswitch/a.go":             "os",
 		"vnet/a.go":                module + "vswitch",
+		"internal/handover/a.go":   module + "vswitch",
+		"replay/a.go":              module + "internal/handover",
+		"pod/grant/c.go":           module + "internal/handover",
 		"vswitch/b.go":             module + "tap",
 		"tap/a.go":                 module + "unixport",
 		"host/limits/a.go":         module + "vswitch",

@@ -77,14 +77,14 @@ func (d *delegateRig) do(s step) {
 		d.hand(s.holder, s.mac)
 	}
 	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, s.mac} {
-		got, ok := d.real.Heard(mac)
-		if want, wanted := d.oracle.Heard(mac); got != want || ok != wanted {
-			d.fail("%v was heard at %v (%v), and the oracle says %v (%v)", mac, got, ok, want, wanted)
+		got, used := d.real.LastUseBy(mac)
+		if want, wantUsed := d.oracle.LastUseBy(mac); got != want || used != wantUsed {
+			d.fail("LastUseBy(%v) = %v, %v; the oracle: %v, %v", mac, got, used, want, wantUsed)
 		}
 	}
-	got, ok := d.real.LastHeard()
-	if want, wanted := d.oracle.LastHeard(); got != want || ok != wanted {
-		d.fail("the last use was at %v (%v), and the oracle says %v (%v)", got, ok, want, wanted)
+	got, used := d.real.LastUse()
+	if want, wantUsed := d.oracle.LastUse(); got != want || used != wantUsed {
+		d.fail("LastUse = %v, %v; the oracle: %v, %v", got, used, want, wantUsed)
 	}
 	d.conserved(d.oracle.Held())
 }

@@ -7,51 +7,71 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// Bridge is the learning switch: IEEE 802.1D-2004, section 7, without spanning tree and without VLAN awareness.
+// Bridge is a learning switch: IEEE 802.1D-2004, section 7, without spanning tree and without VLAN awareness. It implements
+// Forwarder.
 //
 // The steps for a frame, in this order:
 //
-//  1. validate: an Ethernet header, an offload header that fits the frame, and the pinned MAC, if the port has one
-//  2. reserved: 802.1 reserved destinations are never forwarded
-//  3. size: what is too large for a port of the switch and cannot be segmented is dropped
-//  4. learn: the source is at this port, unless it is no station's address
-//  5. forward: to the port of the destination, or to all others; never back to where it came from
+//  1. Validate: an Ethernet header; an offload header that fits the frame; the pinned MAC, if the port has one.
+//  2. Drop frames for the reserved destinations of 802.1.
+//  3. Drop frames that are too large for a port of the switch and cannot be segmented.
+//  4. Learn that the source is at this port, unless the source is a group or zero. A frame that returns to the upstream port is
+//     dropped instead.
+//  5. Forward to the port of the destination. Flood to all other ports if the destination is a group or is not known. A frame never
+//     leaves at the port where it entered.
+//
+// Forward, Stations and the other methods may be called concurrently.
 type Bridge struct {
-	cfg BridgeConfig
-	fdb *table
+	cfg      BridgeConfig
+	stations *table // by MAC.key; the values are stationValues
 }
 
-// BridgeConfig configures a Bridge.
+// BridgeConfig configures a Bridge. The zero value of a field means what its comment says and selects no default: set Ports, Ageing,
+// Limit and, for a switch without an upstream port, Upstream to -1.
 type BridgeConfig struct {
-	Ports    int           // number of ports
-	Ageing   time.Duration // a station that was silent for so long is forgotten
-	Limit    int           // largest number of stations
+	Ports    int           // number of ports; with fewer than 2, no frame has a destination
+	Ageing   time.Duration // a station that sends nothing for this time is forgotten; 0: no station is remembered
+	Limit    int           // largest number of stations; 0: every frame is flooded
 	MaxFrame int           // largest frame in bytes after segmentation, without VLAN tags; 0: no limit
-	// Upstream is the port that a hairpin may return our own frames on, or -1. A station that was heard at another port just
-	// before is not believed to have moved there; such frames are dropped as reflected.
+	// Upstream is the port on whose far side a hairpin bridge may return frames that the switch sent, or -1 if there is none. A station
+	// that sent at another port less than two seconds ago is not learned there: such a frame is dropped as Reflected.
 	Upstream int
-	// Pinned is the only station that may be at port PinnedPort, and is static there; the zero MAC: any may.
+	// Pinned is the only source that may send at PinnedPort, and is a static station there. With the zero MAC any station may,
+	// and PinnedPort has no meaning.
 	Pinned     MAC
 	PinnedPort int
 }
 
-// A Station is an entry of the forwarding database.
+// A Station is one entry of a Bridge's forwarding table.
 type Station struct {
 	MAC    MAC
 	Port   int
-	Age    time.Duration // since it was last heard; 0 for a static one
-	Static bool
+	Age    time.Duration // since the station's last frame, to within a second; 0 if Static
+	Static bool          // configured: does not age and does not move
 }
 
-const staticStation = 1 << 32 // flag in a table value whose low bits are the port
+// A stationValue is the value of a table entry: the port in its low 32 bits, and a flag above.
+type stationValue uint64
 
-// reflectedFor is how long after a station was heard the upstream port may return what it said: much longer than a bridge keeps a
-// frame, and longer than the second for which the table may not note that a station was heard again.
-const reflectedFor = 2 * time.Second
+const staticFlag = 1 << 32
 
-// NewBridge returns a learning switch without stations but the pinned one.
+func newStationValue(port int, static bool) stationValue {
+	if static {
+		return stationValue(port) | staticFlag
+	}
+	return stationValue(port)
+}
+
+func (v stationValue) port() int      { return int(uint32(v)) }
+func (v stationValue) isStatic() bool { return v&staticFlag != 0 }
+
+// reflectionTime is how long after a frame from a station the upstream port may return it. It is much longer than a bridge delays a
+// frame, and longer than touchInterval, by which a station's time may be late.
+const reflectionTime = 2 * time.Second
+
+// NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg BridgeConfig) *Bridge {
-	b := &Bridge{cfg: cfg, fdb: newTable(cfg.Limit)}
+	b := &Bridge{cfg: cfg, stations: newTable(cfg.Limit)}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }
@@ -63,10 +83,9 @@ func (b *Bridge) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 	}
 }
 
-// Tick implements Forwarder: it forgets stations that have aged. Correctness does not depend on it: age is checked at look-up.
-func (b *Bridge) Tick(now time.Duration, _ *Out) {
-	b.fdb.remove(func(_, value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
-}
+// Tick implements Forwarder: it removes stations that have aged. Forward does not depend on it and checks the age of each station
+// that it finds.
+func (b *Bridge) Tick(now time.Duration, _ *Out) { b.stations.remove(b.expired(now)) }
 
 func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
@@ -99,9 +118,9 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		b.flood(in, f, out)
 		return
 	}
-	_, value, seen, ok := b.fdb.find(target.key())
-	switch port := int(uint32(value)); {
-	case !ok || b.aged(value, seen, now):
+	_, e, ok := b.stations.find(target.key())
+	switch port := stationValue(e.value).port(); {
+	case !ok || b.isAged(e, now):
 		b.flood(in, f, out)
 	case port == in:
 		out.Drop(Hairpin)
@@ -110,24 +129,24 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// learn notes that source is at port in. It reports false for a frame that was reflected to the upstream port.
+// learn records that source is at port in. It reports false for a frame that was reflected to the upstream port.
 func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
-	if source.IsMulticast() || source.IsZero() {
+	if !source.isStation() {
 		return true
 	}
-	s, value, seen, ok := b.fdb.find(source.key())
-	if ok && int(uint32(value)) == in {
-		s.touch(seen, now)
+	s, e, ok := b.stations.find(source.key())
+	station := stationValue(e.value)
+	if ok && station.port() == in {
+		s.touch(e.seen, now)
 		return true
 	}
-	static := value&staticStation != 0
-	if ok && in == b.cfg.Upstream && (static || now-seen < reflectedFor && !b.aged(value, seen, now)) {
+	if ok && in == b.cfg.Upstream && (station.isStatic() || now-e.seen < reflectionTime && !b.isAged(e, now)) {
 		return false
 	}
-	if ok && static {
+	if ok && station.isStatic() {
 		return true
 	}
-	b.fdb.put(source.key(), uint64(in), now, func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
+	b.stations.put(source.key(), uint64(newStationValue(in, false)), now, b.expired(now))
 	return true
 }
 
@@ -143,40 +162,47 @@ func (b *Bridge) flood(in int, f *Frame, out *Out) {
 	}
 }
 
-func (b *Bridge) aged(value uint64, seen, now time.Duration) bool {
-	return value&staticStation == 0 && now-seen >= b.cfg.Ageing
+func (b *Bridge) isAged(e entry, now time.Duration) bool {
+	return !stationValue(e.value).isStatic() && now-e.seen >= b.cfg.Ageing
 }
 
-// SetStatic binds a station to a port: it neither ages nor moves, nor is forgotten. It reports false when the table is full, for a port that
-// there is not, and for a MAC that is no station's.
+// expired returns isAged for one time.
+func (b *Bridge) expired(now time.Duration) func(entry) bool {
+	return func(e entry) bool { return b.isAged(e, now) }
+}
+
+// SetStatic adds a static station at a port, in place of what was learned about it. A static station does not age, does not move and is
+// not forgotten. SetStatic reports false, and changes nothing, if the table is full, the port does not exist, or mac is zero or a
+// group. The time now is that of Forward's clock.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
-	return !mac.IsMulticast() && !mac.IsZero() && port >= 0 && port < b.cfg.Ports && b.fdb.put(mac.key(), uint64(port)|staticStation, now,
-		func(value uint64, seen time.Duration) bool { return b.aged(value, seen, now) })
+	return mac.isStation() && port >= 0 && port < b.cfg.Ports &&
+		b.stations.put(mac.key(), uint64(newStationValue(port, true)), now, b.expired(now))
 }
 
-// Forget removes the stations that were learned at a port, which was closed or lost.
+// Forget removes the stations that were learned at a port. Call it when the port's attachment was replaced.
 func (b *Bridge) Forget(port int) {
-	b.fdb.remove(func(_, value uint64, _ time.Duration) bool { return value == uint64(port) })
+	b.stations.remove(func(e entry) bool { return e.value == uint64(newStationValue(port, false)) })
 }
 
-// Stations lists the forwarding database, ordered by port and MAC.
+// Stations returns the forwarding table at a time on Forward's clock, ordered by port and MAC. The slice is the caller's.
 func (b *Bridge) Stations(now time.Duration) []Station {
 	var stations []Station
-	b.fdb.each(func(key, value uint64, seen time.Duration) {
-		if b.aged(value, seen, now) {
+	b.stations.each(func(e entry) {
+		if b.isAged(e, now) {
 			return
 		}
-		s := Station{MAC: macFromKey(key), Port: int(uint32(value)), Static: value&staticStation != 0}
-		if !s.Static {
-			s.Age = since(seen, now)
+		value := stationValue(e.value)
+		station := Station{MAC: macFromKey(e.key), Port: value.port(), Static: value.isStatic()}
+		if !station.Static {
+			station.Age = ageOf(e.seen, now)
 		}
-		stations = append(stations, s)
+		stations = append(stations, station)
 	})
-	slices.SortFunc(stations, func(x, y Station) int {
-		if x.Port != y.Port {
-			return x.Port - y.Port
+	slices.SortFunc(stations, func(a, b Station) int {
+		if a.Port != b.Port {
+			return a.Port - b.Port
 		}
-		return slices.Compare(x.MAC[:], y.MAC[:])
+		return slices.Compare(a.MAC[:], b.MAC[:])
 	})
 	return stations
 }

@@ -4,71 +4,66 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/podswitch/podswitch/internal/handover"
 )
 
-// BridgeState is what a Bridge has learned. Static stations are not in it: who builds a bridge sets them.
-type BridgeState struct {
-	Stations []StationState `json:"stations"` // ordered by MAC; those too that have aged and were not yet removed
-	// Full is for how many nanoseconds yet a full table is not searched for stations that have aged.
-	Full time.Duration `json:"full_ns"`
-}
-
-// StationState is a station that a Bridge has learned.
-type StationState struct {
-	MAC  MAC           `json:"mac"`
-	Port int           `json:"port"`
-	Age  time.Duration `json:"age_ns"` // since it was last heard
-}
-
-// State returns what b has learned until now. It may be called at any time; what ports receive meanwhile may be in it.
-func (b *Bridge) State(now time.Duration) BridgeState {
-	s := BridgeState{Full: b.fdb.full(now)}
-	b.fdb.each(func(key, value uint64, seen time.Duration) {
-		if value&staticStation == 0 {
-			s.Stations = append(s.Stations, StationState{macFromKey(key), int(uint32(value)), since(seen, now)})
+// State returns the stations that b has learned. It is for a takeover inside podswitch; Stations is for everything else. It may
+// be called at any time; if frames arrive meanwhile, it may or may not include their sources.
+func (b *Bridge) State(now time.Duration) handover.Bridge {
+	s := handover.Bridge{NextSweep: b.stations.untilSweep(now)}
+	b.stations.each(func(e entry) {
+		if value := stationValue(e.value); !value.isStatic() {
+			s.Stations = append(s.Stations, handover.Station{
+				MAC: handover.MAC(macFromKey(e.key)), Port: value.port(), Age: ageOf(e.seen, now),
+			})
 		}
 	})
-	slices.SortFunc(s.Stations, func(x, y StationState) int { return slices.Compare(x.MAC[:], y.MAC[:]) })
+	slices.SortFunc(s.Stations, func(a, b handover.Station) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
 	return s
 }
 
-// Resume goes on with what another bridge of the same ports has learned, instead of what b has. What is static in b stays so. It is
-// called before the first frame, and after SetStatic. It returns an error for a state that b could not have itself, and changes nothing then.
-func (b *Bridge) Resume(s BridgeState, now time.Duration) error {
-	static := make(map[MAC]bool)
-	b.fdb.each(func(key, value uint64, _ time.Duration) {
-		if value&staticStation != 0 {
-			static[macFromKey(key)] = true
+// Resume replaces the stations that b has learned by those of another bridge of the same configuration. Static stations of b stay. It is
+// for a takeover inside podswitch; call it after SetStatic and before the first frame. For a state that b could not reach itself,
+// Resume returns an error and changes nothing.
+func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
+	static := make(map[handover.MAC]bool)
+	b.stations.each(func(e entry) {
+		if stationValue(e.value).isStatic() {
+			static[handover.MAC(macFromKey(e.key))] = true
 		}
 	})
-	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(e StationState) bool { return static[e.MAC] })
+	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(station handover.Station) bool { return static[station.MAC] })
 	if n := len(static) + len(learned); n > b.cfg.Limit {
 		return fmt.Errorf("stations: %d with the static ones, want at most %d", n, b.cfg.Limit)
 	}
-	if err := checkFull(s.Full); err != nil {
+	if err := checkNextSweep(s.NextSweep); err != nil {
 		return err
 	}
-	err := unique("stations", s.Stations, func(e *StationState) (MAC, error) { return e.MAC, b.checkStation(e) })
+	err := checkList("stations", s.Stations, func(station *handover.Station) (handover.MAC, error) {
+		return station.MAC, b.checkStation(station)
+	})
 	if err != nil {
 		return err
 	}
-	b.fdb.remove(func(_, value uint64, _ time.Duration) bool { return value&staticStation == 0 })
-	for _, e := range learned {
-		b.fdb.put(e.MAC.key(), uint64(e.Port), now-e.Age, neverExpires)
+	b.stations.remove(func(e entry) bool { return !stationValue(e.value).isStatic() })
+	for _, station := range learned {
+		seen := now - station.Age
+		b.stations.set(entry{MAC(station.MAC).key(), uint64(newStationValue(station.Port, false)), seen, seen})
 	}
-	b.fdb.setFull(now + s.Full)
+	b.stations.delaySweep(now + s.NextSweep)
 	return nil
 }
 
-func (b *Bridge) checkStation(e *StationState) error {
-	if err := checkStation(e.MAC); err != nil {
+func (b *Bridge) checkStation(station *handover.Station) error {
+	if err := checkStationMAC(station.MAC); err != nil {
 		return err
 	}
-	if e.Port < 0 || e.Port >= b.cfg.Ports {
-		return fmt.Errorf("port %d: want at least 0, and less than %d", e.Port, b.cfg.Ports)
+	if station.Port < 0 || station.Port >= b.cfg.Ports {
+		return fmt.Errorf("port %d: want at least 0, and less than %d", station.Port, b.cfg.Ports)
 	}
-	if e.Port == b.cfg.PinnedPort && !b.cfg.Pinned.IsZero() && e.MAC != b.cfg.Pinned {
-		return fmt.Errorf("mac %q: want %v at port %d", e.MAC, b.cfg.Pinned, e.Port)
+	if station.Port == b.cfg.PinnedPort && !b.cfg.Pinned.IsZero() && MAC(station.MAC) != b.cfg.Pinned {
+		return fmt.Errorf("mac %q: want %v at port %d", station.MAC, b.cfg.Pinned, station.Port)
 	}
-	return checkAge(e.Age)
+	return checkAge(station.Age)
 }

@@ -16,8 +16,8 @@ func TestBridgeTick(t *testing.T) {
 		left int
 	}{{time.Minute - 1, 3}, {time.Minute, 2}, {time.Hour, 1}} {
 		b.Tick(test.now, nil)
-		if b.fdb.n != test.left {
-			t.Errorf("%d stations in the table at %v, want %d", b.fdb.n, test.now, test.left)
+		if b.stations.count != test.left {
+			t.Errorf("%d stations in the table at %v, want %d", b.stations.count, test.now, test.left)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func TestRunDelegateConcurrent(t *testing.T) {
 	}
 	for i := range frames {
 		d.Hand([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
-		d.Heard(s.names["guest"])
+		d.LastUseBy(s.names["guest"])
 	}
 	work.Wait()
 	guest, wire, pod := far[0], far[1], far[2]

@@ -5,25 +5,23 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/podswitch/podswitch/vnet"
 )
 
 // The ports of a Delegate, in the order in which its Switch has them.
 const (
-	PortGuest  = iota // the guest's one interface
+	PortGuest  = iota // the guest's interface
 	PortUplink        // the pod interface
-	PortPod           // the endpoint that holds the pod address on the wire: ARP, ICMP echo, kept ports
+	PortPod           // the endpoint with the pod address on the wire: ARP, ICMP echo, kept ports
 	PortServer        // the endpoint that serves the guest: DHCP, DNS
 	delegatePorts
 )
 
-// A Holder says who answers for the pod address.
+// A Holder is the party that answers for the pod address. The zero value is HolderKernel.
 type Holder int32
 
 // The holders.
 const (
-	HolderKernel Holder = iota // as the plugin left it
+	HolderKernel Holder = iota // the pod's kernel, as the network plugin configured it
 	HolderSwitch               // the pod endpoint
 	HolderGuest                // the guest; the pod endpoint still answers ARP and kept ports
 )
@@ -31,35 +29,39 @@ const (
 // String returns kernel, switch or guest.
 func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"}[h] }
 
-// Delegate is the forwarder of IP mode: the pod address moves to the guest, and the switch is the guest's only neighbour.
+// Delegate is the forwarder of IP mode: the pod address moves to the guest, and the switch is the guest's only neighbour. It
+// implements Forwarder for a Switch with the four ports above.
 //
-// What the guest sends, in this order (fromGuest):
+// Frames from the guest (fromGuest), in this order:
 //
-//  1. validate: an Ethernet header, an offload header that fits, a station's source MAC
-//  2. ethertype: ARP and IPv4; no VLAN tags; then the pinned MAC, if there is one
-//  3. ARP: every address but the guest's own is at the router MAC; probes and announcements get no answer
-//  4. IPv4: validate; DHCP goes to the server; the source must be the pod address, the guest its holder, and no kept port the
-//     source, or that of a packet which an ICMP error is about
-//  5. to the server's address: to the server
-//  6. to the wire (toWire): nothing for loopback, "this network" or the pod address; what the guest may reach; then next hop
-//     by the captured routes, size, next hop's MAC; source MAC is the wire MAC
+//  1. Validate: an Ethernet header; an offload header that fits the frame; a source MAC that one station can have.
+//  2. Check the ethertype: ARP or IPv4, without VLAN tags. Then check the pinned MAC, if there is one.
+//  3. ARP: answer every request with the router MAC, except requests for the guest's own address, probes and announcements.
+//  4. IPv4: validate the packet. Send DHCP requests to the server. The source must be the pod address, the guest must be its holder,
+//     and the packet must not belong to a kept port: neither as its source nor as the subject of an ICMP error.
+//  5. Send packets for the server's address to the server.
+//  6. Send the rest to the wire (toWire): drop loopback, "this network" and the pod address; apply the rules; look up the next hop
+//     in the captured routes; check the size; resolve the next hop's MAC; set the wire MAC as the source.
 //
-// What the wire sends, in this order (fromWire):
+// Frames from the wire (fromWire), in this order:
 //
-//  1. validate: an Ethernet header; then our own frames, reflected by a hairpin, are dropped; then the offload header
-//  2. ethertype: ARP and IPv4; no VLAN tags
-//  3. ARP: requests for the pod address go to the pod endpoint; what else is about neighbours is noted, and goes no further
-//  4. IPv4: validate; no DHCP; not larger than the link's MTU; not from the pod address, the server's, or one that no host has;
-//     judged by destination IP, whatever the destination MAC
-//  5. kept ports, and ICMP errors about them, go to the pod endpoint
-//  6. the rest goes to the holder: all of it to the guest, or ICMP echo to the pod endpoint
+//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Then validate the offload header.
+//  2. Check the ethertype: ARP or IPv4, without VLAN tags.
+//  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
+//  4. IPv4: validate the packet. Drop DHCP, packets above the link's MTU, and the sources that no other host may use. Decide by the
+//     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
+//     address nowhere.
+//  5. Send kept ports, and ICMP errors about them, to the pod endpoint.
+//  6. Send the rest to the holder: everything to the guest, or ICMP echo to the pod endpoint.
 //
-// What the pod endpoint sends (fromPod) is validated like the guest's; ARP leaves as it is, and IPv4 from the pod address, but
-// for DHCP, goes to the wire. What the server says (fromServer) goes to the guest.
+// Frames from the pod endpoint (fromPod) are validated like the guest's. ARP leaves unchanged; IPv4 with the pod address as its
+// source goes to the wire, except DHCP. Frames from the server (fromServer) go to the guest.
+//
+// All methods may be called concurrently.
 type Delegate struct {
 	cfg        DelegateConfig
 	address    uint32 // the pod address
-	broadcast  uint32 // directed broadcast of its prefix; 0 if it has none
+	broadcast  uint32 // directed broadcast address of its prefix; 0 if it has none
 	server     uint32
 	router     uint32 // source of ICMP errors to the guest
 	routes     routeTable
@@ -67,32 +69,34 @@ type Delegate struct {
 	neighbours *neighbours
 	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
 
-	holder   atomic.Int32
-	using    sync.Mutex    // guards writing the following
-	guestMAC atomic.Uint64 // who uses the pod address at the guest port; 0: nobody yet
-	heard    atomicTime    // when guestMAC last used the address
+	holder atomic.Int32
+
+	using    sync.Mutex    // guards writing the following; recordUse describes how they are read without it
+	guestMAC atomic.Uint64 // key of the MAC that uses the pod address at the guest port; 0: not known yet
+	lastUse  atomicTime    // when that MAC last used the pod address
 }
 
-// DelegateConfig configures a Delegate.
+// DelegateConfig configures a Delegate. WireMAC, RouterMAC, Address, Server, MTU and GuestMTU are required. Addresses are IPv4; routes
+// and rules of other families are ignored.
 type DelegateConfig struct {
-	WireMAC   MAC          // the pod interface's
-	RouterMAC MAC          // what the guest sees for everything that is not itself
-	PinnedMAC MAC          // the only MAC that the guest may have; the zero MAC: any
-	Address   netip.Prefix // the pod address with the plugin's prefix length
+	WireMAC   MAC          // MAC of the pod interface
+	RouterMAC MAC          // MAC that the guest sees for everything except itself
+	PinnedMAC MAC          // the only MAC that the guest may use; the zero MAC: any
+	Address   netip.Prefix // the pod address with the prefix length that the plugin configured
 	Gateway   netip.Addr   // source of ICMP errors to the guest; the zero Addr: Server
-	Server    netip.Addr   // the DHCP server's address
+	Server    netip.Addr   // address of the DHCP server
 	MTU       int          // of the pod interface: largest IP packet in bytes
-	GuestMTU  int          // what the guest was told; TCP towards it is clamped to this
-	Routes    []Route
-	Permanent []Neighbour // the kernel's permanent neighbours: some plugins answer no ARP
-	NoARP     bool        // the link has no ARP and no useful MACs: frames go out with the wire MAC at both ends
-	KeptTCP   []uint16    // TCP ports of the pod address that stay with the pod
-	Rules     []Rule      // what the guest may not reach, in this order; what no rule is about, it may
+	GuestMTU  int          // of the guest's interface in bytes; the MSS of TCP connections towards the guest is clamped to it
+	Routes    []Route      // of the pod interface; without a matching one a packet is dropped as NoRoute
+	Permanent []Neighbour  // permanent neighbours of the pod's kernel, which are not resolved by ARP
+	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
+	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
+	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
 	OnUse func()
 }
 
-// NewDelegate returns the forwarder with the switch as holder.
+// NewDelegate returns a forwarder whose holder is HolderSwitch. It panics if Address or Server is not an IPv4 address.
 func NewDelegate(cfg DelegateConfig) *Delegate {
 	address := ipKey(cfg.Address.Addr())
 	d := &Delegate{
@@ -135,7 +139,8 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 	}
 }
 
-// Tick implements Forwarder: it repeats neighbour requests and tells the guest of next hops that do not answer.
+// Tick implements Forwarder: it repeats ARP requests, drops the frames that wait for a next hop that does not answer, and sends ICMP
+// host unreachable to the guest for those.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	d.neighbours.tick(now, out, func(f heldFrame) {
 		var p packet
@@ -145,97 +150,28 @@ func (d *Delegate) Tick(now time.Duration, out *Out) {
 	})
 }
 
-// isBroadcast tells whether ip is everybody's, or everybody's in the pod's subnet.
+// isBroadcast reports whether ip is the limited broadcast address or the directed one of the pod's subnet.
 func (d *Delegate) isBroadcast(ip uint32) bool {
-	return ip == 0xffffffff || ip == d.broadcast && d.broadcast != 0
+	return ip == limitedBroadcast || ip == d.broadcast && d.broadcast != 0
 }
 
 func (d *Delegate) guest() MAC { return macFromKey(d.guestMAC.Load()) }
 
 func (d *Delegate) isKept(port uint16) bool { return d.kept[port/64]&(1<<(port%64)) != 0 }
 
-func (d *Delegate) held(h Holder) bool { return Holder(d.holder.Load()) == h }
+func (d *Delegate) isHeldBy(h Holder) bool { return Holder(d.holder.Load()) == h }
 
-// toWire sends an IPv4 frame from the guest or the pod endpoint to its next hop.
-func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out) {
-	switch {
-	case isMartian(p.target):
-		out.Drop(Martian)
-	case p.target == d.address:
-		out.Drop(Hairpin)
-	case in == PortGuest && d.rules.deny(p, f.Data):
-		out.Drop(Denied)
-		d.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
-	case isMulticastIP(p.target):
-		d.groupToWire(f, p, multicastMAC(p.target), out)
-	case d.isBroadcast(p.target):
-		d.groupToWire(f, p, Broadcast, out)
-	default:
-		d.toHost(in, f, p, now, out)
-	}
-}
-
-// toHost sends to one host: next hop, size, neighbour.
-func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
-	nextHop, mtu, ok := d.routes.lookup(p.target)
-	if !ok {
-		out.Drop(NoRoute)
-		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
-		return
-	}
-	fits := fit(f, p, mtu)
-	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
-		out.Drop(TooBig)
-		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, mtu, out)
-		return
-	}
-	if !fits {
-		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(in, nextHop, piece, now, out) })
-		return
-	}
-	clampMSS(f, p, mtu)
-	d.toNextHop(in, nextHop, f, now, out)
-}
-
-// toNextHop sends a frame that fits to a neighbour on the wire.
-func (d *Delegate) toNextHop(in int, nextHop uint32, f *Frame, now time.Duration, out *Out) {
-	mac, ok := d.cfg.WireMAC, true // what the kernel does for a link without ARP: net/ipv4/arp.c, arp_constructor
-	if !d.cfg.NoARP {
-		mac, ok = d.neighbours.resolve(in, nextHop, f, now, out)
-	}
-	if ok {
-		setMACs(f.Data, mac, d.cfg.WireMAC)
-		out.Send(PortUplink, *f)
-	}
-}
-
-// groupToWire sends to a group or to everyone: nobody has to be found first, and nobody is told what does not fit.
-func (d *Delegate) groupToWire(f *Frame, p *packet, to MAC, out *Out) {
-	send := func(f *Frame) {
-		setMACs(f.Data, to, d.cfg.WireMAC)
-		out.Send(PortUplink, *f)
-	}
-	switch {
-	case fit(f, p, d.cfg.MTU):
-		send(f)
-	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
-		out.Drop(TooBig)
-	default:
-		out.fragment(f, d.cfg.MTU, send)
-	}
-}
-
-// fromPod handles what the pod endpoint sends: its ARP replies as they are, its IPv4 by the captured routes.
+// fromPod handles one frame from the pod endpoint; Delegate's comment has the steps.
 func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)
 		return
 	}
-	if d.held(HolderKernel) {
+	if d.isHeldBy(HolderKernel) {
 		out.Drop(NotHolder)
 		return
 	}
-	if reason, bad := badFrame(f, true); bad {
+	if reason, ok := normalize(f, true); !ok {
 		out.Drop(reason)
 		return
 	}
@@ -254,7 +190,7 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// fromServer sends what the server says to the guest. A frame without a destination is for the one who uses the pod address.
+// fromServer sends a frame from the server to its destination MAC, or, if that is zero, to the MAC that uses the pod address.
 func (d *Delegate) fromServer(f *Frame, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)

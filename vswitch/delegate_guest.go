@@ -1,14 +1,18 @@
 package vswitch
 
-import "time"
+import (
+	"time"
 
-// fromGuest handles one frame that the guest sent; the steps are at Delegate.
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// fromGuest handles one frame from the guest; Delegate's comment has the steps.
 func (d *Delegate) fromGuest(f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)
 		return
 	}
-	if reason, bad := badFrame(f, false); bad {
+	if reason, ok := normalize(f, false); !ok {
 		out.Drop(reason)
 		return
 	}
@@ -30,10 +34,11 @@ func (d *Delegate) arpFromGuest(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if a.senderIP() == d.address && a.senderMAC() == sender(f.Data) {
-		d.use(sender(f.Data), now, true) // to the moment: it may be the answer to a probe
+		d.recordUse(sender(f.Data), now, true) // exactly: this may be the answer to a probe whose time is compared with it
+		d.notifyUse()
 	}
-	// A probe has no sender (RFC 5227, section 1.1), an announcement is about its sender, and who asks for the pod address
-	// asks for itself.
+	// A probe has no sender address (RFC 5227, section 1.1), an announcement has its own address as the target, and a request
+	// for the pod address is about the guest itself.
 	if a.operation() != arpRequest || a.senderIP() == 0 || a.targetIP() == a.senderIP() || a.targetIP() == d.address {
 		out.Drop(OwnARP)
 		return
@@ -51,22 +56,24 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		d.dhcpFromGuest(f, &p, out)
 	case p.source != d.address:
 		out.Drop(ForeignSource)
-	case !d.held(HolderGuest):
+	case !d.isHeldBy(HolderGuest):
 		out.Drop(NotHolder)
-		d.use(sender(f.Data), now, false)
+		d.recordUse(sender(f.Data), now, false)
+		d.notifyUse()
 	case d.isAboutKept(f.Data, &p):
 		out.Drop(KeptPort)
 	case p.target == d.server:
-		d.hear(sender(f.Data), now, false)
+		d.recordUse(sender(f.Data), now, false)
 		out.Send(PortServer, *f)
 	default:
-		d.hear(sender(f.Data), now, false)
+		d.recordUse(sender(f.Data), now, false)
 		d.toWire(PortGuest, f, &p, now, out)
 	}
 }
 
-// isAboutKept tells whether the guest speaks for a port that is the pod's: from it, or of what was sent to it. Of an error that is in
-// fragments, or quotes too little, nobody can say what it is about; and receivers do not mind which fragment is quoted.
+// isAboutKept reports whether a packet from the guest belongs to a kept port: as its source port, or as the subject of an ICMP error. A
+// fragmented error, or one that quotes too little, counts as such, because its subject is unknown; receivers accept an error
+// whichever fragment it quotes.
 func (d *Delegate) isAboutKept(frame []byte, p *packet) bool {
 	if p.protocol == protocolTCP {
 		return p.firstFragment && d.isKept(p.sourcePort)
@@ -78,11 +85,81 @@ func (d *Delegate) isAboutKept(frame []byte, p *packet) bool {
 	return !ok || p.fragment || q.protocol == protocolTCP && q.target == d.address && d.isKept(q.targetPort)
 }
 
-// dhcpFromGuest passes a client's messages to the server, and nobody else's to anywhere.
+// dhcpFromGuest sends a DHCP client's messages to the server and drops all other DHCP.
 func (d *Delegate) dhcpFromGuest(f *Frame, p *packet, out *Out) {
-	if p.targetPort != dhcpServerPort || p.target != 0xffffffff && p.target != d.server {
+	if p.targetPort != dhcpServerPort || p.target != limitedBroadcast && p.target != d.server {
 		out.Drop(DHCP)
 		return
 	}
 	out.Send(PortServer, *f)
+}
+
+// toWire sends an IPv4 frame from the guest or the pod endpoint towards its destination.
+func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out) {
+	switch {
+	case isMartian(p.target):
+		out.Drop(Martian)
+	case p.target == d.address:
+		out.Drop(Hairpin)
+	case in == PortGuest && d.rules.deny(p, f.Data):
+		out.Drop(Denied)
+		d.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
+	case isMulticastIP(p.target):
+		d.toGroup(f, p, multicastMAC(p.target), out)
+	case d.isBroadcast(p.target):
+		d.toGroup(f, p, Broadcast, out)
+	default:
+		d.toHost(in, f, p, now, out)
+	}
+}
+
+// toHost sends a packet to one host: next hop, size, neighbour.
+func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
+	nextHop, mtu, ok := d.routes.lookup(p.target)
+	if !ok {
+		out.Drop(NoRoute)
+		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
+		return
+	}
+	fits := trimToFit(f, p, mtu)
+	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
+		out.Drop(TooBig)
+		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, mtu, out)
+		return
+	}
+	if !fits {
+		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(in, nextHop, piece, now, out) })
+		return
+	}
+	clampMSS(f, p, mtu)
+	d.toNextHop(in, nextHop, f, now, out)
+}
+
+// toNextHop sends a frame that fits to a neighbour on the wire.
+func (d *Delegate) toNextHop(in int, nextHop uint32, f *Frame, now time.Duration, out *Out) {
+	mac, ok := d.cfg.WireMAC, true // as Linux does on a link without ARP: net/ipv4/arp.c, arp_constructor
+	if !d.cfg.NoARP {
+		mac, ok = d.neighbours.resolve(in, nextHop, f, now, out)
+	}
+	if ok {
+		setMACs(f.Data, mac, d.cfg.WireMAC)
+		out.Send(PortUplink, *f)
+	}
+}
+
+// toGroup sends a packet to a group or broadcast address. It needs no neighbour, and RFC 1122, section 3.2.2, forbids an ICMP error
+// for a packet that does not fit.
+func (d *Delegate) toGroup(f *Frame, p *packet, to MAC, out *Out) {
+	send := func(f *Frame) {
+		setMACs(f.Data, to, d.cfg.WireMAC)
+		out.Send(PortUplink, *f)
+	}
+	switch {
+	case trimToFit(f, p, d.cfg.MTU):
+		send(f)
+	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
+		out.Drop(TooBig)
+	default:
+		out.fragment(f, d.cfg.MTU, send)
+	}
 }

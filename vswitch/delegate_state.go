@@ -1,43 +1,34 @@
 package vswitch
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// DelegateState is what a Delegate has learned, and what it has in hand. Permanent neighbours are not in it: who builds a
-// Delegate knows them.
-type DelegateState struct {
-	Holder     string           `json:"holder"`                 // kernel, switch or guest
-	GuestMAC   MAC              `json:"guest_mac"`              // who uses the pod address at the guest port; the zero MAC: nobody yet
-	Heard      *time.Duration   `json:"heard_age_ns,omitempty"` // since that was last heard; nil: never
-	Neighbours []NeighbourState `json:"neighbours"`             // ordered by address
-	Questions  []QuestionState  `json:"questions"`              // ordered by address
-	// Full is for how many nanoseconds yet a full table of neighbours is not searched for those that were silent for long.
-	Full time.Duration `json:"full_ns"`
-}
-
-// State returns what d has learned until now. It may be called at any time; what ports receive meanwhile may be in it. Frames
-// that wait are copied, and stay with d too.
-func (d *Delegate) State(now time.Duration) DelegateState {
-	s := DelegateState{Holder: Holder(d.holder.Load()).String()}
+// State returns what d has learned, with copies of the frames that wait for a neighbour; d keeps the originals. It is for a takeover
+// inside podswitch. It may be called at any time; if frames arrive meanwhile, it may or may not include their effects.
+func (d *Delegate) State(now time.Duration) handover.Delegate {
+	s := handover.Delegate{Holder: Holder(d.holder.Load()).String()}
 	d.using.Lock()
-	s.GuestMAC = d.guest()
-	if heard, ok := d.heard.load(); ok {
-		age := since(heard, now)
-		s.Heard = &age
+	s.GuestMAC = handover.MAC(d.guest())
+	if at, ok := d.lastUse.load(); ok {
+		age := ageOf(at, now)
+		s.LastUse = &age
 	}
 	d.using.Unlock()
-	s.Neighbours, s.Questions, s.Full = d.neighbours.state(now)
+	s.Neighbours, s.Questions, s.NextSweep = d.neighbours.state(now)
 	return s
 }
 
-// Resume goes on with what another delegate of the same configuration has learned and with the frames that waited there,
-// instead of what d has learned. It is called before the first frame. It returns an error for a state that d could not have
-// itself, and changes nothing then. What rules and kept ports say about a frame that waits was said when it came in.
-func (d *Delegate) Resume(s DelegateState, now time.Duration) error {
+// Resume replaces what d has learned by the state of another delegate of the same configuration, including the frames that wait
+// there, which it copies. It is for a takeover inside podswitch; call it before the first frame. For a state that d could not reach
+// itself, Resume returns an error and changes nothing. Rules and kept ports are not applied to the waiting frames: the other
+// delegate has applied them.
+func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
 	holder, err := parseHolder(s.Holder)
 	if err != nil {
 		return err
@@ -52,40 +43,40 @@ func (d *Delegate) Resume(s DelegateState, now time.Duration) error {
 		return err
 	}
 	if !d.neighbours.resume(&s, now) {
-		return fmt.Errorf("frames wait for neighbours already, want a forwarder that has seen none")
+		return errors.New("frames wait for neighbours already: want a forwarder that has processed none")
 	}
 	d.using.Lock()
-	d.heard.clear()
-	if s.Heard != nil {
-		d.heard.store(now - *s.Heard)
+	d.lastUse.clear()
+	if s.LastUse != nil {
+		d.lastUse.store(now - *s.LastUse)
 	}
-	d.guestMAC.Store(s.GuestMAC.key())
+	d.guestMAC.Store(MAC(s.GuestMAC).key())
 	d.using.Unlock()
 	d.holder.Store(int32(holder))
 	return nil
 }
 
-// checkUse checks who uses the pod address.
-func (d *Delegate) checkUse(s *DelegateState) error {
-	pinned := d.cfg.PinnedMAC
+// checkUse checks the guest's MAC and its last use of the pod address.
+func (d *Delegate) checkUse(s *handover.Delegate) error {
+	guest, pinned := MAC(s.GuestMAC), d.cfg.PinnedMAC
 	switch {
-	case s.GuestMAC.IsMulticast():
-		return fmt.Errorf("guest_mac %q: want the address of one station", s.GuestMAC)
-	case !pinned.IsZero() && s.GuestMAC != pinned:
-		return fmt.Errorf("guest_mac %q: want %v, the only one that the guest may have", s.GuestMAC, pinned)
-	case s.Heard == nil:
+	case guest.IsMulticast():
+		return fmt.Errorf("guest_mac %q: want the address of one station", guest)
+	case !pinned.IsZero() && guest != pinned:
+		return fmt.Errorf("guest_mac %q: want %v, the only one that the guest may have", guest, pinned)
+	case s.LastUse == nil:
 		return nil
-	case s.GuestMAC.IsZero():
-		return fmt.Errorf("heard_age_ns %d: want none, because guest_mac is nobody", int64(*s.Heard))
+	case guest.IsZero():
+		return fmt.Errorf("heard_age_ns %d: want none without a guest_mac", int64(*s.LastUse))
 	}
-	if err := checkAge(*s.Heard); err != nil {
+	if err := checkAge(*s.LastUse); err != nil {
 		return fmt.Errorf("heard_%w", err)
 	}
 	return nil
 }
 
-// checkHeld checks a frame that waits for a neighbour: it is such as toHost lets wait.
-func (d *Delegate) checkHeld(f *HeldState) error {
+// checkHeld checks that toHost could have made a frame wait for a neighbour.
+func (d *Delegate) checkHeld(f *handover.Frame) error {
 	if f.Port != PortGuest && f.Port != PortPod {
 		return fmt.Errorf("port %d: want %d or %d", f.Port, PortGuest, PortPod)
 	}
@@ -103,10 +94,10 @@ func (d *Delegate) checkHeld(f *HeldState) error {
 	case p.source != d.address:
 		return fmt.Errorf("data from %v: want the pod address %v", addrFromKey(p.source), d.cfg.Address.Addr())
 	case p.isDHCP():
-		return fmt.Errorf("data is DHCP: want none that would reach the wire")
+		return errors.New("data is DHCP: want none that would reach the wire")
 	case p.target == d.address || isMartian(p.target) || isMulticastIP(p.target) || d.isBroadcast(p.target):
 		return fmt.Errorf("data to %v: want another host", addrFromKey(p.target))
-	case !fit(&frame, &p, d.cfg.MTU) || len(frame.Data) != len(f.Data):
+	case !trimToFit(&frame, &p, d.cfg.MTU) || len(frame.Data) != len(f.Data):
 		return fmt.Errorf("data of %d bytes: want packets of at most %d bytes", len(f.Data), d.cfg.MTU)
 	}
 	return nil

@@ -31,19 +31,19 @@ func TestHandWhileHeard(t *testing.T) {
 	for range 5000 {
 		d := NewDelegate(delegateConfig())
 		d.Hand(HolderGuest, before)
-		d.hear(before, time.Second, false)
-		now := time.Second + heardEvery/2
+		d.recordUse(before, time.Second, false)
+		now := time.Second + useInterval/2
 		handed := make(chan struct{})
 		go func() {
 			d.Hand(HolderGuest, guest)
 			close(handed)
 		}()
-		d.hear(guest, now, false)
+		d.recordUse(guest, now, false)
 		<-handed
-		at, ok := d.Heard(guest)
-		last, heard := d.LastHeard()
-		if !ok || at != now || !heard || last != now {
-			t.Fatalf("Heard = %v, %v, LastHeard = %v, %v; want %v", at, ok, last, heard, now)
+		by, okBy := d.LastUseBy(guest)
+		last, ok := d.LastUse()
+		if by != now || last != now || !okBy || !ok {
+			t.Fatalf("LastUseBy = %v, %v; LastUse = %v, %v; want %v", by, okBy, last, ok, now)
 		}
 	}
 }

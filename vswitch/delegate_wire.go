@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// fromWire handles one frame that the pod interface received; the steps are at Delegate.
+// fromWire handles one frame from the pod interface; Delegate's comment has the steps.
 func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)
 		return
 	}
-	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.fromTwin(f.Data) {
+	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.isFromTwin(f.Data) {
 		out.Drop(Reflected)
 		return
 	}
-	if reason, bad := badFrame(f, d.cfg.NoARP); bad {
+	if reason, ok := normalize(f, d.cfg.NoARP); !ok {
 		out.Drop(reason)
 		return
 	}
@@ -26,9 +26,9 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 	d.ipFromWire(f, out)
 }
 
-// fromTwin tells whether a frame from the wire MAC is another pod's: with ipvlan all pods of a node have the same MAC. Whatever
-// is returned of our own has the pod address for a source.
-func (d *Delegate) fromTwin(frame []byte) bool {
+// isFromTwin reports whether a frame with the wire MAC as its source comes from another pod: with ipvlan, all pods of a node have the
+// same MAC. A reflected frame of this pod has the pod address as its source.
+func (d *Delegate) isFromTwin(frame []byte) bool {
 	switch ethertype(frame) {
 	case typeARP:
 		a := parseARP(frame)
@@ -45,19 +45,20 @@ func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(BadARP)
 		return
 	}
-	toUs := a.targetIP() == d.address
-	known := d.neighbours.learn(a, toUs && d.isOnLink(a.senderIP()), now, out)
+	isForPod := a.targetIP() == d.address
+	isRequest := a.operation() == arpRequest
+	known := d.neighbours.learn(a, isForPod && isRequest && d.isOnLink(a.senderIP()), now, out)
 	switch {
-	case toUs && d.held(HolderKernel):
+	case isForPod && d.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
-	case toUs && a.operation() == arpRequest:
+	case isForPod && isRequest:
 		out.Send(PortPod, *f)
 	case !known:
 		out.Drop(ForeignARP)
 	}
 }
 
-// isOnLink tells whether a host is a neighbour by the captured routes.
+// isOnLink reports whether a host is a neighbour by the captured routes.
 func (d *Delegate) isOnLink(ip uint32) bool {
 	nextHop, _, ok := d.routes.lookup(ip)
 	return ok && nextHop == ip || d.neighbours.gateways[ip]
@@ -70,7 +71,7 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 		out.Drop(BadIPv4)
 	case p.isDHCP():
 		out.Drop(DHCP)
-	case !fit(f, &p, d.cfg.MTU):
+	case !trimToFit(f, &p, d.cfg.MTU):
 		out.Drop(TooBig)
 	case p.source == d.address, p.source == d.server:
 		out.Drop(ForeignSource)
@@ -89,36 +90,37 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	}
 }
 
-// isMartianSource tells whether nobody on a wire may be the sender: loopback, groups, broadcasts, and "this network" but for who has no
-// address yet and speaks to everybody, as a switch that asks for groups does (RFC 1122, section 3.2.1.3; RFC 4541, section 2.1.1).
+// isMartianSource reports whether no host may be the source of the packet: loopback, groups, broadcasts and "this network" (RFC
+// 1122, section 3.2.1.3). A source of 0.0.0.0 is valid towards a group or broadcast address: a host has no address yet, and a switch
+// queries for group members (RFC 4541, section 2.1.1).
 func (d *Delegate) isMartianSource(p *packet) bool {
 	if p.source == 0 {
-		return p.target != 0xffffffff && !isMulticastIP(p.target)
+		return p.target != limitedBroadcast && !isMulticastIP(p.target)
 	}
 	return isMartian(p.source) || isMulticastIP(p.source) || d.isBroadcast(p.source)
 }
 
-// isForPod tells whether a packet to the pod address is the pod endpoint's: a kept port, an ICMP error about one, or,
-// while the switch is the holder, an ICMP echo with its fragments.
+// isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or, while
+// the switch is the holder, an ICMP echo request with its fragments.
 func (d *Delegate) isForPod(f *Frame, p *packet) bool {
-	if d.held(HolderKernel) {
+	if d.isHeldBy(HolderKernel) {
 		return false
 	}
 	switch p.protocol {
 	case protocolTCP:
 		return p.firstFragment && d.isKept(p.targetPort)
 	case protocolICMP:
-		if q, ok := p.quoted(f.Data); ok && !q.later {
+		if q, ok := p.quoted(f.Data); ok && !q.laterFragment {
 			return q.protocol == protocolTCP && q.source == d.address && d.isKept(q.sourcePort)
 		}
-		return d.held(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
+		return d.isHeldBy(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
 	}
 	return false
 }
 
-// toGuest delivers a packet to the guest, if it is the holder.
+// toGuest delivers a packet to the guest if the guest is the holder.
 func (d *Delegate) toGuest(f *Frame, p *packet, to MAC, out *Out) {
-	if !d.held(HolderGuest) {
+	if !d.isHeldBy(HolderGuest) {
 		out.Drop(NotHolder)
 		return
 	}

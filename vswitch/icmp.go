@@ -30,7 +30,7 @@ func isICMPError(kind uint8) bool {
 
 // A quotedFlow is the flow that an ICMP error is about, by the packet that it quotes; in host order.
 type quotedFlow struct {
-	later                  bool // a later fragment is quoted, and what is said to be ports is none
+	laterFragment          bool // the quoted packet is a later fragment: the ports are not valid
 	protocol               uint8
 	source, target         uint32
 	sourcePort, targetPort uint16
@@ -55,12 +55,12 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 		return f, false
 	}
 	return quotedFlow{
-		later:      binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0,
-		protocol:   quoted[9],
-		source:     binary.BigEndian.Uint32(quoted[12:]),
-		target:     binary.BigEndian.Uint32(quoted[16:]),
-		sourcePort: binary.BigEndian.Uint16(quoted[headerLen:]),
-		targetPort: binary.BigEndian.Uint16(quoted[headerLen+2:]),
+		laterFragment: binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0,
+		protocol:      quoted[9],
+		source:        binary.BigEndian.Uint32(quoted[12:]),
+		target:        binary.BigEndian.Uint32(quoted[16:]),
+		sourcePort:    binary.BigEndian.Uint16(quoted[headerLen:]),
+		targetPort:    binary.BigEndian.Uint16(quoted[headerLen+2:]),
 	}, true
 }
 

@@ -12,6 +12,9 @@ const (
 	protocolUDP  = 17
 )
 
+// limitedBroadcast is 255.255.255.255.
+const limitedBroadcast = 0xffffffff
+
 // DHCP's UDP ports (RFC 2131, section 4.1).
 const (
 	dhcpServerPort = 67

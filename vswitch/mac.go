@@ -2,13 +2,13 @@ package vswitch
 
 import "net"
 
-// A MAC is an Ethernet address in network byte order. The zero MAC means "none". It is comparable and a map key.
+// A MAC is an Ethernet address in network byte order. The zero MAC means "none". MACs are comparable and may be map keys.
 type MAC [6]byte
 
-// Broadcast is ff:ff:ff:ff:ff:ff.
+// Broadcast is the Ethernet broadcast address, ff:ff:ff:ff:ff:ff.
 var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// ParseMAC reads the forms of net.ParseMAC that have 6 bytes.
+// ParseMAC parses every form that net.ParseMAC accepts for an address of 6 bytes. Errors are of type *net.AddrError.
 func ParseMAC(s string) (MAC, error) {
 	hw, err := net.ParseMAC(s)
 	if err != nil {
@@ -20,10 +20,10 @@ func ParseMAC(s string) (MAC, error) {
 	return MAC(hw), nil
 }
 
-// String writes m as 02:00:00:00:00:01.
+// String returns m as 02:00:00:00:00:01.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// MarshalText writes m as String does, and the zero MAC as nothing.
+// MarshalText returns the text of String, and the empty text for the zero MAC. The error is always nil.
 func (m MAC) MarshalText() ([]byte, error) {
 	if m.IsZero() {
 		return nil, nil
@@ -31,7 +31,7 @@ func (m MAC) MarshalText() ([]byte, error) {
 	return []byte(m.String()), nil
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText parses the text as ParseMAC does. The empty text is the zero MAC.
 func (m *MAC) UnmarshalText(text []byte) (err error) {
 	*m = MAC{}
 	if len(text) > 0 {
@@ -40,18 +40,21 @@ func (m *MAC) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// IsMulticast tells whether m is a group address; broadcast is one.
+// IsMulticast reports whether m is a group address. Broadcast is one.
 func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 
-// IsZero tells whether m is 00:00:00:00:00:00.
+// IsZero reports whether m is 00:00:00:00:00:00.
 func (m MAC) IsZero() bool { return m == MAC{} }
+
+// isStation reports whether m can be the address of one station: neither zero nor a group.
+func (m MAC) isStation() bool { return !m.IsMulticast() && !m.IsZero() }
 
 // key packs m into the low 48 bits.
 func (m MAC) key() uint64 {
 	return uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5])
 }
 
-// macFromKey is the inverse of key; higher bits are ignored.
-func macFromKey(k uint64) MAC {
-	return MAC{byte(k >> 40), byte(k >> 32), byte(k >> 24), byte(k >> 16), byte(k >> 8), byte(k)}
+// macFromKey is the inverse of key; it ignores higher bits.
+func macFromKey(key uint64) MAC {
+	return MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}
 }

@@ -7,103 +7,123 @@ import (
 	"time"
 )
 
-// Timers and bounds of neighbour resolution; the times are Linux's defaults (Documentation/networking/ip-sysctl.rst).
+// Timers and limits of neighbour resolution. The times are Linux's defaults (Documentation/networking/ip-sysctl.rst).
 const (
-	neighbourReachable = 30 * time.Second // how long a confirmation holds
-	neighbourLock      = time.Second      // a second, different answer within this time is not believed (locktime)
-	neighbourTries     = 3                // requests before a neighbour counts as absent (mcast_solicit)
-	waitingLimit       = 256              // neighbours that are being asked for
-	waitingForGuest    = 192              // of them, those that the guest wants: the pod endpoint has the others
-	heldPerNeighbour   = 16               // frames that wait for one answer
-	heldBytes          = 1 << 20          // bytes of frames that wait in all
+	neighbourReachable = 30 * time.Second // how long a confirmation is valid
+	neighbourLock      = time.Second      // a second, different answer within this time is ignored (locktime)
+	neighbourTries     = 3                // requests before a neighbour counts as unreachable (mcast_solicit)
+	probeInterval      = tickInterval     // least time between two requests to confirm an entry
+	questionLimit      = 256              // neighbours that are being resolved
+	guestQuestionLimit = 192              // of them for the guest; the rest is for the pod endpoint
+	heldFrameLimit     = 16               // frames that wait for one neighbour
+	heldByteLimit      = 1 << 20          // bytes of frames that wait for all neighbours
 )
 
-// Flags in a table value whose low bits are the MAC.
-const (
-	permanentNeighbour = 1 << 48
-	askedNeighbour     = 1 << 49 // we wanted to know; the others have only made themselves known
-)
-
-// NeighbourLimit is how many next hops a Delegate knows at most, those of DelegateConfig.Permanent included. Of more permanent ones
-// it takes the first. They fill its table for ever, so that it asks for everybody else by ARP, each time anew.
+// NeighbourLimit is the largest number of neighbours in a Delegate's table, including DelegateConfig.Permanent. If there are more
+// permanent neighbours, the table takes the first ones and has no room for others, and every other next hop is resolved by ARP again
+// for each burst of packets.
 const NeighbourLimit = 1024
 
-// A Neighbour is a next hop on the wire whose MAC is known without ARP.
+// A Neighbour is a next hop on the wire whose MAC is configured.
 type Neighbour struct {
-	Addr netip.Addr
+	Addr netip.Addr // IPv4
 	MAC  MAC
 }
 
-// neighbours finds the MAC of next hops on the wire by ARP (RFC 826), as a host does that has the pod address.
-//
-// A confirmed entry is read without a lock. An entry that was not confirmed for a while is used on, and asked for again. A
-// missing one is asked for while its frames wait; they leave in order when the answer comes, or are dropped and counted
-// at the port where they came in.
-//
-// All of it is bounded, and a guest that scans a large on-link net fills the bounds; the gateways of the routes are asked for
-// and kept nevertheless.
-type neighbours struct {
-	address  uint32          // the pod address, sender of our requests
-	mac      MAC             // the wire MAC
-	gateways map[uint32]bool // not changed
-	table    *table
+// A neighbourValue is the value of a table entry: the MAC in its low 48 bits, and flags above.
+type neighbourValue uint64
 
-	mu      sync.Mutex // guards the following
-	waiting map[uint32]*question
-	held    int // bytes
+const (
+	permanentFlag neighbourValue = 1 << 48
+	wantedFlag    neighbourValue = 1 << 49
+)
+
+func (v neighbourValue) mac() MAC          { return macFromKey(uint64(v)) }
+func (v neighbourValue) isPermanent() bool { return v&permanentFlag != 0 }
+
+// isWanted reports whether the switch has resolved the neighbour. Otherwise the neighbour only made itself known.
+func (v neighbourValue) isWanted() bool { return v&wantedFlag != 0 }
+
+// newNeighbourValue returns the value of a learned neighbour.
+func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
+	if wanted {
+		return neighbourValue(mac.key()) | wantedFlag
+	}
+	return neighbourValue(mac.key())
 }
 
-// A question is a neighbour that is being asked for.
+// neighbours resolves next hops on the wire to MACs by ARP (RFC 826), as a host with the pod address does.
+//
+//   - A confirmed entry is read without a lock.
+//   - An entry whose confirmation is too old is used, and a request is sent to confirm it.
+//   - Without an entry, the frame waits while requests are sent (a question). Waiting frames leave in order when the answer comes.
+//     If no answer comes, they are dropped and counted at the port where they entered.
+//
+// Every resource is bounded, and a guest that scans a large on-link network exhausts the bounds. The gateways of the routes are exempt:
+// they are always resolved and kept.
+type neighbours struct {
+	address  uint32          // the pod address: sender of the requests
+	mac      MAC             // the wire MAC
+	gateways map[uint32]bool // read-only
+	table    *table          // by address; the values are neighbourValues
+
+	mu        sync.Mutex // guards the following
+	questions map[uint32]*question
+	heldBytes int // of all questions' frames
+}
+
+// A question is the resolution of one neighbour.
 type question struct {
-	tries  int
-	next   time.Duration
+	tries  int           // requests sent
+	next   time.Duration // when the next request is due
 	frames []heldFrame
 }
 
+// A heldFrame is a copy of a frame that waits for a neighbour.
 type heldFrame struct {
 	Frame
-	port int       // where it came in
-	in   *Counters // of that port; nil: of a frame that came with a state
+	port int       // where the frame entered
+	in   *Counters // of that port; nil for a frame that came with a state
 }
 
 func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
-	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit), waiting: make(map[uint32]*question)}
-	for _, p := range permanent { // what is beyond the limit has no room
-		n.table.put(uint64(ipKey(p.Addr)), p.MAC.key()|permanentNeighbour, 0, neverExpires)
+	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit), questions: make(map[uint32]*question)}
+	for _, p := range permanent { // those beyond the limit find no room
+		n.table.set(entry{key: uint64(ipKey(p.Addr)), value: uint64(neighbourValue(p.MAC.key()) | permanentFlag)})
 	}
 	return n
 }
 
-func neverExpires(uint64, time.Duration) bool { return false }
-
-// resolve returns the MAC of a next hop for a frame that came in at port. Without one it reports false and has taken care of
-// the frame.
+// resolve returns the MAC of a next hop for a frame that entered at port. If it reports false, it has kept a copy of the frame or
+// dropped it.
 func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
-	s, value, seen, ok := n.table.find(uint64(ip))
+	s, e, ok := n.table.find(uint64(ip))
 	if !ok {
-		return n.wait(port, ip, f, now, out)
+		return n.hold(port, ip, f, now, out)
 	}
-	// One frame in a second asks again, and the others go on without looking at the questions.
-	if value&permanentNeighbour == 0 && now-seen >= neighbourReachable &&
-		s.seen.CompareAndSwap(int64(seen), int64(now-neighbourReachable+tickEvery)) {
-		n.ask(port, ip, macFromKey(value), now, out)
+	value := neighbourValue(e.value)
+	// The exchange selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has
+	// been given to another neighbour meanwhile, the exchange delays that neighbour's request at most.
+	if !value.isPermanent() && now-e.seen >= neighbourReachable && now-e.probed >= probeInterval &&
+		s.probed.CompareAndSwap(int64(e.probed), int64(now)) {
+		n.ask(port, ip, value.mac(), now, out)
 	}
-	return macFromKey(value), true
+	return value.mac(), true
 }
 
-// wait keeps a copy of the frame until the neighbour has answered, unless it just did.
-func (n *neighbours) wait(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+// hold keeps a copy of the frame until the neighbour has answered. If the answer has come meanwhile, hold returns it.
+func (n *neighbours) hold(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, value, _, ok := n.table.find(uint64(ip)); ok {
-		return macFromKey(value), true
+	if _, e, ok := n.table.find(uint64(ip)); ok {
+		return neighbourValue(e.value).mac(), true
 	}
 	q := n.askLocked(port, ip, Broadcast, now, out)
-	if q == nil || len(q.frames) >= heldPerNeighbour || n.held+len(f.Data) > heldBytes && !n.gateways[ip] {
+	if q == nil || len(q.frames) >= heldFrameLimit || n.heldBytes+len(f.Data) > heldByteLimit && !n.gateways[ip] {
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
 	}
-	n.held += len(f.Data)
+	n.heldBytes += len(f.Data)
 	q.frames = append(q.frames, heldFrame{Frame{f.Offload, bytes.Clone(f.Data)}, port, out.in})
 	return MAC{}, false
 }
@@ -114,114 +134,120 @@ func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Ou
 	n.askLocked(port, ip, to, now, out)
 }
 
-// askLocked sends the first request for ip, unless one is under way. It returns nil when too many are.
+// askLocked returns the question about ip. If there is none, it starts one with a request to the given MAC; it returns nil if there are
+// too many questions.
 func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, out *Out) *question {
-	if q := n.waiting[ip]; q != nil {
+	if q := n.questions[ip]; q != nil {
 		return q
 	}
-	limit := waitingLimit
+	limit := questionLimit
 	if port == PortGuest {
-		limit = waitingForGuest
+		limit = guestQuestionLimit
 	}
-	if len(n.waiting) >= limit && !n.gateways[ip] {
+	if len(n.questions) >= limit && !n.gateways[ip] {
 		return nil
 	}
 	q := &question{}
-	n.waiting[ip] = q
+	n.questions[ip] = q
 	n.request(ip, to, q, now, out)
 	return q
 }
 
 func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, out *Out) {
-	q.next = now + tickEvery
+	q.next = now + tickInterval
 	b := out.buffer(ethernetLen + arpLen)
 	if b == nil {
-		return // no try: it is repeated
+		return // does not count as a try; the next tick repeats it
 	}
 	q.tries++
 	writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
 	out.Send(PortUplink, Frame{Data: b})
 }
 
-// learn takes what an ARP packet on the wire says about its sender. Only a request to us by a neighbour makes an entry
-// (RFC 826, "merge flag"); others only update one. It reports whether the packet was about something that we know or asked for.
-func (n *neighbours) learn(a arpPacket, toUs bool, now time.Duration, out *Out) bool {
+// learn updates the table from the sender fields of an ARP packet on the wire. Only a request for the pod address from an on-link host
+// creates an entry (RFC 826, "merge flag"); onLinkRequest says that this is one. Other packets update an entry or answer a
+// question. learn reports whether the packet was about a known or wanted neighbour, or created one.
+func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, out *Out) bool {
 	ip, mac := a.senderIP(), a.senderMAC()
-	if !n.isHost(ip) || mac.IsMulticast() || mac.IsZero() {
+	if !n.isHost(ip) || !mac.isStation() {
 		return false
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, value, seen, known := n.table.find(uint64(ip)) // the value is 0 when it is not known
-	q := n.waiting[ip]
-	if !known && q == nil && !(toUs && a.operation() == arpRequest) {
+	_, e, known := n.table.find(uint64(ip))
+	value := neighbourValue(e.value) // 0 if not known
+	q := n.questions[ip]
+	if !known && q == nil && !onLinkRequest {
 		return false
 	}
-	if known && value&permanentNeighbour != 0 {
+	if known && value.isPermanent() {
 		return true
 	}
-	// A second answer to one question is not believed; who asks us knows where it wants the answer.
-	if known && macFromKey(value) != mac && now-seen < neighbourLock && !(toUs && a.operation() == arpRequest) {
+	// A second answer to one request is ignored. A request is not an answer: its sender knows where the reply should go.
+	if known && value.mac() != mac && now-e.seen < neighbourLock && !onLinkRequest {
 		return true
 	}
-	entry := mac.key() | value&askedNeighbour
-	if q != nil {
-		entry |= askedNeighbour
-	}
-	if !n.table.put(uint64(ip), entry, now, n.expired(now)) && entry&askedNeighbour != 0 {
-		n.makeRoomLocked(n.gateways[ip])
-		n.table.put(uint64(ip), entry, now, neverExpires)
-	}
+	n.putLocked(ip, newNeighbourValue(mac, value.isWanted() || q != nil), now)
 	n.releaseLocked(ip, q, mac, out)
 	return true
 }
 
-// isHost tells whether a neighbour may have the address ip.
-func (n *neighbours) isHost(ip uint32) bool {
-	return ip != n.address && !isMartian(ip) && !isMulticastIP(ip) && ip != 0xffffffff
+// putLocked stores a neighbour that was confirmed now. For a wanted one, it makes room in a full table.
+func (n *neighbours) putLocked(ip uint32, value neighbourValue, now time.Duration) {
+	if n.table.put(uint64(ip), uint64(value), now, expiredNeighbour(now)) || !value.isWanted() {
+		return
+	}
+	n.makeRoomLocked(n.gateways[ip])
+	n.table.set(entry{uint64(ip), uint64(value), now, now})
 }
 
-// makeRoomLocked forgets those who have only made themselves known; for a gateway, everybody but gateways: they can be asked
-// again.
+// isHost reports whether a neighbour may have the address ip.
+func (n *neighbours) isHost(ip uint32) bool {
+	return ip != n.address && !isMartian(ip) && !isMulticastIP(ip) && ip != limitedBroadcast
+}
+
+// makeRoomLocked removes the neighbours that only made themselves known. For a gateway, it removes all but gateways and
+// permanent ones: they can be resolved again.
 func (n *neighbours) makeRoomLocked(forGateway bool) {
-	n.table.remove(func(key, value uint64, _ time.Duration) bool {
-		return value&(permanentNeighbour|askedNeighbour) == 0 ||
-			forGateway && value&permanentNeighbour == 0 && !n.gateways[uint32(key)]
+	n.table.remove(func(e entry) bool {
+		value := neighbourValue(e.value)
+		return !value.isPermanent() && (!value.isWanted() || forGateway && !n.gateways[uint32(e.key)])
 	})
 }
 
-// expired lets go of neighbours that were silent for long when the table is full.
-func (n *neighbours) expired(now time.Duration) func(uint64, time.Duration) bool {
-	return func(value uint64, seen time.Duration) bool {
-		return value&permanentNeighbour == 0 && now-seen >= 2*neighbourReachable
+// expiredNeighbour returns the condition under which a full table drops a neighbour: not confirmed for twice the time for which a
+// confirmation is valid, and not probed within the second half of it.
+func expiredNeighbour(now time.Duration) func(entry) bool {
+	return func(e entry) bool {
+		return !neighbourValue(e.value).isPermanent() && now-e.seen >= 2*neighbourReachable && now-e.probed >= neighbourReachable+probeInterval
 	}
 }
 
-// releaseLocked sends the frames that waited for mac.
+// releaseLocked ends the question about ip and sends the frames that waited for its MAC.
 func (n *neighbours) releaseLocked(ip uint32, q *question, mac MAC, out *Out) {
 	if q == nil {
 		return
 	}
-	delete(n.waiting, ip)
+	delete(n.questions, ip)
 	for _, f := range q.frames {
-		n.held -= len(f.Data)
+		n.heldBytes -= len(f.Data)
 		setMACs(f.Data, mac, n.mac)
 		out.Send(PortUplink, f.Frame)
 	}
 }
 
-// tick repeats requests that are due and gives up on neighbours that did not answer; it calls unreachable for each frame
-// that waited for one.
+// tick repeats the requests that are due and gives up on neighbours that have not answered neighbourTries of them. It calls
+// unreachable for each frame that waited for one.
 func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFrame)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for ip, q := range n.waiting {
+	for ip, q := range n.questions {
 		if q.next <= now && q.tries < neighbourTries {
 			n.request(ip, Broadcast, q, now, out)
 		}
 	}
-	// What is said of those who do not answer comes after all requests: it may use up the room for frames of our own.
-	for ip, q := range n.waiting {
+	// ICMP errors come last: they may exhaust the scratch buffer, and ARP requests matter more.
+	for ip, q := range n.questions {
 		if q.next <= now && q.tries >= neighbourTries {
 			n.giveUpLocked(ip, q, out, unreachable)
 		}
@@ -229,12 +255,10 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 }
 
 func (n *neighbours) giveUpLocked(ip uint32, q *question, out *Out, unreachable func(f heldFrame)) {
-	delete(n.waiting, ip)
-	n.table.remove(func(key, value uint64, _ time.Duration) bool {
-		return key == uint64(ip) && value&permanentNeighbour == 0
-	})
+	delete(n.questions, ip)
+	n.table.remove(func(e entry) bool { return e.key == uint64(ip) && !neighbourValue(e.value).isPermanent() })
 	for _, f := range q.frames {
-		n.held -= len(f.Data)
+		n.heldBytes -= len(f.Data)
 		if f.in == nil {
 			f.in = out.at(f.port)
 		}

@@ -6,23 +6,24 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// check tells what of a state the neighbours could not have learned themselves. checkFrame is called for each frame that waits.
-func (n *neighbours) check(s *DelegateState, checkFrame func(f *HeldState) error) error {
+// check returns an error for a state that n could not reach itself. It calls checkFrame for each frame that waits.
+func (n *neighbours) check(s *handover.Delegate, checkFrame func(f *handover.Frame) error) error {
 	permanent := n.permanent()
 	if count := len(s.Neighbours) + len(permanent); count > NeighbourLimit {
 		return fmt.Errorf("neighbours: %d with the permanent ones, want at most %d", count, NeighbourLimit)
 	}
-	if err := checkFull(s.Full); err != nil {
+	if err := checkNextSweep(s.NextSweep); err != nil {
 		return err
 	}
-	err := unique("neighbours", s.Neighbours, func(e *NeighbourState) (netip.Addr, error) {
-		if permanent[e.Address] {
-			return e.Address, fmt.Errorf("address %v: is a permanent neighbour here, want one that was learned", e.Address)
+	err := checkList("neighbours", s.Neighbours, func(known *handover.Neighbour) (netip.Addr, error) {
+		if permanent[known.Address] {
+			return known.Address, fmt.Errorf("address %v is a permanent neighbour: want a learned one", known.Address)
 		}
-		return e.Address, n.checkKnown(e)
+		return known.Address, n.checkNeighbour(known)
 	})
 	if err != nil {
 		return err
@@ -30,9 +31,9 @@ func (n *neighbours) check(s *DelegateState, checkFrame func(f *HeldState) error
 	return n.checkQuestions(s.Questions, checkFrame)
 }
 
-func (n *neighbours) checkQuestions(questions []QuestionState, checkFrame func(f *HeldState) error) error {
-	waiting, held := 0, 0 // but for gateways, which are always asked for
-	err := unique("questions", questions, func(q *QuestionState) (netip.Addr, error) {
+func (n *neighbours) checkQuestions(questions []handover.Question, checkFrame func(f *handover.Frame) error) error {
+	count, held := 0, 0 // without those of gateways, which are not limited
+	err := checkList("questions", questions, func(q *handover.Question) (netip.Addr, error) {
 		if err := n.checkQuestion(q); err != nil {
 			return q.Address, err
 		}
@@ -42,86 +43,100 @@ func (n *neighbours) checkQuestions(questions []QuestionState, checkFrame func(f
 			}
 		}
 		if !n.gateways[ipKey(q.Address)] {
-			waiting++
-			held += q.bytes()
+			count++
+			held += sizeOf(q.Frames)
 		}
 		return q.Address, nil
 	})
 	switch {
 	case err != nil:
 		return err
-	case waiting > waitingLimit:
-		return fmt.Errorf("questions: %d, want at most %d", waiting, waitingLimit)
-	case held > heldBytes:
-		return fmt.Errorf("questions: frames of %d bytes wait, want at most %d", held, heldBytes)
+	case count > questionLimit:
+		return fmt.Errorf("questions: %d, want at most %d", count, questionLimit)
+	case held > heldByteLimit:
+		return fmt.Errorf("questions: frames of %d bytes wait, want at most %d", held, heldByteLimit)
 	}
 	return nil
 }
 
-func (q *QuestionState) bytes() (n int) {
-	for i := range q.Frames {
-		n += len(q.Frames[i].Data)
+// sizeOf returns the sum of the lengths of frames in bytes.
+func sizeOf(frames []handover.Frame) (size int) {
+	for i := range frames {
+		size += len(frames[i].Data)
 	}
-	return n
+	return size
 }
 
-func (n *neighbours) checkKnown(e *NeighbourState) error {
-	if !e.Address.Is4() || !n.isHost(ipKey(e.Address)) {
-		return fmt.Errorf("address %q: want the IPv4 address of another host", e.Address)
+func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
+	if !known.Address.Is4() || !n.isHost(ipKey(known.Address)) {
+		return fmt.Errorf("address %q: want the IPv4 address of another host", known.Address)
 	}
-	if err := checkStation(e.MAC); err != nil {
+	if err := checkStationMAC(known.MAC); err != nil {
 		return err
 	}
-	return checkAge(e.Age)
+	if last := known.LastProbe; last != nil && (*last < 0 || *last >= known.Age) {
+		return fmt.Errorf("probe_age_ns %d: want at least 0, and less than age_ns %d", int64(*last), int64(known.Age))
+	}
+	return checkAge(known.Age)
 }
 
-func (n *neighbours) checkQuestion(q *QuestionState) error {
+func (n *neighbours) checkQuestion(q *handover.Question) error {
 	switch {
 	case !q.Address.Is4() || !n.isHost(ipKey(q.Address)) && !n.gateways[ipKey(q.Address)]:
 		return fmt.Errorf("address %q: want the IPv4 address of another host", q.Address)
 	case q.Tries < 0 || q.Tries > neighbourTries:
 		return fmt.Errorf("tries %d: want at least 0, and at most %d", q.Tries, neighbourTries)
-	case len(q.Frames) > heldPerNeighbour:
-		return fmt.Errorf("frames: %d, want at most %d", len(q.Frames), heldPerNeighbour)
+	case len(q.Frames) > heldFrameLimit:
+		return fmt.Errorf("frames: %d, want at most %d", len(q.Frames), heldFrameLimit)
 	}
 	return checkAge(q.Age)
 }
 
 func (n *neighbours) permanent() map[netip.Addr]bool {
 	permanent := make(map[netip.Addr]bool)
-	n.table.each(func(key, value uint64, _ time.Duration) {
-		if value&permanentNeighbour != 0 {
-			permanent[addrFromKey(uint32(key))] = true
+	n.table.each(func(e entry) {
+		if neighbourValue(e.value).isPermanent() {
+			permanent[addrFromKey(uint32(e.key))] = true
 		}
 	})
 	return permanent
 }
 
-// resume goes on with a state that was checked, whose frames it copies. It reports false when frames wait here already, and then
-// has done nothing.
-func (n *neighbours) resume(s *DelegateState, now time.Duration) bool {
+// resume replaces what n has learned by a state that check has accepted, and copies its frames. If frames wait in n already, resume
+// reports false and changes nothing.
+func (n *neighbours) resume(s *handover.Delegate, now time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.held > 0 {
+	if n.heldBytes > 0 {
 		return false
 	}
-	n.table.remove(func(_, value uint64, _ time.Duration) bool { return value&permanentNeighbour == 0 })
-	for _, e := range s.Neighbours {
-		entry := e.MAC.key()
-		if e.Asked {
-			entry |= askedNeighbour
-		}
-		n.table.put(uint64(ipKey(e.Address)), entry, now-e.Age, neverExpires)
+	n.table.remove(func(e entry) bool { return !neighbourValue(e.value).isPermanent() })
+	for i := range s.Neighbours {
+		n.table.set(neighbourEntry(&s.Neighbours[i], now))
 	}
-	n.table.setFull(now + s.Full)
-	clear(n.waiting)
-	for _, asked := range s.Questions {
-		q := &question{tries: asked.Tries, next: now - asked.Age + tickEvery}
-		for _, f := range asked.Frames {
-			q.frames = append(q.frames, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})
-		}
-		n.held += asked.bytes()
-		n.waiting[ipKey(asked.Address)] = q
+	n.table.delaySweep(now + s.NextSweep)
+	clear(n.questions)
+	for i := range s.Questions {
+		asked := &s.Questions[i]
+		n.questions[ipKey(asked.Address)] = resumedQuestion(asked, now)
+		n.heldBytes += sizeOf(asked.Frames)
 	}
 	return true
+}
+
+func neighbourEntry(known *handover.Neighbour, now time.Duration) entry {
+	seen := now - known.Age
+	probed := seen
+	if known.LastProbe != nil {
+		probed = now - *known.LastProbe
+	}
+	return entry{uint64(ipKey(known.Address)), uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), seen, probed}
+}
+
+func resumedQuestion(asked *handover.Question, now time.Duration) *question {
+	q := &question{tries: asked.Tries, next: now - asked.Age + tickInterval}
+	for _, f := range asked.Frames {
+		q.frames = append(q.frames, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})
+	}
+	return q
 }

@@ -31,7 +31,7 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	n := newNeighbours(1, MAC{2}, nil, nil)
-	for ip := uint32(0x0a000001); ip < 0x0a000001+waitingForGuest+10; ip++ {
+	for ip := uint32(0x0a000001); ip < 0x0a000001+guestQuestionLimit+10; ip++ {
 		if !ask(n, ip, 0, out) {
 			t.Fatalf("%x is resolved", ip)
 		}
@@ -40,7 +40,7 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
 	// An entry that is used on while the list is full is not asked for.
-	n.table.put(0x0b000001, MAC{2, 1}.key(), 0, neverExpires)
+	n.table.set(entry{key: 0x0b000001, value: MAC{2, 1}.key()})
 	if ask(n, 0x0b000001, time.Hour, out) {
 		t.Error("a stale neighbour is not used on")
 	}
@@ -49,8 +49,8 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 		n.tick(time.Duration(s+1)*time.Second, out, func(heldFrame) {})
 		out.Flush(discard)
 	}
-	if len(n.waiting) != 0 || n.held != 0 {
-		t.Errorf("%d questions and %d bytes are left, want none", len(n.waiting), n.held)
+	if len(n.questions) != 0 || n.heldBytes != 0 {
+		t.Errorf("%d questions and %d bytes are left, want none", len(n.questions), n.heldBytes)
 	}
 }
 
@@ -103,10 +103,10 @@ func TestNeighbourTableFull(t *testing.T) {
 func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
 	n := newNeighbours(1, MAC{2}, nil, nil)
-	n.table.put(5, MAC{2, 5}.key(), 0, neverExpires)
-	mac, ok := n.wait(PortGuest, 5, &Frame{Data: make([]byte, 60)}, 0, out)
+	n.table.set(entry{key: 5, value: MAC{2, 5}.key()})
+	mac, ok := n.hold(PortGuest, 5, &Frame{Data: make([]byte, 60)}, 0, out)
 	if !ok || mac != (MAC{2, 5}) {
-		t.Errorf("wait = %v, %v; want %v", mac, ok, MAC{2, 5})
+		t.Errorf("hold = %v, %v; want %v", mac, ok, MAC{2, 5})
 	}
 }
 
@@ -157,7 +157,7 @@ func TestNeighbourConcurrent(t *testing.T) {
 	}
 	close(stop)
 	total += <-released + unreachable
-	for _, q := range n.waiting {
+	for _, q := range n.questions {
 		total += len(q.frames)
 	}
 	if total != senders*frames {
@@ -231,7 +231,7 @@ func TestNeighbourImpossible(t *testing.T) {
 	} {
 		n := newNeighbours(pod, MAC{2}, nil, nil)
 		got := n.learn(answer(arpRequest, test.ip, test.mac), true, 0, out)
-		if _, _, _, ok := n.table.find(uint64(test.ip)); got != test.want || ok != test.want {
+		if _, _, ok := n.table.find(uint64(test.ip)); got != test.want || ok != test.want {
 			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
 		}
 	}
@@ -247,11 +247,11 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	for i := range uint32(NeighbourLimit - 1) {
 		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
-	for i := range uint32(waitingForGuest) {
+	for i := range uint32(guestQuestionLimit) {
 		ask(n, 0x0c000001+i, 0, out)
 	}
-	n.held = heldBytes
-	if !ask(n, gateway, 0, out) || n.waiting[gateway] == nil || len(counters.Drops()) != 0 {
+	n.heldBytes = heldByteLimit
+	if !ask(n, gateway, 0, out) || n.questions[gateway] == nil || len(counters.Drops()) != 0 {
 		t.Fatalf("the gateway is not asked for; drops: %v", counters.Drops())
 	}
 	out.Flush(discard)
@@ -274,7 +274,7 @@ func TestNeighbourScan(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	n := newNeighbours(1, MAC{2}, nil, nil)
-	for ip := uint32(0x0a000001); ip < 0x0a000001+2*waitingLimit; ip++ {
+	for ip := uint32(0x0a000001); ip < 0x0a000001+2*questionLimit; ip++ {
 		ask(n, ip, 0, out)
 		out.Flush(discard)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -22,7 +23,7 @@ func FuzzResume(f *testing.F) {
 		`{"stations":[{"mac":"02:00:00:00:00:02","port":1,"age_ns":300000000000},{"mac":"02:00:00:00:00:01","port":2}],"full_ns":5}`,
 		`{"rx_frames":1,"rx_bytes":60,"tx_frames":2,"tx_bytes":120,"drops":{"short":3}}`,
 		`{"holder":"switch","guest_mac":"02:00:00:00:00:02","heard_age_ns":7,"neighbours":[{"address":"10.244.1.1","mac":"0a:58:0a:f4:01:01",
-			"age_ns":31000000000,"asked":true}],"questions":[{"address":"10.244.1.9","tries":3,"age_ns":999,"frames":[` + frames + `]}],"full_ns":1}`,
+			"age_ns":31000000000,"asked":true},{"address":"10.244.1.3","mac":"02:00:00:00:00:03","age_ns":40000000000,"probe_age_ns":500000000}],"questions":[{"address":"10.244.1.9","tries":3,"age_ns":999,"frames":[` + frames + `]}],"full_ns":1}`,
 		`{"holder":"kernel","guest_mac":"02:00:00:00:00:01","questions":[{"address":"10.244.1.1","tries":0}]}`,
 		`{"holder":"guest"}`,
 	} {
@@ -44,7 +45,7 @@ func FuzzResume(f *testing.F) {
 		if diff := cmp.Diff(canonical(t, got, text), got, sameState); diff != "" {
 			t.Fatalf("the state differs (-want +got):\n%s", diff)
 		}
-		if s, ok := got.(vswitch.DelegateState); ok {
+		if s, ok := got.(handover.Delegate); ok {
 			works(t, kinds[int(kind)%len(kinds)], s)
 		}
 	})
@@ -54,20 +55,20 @@ func FuzzResume(f *testing.F) {
 func canonical(t *testing.T, like any, text string) any {
 	t.Helper()
 	switch like.(type) {
-	case vswitch.BridgeState:
-		s := read[vswitch.BridgeState](t, text)
-		static := []vswitch.MAC{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 9}} // those of newResumable: they stay
-		s.Stations = slices.DeleteFunc(s.Stations, func(e vswitch.StationState) bool { return slices.Contains(static, e.MAC) })
-		slices.SortFunc(s.Stations, func(a, b vswitch.StationState) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
+	case handover.Bridge:
+		s := read[handover.Bridge](t, text)
+		static := []handover.MAC{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 9}} // those of newResumable: they stay
+		s.Stations = slices.DeleteFunc(s.Stations, func(e handover.Station) bool { return slices.Contains(static, e.MAC) })
+		slices.SortFunc(s.Stations, func(a, b handover.Station) int { return slices.Compare(a.MAC[:], b.MAC[:]) })
 		return s
-	case vswitch.CountersState:
-		s := read[vswitch.CountersState](t, text)
+	case handover.Counters:
+		s := read[handover.Counters](t, text)
 		maps.DeleteFunc(s.Drops, func(_ string, n uint64) bool { return n == 0 })
 		return s
 	}
-	s := read[vswitch.DelegateState](t, text)
-	slices.SortFunc(s.Neighbours, func(a, b vswitch.NeighbourState) int { return a.Address.Compare(b.Address) })
-	slices.SortFunc(s.Questions, func(a, b vswitch.QuestionState) int { return a.Address.Compare(b.Address) })
+	s := read[handover.Delegate](t, text)
+	slices.SortFunc(s.Neighbours, func(a, b handover.Neighbour) int { return a.Address.Compare(b.Address) })
+	slices.SortFunc(s.Questions, func(a, b handover.Question) int { return a.Address.Compare(b.Address) })
 	return s
 }
 
@@ -80,7 +81,7 @@ func read[S any](t *testing.T, text string) (s S) {
 }
 
 // works resumes s once more, and lets it answer one question and give up on the others.
-func works(t *testing.T, kind string, s vswitch.DelegateState) {
+func works(t *testing.T, kind string, s handover.Delegate) {
 	t.Helper()
 	r := newRun(scriptOf(t, "delegate\n"+map[string]string{"no-arp": "no-arp", "pinned": "pinned-mac guest"}[kind]))
 	if err := r.delegate.Resume(s, resumeNow); err != nil {

@@ -23,7 +23,7 @@ func manyHosts(i int) string { return fmt.Sprintf("10.244.%d.%d", 16+i/250, 1+i%
 func refusedBridges() []refusal {
 	return []refusal{
 		{"bridge", `{"stations":[{"mac":"02:00:00:00:00:02","port":0},{"mac":"02:00:00:00:00:02","port":1}]}`,
-			"stations[1]: 02:00:00:00:00:02 stands there twice"},
+			"stations[1]: duplicate 02:00:00:00:00:02"},
 		{"bridge", `{"stations":[{"mac":"02:00:00:00:00:02","port":3}]}`, "stations[0]: port 3: want at least 0, and less than 3"},
 		{"bridge", `{"stations":[{"mac":"02:00:00:00:00:02","port":-1}]}`, "port -1"},
 		{"bridge", `{"stations":[{"mac":"03:00:00:00:00:02","port":0}]}`, `mac "03:00:00:00:00:02": want the address of one station`},
@@ -65,9 +65,13 @@ func refusedNeighbours() []refusal {
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"03:00:00:00:00:02"}]}`, "want the address of one station"},
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":-5}]}`,
 			"neighbours[0]: age_ns -5"},
-		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.2","mac":"02:00:00:00:00:02"}]}`, "is a permanent neighbour here"},
+		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"probe_age_ns":5}]}`,
+			"neighbours[0]: probe_age_ns 5: want at least 0, and less than age_ns 5"},
+		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"probe_age_ns":-1}]}`,
+			"neighbours[0]: probe_age_ns -1"},
+		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.2","mac":"02:00:00:00:00:02"}]}`, "is a permanent neighbour"},
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02"},{"address":"10.244.1.9","mac":"02:00:00:00:00:02"}]}`,
-			"10.244.1.9 stands there twice"},
+			"duplicate 10.244.1.9"},
 		{"delegate", `{"holder":"guest","neighbours":[` + list(1024, func(i int) string { return fmt.Sprintf(`{"address":%q,"mac":"02:00:00:00:00:02"}`, manyHosts(i)) }) + `]}`,
 			"1025 with the permanent ones, want at most 1024"},
 		{"delegate", `{"holder":"guest","full_ns":-1}`, "full_ns -1"},
@@ -81,7 +85,7 @@ func refusedQuestions(t testing.TB) []refusal {
 	return []refusal{
 		{"no-arp", `{"holder":"guest","questions":[{"address":"10.244.1.9"}]}`, "want none on a link without ARP"},
 		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.7"}]}`, "of another host"},
-		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9"},{"address":"10.244.1.9"}]}`, "stands there twice"},
+		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9"},{"address":"10.244.1.9"}]}`, "duplicate 10.244.1.9"},
 		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9","tries":4}]}`, "tries 4: want at least 0, and at most 3"},
 		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9","tries":-1}]}`, "tries -1"},
 		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9","age_ns":-1}]}`, "age_ns -1"},

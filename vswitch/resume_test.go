@@ -11,10 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// resumeNow is the time at which tests resume: no age leads to the time 0 of the clock, which means never.
+// resumeNow is the time at which tests resume.
 const resumeNow = 200 * 365 * 24 * time.Hour
 
 func scriptOf(t testing.TB, lines string) *script {
@@ -42,14 +43,14 @@ func newResumable(t testing.TB, kind string) resumable {
 		s := scriptOf(t, "bridge a b c\nlimit 4\nname guest 02:..:01\npinned c guest")
 		b := vswitch.NewBridge(s.bridge)
 		b.SetStatic(vswitch.MAC{2, 0, 0, 0, 0, 9}, 0, 0)
-		return resumableOf(func(s vswitch.BridgeState) error { return b.Resume(s, resumeNow) }, func() any { return b.State(resumeNow) })
+		return resumableOf(func(s handover.Bridge) error { return b.Resume(s, resumeNow) }, func() any { return b.State(resumeNow) })
 	case "counters":
 		c := new(vswitch.Counters)
 		return resumableOf(c.Resume, func() any { return c.State() })
 	}
 	lines := map[string]string{"pinned": "pinned-mac guest", "no-arp": "no-arp", "delegate": "permanent 10.244.1.2 peer"}
 	d := vswitch.NewDelegate(scriptOf(t, "delegate\n"+lines[kind]).delegate)
-	return resumableOf(func(s vswitch.DelegateState) error { return d.Resume(s, resumeNow) }, func() any { return d.State(resumeNow) })
+	return resumableOf(func(s handover.Delegate) error { return d.Resume(s, resumeNow) }, func() any { return d.State(resumeNow) })
 }
 
 func resumableOf[S any](resume func(S) error, state func() any) resumable {
@@ -70,7 +71,7 @@ func held(t testing.TB, port int, line string) string {
 	if err := w.end(); err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
-	text, err := json.Marshal(vswitch.HeldState{Port: port, Offload: vswitch.OffloadState(f.Offload), Data: f.Data})
+	text, err := json.Marshal(handover.Frame{Port: port, Offload: handover.Offload(f.Offload), Data: f.Data})
 	if err != nil {
 		t.Fatal(err)
 	}

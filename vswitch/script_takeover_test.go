@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podswitch/podswitch/vswitch"
+	"github.com/podswitch/podswitch/internal/handover"
 )
 
 // Every script has the same outcome when a forwarder built anew goes on with the state of the first one after any step, and also
@@ -82,14 +82,14 @@ func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration
 		}
 	}
 	if r.delegate != nil {
-		return next, passOn(r.delegate.State(now), func(s vswitch.DelegateState) error { return next.delegate.Resume(s, then) })
+		return next, passOn(r.delegate.State(now), func(s handover.Delegate) error { return next.delegate.Resume(s, then) })
 	}
 	for _, s := range r.bridge.Stations(now) {
 		if s.Static {
 			next.bridge.SetStatic(s.MAC, s.Port, then)
 		}
 	}
-	return next, passOn(r.bridge.State(now), func(s vswitch.BridgeState) error { return next.bridge.Resume(s, then) })
+	return next, passOn(r.bridge.State(now), func(s handover.Bridge) error { return next.bridge.Resume(s, then) })
 }
 
 // passOn hands a state to resume as another process would get it.

@@ -187,7 +187,7 @@ func (r *run) act(s *step) (got []event, complaint string) {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
 	case "heard":
-		at, ok := r.delegate.Heard(s.mac)
+		at, ok := r.delegate.LastUseBy(s.mac)
 		if ok {
 			at -= r.ahead
 		}

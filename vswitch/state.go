@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/podswitch/podswitch/internal/handover"
 )
 
-// What a forwarder has learned goes to the process that takes its place as a state: State writes it down, and Resume of a
-// forwarder that was built in the same way goes on with it. The clocks of the two differ, so that a state has ages, in
-// nanoseconds, and no times. Resume does not trust a state: whoever sends one may have been compromised, and had the same
-// descriptors; it shall not get more by this. Whatever Resume refuses, it has changed nothing.
+// Takeover: State writes down what a forwarder has learned, and Resume of a forwarder with the same configuration in another
+// process continues from there. The two clocks differ, so that a state contains ages instead of times.
+//
+// Resume does not trust a state: its sender has processed guest input for a long time and may be compromised. A state must not give
+// it more than it already had through its descriptors. Resume checks everything before it changes anything.
 
-// maxAge bounds what a state may say of the past: sums of such ages and times on a clock do not overflow.
+// maxAge bounds the ages of a state, so that sums of ages and times cannot overflow.
 const maxAge = 100 * 365 * 24 * time.Hour
 
 func checkAge(age time.Duration) error {
@@ -21,27 +24,26 @@ func checkAge(age time.Duration) error {
 	return nil
 }
 
-// checkFull checks for how long a full table is not to be searched.
-func checkFull(left time.Duration) error {
-	if left < 0 || left > sweepEvery {
-		return fmt.Errorf("full_ns %d: want at least 0, and at most %d", int64(left), int64(sweepEvery))
+func checkNextSweep(left time.Duration) error {
+	if left < 0 || left > sweepInterval {
+		return fmt.Errorf("full_ns %d: want at least 0, and at most %d", int64(left), int64(sweepInterval))
 	}
 	return nil
 }
 
-// checkStation wants a MAC that one station may have.
-func checkStation(mac MAC) error {
-	if mac.IsMulticast() || mac.IsZero() {
+func checkStationMAC(mac handover.MAC) error {
+	if !MAC(mac).isStation() {
 		return fmt.Errorf("mac %q: want the address of one station", mac)
 	}
 	return nil
 }
 
-// since is the age of what was seen at a time, which another goroutine may have written a moment after now.
-func since(seen, now time.Duration) time.Duration { return min(max(now-seen, 0), maxAge) }
+// ageOf returns how long ago seen was. Another goroutine may have written seen after now was read, so that the result is bounded
+// below by 0.
+func ageOf(seen, now time.Duration) time.Duration { return min(max(now-seen, 0), maxAge) }
 
-// unique checks a list: each of its elements by check, which returns what none of the others may have too.
-func unique[E any, K comparable](name string, list []E, check func(e *E) (K, error)) error {
+// checkList calls check for each element of a list. It returns an error if check does, or if two elements have the same key.
+func checkList[E any, K comparable](name string, list []E, check func(e *E) (K, error)) error {
 	seen := make(map[K]bool, len(list))
 	for i := range list {
 		key, err := check(&list[i])
@@ -49,7 +51,7 @@ func unique[E any, K comparable](name string, list []E, check func(e *E) (K, err
 			return fmt.Errorf("%s[%d]: %w", name, i, err)
 		}
 		if seen[key] {
-			return fmt.Errorf("%s[%d]: %v stands there twice, want it once", name, i, key)
+			return fmt.Errorf("%s[%d]: duplicate %v", name, i, key)
 		}
 		seen[key] = true
 	}

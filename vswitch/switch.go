@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// tickEvery is how often a Forwarder looks after its tables: neighbour requests are repeated once a second.
-const tickEvery = time.Second
+// tickInterval is how often a Forwarder looks after its tables: neighbour requests are repeated once a second.
+const tickInterval = time.Second
 
 // A Forwarder decides where frames go. Ports are numbered from 0 in the order in which the Switch has them.
 type Forwarder interface {
@@ -133,7 +133,7 @@ func (s *Switch) forward(in int) error {
 }
 
 func (s *Switch) tick(ctx context.Context) error {
-	ticker := time.NewTicker(tickEvery)
+	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
 	var counters []*Counters
 	for _, p := range s.ports {

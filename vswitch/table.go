@@ -7,31 +7,43 @@ import (
 	"time"
 )
 
-// A table maps a 64-bit key other than zero to a 64-bit value and the time at which it was last confirmed. It never grows
-// beyond its limit. Readers take no lock; writers share one mutex.
+// A table maps nonzero 64-bit keys to entries. The number of entries is bounded. Readers take no lock; writers share a mutex.
 //
-// It is an open-addressing hash table with linear probing, at most half full, and with a secret seed, because a hostile
-// guest chooses the keys. A slot is emptied before it is given to another key, and a reader looks at the key again after
-// it has read the value: it sees the right value or, for the moment of the change, nothing. Missing an entry for a moment
-// is harmless: a frame is flooded, or a neighbour is looked up again under the lock.
+// It is an open-addressing hash table with linear probing that is at most half full. The hash has a secret seed, because a
+// hostile guest chooses the keys. A slot is emptied before it is given to another key, and a reader checks the key again after it
+// has read the rest of the slot. A reader therefore sees the right entry, or none while the slot changes. To miss an entry
+// for that moment is harmless: the frame is flooded, or the neighbour is looked up again under the lock.
 type table struct {
 	seed  maphash.Seed
 	mask  uint64
 	limit int
 	slots []slot
 
-	mu    sync.Mutex // guards writing
-	n     int
-	sweep time.Duration // when a full table may be searched for expired entries again
+	mu        sync.Mutex    // guards writing, and the following fields
+	count     int           // number of entries
+	nextSweep time.Duration // when a full table may be searched for expired entries again
 }
 
+// A slot holds one entry; key 0 marks an empty slot. Times are nanoseconds on the switch's clock. A slot has 32 bytes, so that none
+// straddles two cache lines.
 type slot struct {
 	key, value atomic.Uint64
-	seen       atomic.Int64 // nanoseconds
+	seen       atomic.Int64
+	probed     atomic.Int64
 }
 
-// sweepEvery is how often a full table is searched for expired entries at most.
-const sweepEvery = time.Second
+// An entry is a copy of a slot.
+type entry struct {
+	key, value uint64
+	seen       time.Duration // when the entry was last confirmed
+	probed     time.Duration // when a confirmation was last asked for; never before seen. Stations do not use it.
+}
+
+// sweepInterval is the least time between two searches of a full table for expired entries.
+const sweepInterval = time.Second
+
+// touchInterval is the least time between two writes of an entry's time, so that readers of a busy entry keep its cache line.
+const touchInterval = time.Second
 
 func newTable(limit int) *table {
 	size := 16
@@ -41,89 +53,112 @@ func newTable(limit int) *table {
 	return &table{seed: maphash.MakeSeed(), mask: uint64(size - 1), limit: limit, slots: make([]slot, size)}
 }
 
+// home returns the slot at which the search for a key begins.
 func (t *table) home(key uint64) uint64 { return maphash.Comparable(t.seed, key) & t.mask }
 
-// find returns the slot of key with its value and time. The slot may be given to another key at any moment.
-func (t *table) find(key uint64) (s *slot, value uint64, seen time.Duration, ok bool) {
+// find returns the entry of key and its slot. Another goroutine may give the slot to another key at any time.
+func (t *table) find(key uint64) (s *slot, e entry, ok bool) {
 	i := t.home(key)
 	for range t.slots {
 		s = &t.slots[i]
 		switch s.key.Load() {
-		case 0: // first: the key may be 0 too, and that has no entry
-			return nil, 0, 0, false
+		case 0: // before the next case: key may be 0, which has no entry
+			return nil, entry{}, false
 		case key:
-			value, seen = s.value.Load(), time.Duration(s.seen.Load())
-			return s, value, seen, s.key.Load() == key
+			e = s.load(key)
+			return s, e, s.key.Load() == key
 		}
 		i = (i + 1) & t.mask
 	}
-	return nil, 0, 0, false
+	return nil, entry{}, false
 }
 
-// touch confirms an entry that find returned, seen at an earlier time. It writes at most once a second, so that an entry in
-// use costs its readers no cache miss.
+func (s *slot) load(key uint64) entry {
+	return entry{key, s.value.Load(), time.Duration(s.seen.Load()), time.Duration(s.probed.Load())}
+}
+
+// store replaces the contents of the slot. The key is absent meanwhile, so that no reader combines two entries.
+func (s *slot) store(e entry) {
+	s.key.Store(0)
+	s.value.Store(e.value)
+	s.seen.Store(int64(e.seen))
+	s.probed.Store(int64(e.probed))
+	s.key.Store(e.key)
+}
+
+// touch confirms an entry that find returned with the time seen.
 func (s *slot) touch(seen, now time.Duration) {
-	if now-seen >= time.Second {
+	if now-seen >= touchInterval {
 		s.seen.Store(int64(now))
 	}
 }
 
-// put adds or replaces the entry of key. When the table is full, entries for which expired is true make room; they are
-// looked for at most once a second, because whoever makes up keys would otherwise have the whole table read for each. It
-// reports whether there is an entry now; for the key 0 there never is.
-func (t *table) put(key, value uint64, now time.Duration, expired func(value uint64, seen time.Duration) bool) bool {
+// put adds or replaces the entry of key, confirmed now. If the table is full, put first removes the entries for which expired
+// returns true, at most once in sweepInterval: otherwise a sender of invented keys could make every frame search the table. It
+// reports whether the table now has the entry. Key 0 never has one.
+func (t *table) put(key, value uint64, now time.Duration, expired func(entry) bool) bool {
 	if key == 0 {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s, _, _, ok := t.find(key); ok {
-		s.value.Store(value)
-		s.seen.Store(int64(now))
+	e := entry{key, value, now, now}
+	if t.setLocked(e) {
 		return true
 	}
-	if t.n >= t.limit && now >= t.sweep {
-		t.sweep = now + sweepEvery
-		t.removeLocked(func(_, value uint64, seen time.Duration) bool { return expired(value, seen) })
-	}
-	if t.n >= t.limit {
+	if now < t.nextSweep {
 		return false
 	}
-	i := t.home(key)
+	t.nextSweep = now + sweepInterval
+	t.removeLocked(expired)
+	return t.setLocked(e)
+}
+
+// set adds or replaces an entry and makes no room for it. It reports whether the table now has the entry; its key must not be 0.
+func (t *table) set(e entry) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.setLocked(e)
+}
+
+func (t *table) setLocked(e entry) bool {
+	if s, _, ok := t.find(e.key); ok {
+		s.value.Store(e.value)
+		s.seen.Store(int64(e.seen))
+		s.probed.Store(int64(e.probed))
+		return true
+	}
+	if t.count >= t.limit {
+		return false
+	}
+	i := t.home(e.key)
 	for t.slots[i].key.Load() != 0 {
 		i = (i + 1) & t.mask
 	}
-	t.slots[i].fill(key, value, int64(now))
-	t.n++
+	t.slots[i].store(e)
+	t.count++
 	return true
 }
 
-func (s *slot) fill(key, value uint64, seen int64) {
-	s.key.Store(0)
-	s.value.Store(value)
-	s.seen.Store(seen)
-	s.key.Store(key)
-}
-
-// remove deletes every entry for which gone is true.
-func (t *table) remove(gone func(key, value uint64, seen time.Duration) bool) {
+// remove deletes every entry for which gone returns true.
+func (t *table) remove(gone func(entry) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.removeLocked(gone)
 }
 
-func (t *table) removeLocked(gone func(key, value uint64, seen time.Duration) bool) {
+func (t *table) removeLocked(gone func(entry) bool) {
 	for i := 0; i < len(t.slots); {
 		s := &t.slots[i]
-		if key := s.key.Load(); key != 0 && gone(key, s.value.Load(), time.Duration(s.seen.Load())) {
-			t.deleteLocked(uint64(i)) // may move another entry here: look at this slot again
+		if key := s.key.Load(); key != 0 && gone(s.load(key)) {
+			t.deleteLocked(uint64(i)) // may move another entry into this slot: examine it again
 			continue
 		}
 		i++
 	}
 }
 
-// deleteLocked empties slot i and closes the gap: an entry behind it moves up unless that would put it before its home.
+// deleteLocked empties slot i and closes the gap: a later entry moves up unless that would put it before its home.
 func (t *table) deleteLocked(i uint64) {
 	for j := (i + 1) & t.mask; ; j = (j + 1) & t.mask {
 		key := t.slots[j].key.Load()
@@ -131,35 +166,35 @@ func (t *table) deleteLocked(i uint64) {
 			break
 		}
 		if (j-t.home(key))&t.mask >= (j-i)&t.mask {
-			t.slots[i].fill(key, t.slots[j].value.Load(), t.slots[j].seen.Load())
+			t.slots[i].store(t.slots[j].load(key))
 			i = j
 		}
 	}
 	t.slots[i].key.Store(0)
-	t.n--
+	t.count--
 }
 
 // each calls f for every entry.
-func (t *table) each(f func(key, value uint64, seen time.Duration)) {
+func (t *table) each(f func(entry)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.slots {
 		if key := t.slots[i].key.Load(); key != 0 {
-			f(key, t.slots[i].value.Load(), time.Duration(t.slots[i].seen.Load()))
+			f(t.slots[i].load(key))
 		}
 	}
 }
 
-// full tells for how long yet a full table is not searched for expired entries.
-func (t *table) full(now time.Duration) time.Duration {
+// untilSweep returns the time until a full table may be searched for expired entries again.
+func (t *table) untilSweep(now time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return min(max(t.sweep-now, 0), sweepEvery)
+	return min(max(t.nextSweep-now, 0), sweepInterval)
 }
 
-// setFull has a full table not searched for expired entries before until.
-func (t *table) setFull(until time.Duration) {
+// delaySweep keeps a full table from being searched for expired entries before a time.
+func (t *table) delaySweep(before time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sweep = until
+	t.nextSweep = before
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func neverExpires(entry) bool { return false }
+
 func contents(t *table) map[uint64][2]uint64 {
 	m := make(map[uint64][2]uint64)
-	t.each(func(key, value uint64, seen time.Duration) { m[key] = [2]uint64{value, uint64(seen)} })
+	t.each(func(e entry) { m[e.key] = [2]uint64{e.value, uint64(e.seen)} })
 	return m
 }
 
@@ -29,8 +31,8 @@ func TestTableLimit(t *testing.T) {
 		if test.limit > 0 && !table.put(1, 99, 5, neverExpires) {
 			t.Errorf("limit %d: a full table does not replace", test.limit)
 		}
-		if got := len(contents(table)); got != test.limit || table.n != test.limit {
-			t.Errorf("limit %d: %d entries, counted as %d", test.limit, got, table.n)
+		if got := len(contents(table)); got != test.limit || table.count != test.limit {
+			t.Errorf("limit %d: %d entries, counted as %d", test.limit, got, table.count)
 		}
 	}
 }
@@ -44,12 +46,12 @@ func TestTableZeroKey(t *testing.T) {
 	for key := uint64(1); key <= 4; key++ {
 		table.put(key, 7, 7, neverExpires)
 	}
-	table.remove(func(uint64, uint64, time.Duration) bool { return true })
-	if _, value, _, ok := table.find(0); ok {
-		t.Errorf("find(0) = %d", value)
+	table.remove(func(entry) bool { return true })
+	if _, e, ok := table.find(0); ok {
+		t.Errorf("find(0) = %d", e.value)
 	}
-	if table.n != 0 {
-		t.Errorf("%d entries, want none", table.n)
+	if table.count != 0 {
+		t.Errorf("%d entries, want none", table.count)
 	}
 }
 
@@ -59,7 +61,7 @@ func TestTableExpiry(t *testing.T) {
 	for key := uint64(1); key <= 8; key++ {
 		table.put(key, key*10, time.Duration(key), neverExpires)
 	}
-	old := func(value uint64, seen time.Duration) bool { return seen <= 3 && value != 20 }
+	old := func(e entry) bool { return e.seen <= 3 && e.value != 20 }
 	if !table.put(9, 90, 9, old) {
 		t.Fatal("put fails where entries have expired")
 	}
@@ -76,14 +78,14 @@ func TestTableSweepsRarely(t *testing.T) {
 		table.put(key, key, 0, neverExpires)
 	}
 	looked := 0
-	never := func(uint64, time.Duration) bool { looked++; return false }
+	never := func(entry) bool { looked++; return false }
 	for key := uint64(100); key < 200; key++ {
 		table.put(key, key, 5*time.Second, never)
 	}
 	if looked != 8 {
 		t.Errorf("%d entries were looked at, want 8", looked)
 	}
-	if !table.put(200, 200, 6*time.Second, func(uint64, time.Duration) bool { return true }) {
+	if !table.put(200, 200, 6*time.Second, func(entry) bool { return true }) {
 		t.Error("a second later, expired entries make no room")
 	}
 }
@@ -93,10 +95,10 @@ func TestTableTouch(t *testing.T) {
 	table := newTable(1)
 	table.put(1, 1, 0, neverExpires)
 	for _, test := range []struct{ now, want time.Duration }{{time.Second - 1, 0}, {time.Second, time.Second}, {time.Minute, time.Minute}} {
-		s, _, seen, _ := table.find(1)
-		s.touch(seen, test.now)
-		if _, _, got, _ := table.find(1); got != test.want {
-			t.Errorf("touched at %v: seen %v, want %v", test.now, got, test.want)
+		s, e, _ := table.find(1)
+		s.touch(e.seen, test.now)
+		if _, e, _ := table.find(1); e.seen != test.want {
+			t.Errorf("touched at %v: seen %v, want %v", test.now, e.seen, test.want)
 		}
 	}
 }
@@ -125,16 +127,16 @@ func TestTableRemoveWrapsAround(t *testing.T) {
 				want[key] = [2]uint64{key + 1, uint64(i)}
 			}
 		}
-		table.remove(func(key, _ uint64, _ time.Duration) bool { return key == keys[remove] })
+		table.remove(func(e entry) bool { return e.key == keys[remove] })
 		if diff := cmp.Diff(want, contents(table)); diff != "" {
 			t.Errorf("entry %d removed (-want +got):\n%s", remove, diff)
 		}
 		for key := range want {
-			if _, value, _, ok := table.find(key); !ok || value != key+1 {
-				t.Errorf("entry %d removed: find(%d) = %d, %v", remove, key, value, ok)
+			if _, e, ok := table.find(key); !ok || e.value != key+1 {
+				t.Errorf("entry %d removed: find(%d) = %d, %v", remove, key, e.value, ok)
 			}
 		}
-		if _, _, _, ok := table.find(keys[remove]); ok {
+		if _, _, ok := table.find(keys[remove]); ok {
 			t.Errorf("entry %d removed: it is still found", remove)
 		}
 	}
@@ -152,12 +154,12 @@ func TestTableRemoveMany(t *testing.T) {
 				want[key] = [2]uint64{uint64(i), 0}
 			}
 		}
-		table.remove(func(_, value uint64, _ time.Duration) bool { return mask>>value&1 != 0 })
+		table.remove(func(e entry) bool { return mask>>e.value&1 != 0 })
 		if diff := cmp.Diff(want, contents(table)); diff != "" {
 			t.Errorf("removal %06b (-want +got):\n%s", mask, diff)
 		}
 		for key := range want {
-			if _, _, _, ok := table.find(key); !ok {
+			if _, _, ok := table.find(key); !ok {
 				t.Errorf("removal %06b: %d is not found", mask, key)
 			}
 		}
@@ -171,7 +173,7 @@ func TestTableFindEnds(t *testing.T) {
 	for i := range table.slots {
 		table.slots[i].key.Store(uint64(i) + 1)
 	}
-	if _, _, _, ok := table.find(1 << 40); ok {
+	if _, _, ok := table.find(1 << 40); ok {
 		t.Error("an absent key is found")
 	}
 }
@@ -182,18 +184,18 @@ type oracle struct {
 	entries map[uint64][2]uint64 // value and time
 }
 
-func (o *oracle) remove(gone func(key, value uint64, seen time.Duration) bool) {
-	for k, e := range o.entries {
-		if gone(k, e[0], time.Duration(e[1])) {
-			delete(o.entries, k)
+func (o *oracle) remove(gone func(entry) bool) {
+	for key, values := range o.entries {
+		if gone(entry{key: key, value: values[0], seen: time.Duration(values[1])}) {
+			delete(o.entries, key)
 		}
 	}
 }
 
-func (o *oracle) put(key, value uint64, now time.Duration, expired func(uint64, time.Duration) bool) bool {
+func (o *oracle) put(key, value uint64, now time.Duration, expired func(entry) bool) bool {
 	_, known := o.entries[key]
 	if !known && len(o.entries) >= o.limit {
-		o.remove(func(_, value uint64, seen time.Duration) bool { return expired(value, seen) })
+		o.remove(expired)
 	}
 	if !known && len(o.entries) >= o.limit {
 		return false
@@ -211,12 +213,12 @@ func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
 		default:
 		}
 		key := 1 + rand.Uint64N(keys)
-		if s, value, seen, ok := table.find(key); ok {
-			if value>>32 != key {
-				t.Errorf("find(%d) = the value of %d", key, value>>32)
+		if s, e, ok := table.find(key); ok {
+			if e.value>>32 != key {
+				t.Errorf("find(%d) = the value of %d", key, e.value>>32)
 				return
 			}
-			s.touch(seen, seen) // writes nothing
+			s.touch(e.seen, e.seen) // writes nothing
 		}
 	}
 }
@@ -234,19 +236,19 @@ func TestTableAgainstOracle(t *testing.T) {
 	for step := range uint64(steps) {
 		key, now := 1+random.Uint64N(keys), time.Duration(step)*time.Second
 		if random.IntN(8) == 0 {
-			gone := func(k, v uint64, _ time.Duration) bool { return k == key || v&0xff == step&0xff }
+			gone := func(e entry) bool { return e.key == key || e.value&0xff == step&0xff }
 			table.remove(gone)
 			oracle.remove(gone)
 		} else {
-			expired := func(_ uint64, seen time.Duration) bool { return now-seen > 500*time.Second }
+			expired := func(e entry) bool { return now-e.seen > 500*time.Second }
 			want := oracle.put(key, key<<32|step, now, expired)
 			if got := table.put(key, key<<32|step, now, expired); got != want {
 				t.Fatalf("step %d: put = %v, want %v", step, got, want)
 			}
 		}
-		_, value, _, ok := table.find(key)
-		if entry, known := oracle.entries[key]; ok != known || value != entry[0] && ok {
-			t.Fatalf("step %d: find(%d) = %x, %v; want %x, %v", step, key, value, ok, entry[0], known)
+		_, e, ok := table.find(key)
+		if want, known := oracle.entries[key]; ok != known || e.value != want[0] && ok {
+			t.Fatalf("step %d: find(%d) = %x, %v; want %x, %v", step, key, e.value, ok, want[0], known)
 		}
 		if step%64 == 0 {
 			if diff := cmp.Diff(oracle.entries, contents(table)); diff != "" {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
@@ -110,7 +111,7 @@ func (g *generation) resume(before *generation) error {
 			return err
 		}
 	}
-	return passOn(before.delegate.State(before.ended), func(s vswitch.DelegateState) error { return g.delegate.Resume(s, g.clock()) })
+	return passOn(before.delegate.State(before.ended), func(s handover.Delegate) error { return g.delegate.Resume(s, g.clock()) })
 }
 
 // run switches until so many frames have entered since the first generation, and checks the balance. It returns how many frames
@@ -151,8 +152,8 @@ func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (waitin
 }
 
 // sum adds what the ports have counted.
-func (g *generation) sum() vswitch.CountersState {
-	total := vswitch.CountersState{Drops: make(map[string]uint64)}
+func (g *generation) sum() handover.Counters {
+	total := handover.Counters{Drops: make(map[string]uint64)}
 	for _, p := range g.ports {
 		s := p.Counters().State()
 		total.RxFrames += s.RxFrames

@@ -18,8 +18,8 @@ type file struct {
 // devices, sockets and files, and serves connections; no fuzz target is about that.
 func parts() []part {
 	return []part{
-		{"the forwarders (`vswitch`)", whole("vswitch", "arp", "bridge", "delegate", "delegate_guest", "delegate_use", "delegate_wire", "ethernet",
-			"icmp", "ipv4", "mac", "mss", "neighbour", "out", "route", "rule", "table", "valid")},
+		{"the forwarders (`vswitch`)", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
+			"icmp", "ipv4", "mac", "mss", "neighbour", "normalize", "out", "route", "rule", "table")},
 		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
 		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},

@@ -30,7 +30,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/rule.go", "a fragment over the flags of the first one", "p.offset == 8", "p.offset == 16"},
 		{target, pkg, "vswitch/rule.go", "what is allowed is so for one frame", "(r.allow || ", "(false || "},
 		{"FuzzBridge", pkg, "vswitch/bridge.go", "a forgotten counter", "out.Drop(Hairpin)", ""},
-		{"FuzzBridge", pkg, "vswitch/table.go", "off by one in time", "now >= t.sweep", "now > t.sweep"},
+		{"FuzzBridge", pkg, "vswitch/table.go", "off by one in time", "now < t.nextSweep", "now <= t.nextSweep"},
 	}
 }
 

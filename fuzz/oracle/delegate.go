@@ -14,7 +14,7 @@ type Delegate struct {
 	broadcast netip.Addr // of its prefix; the zero Addr if it has none
 	holder    vswitch.Holder
 	guest     vswitch.MAC    // who uses the pod address; the zero MAC: nobody yet
-	heard     *time.Duration // when it last did; nil: never
+	lastUse   *time.Duration // when that MAC last used the pod address; nil: it did not yet
 	kept      map[int]bool
 
 	neighbours map[netip.Addr]neighbour
@@ -47,25 +47,25 @@ func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 // Hand makes h the holder. A MAC other than zero is the guest's from now on.
 func (d *Delegate) Hand(h vswitch.Holder, mac vswitch.MAC) {
 	if !isNobody(mac) && mac != d.guest {
-		d.guest, d.heard = mac, nil
+		d.guest, d.lastUse = mac, nil
 	}
 	d.holder = h
 }
 
-// Heard is when mac last used the pod address; it is not ok if it did not, or another station has since.
-func (d *Delegate) Heard(mac vswitch.MAC) (at time.Duration, ok bool) {
+// LastUseBy returns when mac last used the pod address, if it did and no other MAC has since.
+func (d *Delegate) LastUseBy(mac vswitch.MAC) (at time.Duration, ok bool) {
 	if mac != d.guest {
 		return 0, false
 	}
-	return d.LastHeard()
+	return d.LastUse()
 }
 
-// LastHeard is when any station last used the pod address; it is not ok if none has.
-func (d *Delegate) LastHeard() (at time.Duration, ok bool) {
-	if d.heard == nil {
+// LastUse returns when any MAC last used the pod address, if one did.
+func (d *Delegate) LastUse() (at time.Duration, ok bool) {
+	if d.lastUse == nil {
 		return 0, false
 	}
-	return *d.heard, true
+	return *d.lastUse, true
 }
 
 // Held is how many frames wait for a neighbour.

@@ -39,17 +39,17 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.refuse(vswitch.ForeignSource)
 	case c.holder != vswitch.HolderGuest:
 		c.refuse(vswitch.NotHolder)
-		c.hear(from)
+		c.recordUse(from)
 		c.Used++
 	case p.protocol == tcp && c.kept[p.from], c.isAboutKept(p):
 		c.refuse(vswitch.KeptPort)
 	// 5. to the server's address
 	case p.target == c.cfg.Server:
-		c.hear(from)
+		c.recordUse(from)
 		c.send(vswitch.PortServer, f)
 	// 6. to the wire
 	default:
-		c.hear(from)
+		c.recordUse(from)
 		c.toWire(f, p)
 	}
 }
@@ -71,8 +71,8 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 		return
 	}
 	if a.senderIP == c.self && a.senderMAC == source(f.Data) {
-		c.hear(a.senderMAC)
-		c.heard = &c.now
+		c.recordUse(a.senderMAC)
+		c.lastUse = &c.now
 		if c.holder != vswitch.HolderGuest {
 			c.Used++
 		}
@@ -88,10 +88,10 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 	c.send(vswitch.PortGuest, f)
 }
 
-// hear notes who uses the address, and when, ten times a second at most.
-func (c *call) hear(mac vswitch.MAC) {
-	if mac != c.guest || c.heard == nil || c.now-*c.heard >= time.Second/10 {
-		c.heard = &c.now
+// recordUse records which MAC uses the address, and the time at most ten times a second.
+func (c *call) recordUse(mac vswitch.MAC) {
+	if mac != c.guest || c.lastUse == nil || c.now-*c.lastUse >= time.Second/10 {
+		c.lastUse = &c.now
 	}
 	c.guest = mac
 }

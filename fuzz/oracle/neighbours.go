@@ -24,9 +24,10 @@ const (
 
 type neighbour struct {
 	mac       vswitch.MAC
-	seen      time.Duration
+	seen      time.Duration // when it was last confirmed
+	probed    time.Duration // when a confirmation was last asked for
 	permanent bool
-	asked     bool // we wanted to know
+	wanted    bool // the switch has asked for it
 }
 
 type question struct {
@@ -51,9 +52,9 @@ func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
 		c.wait(f, hop)
 		return
 	}
-	if !n.permanent && c.now-n.seen >= reachable { // used on, and asked for again, by one frame in a second
+	if !n.permanent && c.now-n.seen >= reachable && c.now-n.probed >= again { // one frame in a second sends the request
 		c.ask(hop, n.mac)
-		n.seen = c.now - reachable + again
+		n.probed = c.now
 		c.neighbours[hop] = n
 	}
 	c.send(vswitch.PortUplink, readdressed(f, n.mac, c.cfg.WireMAC))
@@ -127,7 +128,7 @@ func (c *call) learn(a arp) bool {
 	case known && n.mac != mac && c.now-n.seen < locked && !asksUs:
 		return true // a second, different answer
 	}
-	c.remember(who, neighbour{mac: mac, seen: c.now, asked: n.asked || q != nil})
+	c.remember(who, neighbour{mac: mac, seen: c.now, probed: c.now, wanted: n.wanted || q != nil})
 	if q == nil {
 		return true
 	}
@@ -147,10 +148,12 @@ func (c *call) remember(who netip.Addr, n neighbour) {
 	}
 	if full() && c.now >= c.sweep {
 		c.sweep = c.now + again
-		c.forget(func(_ netip.Addr, o neighbour) bool { return c.now-o.seen >= silent })
+		c.forget(func(_ netip.Addr, o neighbour) bool {
+			return c.now-o.seen >= silent && c.now-o.probed >= reachable+again
+		})
 	}
-	if full() && n.asked {
-		c.forget(func(a netip.Addr, o neighbour) bool { return !o.asked || c.isGateway(who) && !c.isGateway(a) })
+	if full() && n.wanted {
+		c.forget(func(a netip.Addr, o neighbour) bool { return !o.wanted || c.isGateway(who) && !c.isGateway(a) })
 	}
 	if !full() {
 		c.neighbours[who] = n

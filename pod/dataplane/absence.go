@@ -30,7 +30,7 @@ func (d *delegation) setGuestAbsent(absent bool) {
 // it has used the address since it disappeared.
 func (d *delegation) endAbsence() {
 	d.mu.Lock()
-	lastUse, used := d.delegate.LastHeard()
+	lastUse, used := d.delegate.LastUse()
 	gone := d.away.isAbsent || !used || lastUse < d.away.since
 	d.mu.Unlock()
 	if gone {

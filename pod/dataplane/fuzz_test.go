@@ -84,7 +84,7 @@ func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
 			for i := range after.Bridge.Stations {
 				after.Bridge.Stations[i].Age = 0 // its time does not stand still
 			}
-			after.Bridge.Full = 0
+			after.Bridge.NextSweep = 0
 		}
 		return &after, err == nil
 	}

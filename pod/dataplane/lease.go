@@ -31,7 +31,7 @@ func (d *delegation) newLessee() *lessee {
 		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply,
 		prober: prober{
 			clock:   d.clock,
-			lastUse: d.delegate.Heard,
+			lastUse: d.delegate.LastUseBy,
 			send:    func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.forwarder.Address.Addr()) },
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/unixport"
 	"github.com/podswitch/podswitch/vswitch"
@@ -16,9 +17,9 @@ import (
 // A snapshot is the state that one switch passes to the next. Exactly one of Address and Bridge is set. Descriptors travel beside it:
 // those of connections to hypervisors, at most two for each port.
 type snapshot struct {
-	Address *addressState        `json:"address,omitempty"`
-	Bridge  *vswitch.BridgeState `json:"bridge,omitempty"`
-	Ports   []portState          `json:"ports"` // in the forwarder's order
+	Address *addressState    `json:"address,omitempty"`
+	Bridge  *handover.Bridge `json:"bridge,omitempty"`
+	Ports   []portState      `json:"ports"` // in the forwarder's order
 
 	files  []int                  // when written: descriptors, which belong to the ports
 	owners []int                  // when written: the port of each descriptor
@@ -27,12 +28,12 @@ type snapshot struct {
 
 // An addressState is the state of a delegation.
 type addressState struct {
-	State    string                `json:"state"`                 // of the pod address
-	Absent   bool                  `json:"absent,omitempty"`      // the guest's device is away
-	Left     *time.Duration        `json:"left_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
-	Lease    *leaseState           `json:"lease,omitempty"`
-	Gone     bool                  `json:"gone,omitempty"` // the guest's link went down since the lease was given
-	Delegate vswitch.DelegateState `json:"delegate"`
+	State    string            `json:"state"`                 // of the pod address
+	Absent   bool              `json:"absent,omitempty"`      // the guest's device is away
+	Left     *time.Duration    `json:"left_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
+	Lease    *leaseState       `json:"lease,omitempty"`
+	Gone     bool              `json:"gone,omitempty"` // the guest's link went down since the lease was given
+	Delegate handover.Delegate `json:"delegate"`
 }
 
 // A leaseState is the guest's lease.
@@ -44,8 +45,8 @@ type leaseState struct {
 
 // A portState is what one port has counted, and the bytes of its stream that are not a whole frame yet.
 type portState struct {
-	Counters vswitch.CountersState `json:"counters"`
-	Rest     *unixport.Rest        `json:"rest,omitempty"`
+	Counters handover.Counters `json:"counters"`
+	Rest     *unixport.Rest    `json:"rest,omitempty"`
 }
 
 // restOf returns what the port continues with: nothing for a nil snapshot.

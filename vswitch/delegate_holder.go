@@ -1,0 +1,60 @@
+package vswitch
+
+import "time"
+
+// useInterval is the least time between two records of the guest's use of the pod address, unless the exact time matters.
+const useInterval = 100 * time.Millisecond
+
+// Hand makes h the holder of the pod address. If mac is not zero, it becomes the destination of frames to the guest.
+func (d *Delegate) Hand(h Holder, mac MAC) {
+	d.using.Lock()
+	if !mac.IsZero() && d.guestMAC.Load() != mac.key() {
+		d.lastUse.clear() // before guestMAC is written: recordUse depends on the order
+		d.guestMAC.Store(mac.key())
+	}
+	d.using.Unlock()
+	d.holder.Store(int32(h))
+}
+
+// LastUseBy returns when mac last used the pod address at the guest port, on the switch's clock. It reports false if mac never did,
+// or another MAC has used the address since. A time from before a takeover may be negative.
+func (d *Delegate) LastUseBy(mac MAC) (at time.Duration, ok bool) {
+	d.using.Lock()
+	defer d.using.Unlock()
+	if d.guestMAC.Load() != mac.key() {
+		return 0, false
+	}
+	return d.lastUse.load()
+}
+
+// LastUse returns when any MAC last used the pod address at the guest port, on the switch's clock. It reports false if none has. A time
+// from before a takeover may be negative.
+func (d *Delegate) LastUse() (at time.Duration, ok bool) { return d.lastUse.load() }
+
+// notifyUse calls OnUse if the guest is not the holder.
+func (d *Delegate) notifyUse() {
+	if !d.isHeldBy(HolderGuest) && d.cfg.OnUse != nil {
+		d.cfg.OnUse()
+	}
+}
+
+// recordUse records that mac uses the pod address at the guest port. Without exact it writes at most once in useInterval, and
+// otherwise takes no lock.
+func (d *Delegate) recordUse(mac MAC, now time.Duration, exact bool) {
+	// The MAC is read before the time: Hand clears the time before it writes the MAC, so that a reader that finds its own MAC never
+	// sees the time of another one.
+	if !exact && d.guestMAC.Load() == mac.key() && d.isUseRecent(now) {
+		return
+	}
+	d.using.Lock()
+	defer d.using.Unlock()
+	if exact || d.guestMAC.Load() != mac.key() || !d.isUseRecent(now) {
+		d.lastUse.store(now)
+		d.guestMAC.Store(mac.key())
+	}
+}
+
+func (d *Delegate) isUseRecent(now time.Duration) bool {
+	last, ok := d.lastUse.load()
+	return ok && now-last < useInterval
+}

@@ -1,0 +1,35 @@
+package vswitch
+
+import "github.com/podswitch/podswitch/vnet"
+
+// normalize checks what every frame of an Ethernet header's length must satisfy, makes its offload header exact and completes
+// the checksum of an SCTP packet. It reports false, with the reason, for a frame that must be dropped. If anySource is true, the
+// link has no useful MACs and the source is not checked.
+func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
+	if !vnet.Check(&f.Offload, f.Data) {
+		return BadOffload, false
+	}
+	vnet.CompleteSCTP(&f.Offload, f.Data)
+	switch t := ethertype(f.Data); {
+	case !anySource && !sender(f.Data).isStation():
+		return BadSource, false
+	case t == typeVLAN || t == typeQinQ:
+		return VLAN, false
+	case t != typeARP && t != typeIPv4:
+		return Ethertype, false
+	}
+	return 0, true
+}
+
+// trimToFit reports whether every packet that leaves for this frame has at most mtu bytes. If only the frame's Ethernet padding
+// exceeds that, trimToFit removes the padding.
+func trimToFit(f *Frame, p *packet, mtu int) bool {
+	if vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen {
+		return true
+	}
+	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 || p.end > mtu+ethernetLen {
+		return false // the checksum to complete may lie behind the packet
+	}
+	f.Data = f.Data[:p.end]
+	return true
+}
