@@ -1,0 +1,180 @@
+package podswitch
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// The documents name files, tests and drop reasons, and link to each other. These tests find what was renamed or removed.
+
+var (
+	fences    = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	codeSpans = regexp.MustCompile("`[^`\n]+`")
+	links     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	headings  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	testNames = regexp.MustCompile(`^(Test|Fuzz)[A-Z]\w*`)
+	testFuncs = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	goFiles   = regexp.MustCompile(`(?:^|[^\w/.])([a-z][a-z0-9_]*\.go)\b`)
+	filePaths = regexp.MustCompile(`^[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*/?$`)
+	reasonRow = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|")
+)
+
+// later are names in documents that are not in the tree yet.
+var later = []string{"testdata/api", "TestAPI", "vswitch/vswitchtest"}
+
+// A tree is every file and folder of the repository, by its path, and every base name.
+type tree struct{ paths, names map[string]bool }
+
+func readTree(t *testing.T) tree {
+	t.Helper()
+	found := tree{map[string]bool{}, map[string]bool{}}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if name != "." && strings.HasPrefix(name, ".") && d.IsDir() && name != ".ci" || name == "bin" {
+			return fs.SkipDir // .git, .cache, and what make build makes
+		}
+		found.paths[name], found.names[d.Name()] = true, true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// documents returns the Markdown files of the tree by their paths.
+func (f tree) documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for name := range f.paths {
+		if strings.HasSuffix(name, ".md") {
+			texts[name] = read(t, name)
+		}
+	}
+	return texts
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestLinks: a relative link leads to a file, and its fragment to a heading there.
+func TestLinks(t *testing.T) {
+	files := readTree(t)
+	documents := files.documents(t)
+	for name, text := range documents {
+		for _, link := range links.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
+			target, fragment, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, ":") {
+				continue // an address
+			}
+			to := name
+			if target != "" {
+				to = path.Join(path.Dir(name), target)
+			}
+			if !files.paths[to] && to != "." {
+				t.Errorf("%s links to %s, which does not exist", name, link[1])
+			} else if fragment != "" && !slices.Contains(anchors(documents[to]), fragment) {
+				t.Errorf("%s links to %s, and there is no such heading", name, link[1])
+			}
+		}
+	}
+}
+
+// anchors returns the fragments of a document's headings, as GitHub makes them.
+func anchors(text string) (list []string) {
+	for _, heading := range headings.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
+		kept := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+				return r
+			}
+			return -1
+		}, strings.ToLower(heading[1]))
+		list = append(list, kept)
+	}
+	return list
+}
+
+// TestNamedFiles: a path of this repository in a document exists, and so does every Go file that is named without one.
+func TestNamedFiles(t *testing.T) {
+	files := readTree(t)
+	for name, text := range files.documents(t) {
+		for _, file := range goFiles.FindAllStringSubmatch(text, -1) {
+			if !files.names[file[1]] {
+				t.Errorf("%s names %s, and no file has that name", name, file[1])
+			}
+		}
+		for _, span := range codeSpans.FindAllString(fences.ReplaceAllString(text, ""), -1) {
+			if p := strings.TrimSuffix(strings.Trim(span, "`"), "/"); files.isPath(p) && !files.has(p, path.Dir(name)) {
+				t.Errorf("%s names %s, which does not exist", name, p)
+			}
+		}
+	}
+}
+
+// isPath reports whether a code span looks like a path of this repository: its first element is in the top folder. Elements in
+// capitals, such as NAME, stand for others.
+func (f tree) isPath(span string) bool {
+	elements := strings.Split(span, "/")
+	stands := func(element string) bool {
+		stem, _, _ := strings.Cut(element, ".")
+		return stem != "README" && stem == strings.ToUpper(stem) && stem != strings.ToLower(stem)
+	}
+	return len(elements) > 1 && filePaths.MatchString(span) && f.paths[elements[0]] && !slices.ContainsFunc(elements, stands) &&
+		!slices.Contains(later, span)
+}
+
+// has reports whether a path exists, seen from the top folder or from the document's.
+func (f tree) has(p, folder string) bool { return f.paths[p] || f.paths[path.Join(folder, p)] }
+
+// TestNamedTests: a test or fuzz target that a document names exists.
+func TestNamedTests(t *testing.T) {
+	files := readTree(t)
+	functions := map[string]bool{}
+	for name := range files.paths {
+		if strings.HasSuffix(name, "_test.go") {
+			for _, found := range testFuncs.FindAllStringSubmatch(read(t, name), -1) {
+				functions[found[1]] = true
+			}
+		}
+	}
+	for name, text := range files.documents(t) {
+		for _, span := range codeSpans.FindAllString(fences.ReplaceAllString(text, ""), -1) {
+			test := testNames.FindString(strings.Trim(span, "`"))
+			if test != "" && !functions[test] && !slices.Contains(later, test) {
+				t.Errorf("%s names %s, and no test has that name", name, test)
+			}
+		}
+	}
+}
+
+// TestDropReasons: the guide explains every drop reason, in the order of the code.
+func TestDropReasons(t *testing.T) {
+	const guide = "docs/troubleshooting.md"
+	_, table, _ := strings.Cut(read(t, guide), "\n## Drop reasons\n")
+	var have, want []string
+	for _, row := range reasonRow.FindAllStringSubmatch(table, -1) {
+		have = append(have, row[1])
+	}
+	for r := vswitch.ReceiveError; r <= vswitch.Unwanted; r++ {
+		want = append(want, r.String())
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("%s has the drop reasons\n%s\nwant those of vswitch/reason.go\n%s", guide, strings.Join(have, " "), strings.Join(want, " "))
+	}
+}
