@@ -1,6 +1,6 @@
 package podnet
 
-// These tests kill a process at every step of taking, giving back and recovering, and then restore.
+// These tests kill a process after each step of Take, GiveBack and Recover, and then restore the interface.
 
 import (
 	"errors"
@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The environment that turns the test binary into a podswitch that is killed.
+// The environment variable crashVariable turns the test binary into a process that kills itself.
 const (
-	crashVariable   = "PODNET_TEST_CRASH" // "operation step fence directory"
+	crashVariable   = "PODNET_TEST_CRASH" // "operation step silence directory"
 	silenceNftables = "nftables"
 	silenceSysctls  = "sysctls"
 	exitNotReached  = 17 // the operation ended before the step
@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crash does an operation on eth0 and kills its own process after the given number of steps, counted from one.
+// crash performs an operation on eth0 and kills its own process after the given number of steps.
 func crash(order []string) int {
-	operation, fence, dir := order[0], order[2], order[3]
+	operation, silence, dir := order[0], order[2], order[3]
 	at, err := strconv.Atoi(order[1])
 	if err != nil {
 		return 1
@@ -44,7 +44,7 @@ func crash(order []string) int {
 			select {}
 		}
 	}}
-	if fence == silenceSysctls {
+	if silence == silenceSysctls {
 		hooks.silence = withoutNftables
 	}
 	if err := operate(operation, dir, hooks); err != nil {
@@ -80,15 +80,15 @@ func operate(operation, dir string, hooks testHooks) error {
 	return h.GiveBack()
 }
 
-// withoutNftables is a kernel without nf_tables.
+// withoutNftables fails as a kernel without nf_tables does.
 func withoutNftables(Link) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
-// crash runs an operation in another process of this namespace. False: it ended before the step. An operation that has no
-// such step has left what it leaves at its end.
-func (p *pod) crash(operation string, at int, fence string) bool {
+// crash runs an operation in another process of this namespace, which kills itself after a step. It returns false if the operation has
+// fewer steps and has completed.
+func (p *pod) crash(operation string, at int, silence string) bool {
 	p.t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s", crashVariable, operation, at, fence, p.dir))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s", crashVariable, operation, at, silence, p.dir))
 	out, err := cmd.CombinedOutput()
 	status, ok := cmd.ProcessState.Sys().(interface{ Signaled() bool })
 	switch {
@@ -101,7 +101,7 @@ func (p *pod) crash(operation string, at int, fence string) bool {
 	return false
 }
 
-// crowded has something of every kind.
+// crowded configures an object of each kind that is restored.
 const crowded = `addr add 10.22.0.9/24 brd + dev eth0
 	route del 10.22.0.0/24 dev eth0
 	addr add 10.22.0.10/24 dev eth0
@@ -115,9 +115,9 @@ const crowded = `addr add 10.22.0.9/24 brd + dev eth0
 	neigh add 10.22.0.2 lladdr 02:00:00:00:00:02 nud stale dev eth0`
 
 func TestRestoreAfterKillAtEveryStep(t *testing.T) {
-	for _, fence := range []string{silenceNftables, silenceSysctls} {
+	for _, silence := range []string{silenceNftables, silenceSysctls} {
 		for _, operation := range []string{"take", "giveback", "recover"} {
-			t.Run(operation+" with "+fence, func(t *testing.T) {
+			t.Run(operation+" with "+silence, func(t *testing.T) {
 				p := newPod(t)
 				p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
 				p.ip(crowded)
@@ -125,15 +125,15 @@ func TestRestoreAfterKillAtEveryStep(t *testing.T) {
 				step := 1
 				for killed := true; killed; step++ {
 					if operation == "recover" {
-						p.crash("take", 0, fence)
+						p.crash("take", 0, silence)
 					}
-					killed = p.crash(operation, step, fence)
+					killed = p.crash(operation, step, silence)
 					text, err := Restore(p.dir)
 					if err != nil {
 						t.Fatalf("step %d: %v", step, err)
 					}
 					if text == "" {
-						t.Fatal("Restore says nothing")
+						t.Fatal("the report is empty")
 					}
 					p.wantAs(before)
 				}
@@ -145,12 +145,12 @@ func TestRestoreAfterKillAtEveryStep(t *testing.T) {
 	}
 }
 
-func TestCrashAfterTakeLeavesTheAddressWithNobody(t *testing.T) {
+func TestACrashLeavesTheAddressOffTheInterface(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
 	if p.crash("take", 0, silenceNftables) {
-		t.Fatal("killed without reason")
+		t.Fatal("killed before the end of the take")
 	}
 	if left := p.addresses(); left != "" {
 		t.Fatalf("still on the interface: %s", left)

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// FuzzResolv reads any resolv.conf, and wants what a reader of its own finds there; and the same again when it is written.
+// FuzzResolv compares ReadResolv with a second implementation for any text, and reads the result again after it was written.
 func FuzzResolv(f *testing.F) {
 	for _, seed := range []struct{ name, text string }{
 		{"kubelet's", "search default.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"},
 		{"the last of search and domain wins", "search a b\ndomain c d\nnameserver 10.0.0.1\n"},
 		{"a domain, and search after it", "domain a\nsearch b c"},
 		{"Windows line ends", "nameserver 10.0.0.1\r\nsearch a\r\n"},
-		{"remarks, also behind an address", "# no\n;no\nnameserver 10.0.0.1#x\nnameserver 10.0.0.2;y z\n"},
-		{"a remark in place of an address", "nameserver #\nnameserver ;"},
+		{"comments, also after an address", "# no\n;no\nnameserver 10.0.0.1#x\nnameserver 10.0.0.2;y z\n"},
+		{"a comment in place of an address", "nameserver #\nnameserver ;"},
 		{"a keyword starts in the first column", " nameserver 10.0.0.1\n\tsearch a\n"},
 		{"a keyword alone", "nameserver\nnameserver \nsearch\ndomain\t\n"},
 		{"IPv6, with a zone, and IPv4 in it", "nameserver fe80::1%eth0\nnameserver ::ffff:10.0.0.1\n"},
@@ -28,7 +28,7 @@ func FuzzResolv(f *testing.F) {
 		f.Add(seed.text)
 	}
 	keyword := regexp.MustCompile(`^(nameserver|search|domain)[ \t](.*)$`)
-	remark := regexp.MustCompile(`[#;]`)
+	comment := regexp.MustCompile(`[#;]`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 1<<16 {
 			return
@@ -48,7 +48,7 @@ func FuzzResolv(f *testing.F) {
 				}
 				continue
 			}
-			if a, err := netip.ParseAddr(remark.Split(words[0], 2)[0]); err == nil {
+			if a, err := netip.ParseAddr(comment.Split(words[0], 2)[0]); err == nil {
 				want.NameServers = append(want.NameServers, a.Unmap())
 			}
 		}
@@ -66,36 +66,36 @@ func FuzzResolv(f *testing.F) {
 	})
 }
 
-// checkRecord wants of a record that was accepted what the kernel and the file system want of its values.
+// checkRecord checks the values of an accepted record against the limits of the kernel and the file system.
 func checkRecord(t *testing.T, r *record) {
 	t.Helper()
 	name := r.Pod.Link.Name
 	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/ \n\t") || r.Pod.Link.Index <= 0 {
-		t.Errorf("the interface %q with the index %d passes", name, r.Pod.Link.Index)
+		t.Errorf("the interface %q with the index %d was accepted", name, r.Pod.Link.Index)
 	}
 	for _, s := range r.Sysctls {
 		if !regexp.MustCompile(`^[a-z_]+$`).MatchString(s.Name) || !regexp.MustCompile(`^-?[0-9]+$`).MatchString(s.Value) {
-			t.Errorf("the sysctl %q, %q passes", s.Name, s.Value)
+			t.Errorf("the sysctl %q, %q was accepted", s.Name, s.Value)
 		}
 	}
 	for _, a := range r.Pod.Addresses {
 		if !a.Prefix.Addr().Is4() || len(a.Label) > 15 || a.Peer.IsValid() && !a.Peer.Is4() || a.Broadcast.IsValid() && !a.Broadcast.Is4() {
-			t.Errorf("the address %+v passes", a)
+			t.Errorf("the address %+v was accepted", a)
 		}
 	}
 	for _, route := range r.Pod.Routes {
 		if !route.Dst.Addr().Is4() || route.Source.IsValid() && !route.Source.Is4() || route.Link < 0 {
-			t.Errorf("the route %+v passes", route)
+			t.Errorf("the route %+v was accepted", route)
 		}
 		for _, hop := range route.NextHops {
 			if hop.Weight < 1 || hop.Weight > 256 || hop.Link < 1 {
-				t.Errorf("the next hop %+v passes", hop)
+				t.Errorf("the next hop %+v was accepted", hop)
 			}
 		}
 	}
 	for _, n := range r.Pod.Neighbours {
 		if !n.Address.Is4() {
-			t.Errorf("the neighbour %+v passes", n)
+			t.Errorf("the neighbour %+v was accepted", n)
 		}
 	}
 }

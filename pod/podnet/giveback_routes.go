@@ -88,6 +88,11 @@ func (t *transaction) restoreSlot(want []Route) error {
 		}
 		t.stepDone("remove a route to add it elsewhere")
 	}
+	return t.fillSlot(want)
+}
+
+// fillSlot adds the routes of one slot around the foreign routes that are in it.
+func (t *transaction) fillSlot(want []Route) error {
 	for _, route := range slices.Backward(want) {
 		if route.BeforeOthers {
 			if err := t.addRoute(route, true); err != nil {

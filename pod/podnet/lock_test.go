@@ -9,7 +9,7 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-func TestLockHasOneHolder(t *testing.T) {
+func TestOneProcessHoldsTheLock(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Lock(dir)
 	if err != nil {
@@ -25,12 +25,12 @@ func TestLockHasOneHolder(t *testing.T) {
 	}
 	second, err := Lock(dir)
 	if err != nil {
-		t.Fatalf("after the first holder let go: %v", err)
+		t.Fatalf("after the first one was closed: %v", err)
 	}
 	second.Close()
 }
 
-func TestLockWithoutANumber(t *testing.T) {
+func TestLockErrorWithoutAProcessID(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Lock(dir)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,18 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pod is a network namespace of the test's own thread with an interface eth0 whose other end is called node0. The
-// thread ends with the test, and the namespace with it.
+// A pod is a network namespace with an interface eth0, whose other end is called node0. It belongs to the thread of the test, and ends
+// with it.
 type pod struct {
 	t   *testing.T
-	dir string // for the state file
+	dir string // state directory
 	log *zap.Logger
 }
 
 func newPod(t *testing.T) *pod {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make network namespaces")
+		t.Skip("needs root, to create network namespaces")
 	}
 	for _, tool := range []string{"ip", "nft", "ping", "nsenter", "unshare"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -42,7 +41,7 @@ func newPod(t *testing.T) *pod {
 		t.Fatal(err)
 	}
 	p := &pod{t: t, dir: t.TempDir(), log: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
-	// IPv6 duplicate address detection changes the output of ip for a second; tests that want IPv6 turn it on.
+	// Duplicate address detection of IPv6 would change the output of ip for a second. Tests of IPv6 enable it.
 	p.sysctl("net/ipv6/conf/all/disable_ipv6", "1")
 	p.sysctl("net/ipv6/conf/default/disable_ipv6", "1")
 	p.ip(`link set lo up
@@ -52,7 +51,7 @@ func newPod(t *testing.T) *pod {
 	return p
 }
 
-// ip runs lines of the ip command.
+// ip runs the lines of an ip batch file.
 func (p *pod) ip(lines string) {
 	p.t.Helper()
 	cmd := exec.Command("ip", "-batch", "-")
@@ -91,12 +90,12 @@ func (p *pod) readSysctl(key string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// A snapshot is what the ip command says about the namespace, by command, one JSON object a line.
+// A snapshot is the output of commands of ip, by command, with one JSON object per line, and the values of sysctls.
 type snapshot map[string]string
 
 func (p *pod) snapshot() snapshot {
 	p.t.Helper()
-	await(p.t, "the kernel has seen which links are operational", p.settled)
+	await(p.t, "the operational state of all links is up to date", p.settled)
 	s := snapshot{}
 	for _, command := range []string{
 		"addr", "route", "route show table all dev eth0", "neigh", "neigh show proxy", "rule",
@@ -105,7 +104,7 @@ func (p *pod) snapshot() snapshot {
 		if err := json.Unmarshal([]byte(p.run("ip", append([]string{"-j", "-d"}, strings.Fields(command)...)...)), &objects); err != nil {
 			p.t.Fatal(err)
 		}
-		if command == "neigh" { // by hash, and the kernel's table is shared by all namespaces and may grow meanwhile
+		if command == "neigh" { // The order is that of a hash table that all namespaces share, and it changes when the table grows.
 			slices.SortFunc(objects, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
 		}
 		for _, o := range objects {
@@ -118,7 +117,7 @@ func (p *pod) snapshot() snapshot {
 	return s
 }
 
-// settled tells whether the operational state of all links, which the kernel updates later, is that of their carrier.
+// settled reports whether the operational state of all links agrees with their carrier. The kernel updates it later (linkwatch).
 func (p *pod) settled() bool {
 	var links []struct {
 		Flags     []string
@@ -136,11 +135,11 @@ func (p *pod) settled() bool {
 	return true
 }
 
-// wantAs fails the test when the namespace differs from an earlier snapshot or when something of ours is left.
+// wantAs fails the test if the namespace differs from an earlier snapshot, or if a file or a table of podswitch is left.
 func (p *pod) wantAs(before snapshot) {
 	p.t.Helper()
 	if diff := cmp.Diff(before, p.snapshot()); diff != "" {
-		p.t.Fatalf("the pod is not as before (-before +after):\n%s", diff)
+		p.t.Fatalf("the pod differs (-before +after):\n%s", diff)
 	}
 	if names := p.files(); len(names) > 0 {
 		p.t.Fatalf("left in the state directory: %v", names)
@@ -150,7 +149,7 @@ func (p *pod) wantAs(before snapshot) {
 	}
 }
 
-// files lists the state directory, without the lock.
+// files lists the state directory except the lock.
 func (p *pod) files() []string {
 	p.t.Helper()
 	entries, err := os.ReadDir(p.dir)
@@ -166,7 +165,7 @@ func (p *pod) files() []string {
 	return names
 }
 
-// addresses returns the IPv4 part of ip addr.
+// addresses returns the IPv4 addresses of eth0, as ip writes them.
 func (p *pod) addresses() string {
 	p.t.Helper()
 	return p.run("ip", "-4", "-o", "addr", "show", "dev", "eth0")
@@ -191,33 +190,18 @@ func (p *pod) take() *Holding {
 	return h
 }
 
-// newNode moves the other end of eth0 into a namespace of its own and returns the command prefix that runs there.
-func (p *pod) newNode() []string {
+func (p *pod) link(name string) Link {
 	p.t.Helper()
-	cmd := exec.Command("unshare", "-n", "sh", "-c", "echo ready; exec cat")
-	stdin, err := cmd.StdinPipe()
+	conn, err := openRtnetlink()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
+	defer conn.close()
+	l, err := conn.existingLink(name)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() {
-		stdin.Close() // cat ends
-		_ = cmd.Wait()
-	})
-	if _, err := stdout.Read(make([]byte, 16)); err != nil {
-		p.t.Fatal(err)
-	}
-	pid := strconv.Itoa(cmd.Process.Pid)
-	p.ip("link set node0 netns " + pid)
-	node := []string{"nsenter", "-t", pid, "-n"}
-	p.run(node[0], append(node[1:], "ip", "link", "set", "node0", "up")...)
-	return node
+	return l
 }
 
 // await polls a condition for at most ten seconds.
@@ -225,7 +209,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }

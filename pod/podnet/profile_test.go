@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// A profile is what a network plugin leaves in a pod, as lines of the ip command.
+// A profile is the configuration of a pod as lines of an ip batch file, with the expected identity.
 type profile struct {
 	name    string
 	lines   string
-	address string // of PodAddress; none when empty
-	gateway string // of Gateway; none when empty
+	address string // expected PodAddress; empty if none
+	gateway string // expected Gateway; empty if none
 	mtu     int
 }
 
-// plugins are the profiles of network plugins.
+// plugins returns the configurations that network plugins create.
 func plugins() []profile {
 	return []profile{
 		{"flannel", `link set eth0 mtu 1450
@@ -55,7 +55,7 @@ func plugins() []profile {
 	}
 }
 
-// oddities are profiles that no plugin is known to make, with everything that the kernel can.
+// oddities returns configurations that no known plugin creates, with the other features of the kernel.
 func oddities() []profile {
 	return []profile{
 		{"two addresses, secondaries and labels", `addr add 169.254.7.7/16 scope link dev eth0
@@ -105,7 +105,7 @@ func oddities() []profile {
 			neigh add 10.244.1.4 lladdr 02:00:00:00:00:04 nud reachable dev eth0
 			neigh add 10.244.1.5 lladdr 02:00:00:00:00:05 nud stale extern_learn dev eth0
 			neigh add proxy 10.244.1.99 dev eth0`, "10.244.1.7/24", "", 1500},
-		{"not for the world", `addr add 169.254.3.4/16 scope link dev eth0
+		{"no global address", `addr add 169.254.3.4/16 scope link dev eth0
 			addr add 169.254.3.5/32 dev eth0`, "", "", 1500},
 		{"lifetimes", `addr add 10.244.1.7/24 dev eth0 valid_lft forever preferred_lft 0`, "10.244.1.7/24", "", 1500},
 		{"routes of the local table", `addr add 10.244.1.7/24 dev eth0
@@ -114,7 +114,7 @@ func oddities() []profile {
 	}
 }
 
-func TestTakeAndGiveBackEveryProfile(t *testing.T) {
+func TestGiveBackRestoresEveryProfile(t *testing.T) {
 	for _, profile := range append(plugins(), oddities()...) {
 		t.Run(profile.name, func(t *testing.T) {
 			p := newPod(t)
@@ -159,7 +159,7 @@ func wantIdentity(t *testing.T, id *Identity, want profile) {
 	}
 }
 
-func TestDiscoverTellsRoutesApart(t *testing.T) {
+func TestUplinkRoutesAreThoseOfTheMainTableInOrder(t *testing.T) {
 	p := newPod(t)
 	p.ip(`addr add 10.244.1.7/24 dev eth0
 		route add default via 10.244.1.1
@@ -195,7 +195,7 @@ func TestDiscoverTellsRoutesApart(t *testing.T) {
 func TestIPv6StaysWithTheKernel(t *testing.T) {
 	p := newPod(t)
 	p.sysctl("net/ipv6/conf/eth0/accept_dad", "0")
-	p.sysctl("net/ipv6/conf/eth0/addr_gen_mode", "1") // no link-local address of the kernel's making
+	p.sysctl("net/ipv6/conf/eth0/addr_gen_mode", "1") // the kernel adds no link-local address
 	p.sysctl("net/ipv6/conf/eth0/disable_ipv6", "0")
 	p.ip(`addr add 10.244.1.7/24 dev eth0
 		addr add fe80::7/64 dev eth0 nodad

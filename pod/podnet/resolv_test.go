@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func TestReadResolv(t *testing.T) {
+func TestReadResolvFollowsGlibc(t *testing.T) {
 	tests := []struct {
 		name, text string
 		servers    []string
@@ -22,7 +22,7 @@ func TestReadResolv(t *testing.T) {
 		{"domain without search", "domain example.org\n", nil, []string{"example.org"}},
 		{"domain gives one name", "domain example.org example.net\n", nil, []string{"example.org"}},
 		{"search after domain", "domain a\nsearch b c\n", nil, []string{"b", "c"}},
-		{"an empty search says nothing", "search a\nsearch \nsearch\n", nil, []string{"a"}},
+		{"an empty search is ignored", "search a\nsearch \nsearch\n", nil, []string{"a"}},
 		{"both families", "nameserver fd00::a\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n",
 			[]string{"fd00::a", "10.0.0.1", "fe80::1%eth0"}, nil},
 		{"a mapped IPv4 address", "nameserver ::ffff:10.0.0.1\n", []string{"10.0.0.1"}, nil},
@@ -32,7 +32,7 @@ func TestReadResolv(t *testing.T) {
 		{"keywords start in the first column", " nameserver 10.0.0.1\n\tsearch a\n", nil, nil},
 		{"keywords are whole words", "nameservers 10.0.0.1\nsearching a\n", nil, nil},
 		{"tabs, blanks and no final newline", "nameserver\t 10.0.0.1 \t\nsearch\ta\t b", []string{"10.0.0.1"}, []string{"a", "b"}},
-		{"lines of a foreign system", "nameserver 10.0.0.1\r\nsearch a b\r\n", []string{"10.0.0.1"}, []string{"a", "b"}},
+		{"Windows line ends", "nameserver 10.0.0.1\r\nsearch a b\r\n", []string{"10.0.0.1"}, []string{"a", "b"}},
 		{"bytes", "\x00\xff\nnameserver 10.0.0.1\n\x00", []string{"10.0.0.1"}, nil},
 	}
 	for _, test := range tests {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestRestoreWhenSomebodyMixedTheOrder(t *testing.T) {
+func TestRestoreRepairsTheOrder(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -27,7 +27,7 @@ func TestRestoreWhenSomebodyMixedTheOrder(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestGiveBackFromManySides(t *testing.T) {
+func TestGiveBackMayRunConcurrently(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -47,7 +47,7 @@ func TestGiveBackFromManySides(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestGiveBackAfterTheLinkWentDown(t *testing.T) {
+func TestGiveBackSetsTheLinkUpAgain(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -69,7 +69,7 @@ func TestALinkThatWasDownStaysDown(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestGiveBackWhenTheLinkIsGone(t *testing.T) {
+func TestGiveBackReportsAGoneLinkOnce(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	h := p.take()
@@ -83,7 +83,7 @@ func TestGiveBackWhenTheLinkIsGone(t *testing.T) {
 	}
 }
 
-func TestRestoreWhenTheLinkIsGone(t *testing.T) {
+func TestRestoreReportsAGoneLinkOnce(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	p.crash("take", 0, silenceNftables)
@@ -111,23 +111,23 @@ func TestRestoreRefusesAnotherInterface(t *testing.T) {
 				t.Error("the state file is gone")
 			}
 			if out := p.run("ip", "-4", "-o", "addr"); strings.Contains(out, "10.22.") {
-				t.Errorf("changed all the same: %s", out)
+				t.Errorf("the interface was changed: %s", out)
 			}
 		})
 	}
 }
 
-// TestGiveBackWhenTheLinkWasChanged: who holds the addresses of an interface gives them back to it, whatever it is called by now.
-func TestGiveBackWhenTheLinkWasChanged(t *testing.T) {
+// The process that took the addresses knows the interface by its index.
+func TestGiveBackFollowsALinkThatWasRenamed(t *testing.T) {
 	for name, change := range map[string]struct{ lines, name string }{
 		"another name": {"link set eth0 down\nlink set eth0 name eth1\nlink set eth1 up", "eth1"},
 		"another MAC":  {"link set eth0 address 02:00:00:00:00:77", "eth0"},
 	} {
-		for fence, hooks := range map[string]testHooks{silenceNftables: {}, silenceSysctls: {silence: withoutNftables}} {
-			t.Run(name+", "+fence, func(t *testing.T) {
+		for silence, hooks := range map[string]testHooks{silenceNftables: {}, silenceSysctls: {silence: withoutNftables}} {
+			t.Run(name+", "+silence, func(t *testing.T) {
 				p := newPod(t)
 				p.ip(crowded)
-				addresses, settings := p.addresses(), p.silence("eth0")
+				addresses, settings := p.addresses(), p.silentSettings("eth0")
 				h, err := takeWithHooks(p.discover(), p.dir, p.log, hooks)
 				if err != nil {
 					t.Fatal(err)
@@ -137,8 +137,8 @@ func TestGiveBackWhenTheLinkWasChanged(t *testing.T) {
 					t.Fatal(err)
 				}
 				have := strings.ReplaceAll(p.run("ip", "-4", "-o", "addr", "show", "dev", change.name), change.name, "eth0")
-				if have != addresses || p.silence(change.name) != settings || len(p.files()) > 0 {
-					t.Errorf("addresses\n%s, want\n%s; settings %s, want %s; files %v", have, addresses, p.silence(change.name), settings, p.files())
+				if have != addresses || p.silentSettings(change.name) != settings || len(p.files()) > 0 {
+					t.Errorf("addresses\n%s, want\n%s; settings %s, want %s; files %v", have, addresses, p.silentSettings(change.name), settings, p.files())
 				}
 				if tables := p.run("nft", "list", "tables"); strings.Contains(tables, "podswitch") {
 					t.Errorf("left in nftables: %s", tables)
@@ -148,8 +148,8 @@ func TestGiveBackWhenTheLinkWasChanged(t *testing.T) {
 	}
 }
 
-// silence returns the settings of a link that may silence the kernel.
-func (p *pod) silence(link string) (settings string) {
+// silentSettings returns the values of the sysctls that can silence the kernel on a link.
+func (p *pod) silentSettings(link string) (settings string) {
 	for _, s := range silentSettings() {
 		settings += s.Name + "=" + p.readSysctl("net/ipv4/conf/"+link+"/"+s.Name) + " "
 	}
@@ -170,9 +170,8 @@ func TestRestoreRefusesAnotherNamespace(t *testing.T) {
 	}
 }
 
-// TestAnotherNamespace: a state directory that has outlived its network namespace is used by the next one, and nothing of it is lost:
-// whoever comes back to the first one restores there.
-func TestAnotherNamespace(t *testing.T) {
+// Two namespaces use one state directory, and each restores its own interface from there.
+func TestRecoverSetsTheStateOfAnotherNamespaceAside(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -192,7 +191,7 @@ func TestAnotherNamespace(t *testing.T) {
 		t.Errorf("Restore = %q, %v", text, err)
 	}
 	p.ip("link add eth0 type veth peer name node1\nlink set eth0 up\naddr add 10.244.1.9/24 dev eth0")
-	p.crash("take", 0, silenceNftables) // and this one ends without giving back, too
+	p.crash("take", 0, silenceNftables) // without giving back in the second namespace either
 	if err := unix.Setns(first, unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -203,14 +202,14 @@ func TestAnotherNamespace(t *testing.T) {
 		t.Errorf("Restore = %q, %v", text, err)
 	}
 	if files := p.files(); len(files) != 1 || !strings.HasPrefix(files[0], asidePrefix) {
-		t.Errorf("files %v; want what is about the other namespace", files)
+		t.Errorf("files %v; want the one of the second namespace", files)
 	}
 	if diff := cmp.Diff(before, p.snapshot()); diff != "" {
-		t.Errorf("the pod is not as before (-before +after):\n%s", diff)
+		t.Errorf("the pod differs (-before +after):\n%s", diff)
 	}
 }
 
-// enterNew moves the test into a new network namespace, and returns a descriptor of the one before.
+// enterNew moves the test into a new network namespace, and returns a descriptor of the previous one.
 func (p *pod) enterNew() int {
 	p.t.Helper()
 	before, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -224,8 +223,7 @@ func (p *pod) enterNew() int {
 	return before
 }
 
-// TestOlderAside: what was set aside of this namespace is not restored once there is something newer.
-func TestOlderAside(t *testing.T) {
+func TestAStateFileInPlaceReplacesOneThatIsSetAside(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -247,8 +245,8 @@ func TestOlderAside(t *testing.T) {
 	p.wantAs(before)
 }
 
-// TestAsideOfAnEarlierBoot: what was set aside before the last boot is removed, and nothing else that is called so.
-func TestAsideOfAnEarlierBoot(t *testing.T) {
+// A file with the same prefix that is no state file stays.
+func TestRecoverRemovesStateThatWasSetAsideBeforeTheLastBoot(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	p.crash("take", 0, silenceNftables)
@@ -271,7 +269,7 @@ func TestAsideOfAnEarlierBoot(t *testing.T) {
 	}
 }
 
-func TestRestoreRefusesWhileARunHoldsTheLock(t *testing.T) {
+func TestRestoreRefusesWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	lock, err := Lock(p.dir)
@@ -284,7 +282,7 @@ func TestRestoreRefusesWhileARunHoldsTheLock(t *testing.T) {
 	wantError(t, err, ErrLocked, p.dir)
 }
 
-func TestRestoreWhenAnotherLinkIsGone(t *testing.T) {
+func TestRestoreOmitsRoutesOfALinkThatIsGone(t *testing.T) {
 	p := newPod(t)
 	p.ip(`link add net1 type veth peer name node1
 		link set net1 up
@@ -304,7 +302,7 @@ func TestRestoreWhenAnotherLinkIsGone(t *testing.T) {
 	}
 }
 
-func TestRestoreLeavesRoutesOfOthers(t *testing.T) {
+func TestRestoreKeepsRoutesOfOtherPrograms(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0")
 	p.crash("take", 0, silenceNftables)
@@ -317,7 +315,7 @@ func TestRestoreLeavesRoutesOfOthers(t *testing.T) {
 	}
 }
 
-func TestAddressesAge(t *testing.T) {
+func TestAddressLifetimesPass(t *testing.T) {
 	tests := []struct {
 		valid, preferred         uint32
 		after                    time.Duration
@@ -339,7 +337,7 @@ func TestAddressesAge(t *testing.T) {
 	}
 }
 
-func TestFiniteLifetimesComeBack(t *testing.T) {
+func TestGiveBackRestoresTheRemainingLifetimes(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0 valid_lft 1000 preferred_lft 500")
 	h := p.take()

@@ -22,7 +22,7 @@ func TestInterruptedDumpsAreRepeated(t *testing.T) {
 	tries = 0
 	_, err = retryDump(func() ([][]byte, error) { tries++; return nil, nl.ErrDumpInterrupted })
 	if !errors.Is(err, nl.ErrDumpInterrupted) || tries != dumpTries {
-		t.Errorf("never whole: %v after %d tries", err, tries)
+		t.Errorf("always interrupted: %v after %d tries", err, tries)
 	}
 	tries = 0
 	_, err = retryDump(func() ([][]byte, error) { tries++; return nil, unix.EPERM })
@@ -31,7 +31,7 @@ func TestInterruptedDumpsAreRepeated(t *testing.T) {
 	}
 }
 
-func TestMalformedMessages(t *testing.T) {
+func TestMalformedMessagesAreErrors(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"no header":           {1, 2},
 		"attribute too long":  append(make([]byte, unix.SizeofRtMsg), 0xff, 0, 1, 0),

@@ -1,85 +1,44 @@
 package podnet
 
 import (
-	"encoding/binary"
 	"os/exec"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
-
-// answers tells whether the pod answers one ping of the node within a second. A yes is sure; a no may mean that the node
-// had just asked for the MAC in vain.
-func answers(node []string, address string) bool {
-	return exec.Command(node[0], append(node[1:], "ping", "-c1", "-W1", address)...).Run() == nil
-}
 
 func TestTheKernelIsSilentWhileTaken(t *testing.T) {
 	p := newPod(t)
-	node := p.newNode()
-	// An address of the pod on another interface, for which the kernel answers on eth0 too.
+	n := p.newNode("10.244.1.1/24")
+	// The second address is on another interface. The kernel answers for it on eth0, too (arp_ignore 0).
 	p.ip("addr add 10.244.1.7/24 dev eth0\naddr add 10.244.1.200/32 dev lo")
-	p.run(node[0], append(node[1:], "ip", "addr", "add", "10.244.1.1/24", "dev", "node0")...)
-	for _, address := range []string{"10.244.1.7", "10.244.1.200"} {
-		await(t, address+" answers before", func() bool { return answers(node, address) })
+	addresses := []string{"10.244.1.7", "10.244.1.200"}
+	for _, address := range addresses {
+		n.awaitPing(address)
 	}
 	h := p.take()
-	frames := packetSocket(t)
-	p.ip("route add 10.244.1.1 dev eth0") // so that a kernel that heard the question could answer it
-	for _, address := range []string{"10.244.1.7", "10.244.1.200"} {
-		if answers(node, address) {
+	frames := newPacketSocket(t)
+	p.ip("route add 10.244.1.1 dev eth0") // the kernel could answer a request that it receives
+	for _, address := range addresses {
+		if n.pings(address) {
 			t.Errorf("%s answers while taken", address)
 		}
 	}
-	if n := pending(t, frames); n == 0 {
-		t.Error("the packet socket saw nothing")
+	if receivedFrames(t, frames) == 0 {
+		t.Error("the packet socket has received nothing")
 	}
 	p.ip("route del 10.244.1.1 dev eth0")
 	if err := h.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range []string{"10.244.1.7", "10.244.1.200"} {
-		await(t, address+" answers after", func() bool { return answers(node, address) })
+	for _, address := range addresses {
+		n.awaitPing(address)
 	}
 }
 
-// packetSocket opens what the switch opens: a socket for all frames.
-func packetSocket(t *testing.T) int {
-	t.Helper()
-	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL))
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return fd
-}
-
-// pending counts the ARP and IPv4 frames from outside that a packet socket has.
-func pending(t *testing.T, fd int) int {
-	t.Helper()
-	frame, count := make([]byte, 2048), 0
-	for {
-		n, from, err := unix.Recvfrom(fd, frame, 0)
-		if err != nil {
-			return count
-		}
-		sender, ok := from.(*unix.SockaddrLinklayer)
-		if !ok || n < 14 || sender.Pkttype == unix.PACKET_OUTGOING {
-			continue
-		}
-		if kind := binary.BigEndian.Uint16(frame[12:]); kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP {
-			count++
-		}
-	}
-}
-
-func TestSysctlsSilenceWhereNftablesCannot(t *testing.T) {
+func TestSysctlsSilenceAKernelWithoutNftables(t *testing.T) {
 	p := newPod(t)
-	node := p.newNode()
+	n := p.newNode("10.244.1.1/24")
 	p.ip("addr add 10.244.1.7/24 dev eth0\naddr add 10.244.1.200/32 dev lo")
-	p.run(node[0], append(node[1:], "ip", "addr", "add", "10.244.1.1/24", "dev", "node0")...)
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "2")
 	p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
 	before := p.snapshot()
@@ -90,7 +49,7 @@ func TestSysctlsSilenceWhereNftablesCannot(t *testing.T) {
 	if got := p.readSysctl("net/ipv4/conf/eth0/arp_ignore") + p.readSysctl("net/ipv4/conf/eth0/forwarding"); got != "80" {
 		t.Errorf("arp_ignore and forwarding are %s while taken, want 8 and 0", got)
 	}
-	if answers(node, "10.244.1.200") {
+	if n.pings("10.244.1.200") {
 		t.Error("the kernel answers while taken")
 	}
 	if err := h.GiveBack(); err != nil {
@@ -99,7 +58,7 @@ func TestSysctlsSilenceWhereNftablesCannot(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestSysctlsAreRecordedOnlyIfChanged(t *testing.T) {
+func TestOnlyChangedSysctlsAreRecorded(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0")
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "1")
@@ -114,16 +73,15 @@ func TestSysctlsAreRecordedOnlyIfChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(r.Sysctls) != 1 || r.Sysctls[0] != (sysctl{"arp_ignore", "1"}) {
-		t.Errorf("recorded %v, want arp_ignore alone", r.Sysctls)
+		t.Errorf("recorded %v, want arp_ignore only", r.Sysctls)
 	}
 }
 
-func TestSilence(t *testing.T) {
+func TestSilenceExcludesTheKernelUntilItIsClosed(t *testing.T) {
 	p := newPod(t)
-	node := p.newNode()
+	n := p.newNode("10.244.1.1/24")
 	p.ip("addr add 10.244.1.7/24 dev eth0")
-	p.run(node[0], append(node[1:], "ip", "addr", "add", "10.244.1.1/24", "dev", "node0")...)
-	quiet, err := Silence("eth0")
+	silence, err := Silence("eth0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,27 +92,81 @@ func TestSilence(t *testing.T) {
 	wantError(t, err, ErrTaken, "eth0")
 	_, err = Discover("eth0")
 	wantError(t, err, ErrTaken, "eth0")
-	if answers(node, "10.244.1.7") {
+	if n.pings("10.244.1.7") {
 		t.Error("the kernel answers")
 	}
-	if err := quiet.Close(); err != nil {
+	if err := silence.Close(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the kernel answers afterwards", func() bool { return answers(node, "10.244.1.7") })
+	n.awaitPing("10.244.1.7")
 	_, err = Silence("eth9")
 	wantError(t, err, nil, "eth9", "eth0")
 }
 
-func (p *pod) link(name string) Link {
-	p.t.Helper()
-	conn, err := openRtnetlink()
+func TestMuteLeavesTheAddressAndSilencesBothDirections(t *testing.T) {
+	p := newPod(t)
+	n := p.newNode("10.244.1.1/24")
+	p.ip("addr add 10.244.1.7/24 dev eth0")
+	n.awaitPing("10.244.1.7")
+	// The state of a neighbour changes with time, unless it is permanent.
+	p.ip("neigh replace 10.244.1.1 lladdr " + n.mac() + " dev eth0 nud permanent")
+	before := p.snapshot()
+	id := p.discover()
+	mute, err := Mute(id)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	defer conn.close()
-	l, err := conn.existingLink(name)
+	_, err = Mute(id)
+	wantError(t, err, ErrTaken)
+	_, err = Discover("eth0")
+	wantError(t, err, ErrTaken)
+	if got := p.addresses(); !strings.Contains(got, "10.244.1.7/24") {
+		t.Errorf("addresses %q", got)
+	}
+	frames := newPacketSocket(t)
+	if n.pings("10.244.1.7") {
+		t.Error("the kernel answers while muted")
+	}
+	if receivedFrames(t, frames) == 0 {
+		t.Error("the packet socket has received nothing")
+	}
+	if out, err := exec.Command("ping", "-c1", "-W1", "10.244.1.1").CombinedOutput(); err == nil {
+		t.Errorf("the pod pings the node while muted: %s", out)
+	}
+	if err := mute.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitPing("10.244.1.7")
+	p.wantAs(before)
+}
+
+func TestAMutedKernelForwardsNothing(t *testing.T) {
+	p := newPod(t)
+	n := p.newNode("10.244.1.1/24")
+	p.ip("addr add 10.244.1.7/24 dev eth0\nlink add inner type veth peer name inner-peer netns " + n.pid + "\nlink set inner up\n" +
+		"addr add 10.99.0.1/24 dev inner\nroute add 203.0.113.0/24 via 10.244.1.1")
+	p.sysctl("net/ipv4/ip_forward", "1")
+	n.run("ip", "addr", "add", "10.99.0.2/24", "dev", "inner-peer")
+	n.run("ip", "link", "set", "inner-peer", "up")
+	n.run("ip", "route", "add", "203.0.113.0/24", "via", "10.99.0.1")
+	p.ip("neigh add 10.244.1.1 lladdr " + n.mac() + " dev eth0 nud permanent")
+	n.run("nft", "add table ip seen; add chain ip seen pre { type filter hook prerouting priority raw; }; "+
+		"add rule ip seen pre iifname node0 ip daddr 203.0.113.1 counter")
+	forwards := func() bool {
+		before := n.run("nft", "list", "table", "ip", "seen")
+		n.pings("203.0.113.1") // no host has this address
+		return n.run("nft", "list", "table", "ip", "seen") != before
+	}
+	await(t, "the pod forwards", forwards)
+	mute, err := Mute(p.discover())
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return l
+	if forwards() {
+		t.Error("a muted kernel forwards")
+	}
+	if err := mute.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pod forwards again", forwards)
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// sample is a record with something in every field.
+// sample returns a record with a value in every field.
 func sample() *record {
 	address := netip.MustParseAddr
 	return &record{
@@ -67,20 +67,20 @@ func TestStateFileHoldsEverything(t *testing.T) {
 	}
 }
 
-func TestStateFileAfterACrashWhileWriting(t *testing.T) {
+func TestAPartlyWrittenStateFileIsIgnored(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(statePath(dir)+".new", []byte(`{"versi`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := Recover(dir); text != "" || err != nil {
-		t.Errorf("Recover = %q, %v, want nothing: the state was never in place", text, err)
+		t.Errorf("Recover = %q, %v, want nothing", text, err)
 	}
 	if err := writeRecord(dir, sample()); err != nil {
-		t.Errorf("write over the remains: %v", err)
+		t.Errorf("write again: %v", err)
 	}
 }
 
-// badStates are state files that must be refused, by name, with a word that the error must say.
+// badStates returns invalid state files by name, each with a word of the expected error.
 func badStates() map[string][2]string {
 	good, _ := json.Marshal(sample())
 	change := func(old, replacement string) string {
@@ -90,34 +90,34 @@ func badStates() map[string][2]string {
 		return strings.Replace(string(good), old, replacement, 1)
 	}
 	return map[string][2]string{
-		"empty":                {"", "EOF"},
-		"cut":                  {string(good[:len(good)/2]), "EOF"},
-		"null":                 {"null", "version"},
-		"something after":      {string(good) + "{}", "follows"},
-		"a later version":      {change(`"version":1`, `"version":2`), "version"},
-		"no pod":               {`{"version":1}`, "pod"},
-		"unknown field":        {change(`"index"`, `"indices"`), "indices"},
-		"path as name":         {change(`"eth0"`, `"../../x"`), "pod.link.name"},
-		"index of zero":        {change(`"index":3`, `"index":0`), "pod.link.index"},
-		"no address":           {change(`"addresses":[{`, `"addresses":[],"routes":[{`), ""},
-		"IPv6 address":         {change(`10.244.1.7/24`, `fd00::7/64`), "pod.addresses[0]"},
-		"prefix too long":      {change(`10.244.1.7/24`, `10.244.1.7/33`), "33"},
-		"IPv6 peer":            {change(`"10.244.1.8"`, `"fd00::8"`), "peer"},
-		"long label":           {change(`eth0:a`, `eth0:aaaaaaaaaaa`), "label"},
-		"IPv6 destination":     {change(`0.0.0.0/0`, `::/0`), "pod.routes[0]"},
-		"unknown metric":       {change(`"mtu":1400`, `"mtv":1400`), "mtv"},
-		"weight of zero":       {change(`"weight":256`, `"weight":0`), "nexthops[0]"},
-		"bad MAC":              {change(`02:00:00:00:00:01`, `02:00`), "MAC"},
-		"long MAC":             {change(`02:00:00:00:00:01`, `02:00:00:00:00:01:00:02`), "6 bytes"},
-		"foreign sysctl":       {change(`arp_ignore`, `../../x`), "sysctls[0]"},
-		"sysctl of other text": {change(`"was":"1"`, `"was":"1; x"`), "sysctls[0]"},
-		"weight of 257":        {change(`"weight":256`, `"weight":257`), "nexthops[0]"},
-		"link below zero":      {change(`"link":3,"gateway":"fe80`, `"link":-3,"gateway":"fe80`), "link"},
-		"IPv6 source":          {change(`"source":"10.244.1.7"`, `"source":"fd00::7"`), "source"},
-		"IPv6 broadcast":       {change(`10.244.1.255`, `fd00::1`), "broadcast"},
-		"no prefix":            {change(`10.244.1.7/24`, ``), "prefix"},
-		"no destination":       {change(`0.0.0.0/0`, ``), "dst"},
-		"no neighbour address": {change(`"address":"10.244.1.1"`, `"address":""`), "pod.neighbours[0]"},
+		"empty":                 {"", "EOF"},
+		"cut":                   {string(good[:len(good)/2]), "EOF"},
+		"null":                  {"null", "version"},
+		"data after the object": {string(good) + "{}", "follows"},
+		"a later version":       {change(`"version":1`, `"version":2`), "version"},
+		"no pod":                {`{"version":1}`, "pod"},
+		"unknown field":         {change(`"index"`, `"indices"`), "indices"},
+		"path as name":          {change(`"eth0"`, `"../../x"`), "pod.link.name"},
+		"index of zero":         {change(`"index":3`, `"index":0`), "pod.link.index"},
+		"no address":            {change(`"addresses":[{`, `"addresses":[],"routes":[{`), ""},
+		"IPv6 address":          {change(`10.244.1.7/24`, `fd00::7/64`), "pod.addresses[0]"},
+		"prefix too long":       {change(`10.244.1.7/24`, `10.244.1.7/33`), "33"},
+		"IPv6 peer":             {change(`"10.244.1.8"`, `"fd00::8"`), "peer"},
+		"long label":            {change(`eth0:a`, `eth0:aaaaaaaaaaa`), "label"},
+		"IPv6 destination":      {change(`0.0.0.0/0`, `::/0`), "pod.routes[0]"},
+		"unknown metric":        {change(`"mtu":1400`, `"mtv":1400`), "mtv"},
+		"weight of zero":        {change(`"weight":256`, `"weight":0`), "nexthops[0]"},
+		"bad MAC":               {change(`02:00:00:00:00:01`, `02:00`), "MAC"},
+		"long MAC":              {change(`02:00:00:00:00:01`, `02:00:00:00:00:01:00:02`), "6 bytes"},
+		"foreign sysctl":        {change(`arp_ignore`, `../../x`), "sysctls[0]"},
+		"sysctl of other text":  {change(`"was":"1"`, `"was":"1; x"`), "sysctls[0]"},
+		"weight of 257":         {change(`"weight":256`, `"weight":257`), "nexthops[0]"},
+		"link below zero":       {change(`"link":3,"gateway":"fe80`, `"link":-3,"gateway":"fe80`), "link"},
+		"IPv6 source":           {change(`"source":"10.244.1.7"`, `"source":"fd00::7"`), "source"},
+		"IPv6 broadcast":        {change(`10.244.1.255`, `fd00::1`), "broadcast"},
+		"no prefix":             {change(`10.244.1.7/24`, ``), "prefix"},
+		"no destination":        {change(`0.0.0.0/0`, ``), "dst"},
+		"no neighbour address":  {change(`"address":"10.244.1.1"`, `"address":""`), "pod.neighbours[0]"},
 	}
 }
 
@@ -146,7 +146,8 @@ func TestStateFileIsNotFollowed(t *testing.T) {
 	wantError(t, err, nil, "state file")
 }
 
-// FuzzStateFile: any bytes are refused, or are a record that is written as it is read, and that the kernel can be told of.
+// FuzzStateFile checks that any bytes are refused or are a valid record, which encodes to the same bytes again, and to messages for the
+// kernel.
 func FuzzStateFile(f *testing.F) {
 	good, err := json.Marshal(sample())
 	if err != nil {
@@ -156,7 +157,7 @@ func FuzzStateFile(f *testing.F) {
 	for _, seed := range []struct{ name, state string }{
 		{"an address without a peer and a broadcast", `{"version":1,"pod":{"link":{"name":"eth0","index":3},"addresses":[{"prefix":"10.0.0.2/32"}],"routes":[{"dst":"10.0.0.0/24"}]}}`},
 		{"no addresses", `{"version":1,"pod":{"link":{"name":"eth0","index":3},"addresses":[]}}`},
-		{"faults of every kind: all are named", `{"version":1,"pod":{"link":{"name":"","index":3},"addresses":[{}],"routes":[{}],"neighbours":[{}]},"sysctls":[{}]}`},
+		{"faults of each kind: the error lists all", `{"version":1,"pod":{"link":{"name":"","index":3},"addresses":[{}],"routes":[{}],"neighbours":[{}]},"sysctls":[{}]}`},
 	} {
 		f.Add([]byte(seed.state))
 	}
@@ -172,17 +173,16 @@ func FuzzStateFile(f *testing.F) {
 		checkRecord(t, r)
 		again, err := json.Marshal(r)
 		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+			t.Fatalf("cannot encode the record: %v", err)
 		}
 		second, err := parseRecord(again)
 		if err != nil {
-			t.Fatalf("what was written cannot be read: %v\n%s", err, again)
+			t.Fatalf("cannot decode the encoded record: %v\n%s", err, again)
 		}
 		third, err := json.Marshal(second)
 		if err != nil || string(third) != string(again) {
-			t.Fatalf("a second reading says something else: %v\n%s\n%s", err, again, third)
+			t.Fatalf("the second encoding differs: %v\n%s\n%s", err, again, third)
 		}
-		// What the kernel is told must be buildable from any record that passed the checks.
 		for _, a := range r.Pod.Addresses {
 			for _, part := range a.encode(r.Pod.Link.Index) {
 				part.Serialize()

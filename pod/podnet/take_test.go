@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantError fails the test unless err is target (nil: any) and says all the words.
+// wantError fails the test unless err wraps target (nil: is any error) and its text contains all the words.
 func wantError(t *testing.T, err, target error, words ...string) {
 	t.Helper()
 	if err == nil || target != nil && !errors.Is(err, target) {
@@ -22,12 +22,12 @@ func wantError(t *testing.T, err, target error, words ...string) {
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Fatalf("error %q does not say %q", err, w)
+			t.Fatalf("error %q lacks %q", err, w)
 		}
 	}
 }
 
-func TestDiscoverNamesTheInterfacesThereAre(t *testing.T) {
+func TestDiscoverListsTheExistingInterfaces(t *testing.T) {
 	newPod(t)
 	_, err := Discover("eth9")
 	wantError(t, err, nil, "eth9", "lo", "node0", "eth0")
@@ -40,7 +40,7 @@ func TestDiscoverNamesTheInterfacesThereAre(t *testing.T) {
 	}
 }
 
-func TestDiscoverRefusesWhatItCouldNotPutBack(t *testing.T) {
+func TestDiscoverRefusesWhatCouldNotBeRestored(t *testing.T) {
 	tests := []struct{ name, lines, word string }{
 		{"encapsulation", "route add 10.50.0.0/16 encap ip id 5 dst 192.0.2.1 via 10.244.1.1 dev eth0", "encap"},
 		{"encapsulation of a next hop", "route add 10.50.0.0/16 nexthop encap ip id 5 dst 192.0.2.1 via 10.244.1.1 dev eth0 nexthop via 10.244.1.2", "encap"},
@@ -103,11 +103,11 @@ func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
 	}
 	p.wantAs(before)
 
-	h := p.take() // now there is room; then the disk fills up and giving back must not need any
+	h := p.take() // now it succeeds; restoring must succeed on a full disk, too
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)
 	}
-	h.tx.silence.Close() // as if the process had been killed
+	h.tx.silence.Close() // as the kernel does when the process is killed
 	lock.Close()
 	if _, err := Restore(p.dir); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestTakeInAnUnusableDirectory(t *testing.T) {
+func TestTakeInAnUnusableDirectoryChangesNothing(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -136,7 +136,7 @@ func TestTakeInAnUnusableDirectory(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestTakeRefusesWhatHasChanged(t *testing.T) {
+func TestTakeRefusesAChangedInterface(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	id := p.discover()
@@ -151,7 +151,7 @@ func TestTakeRefusesWhatHasChanged(t *testing.T) {
 	}
 }
 
-func TestTakeUndoesItselfOnAnyError(t *testing.T) {
+func TestAFailedTakeChangesNothing(t *testing.T) {
 	tests := []struct {
 		name  string
 		hooks func(*pod) testHooks
@@ -160,7 +160,7 @@ func TestTakeUndoesItselfOnAnyError(t *testing.T) {
 		{"no privilege for nftables", func(*pod) testHooks {
 			return testHooks{silence: func(Link) (io.Closer, error) { return nil, unix.EPERM }}
 		}, "CAP_NET_ADMIN"},
-		{"an address that comes meanwhile", func(p *pod) testHooks {
+		{"another program adds an address", func(p *pod) testHooks {
 			return testHooks{afterStep: func(step string) {
 				if step == "silence the kernel" {
 					p.ip("addr add 198.51.100.1/24 dev lo\naddr add 198.51.100.2/24 dev eth0")
@@ -175,7 +175,7 @@ func TestTakeUndoesItselfOnAnyError(t *testing.T) {
 			before := p.snapshot()
 			_, err := takeWithHooks(p.discover(), p.dir, p.log, test.hooks(p))
 			wantError(t, err, nil, test.word)
-			if strings.Contains(p.addresses(), "198.51.100.2") { // not ours: it stays
+			if strings.Contains(p.addresses(), "198.51.100.2") { // it stays, because podswitch did not add it
 				p.ip("addr del 198.51.100.2/24 dev eth0\naddr del 198.51.100.1/24 dev lo")
 			}
 			p.wantAs(before)
@@ -211,7 +211,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsTakenOnce(t *testing.T) {
+func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -219,7 +219,7 @@ func TestAnAddressIsTakenOnce(t *testing.T) {
 	h := p.take()
 	_, err := Discover("eth0")
 	wantError(t, err, ErrTaken, "eth0")
-	// A second podswitch that looked before the first one took must not undo what it did not do.
+	// The second one has read the identity before the first one took the address.
 	_, err = Take(id, t.TempDir(), p.log)
 	wantError(t, err, ErrTaken, "eth0")
 	if left := p.addresses(); left != "" {
@@ -231,7 +231,7 @@ func TestAnAddressIsTakenOnce(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestTwoTakesAtTheSameMoment(t *testing.T) {
+func TestOneOfTwoConcurrentTakesFails(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	before := p.snapshot()
@@ -239,7 +239,7 @@ func TestTwoTakesAtTheSameMoment(t *testing.T) {
 	var first *Holding
 	other := t.TempDir()
 	_, err := takeWithHooks(id, other, p.log, testHooks{afterStep: func(step string) {
-		if step == "write the state file" { // between the second one's checks and its table
+		if step == "write the state file" { // after the checks of the second one, before its table
 			first = p.take()
 		}
 	}})
@@ -256,7 +256,7 @@ func TestTwoTakesAtTheSameMoment(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestChangesSaysEverything(t *testing.T) {
+func TestChangesListsEveryChange(t *testing.T) {
 	p := newPod(t)
 	p.ip(crowded)
 	all := p.discover().Changes()
@@ -265,7 +265,7 @@ func TestChangesSaysEverything(t *testing.T) {
 		"default via 10.22.0.1 table 100", "10.22.0.1 lladdr 02:00:00:00:00:01 permanent",
 	} {
 		if !slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, want) }) {
-			t.Errorf("no sentence with %q in\n%s", want, strings.Join(all, "\n"))
+			t.Errorf("no change with %q in\n%s", want, strings.Join(all, "\n"))
 		}
 	}
 }

@@ -22,23 +22,16 @@ func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 	if err := checkLinkName(name); err != nil {
 		return nil, err
 	}
-	events, err := openRtnetlink(unix.RTNLGRP_LINK)
+	w, err := newWatcher(name)
 	if err != nil {
-		return nil, err
-	}
-	conn, err := openRtnetlink()
-	if err != nil {
-		events.close()
 		return nil, err
 	}
 	// The first state is read after the subscription, so that no change between the two is missed.
-	w := &watcher{name: name, events: events, conn: conn, states: make(chan LinkState, 1)}
 	if err := w.report(); err != nil {
-		events.close()
-		conn.close()
+		w.close()
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, events.close)
+	stop := context.AfterFunc(ctx, w.events.close)
 	go func() {
 		defer stop()
 		w.run()
@@ -54,11 +47,28 @@ type watcher struct {
 	last   *LinkState     // the newest state that was put into states
 }
 
+func newWatcher(name string) (*watcher, error) {
+	events, err := openRtnetlink(unix.RTNLGRP_LINK)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := openRtnetlink()
+	if err != nil {
+		events.close()
+		return nil, err
+	}
+	return &watcher{name: name, events: events, conn: conn, states: make(chan LinkState, 1)}, nil
+}
+
+func (w *watcher) close() {
+	w.events.close()
+	w.conn.close()
+}
+
 // run ends when events is closed.
 func (w *watcher) run() {
 	defer close(w.states)
-	defer w.conn.close()
-	defer w.events.close()
+	defer w.close()
 	for {
 		_, _, err := w.events.handle.Socket.Receive()
 		// ENOBUFS means that notifications were lost (netlink(7)), which is a reason to read the state as well.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// next returns the first state that is as wanted.
-func next(t *testing.T, states <-chan LinkState, what string, want func(LinkState) bool) {
+// awaitState reads states until one is as wanted.
+func awaitState(t *testing.T, states <-chan LinkState, what string, want func(LinkState) bool) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {
@@ -20,12 +20,12 @@ func next(t *testing.T, states <-chan LinkState, what string, want func(LinkStat
 				return
 			}
 		case <-timeout:
-			t.Fatalf("never seen: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestWatchReportsEachChange(t *testing.T) {
 	p := newPod(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 	}
 	for _, step := range steps {
 		p.ip(step.lines)
-		next(t, states, step.lines, step.want)
+		awaitState(t, states, step.lines, step.want)
 	}
 	cancel()
 	await(t, "the channel is closed", func() bool {
@@ -63,7 +63,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-func TestWatchKeepsTheNewestForASlowReader(t *testing.T) {
+func TestASlowReaderOfWatchGetsTheNewestState(t *testing.T) {
 	p := newPod(t)
 	states, err := Watch(t.Context(), "eth0")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestWatchKeepsTheNewestForASlowReader(t *testing.T) {
 	for _, mtu := range []string{"1301", "1302", "1303", "1304"} {
 		p.ip("link set eth0 mtu " + mtu)
 	}
-	next(t, states, "the newest MTU", func(s LinkState) bool { return s.MTU == 1304 })
+	awaitState(t, states, "the newest MTU", func(s LinkState) bool { return s.MTU == 1304 })
 	select {
 	case s := <-states:
 		t.Errorf("another state after the newest: %+v", s)
@@ -80,7 +80,7 @@ func TestWatchKeepsTheNewestForASlowReader(t *testing.T) {
 	}
 }
 
-func TestWatchOfNothing(t *testing.T) {
+func TestWatchAcceptsAnInterfaceThatDoesNotExist(t *testing.T) {
 	p := newPod(t)
 	states, err := Watch(t.Context(), "eth9")
 	if err != nil {
@@ -90,7 +90,7 @@ func TestWatchOfNothing(t *testing.T) {
 		t.Errorf("first state: %+v", s)
 	}
 	p.ip("link set eth0 down\nlink set eth0 name eth9")
-	next(t, states, "the interface gets its name", func(s LinkState) bool { return s.Present })
+	awaitState(t, states, "the interface gets its name", func(s LinkState) bool { return s.Present })
 	if _, err := Watch(t.Context(), "a/b"); err == nil {
 		t.Error("a bad name: want an error")
 	}

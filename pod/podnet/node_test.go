@@ -1,0 +1,113 @@
+package podnet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A node is the network namespace with the other end of eth0, which is called node0.
+type node struct {
+	t   *testing.T
+	pid string // of a process in the namespace
+}
+
+// newNode moves node0 into a namespace of its own, which ends with the test, and gives it an address.
+func (p *pod) newNode(prefix string) *node {
+	p.t.Helper()
+	cmd := exec.Command("unshare", "-n", "sh", "-c", "echo ready; exec cat")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		stdin.Close() // cat ends
+		_ = cmd.Wait()
+	})
+	if _, err := stdout.Read(make([]byte, 16)); err != nil {
+		p.t.Fatal(err)
+	}
+	n := &node{t: p.t, pid: strconv.Itoa(cmd.Process.Pid)}
+	p.ip("link set node0 netns " + n.pid)
+	n.run("ip", "link", "set", "node0", "up")
+	n.run("ip", "addr", "add", prefix, "dev", "node0")
+	return n
+}
+
+func (n *node) command(args ...string) *exec.Cmd {
+	return exec.Command("nsenter", append([]string{"-t", n.pid, "-n"}, args...)...)
+}
+
+// run returns the standard output of a command in the namespace.
+func (n *node) run(args ...string) string {
+	n.t.Helper()
+	cmd := n.command(args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		n.t.Fatalf("on the node: %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+	}
+	return string(out)
+}
+
+// mac returns the MAC of node0.
+func (n *node) mac() string {
+	n.t.Helper()
+	return strings.Fields(n.run("ip", "-br", "link", "show", "dev", "node0"))[2]
+}
+
+// pings reports whether an address answers one ping of the node within a second. True is certain. False may also mean that the node still
+// waits for the answer to an ARP request.
+func (n *node) pings(address string) bool {
+	return n.command("ping", "-c1", "-W1", address).Run() == nil
+}
+
+// awaitPing waits until an address answers.
+func (n *node) awaitPing(address string) {
+	n.t.Helper()
+	await(n.t, address+" answers", func() bool { return n.pings(address) })
+}
+
+// newPacketSocket opens a socket that receives all frames of the namespace, as the switch does.
+func newPacketSocket(t *testing.T) int {
+	t.Helper()
+	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// receivedFrames counts the ARP and IPv4 frames that wait in a packet socket and were received, not sent.
+func receivedFrames(t *testing.T, fd int) int {
+	t.Helper()
+	frame, count := make([]byte, 2048), 0
+	for {
+		n, from, err := unix.Recvfrom(fd, frame, 0)
+		if err != nil {
+			return count
+		}
+		sender, ok := from.(*unix.SockaddrLinklayer)
+		if !ok || n < 14 || sender.Pkttype == unix.PACKET_OUTGOING {
+			continue
+		}
+		if kind := binary.BigEndian.Uint16(frame[12:]); kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP {
+			count++
+		}
+	}
+}
