@@ -50,17 +50,17 @@ func abuses() []abuse {
 		{"hlen 16", patched(2, 16), "hardware type 1 with 16 bytes"},
 		{"hlen 255", patched(2, 255), "hardware type 1 with 16 bytes"},
 		{"relayed", message(discover, dhcpv4.WithGatewayIP(net.IPv4(10, 0, 0, 1))), "relayed by 10.0.0.1"},
-		{"zero MAC", message(discover, mac(MAC{})), "client address 00:00:00:00:00:00"},
-		{"broadcast MAC", message(discover, mac(MAC{255, 255, 255, 255, 255, 255})), "client address ff:"},
-		{"multicast MAC", message(discover, mac(MAC{1, 0, 0x5e})), "client address 01:"},
+		{"zero MAC", message(discover, mac(MAC{})), "client MAC 00:00:00:00:00:00"},
+		{"broadcast MAC", message(discover, mac(MAC{255, 255, 255, 255, 255, 255})), "client MAC ff:"},
+		{"multicast MAC", message(discover, mac(MAC{1, 0, 0x5e})), "client MAC 01:"},
 		{"BOOTP", message(dhcpv4.MessageTypeNone), "BOOTP: no message type"},
 		{"empty message type", message(discover, raw(53)), "malformed: option 53 has 0 bytes"},
 		{"two message types", withOptions(53, 1, 1, 53, 1, 3, 255), "malformed: option 53 has 2 bytes"},
-		{"message type 0", message(discover, raw(53, 0)), "message type 0 is not a client's"},
-		{"message type 255", message(discover, raw(53, 255)), "message type 255 is not a client's"},
-		{"OFFER", message(dhcpv4.MessageTypeOffer), "message type 2 is not a client's"},
-		{"ACK", message(dhcpv4.MessageTypeAck), "message type 5 is not a client's"},
-		{"NAK", message(dhcpv4.MessageTypeNak), "message type 6 is not a client's"},
+		{"message type 0", message(discover, raw(53, 0)), "message type 0: clients"},
+		{"message type 255", message(discover, raw(53, 255)), "message type 255: clients"},
+		{"OFFER", message(dhcpv4.MessageTypeOffer), "message type 2: clients"},
+		{"ACK", message(dhcpv4.MessageTypeAck), "message type 5: clients"},
+		{"NAK", message(dhcpv4.MessageTypeNak), "message type 6: clients"},
 		{"overload", message(discover, raw(52, 3)), "option overload"},
 		{"overload without a value", message(discover, raw(52)), "option overload"},
 		{"short option 50", message(requesting, raw(50, 10, 244, 1)), "malformed: option 50 has 3 bytes"},
@@ -68,10 +68,10 @@ func abuses() []abuse {
 		{"option 50 twice", message(requesting, raw(50, 10, 244, 1, 7, 10, 244, 1, 7)), "malformed: option 50 has 8 bytes"},
 		{"long option 54", message(requesting, raw(54, 1, 2, 3, 4, 5)), "malformed: option 54 has 5 bytes"},
 		{"long client identifier", message(discover, raw(61, make([]byte, 256)...)), "malformed: option 61 has 256 bytes"},
-		{"release without lease", message(release, ciaddr("10.244.1.7")), "52:54:00:12:34:56 releases"},
-		{"decline without lease", message(decline, asks("10.244.1.7")), "52:54:00:12:34:56 declines"},
-		{"inform without address", message(inform), "informs of 0.0.0.0"},
-		{"inform of broadcast", message(inform, ciaddr("255.255.255.255")), "informs of 255.255.255.255"},
+		{"release without lease", message(release, ciaddr("10.244.1.7")), "RELEASE from 52:54:00:12:34:56"},
+		{"decline without lease", message(decline, asks("10.244.1.7")), "DECLINE from 52:54:00:12:34:56"},
+		{"inform without address", message(inform), "INFORM for 0.0.0.0"},
+		{"inform of broadcast", message(inform, ciaddr("255.255.255.255")), "INFORM for 255.255.255.255"},
 	}
 }
 
@@ -98,7 +98,7 @@ func TestForeignOffer(t *testing.T) {
 	}
 }
 
-// TestHostNamesArePrintable checks what a guest's name may do to a log.
+// TestHostNamesArePrintable checks that a host name of any bytes is safe to log.
 func TestHostNamesArePrintable(t *testing.T) {
 	for given, want := range map[string]string{
 		"vm\x00\x00": "vm", "a\nb c\x1b[31m": "a?b?c?[31m", "b\xfccher": "b?cher", "": "",

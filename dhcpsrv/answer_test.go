@@ -63,13 +63,13 @@ func TestStates(t *testing.T) {
 	renewedByName := Lease{MAC: guestMAC, HostName: "guest", Expires: testNow.Add(time.Hour)}
 
 	const us, pod, wrong, stranger = "10.244.1.1", "10.244.1.7", "10.0.0.9", "10.0.0.1"
-	const refused = "asks for 10.0.0.9, the pod address is 10.244.1.7"
-	const held = "held by 52:54:00:aa:bb:cc, which still answers"
+	const refused = "requested 10.0.0.9: the pod address is 10.244.1.7"
+	const held = "52:54:00:aa:bb:cc has the lease"
 	tests := []struct {
 		name    string
 		message []byte
 		lease   Lease
-		silent  bool
+		gone    bool
 		sent    MessageType
 		change  Change
 		after   Lease
@@ -79,25 +79,25 @@ func TestStates(t *testing.T) {
 		{"discover another address", message(discover, asks(wrong)), Lease{}, false, MessageOffer, None, Lease{}, ""},
 		{"discover with lease", message(discover), mine, false, MessageOffer, None, mine, ""},
 		{"discover while held", message(discover), theirs, false, "", None, theirs, held},
-		{"discover while silent", message(discover), theirs, true, MessageOffer, None, theirs, ""},
+		{"discover while the owner is gone", message(discover), theirs, true, MessageOffer, None, theirs, ""},
 		{"discover after expiry", message(discover), expired, false, MessageOffer, None, expired, ""},
 
 		{"selecting", message(requesting, asks(pod), server(us)), Lease{}, false, MessageAck, Bound, renewed, ""},
 		{"selecting wrong address", message(requesting, asks(wrong), server(us)), Lease{}, false, MessageNak, None, Lease{}, refused},
 		{"selecting another server", message(requesting, asks(wrong), server(stranger)), mine, false, "", None, mine,
-			"for the server 10.0.0.1, this one is 10.244.1.1"},
+			"for the server 10.0.0.1: this one is 10.244.1.1"},
 		{"selecting while held", message(requesting, asks(pod), server(us)), theirs, false, "", None, theirs, held},
-		{"selecting while silent", message(requesting, asks(pod), server(us)), theirs, true, MessageAck, Bound, renewed, ""},
+		{"selecting while the owner is gone", message(requesting, asks(pod), server(us)), theirs, true, MessageAck, Bound, renewed, ""},
 		{"selecting after expiry", message(requesting, asks(pod), server(us)), expired, false, MessageAck, Bound, renewed, ""},
 		{"selecting with ciaddr only", message(requesting, ciaddr(pod), server(us)), Lease{}, false, MessageAck, Bound, renewed, ""},
 		{"selecting without address", message(requesting, server(us)), Lease{}, false, "", None, Lease{},
-			"a REQUEST without an address: neither option 50 nor ciaddr"},
+			"REQUEST without option 50 and without ciaddr"},
 
 		{"init-reboot", message(requesting, asks(pod)), Lease{}, false, MessageAck, Bound, renewed, ""},
 		{"init-reboot wrong", message(requesting, asks(wrong)), Lease{}, false, MessageNak, None, Lease{}, refused},
 		{"init-reboot wrong while held", message(requesting, asks(wrong)), theirs, false, MessageNak, None, theirs, refused},
 		{"init-reboot 0.0.0.0", message(requesting, asks("0.0.0.0")), Lease{}, false, MessageNak, None, Lease{},
-			"asks for 0.0.0.0, the pod address is 10.244.1.7"},
+			"requested 0.0.0.0: the pod address is 10.244.1.7"},
 
 		{"renewing", message(requesting, ciaddr(pod)), mine, false, MessageAck, Bound, renewedByName, ""},
 		{"renewing without lease", message(requesting, ciaddr(pod)), Lease{}, false, MessageAck, Bound, renewed, ""},
@@ -105,38 +105,38 @@ func TestStates(t *testing.T) {
 		{"renewing wrong with right option 50", message(requesting, ciaddr(wrong), asks(pod)), mine, false, MessageNak, None, mine, refused},
 		{"renewing while held", message(requesting, ciaddr(pod)), theirs, false, "", None, theirs, held},
 		{"request of nothing", message(requesting), mine, false, "", None, mine,
-			"a REQUEST without an address: neither option 50 nor ciaddr"},
+			"REQUEST without option 50 and without ciaddr"},
 
 		{"inform", message(inform, ciaddr(pod)), Lease{}, false, MessageAck, None, Lease{}, ""},
 		{"inform while held", message(inform, ciaddr(pod)), theirs, false, MessageAck, None, theirs, ""},
 		{"inform of another address", message(inform, ciaddr(wrong)), Lease{}, false, "", None, Lease{},
-			"informs of 10.0.0.9, the pod address is 10.244.1.7"},
+			"INFORM for 10.0.0.9: the pod address is 10.244.1.7"},
 
-		{"release", message(release, ciaddr(pod), server(us)), mine, false, "", Released, Lease{}, "10.244.1.7 is free again"},
-		{"release by a stranger", message(release, ciaddr(pod), server(us)), theirs, false, "", None, theirs,
-			"52:54:00:12:34:56 releases, but has no lease"},
-		{"release by a stranger while silent", message(release, ciaddr(pod), server(us)), theirs, true, "", None, theirs,
-			"52:54:00:12:34:56 releases, but has no lease"},
+		{"release", message(release, ciaddr(pod), server(us)), mine, false, "", Released, Lease{}, "lease of 10.244.1.7 released"},
+		{"release by another MAC", message(release, ciaddr(pod), server(us)), theirs, false, "", None, theirs,
+			"RELEASE from 52:54:00:12:34:56, which has no lease"},
+		{"release by another MAC while the owner is gone", message(release, ciaddr(pod), server(us)), theirs, true, "", None, theirs,
+			"RELEASE from 52:54:00:12:34:56, which has no lease"},
 		{"release of another address", message(release, ciaddr(wrong), server(us)), mine, false, "", None, mine,
-			"releases 10.0.0.9, the pod address is 10.244.1.7"},
+			"RELEASE of 10.0.0.9: the pod address is 10.244.1.7"},
 		{"release to another server", message(release, ciaddr(pod), server(stranger)), mine, false, "", None, mine,
-			"for the server 10.0.0.1, this one is 10.244.1.1"},
+			"for the server 10.0.0.1: this one is 10.244.1.1"},
 
 		{"decline", message(decline, asks(pod), server(us)), mine, false, "", Declined, Lease{},
-			"the guest found somebody else who uses 10.244.1.7"},
-		{"decline by a stranger", message(decline, asks(pod), server(us)), theirs, false, "", None, theirs,
-			"52:54:00:12:34:56 declines, but has no lease"},
+			"the client found 10.244.1.7 in use"},
+		{"decline by another MAC", message(decline, asks(pod), server(us)), theirs, false, "", None, theirs,
+			"DECLINE from 52:54:00:12:34:56, which has no lease"},
 		{"decline of another address", message(decline, asks(wrong), server(us)), mine, false, "", None, mine,
-			"declines 10.0.0.9, the pod address is 10.244.1.7"},
+			"DECLINE of 10.0.0.9: the pod address is 10.244.1.7"},
 		{"decline of nothing", message(decline, server(us)), mine, false, "", None, mine,
-			"a DECLINE without an address: no option 50"},
+			"DECLINE without option 50"},
 		{"decline to another server", message(decline, asks(pod), server(stranger)), mine, false, "", None, mine,
-			"for the server 10.0.0.1, this one is 10.244.1.1"},
+			"for the server 10.0.0.1: this one is 10.244.1.1"},
 	}
 	offer := newOffer(t, mustProfile(t, "flannel"))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := Answer(offer, Query{Message: test.message, Lease: test.lease, OwnerGone: test.silent, Now: testNow})
+			r := Answer(offer, Query{Message: test.message, Lease: test.lease, OwnerGone: test.gone, Now: testNow})
 			if r.Sent != test.sent || r.Change != test.change || r.Reason != test.why || r.Held != (test.why == held) {
 				t.Errorf("sent %q, change %s, held %v, why %q; want %q, %s, %q",
 					r.Sent, r.Change, r.Held, r.Reason, test.sent, test.change, test.why)
@@ -149,7 +149,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// checkReply checks what holds for every result, whatever it answers.
+// checkReply checks the invariants of every result.
 func checkReply(t *testing.T, o *Offer, r Result) {
 	t.Helper()
 	if (r.Reply == nil) != (r.Sent == "") || r.To.IsValid() != (r.Reply != nil) {

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// What a VM document adds to a lease: where to boot from, what the time is, and options for private use. A text that its
-// option cannot hold as it is, is left out with a warning: half a file name is worse than none.
+// The options that a VM document can add: boot file, TFTP server, NTP servers and options for private use. A value that does not fit
+// its option is omitted with a warning, never truncated: a client would ask for a file with half of the name.
 
-// maxBootFile is what the field "file" holds beside its final NUL, in bytes (RFC 2131, section 2).
+// maxBootFile is the length in bytes of a name that the field "file" holds with its final NUL (RFC 2131, section 2).
 const maxBootFile = 127
 
-// A PrivateOption is one option for private use (RFC 3942, section 4) with its value as text.
+// A PrivateOption is an option for private use (RFC 3942, section 4). The client gets it whether it asks for it or not.
 type PrivateOption struct {
 	Code  uint8  `json:"option"` // from 224 to 254
-	Value string `json:"value"`  // 1 to 255 bytes, which are sent as they are
+	Value string `json:"value"`  // 1 to 255 bytes, sent verbatim
 }
 
-// cleanBoot checks what the VM document adds, and encodes what options alone do not say.
+// cleanBoot removes values that cannot be sent, and encodes siaddr and the private options.
 func (o *Offer) cleanBoot(w *warnings) {
 	o.BootFileName = w.cleanText("boot file name", o.BootFileName)
 	o.TFTPServerName = w.cleanText("TFTP server name", o.TFTPServerName)
@@ -35,30 +35,30 @@ func (o *Offer) cleanBoot(w *warnings) {
 	}
 }
 
-// cleanText keeps a text of printable characters that one option instance holds: some clients stop at a NUL, and few PXE
-// ROMs know of RFC 3396.
+// cleanText returns a text of printable characters that one option instance holds, or nothing: some clients stop at a NUL, and few
+// PXE ROMs implement RFC 3396.
 func (w *warnings) cleanText(what, given string) string {
 	switch {
 	case len(given) > maxInstance:
-		w.add("%s %.20q...: %d bytes, an option holds %d; the guest is not told of it", what, given, len(given), maxInstance)
+		w.add("%s %.20q...: %d bytes, want at most %d; not offered", what, given, len(given), maxInstance)
 	case strings.ContainsFunc(given, func(c rune) bool { return c < ' ' || c == '\x7f' }):
-		w.add("%s %q: has control characters, the guest is not told of it", what, given)
+		w.add("%s %q: control characters; not offered", what, given)
 	default:
 		return given
 	}
 	return ""
 }
 
-// cleanNTPServers keeps the IPv4 addresses that a host can have, each once, as many as one option instance holds.
+// cleanNTPServers returns the unicast IPv4 addresses without duplicates, as many as one option instance holds.
 func (w *warnings) cleanNTPServers(servers []netip.Addr) []netip.Addr {
 	var clean []netip.Addr
 	for _, a := range servers {
 		switch {
 		case !usable(a):
-			w.add("NTP server %s: must be a unicast IPv4 address, the guest is not told of it", a)
+			w.add("NTP server %s: want a unicast IPv4 address; not offered", a)
 		case slices.Contains(clean, a):
 		case len(clean) == maxNTPServers:
-			w.add("NTP server %s: the guest is told of the first %d only", a, maxNTPServers)
+			w.add("NTP server %s: only the first %d are offered", a, maxNTPServers)
 		default:
 			clean = append(clean, a)
 		}
@@ -66,22 +66,22 @@ func (w *warnings) cleanNTPServers(servers []netip.Addr) []netip.Addr {
 	return clean
 }
 
-// cleanPrivate keeps the options that can be sent. Whoever writes down option 249 means it, and guests other than Windows
-// have the routes from option 121.
+// cleanPrivate returns the options that can be sent. An explicit option 249 replaces the routes for Windows; other clients have them
+// from option 121.
 func (w *warnings) cleanPrivate(options []PrivateOption) []PrivateOption {
 	var clean []PrivateOption
 	for _, p := range options {
 		what := fmt.Sprintf("private option %d", p.Code)
 		switch {
 		case p.Code < minPrivate || p.Code > maxPrivate:
-			w.add("%s: must be %d to %d, the guest is not told of it", what, minPrivate, maxPrivate)
+			w.add("%s: want %d to %d; not offered", what, minPrivate, maxPrivate)
 		case slices.ContainsFunc(clean, func(c PrivateOption) bool { return c.Code == p.Code }):
-			w.add("%s: is there already, the guest is told of the first one only", what)
+			w.add("%s: duplicate; only the first one is offered", what)
 		case p.Value == "" || len(p.Value) > maxInstance:
-			w.add("%s: %d bytes, an option holds 1 to %d; the guest is not told of it", what, len(p.Value), maxInstance)
+			w.add("%s: %d bytes, want 1 to %d; not offered", what, len(p.Value), maxInstance)
 		default:
 			if p.Code == optMSRoutes {
-				w.add("%s: takes the place of the routes that Windows reads there", what)
+				w.add("%s: replaces the routes that Windows reads there", what)
 			}
 			clean = append(clean, p)
 		}
@@ -89,8 +89,7 @@ func (w *warnings) cleanPrivate(options []PrivateOption) []PrivateOption {
 	return clean
 }
 
-// bootFileField is the boot file name for clients that read the fixed part only, as BOOTP's did: empty where it is longer
-// than the field, for then option 67 alone has it.
+// bootFileField returns the value of the field "file", for clients that read no option 67, or nothing if the name is too long for it.
 func (o *Offer) bootFileField() string {
 	if len(o.BootFileName) > maxBootFile {
 		return ""

@@ -67,7 +67,7 @@ func TestBootFields(t *testing.T) {
 	}
 }
 
-// TestBootWarnings checks that what an option cannot hold is left out, with a warning each, and that nothing else is.
+// TestBootWarnings checks that values which do not fit their option are omitted with one warning each, and no others.
 func TestBootWarnings(t *testing.T) {
 	text := strings.Repeat("x", maxInstance)
 	o := mustProfile(t, "flannel")
@@ -111,7 +111,7 @@ func TestPrivateInsteadOfRoutes(t *testing.T) {
 	}
 }
 
-// TestBootRoom checks what is left out first: private options, from the highest code down, before the boot file.
+// TestBootRoom checks the order of omission: private options, from the highest code down, before the boot file.
 func TestBootRoom(t *testing.T) {
 	o := mustProfile(t, "flannel+boot")
 	o.Private = []PrivateOption{{254, strings.Repeat("z", 60)}, {224, strings.Repeat("a", 60)}}
@@ -150,7 +150,7 @@ func TestBootRoom(t *testing.T) {
 	}
 }
 
-// TestOfferJSON checks what plan prints of the document's options.
+// TestOfferJSON checks the JSON form of the boot options.
 func TestOfferJSON(t *testing.T) {
 	text, err := json.Marshal(newOffer(t, mustProfile(t, "flannel+boot")))
 	if err != nil {

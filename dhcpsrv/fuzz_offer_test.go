@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// FuzzOffer reads any offer as another process passes it on, which has the pod's routes, resolv.conf and host name in it and what
-// the VM document adds. It is an error, or an offer that is written and read back the same, and that has nothing in it that a guest
-// could not be told; and the reply that has all of it is well-formed and says just that.
+// FuzzOffer parses any bytes as the JSON form of an offer. The result is an error, or an offer whose fields are all valid, which is
+// written and read back unchanged, and whose longest reply is well-formed and has the same values.
 func FuzzOffer(f *testing.F) {
 	for _, s := range offerSeeds(f) {
 		f.Add(s.text)
@@ -47,7 +46,7 @@ func FuzzOffer(f *testing.F) {
 	})
 }
 
-// checkOffer wants of every field what its option can hold and a guest can use (RFC 1123, section 2.1; RFC 2132; RFC 3397).
+// checkOffer checks that every field fits its option and is valid for a client (RFC 1123, section 2.1; RFC 2132; RFC 3397).
 func checkOffer(t *testing.T, o *Offer) {
 	t.Helper()
 	host := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)

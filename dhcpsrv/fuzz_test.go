@@ -16,8 +16,9 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// FuzzDHCP: no message, and no valid one whose fields and options were edited, panics, changes its bytes, moves the lease of a
-// living owner, or gets a reply that is malformed, is to somebody else, tells what the offer does not, or gives another address.
+// FuzzDHCP answers any message, and valid messages with edited fields and options. Answer does not panic and does not change the
+// message; the lease of an owner that is present stays; a reply is well-formed, is addressed to the client, and has no values but those
+// of the offer.
 func FuzzDHCP(f *testing.F) {
 	for _, a := range abuses() {
 		f.Add(a.message, []byte{}, false)
@@ -42,20 +43,20 @@ func FuzzDHCP(f *testing.F) {
 	}
 	manyRoutes := newOffer(f, wide)
 	lease := Lease{MAC: otherMAC, Expires: testNow.Add(time.Minute)}
-	f.Fuzz(func(t *testing.T, message, edits []byte, silent bool) {
+	f.Fuzz(func(t *testing.T, message, edits []byte, gone bool) {
 		message = edit(message, edits)
 		given := slices.Clone(message)
-		r := Answer(offer, Query{Message: message, Lease: lease, OwnerGone: silent, Now: testNow})
+		r := Answer(offer, Query{Message: message, Lease: lease, OwnerGone: gone, Now: testNow})
 		if !bytes.Equal(given, message) {
 			t.Error("the message was changed")
 		}
 		checkReply(t, offer, r)
 		checkExchange(t, offer, message, r)
-		r = Answer(manyRoutes, Query{Message: message, Lease: lease, OwnerGone: silent, Now: testNow})
+		r = Answer(manyRoutes, Query{Message: message, Lease: lease, OwnerGone: gone, Now: testNow})
 		checkReply(t, manyRoutes, r)
 		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
-		if r.Lease != lease && !owner && !silent {
-			t.Errorf("a stranger made the lease %v", r.Lease)
+		if r.Lease != lease && !owner && !gone {
+			t.Errorf("another MAC made the lease %v", r.Lease)
 		}
 	})
 }
@@ -98,7 +99,7 @@ func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
 	checkTold(t, offer, asked, &reply)
 }
 
-// checkTold wants of every option that it says what the pod has, or what the client sent.
+// checkTold checks that every option has the value of the offer, or the one that the client sent.
 func checkTold(t *testing.T, offer *Offer, asked *dhcpv4.DHCPv4, reply *decoded) {
 	t.Helper()
 	mask := binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-offer.Address.Bits()))
@@ -137,7 +138,7 @@ func sorted(list string) string {
 	return strings.Join(words, "; ")
 }
 
-// edit changes a message that is one: each 3 bytes say what to do, with what, and a value. A message without options stays as
+// edit changes a parsable message: each 3 bytes are an operation, its position and a value. A message without options stays as
 // it is.
 func edit(message, edits []byte) []byte {
 	const optionsAt = 240
@@ -250,7 +251,7 @@ func goldenMessages(f *testing.F) (messages [][]byte) {
 	return messages
 }
 
-// capturedMessages are what DHCP clients sent while tcpdump looked on, in its file format: a header of 24 bytes, and before each
+// capturedMessages returns the messages of DHCP clients in a capture of tcpdump: a header of 24 bytes, and before each
 // frame one of 16 that has its length (draft-ietf-opsawg-pcap, sections 4 and 5).
 func capturedMessages(f *testing.F) (messages [][]byte) {
 	const headers, clientPort, serverPort = 14 + 20 + 8, 68, 67

@@ -20,14 +20,14 @@ import (
 //	# What this client does, and why the answer is right.
 //	offer flannel
 //	lease 52:54:00:aa:bb:cc 10m
-//	silent
+//	gone
 //	-- request --
 //	01 01 06 00  # hex bytes; a comment up to the end of the line
 //	00*16        # a byte, 16 times
 //
-// and let "go test ./dhcpsrv -run Golden -update" write the sections below. "lease" (who has the address, and for how
-// much longer) and "silent" (that MAC does not answer a probe) may be absent. Offers are the profiles of
-// profiles_test.go. Read what -update wrote before it goes in: it is what the code does, not what it should do.
+// and let "go test ./dhcpsrv -run Golden -update" write the sections below. "lease" (the owner of the address, and
+// the time to expiry) and "gone" (that MAC no longer answers) may be absent. Offers are the profiles of
+// profiles_test.go. Check the result of -update by hand before you commit it.
 
 var update = flag.Bool("update", false, "write what the code answers into ../testdata/dhcp")
 
@@ -74,10 +74,10 @@ func readGolden(t *testing.T, text string) (input string, q Query, o *Offer) {
 			o = newOffer(t, mustProfile(t, words[1]))
 		case words[0] == "lease" && len(words) == 3:
 			q.Lease = readLease(t, words[1], words[2])
-		case words[0] == "silent" && len(words) == 1:
+		case words[0] == "gone" && len(words) == 1:
 			q.OwnerGone = true
 		default:
-			t.Fatalf("line %q: want offer PROFILE, lease MAC DURATION, silent or a comment", line)
+			t.Fatalf("line %q: want offer PROFILE, lease MAC DURATION, gone or a comment", line)
 		}
 	}
 	if o == nil {

@@ -12,45 +12,44 @@ import (
 
 // Limits of an offer.
 const (
-	minLease       = 4 * time.Second           // below it, T1, T2 and the end fall together
-	maxLease       = (1<<32 - 2) * time.Second // 2^32-1 would mean "for ever" (RFC 2131, section 3.3)
+	minLease       = 4 * time.Second           // in less, T1, T2 and the expiry are the same second
+	maxLease       = (1<<32 - 2) * time.Second // 2^32-1 means infinity (RFC 2131, section 3.3)
 	minMTU, maxMTU = 68, 65535                 // RFC 2132, section 5.1
-	maxNameServers = 5                         // fit beside the longest client identifier in 576 bytes
-	maxSearchBytes = maxInstance               // in one instance, for clients that know nothing of RFC 3396
-	maxNTPServers  = maxInstance / 4           // likewise
+	maxNameServers = 5                         // with the longest client identifier they fit into 576 bytes
+	maxSearchBytes = maxInstance               // one instance: not every client implements RFC 3396
+	maxNTPServers  = maxInstance / 4           // one instance
 )
 
-// An Offer is all that the guest will be told. It is made once from the pod identity, by NewOffer, and not changed
-// afterwards: later changes of the fields do not reach the options.
+// An Offer is the configuration of the client. NewOffer makes a valid one: a literal is only its argument. The options are encoded
+// once, so a change of the fields after NewOffer has no effect on answers.
 type Offer struct {
-	Address     netip.Prefix  // the pod address with the plugin's prefix length; IPv4
+	Address     netip.Prefix  // the pod address with the prefix length of its subnet; IPv4
 	Server      netip.Addr    // option 54 and the source of replies
-	Gateway     netip.Addr    // option 3, and the default route of option 121; the zero Addr: as Routes says
-	Routes      []Route       // options 121 and 249, in the order of the pod's table
-	MTU         int           // option 26, in bytes; 0: not told
+	Gateway     netip.Addr    // option 3, and the default route of option 121; the zero Addr: the default route of Routes
+	Routes      []Route       // options 121 and 249, in order of preference
+	MTU         int           // option 26, in bytes; 0: not sent
 	NameServers []netip.Addr  // option 6
-	Domain      string        // option 15; empty: not told
+	Domain      string        // option 15; empty: not sent
 	Search      []string      // option 119
-	HostName    string        // option 12; empty: not told
-	Lease       time.Duration // option 51; whole seconds count
+	HostName    string        // option 12; empty: not sent
+	Lease       time.Duration // option 51; truncated to seconds
 
-	BootFileName   string          // option 67, and the field "file" where it fits; empty: not told
-	TFTPServerName string          // option 66, and siaddr if it is an IPv4 address; empty: not told
+	BootFileName   string          // option 67, and the field "file" if it fits; empty: not sent
+	TFTPServerName string          // option 66, and siaddr if it is an IPv4 address; empty: not sent
 	NTPServers     []netip.Addr    // option 42
-	Private        []PrivateOption // in this order, whether a client asks for them or not
+	Private        []PrivateOption // sent in this order, even if the client does not ask for them
 
-	options []option   // everything but the times and the server, encoded; nil: not made by NewOffer
-	private []option   // those of Private; they are not among options
-	next    netip.Addr // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: not told
+	options []option   // encoded, without times, server and Private; nil: not made by NewOffer
+	private []option   // encoded
+	next    netip.Addr // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: none
 }
 
-// NewOffer checks and cleans what the pod identity and the VM document say, and encodes it. The Offer that it returns
-// shares no memory with o, and its fields are what the guest will be told. What cannot be told to a guest, but is no
-// reason to fail, is left out with a warning for the log: IPv6, host and domain names that are none, search domains and
-// servers beyond the room of their options, texts that no option can hold. A name server on the pod's loopback is replaced
-// by Server, with a warning.
+// NewOffer checks o and encodes its options. The Offer that it returns shares no memory with o, and its fields are what the client
+// gets. Values that cannot be sent are omitted, each with a warning: IPv6 addresses, invalid host and domain names, search domains and
+// servers beyond the size of their options, texts that no option can hold. A name server on the pod's loopback is replaced by Server,
+// with a warning.
 //
-// An error says that there is no offer without the faulty field.
+// NewOffer returns an error if Address, Server or Lease is missing, or if one of them, Gateway or MTU is out of range.
 func NewOffer(o Offer) (*Offer, []string, error) {
 	if err := o.check(); err != nil {
 		return nil, nil, fmt.Errorf("dhcp offer: %w", err)
@@ -70,7 +69,7 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 	return &o, w, nil
 }
 
-// An offerText is an Offer in JSON, with the lease in seconds.
+// An offerText is the JSON form of an Offer.
 type offerText struct {
 	Address     netip.Prefix `json:"address"`
 	Server      netip.Addr   `json:"server"`
@@ -94,7 +93,7 @@ type routeText struct {
 	Gateway     netip.Addr   `json:"gateway,omitzero"`
 }
 
-// MarshalJSON writes what the guest will be told.
+// MarshalJSON returns the fields as an object; the lease is in seconds.
 func (o *Offer) MarshalJSON() ([]byte, error) {
 	text := offerText{o.Address, o.Server, o.Gateway, []routeText{}, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName,
 		int(o.Lease / time.Second), o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private}
@@ -104,7 +103,7 @@ func (o *Offer) MarshalJSON() ([]byte, error) {
 	return json.Marshal(text)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote, and makes an Offer of it as NewOffer does.
+// UnmarshalJSON reads the form of MarshalJSON, and makes a valid Offer of it as NewOffer does.
 func (o *Offer) UnmarshalJSON(data []byte) error {
 	var text offerText
 	if err := json.Unmarshal(data, &text); err != nil {
@@ -112,7 +111,7 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 	}
 	given := Offer{Address: text.Address, Server: text.Server, Gateway: text.Gateway, MTU: text.MTU, NameServers: text.NameServers,
 		Domain: text.Domain, Search: text.Search, HostName: text.HostName,
-		Lease:        time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // which would overflow otherwise
+		Lease:        time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // bounded first, because the product could overflow
 		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private}
 	for _, r := range text.Routes {
 		given.Routes = append(given.Routes, Route(r))
@@ -124,33 +123,34 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// check returns an error for a field that no guest can be told.
+// check returns an error for a field that an offer cannot do without.
 func (o *Offer) check() error {
 	host := o.Address.Addr()
 	switch {
 	case !o.Address.IsValid() || !usable(host):
-		return fmt.Errorf("pod address %s: must be a unicast IPv4 address with a prefix length", o.Address)
+		return fmt.Errorf("pod address %s: want a unicast IPv4 address with a prefix length", o.Address)
 	case !usable(o.Server) || o.Server == host:
-		return fmt.Errorf("server %s: must be a unicast IPv4 address other than the pod's", o.Server)
+		return fmt.Errorf("server %s: want a unicast IPv4 address other than the pod's", o.Server)
 	case o.Gateway.IsValid() && !o.Gateway.Is4():
-		return fmt.Errorf("gateway %s: must be an IPv4 address or none", o.Gateway)
+		return fmt.Errorf("gateway %s: want an IPv4 address, or none", o.Gateway)
 	case o.MTU != 0 && (o.MTU < minMTU || o.MTU > maxMTU):
-		return fmt.Errorf("MTU %d: must be %d to %d, or 0 for none", o.MTU, minMTU, maxMTU)
+		return fmt.Errorf("MTU %d: want %d to %d, or 0 for none", o.MTU, minMTU, maxMTU)
 	case o.Lease < minLease:
-		return fmt.Errorf("lease %s: must be at least %s", o.Lease, minLease)
+		return fmt.Errorf("lease %s: want at least %s", o.Lease, minLease)
 	}
 	return nil
 }
 
-// usable tells whether a host can have the address a.
+// usable reports whether a is an IPv4 address that a host can have.
 func usable(a netip.Addr) bool {
-	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != everybody()
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast()
 }
 
-// everybody is the limited broadcast address.
-func everybody() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+// limitedBroadcast returns 255.255.255.255.
+func limitedBroadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
-// encode returns the options that do not depend on the client, in the order of a reply without option 55. None is empty.
+// encode returns the options that do not depend on the client, in the order of a reply to a client without option 55. No value is
+// empty.
 func (o *Offer) encode() []option {
 	options := []option{{optMask, net.CIDRMask(o.Address.Bits(), 32)}}
 	if o.Gateway.IsValid() {
@@ -175,7 +175,7 @@ func (o *Offer) encode() []option {
 	return slices.DeleteFunc(options, func(chosen option) bool { return len(chosen.value) == 0 || find(o.private, chosen.code) >= 0 })
 }
 
-// encodeAddrs writes IPv4 addresses one after the other.
+// encodeAddrs concatenates IPv4 addresses.
 func encodeAddrs(addrs []netip.Addr) (value []byte) {
 	for _, a := range addrs {
 		value = append(value, a.AsSlice()...)
@@ -183,7 +183,7 @@ func encodeAddrs(addrs []netip.Addr) (value []byte) {
 	return value
 }
 
-// directedBroadcast returns the last address of the prefix, or nothing where that is a host (RFC 3021) or the only one.
+// directedBroadcast returns the last address of the prefix, or nothing in a /31, where it is a host (RFC 3021), and in a /32.
 func directedBroadcast(p netip.Prefix) []byte {
 	if p.Bits() > 30 {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestClasslessRoutes checks option 121 byte by byte: what guests got from the same plugins before, and the cases that
+// TestClasslessRoutes checks option 121 byte by byte: the routes that guests of the same plugins got before, and the cases that
 // need a route of our own.
 func TestClasslessRoutes(t *testing.T) {
 	type change = func(*Offer)
@@ -184,7 +184,7 @@ func TestBadNames(t *testing.T) {
 	}
 }
 
-// TestEmptyOffer checks that what is not known is not told.
+// TestEmptyOffer checks that unset fields add no options.
 func TestEmptyOffer(t *testing.T) {
 	offer := newOffer(t, Offer{
 		Address: netip.MustParsePrefix("10.0.0.2/31"), Server: netip.MustParseAddr("10.0.0.3"), Lease: minLease,
@@ -222,7 +222,7 @@ func TestOfferErrors(t *testing.T) {
 	}
 }
 
-// TestOfferSharesNothing checks that an offer stays what it was when its source changes.
+// TestOfferSharesNothing checks that an offer does not change with its argument.
 func TestOfferSharesNothing(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	made := newOffer(t, o)

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Which options a reply carries, and in which order.
+// The options of a reply, in order:
 //
-//  1. 53 and 54, then 51, 58 and 59 unless the client only informs, then 61 if the client sent it (RFC 6842).
-//  2. Without option 55: all that the offer has, but not 249. With it: what the client lists, in its order. The mask (1)
-//     comes in any case, or the guest would guess it, and before the router (3) (RFC 2132, section 3.3). Private options
-//     (224-254) that were not listed follow in the document's order: KubeVirt's guests get them unasked.
-//  3. The client's size (option 57, or 576 bytes) bounds the reply. Options get room in the order of importance below;
-//     one that no longer fits is left out, and smaller ones behind it may still come.
+//  1. 53 and 54; 51, 58 and 59, except in the answer to an INFORM; 61 if the client sent it (RFC 6842).
+//  2. If the request has no option 55: all options of the offer except 249. Otherwise the options that the client lists, in its
+//     order. The mask (1) is always sent, because a client without it guesses one, and before the router (3) (RFC 2132, section 3.3).
+//     Private options (224-254) that the client did not list follow in the order of the offer, as KubeVirt sends them.
+//  3. The client's maximum size (option 57, or 576 bytes) bounds the reply. Options are admitted in the order of byImportance; one that
+//     does not fit is omitted, and a smaller one after it may still fit.
 
 // The option codes (RFC 2132; 119: RFC 3397; 121: RFC 3442; 224 to 254: for private use by RFC 3942, of which 249 is
 // Microsoft's number for 121).
@@ -44,9 +44,9 @@ const (
 	optEnd           uint8 = 255
 )
 
-// byImportance lists the options that a reply can do without, the one to keep longest first. What a guest boots from
-// stands behind what it needs to move data. The last four cost a client nothing but comfort: it computes 58, 59 and 28
-// itself (RFC 2131, section 4.4.5). Options that are not listed are always sent.
+// byImportance lists the options that may be omitted, the most important one first: what the client needs to move data, then to boot.
+// The last four are a convenience: the client computes 58, 59 and 28 itself (RFC 2131, section 4.4.5). Options that are not listed are
+// always sent.
 var byImportance = [...]uint8{
 	optRoutes, optMTU, optBootFile, optTFTPServer, optMSRoutes, optSearch, optDomain, optHostName, optNTPServers,
 	224, 225, 226, 227, 228, 229, 230, 231, 232, 233, 234, 235, 236, 237, 238, 239,
@@ -54,19 +54,19 @@ var byImportance = [...]uint8{
 	optRenewalTime, optRebindingTime, optBroadcast, optMessage,
 }
 
-// An option is one DHCP option with its value, which may be longer than one instance can hold.
+// An option is a DHCP option. Its value may need several instances.
 type option struct {
 	code  uint8
 	value []byte
 }
 
-// size returns the bytes of o in a message, all instances together.
+// size returns the length of all instances of o in a message.
 func (o option) size() int {
 	instances := (len(o.value) + maxInstance - 1) / maxInstance
 	return len(o.value) + 2*instances
 }
 
-// leaseOptions are the times of the lease: 51, 58 (half of it) and 59 (seven eighths).
+// leaseOptions returns the times of the lease: 51, 58 (T1, half of it) and 59 (T2, seven eighths; RFC 2131, section 4.4.5).
 func (x *exchange) leaseOptions() []option {
 	lease := x.offer.Lease
 	return []option{
@@ -76,12 +76,12 @@ func (x *exchange) leaseOptions() []option {
 	}
 }
 
-// seconds encodes a duration as the 32 bits of options 51, 58 and 59. NewOffer has bounded it.
+// seconds encodes a duration, which NewOffer has bounded, as 32 bits of seconds.
 func seconds(d time.Duration) []byte {
 	return binary.BigEndian.AppendUint32(nil, uint32(d/time.Second))
 }
 
-// configuration returns the options of the offer that this client gets, in its order.
+// configuration returns the options of the offer for this client, in its order.
 func (x *exchange) configuration() []option {
 	all := slices.Concat(x.offer.options, x.offer.private)
 	if len(x.request.wants) == 0 {
@@ -107,7 +107,7 @@ func find(options []option, code uint8) int {
 	return slices.IndexFunc(options, func(o option) bool { return o.code == code })
 }
 
-// askOrder returns the codes of a parameter request list, each once, with the mask added and before the router.
+// askOrder returns the codes of a parameter request list without duplicates, with the mask added and before the router.
 func askOrder(wants []byte) []uint8 {
 	var seen [256]bool
 	var order []uint8
@@ -129,8 +129,8 @@ func askOrder(wants []byte) []uint8 {
 	return order
 }
 
-// fit leaves out what makes the options longer than room bytes, and keeps the order of the rest.
-func fit(options []option, room int) []option {
+// omitBeyond removes the least important options until the rest is at most room bytes long, and keeps its order.
+func omitBeyond(options []option, room int) []option {
 	var keep [256]bool
 	for _, o := range options {
 		if !slices.Contains(byImportance[:], o.code) {

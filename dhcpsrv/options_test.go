@@ -78,7 +78,7 @@ func TestOptionValues(t *testing.T) {
 	}
 }
 
-// TestMaximumSize checks option 57: the datagram is never larger, and what is left out follows byImportance. The routes
+// TestMaximumSize checks option 57: the datagram is never larger, and options are omitted in the order of byImportance. The routes
 // take 222 bytes, so that 119 does not fit beside them in 576 bytes, while 15, 12, 58 and 59 do.
 func TestMaximumSize(t *testing.T) {
 	o := mustProfile(t, "flannel")
@@ -118,7 +118,7 @@ func TestMaximumSize(t *testing.T) {
 	}
 }
 
-// TestNothingNeededIsDropped fills the smallest message with what is always sent.
+// TestNothingNeededIsDropped fills the smallest message with the options that are always sent.
 func TestNothingNeededIsDropped(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	o.NameServers = nil

@@ -25,8 +25,8 @@ func route(text string) Route {
 	return r
 }
 
-// profile returns what a pod of the network plugin tells its guest, before NewOffer. Routes are in the order of a dump.
-// With "+boot" behind the plugin's name, the VM document has something to say as well. "bridge=ADDRESS/BITS,GATEWAY" is a bridge
+// profile returns the argument of NewOffer for a pod of the network plugin. Routes are in the order of a dump.
+// With "+boot" behind the plugin's name, it has boot options as well. "bridge=ADDRESS/BITS,GATEWAY" is a bridge
 // with a network of the test's choice, for requests that were recorded in it.
 func profile(name string) (o Offer, ok bool) {
 	var address, server string

@@ -8,19 +8,19 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 )
 
-// Encoding a reply. The library writes the fixed part; the options are written here, because the library sorts them by
-// code and the client may have asked for another order.
+// Encoding a reply. The library writes the fixed part. The options are written here in the order that the client asked for; the library
+// would sort them by code.
 
 const (
 	clientPort   = 68
 	ipUDPHeaders = 28  // option 57 counts them (RFC 2131, section 2)
-	minReplySize = 300 // BOOTP's message size, below which some clients and relays drop
-	maxInstance  = 255 // value bytes of one option instance
+	minReplySize = 300 // the size of a BOOTP message (RFC 951); some clients drop shorter ones
+	maxInstance  = 255 // bytes of value in one option instance
 	ethernetMTU  = 1500
 )
 
-// reply builds the Result that sends a message of the kind. lease holds the options that depend on the kind; a NAK
-// carries nothing else (RFC 2131, table 3).
+// reply returns the Result with a message of the kind. lease are the options that depend on the kind; a NAK has no others (RFC 2131,
+// table 3).
 func (x *exchange) reply(kind dhcpv4.MessageType, yiaddr netip.Addr, lease []option) Result {
 	server := x.offer.Server.As4()
 	options := []option{{optMessageType, []byte{byte(kind)}}, {optServer, server[:]}}
@@ -32,12 +32,12 @@ func (x *exchange) reply(kind dhcpv4.MessageType, yiaddr netip.Addr, lease []opt
 		options = append(options, x.configuration()...)
 	}
 	result := Result{Received: nameOf(x.request.kind), Sent: nameOf(kind), Lease: x.query.Lease}
-	result.Reply = x.encode(kind, yiaddr, fit(options, x.room()))
+	result.Reply = x.encode(kind, yiaddr, omitBeyond(options, x.room()))
 	result.To, result.ToMAC = x.destination(kind)
 	return result
 }
 
-// room returns how many bytes of options the client takes in one datagram, without the end mark.
+// room returns the length of the options that the client receives in one datagram, without the end option.
 func (x *exchange) room() int {
 	mtu := x.offer.MTU
 	if mtu == 0 {
@@ -46,17 +46,17 @@ func (x *exchange) room() int {
 	return max(sizeFloor, min(x.request.maxSize, mtu)) - ipUDPHeaders - headerSize - 1
 }
 
-// destination follows RFC 2131, section 4.1: to the address that the client has; else to everybody if it asks for that
-// or is refused; else to the address that it is about to have, at its MAC.
+// destination follows RFC 2131, section 4.1: a client that has the address gets unicast; otherwise a NAK, and the answer to a client
+// that set the broadcast flag, are broadcast; other answers go to the address that the client is about to have, at its MAC.
 func (x *exchange) destination(kind dhcpv4.MessageType) (netip.AddrPort, MAC) {
 	refused := kind == dhcpv4.MessageTypeNak
 	if refused || x.request.broadcast && !x.hasAddress() {
-		return netip.AddrPortFrom(everybody(), clientPort), MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+		return netip.AddrPortFrom(limitedBroadcast(), clientPort), MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
 	return netip.AddrPortFrom(x.offer.Address.Addr(), clientPort), x.request.mac
 }
 
-// encode writes the message, padded to the size of BOOTP.
+// encode returns the message, padded to minReplySize.
 func (x *exchange) encode(kind dhcpv4.MessageType, yiaddr netip.Addr, options []option) []byte {
 	header := dhcpv4.DHCPv4{
 		OpCode:        dhcpv4.OpcodeBootReply,
@@ -86,7 +86,7 @@ func (x *exchange) encode(kind dhcpv4.MessageType, yiaddr netip.Addr, options []
 	return message
 }
 
-// appendOption writes one option, in as many instances as it needs (RFC 3396), and nothing for an empty value.
+// appendOption appends an option in as many instances as it needs (RFC 3396), and nothing for an empty value.
 func appendOption(message []byte, o option) []byte {
 	for value := o.value; len(value) > 0; {
 		n := min(len(value), maxInstance)

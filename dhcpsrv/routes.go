@@ -8,16 +8,16 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// Option 121 (RFC 3442). Clients apply it from front to back, and some stop at the first route whose gateway they cannot
-// reach yet. Therefore:
+// Option 121 (RFC 3442). Clients apply the routes in order, and some stop at the first one whose gateway they cannot reach yet. The
+// order is therefore:
 //
-//  1. on-link routes, in the order of the pod's table, without the subnet that the mask already says;
-//  2. on-link routes to gateways that none of these reaches (the kernel's "onlink" flag has no other form here), and,
-//     where there is no default route, to the server, so that the guest can renew;
-//  3. routes with a gateway, in the order of the table;
-//  4. the default route. A client that reads 121 must ignore option 3, so it is in both.
+//  1. on-link routes, in the order of the offer, without the subnet, which the mask implies;
+//  2. on-link routes to gateways that no route before reaches (the kernel's "onlink" flag has no other form here), and to the server
+//     if there is no default route, so that the client can renew;
+//  3. routes with a gateway, in the order of the offer;
+//  4. the default route. A client that reads option 121 ignores option 3 (RFC 3442), so it is in both.
 
-// A Route is one IPv4 route of the pod.
+// A Route is an IPv4 route.
 type Route struct {
 	Destination netip.Prefix
 	Gateway     netip.Addr // the zero Addr or 0.0.0.0: on-link
@@ -27,13 +27,12 @@ func (r Route) onLink() bool { return !r.Gateway.IsValid() || r.Gateway.IsUnspec
 
 func (r Route) isDefault() bool { return r.Destination.Bits() == 0 }
 
-// cleanRoutes leaves out what is not IPv4 and all but the first route to a destination, which is the one that counts in
-// the pod's table.
+// cleanRoutes returns the IPv4 routes, and of several routes to one destination the first, which is the preferred one.
 func (w *warnings) cleanRoutes(routes []Route) []Route {
 	var clean []Route
 	for _, r := range routes {
 		if !r.Destination.IsValid() || !r.Destination.Addr().Is4() || !r.onLink() && !r.Gateway.Is4() {
-			w.add("route to %s via %s: not IPv4, the guest is not told of it", r.Destination, r.Gateway)
+			w.add("route to %s via %s: not IPv4; not offered", r.Destination, r.Gateway)
 			continue
 		}
 		r.Destination = r.Destination.Masked()
@@ -54,7 +53,7 @@ func defaultGateway(routes []Route) netip.Addr {
 	return netip.Addr{}
 }
 
-// classlessRoutes returns the routes of option 121 in their order.
+// classlessRoutes returns the routes of option 121 in the order above.
 func (o *Offer) classlessRoutes() []Route {
 	var onLink, via, last []Route
 	for _, r := range o.Routes {
@@ -71,7 +70,7 @@ func (o *Offer) classlessRoutes() []Route {
 	if o.Gateway.IsValid() {
 		last = []Route{{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: o.Gateway}}
 	}
-	var neighbours []netip.Addr // must be reachable without a gateway
+	var neighbours []netip.Addr // to be reached without a gateway
 	for _, r := range slices.Concat(via, last) {
 		if !r.onLink() {
 			neighbours = append(neighbours, r.Gateway)
@@ -88,12 +87,12 @@ func (o *Offer) classlessRoutes() []Route {
 	return slices.Concat(onLink, via, last)
 }
 
-// covers tells whether one of the routes leads to a.
+// covers reports whether one of the routes leads to a.
 func covers(routes []Route, a netip.Addr) bool {
 	return slices.ContainsFunc(routes, func(r Route) bool { return r.Destination.Contains(a) })
 }
 
-// encodeRoutes writes the value of options 121 and 249.
+// encodeRoutes returns the value of options 121 and 249.
 func encodeRoutes(routes []Route) []byte {
 	var list dhcpv4.Routes
 	for _, r := range routes {

@@ -31,7 +31,7 @@ func TestWrongAddress(t *testing.T) {
 	etc, client := l.isolated("dhclient -4 -d -v -lf " + leases + " -pf /var/lib/dhcp/pid tap0")
 	client.awaitText("DHCPREQUEST for 192.168.1.99")
 	client.awaitText("DHCPNAK from")
-	p.awaitText("asks for 192.168.1.99, the pod address is 10.244.1.7")
+	p.awaitText("requested 192.168.1.99: the pod address is 10.244.1.7")
 	client.awaitText("bound to " + podAddress)
 	l.awaitHolder("guest")
 	l.expectGuest(filepath.Join(etc, "resolv.conf"))

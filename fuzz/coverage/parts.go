@@ -21,7 +21,7 @@ func parts() []part {
 		{"the forwarders (`vswitch`)", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
 			"icmp", "ipv4", "mac", "mss", "neighbour", "normalize", "out", "route", "rule", "table")},
 		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
-		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "reply", "request", "routes")},
+		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
 		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "statefile_check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
 		{"`pod/hypervisor`: attachments", []file{{"pod/hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
