@@ -150,10 +150,10 @@ func TestContainersRefuse(t *testing.T) {
 		says       string
 	}{
 		{"of a foreign process namespace", switchUser, nil, 3, "a foreign process namespace"},
-		{"of another user", "108", nil, 3, "find the keeper"},
+		{"of another user", "108", nil, 3, "connect to the keeper"},
 		{"of root", "", nil, 3, "one of the users [107]"},
 		{"that wants another user's keeper", switchUser, []string{"--peer-uid", "108"}, 3, "one of the users [108]"},
-		{"that says what the keeper is to do", switchUser, []string{"--guest", "tap:tap1"}, 2, "--guest is for the keeper to say"},
+		{"with a setting of the keeper", switchUser, []string{"--guest", "tap:tap1"}, 2, "--guest cannot be combined with --keeper"},
 	} {
 		p := s.launchSwitch(c.user, c.args...)
 		if code := p.wait(); code != c.code || !strings.Contains(p.text(), c.says) {

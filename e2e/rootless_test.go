@@ -89,7 +89,7 @@ func TestRootlessImpossible(t *testing.T) {
 		{"without the device for taps", "600", append(slices.Clone(ownPod), program, "run"), []string{"/dev/net/tun"}},
 		{"of a pod that is not his", "666", []string{program, "run"}, []string{"CAP_NET_"}},
 		{"of a pod that is not his, with a device that somebody has made", "666", []string{program, "run", "--guest", "packet:tap0"}, []string{"CAP_NET_"}},
-		{"beside a podswitch that is not his", "666", []string{program, "run", "--takeover"}, []string{"find the keeper"}},
+		{"beside a podswitch that is not his", "666", []string{program, "run", "--takeover"}, []string{"connect to the keeper"}},
 	} {
 		dir := sharedFolder(t)
 		args := append([]string{"unshare", "-m", "sh", "-c", asOrdinaryUser, "sh", dir, c.mode}, c.args...)

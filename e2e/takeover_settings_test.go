@@ -62,14 +62,14 @@ func TestTakeoverFails(t *testing.T) {
 		{[]string{"--keep", "tcp/80", "--keep", "tcp/80"}, 2, "twice"},
 		{[]string{"--vm", bridge}, 2, "cannot become"},
 		{[]string{"--interface", "red"}, 2, "red"},
-		{[]string{"--guest", "tap:tap1"}, 2, "--guest is for the keeper to say"},
+		{[]string{"--guest", "tap:tap1"}, 2, "--guest cannot be combined with --takeover"},
 	} {
 		_, errs, code := l.verb(append([]string{"run", "--takeover", "--state-dir", l.stateDir}, c.args...)...)
 		if code != c.code || !strings.Contains(errs, c.says) {
 			t.Errorf("%q: exit code %d, want %d and %q: %s", c.args, code, c.code, c.says, errs)
 		}
 	}
-	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "find the keeper") {
+	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "connect to the keeper") {
 		t.Errorf("without a keeper: exit code %d: %s", code, errs)
 	}
 	fault := l.sayHello(grant.Hello{Version: grant.Version + 1, Takeover: true})

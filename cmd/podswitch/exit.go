@@ -15,12 +15,14 @@ import (
 
 // The exit codes.
 const (
-	exitOK      = 0 // done, or asked to stop
-	exitFailed  = 1 // failed while running
-	exitUsage   = 2 // a wrong command line or an invalid document
-	exitMissing = 3 // a privilege, a device or a kernel feature is missing, or in other hands
+	exitOK      = 0 // success, or asked to stop
+	exitFailed  = 1 // failed at run time
+	exitUsage   = 2 // invalid command line or VM document
+	exitMissing = 3 // a privilege, a device or a kernel feature is missing, or in use elsewhere
 )
 
+// exitCode returns the exit code for an error. A fault is the error of the other process and has its own exit code; a code that
+// denies the failure counts as exitFailed.
 func exitCode(err error) int {
 	var (
 		usage    usageError
@@ -34,7 +36,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &fault): // the other process says it, and that nothing is wrong it cannot say
+	case errors.As(err, &fault):
 		if fault.Code < exitFailed || fault.Code > exitMissing {
 			return exitFailed
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,11 @@ func fdbCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use:   "fdb",
-		Short: "Show the forwarding database of a learning switch",
-		Args:  exactly(),
+		Short: "Show the MAC table of a learning switch",
+		Long: "Show the MAC table (forwarding database) of a running learning switch: podswitch switch, or podswitch run with a plain\n" +
+			"bridge. AGE is the time since the last frame from the MAC.",
+		Example: "  podswitch fdb",
+		Args:    exactly(),
 	}
 	addControl(c, &path)
 	output := addOutput(c)
@@ -26,16 +30,20 @@ func fdbCommand() *cobra.Command {
 		if output.value == "json" {
 			return printJSON(c.OutOrStdout(), stations)
 		}
-		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "MAC\tPORT\tAGE")
-		for _, s := range stations {
-			age := fmt.Sprintf("%.0fs", s.Age)
-			if s.Static {
-				age = "static"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.MAC, s.Port, age)
-		}
-		return w.Flush()
+		return printStations(c.OutOrStdout(), stations)
 	}
 	return c
+}
+
+func printStations(out io.Writer, stations []control.Station) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "MAC\tPORT\tAGE")
+	for _, s := range stations {
+		age := fmt.Sprintf("%.0fs", s.Age)
+		if s.Static {
+			age = "static"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.MAC, s.Port, age)
+	}
+	return w.Flush()
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A choice is a flag with a fixed set of values; the first one is the default.
+// A choice is a flag with a fixed set of values.
 type choice struct {
 	value   string
 	allowed []string
 }
 
+// newChoice returns a flag whose default is the first value.
 func newChoice(allowed ...string) *choice { return &choice{allowed[0], allowed} }
 
 func (c *choice) String() string { return c.value }
@@ -24,17 +25,18 @@ func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
 
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.allowed, s) {
-		return fmt.Errorf("want %s", strings.Join(c.allowed, " or "))
+		last := len(c.allowed) - 1
+		return fmt.Errorf("want %s or %s", strings.Join(c.allowed[:last], ", "), c.allowed[last])
 	}
 	c.value = s
 	return nil
 }
 
-// A parsed flag has a value of some type, and a function that reads it.
+// A parsed flag stores its value in a variable of type T.
 type parsed[T any] struct {
 	value *T
-	text  string
-	kind  string
+	text  string // the default, then the text of the command line
+	kind  string // the placeholder in help texts
 	parse func(string) (T, error)
 }
 
@@ -47,10 +49,10 @@ func (p *parsed[T]) Set(s string) (err error) {
 	return err
 }
 
-// A parsedList is a flag that may be given several times.
+// A parsedList is a repeatable flag. Each occurrence appends a value.
 type parsedList[T fmt.Stringer] struct {
 	values *[]T
-	kind   string
+	kind   string // the placeholder in help texts
 	parse  func(string) (T, error)
 }
 
@@ -72,7 +74,8 @@ func (p *parsedList[T]) Set(s string) error {
 	return err
 }
 
-// defaultStateDir is where state files go: /run for root, the user's own runtime directory otherwise.
+// defaultStateDir returns the default of --state-dir: a directory in /run for root, and in the user's own runtime directory
+// otherwise.
 func defaultStateDir() string {
 	if os.Geteuid() == 0 {
 		return "/run/podswitch"
@@ -84,12 +87,12 @@ func defaultStateDir() string {
 }
 
 func addControl(c *cobra.Command, control *string) {
-	c.Flags().StringVar(control, "control", filepath.Join(defaultStateDir(), "control.sock"), "Path of the control socket")
+	c.Flags().StringVar(control, "control", filepath.Join(defaultStateDir(), "control.sock"), "`PATH` of the control socket")
 }
 
-// addMerge adds the flag for whoever has a kernel, or something on the node, that is at fault with large frames.
+// addMerge adds --merge, for nodes whose kernel, drivers or eBPF programs mishandle merged frames.
 func addMerge(flags *pflag.FlagSet) *choice {
 	merge := newChoice("on", "off")
-	flags.Var(merge, "merge", "Whether TCP segments and UDP datagrams of a flow that wait together go on as one frame")
+	flags.Var(merge, "merge", "Merge TCP segments and UDP datagrams of one flow that are waiting together into one frame")
 	return merge
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// hypervisorFlags are the flags of qemu-args and libvirt-xml.
+// hypervisorFlags are the flags of qemu-args and libvirt-xml, and what they resolve to.
 type hypervisorFlags struct {
 	vm, iface, podInterface string
 	guest                   hypervisor.Attachment
-	mac                     plan.Settings // of them, what --guest-mac sets
+	mac                     plan.Settings // only the MAC fields are set, by --guest-mac
 	settings                hypervisor.Settings
 	discover                func(link string) (*podnet.Identity, error)
 }
@@ -26,21 +26,21 @@ type hypervisorFlags struct {
 func (f *hypervisorFlags) add(c *cobra.Command) {
 	f.discover = podnet.Discover
 	flags := c.Flags()
-	flags.StringVar(&f.vm, "vm", "", "VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
-	flags.StringVar(&f.iface, "interface", "", "Interface of the VM document (default: the only one)")
+	flags.StringVar(&f.vm, "vm", "", "`FILE` with the VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
+	flags.StringVar(&f.iface, "interface", "", "`NAME` of the interface in the VM document (default: its only interface)")
 	flags.Var(&parsed[hypervisor.Attachment]{&f.guest, "", "KIND:ARG", hypervisor.ParseAttachment}, "guest",
-		"The guest's attachment, as podswitch run has it: packet:NAME, stream:PATH or dgram:LOCAL,REMOTE")
-	flags.StringVar(&f.podInterface, "pod-interface", "eth0", "The pod's interface, where MTU and MAC are read if it is there")
+		"Attachment of the guest, as for podswitch run: packet:NAME, stream:PATH or dgram:LOCAL,REMOTE (required)")
+	flags.StringVar(&f.podInterface, "pod-interface", "eth0", "`NAME` of the pod's network interface; its MTU and MAC are read if it exists")
 	flags.Var(&guestMAC{settings: &f.mac}, "guest-mac",
-		"The guest's MAC; pod: the pod interface's (default: the document's, or one derived from the names and the pod interface's MAC)")
-	flags.IntVar(&f.settings.MTU, "mtu", 0, "MTU of the guest, where the model can show it; 0: none (default: the pod interface's)")
-	flags.IntVar(&f.settings.Queues, "queues", 1, "Pairs of queues; more than one for virtio on a tap")
+		"MAC of the guest; pod: the MAC of the pod interface (default: macAddress of the VM document, or a MAC derived from the interface's name and the MAC of the pod interface)")
+	flags.IntVar(&f.settings.MTU, "mtu", 0, "MTU that the model announces to the guest, in `BYTES`, if it can; 0: none (default: the MTU of the pod interface)")
+	flags.IntVar(&f.settings.Queues, "queues", 1, "`NUMBER` of queue pairs; more than one requires virtio on a tap")
 }
 
-// resolve reads the document and the pod, and completes the settings.
+// resolve reads the VM document and completes f.settings, from the pod interface where necessary.
 func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	if f.guest.Kind == "" {
-		return nil, usageError{errors.New("--guest is missing: give it as podswitch run has it, for example packet:tap0")}
+		return nil, usageError{errors.New("--guest is missing: want the value of podswitch run, such as packet:tap0")}
 	}
 	if err := tap.CheckName(f.podInterface); err != nil {
 		return nil, usageError{fmt.Errorf("--pod-interface: %w", err)}
@@ -63,15 +63,15 @@ func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	return vm, err
 }
 
-// readPod completes the settings by what the pod interface says. The interface has to be there only if it was asked for;
-// that a podswitch has already taken its address changes neither MTU nor MAC.
+// readPod reads MTU and MAC of the pod interface. A missing interface is an error only if a flag refers to it. The result does not
+// depend on whether podswitch has taken the address of the interface.
 func (f *hypervisorFlags) readPod(c *cobra.Command, wantMTU bool) error {
 	id, err := f.discover(f.podInterface)
 	if id == nil {
 		if f.mac.PodMAC || c.Flags().Changed("pod-interface") {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "podswitch: note: nothing is known of the pod: %v\n", err)
+		fmt.Fprintf(c.ErrOrStderr(), "podswitch: note: MTU and MAC of the pod interface are unknown: %v\n", err)
 		return nil
 	}
 	if wantMTU {
@@ -81,7 +81,7 @@ func (f *hypervisorFlags) readPod(c *cobra.Command, wantMTU bool) error {
 	case known:
 		f.settings.PodMAC = net.HardwareAddr(id.Link.MAC[:])
 	case f.mac.PodMAC:
-		return usageError{fmt.Errorf("--guest-mac pod: the pod interface %s has no MAC; give one", f.podInterface)}
+		return usageError{fmt.Errorf("--guest-mac pod: the pod interface %s has no MAC (give a MAC)", f.podInterface)}
 	}
 	if f.mac.PodMAC {
 		f.settings.MAC = f.settings.PodMAC

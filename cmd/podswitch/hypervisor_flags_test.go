@@ -15,7 +15,7 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// TestQEMUArgs checks both forms of the output, and that they say the same.
+// TestQEMUArgs checks both output formats.
 func TestQEMUArgs(t *testing.T) {
 	args := []string{"qemu-args", "--vm", "-", "--guest", "stream:/run/a,b", "--mtu", "1450", "--guest-mac", "52:54:00:12:34:56"}
 	want := []string{"-netdev", "stream,id=net-red,server=off,addr.type=unix,addr.path=/run/a,,b",
@@ -32,12 +32,12 @@ func TestQEMUArgs(t *testing.T) {
 	}
 }
 
-// redDocument is a document of the interface red with one more field.
+// redDocument returns a document of the interface red with one more field.
 func redDocument(field string) string {
 	return fmt.Sprintf("spec: {devices: {interfaces: [{name: red, bridge: {delegateIp: true}, %s}]}, networks: [{name: red, pod: {}}]}\n", field)
 }
 
-// TestLibvirtXML checks that the output is the element, whole.
+// TestLibvirtXML checks that the output is the complete element.
 func TestLibvirtXML(t *testing.T) {
 	text, stderr, code := do(t, "", "libvirt-xml", "--guest", "packet:tap0", "--mtu", "1450", "--guest-mac", "52:54:00:12:34:56", "--queues", "2")
 	var read struct {
@@ -51,7 +51,7 @@ func TestLibvirtXML(t *testing.T) {
 	}
 }
 
-// TestQEMUNote checks that what no argument can say is said, and not among the arguments.
+// TestQEMUNote checks that a setting without a QEMU argument becomes a note on stderr.
 func TestQEMUNote(t *testing.T) {
 	stdout, stderr, code := do(t, redDocument("state: down"), "qemu-args", "--vm", "-", "--guest", "packet:tap0", "--mtu", "0", "--guest-mac", "52:54:00:12:34:56")
 	if code != exitOK || strings.Contains(stdout, "set_link") || !strings.Contains(stderr, "set_link nic-red off") {
@@ -59,7 +59,7 @@ func TestQEMUNote(t *testing.T) {
 	}
 }
 
-// TestHypervisorUsage checks exit code and message of wrong command lines, and that nothing is said on stdout.
+// TestHypervisorUsage checks exit code and message of invalid command lines, and that stdout stays empty.
 func TestHypervisorUsage(t *testing.T) {
 	for _, c := range []struct {
 		verb, args, document string
@@ -97,7 +97,7 @@ func TestHypervisorUsage(t *testing.T) {
 	}
 }
 
-// A podCase is a command line, what discovering the pod gives, and the settings that must come out.
+// A podCase is a command line, the result of discovering the pod, and the expected settings.
 type podCase struct {
 	name, args, document string
 	id                   *podnet.Identity
@@ -108,7 +108,7 @@ type podCase struct {
 	fault, note          string
 }
 
-// TestReadPod checks what is taken from the pod interface, and when it has to be there.
+// TestReadPod checks which settings come from the pod interface, and when the interface must exist.
 func TestReadPod(t *testing.T) {
 	pod := &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1450, MAC: podnet.MAC{0x0a, 0x58, 0x0a, 0xf4, 1, 7}}}
 	bare := &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1450}}
@@ -153,7 +153,7 @@ func (c *podCase) check(t *testing.T) {
 		t.Errorf("error %v, want %q", err, c.fault)
 	}
 	if lacks := (*missing.Error)(nil); c.err != nil && c.fault != "" && !errors.As(err, &lacks) {
-		t.Errorf("%v is not what the machine lacks", err)
+		t.Errorf("%v is not a missing.Error", err)
 	}
 	if s := f.settings; s.MTU != c.mtu || s.MAC.String() != c.mac || s.PodMAC.String() != c.podMAC {
 		t.Errorf("MTU %d, MAC %s, pod MAC %s; want %d, %s, %s", s.MTU, s.MAC, s.PodMAC, c.mtu, c.mac, c.podMAC)
@@ -163,7 +163,7 @@ func (c *podCase) check(t *testing.T) {
 	}
 }
 
-// TestHypervisorHelp checks that the commands are there and explain themselves.
+// TestHypervisorHelp checks that the commands are listed and describe --guest.
 func TestHypervisorHelp(t *testing.T) {
 	list, _, _ := do(t, "", "--help")
 	for _, verb := range []string{"qemu-args", "libvirt-xml"} {

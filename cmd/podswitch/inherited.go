@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInheritedFiles closes what whoever started this process had open beside the standard files, and has nothing to do with a switch.
-// What the program and its runtime open themselves is closed by an exec, and thereby told apart.
+// closeInheritedFiles closes the descriptors above stderr that the parent process left open. The program's own descriptors have
+// the close-on-exec flag, which tells them apart.
 func closeInheritedFiles() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -20,7 +20,7 @@ func closeInheritedFiles() error {
 			continue
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 { // the folder itself is closed by now
+		if err != nil || flags&unix.FD_CLOEXEC != 0 { // an error: the descriptor that ReadDir has closed
 			continue
 		}
 		if err := unix.Close(fd); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/keeper"
 )
 
@@ -17,18 +18,20 @@ func keeperCommand() *cobra.Command {
 		listen string
 	)
 	c := &cobra.Command{
-		Use:   "keeper --listen SOCKET",
-		Short: "Be the privileged half of run: take the pod's address for a switch that connects, and give it back",
-		Example: `  # In a privileged container; the switch runs as user 107 in another one: podswitch run --keeper /run/podswitch/keeper/socket
+		Use:   "keeper --listen PATH",
+		Short: "Run the privileged half of run: take the pod address for a switch that connects, and give it back",
+		Long: "Run the privileged half of podswitch run: take the pod address for a switch that connects, and give it back when the switch\n" +
+			"ends. The switch is podswitch run --keeper PATH, in another container without privileges.",
+		Example: `  # In a privileged container; the other container has user 107 and runs: podswitch run --keeper /run/podswitch/keeper/socket
   podswitch keeper --listen /run/podswitch/keeper/socket --guest packet:tap0 --peer-uid 107 --peer-pid-namespace any`,
 		Args: exactly(),
 	}
 	flags.add(c)
 	peers.add(c)
-	c.Flags().StringVar(&listen, "listen", "", "Path of the socket that the switch connects to; its folder is made, and is for nothing else")
+	c.Flags().StringVar(&listen, "listen", "", "`PATH` of the socket for switches; podswitch creates its directory, which must have no other use (required)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if listen == "" {
-			return usageError{errors.New("--listen: want the path of a socket")}
+			return usageError{errors.New("--listen is missing: want the path of a socket")}
 		}
 		cfg, err := flags.keeper(c)
 		if err != nil {
@@ -37,15 +40,22 @@ func keeperCommand() *cobra.Command {
 		if cfg.Peers, err = peers.peers(); err != nil {
 			return err
 		}
-		others := slices.DeleteFunc(slices.Clone(cfg.Peers.UIDs), func(uid int) bool { return uid == 0 }) // root reaches every socket
-		switch len(others) {
-		case 0:
-		case 1:
-			cfg.Owner = others[0]
-		default:
-			return usageError{fmt.Errorf("--%s %v: want one user beside root, who gets the socket", peerUIDFlag, others)}
+		if err := setOwner(&cfg, cfg.Peers); err != nil {
+			return usageError{err}
 		}
 		return keeper.Listen(c.Context(), cfg, listen)
 	}
 	return c
+}
+
+// setOwner makes the only peer beside root the owner of the keeper's sockets. Root can use any socket.
+func setOwner(cfg *keeper.Config, peers grant.Peers) error {
+	others := slices.DeleteFunc(slices.Clone(peers.UIDs), func(uid int) bool { return uid == 0 })
+	if len(others) > 1 {
+		return fmt.Errorf("--%s %v: want at most one user beside root: the socket has one owner", peerUIDFlag, others)
+	}
+	if len(others) == 1 {
+		cfg.Owner = others[0]
+	}
+	return nil
 }

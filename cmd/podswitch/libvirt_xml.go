@@ -10,10 +10,11 @@ func libvirtXMLCommand() *cobra.Command {
 	var flags hypervisorFlags
 	c := &cobra.Command{
 		Use:   "libvirt-xml",
-		Short: "Print libvirt's <interface> element for the guest's interface",
-		Long: "Print libvirt's <interface> element for the guest's interface, with what the VM document says. It has a form for\n" +
-			"packet:NAME only; for sockets use qemu-args. Nothing is opened or changed.",
-		Args: exactly(),
+		Short: "Print the libvirt <interface> element for the guest's interface",
+		Long: "Print the libvirt <interface> element for the guest's interface, with the settings of the VM document. libvirt supports only\n" +
+			"packet:NAME; for unix sockets use podswitch qemu-args. libvirt-xml does not open or change anything.",
+		Example: "  podswitch libvirt-xml --vm vm.yaml --guest packet:tap0",
+		Args:    exactly(),
 	}
 	flags.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {

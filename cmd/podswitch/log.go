@@ -10,13 +10,13 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logFlags are the flags of what runs for long.
+// logFlags are the flags of commands that keep running.
 type logFlags struct{ level, format *choice }
 
 func (f *logFlags) add(c *cobra.Command) {
 	f.level, f.format = newChoice("info", "debug", "warn", "error"), newChoice("console", "json")
-	c.Flags().Var(f.level, "log-level", "Least level of messages")
-	c.Flags().Var(f.format, "log-format", "Form of messages")
+	c.Flags().Var(f.level, "log-level", "Lowest level of log messages to print")
+	c.Flags().Var(f.format, "log-format", "Format of log messages")
 }
 
 func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
@@ -35,21 +35,21 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 	return zap.New(limitRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
 }
 
-// maxRepeats is how often a message is written in a minute, whatever else stands beside it: guests, hypervisors, and whoever reaches a
-// socket can cause some without end. It is more than a switch has ports, each of which may be lost at once, and more than attach lets a
-// guest cause, where what is left out is counted.
+// maxRepeats is the number of messages with the same text that are written in a minute. Guests, hypervisors and clients of a socket
+// can cause some messages without end. The limit exceeds the number of ports of a switch, all of which may be lost at once, and the
+// rate limit of messages that a guest causes, which counts what it omits (pod/dataplane).
 const maxRepeats = 300
 
-// bounded leaves messages out that come too often, and says so once a minute.
+// limitRepeats drops messages beyond maxRepeats and reports that it does, at most once a minute.
 func limitRepeats(core zapcore.Core) zapcore.Core {
-	var said atomic.Int64 // when, in nanoseconds since 1970
-	tell := func(e zapcore.Entry, what zapcore.SamplingDecision) {
-		before := said.Load()
-		if what != zapcore.LogDropped || e.Time.UnixNano()-before < int64(time.Minute) || !said.CompareAndSwap(before, e.Time.UnixNano()) {
+	var reported atomic.Int64 // the time of the last report, in nanoseconds since 1970
+	report := func(e zapcore.Entry, decision zapcore.SamplingDecision) {
+		last := reported.Load()
+		if decision != zapcore.LogDropped || e.Time.UnixNano()-last < int64(time.Minute) || !reported.CompareAndSwap(last, e.Time.UnixNano()) {
 			return
 		}
-		notice := zapcore.Entry{Level: e.Level, Time: e.Time, Message: "too many equal messages: more are left out"}
-		_ = core.Write(notice, []zapcore.Field{zap.String("of", e.Message)}) // nobody is left to tell
+		notice := zapcore.Entry{Level: e.Level, Time: e.Time, Message: "repeated messages suppressed"}
+		_ = core.Write(notice, []zapcore.Field{zap.String("text", e.Message)}) // an error of stderr cannot be reported anywhere
 	}
-	return zapcore.NewSamplerWithOptions(core, time.Minute, maxRepeats, 0, zapcore.SamplerHook(tell))
+	return zapcore.NewSamplerWithOptions(core, time.Minute, maxRepeats, 0, zapcore.SamplerHook(report))
 }

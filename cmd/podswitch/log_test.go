@@ -8,8 +8,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestMessageLimit shows that what somebody causes without end fills no disk, that it is said that something is left out, and that
-// nothing else is.
+// TestMessageLimit checks that repeated messages are suppressed and reported as such, and that other messages are not.
 func TestMessageLimit(t *testing.T) {
 	f := logFlags{newChoice("info"), newChoice("console")}
 	var out bytes.Buffer
@@ -22,7 +21,7 @@ func TestMessageLimit(t *testing.T) {
 	}
 	log.Info("ready")
 	text := out.String()
-	for part, want := range map[string]int{`{"time": `: maxRepeats, "ready": 1, `left out  {"of": "the hypervisor has connected"}`: 1} {
+	for part, want := range map[string]int{`{"time": `: maxRepeats, "ready": 1, `repeated messages suppressed  {"text": "the hypervisor has connected"}`: 1} {
 		if n := strings.Count(text, part); n != want {
 			t.Errorf("%d of %q, want %d; the end is %q", n, part, want, text[max(0, len(text)-200):])
 		}

@@ -1,4 +1,4 @@
-// Podswitch connects one virtual machine to the network of the pod that it runs in: it moves the pod's IP address to the
+// Podswitch connects a virtual machine to the network of the Kubernetes pod that it runs in. It moves the pod's IP address to the
 // guest, or bridges the guest to the pod's interface.
 package main
 
@@ -18,52 +18,48 @@ import (
 	"github.com/podswitch/podswitch/host/limits"
 )
 
-// blockedThreads is the number of ports that are expected to wait in a system call of their own at the same time. The scheduler
-// takes some milliseconds to notice that such a thread needs no turn; meanwhile the other goroutines need theirs.
+// blockedThreads is the number of threads that are expected to block in system calls at the same time. The Go scheduler takes
+// milliseconds to release the processor of such a thread; meanwhile other goroutines need one of their own.
 const blockedThreads = 2
 
 func main() {
-	// A signal only asks to stop. It stays caught until the process ends, so that a second one interrupts nothing. A reader of
-	// our messages that went away is no reason to end at all: the address has to be given back first.
+	// Signals stay caught until the process ends, so that a second one does not interrupt the give-back. A broken pipe on stderr
+	// must not end the process before it has given the address back.
 	signal.Ignore(syscall.SIGPIPE)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + blockedThreads)
-	_, _ = limits.Memory() // without it, Go collects as it always does
+	_, _ = limits.Memory() // on error, the garbage collector keeps its defaults
 	ctx, _ := signal.NotifyContext(context.Background(), stopSignals()...)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// stopSignals are the signals that ask to stop. One that is ignored from the start stays so: nohup(1), and a shell's background jobs.
+// stopSignals returns the signals that ask to stop. A signal that is ignored from the start remains ignored, as nohup(1) and the
+// background jobs of a shell require.
 func stopSignals() []os.Signal {
 	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 	return slices.DeleteFunc(all, signal.Ignored)
 }
 
-// dieBySignal makes a command end by a signal wherever it is, as programs do: it has nothing to give back, and may be reading for ever.
+// dieBySignal restores the default action of stop signals, for commands that have nothing to give back.
 func dieBySignal(c *cobra.Command, _ []string) error {
 	signal.Reset(stopSignals()...)
-	return c.Context().Err() // of a signal that has come already
+	return c.Context().Err() // a signal may have arrived before the reset
 }
 
-// run is main with everything passed in; it returns the exit code. Data goes to stdout, messages to stderr.
+const rootLong = `podswitch connects a virtual machine to the network of the Kubernetes pod that it runs in. It takes the pod's IP
+address off the pod's interface and gives it to the guest by DHCP. When podswitch ends, it restores the interface.`
+
+const rootExample = `  # Show what run would do, without changing anything
+  podswitch plan --guest packet:tap0
+  # Give the pod address to the guest behind tap0, until Ctrl-C
+  podswitch run --guest packet:tap0
+  # Show the lease, and frames and drops of each port
+  podswitch status`
+
+// run is main with its environment passed in. It returns the exit code. Data goes to stdout, messages go to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	messages := newMessages(stderr)
 	defer messages.flush()
-	root := &cobra.Command{
-		Use:           "podswitch",
-		Short:         "Connect a virtual machine to the network of its pod",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.ArbitraryArgs,
-		RunE:          unknownCommand,
-	}
-	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
-	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
-		libvirtXMLCommand(), versionCommand()} {
-		c.PreRunE = dieBySignal
-		root.AddCommand(c)
-	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -74,4 +70,33 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(messages, "podswitch: %v\n", err)
 	}
 	return exitCode(err)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:                        "podswitch",
+		Short:                      "Connect a virtual machine to the network of its pod",
+		Long:                       rootLong,
+		Example:                    rootExample,
+		Version:                    versionText(),
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		Args:                       cobra.ArbitraryArgs,
+		RunE:                       unknownCommand,
+		SuggestionsMinimumDistance: 2,
+	}
+	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
+	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
+		libvirtXMLCommand(), versionCommand()} {
+		c.PreRunE = dieBySignal
+		root.AddCommand(c)
+	}
+	for _, c := range append(root.Commands(), root) {
+		c.Flags().BoolP("help", "h", false, "Print this help")
+	}
+	root.Flags().Bool("version", false, "Print the version")
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	return root
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// do runs a command in this process.
+// do runs podswitch with args in this process.
 func do(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -16,7 +16,7 @@ func do(t *testing.T, stdin string, args ...string) (stdout, stderr string, code
 	return out.String(), errs.String(), code
 }
 
-// TestUsage checks exit code and message of wrong command lines, and that nothing is said on stdout.
+// TestUsage checks exit code and message of invalid command lines, and that stdout stays empty.
 func TestUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -32,7 +32,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--guest-mac", "x"}, "52:54:00"},
 		{[]string{"run", "--keep", "80"}, "tcp/PORT"},
 		{[]string{"run", "--offload", "x"}, "on or off"},
-		{[]string{"run", "--log-level", "loud"}, "info or debug"},
+		{[]string{"run", "--log-level", "loud"}, "info, debug, warn or error"},
 		{[]string{"run", "--log-format", "xml"}, "console or json"},
 		{[]string{"run", "--pod-interface", "a/b"}, "a/b"},
 		{[]string{"run", "--vm", "/nonexistent"}, "/nonexistent"},
@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestCheck checks a good and a bad document, from a file and from standard input.
+// TestCheck checks valid and invalid documents, from a file and from standard input.
 func TestCheck(t *testing.T) {
 	good := "kind: VM\nspec: {devices: {interfaces: [{name: red, bridge: {delegateIp: true}}]}, networks: [{name: red, pod: {}}]}\n"
 	bad := "kind: VM\nspec: {devices: {interfaces: [{name: red, model: ne2000}]}, networks: [{name: blue, pod: {}}]}\n"
@@ -89,7 +89,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestNoSwitch checks the commands that ask a running podswitch.
+// TestNoSwitch checks the commands that need a running podswitch without one.
 func TestNoSwitch(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none.sock")
 	for _, verb := range []string{"status", "fdb"} {
@@ -102,24 +102,29 @@ func TestNoSwitch(t *testing.T) {
 	}
 }
 
-// TestHelp checks that every command has help, with a short text and examples of what it takes.
+// TestHelp checks that the help of every command begins with a description and has an example.
 func TestHelp(t *testing.T) {
-	stdout, _, code := do(t, "", "--help")
+	list, _, code := do(t, "", "--help")
 	if code != exitOK {
 		t.Fatalf("exit code %d", code)
 	}
-	for _, verb := range []string{"run", "plan", "restore", "status", "switch", "fdb", "check", "version"} {
-		if !strings.Contains(stdout, "\n  "+verb+" ") {
-			t.Errorf("help does not list %s", verb)
+	checkHelp(t, "podswitch", list)
+	for _, c := range rootCommand().Commands() {
+		if !strings.Contains(list, "\n  "+c.Name()+" ") {
+			t.Errorf("the help does not list %s", c.Name())
 		}
-		if out, _, code := do(t, "", verb, "--help"); code != exitOK || !strings.Contains(out, "Usage:") {
-			t.Errorf("%s --help: exit code %d", verb, code)
+		help, _, code := do(t, "", c.Name(), "--help")
+		if code != exitOK {
+			t.Errorf("%s --help: exit code %d", c.Name(), code)
 		}
+		checkHelp(t, c.Name(), help)
 	}
 }
 
-func TestVersion(t *testing.T) {
-	if stdout, _, code := do(t, "", "version"); code != exitOK || !strings.HasPrefix(stdout, "podswitch ") {
-		t.Errorf("exit code %d: %s", code, stdout)
+func checkHelp(t *testing.T, name, help string) {
+	t.Helper()
+	description, _, found := strings.Cut(help, "\nUsage:")
+	if !found || strings.TrimSpace(description) == "" || !strings.Contains(help, "\nExamples:\n  ") {
+		t.Errorf("%s: the help has no description or no example:\n%s", name, help)
 	}
 }

@@ -8,23 +8,23 @@ import (
 	"github.com/podswitch/podswitch/host/limits"
 )
 
-// lowGCPercent lets a process collect that has a live heap of one megabyte and allocates little: with Go's own 100, garbage is
-// collected from 4 MiB on, which is all that it would ever use.
+// lowGCPercent is the GC target of a process with a live heap of about one megabyte that allocates little. With Go's default of 100,
+// the first collection starts at a heap of 4 MiB, which is as much as such a process would ever use.
 const lowGCPercent = 25
 
-// settleTime is after what time a process is done with what it has begun: a start takes a twentieth of it, and must not be slower
-// for what follows it.
+// settleTime is the time after which a process has finished its start. A start takes about a twentieth of it, and work that only
+// saves memory must not delay it.
 const settleTime = time.Second
 
-// saveMemory keeps the memory of a process small that does nothing in a hurry: it collects early, unless GOGC says otherwise, and lets go
-// of what starting up has left when the timer says so, which may be set again.
+// saveMemory reduces the memory of a process that is not time-critical. It makes the collector run early, unless the user has
+// set GOGC, and releases the memory of the start when the timer that it returns fires. The caller may reset the timer.
 func saveMemory() *time.Timer {
-	if _, said := os.LookupEnv("GOGC"); !said {
+	if _, isSet := os.LookupEnv("GOGC"); !isSet {
 		debug.SetGCPercent(lowGCPercent)
 	}
 	return time.AfterFunc(settleTime, func() {
 		debug.FreeOSMemory()
-		program, _ := limits.FindProgram() // where it cannot be found, nothing is lost but memory
+		program, _ := limits.FindProgram() // on error, LetGo does nothing
 		_ = program.LetGo()
 	})
 }

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Bounds of what waits for a slow reader of our messages.
+// Limits for a slow reader of stderr.
 const (
-	messageQueue = 1024
-	flushTimeout = 250 * time.Millisecond // at the end
+	messageQueue = 1024                   // messages
+	flushTimeout = 250 * time.Millisecond // at exit
 )
 
-// messages write to stderr without ever waiting for it: a terminal that is stopped, or a collector that hangs, must not keep
-// the pod's address from being given back. What does not fit is lost.
+// messages writes to stderr without blocking the caller: a stopped terminal or a log collector that hangs must not delay the
+// give-back of the pod address. It drops messages when its queue is full.
 type messages struct {
-	queue chan []byte   // nil is the last one
-	ended chan struct{} // closed when the last one is written
+	queue chan []byte   // nil marks the end
+	ended chan struct{} // closed when everything before the end is written
 }
 
 func newMessages(w io.Writer) *messages {
@@ -23,22 +23,22 @@ func newMessages(w io.Writer) *messages {
 	go func() {
 		defer close(m.ended)
 		for line := <-m.queue; line != nil; line = <-m.queue {
-			_, _ = w.Write(line) // nobody is left to tell
+			_, _ = w.Write(line) // an error of stderr cannot be reported anywhere
 		}
 	}()
 	return m
 }
 
-// Write implements io.Writer. It never fails, and keeps no reference to b.
+// Write implements io.Writer. It always succeeds, and does not retain b.
 func (m *messages) Write(b []byte) (int, error) {
 	select {
 	case m.queue <- append([]byte{}, b...):
-	default: // the reader is too slow
+	default: // the queue is full
 	}
 	return len(b), nil
 }
 
-// flush waits a moment until everything is written; what is written after it is lost.
+// flush waits until the queue is written, for at most flushTimeout. Later messages are lost.
 func (m *messages) flush() {
 	timer := time.NewTimer(flushTimeout)
 	defer timer.Stop()

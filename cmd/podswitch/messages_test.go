@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestMessages shows that everything is written, in order, when somebody reads.
+// TestMessages checks that messages are written in order, up to the flush.
 func TestMessages(t *testing.T) {
 	var out, want bytes.Buffer
 	m := newMessages(&out)
@@ -19,15 +19,15 @@ func TestMessages(t *testing.T) {
 	if out.String() != want.String() {
 		t.Errorf("written %q", out.String())
 	}
-	fmt.Fprintln(m, "after the end") // is lost, and nothing else happens
+	fmt.Fprintln(m, "after the end") // is lost
 }
 
-// A stuck writer never returns.
+// A stuck writer blocks until forever is closed.
 type stuck struct{ forever chan struct{} }
 
 func (s stuck) Write([]byte) (int, error) { <-s.forever; return 0, nil }
 
-// TestStuck shows that a reader that does not read holds nothing up.
+// TestStuck checks that a blocked writer does not block the callers.
 func TestStuck(t *testing.T) {
 	s := stuck{make(chan struct{})}
 	defer close(s.forever)

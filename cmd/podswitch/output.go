@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// addOutput adds the flag of commands that print data.
+// addOutput adds --output, for commands that print data.
 func addOutput(c *cobra.Command) *choice {
 	output := newChoice("text", "json")
-	c.Flags().VarP(output, "output", "o", "Form of the output")
+	c.Flags().VarP(output, "output", "o", "Output format")
 	return output
 }
 

@@ -9,13 +9,12 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// The flags that say who may be at the other end.
 const (
 	peerUIDFlag       = "peer-uid"
 	peerNamespaceFlag = "peer-pid-namespace"
 )
 
-// peerFlags say who may be at the other end of a conversation between keeper and switch.
+// peerFlags are the flags that restrict which process may be the other end of a session between keeper and switch.
 type peerFlags struct {
 	uids      []string
 	namespace *choice
@@ -23,8 +22,8 @@ type peerFlags struct {
 
 func (f *peerFlags) add(c *cobra.Command) {
 	f.namespace = newChoice("same", "any")
-	c.Flags().StringSliceVar(&f.uids, peerUIDFlag, nil, "User that the other process runs as, by number; may be repeated (default: root, and this process's own)")
-	c.Flags().Var(f.namespace, peerNamespaceFlag, "same: the other process is one that this one can see; any: it may be in another container")
+	c.Flags().StringSliceVar(&f.uids, peerUIDFlag, nil, "Numeric `UID` that the other process may have; repeatable (default: 0 and the UID of this process)")
+	c.Flags().Var(f.namespace, peerNamespaceFlag, "PID namespace of the other process; same: one that this process can see; any: another container is allowed")
 }
 
 func (f *peerFlags) peers() (grant.Peers, error) {

@@ -2,18 +2,26 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
+const planExample = `  podswitch plan --guest packet:tap0 --vm vm.yaml
+  # For podswitch replay
+  podswitch plan -o json > plan.json`
+
 func planCommand() *cobra.Command {
 	var flags runFlags
 	c := &cobra.Command{
 		Use:   "plan",
-		Short: "Print what run would find, do and tell the guest; change nothing",
-		Args:  exactly(),
+		Short: "Show what run would do, without changing anything",
+		Long: "Show what run would do with the same flags: the pod's network as found, the settings that the guest would get, warnings,\n" +
+			"and every change to the pod, in order. plan itself changes nothing.",
+		Example: planExample,
+		Args:    exactly(),
 	}
 	output := addOutput(c)
 	flags.add(c)
@@ -29,18 +37,21 @@ func planCommand() *cobra.Command {
 		if output.value == "json" {
 			return printJSON(c.OutOrStdout(), p)
 		}
-		w := c.OutOrStdout()
-		for _, line := range p.Summary() {
-			fmt.Fprintln(w, line)
-		}
-		for _, warning := range p.Warnings {
-			fmt.Fprintln(w, "warning:", warning)
-		}
-		fmt.Fprintln(w, "run would:")
-		for i, change := range p.Changes {
-			fmt.Fprintf(w, "%3d. %s\n", i+1, change)
-		}
+		printPlan(c.OutOrStdout(), p)
 		return nil
 	}
 	return c
+}
+
+func printPlan(w io.Writer, p *plan.Plan) {
+	for _, line := range p.Summary() {
+		fmt.Fprintln(w, line)
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
+	fmt.Fprintln(w, "run would:")
+	for i, change := range p.Changes {
+		fmt.Fprintf(w, "%3d. %s\n", i+1, change)
+	}
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestDocumentFaultsEndCommands shows that a model that there is not, and one with a property that it cannot have, end every
-// command that reads a VM document: with exit code 2, the path of the field on stderr, and nothing on stdout.
-func TestDocumentFaultsEndCommands(t *testing.T) {
+// TestDocumentFaults checks that every command that reads a VM document rejects an unknown model, and a property that the model
+// does not have: with exit code 2, the path of the field on stderr, and nothing on stdout.
+func TestDocumentFaults(t *testing.T) {
 	const at = "spec.devices.interfaces[0]."
 	for fields, path := range map[string]string{
 		"model: vmxnet3":           at + "model: ",

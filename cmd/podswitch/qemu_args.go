@@ -12,17 +12,17 @@ func qemuArgsCommand() *cobra.Command {
 	var flags hypervisorFlags
 	c := &cobra.Command{
 		Use:   "qemu-args",
-		Short: "Print QEMU's arguments for the guest's interface, one a line",
-		Long: "Print QEMU's arguments for the guest's interface, one a line: -netdev and -device with what the VM document says.\n" +
-			"Nothing is opened or changed.",
-		Example: "  # Give them to QEMU, in bash\n" +
+		Short: "Print the QEMU arguments for the guest's interface",
+		Long: "Print the QEMU arguments for the guest's interface, one a line: -netdev and -device with the settings of the VM document.\n" +
+			"qemu-args does not open or change anything.",
+		Example: "  # Start QEMU with the arguments, in bash\n" +
 			"  mapfile -t net < <(podswitch qemu-args --vm vm.yaml --guest packet:tap0)\n" +
 			"  qemu-system-x86_64 -nodefaults \"${net[@]}\" disk.img",
 		Args: exactly(),
 	}
 	output := addOutput(c)
 	flags.add(c)
-	c.Flags().StringVar(&flags.settings.Bus, "bus", "", "QEMU's id of the PCI bus of the document's pciAddress (default: the machine's own, for bus 00)")
+	c.Flags().StringVar(&flags.settings.Bus, "bus", "", "QEMU `ID` of the PCI bus of pciAddress in the VM document (default: the root bus, for bus 00)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		vm, err := flags.resolve(c)
 		if err != nil {

@@ -12,36 +12,40 @@ import (
 	"github.com/podswitch/podswitch/replay"
 )
 
-const replayLong = `Send a capture through a switch that has no devices, and print what happens to each frame.
+const replayLong = `Send a capture through a switch without devices, and print what happens to each frame.
 
-FILE is pcapng or pcap with link type Ethernet; - is standard input. Which port a frame enters at: where --in says; else, if
-the capture's interface has the name of a port (guest, uplink, pod, server), there; else as its source MAC says: the
-guest's enter at guest, the router MAC's are a switch's own and are skipped, all others enter at uplink. So a capture of
-the pod's eth0 shows what a guest in the pod's place would see.
+FILE is a pcapng or pcap file of link type Ethernet; - is standard input.
 
-The switch is that of a plan (--plan), a plain bridge (--bridge), or one in IP mode that is made of --address and the flags
-beside it. A capture of a fuzz finding brings its own, with its ticks and holders, and needs no flags.
+The switch is that of a plan (--plan), a plain bridge (--bridge), or one in IP mode (--address and the flags that need it). A
+capture that a fuzz test has written contains its own switch and needs no flags.
 
-The time stamps are the switch's clock, and it ticks once a second. What would reach the pod's and the server's
-endpoints is shown; what they would answer is not made. Frames that the capture cut off are skipped. A capture on a device
-with offloads has TCP frames larger than the wire's, and not what is left to do for them: they are dropped as too big here, and
-not in a real switch. Capture with offloads off, or at the other end.
+The port at which a frame enters is the one of --in. Without --in, it is the port whose name the capture's interface has (guest,
+uplink, pod, server). Otherwise the source MAC decides: frames of the guest enter at guest, frames of the router MAC are skipped as
+the switch's own, and all others enter at uplink. Thus a capture of the pod's eth0 shows what a guest in the pod would receive.
 
-A line is: number, seconds, port, source > destination MAC, what it is, -> what left where (as SOURCE > DESTINATION: with
-these MACs), drop and its reason, held (it waits for its next hop) or noted. Lines without a number are ticks. With -o json each
-line is an object: number, seconds, event, in, frame, outcome (sent, dropped, held, noted, skipped), out, drops, late, note;
-the last one has the summary.`
+The time stamps of the capture are the clock of the switch, which ticks once a second. replay prints what the pod's and the server's
+endpoints would receive, but not their answers. It skips frames that the capture has truncated. A capture of a device with
+offloads contains TCP frames that are larger than the MTU, without their offload headers: replay drops them as too big, while a
+real switch would not. Capture with offloads disabled, or at the other end of the link.
 
-const replayExample = `  podswitch plan -o json > plan.json
+Each line contains: number, time in seconds, port, source > destination MAC, summary, -> output port (as SOURCE > DESTINATION: with
+these MACs), "drop" with its reason, "held" (waits for the MAC of its next hop) or "noted". Lines without a number are ticks. With
+-o json each line is an object with the fields number, seconds, event, in, frame, outcome (sent, dropped, held, noted, skipped),
+out, drops, late and note; the last object is the summary.`
+
+const replayExample = `  # What would the guest of this plan have received?
+  podswitch plan -o json > plan.json
   podswitch replay --plan plan.json capture.pcapng
+  # A switch in IP mode
   podswitch replay --address 10.244.1.7/24 --guest-mac 52:54:00:12:34:56 tap0.pcap
+  # A learning switch
   podswitch replay --bridge --in guest tap0.pcap`
 
 func replayCommand() *cobra.Command {
 	var flags replayFlags
 	c := &cobra.Command{
 		Use:     "replay FILE",
-		Short:   "Send a capture through a switch without devices, and print what happens to each frame",
+		Short:   "Send a capture through a switch without devices and print what happens to each frame",
 		Long:    replayLong,
 		Example: replayExample,
 		Args:    exactly("FILE"),
@@ -55,15 +59,15 @@ func replayCommand() *cobra.Command {
 		}
 		in, err := openCapture(args[0], c.InOrStdin())
 		if err != nil {
-			return usageError{fmt.Errorf("capture: %w", err)}
+			return usageError{fmt.Errorf("read the capture: %w", err)}
 		}
 		defer in.Close()
 		w := bufio.NewWriter(c.OutOrStdout())
 		p := printer{w: w, json: output.value == "json"}
 		if err = p.play(in, options); err != nil {
-			err = usageError{fmt.Errorf("capture %s: %w", args[0], err)}
+			err = usageError{fmt.Errorf("replay %s: %w", args[0], err)}
 		}
-		if failed := w.Flush(); failed != nil { // nobody reads on
+		if failed := w.Flush(); failed != nil { // stdout is closed
 			return failed
 		}
 		return err
@@ -78,26 +82,26 @@ func openCapture(name string, stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// A printer plays a capture and prints the records.
+// A printer replays a capture and prints the records.
 type printer struct {
 	w    io.Writer
 	json bool
 }
 
-// play prints what was read up to an error, too.
+// play replays a capture. On an error it prints the frames before it, and the summary.
 func (p *printer) play(in io.Reader, options *replay.Options) error {
 	capture, err := replay.NewReader(in)
 	if err != nil {
 		return err
 	}
 	if setup := capture.Setup(); setup != nil {
-		options.Exact = true // it has its ticks
+		options.Exact = true // the capture contains its ticks
 		if options.Setup == (replay.Setup{}) {
 			options.Setup = *setup
 		}
 	}
 	if options.Setup == (replay.Setup{}) {
-		return fmt.Errorf("it does not say which switch it was: give --plan FILE, --address CIDR or --bridge")
+		return fmt.Errorf("the capture does not describe a switch: want --plan FILE, --address CIDR or --bridge")
 	}
 	player, err := replay.NewPlayer(*options)
 	if err != nil {
@@ -128,7 +132,7 @@ func (p *printer) end(player *replay.Player) {
 	p.line(s, map[string]*replay.Summary{"summary": s})
 }
 
-// line prints a text, or an object. That nobody reads is seen at the end.
+// line prints the text, or the object with -o json. An error of the writer appears at Flush.
 func (p *printer) line(text fmt.Stringer, object any) {
 	if p.json {
 		encoder := json.NewEncoder(p.w)

@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// replayFlags say which switch a capture goes through.
+// replayFlags are the flags of replay. They describe the switch and the ports at which frames enter.
 type replayFlags struct {
 	plan       string
 	bridge     bool
@@ -30,38 +30,38 @@ type replayFlags struct {
 	in         *choice
 }
 
-// What a switch is tried with where no flag says otherwise.
+// The defaults of a switch in IP mode.
 const (
 	defaultMTU     = 1500
-	defaultServer  = "169.254.75.10" // as a run has it
-	defaultGateway = "169.254.1.1"   // the gateway of an address without a net
+	defaultServer  = "169.254.75.10" // as in podswitch run
+	defaultGateway = "169.254.1.1"   // the gateway of an address with prefix length 31 or 32
 )
 
 func (f *replayFlags) add(c *cobra.Command) {
 	f.routerMAC = vswitch.MAC{2, 0, 0, 0, 0, 0xfe}
 	flags := c.Flags()
-	flags.StringVar(&f.plan, "plan", "", "`FILE` that podswitch plan -o json has printed")
-	flags.BoolVar(&f.bridge, "bridge", false, "A plain learning switch with the ports guest and uplink")
-	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", netip.ParsePrefix}, "address", "The pod address with its prefix length")
-	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: the gateway (default: the first host of the net)")
-	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: the MTU in `BYTES`")
-	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: the pod interface's MAC (default: 0a:58 and the address)")
-	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: the MAC that the guest sees for everything but itself")
+	flags.StringVar(&f.plan, "plan", "", "Use the switch of a plan; `FILE` is the output of podswitch plan -o json")
+	flags.BoolVar(&f.bridge, "bridge", false, "Use a plain learning switch with the ports guest and uplink")
+	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", netip.ParsePrefix}, "address", "Use a switch in IP mode with this pod address and prefix length")
+	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: gateway (default: the first address of the subnet)")
+	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: MTU in `BYTES`")
+	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: MAC of the pod interface (default: 0a:58 followed by the address)")
+	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC beside its own that the guest sees")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
-		"With --address: a route; may be repeated (default: the net, and everything by the gateway)")
-	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port that stays with the pod; may be repeated")
-	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: what the guest may not reach; may be repeated")
+		"With --address: route of the pod; repeatable (default: the subnet, and a default route via the gateway)")
+	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port of the pod address that stays with the pod; repeatable")
+	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: destination that the guest may not reach; repeatable")
 	flags.Var(&parsedList[replayNeighbour]{&f.neighbours, "IP,MAC", parseNeighbour}, "neighbour",
-		"A next hop on the wire that needs no ARP, as where the capture has no answers; may be repeated")
+		"MAC of a next hop on the wire, for captures without ARP replies; repeatable")
 	flags.Var(&parsed[vswitch.MAC]{&f.guestMAC, "", "MAC", parseGuestMAC}, "guest-mac",
-		"Who of a capture of both directions is the guest (default: the plan's, or the pod interface's MAC)")
+		"MAC of the guest in a capture of both directions (default: that of the plan, or the MAC of the pod interface)")
 	f.holder = newChoice("guest", "switch", "kernel")
-	flags.Var(f.holder, "holder", "Who holds the pod address")
+	flags.Var(f.holder, "holder", "Holder of the pod address")
 	f.in = &choice{allowed: []string{"guest", "uplink", "pod", "server"}}
-	flags.Var(f.in, "in", "The port where every frame enters (default: as the capture says)")
+	flags.Var(f.in, "in", "Port at which every frame enters (default: see above)")
 }
 
-// options makes the switch that the flags say; none, if they say none.
+// options returns the options of the flags. Setup is zero if no flag selects a switch.
 func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 	o := &replay.Options{In: f.in.value, GuestMAC: f.guestMAC}
 	named := 0
@@ -71,30 +71,30 @@ func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 		}
 	}
 	if named > 1 {
-		return nil, fmt.Errorf("--plan, --bridge and --address: want one of them, which say what the switch is")
+		return nil, fmt.Errorf("--plan, --bridge and --address: want one of them")
 	}
 	for _, name := range []string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"} {
 		if c.Flags().Changed(name) && !f.address.IsValid() {
-			return nil, fmt.Errorf("--%s: want --address too", name)
+			return nil, fmt.Errorf("--%s needs --address", name)
 		}
 	}
 	for _, name := range []string{"mtu", "holder", "neighbour"} {
 		if c.Flags().Changed(name) && named == 0 {
-			return nil, fmt.Errorf("--%s: want --plan, --address or --bridge too", name)
+			return nil, fmt.Errorf("--%s needs --plan, --address or --bridge", name)
 		}
 	}
 	if f.plan != "" && c.Flags().Changed("mtu") {
-		return nil, fmt.Errorf("--mtu: the plan says it; want it with --address or --bridge")
+		return nil, fmt.Errorf("--mtu cannot be combined with --plan: the plan contains the MTU")
 	}
 	for _, name := range []string{"holder", "neighbour"} {
 		if c.Flags().Changed(name) && f.bridge {
-			return nil, fmt.Errorf("--%s: a bridge has none; want it with --address or --plan", name)
+			return nil, fmt.Errorf("--%s cannot be combined with --bridge: want --address or --plan", name)
 		}
 	}
 	if err := f.setup(&o.Setup); err != nil || named == 0 {
 		return o, err
 	}
-	o.Setup.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows no other
+	o.Setup.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows only valid holders
 	if d := o.Setup.Delegate; d != nil {
 		for _, n := range f.neighbours {
 			d.Permanent = append(d.Permanent, vswitch.Neighbour(n))
@@ -130,7 +130,7 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 	return err
 }
 
-// delegate is a pod as plugins make them, with what the flags say.
+// delegate returns the configuration of a pod as network plugins usually make it, with the settings of the flags.
 func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 	c := &vswitch.DelegateConfig{
 		WireMAC: f.wireMAC, RouterMAC: f.routerMAC, Address: f.address, Gateway: f.gateway,
@@ -166,7 +166,7 @@ func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 	return c
 }
 
-// A replayRoute is the flag --route.
+// A replayRoute is a value of --route.
 type replayRoute vswitch.Route
 
 func (r replayRoute) String() string { return fmt.Sprintf("%s,%s", r.Destination, r.Gateway) }
@@ -182,7 +182,7 @@ func parseRoute(text string) (r replayRoute, err error) {
 	return r, nil
 }
 
-// A replayNeighbour is the flag --neighbour.
+// A replayNeighbour is a value of --neighbour.
 type replayNeighbour vswitch.Neighbour
 
 func (n replayNeighbour) String() string { return fmt.Sprintf("%s,%s", n.Addr, n.MAC) }

@@ -9,7 +9,7 @@ import (
 	"github.com/podswitch/podswitch/replay"
 )
 
-// readPlan makes the switch of which a plan says what it is.
+// readPlan returns the switch of a plan, which is the output of podswitch plan -o json.
 func readPlan(file string) (s replay.Setup, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -17,11 +17,11 @@ func readPlan(file string) (s replay.Setup, err error) {
 	}
 	var p plan.Plan
 	if err := json.Unmarshal(text, &p); err != nil {
-		return s, fmt.Errorf("%w: want what podswitch plan -o json prints", err)
+		return s, fmt.Errorf("%w: want the output of podswitch plan -o json", err)
 	}
 	switch {
 	case p.Identity == nil:
-		return s, fmt.Errorf("it has no identity: want what podswitch plan -o json prints")
+		return s, fmt.Errorf("the plan has no identity: want the output of podswitch plan -o json")
 	case p.Delegates():
 		c := p.Delegate()
 		s.Delegate = &c

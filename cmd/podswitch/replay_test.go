@@ -12,8 +12,8 @@ var update = flag.Bool("update", false, "rewrite the golden files of testdata/re
 
 const replayData = "../../testdata/replay"
 
-// TestReplayGolden runs the command in the first line of each text, and compares what it prints with the rest. To add a test, add
-// a capture and a text with that line, run with -update, and read what it wrote.
+// TestReplayGolden runs the command in the first line of each text file and compares its output with the rest of the file. To add a
+// test, add a capture and a text file with that line, run the test with -update, and review the file.
 func TestReplayGolden(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(replayData, "*.txt"))
 	if err != nil || len(files) < 5 {
@@ -43,7 +43,7 @@ func TestReplayGolden(t *testing.T) {
 	}
 }
 
-// TestReplayUsage checks exit code and message where the command line or the capture is wrong.
+// TestReplayUsage checks exit code and message for invalid command lines and captures.
 func TestReplayUsage(t *testing.T) {
 	sample := filepath.Join(replayData, "tcpdump-ping-dhcp.pcap")
 	whole, err := os.ReadFile(sample)
@@ -61,10 +61,10 @@ func TestReplayUsage(t *testing.T) {
 		{"/nonexistent", "/nonexistent"},
 		{sample, "--plan FILE, --address CIDR or --bridge"},
 		{"--bridge --address 10.0.0.1/24 " + sample, "want one of them"},
-		{"--gateway 10.0.0.1 " + sample, "--gateway: want --address too"},
-		{"--holder switch " + sample, "--holder: want --plan"},
-		{"--holder nobody --bridge " + sample, "guest or switch or kernel"},
-		{"--in tap0 --bridge " + sample, "guest or uplink"},
+		{"--gateway 10.0.0.1 " + sample, "--gateway needs --address"},
+		{"--holder switch " + sample, "--holder needs --plan"},
+		{"--holder nobody --bridge " + sample, "guest, switch or kernel"},
+		{"--in tap0 --bridge " + sample, "guest, uplink, pod or server"},
 		{"--in pod --bridge " + sample, `port "pod"`},
 		{"--address fd00::1/64 " + sample, "want IPv4"},
 		{"--address 10.0.0.1/24 --mtu 20 " + sample, "want 68 to 65535"},
@@ -85,7 +85,7 @@ func TestReplayUsage(t *testing.T) {
 	}
 }
 
-// TestReplayPlan: what plan prints becomes the configuration that a run would make of it, and standard input is read.
+// TestReplayPlan checks that the output of plan yields the configuration of run, and that replay reads standard input.
 func TestReplayPlan(t *testing.T) {
 	const text = `{"method": "bridge.delegateIp", "guest_mac": "52:54:00:12:34:56", "router_mac": "02:ab:de:dc:e8:87", "address": "10.244.1.7/24",
 		"server": "169.254.75.10", "keep": [{"port": 8080, "target": "127.0.0.1:8080"}], "rules": [{"destination": "10.96.0.10/32"}],

@@ -9,11 +9,25 @@ import (
 	"github.com/podswitch/podswitch/pod/keeper"
 )
 
-// The flags of run that make it a switch asSwitch.
+// The flags that make run a switch without a keeper of its own.
 const (
 	keeperFlag   = "keeper"
 	takeoverFlag = "takeover"
 )
+
+const runLong = `Connect the guest to the network of the pod until a signal (SIGINT, SIGTERM) asks to stop, then restore the pod interface.
+
+This process becomes the keeper, which needs CAP_NET_ADMIN and CAP_NET_RAW. It starts the switch, a process without privileges
+that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running.`
+
+const runExample = `  # Give the pod address to the guest behind tap0, which QEMU holds
+  podswitch run --guest packet:tap0
+  # Keep port 8080 of the pod address for the pod, for probes
+  podswitch run --guest packet:tap0 --keep tcp/8080
+  # Replace the running switch by one of this program, and change the kept ports
+  podswitch run --takeover --keep tcp/9090
+  # Run only the switch, in a container without capabilities
+  podswitch run --keeper /run/podswitch/keeper/socket`
 
 func runCommand() *cobra.Command {
 	var (
@@ -21,23 +35,17 @@ func runCommand() *cobra.Command {
 		asSwitch switchFlags
 	)
 	c := &cobra.Command{
-		Use:   "run",
-		Short: "Attach the guest to the pod until asked to stop, then give the pod its address back",
-		Example: `  # Give the pod's address to the guest behind tap0, which QEMU holds
-  podswitch run --guest packet:tap0
-  # Keep the pod's own port 8080, for probes
-  podswitch run --guest packet:tap0 --keep tcp/8080
-  # Go on in place of the podswitch that runs, with this version of the program, and keep another port
-  podswitch run --takeover --keep tcp/9090
-  # Be the unprivileged half, in a container without any capability
-  podswitch run --keeper /run/podswitch/keeper/socket`,
-		Args: exactly(),
+		Use:     "run",
+		Short:   "Connect the guest to the pod's network until asked to stop, then restore the pod interface",
+		Long:    runLong,
+		Example: runExample,
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if asSwitch.at != "" || asSwitch.takeover {
+			if asSwitch.keeper != "" || asSwitch.takeover {
 				return asSwitch.run(c, &flags)
 			}
 			if c.Flags().Changed(peerUIDFlag) || c.Flags().Changed(peerNamespaceFlag) {
-				return usageError{fmt.Errorf("--%s and --%s are about a keeper in another container: they need --%s", peerUIDFlag, peerNamespaceFlag, keeperFlag)}
+				return usageError{fmt.Errorf("--%s and --%s need --%s", peerUIDFlag, peerNamespaceFlag, keeperFlag)}
 			}
 			return runKeeper(c, &flags)
 		},
@@ -47,7 +55,7 @@ func runCommand() *cobra.Command {
 	return c
 }
 
-// runKeeper runs the keeper in this process, and the switch in another one.
+// runKeeper runs the keeper in this process, which starts the switch as a child.
 func runKeeper(c *cobra.Command, flags *runFlags) error {
 	cfg, err := flags.keeper(c)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -15,10 +16,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// defaultHoldAfter gives a hypervisor the time to start a guest again.
+// defaultHoldAfter is long enough for a hypervisor to restart a guest.
 const defaultHoldAfter = 30 * time.Second
 
-// runFlags are the flags of run and plan.
+// runFlags are the flags of run, keeper and plan.
 type runFlags struct {
 	vm, iface string
 	offload   *choice
@@ -33,27 +34,27 @@ func (f *runFlags) add(c *cobra.Command) {
 	f.offload = newChoice("on", "off")
 	f.cfg.Guest = hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}
 	flags := c.Flags()
-	flags.StringVar(&f.vm, "vm", "", "VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
-	flags.StringVar(&f.iface, "interface", "", "Interface of the VM document to attach (default: the only one)")
-	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "The pod's interface")
+	flags.StringVar(&f.vm, "vm", "", "`FILE` with the VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
+	flags.StringVar(&f.iface, "interface", "", "`NAME` of the interface in the VM document (default: its only interface)")
+	flags.StringVar(&f.cfg.PodInterface, "pod-interface", "eth0", "`NAME` of the pod's network interface")
 	flags.Var(&parsed[hypervisor.Attachment]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:ARG", hypervisor.ParseAttachment}, "guest",
-		"The guest's attachment: tap:NAME (podswitch is its user side), packet:NAME (the hypervisor is), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
-	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "The only MAC that the guest may have; pod: the pod interface's (default: the document's, or any)")
-	flags.Var(f.offload, "offload", "Whether the guest takes checksum and segmentation offloads")
+		"Attachment of the guest: tap:NAME (podswitch opens the tap), packet:NAME (the hypervisor opens the tap), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
+	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "Only MAC that the guest may use; pod: the MAC of the pod interface (default: macAddress of the VM document, or any)")
+	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
 	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT]", plan.ParseKeptPort}, "keep",
-		"TCP port of the pod address that stays with the pod; may be repeated (default target: 127.0.0.1:PORT)")
-	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "How long the guest may be away before the switch answers for the pod address")
+		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT); repeatable")
+	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	f.address = newChoice("move", "mute")
-	flags.Var(f.address, "address", "move: the pod address leaves the interface; mute: it stays, and the pod's kernel is kept silent")
+	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
-		"What the guest may not reach, beside what OpenShift SDN's table and the routes in the pod say; of TCP ports, connections that the guest begins; may be repeated")
-	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "Directory of the state file")
-	flags.StringVar(&f.control, "control", "", "Path of the control socket (default: control.sock in the state directory)")
+		"Destination that the guest may not reach, beside those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
+	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file, its lock and the sockets of podswitch")
+	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)
 }
 
-// guestMAC is the flag --guest-mac: a MAC, or the word for the pod's.
+// guestMAC is the flag --guest-mac: a MAC, or the word pod.
 type guestMAC struct {
 	settings *plan.Settings
 	text     string
@@ -76,11 +77,11 @@ func setGuestMAC(settings *plan.Settings, value string) (err error) {
 	return err
 }
 
-// parseGuestMAC wants a station's address.
+// parseGuestMAC reads a unicast MAC.
 func parseGuestMAC(s string) (vswitch.MAC, error) {
 	mac, err := vswitch.ParseMAC(s)
 	if err != nil {
-		return mac, fmt.Errorf("%q: want six bytes like 52:54:00:12:34:56", s)
+		return mac, fmt.Errorf("%q: want six bytes, such as 52:54:00:12:34:56", s)
 	}
 	if mac.IsMulticast() || mac.IsZero() {
 		return mac, fmt.Errorf("%q: want a unicast address", s)
@@ -88,18 +89,18 @@ func parseGuestMAC(s string) (vswitch.MAC, error) {
 	return mac, nil
 }
 
-// check finds what no document can make right.
+// check checks the flags that do not depend on the VM document.
 func (f *runFlags) check() error {
 	if err := tap.CheckName(f.cfg.PodInterface); err != nil {
 		return fmt.Errorf("--pod-interface: %w", err)
 	}
 	if f.cfg.StateDir == "" {
-		return fmt.Errorf("--state-dir: want a directory")
+		return errors.New("--state-dir is empty: want a directory")
 	}
 	return checkSettings(&f.cfg.Settings)
 }
 
-// checkSettings finds faults that one value alone does not show.
+// checkSettings checks what the parsers of the single flags cannot check.
 func checkSettings(s *plan.Settings) error {
 	if s.HoldAfter < 0 {
 		return fmt.Errorf("--hold-after %s: want 0s or more", s.HoldAfter)
@@ -107,14 +108,14 @@ func checkSettings(s *plan.Settings) error {
 	kept := map[uint16]bool{}
 	for _, k := range s.KeptPorts {
 		if kept[k.Port] {
-			return fmt.Errorf("--keep tcp/%d: the port is kept twice", k.Port)
+			return fmt.Errorf("--keep tcp/%d: the port is given twice", k.Port)
 		}
 		kept[k.Port] = true
 	}
 	return nil
 }
 
-// config reads the document and completes the configuration.
+// config reads the VM document and returns the complete configuration.
 func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	if err := f.check(); err != nil {
 		return f.cfg, usageError{err}
@@ -135,7 +136,7 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	return f.cfg, nil
 }
 
-// keeper is the configuration of a keeper for a guest and a pod.
+// keeper returns the configuration of a keeper for a guest and a pod.
 func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	attach, err := f.config(c)
 	if err != nil {
@@ -147,7 +148,7 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	}
 	settle := saveMemory()
 	cfg.Resolved = func(p *plan.Plan) {
-		settle.Reset(settleTime) // a switch may come late
+		settle.Reset(settleTime) // a switch may connect late, and the start ends here
 		if f.log.format.value == "json" {
 			cfg.Log.Info("resolved", zap.Any("plan", p))
 			return

@@ -32,7 +32,7 @@ func (f *runFlags) settings(c *cobra.Command) (*grant.Settings, error) {
 	if f.vm != "" {
 		text, err := readFile(f.vm, c.InOrStdin())
 		if err != nil {
-			return nil, usageError{fmt.Errorf("VM document: %w", err)}
+			return nil, usageError{fmt.Errorf("read the VM document: %w", err)}
 		}
 		document := string(text)
 		s.Document = &document

@@ -78,7 +78,7 @@ func TestNoSettings(t *testing.T) {
 func TestSettingsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"hold_after":"30s","keep":["80"]}`:                `--keep: kept port "80"`,
-		`{"hold_after":"30s","keep":["tcp/80","tcp/80"]}`:   "--keep tcp/80: the port is kept twice",
+		`{"hold_after":"30s","keep":["tcp/80","tcp/80"]}`:   "--keep tcp/80: the port is given twice",
 		`{"hold_after":"30s","deny":["nonsense"]}`:          `--deny: denied destination "nonsense"`,
 		`{"hold_after":"30s","guest_mac":"02:00"}`:          `--guest-mac: "02:00"`,
 		`{"hold_after":"30s","guest_mac":"01:00:5e:0:0:1"}`: "--guest-mac",
@@ -124,7 +124,7 @@ func TestSettingsOfNoDocument(t *testing.T) {
 // TestSettingsFlagsChecked: the switch that takes over refuses faulty flags before it connects.
 func TestSettingsFlagsChecked(t *testing.T) {
 	for want, args := range map[string][]string{
-		"kept twice":   {"--keep", "tcp/80", "--keep", "tcp/80=localhost:1"},
+		"given twice":  {"--keep", "tcp/80", "--keep", "tcp/80=localhost:1"},
 		"0s or more":   {"--hold-after", "-1s"},
 		"VM document:": {"--vm", "/nowhere/vm.yaml"},
 	} {

@@ -18,37 +18,39 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// switchFlags are those of the unprivileged half.
+// switchFlags are the flags of run that apply to the switch alone.
 type switchFlags struct {
-	at       string // socket of the keeper, or fd:N
+	keeper   string // path of the keeper's socket, or fd:N
 	takeover bool
 	peers    peerFlags
 }
 
 func (f *switchFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.at, keeperFlag, "", "Be a switch without privileges, with the keeper that listens at this socket, which says everything else")
-	c.Flags().BoolVar(&f.takeover, takeoverFlag, false, "Go on in place of the switch that runs; with any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny, all of them are as said here")
+	c.Flags().StringVar(&f.keeper, keeperFlag, "", "Run only the switch, without privileges, for the keeper that listens at this `PATH`; the keeper has all other settings")
+	c.Flags().BoolVar(&f.takeover, takeoverFlag, false, "Replace the running switch; if any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny is given, this command line replaces all six")
 	f.peers.add(c)
 }
 
-// check finds flags that are for a keeper to say.
+// check rejects flags whose setting belongs to the keeper.
 func (f *switchFlags) check(c *cobra.Command) (err error) {
 	own := []string{keeperFlag, takeoverFlag, "log-level", "log-format", peerUIDFlag, peerNamespaceFlag}
 	if f.takeover {
 		own = append(own, settingsFlags()...)
 	}
-	if f.at == "" {
-		own = append(own, "state-dir") // where the keeper's socket is
+	with := keeperFlag
+	if f.keeper == "" {
+		with = takeoverFlag
+		own = append(own, "state-dir") // the directory of the keeper's socket
 	}
 	c.Flags().Visit(func(flag *pflag.Flag) {
 		if !slices.Contains(own, flag.Name) {
-			err = usageError{fmt.Errorf("--%s is for the keeper to say: it is of no use here", flag.Name)}
+			err = usageError{fmt.Errorf("--%s cannot be combined with --%s: set it on the keeper", flag.Name, with)}
 		}
 	})
 	return err
 }
 
-// run is the unprivileged half.
+// run runs the switch in this process.
 func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	if err := f.check(c); err != nil {
 		return err
@@ -67,7 +69,7 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	if cfg.Log, err = flags.log.logger(c.ErrOrStderr()); err != nil {
 		return err
 	}
-	at := f.at
+	at := f.keeper
 	if at == "" {
 		at = filepath.Join(flags.cfg.StateDir, keeperSocket)
 	}
@@ -76,23 +78,23 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 		return err
 	}
 	if err := dataplane.Run(c.Context(), cfg); err != nil && child {
-		return silentError{err} // the keeper says it
+		return silentError{err} // the parent prints it
 	} else {
 		return err
 	}
 }
 
-// A silentError is one that another process tells of.
+// A silentError is an error that another process prints.
 type silentError struct{ error }
 
 func (e silentError) Unwrap() error { return e.error }
 
-// connect finds the keeper. One that passed a descriptor on is the parent of this process.
+// connect connects to the keeper: at a path, or at a descriptor that this process inherits from the keeper, whose child it then is.
 func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err error) {
 	if number, ok := strings.CutPrefix(at, "fd:"); ok {
 		fd, err := strconv.ParseUint(number, 10, 31)
 		if err != nil {
-			return nil, false, usageError{fmt.Errorf("--%s %s: want the path of a socket, or fd:N", keeperFlag, at)}
+			return nil, false, usageError{fmt.Errorf("--%s %s: want the path of a socket or fd:N", keeperFlag, at)}
 		}
 		conn, err := grant.FromFile(os.NewFile(uintptr(fd), at))
 		return conn, true, err
@@ -106,8 +108,8 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, false, &missing.Error{What: "find the keeper at " + at, Need: "one that listens there", Err: err,
-			Give: "start podswitch keeper, or podswitch run as the user that may take the address"}
+		return nil, false, &missing.Error{What: "connect to the keeper at " + at, Need: "a keeper that listens there", Err: err,
+			Give: "start podswitch run or podswitch keeper first"}
 	}
 	peers, err := f.peers.peers()
 	if err == nil {
@@ -115,7 +117,7 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 	}
 	if err != nil {
 		socket.Close()
-		return nil, false, fmt.Errorf("the keeper at %s: %w", at, err)
+		return nil, false, fmt.Errorf("connect to the keeper at %s: %w", at, err)
 	}
 	return grant.NewConn(socket), false, nil
 }

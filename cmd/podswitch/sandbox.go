@@ -8,9 +8,10 @@ import (
 	"github.com/podswitch/podswitch/host/sandbox"
 )
 
-// enterSandbox gives up everything that a switch does not need.
+// enterSandbox gives up every privilege that a switch does not need. With datagrams, the switch may still send to unix datagram
+// sockets by path. The result describes the sandbox for podswitch status.
 func enterSandbox(datagrams bool) (string, error) {
-	program, _ := limits.FindProgram() // later there is no /proc
+	program, _ := limits.FindProgram() // before the sandbox hides /proc
 	r, err := sandbox.Enter(sandbox.Policy{Datagrams: datagrams})
 	if err != nil {
 		return "", err

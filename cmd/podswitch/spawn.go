@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// self is this program, also when its file has been replaced meanwhile.
+// self is the running program, even if its file has been replaced since.
 const self = "/proc/self/exe"
 
-// firstExtra is the first descriptor that a child gets beside its standard ones (os/exec, ExtraFiles).
+// firstExtra is the number of the first of ExtraFiles in the child (os/exec).
 const firstExtra = 3
 
-// switchCommandLine is the command of the unprivileged half, whose keeper is at the other end of a socket.
+// switchCommandLine returns the command that starts a switch. end is the switch's end of the session with its keeper.
 func (f *logFlags) switchCommandLine(end *os.File) *exec.Cmd {
 	c := exec.Command(self, "run", "--"+keeperFlag, fmt.Sprintf("fd:%d", firstExtra), "--log-level", f.level.value, "--log-format", f.format.value)
 	c.Args[0] = os.Args[0]
@@ -22,7 +22,8 @@ func (f *logFlags) switchCommandLine(end *os.File) *exec.Cmd {
 	return c
 }
 
-// environment is what of this process's own a switch may know: what Go's runtime reads, the time zone, and podswitch's own.
+// switchEnvironment returns the environment of a switch: variables of Go's runtime, the time zone, and podswitch's own. The switch
+// handles frames of the guest and must not know any secret.
 func switchEnvironment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -30,10 +31,11 @@ func switchEnvironment() []string {
 	})
 }
 
-// runtimeVariables are what Go's runtime (package runtime) and time zones read, and what a binary with coverage writes to.
+// runtimeVariables are the variables of Go's runtime (package runtime), of time zones, and of binaries with coverage.
 var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR", "TZ"}
 
-// watchdogCommand makes the command that restores what the state directory says when the keeper has ended.
+// watchdogCommand returns a function that returns the command of a watchdog. The watchdog restores the pod interface from the
+// state file in stateDir when the other end of the pipe, which the keeper holds, is closed.
 func watchdogCommand(stateDir string) func(pipe *os.File) *exec.Cmd {
 	return func(pipe *os.File) *exec.Cmd {
 		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir)

@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// TestEnvironment checks that a switch is told of what its runtime reads, and of no secret.
-func TestEnvironment(t *testing.T) {
-	for name, told := range map[string]bool{
+// TestSwitchEnvironment checks that a switch gets the variables of its runtime and no secrets.
+func TestSwitchEnvironment(t *testing.T) {
+	for name, passed := range map[string]bool{
 		"GOMAXPROCS": true, "GODEBUG": true, "TZ": true, "AUTOMEMLIMIT": true, "PODSWITCH_CACHE": true,
 		"GOOGLE_API_KEY": false, "GOPROXY": false, "TZDATA_TOKEN": false, "SECRET": false,
 	} {
 		t.Setenv(name, "1")
-		if got := slices.Contains(switchEnvironment(), name+"=1"); got != told {
-			t.Errorf("%s: told %t, want %t", name, got, told)
+		if got := slices.Contains(switchEnvironment(), name+"=1"); got != passed {
+			t.Errorf("%s: passed %t, want %t", name, got, passed)
 		}
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// maxPorts bounds a learning switch: each port has its own goroutine and buffers.
-const maxPorts = 256
+// Limits of a learning switch. Each port has its own goroutine and buffers.
+const (
+	maxPorts    = 256
+	maxStations = 1 << 20
+)
 
 func switchCommand() *cobra.Command {
 	var (
@@ -20,16 +23,19 @@ func switchCommand() *cobra.Command {
 		log logFlags
 	)
 	c := &cobra.Command{
-		Use:   "switch --port KIND:NAME --port KIND:NAME ...",
-		Short: "Run a plain learning switch between devices, for local testing",
-		Args:  exactly(),
+		Use:     "switch --port KIND:NAME --port KIND:NAME ...",
+		Short:   "Run a plain learning switch between devices, for local tests",
+		Long:    "Run a plain learning switch between devices and unix sockets, for local tests, until a signal asks to stop.",
+		Example: "  podswitch switch --port tap:tap0 --port packet:veth0 --port stream:/run/vm.sock",
+		Args:    exactly(),
 	}
 	flags := c.Flags()
-	flags.Var(&parsedList[hypervisor.Attachment]{&cfg.Ports, "KIND:ARG", hypervisor.ParseAttachment}, "port", "A port: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; at least two")
-	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "How long a silent station is remembered")
-	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Largest number of stations")
+	flags.Var(&parsedList[hypervisor.Attachment]{&cfg.Ports, "KIND:ARG", hypervisor.ParseAttachment}, "port",
+		"Port of the switch: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; repeatable, at least two")
+	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "`DURATION` from the last frame of a MAC until the switch forgets it")
+	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Maximum `NUMBER` of MACs in the table")
 	offload := newChoice("on", "off")
-	flags.Var(offload, "offload", "Whether the ports take checksum and segmentation offloads")
+	flags.Var(offload, "offload", "Checksum and segmentation offloads at the ports")
 	merge := addMerge(flags)
 	addControl(c, &all.Control)
 	log.add(c)
@@ -51,16 +57,16 @@ func switchCommand() *cobra.Command {
 func checkSwitch(cfg *keeper.SwitchConfig) error {
 	switch {
 	case len(cfg.Ports) < 2 || len(cfg.Ports) > maxPorts:
-		return fmt.Errorf("--port: want 2 to %d ports, have %d", maxPorts, len(cfg.Ports))
+		return fmt.Errorf("--port is given %d times: want 2 to %d ports", len(cfg.Ports), maxPorts)
 	case cfg.Bridge.Ageing <= 0:
 		return fmt.Errorf("--ageing %s: want more than 0", cfg.Bridge.Ageing)
-	case cfg.Bridge.Limit < 1 || cfg.Bridge.Limit > 1<<20:
-		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.Bridge.Limit, 1<<20)
+	case cfg.Bridge.Limit < 1 || cfg.Bridge.Limit > maxStations:
+		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.Bridge.Limit, maxStations)
 	}
 	seen := map[string]bool{}
 	for _, p := range cfg.Ports {
 		if seen[p.Name] {
-			return fmt.Errorf("--port %s: the device %s is named twice", p, p.Name)
+			return fmt.Errorf("--port %s: %s is given twice", p, p.Name)
 		}
 		seen[p.Name] = true
 	}

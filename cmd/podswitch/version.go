@@ -2,28 +2,60 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
+
+// version is the version of the last release. CHANGELOG.md describes it.
+const version = "0.1.0"
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  exactly(),
+		Long: "Print the version of the last release, the revision of the source, and the Go version and platform of the build.\n" +
+			"\"unreleased\" means that the source differs from the release.",
+		Example: "  podswitch version",
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			version, revision, goVersion := "unknown", "", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version, goVersion = info.Main.Version, info.GoVersion
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = s.Value
-					}
-				}
-			}
-			fmt.Fprintf(c.OutOrStdout(), "podswitch %s %s %s\n", version, revision, goVersion)
-			return nil
+			_, err := fmt.Fprintln(c.OutOrStdout(), versionText())
+			return err
 		},
 	}
+}
+
+// versionText returns the line that podswitch version prints.
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{GoVersion: runtime.Version()}
+	}
+	return describeBuild(info)
+}
+
+// revisionLength is the number of hexadecimal digits of a revision that are printed.
+const revisionLength = 12
+
+// describeBuild returns the version of a build. The Go command derives the version of the main module from the tag of the
+// revision: only a build of the unmodified release has exactly that version.
+func describeBuild(info *debug.BuildInfo) string {
+	var details []string
+	if info.Main.Version != "v"+version {
+		details = append(details, "unreleased")
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if revision := settings["vcs.revision"]; revision != "" {
+		details = append(details, "revision "+revision[:min(len(revision), revisionLength)])
+	}
+	if settings["vcs.modified"] == "true" {
+		details = append(details, "modified")
+	}
+	details = append(details, info.GoVersion, runtime.GOOS+"/"+runtime.GOARCH)
+	return fmt.Sprintf("podswitch %s (%s)", version, strings.Join(details, ", "))
 }

@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wallVariable names what a build for tests of the walls tries when it gets the signal SIGUSR1.
+// wallVariable is the environment variable that selects the attempt to escape from the sandbox. The attempt starts at SIGUSR1. Only
+// builds for tests have it.
 const wallVariable = "PODSWITCH_WALL"
 
-// sandboxEntered lets a signal begin what must be impossible. It comes back only from what is not.
+// sandboxEntered waits for SIGUSR1 and then starts the attempt. The attempt returns only if the sandbox has let it happen.
 func sandboxEntered() {
 	name := os.Getenv(wallVariable)
 	begin := make(chan os.Signal, 1)
@@ -31,7 +32,7 @@ func sandboxEntered() {
 	}()
 }
 
-// attempts are ways out, as somebody would try them who has the process in his hands.
+// attempts are ways out of the sandbox that an attacker in control of the process would try.
 func attempts() map[string]func() error {
 	return map[string]func() error{
 		"open":             func() error { _, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0); return err },

@@ -2,5 +2,5 @@
 
 package main
 
-// sandboxEntered is what the switch does once it is locked in, beside its work: nothing.
+// sandboxEntered runs after the switch has entered its sandbox. It does nothing outside of builds for tests.
 func sandboxEntered() {}
