@@ -178,3 +178,39 @@ func TestDropReasons(t *testing.T) {
 		t.Errorf("%s has the drop reasons\n%s\nwant those of vswitch/reason.go\n%s", guide, strings.Join(have, " "), strings.Join(want, " "))
 	}
 }
+
+// TestBounds: the constants that docs/security.md names for the bounds are in the files that it names for them.
+func TestBounds(t *testing.T) {
+	const page = "docs/security.md"
+	_, rest, _ := strings.Cut(read(t, page), "\n## Bounds\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	rows := 0
+	for _, row := range strings.Split(section, "\n") {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		names := codeSpans.FindAllString(cells[len(cells)-1], -1)
+		if len(cells) != 3 || len(names) < 2 {
+			continue
+		}
+		rows++
+		where := strings.Trim(names[len(names)-1], "`")
+		for _, name := range names[:len(names)-1] {
+			if !inSources(t, where, strings.Trim(name, "`")) {
+				t.Errorf("%s names %s in %s, and it is not there", page, name, where)
+			}
+		}
+	}
+	if rows == 0 {
+		t.Errorf("%s has no table of bounds", page)
+	}
+}
+
+// inSources reports whether a file, or a Go file of a folder, has the word.
+func inSources(t *testing.T, where, word string) bool {
+	t.Helper()
+	files := []string{where}
+	if !strings.HasSuffix(where, ".go") {
+		files, _ = filepath.Glob(where + "/*.go")
+	}
+	pattern := regexp.MustCompile(`\b` + word + `\b`)
+	return slices.ContainsFunc(files, func(file string) bool { return pattern.MatchString(read(t, file)) })
+}
