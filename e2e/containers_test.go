@@ -160,7 +160,7 @@ func TestContainersRefuse(t *testing.T) {
 			t.Errorf("a switch %s: exit code %d, want %d and %q\n%s", c.what, code, c.code, c.says, p.text())
 		}
 	}
-	for _, why := range []string{"speak with a process of a foreign process namespace", "speak with user 0"} {
+	for _, why := range []string{"connect with a process of a foreign process namespace", "connect with user 0"} {
 		s.keeper.awaitText(why)
 	}
 	if after := s.pristine(); after != before {

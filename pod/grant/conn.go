@@ -16,27 +16,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bounds of what the other side may say, whoever it is.
+// Bounds of a message, from either side.
 const (
-	maxMessage  = 8 << 20 // bytes of JSON: a snapshot of a full forwarding database has a tenth
-	maxFiles    = 16      // descriptors with one message
-	headerSize  = 8       // length in bytes and number of descriptors, four bytes each in big-endian order
+	maxMessage  = 8 << 20 // bytes of JSON; the snapshot of a full forwarding database has a tenth of it
+	maxFiles    = 16      // descriptors
+	headerSize  = 8       // bytes: length of the JSON and number of descriptors, each a big-endian uint32
 	sendTimeout = 2 * time.Second
 )
 
-// A Conn is one side of the conversation. One goroutine may receive, any may send. It is the keeper's side until Hello is said
-// with it, and hears only what is for the other side to say.
+// A Conn is one end of a session: the keeper's, until a Hello is sent with it. It receives only messages that the other side may
+// send. One goroutine at a time may call Receive; Send and Close may be called at any time.
 type Conn struct {
 	socket   *net.UnixConn
 	timeout  time.Duration // of a Send
-	isSwitch atomic.Bool   // it has said Hello
-	mu       sync.Mutex    // one message after the other
+	isSwitch atomic.Bool   // a Hello was sent
+	mu       sync.Mutex    // held while a message is written
 }
 
-// NewConn takes over a connected unix stream socket.
+// NewConn returns the end of a session over a connected unix stream socket, which the Conn owns from then on.
 func NewConn(socket *net.UnixConn) *Conn { return &Conn{socket: socket, timeout: sendTimeout} }
 
-// FromFile takes over the descriptor of a connected unix stream socket, which it closes in any case.
+// FromFile returns the end of a session over the descriptor of a connected unix stream socket. It closes the file in any case.
 func FromFile(f *os.File) (*Conn, error) {
 	defer f.Close()
 	c, err := net.FileConn(f)
@@ -51,11 +51,11 @@ func FromFile(f *os.File) (*Conn, error) {
 	return NewConn(socket), nil
 }
 
-// Close ends the conversation.
+// Close ends the session.
 func (c *Conn) Close() error { return c.socket.Close() }
 
-// Send says m, and passes descriptors on, which stay the caller's. A side that does not read for two seconds is given up: the
-// conversation is closed, because nothing could be understood behind half a message.
+// Send sends a message with descriptors, which stay the caller's. If the other side does not read for two seconds, Send closes the
+// connection: half a message may have been written. A message that cannot be sent is refused before anything is written.
 func (c *Conn) Send(m Message, files ...int) error {
 	if err := m.check(); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (c *Conn) Send(m Message, files ...int) error {
 		return err
 	}
 	if len(body) > maxMessage || len(files) > maxFiles {
-		return fmt.Errorf("a message of %d bytes and %d descriptors: at most %d and %d pass", len(body), len(files), maxMessage, maxFiles)
+		return fmt.Errorf("message of %d bytes with %d descriptors: want at most %d and %d", len(body), len(files), maxMessage, maxFiles)
 	}
 	text := binary.BigEndian.AppendUint32(make([]byte, 0, headerSize+len(body)), uint32(len(body)))
 	text = binary.BigEndian.AppendUint32(text, uint32(len(files)))
@@ -79,7 +79,7 @@ func (c *Conn) Send(m Message, files ...int) error {
 	return c.write(append(text, body...), rights)
 }
 
-// write sends everything; the descriptors go with the first byte.
+// write sends the text, and the descriptors with its first byte.
 func (c *Conn) write(text, rights []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,54 +90,59 @@ func (c *Conn) write(text, rights []byte) error {
 	if err == nil && n < len(text) {
 		_, err = c.socket.Write(text[n:])
 	}
-	if err != nil && !errors.Is(err, unix.EPIPE) { // where it has ended, its last words may be there
+	if err != nil && !errors.Is(err, unix.EPIPE) { // a side that has ended may have sent a Fault, which Receive still returns
 		c.socket.Close()
 	}
 	return err
 }
 
-// Receive returns what the other side says next, with the descriptors that came along, which the caller owns from here on. It
-// returns io.EOF when the other side has ended. Every other error means that nothing more can be understood.
+// Receive waits for the next message and returns it with its descriptors, which the caller owns from then on. It returns io.EOF
+// if the other side has closed the connection between two messages. After any other error the connection is of no use: what
+// follows on it is not the begin of a message.
 func (c *Conn) Receive() (m Message, files []int, err error) {
 	length, files, err := c.header()
 	if err != nil {
 		return m, nil, err
 	}
-	var body bytes.Buffer // it grows with what really comes
+	var body bytes.Buffer // grows with what arrives, and not with what the header announces
 	if _, err := io.CopyN(&body, c.socket, int64(length)); err != nil {
-		return m, nil, errors.Join(fmt.Errorf("a message ends too early: %w", cut(err)), CloseFiles(files))
+		return m, nil, errors.Join(fmt.Errorf("incomplete message: %w", midMessage(err)), CloseFiles(files))
 	}
-	expected := saidBySwitch
-	if c.isSwitch.Load() {
-		expected = saidByKeeper
-	}
-	if m, err = parse(body.Bytes(), expected); err != nil {
-		return m, nil, errors.Join(fmt.Errorf("a message is not understood: %w", err), CloseFiles(files))
+	if m, err = parse(body.Bytes(), c.other()); err != nil {
+		return m, nil, errors.Join(fmt.Errorf("invalid message: %w", err), CloseFiles(files))
 	}
 	return m, files, nil
 }
 
-// header reads the first bytes of a message and the descriptors that came with them.
+// other returns the side at the other end.
+func (c *Conn) other() side {
+	if c.isSwitch.Load() {
+		return keeperSide
+	}
+	return switchSide
+}
+
+// header reads the header of a message, and the descriptors that arrive with it.
 func (c *Conn) header() (length uint32, files []int, err error) {
 	text := make([]byte, headerSize)
-	room := make([]byte, unix.CmsgSpace(4*maxFiles))
-	n, roomUsed, flags, _, err := c.socket.ReadMsgUnix(text, room)
+	control := make([]byte, unix.CmsgSpace(4*maxFiles))
+	n, controlLen, flags, _, err := c.socket.ReadMsgUnix(text, control)
 	if errors.Is(err, io.EOF) {
 		return 0, nil, io.EOF
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	if files, err = rights(room[:roomUsed]); err == nil && flags&unix.MSG_CTRUNC != 0 {
-		err = errors.New("more descriptors than are allowed")
+	if files, err = rights(control[:controlLen]); err == nil && flags&unix.MSG_CTRUNC != 0 {
+		err = fmt.Errorf("message with more than %d descriptors", maxFiles)
 	}
 	if err == nil {
 		_, err = io.ReadFull(c.socket, text[n:])
-		err = cut(err)
+		err = midMessage(err)
 	}
 	length = binary.BigEndian.Uint32(text)
 	if count := binary.BigEndian.Uint32(text[4:]); err == nil && (length > maxMessage || count != uint32(len(files))) {
-		err = fmt.Errorf("a message of %d bytes and %d descriptors, of which %d came: at most %d bytes pass", length, count, len(files), maxMessage)
+		err = fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(files), maxMessage)
 	}
 	if err != nil {
 		return 0, nil, errors.Join(err, CloseFiles(files))
@@ -145,17 +150,17 @@ func (c *Conn) header() (length uint32, files []int, err error) {
 	return length, files, nil
 }
 
-// cut tells an end within a message from one between two.
-func cut(err error) error {
+// midMessage turns the end of the connection within a message into an error that is not io.EOF.
+func midMessage(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// rights are the descriptors in control messages.
-func rights(room []byte) (files []int, err error) {
-	messages, err := unix.ParseSocketControlMessage(room)
+// rights returns the descriptors of control messages. They are open, and the caller's, also beside an error.
+func rights(control []byte) (files []int, err error) {
+	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +174,7 @@ func rights(room []byte) (files []int, err error) {
 	return files, err
 }
 
-// CloseFiles closes descriptors.
+// CloseFiles closes descriptors, and returns the errors of all.
 func CloseFiles(files []int) (err error) {
 	for _, fd := range files {
 		err = errors.Join(err, unix.Close(fd))

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is a message as it travels, with the number of descriptors that it promises.
+// wire returns a message with its header, which announces a number of descriptors.
 func wire(body string, files int) []byte {
 	text := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
 	return append(binary.BigEndian.AppendUint32(text, uint32(files)), body...)
 }
 
-// write sends bytes with descriptors.
+// write writes bytes with descriptors.
 func write(t testing.TB, c *net.UnixConn, text []byte, files ...int) {
 	t.Helper()
 	var rights []byte
@@ -29,11 +29,11 @@ func write(t testing.TB, c *net.UnixConn, text []byte, files ...int) {
 		rights = unix.UnixRights(files...)
 	}
 	if n, _, err := c.WriteMsgUnix(text, rights, nil); err != nil || n != len(text) {
-		t.Fatalf("%d bytes of %d are written: %v", n, len(text), err)
+		t.Fatalf("%d of %d bytes written: %v", n, len(text), err)
 	}
 }
 
-// TestReceiveRefuses: whatever is no message is an error, which is not the end between two messages, and no descriptor leaks.
+// TestReceiveRefuses: Receive returns an error other than io.EOF for bytes that are not a message, and closes their descriptors.
 func TestReceiveRefuses(t *testing.T) {
 	bye := `{"bye":{}}`
 	for _, c := range []struct {
@@ -42,49 +42,49 @@ func TestReceiveRefuses(t *testing.T) {
 		files int
 		want  string
 	}{
-		{"more descriptors than are allowed", wire(bye, maxFiles+1), maxFiles + 1, "more descriptors"},
-		{"fewer descriptors than promised", wire(bye, 2), 1, "2 descriptors, of which 1 came"},
-		{"more descriptors than promised", wire(bye, 1), 2, "1 descriptors, of which 2 came"},
-		{"descriptors that were not promised", wire(bye, 0), 3, "0 descriptors, of which 3 came"},
+		{"more descriptors than are allowed", wire(bye, maxFiles+1), maxFiles + 1, "more than 16 descriptors"},
+		{"fewer descriptors than announced", wire(bye, 2), 1, "2 descriptors, of which 1 arrived"},
+		{"more descriptors than announced", wire(bye, 1), 2, "1 descriptors, of which 2 arrived"},
+		{"unannounced descriptors", wire(bye, 0), 3, "0 descriptors, of which 3 arrived"},
 		{"too long", binary.BigEndian.AppendUint64(nil, (maxMessage+1)<<32|1), 1, "at most 8388608 bytes"},
-		{"the longest number", binary.BigEndian.AppendUint64(nil, 0xffffffff_00000001), 1, "at most 8388608 bytes"},
+		{"the largest length", binary.BigEndian.AppendUint64(nil, 0xffffffff_00000001), 1, "at most 8388608 bytes"},
 		{"an end in the header", wire(bye, 1)[:5], 1, "unexpected EOF"},
-		{"an end behind the header", wire(bye, 1)[:headerSize], 1, "ends too early"},
-		{"an end in the body", wire(bye, 1)[:headerSize+3], 1, "ends too early"},
-		{"nothing", wire("", 1), 1, "exactly one thing"},
-		{"white space", wire("  ", 1), 1, "exactly one thing"},
-		{"nothing said", wire("{}", 1), 1, "exactly one thing"},
-		{"two things", wire(`{"bye":{},"stopped":{}}`, 1), 1, "exactly one thing"},
-		{"one thing twice", wire(`{"bye":{},"bye":{}}`, 1), 1, "exactly one thing"},
-		{"null", wire(`{"bye":null}`, 1), 1, "exactly one thing"},
-		{"an array", wire(`[{"bye":{}}]`, 1), 1, "exactly one thing"},
-		{"text alone", wire(`"bye"`, 1), 1, "exactly one thing"},
-		{"no end of the object", wire(`{"bye":{}`, 1), 1, "exactly one thing"},
-		{"no JSON", wire("bye", 1), 1, "exactly one thing"},
+		{"an end behind the header", wire(bye, 1)[:headerSize], 1, "incomplete message"},
+		{"an end in the body", wire(bye, 1)[:headerSize+3], 1, "incomplete message"},
+		{"nothing", wire("", 1), 1, "exactly one message"},
+		{"white space", wire("  ", 1), 1, "exactly one message"},
+		{"an empty object", wire("{}", 1), 1, "exactly one message"},
+		{"two messages in one object", wire(`{"bye":{},"stopped":{}}`, 1), 1, "exactly one message"},
+		{"one message twice", wire(`{"bye":{},"bye":{}}`, 1), 1, "exactly one message"},
+		{"null", wire(`{"bye":null}`, 1), 1, "exactly one message"},
+		{"an array", wire(`[{"bye":{}}]`, 1), 1, "exactly one message"},
+		{"a string", wire(`"bye"`, 1), 1, "exactly one message"},
+		{"an unclosed object", wire(`{"bye":{}`, 1), 1, "exactly one message"},
+		{"text that is not JSON", wire("bye", 1), 1, "exactly one message"},
 		{"another object behind it", wire(bye+bye, 1), 1, "nothing behind it"},
-		{"rubbish behind it", wire(bye+"x", 1), 1, "nothing behind it"},
-		{"an unknown thing", wire(`{"reboot":{}}`, 1), 1, `"reboot" is not for the other side`},
-		{"an unknown thing with a long name", wire(`{"`+strings.Repeat("x", 200<<10)+`":{}}`, 1), 1, "is not for the other side"},
-		{"another case", wire(`{"Bye":{}}`, 1), 1, "is not for the other side"},
-		{"what the keeper says", wire(`{"stop":{}}`, 1), 1, `"stop" is not for the other side`},
+		{"a byte behind it", wire(bye+"x", 1), 1, "nothing behind it"},
+		{"an unknown message", wire(`{"reboot":{}}`, 1), 1, `"reboot" is not a message from a switch`},
+		{"an unknown message with a long name", wire(`{"`+strings.Repeat("x", 200<<10)+`":{}}`, 1), 1, "is not a message from a switch"},
+		{"another case", wire(`{"Bye":{}}`, 1), 1, "is not a message from a switch"},
+		{"a message of the keeper", wire(`{"stop":{}}`, 1), 1, `"stop" is not a message from a switch`},
 		{"an unknown field", wire(`{"bye":{"at":"once"}}`, 1), 1, "unknown field"},
 		{"an unknown field with a long name", wire(`{"hello":{"`+strings.Repeat("x", 200<<10)+`":1}}`, 1), 1, "unknown field"},
 		{"a wrong type", wire(`{"dial":{"id":"one"}}`, 1), 1, "cannot unmarshal"},
 		{"a negative number", wire(`{"dial":{"id":-1}}`, 1), 1, "cannot unmarshal"},
-		{"many bytes for few words", wire(`{"fault":{"text":"`+strings.Repeat("x", maxWord)+`"}}`, 1), 1, "want at most 65536"},
+		{"a large message of a small kind", wire(`{"fault":{"text":"`+strings.Repeat("x", maxSmall)+`"}}`, 1), 1, "want at most 65536"},
 	} {
 		t.Run(c.name, func(t *testing.T) { refuses(t, c.text, c.files, c.want) })
 	}
 }
 
-// refuses receives a message that comes with descriptors, and wants an error that has this text.
+// refuses receives text with descriptors, and wants an error that contains want.
 func refuses(t *testing.T, text []byte, count int, want string) {
 	t.Helper()
 	ours, theirs := socketPair(t)
 	files := descriptors(t, count)
 	before := countDescriptors(t)
 	sent := make(chan struct{})
-	go func() { // what is longer than the socket's buffer waits for the reader
+	go func() { // a long text fills the buffer of the socket until Receive reads
 		defer close(sent)
 		_, _, _ = theirs.WriteMsgUnix(text[:1], unix.UnixRights(files...), nil)
 		_, _ = theirs.Write(text[1:])
@@ -104,7 +104,7 @@ func refuses(t *testing.T, text []byte, count int, want string) {
 	}
 }
 
-// TestEnd: the end between two messages is io.EOF itself.
+// TestEnd: Receive returns io.EOF itself when the connection ends between two messages.
 func TestEnd(t *testing.T) {
 	ours, theirs := socketPair(t)
 	write(t, theirs, wire(`{"bye":{}}`, 0))
@@ -118,7 +118,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestCuts: a message arrives whole, with its descriptor, however it was cut on its way.
+// TestCuts: Receive returns a message that arrives in two parts, with its descriptor, wherever the cut is.
 func TestCuts(t *testing.T) {
 	keepsDescriptors(t)
 	text := wire(`{"yielded":{"snapshot":{"a":1},"connections":[0]}}`, 1)
@@ -135,7 +135,7 @@ func TestCuts(t *testing.T) {
 		go func() {
 			m, got, err := NewConn(ours).Receive()
 			if err == nil && (m.Yielded == nil || string(m.Yielded.Snapshot) != `{"a":1}`) {
-				err = errors.New("another message came")
+				err = errors.New("another message arrived")
 			}
 			files = got
 			received <- err
@@ -151,8 +151,8 @@ func TestCuts(t *testing.T) {
 			t.Error(err)
 		}
 		_ = CloseFiles(files)
-		if said, err := io.ReadAll(r); err != nil || string(said) != "x" { // it ends: nobody else has the other end
-			t.Errorf("cut at %d: %q, %v", at, said, err)
+		if text, err := io.ReadAll(r); err != nil || string(text) != "x" { // ReadAll returns: every copy of the other end is closed
+			t.Errorf("cut at %d: %q, %v", at, text, err)
 		}
 		r.Close()
 		ours.Close()
@@ -160,7 +160,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// TestSend: descriptors arrive with their message, in order, and stay the sender's.
+// TestSend: descriptors arrive with their message, and the sender's stay open.
 func TestSend(t *testing.T) {
 	ours, theirs := socketPair(t)
 	keeper, other := NewConn(ours), NewConn(theirs)
@@ -182,22 +182,22 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendRefuses: what cannot be said is not begun, and the conversation goes on.
+// TestSendRefuses: Send writes nothing of a message that it refuses, and the connection stays usable.
 func TestSendRefuses(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := NewConn(theirs)
 	for name, m := range map[string]Message{
-		"nothing":    {},
-		"two things": {Bye: &Bye{}, Stopped: &Stopped{}},
+		"no field":   {},
+		"two fields": {Bye: &Bye{}, Stopped: &Stopped{}},
 		"too long":   {Yielded: &Yielded{Snapshot: json.RawMessage(`"` + strings.Repeat("x", maxMessage) + `"`)}},
 		"no JSON":    {Yielded: &Yielded{Snapshot: json.RawMessage(`{`)}},
 	} {
 		if err := c.Send(m); err == nil {
-			t.Errorf("%s can be said", name)
+			t.Errorf("%s: sent", name)
 		}
 	}
 	if err := c.Send(Message{Bye: &Bye{}}, make([]int, maxFiles+1)...); err == nil {
-		t.Error("17 descriptors can be sent")
+		t.Error("17 descriptors are sent")
 	}
 	if err := c.Send(Message{Bye: &Bye{}}); err != nil {
 		t.Fatal(err)
@@ -207,24 +207,24 @@ func TestSendRefuses(t *testing.T) {
 	}
 }
 
-// TestSendToNobody: one who does not read is given up, and gets nothing behind half a message.
-func TestSendToNobody(t *testing.T) {
+// TestSendTimeout: Send closes the connection when the other side does not read, so that nothing follows half a message.
+func TestSendTimeout(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := NewConn(ours)
 	c.timeout = 20 * time.Millisecond
 	long := Message{Yielded: &Yielded{Snapshot: json.RawMessage(`"` + strings.Repeat("x", 4<<20) + `"`)}}
 	if err := c.Send(long); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v, want that it took too long", err)
+		t.Errorf("%v, want os.ErrDeadlineExceeded", err)
 	}
 	if err := c.Send(Message{Bye: &Bye{}}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v, want that the conversation is closed", err)
+		t.Errorf("%v, want net.ErrClosed", err)
 	}
 	if m, _, err := NewConn(theirs).Receive(); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%.100v, %v: want an end within the message", m, err)
+		t.Errorf("%.100v, %v: want io.ErrUnexpectedEOF", m, err)
 	}
 }
 
-// TestConcurrentSends: messages of several goroutines do not mix.
+// TestConcurrentSends: messages of several goroutines arrive whole.
 func TestConcurrentSends(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c, other := NewConn(ours), NewConn(theirs)
@@ -248,7 +248,7 @@ func TestConcurrentSends(t *testing.T) {
 	group.Wait()
 }
 
-// TestFromFile: only a connected unix stream socket is one end of a conversation, and the file is closed in any case.
+// TestFromFile: FromFile accepts only connected unix stream sockets, and closes the file in any case.
 func TestFromFile(t *testing.T) {
 	keepsDescriptors(t)
 	open := func(domain, kind int) *os.File {
@@ -256,7 +256,7 @@ func TestFromFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return os.NewFile(uintptr(fd), "it")
+		return os.NewFile(uintptr(fd), "socket")
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -267,7 +267,7 @@ func TestFromFile(t *testing.T) {
 		"a unix datagram socket": open(unix.AF_UNIX, unix.SOCK_DGRAM), "a socket without a peer": open(unix.AF_UNIX, unix.SOCK_STREAM),
 	} {
 		if c, err := FromFile(f); err == nil {
-			t.Errorf("%s is one", name)
+			t.Errorf("%s is accepted", name)
 			c.Close()
 		} else if !strings.Contains(err.Error(), "want a connected unix stream socket") {
 			t.Errorf("%s: %v", name, err)

@@ -1,25 +1,64 @@
-// Package grant is what a keeper and its switch say to each other, and the descriptors that they pass on.
+// Package grant is the protocol between a keeper and a switch, and passes the descriptors that the keeper opens for the switch.
 //
-// The keeper may change the pod's interface and never touches a frame; the switch touches frames and may do nothing else. They
-// speak over a unix stream socket. Every message is one JSON object behind its length, and descriptors travel with it
-// (SCM_RIGHTS, unix(7)):
+// The keeper may change the pod's interface and never touches a frame. The switch forwards frames and has no privilege. Both are
+// one program, and possibly two builds of it: Version stands for the form of the messages. A session is one connection, over a unix
+// stream socket. Each message is a header of eight bytes, the length of the JSON and the number of descriptors as big-endian uint32,
+// and a JSON object with exactly one member, the name and the content of the message. Descriptors travel with the first byte
+// (SCM_RIGHTS, unix(7)).
+//
+// # A session
 //
 //	switch                     keeper
-//	  Hello ──────────────────▶        who I am; shall I begin, or take over from another switch?
-//	        ◀────────────────── Grant  everything to know, and the control socket
-//	        ◀────────────────── Opened once for each port that is there, with its descriptor
-//	  Ready ──────────────────▶        built, and locked in: nothing is left to do but to switch
-//	        ◀────────────────── Go     the address is taken; or what the switch before has learned
-//	  Started ────────────────▶        at work
+//	  Hello ──────────────────▶        version; begin, or take over from another switch
+//	        ◀────────────────── Grant  what to forward, and the control socket
+//	        ◀────────────────── Opened once for each port that is present, with its descriptor
+//	  Ready ──────────────────▶        the ports are built, and all privileges are dropped
+//	        ◀────────────────── Go     the address is taken; at a takeover: the snapshot of the previous switch
+//	  Started ────────────────▶        frames are forwarded
 //	  ...
-//	  Reopen, Dial ───────────▶        a port was lost; a connection to what the plan names is wanted
+//	  Reopen, Dial ───────────▶        a port was lost; a connection that the plan names is needed
 //	        ◀────────────────── Opened, Dialled
-//	        ◀────────────────── Guest  the guest's device, or what is behind it, has come or gone
-//	        ◀────────────────── Yield  another switch is ready: stop, and say what you know
-//	  Yielded ────────────────▶        a Go follows if the other one fails after all
-//	  Bye ────────────────────▶        I was asked to end
-//	        ◀────────────────── Stop   the address goes back now
-//	  Stopped ────────────────▶
+//	        ◀────────────────── Guest  the guest's device, or the hypervisor behind it, has come or gone
+//	        ◀────────────────── Yield  another switch is ready: stop forwarding
+//	  Yielded ────────────────▶        the snapshot; a Go returns it if the other switch fails
+//	  Bye ────────────────────▶        the switch was asked to end
+//	        ◀────────────────── Stop   the address is about to be given back
+//	  Stopped ────────────────▶        the switch does not answer for the address any more
 //
-// Either side may say Fault instead of what it was to say, and ends then. The end of a connection is the end of its switch.
+// Either side may send a Fault instead of the next message, and ends the session then. A session ends with its connection, and a
+// switch with its session.
+//
+// # Messages
+//
+// The phase of a session is the keeper's view of its switch; the table of the messages that a switch may send stands at the top of
+// pod/keeper/protocol.go, and any other message ends the session. The keeper may send a message in the phases below.
+//
+//	message  sender  phase                             descriptors                     next phase
+//	Hello    switch  connected                         -                               building
+//	Grant    keeper  connected, in answer to Hello     1: listening control socket     building
+//	Opened   keeper  building to yielding; yielded,    1: device or socket of the port -
+//	                 before Go
+//	Ready    switch  building                          -                               ready
+//	Go       keeper  ready; yielded                    of connections to hypervisors   starting
+//	Started  switch  starting, stopping                -                               running
+//	Reopen   switch  starting to stopping              -                               -
+//	Dial     switch  starting to stopping              -                               -
+//	Dialled  keeper  starting to stopping, in answer   1: connected socket; 0 with Err -
+//	                 to Dial
+//	Guest    keeper  running                           -                               -
+//	Yield    keeper  running                           -                               yielding
+//	Yielded  switch  yielding, stopping                of connections to hypervisors   yielded
+//	Bye      switch  building to stopping              -                               -
+//	Stop     keeper  building to yielded               -                               stopping
+//	Stopped  switch  stopping                          -                               the end
+//	Fault    both    every                             -                               the end
+//
+// Descriptors that a message must not have are closed by the receiver. A switch that does not send what the keeper waits for is
+// disconnected after a timeout.
+//
+// # Changes
+//
+// The messages have types of their own (message.go, forwarder.go, settings.go), which package plan writes and pod/dataplane reads. The
+// files in testdata list their JSON form. A test fails until a changed form has a new Version; go test ./pod/grant ./pod/dataplane
+// -update then writes the files. Unknown fields are refused, so that no side ignores what the other one relies on.
 package grant

@@ -71,12 +71,12 @@ type Rule struct {
 	Allow       bool         `json:"allow,omitempty"`
 }
 
-// An Offer is what the DHCP server tells the guest beside the pod address.
+// An Offer has the DHCP options for the guest. The address is that of Pod.
 type Offer struct {
 	Server         netip.Addr      `json:"server"`                     // address of the DHCP server
-	Gateway        netip.Addr      `json:"gateway,omitzero"`           // option 3; absent: not told
+	Gateway        netip.Addr      `json:"gateway,omitzero"`           // option 3; absent: not sent
 	Routes         []OfferRoute    `json:"routes,omitempty"`           // options 121 and 249
-	MTU            int             `json:"mtu,omitempty"`              // option 26; 0: not told
+	MTU            int             `json:"mtu,omitempty"`              // option 26; 0: not sent
 	NameServers    []netip.Addr    `json:"name_servers,omitempty"`     // option 6
 	Domain         string          `json:"domain,omitempty"`           // option 15
 	Search         []string        `json:"search,omitempty"`           // option 119

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzReceive lets one side say any bytes, with descriptors at any place of them, and wants of the other: an end, an error, or a
-// message that it says itself in the same way; no descriptor more than before; and no more memory than what was said is worth.
+// FuzzReceive writes any bytes, with descriptors at any place among them. Receive must return a message that reads back as the
+// same message, or an error; leave no descriptor open; and allocate no more than the bytes justify.
 func FuzzReceive(f *testing.F) {
 	for _, seed := range []struct {
 		name     string
@@ -27,26 +27,26 @@ func FuzzReceive(f *testing.F) {
 		{"hello", wire(`{"hello":{"version":2,"takeover":true,"settings":{"keep":["tcp/80"]}}}`, 0), 3, 0, false},
 		{"two messages", append(wire(`{"ready":{"sandbox":"none"}}`, 0), wire(`{"bye":{}}`, 0)...), 40, 0, false},
 		{"a snapshot with a connection", wire(`{"yielded":{"snapshot":{"ports":[]},"connections":[0]}}`, 1), 4, 1, false},
-		{"an asked dial", wire(`{"dial":{"id":1,"service":"keep","index":0}}`, 2), 0, 2, false},
+		{"a dial with descriptors", wire(`{"dial":{"id":1,"service":"keep","index":0}}`, 2), 0, 2, false},
 		{"a grant", wire(`{"grant":{"version":2,"keeper":7,"forwarder":{"delegate":{"pod":{"mac":"02:00:00:00:00:01","address":"10.0.0.1/24"},"keep":[80]}},"ports":[{"name":"a"}]}}`, 1), 8, 1, true},
 		{"a grant of a bridge", wire(`{"grant":{"version":2,"keeper":7,"forwarder":{"bridge":{"ports":2}},"ports":null}}`, 1), 8, 1, true},
 		{"a device", wire(`{"opened":{"port":0,"device":{"name":"tap0","kind":"tap","header_len":12,"offload":true}}}`, 1), 1, 1, true},
 		{"a socket", wire(`{"opened":{"port":1,"socket":{"type":"stream","listening":true}}}`, 1), 1, 1, true},
-		{"go on", wire(`{"go":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
+		{"a snapshot of null", wire(`{"go":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
 		{"too many descriptors", wire(`{"stop":{}}`, maxFiles+1), 1, maxFiles + 1, true},
-		{"a length that lies", append(wire("", 0)[:1], 0x7f, 0xff, 0xff, 0, 0, 0, 0, '{'), 0, 0, false},
-		{"two things", wire(`{"bye":{},"stopped":{}}`, 0), 0, 0, false},
-		{"an object of its own", wire(`{"bye":{}} {}`, 0), 0, 0, false},
+		{"a length without a body", append(wire("", 0)[:1], 0x7f, 0xff, 0xff, 0, 0, 0, 0, '{'), 0, 0, false},
+		{"two messages in one object", wire(`{"bye":{},"stopped":{}}`, 0), 0, 0, false},
+		{"another object behind it", wire(`{"bye":{}} {}`, 0), 0, 0, false},
 		{"a list", wire(`[]`, 0), 0, 0, false},
-		{"nothing said", wire(`{}`, 0), 0, 0, false},
+		{"an empty object", wire(`{}`, 0), 0, 0, false},
 		{"null", wire(`{"bye":null}`, 0), 0, 0, false},
-		{"no JSON", wire(`bye`, 0), 0, 0, false},
-		{"an end too early", wire(`{"bye":`, 0), 0, 0, false},
+		{"text that is not JSON", wire(`bye`, 0), 0, 0, false},
+		{"an end before the value", wire(`{"bye":`, 0), 0, 0, false},
 		{"an end within the object", wire(`{"bye":{}`, 0), 0, 0, false},
-		{"a word that nobody knows", wire(`{"bye":{"why":1}}`, 0), 0, 0, false},
-		{"what a keeper says", wire(`{"stop":{}}`, 0), 0, 0, false},
-		{"a long word", wire(`{"fault":{"text":"`+strings.Repeat("a", maxWord)+`"}}`, 0), 0, 0, false},
-		{"descriptors within", wire(`{"bye":{}}`, 3), 12, 3, false},
+		{"an unknown field", wire(`{"bye":{"why":1}}`, 0), 0, 0, false},
+		{"a message of the keeper", wire(`{"stop":{}}`, 0), 0, 0, false},
+		{"a large message of a small kind", wire(`{"fault":{"text":"`+strings.Repeat("a", maxSmall)+`"}}`, 0), 0, 0, false},
+		{"descriptors in the body", wire(`{"bye":{}}`, 3), 12, 3, false},
 	} {
 		f.Add(seed.name, seed.text, seed.cut, seed.files, seed.isSwitch)
 	}
@@ -86,14 +86,14 @@ func fuzzReceive(t *testing.T, _ string, text []byte, at uint16, files uint8, is
 	if used := totalAlloc() - allocated; used > 4<<20+uint64(200*len(text)) {
 		t.Errorf("%d bytes for %d", used, len(text))
 	}
-	ours.Close() // who writes need not wait any more
+	ours.Close() // ends a write that waits for the reader
 	<-sent
 	if after := countDescriptors(t); after != before-1 {
 		t.Errorf("%d descriptors are open, want %d", after, before-1)
 	}
 }
 
-// again wants that a message says one thing, and the same when it is said again.
+// again wants that a message has one field, and that it reads back as the same message.
 func again(t *testing.T, m *Message, isSwitch bool) {
 	t.Helper()
 	if err := m.check(); err != nil {
@@ -103,11 +103,11 @@ func again(t *testing.T, m *Message, isSwitch bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expected := saidBySwitch
+	from := switchSide
 	if isSwitch {
-		expected = saidByKeeper
+		from = keeperSide
 	}
-	back, err := parse(text, expected)
+	back, err := parse(text, from)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -116,16 +116,21 @@ func again(t *testing.T, m *Message, isSwitch bool) {
 	}
 }
 
-// TestSides: every kind is for one side to say, and a fault for both.
-func TestSides(t *testing.T) {
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Message]()) {
-		kind, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if saidBySwitch(kind) == saidByKeeper(kind) && kind != "fault" {
-			t.Errorf("%q: said by a switch %v, and by a keeper too", kind, saidBySwitch(kind))
+// TestRules: every message has a rule and one sender, but for Fault, which both sides send.
+func TestRules(t *testing.T) {
+	fields := reflect.VisibleFields(reflect.TypeFor[Message]())
+	for _, f := range fields {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		r, ok := rules[name]
+		if both := r.senders == switchSide|keeperSide; !ok || r.senders == 0 || both != (name == "fault") || r.limit == 0 {
+			t.Errorf("%q has the rule %+v, %t", name, r, ok)
 		}
-		if field(new(Message), kind).Type() != f.Type {
-			t.Errorf("%q is read into another field", kind)
+		if field(new(Message), name).Type() != f.Type {
+			t.Errorf("%q is read into another field", name)
 		}
+	}
+	if len(rules) != len(fields) {
+		t.Errorf("%d rules for %d messages", len(rules), len(fields))
 	}
 }
 
@@ -135,9 +140,9 @@ func totalAlloc() uint64 {
 	return stats.TotalAlloc
 }
 
-// TestKeeperMemory: whatever a switch says that is long, its keeper builds little more of it.
+// TestKeeperMemory: no message of a switch makes its keeper allocate many times its size.
 func TestKeeperMemory(t *testing.T) {
-	const size = 128 << 10 // the race detector is slow
+	const size = 128 << 10 // more takes long with the race detector
 	fill := func(before, unit, after string) string {
 		return before + strings.Repeat(unit, size/len(unit)) + "0" + after
 	}
@@ -153,7 +158,7 @@ func TestKeeperMemory(t *testing.T) {
 		fill(`{`, `"bye":{},`, `}`),
 	} {
 		before := totalAlloc()
-		_, err := parse([]byte(text), saidBySwitch)
+		_, err := parse([]byte(text), switchSide)
 		used := totalAlloc() - before
 		t.Logf("%.40s... %d bytes: %d allocated, %.100v", text, len(text), used, err)
 		if limit := uint64(20 * size); used > limit {

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+// eventTimeout is how long a test waits for an event that must happen.
+const eventTimeout = 10 * time.Second
 
-// TestMain plays a peer in another process where it is told to, and fails the run when a goroutine or a descriptor outlives
-// its test.
+// TestMain runs as a peer in another process if the environment names a role, and fails the run when a goroutine outlives its
+// test.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playPeer(role))
@@ -34,11 +34,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// eventually waits until condition holds.
+// eventually waits until the condition is true, and returns false if it never is.
 func eventually(condition func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(eventTimeout); time.Now().Before(end); <-tick.C {
 		if condition() {
 			return true
 		}
@@ -46,7 +46,7 @@ func eventually(condition func() bool) bool {
 	return false
 }
 
-// countDescriptors counts what this process has open, with the one that it reads the list by.
+// countDescriptors returns the number of open descriptors, including the one that reads the list.
 func countDescriptors(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -56,19 +56,19 @@ func countDescriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// keepsDescriptors fails the test at its end unless as many descriptors are open as at its begin.
+// keepsDescriptors fails the test if it ends with another number of open descriptors.
 func keepsDescriptors(t testing.TB) {
 	t.Helper()
-	socketPair(t) // the runtime's poller is open from here on
+	socketPair(t) // opens the runtime's poller, which stays open
 	before := countDescriptors(t)
 	t.Cleanup(func() {
 		if after := countDescriptors(t); after != before {
-			t.Errorf("%d descriptors are open, %d were before", after, before)
+			t.Errorf("%d descriptors are open, want %d as before", after, before)
 		}
 	})
 }
 
-// socketPair is two connected sockets that are closed with the test.
+// socketPair returns two connected sockets, which the end of the test closes.
 func socketPair(t testing.TB) (ours, theirs *net.UnixConn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -77,7 +77,7 @@ func socketPair(t testing.TB) (ours, theirs *net.UnixConn) {
 	}
 	var ends [2]*net.UnixConn
 	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "one end")
+		f := os.NewFile(uintptr(fd), "socket")
 		c, err := net.FileConn(f)
 		f.Close()
 		if err != nil {
@@ -89,7 +89,7 @@ func socketPair(t testing.TB) (ours, theirs *net.UnixConn) {
 	return ends[0], ends[1]
 }
 
-// descriptors opens n descriptors, which are closed with the test.
+// descriptors opens n descriptors, which the end of the test closes.
 func descriptors(t testing.TB, n int) (files []int) {
 	t.Helper()
 	for range n {

@@ -7,10 +7,11 @@ import (
 	"reflect"
 )
 
-// Version is that of the protocol. Keeper and switch must have the same one.
+// Version is the version of the protocol, of which a keeper and a switch must have the same. It moves when the form of a message or
+// of a snapshot changes.
 const Version = 2
 
-// A Message is one thing that is said: exactly one field is set.
+// A Message is one message. Exactly one field is set.
 type Message struct {
 	Hello   *Hello   `json:"hello,omitempty"`
 	Grant   *Grant   `json:"grant,omitempty"`
@@ -30,32 +31,31 @@ type Message struct {
 	Fault   *Fault   `json:"fault,omitempty"`
 }
 
-// A Hello is the first thing that a switch says.
+// A Hello is the first message of a switch.
 type Hello struct {
 	Version  int             `json:"version"`
-	Takeover bool            `json:"takeover,omitempty"` // go on in place of the switch that runs
+	Takeover bool            `json:"takeover,omitempty"` // replace the switch that runs
 	Settings json.RawMessage `json:"settings,omitempty"` // with Takeover: encoded Settings that replace the keeper's; absent: no change
 }
 
-// A Grant is everything that a switch has to know. With it comes the descriptor of the listening control socket.
+// A Grant is everything that a switch has to know. The descriptor of the listening control socket travels with it.
 type Grant struct {
 	Version   int       `json:"version"`
 	Keeper    int       `json:"keeper"` // process id of the keeper, in its own namespace
 	Forwarder Forwarder `json:"forwarder"`
-	Ports     []Port    `json:"ports"`              // in the forwarder's order, without those of netstack
+	Ports     []Port    `json:"ports"`              // ports with a descriptor, in the forwarder's order
 	NoMerge   bool      `json:"no_merge,omitempty"` // ports do not merge received frames
 }
 
-// A Port is one that has a descriptor.
+// A Port is a port of the switch with a descriptor, which Opened brings.
 type Port struct {
-	Name    string `json:"name"`    // as status shows it
-	Kind    string `json:"kind"`    // of the attachment
-	Spec    string `json:"spec"`    // the attachment as KIND:ARG, for messages
-	Present bool   `json:"present"` // an Opened for it follows; otherwise its device is still to come
+	Name    string `json:"name"`    // name that podswitch status shows
+	Kind    string `json:"kind"`    // kind of the attachment: "tap", "packet", "stream", "dgram" or "fd"
+	Spec    string `json:"spec"`    // attachment as KIND:ARG, for messages
+	Present bool   `json:"present"` // an Opened follows at once; otherwise it follows when the device is there
 }
 
-// Opened says that a port is open, for the first time or again. With it comes its descriptor, and what it is of: a
-// device or a socket.
+// Opened brings the descriptor of a port, for the first time or again. Either Device or Socket is set.
 type Opened struct {
 	Port   int     `json:"port"` // index in Grant.Ports
 	Device *Device `json:"device,omitempty"`
@@ -78,105 +78,113 @@ type Socket struct {
 	Remote    string `json:"remote,omitempty"`    // path of a datagram socket's fixed peer; empty: none
 }
 
-// Ready says that the switch has built everything and is locked in.
+// Ready reports that the switch has built its ports and dropped its privileges.
 type Ready struct {
-	Sandbox string `json:"sandbox"` // what locks it in, for people
+	Sandbox string `json:"sandbox"` // what confines the switch, for people
 }
 
-// Go says that the switch may begin.
+// Go tells a switch to forward frames and to answer for the address.
 type Go struct {
-	Snapshot    json.RawMessage `json:"snapshot,omitempty"`    // what the switch before has learned
-	Connections Owners          `json:"connections,omitempty"` // of the descriptors with this message
-	Takeovers   int             `json:"takeovers,omitempty"`   // how often a switch has gone on in place of another
+	Snapshot    json.RawMessage `json:"snapshot,omitempty"`    // Yielded.Snapshot of the previous switch; absent: there was none
+	Connections Owners          `json:"connections,omitempty"` // ports of the descriptors with this message
+	Takeovers   int             `json:"takeovers,omitempty"`   // number of takeovers so far
 }
 
-// Started says that the switch is at work. The one before it is not needed any more.
+// Started reports that the switch forwards frames. At a takeover it releases the previous switch.
 type Started struct{}
 
-// A Guest says whether the guest's device is there, and somebody behind it.
+// Guest reports whether the guest's device is there, with a hypervisor behind it.
 type Guest struct {
 	Absent bool `json:"absent"`
 }
 
-// A Reopen asks for a port that was lost. The answer comes when it is open again.
+// Reopen asks for a port that was lost. An Opened answers it as soon as the port is open again.
 type Reopen struct {
-	Port int `json:"port"`
+	Port int `json:"port"` // index in Grant.Ports
 }
 
-// A Dial asks for a connection that the plan names. The answer comes with its descriptor.
+// Dial asks for a connection to a target that the plan names. A Dialled answers it.
 type Dial struct {
-	ID      uint64  `json:"id"` // the answer has it too
+	ID      uint64  `json:"id"` // chosen by the switch; the answer has the same
 	Service Service `json:"service"`
-	Index   int     `json:"index"` // of the service in the plan's list
+	Index   int     `json:"index"` // index in the list that Service names
 }
 
-// A Service is a list of the plan that has targets to connect to.
+// A Service names a list of the plan whose entries have targets.
 type Service string
 
 // The services.
 const (
-	Kept   Service = "keep"    // the target of a kept port
-	DNSUDP Service = "dns-udp" // a name server on the pod's loopback
-	DNSTCP Service = "dns-tcp"
+	Kept   Service = "keep"    // Delegate.Keep: connect to the target of a kept port
+	DNSUDP Service = "dns-udp" // Delegate.RelayDNS: connect to the name server over UDP
+	DNSTCP Service = "dns-tcp" // Delegate.RelayDNS: connect to the name server over TCP
 )
 
-// Dialled answers a Dial. Without Err a descriptor comes with it.
+// Dialled answers a Dial. The descriptor of the connection travels with it, unless Err has the reason for its absence.
 type Dialled struct {
 	ID  uint64 `json:"id"`
 	Err string `json:"err,omitempty"`
 }
 
-// Yield asks a switch to stop receiving, to finish what it has in hand, and to say what it has learned.
+// Yield asks a switch to stop receiving, to transmit what it has received, and to answer with its snapshot.
 type Yield struct{}
 
-// Yielded is what the next switch goes on with; if that one fails, a Go brings it back. With it come the descriptors of connections to hypervisors.
+// Yielded has the snapshot that another switch continues with; if the takeover fails, a Go returns it. Descriptors of connections to
+// hypervisors travel with it.
+//
+// The snapshot is an object that pod/dataplane writes, reads and checks, and that Version covers. The keeper passes it on without
+// decoding it, because a switch that was broken into may have made it.
 type Yielded struct {
 	Snapshot    json.RawMessage `json:"snapshot"`
-	Connections Owners          `json:"connections,omitempty"` // of the descriptors
+	Connections Owners          `json:"connections,omitempty"` // ports of the descriptors with this message
 }
 
-// Owners are the numbers of the ports that descriptors belong to, in the order of the descriptors.
+// Owners has the number of a port, as in Grant.Ports, for each descriptor of a message.
 type Owners []int
 
-// UnmarshalJSON implements json.Unmarshaler. It refuses a list that is longer than the descriptors of a message can be, before
-// it builds it.
+// maxNumber is the space in bytes that the text of Owners may have for each number.
+const maxNumber = 16
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses a list that is too long for the descriptors of one message before it
+// allocates the list.
 func (o *Owners) UnmarshalJSON(text []byte) error {
-	if limit := maxFiles * 16; len(text) > limit { // so many bytes for each number
-		return fmt.Errorf("a list of ports has %d bytes: want at most %d", len(text), limit)
+	if limit := maxFiles * maxNumber; len(text) > limit {
+		return fmt.Errorf("list of ports with %d bytes: want at most %d", len(text), limit)
 	}
 	return json.Unmarshal(text, (*[]int)(o))
 }
 
-// Bye asks for the end.
+// Bye asks for Stop: the switch was asked to end.
 type Bye struct{}
 
-// Stop says that the address goes back to the pod's kernel now.
+// Stop tells a switch to end: the keeper is about to give the address back.
 type Stop struct{}
 
-// Stopped says that the switch does not answer for the address any more.
+// Stopped reports that the switch does not answer for the address any more.
 type Stopped struct{}
 
-// A Fault is why one side ends the connection.
+// A Fault has the reason for which a side ends the session.
 type Fault struct {
 	Text string `json:"text"`
-	Code int    `json:"code"` // exit code that goes with it
+	Code int    `json:"code"` // exit code for the fault
 }
 
-// Error returns the text: a Fault of the other side is an error here.
+// Error returns the text: the fault of the other side is an error of this one.
 func (f *Fault) Error() string { return f.Text }
 
-// errForm is about a message that does not say one thing.
-var errForm = errors.New("want an object with exactly one thing that is said")
+// errForm means that a text or a Message is not exactly one message.
+var errForm = errors.New("want an object with exactly one message")
 
+// check returns an error unless exactly one field is set.
 func (m *Message) check() error {
-	said := 0
+	set := 0
 	for value, i := reflect.ValueOf(*m), 0; i < value.NumField(); i++ {
 		if !value.Field(i).IsNil() {
-			said++
+			set++
 		}
 	}
-	if said != 1 {
-		return fmt.Errorf("%w, not %d", errForm, said)
+	if set != 1 {
+		return fmt.Errorf("%w, not %d", errForm, set)
 	}
 	return nil
 }

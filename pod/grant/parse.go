@@ -11,50 +11,75 @@ import (
 	"strings"
 )
 
-// maxWord bounds what has no large part, in bytes of JSON.
-const maxWord = 64 << 10
+// A side is an end of a session.
+type side uint8
 
-// bound is how large what is said may be, in bytes of JSON. Of what a switch says only the settings and the snapshot are large,
-// and both stay text here: no switch can make its keeper build something that is many times as large.
-func bound(kind string) int {
-	if slices.Contains([]string{"hello", "grant", "go", "yielded"}, kind) {
-		return maxMessage
+const (
+	switchSide side = 1 << iota
+	keeperSide
+)
+
+func (s side) String() string {
+	if s == switchSide {
+		return "switch"
 	}
-	return maxWord
+	return "keeper"
 }
 
-// saidBySwitch tells whether it is for a switch to say.
-func saidBySwitch(kind string) bool {
-	return slices.Contains([]string{"hello", "ready", "started", "reopen", "dial", "yielded", "bye", "stopped", "fault"}, kind)
+// maxSmall is the largest size of a message without a large part, in bytes of JSON.
+const maxSmall = 64 << 10
+
+// A rule is what holds for every message of one name.
+type rule struct {
+	senders side // both bits: either side
+	limit   int  // largest size in bytes of JSON
 }
 
-// saidByKeeper tells whether it is for a keeper to say.
-func saidByKeeper(kind string) bool {
-	return slices.Contains([]string{"grant", "opened", "go", "dialled", "guest", "yield", "stop", "fault"}, kind)
+// rules has a row for each field of Message. In what a switch sends, only settings and snapshot are large, and both stay encoded
+// here: no switch can make its keeper allocate many times the size of a message.
+var rules = map[string]rule{
+	"hello":   {switchSide, maxMessage},
+	"grant":   {keeperSide, maxMessage},
+	"opened":  {keeperSide, maxSmall},
+	"ready":   {switchSide, maxSmall},
+	"go":      {keeperSide, maxMessage},
+	"started": {switchSide, maxSmall},
+	"reopen":  {switchSide, maxSmall},
+	"dial":    {switchSide, maxSmall},
+	"dialled": {keeperSide, maxSmall},
+	"guest":   {keeperSide, maxSmall},
+	"yield":   {keeperSide, maxSmall},
+	"yielded": {switchSide, maxMessage},
+	"bye":     {switchSide, maxSmall},
+	"stop":    {keeperSide, maxSmall},
+	"stopped": {switchSide, maxSmall},
+	"fault":   {switchSide | keeperSide, maxSmall},
 }
 
-// parse reads one object with one thing that is said, which must be for the other side to say.
-func parse(body []byte, expected func(kind string) bool) (m Message, err error) {
-	kind, text, err := split(body)
-	switch {
-	case err != nil:
+// parse reads a message from the given side.
+func parse(body []byte, from side) (m Message, err error) {
+	name, content, err := split(body)
+	if err != nil {
 		return m, err
-	case !expected(kind):
-		return m, fmt.Errorf("%.20q is not for the other side to say", kind)
-	case len(body) > bound(kind):
-		return m, fmt.Errorf("%q has %d bytes: want at most %d", kind, len(body), bound(kind))
 	}
-	said := field(&m, kind)
-	if err := decode(text, said.Addr().Interface()); err != nil {
-		return Message{}, fmt.Errorf("%q: %w", kind, err)
+	r, known := rules[name]
+	if !known || r.senders&from == 0 {
+		return m, fmt.Errorf("%.20q is not a message from a %v", name, from)
 	}
-	if said.IsNil() {
+	if len(body) > r.limit {
+		return m, fmt.Errorf("%q has %d bytes: want at most %d", name, len(body), r.limit)
+	}
+	value := field(&m, name)
+	if err := decode(content, value.Addr().Interface()); err != nil {
+		return Message{}, fmt.Errorf("%q: %w", name, err)
+	}
+	if value.IsNil() {
 		return m, fmt.Errorf("%w, not null", errForm)
 	}
 	return m, nil
 }
 
-// decode reads one JSON value and refuses unknown fields. The error has at most 200 bytes, because a name may be long.
+// decode reads one JSON value and refuses unknown fields. The text of the error is cut, because a name may be long.
 func decode(text json.RawMessage, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -64,7 +89,8 @@ func decode(text json.RawMessage, value any) error {
 	return nil
 }
 
-// split takes an object with one member apart, without building anything of it.
+// split returns the name and the value of an object with one member. It does not decode the value: the name decides whether that
+// is allowed.
 func split(body []byte) (name string, value json.RawMessage, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	for range 2 {
@@ -85,7 +111,7 @@ func split(body []byte) (name string, value json.RawMessage, err error) {
 	return name, value, nil
 }
 
-// formError is errForm with what is known about it. The end of the text is not the end of the conversation.
+// formError returns errForm with its cause. It hides io.EOF, which would mean the end of the session.
 func formError(cause error) error {
 	if cause == nil || errors.Is(cause, io.EOF) {
 		return errForm
@@ -93,12 +119,12 @@ func formError(cause error) error {
 	return fmt.Errorf("%w: %w", errForm, cause)
 }
 
-// field is that of m for a kind, which is one of those that a side may say.
-func field(m *Message, kind string) reflect.Value {
+// field returns the field of m with a name, which is one of rules.
+func field(m *Message, name string) reflect.Value {
 	value := reflect.ValueOf(m).Elem()
 	i := slices.IndexFunc(reflect.VisibleFields(value.Type()), func(f reflect.StructField) bool {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return name == kind
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return tag == name
 	})
 	return value.Field(i)
 }

@@ -12,13 +12,15 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// Peers say who may be at the other end of a conversation.
+// Peers are the processes that may be at the other end of a session. The zero value allows root and this process's own user, in a
+// process namespace that this process can see.
 type Peers struct {
-	UIDs    []int // as this process's user namespace has them; none: root, and this process's own
-	Foreign bool  // the other side may be in a process namespace that this one cannot see, as in another container
+	UIDs    []int // users, as numbers in this process's user namespace; empty: root, and this process's own
+	Foreign bool  // allow a process namespace that this process cannot see, as of another container
 }
 
-// Check returns who is at the other end (unixsocket.Peer). The error is a *missing.Error for one who must not be there.
+// Check returns the credentials of the process at the other end (unixsocket.Peer). The error is a *missing.Error if that process
+// is not allowed; the credentials are returned with it.
 func (p Peers) Check(socket *net.UnixConn) (*unix.Ucred, error) {
 	peer, err := unixsocket.Peer(socket)
 	if err != nil {
@@ -29,11 +31,11 @@ func (p Peers) Check(socket *net.UnixConn) (*unix.Ucred, error) {
 		allowed = []int{0, os.Geteuid()}
 	}
 	if !slices.Contains(allowed, int(peer.Uid)) {
-		return peer, &missing.Error{What: fmt.Sprintf("speak with user %d", peer.Uid), Need: fmt.Sprintf("one of the users %d", allowed),
+		return peer, &missing.Error{What: fmt.Sprintf("connect with user %d", peer.Uid), Need: fmt.Sprintf("one of the users %d", allowed),
 			Give: "allow the user with --peer-uid"}
 	}
-	if peer.Pid == 0 && !p.Foreign {
-		return peer, &missing.Error{What: "speak with a process of a foreign process namespace", Need: "one that this process can see",
+	if peer.Pid == 0 && !p.Foreign { // outside this process namespace (pid_namespaces(7))
+		return peer, &missing.Error{What: "connect with a process of a foreign process namespace", Need: "a process that this process can see",
 			Give: "share the process namespace, or allow others with --peer-pid-namespace any"}
 	}
 	return peer, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// What a peer in another process does: it connects to an address and stays until its standard input ends; or it accepts on
-// descriptor 3 and prints what it thinks of who has connected.
+// Roles of a peer in another process. roleConnect connects to an address and stays until its standard input ends. roleAccept
+// accepts a connection on descriptor 3 and prints what Peers.Check returns for it.
 const (
 	roleVariable    = "PODSWITCH_TEST_ROLE"
 	addressVariable = "PODSWITCH_TEST_ADDRESS"
@@ -24,6 +24,7 @@ const (
 	roleAccept      = "accept"
 )
 
+// playPeer plays a role and returns the exit code.
 func playPeer(role string) (code int) {
 	play := connectAndStay
 	if role == roleAccept {
@@ -62,10 +63,10 @@ func acceptAndCheck() error {
 	return nil
 }
 
-// another starts this program as a peer.
-func another(t *testing.T, role, address string, how *syscall.SysProcAttr, files ...*os.File) (output *bufio.Scanner) {
+// startPeer starts this program as a peer.
+func startPeer(t *testing.T, role, address string, how *syscall.SysProcAttr, files ...*os.File) (output *bufio.Scanner) {
 	t.Helper()
-	c := exec.Command("/proc/self/exe") // another user need not be able to find the file
+	c := exec.Command("/proc/self/exe") // os.Executable may have a path that another user cannot read
 	c.Env = append(os.Environ(), roleVariable+"="+role, addressVariable+"="+address)
 	c.SysProcAttr, c.ExtraFiles, c.Stderr, c.Dir = how, files, os.Stderr, "/"
 	stdin, err := c.StdinPipe()
@@ -88,7 +89,7 @@ func another(t *testing.T, role, address string, how *syscall.SysProcAttr, files
 	return bufio.NewScanner(stdout)
 }
 
-// listenAbstract makes a listener that every user can connect to: it has no file.
+// listenAbstract returns a listener without a file, so that every user can connect to it.
 func listenAbstract(t *testing.T) *net.UnixListener {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("@podswitch-%s-%d", t.Name(), os.Getpid()), Net: "unix"})
@@ -102,11 +103,11 @@ func listenAbstract(t *testing.T) *net.UnixListener {
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be another user")
+		t.Skip("needs root, to start a process of another user")
 	}
 }
 
-// TestPeers: root and this process's own user may speak, and others where they are named.
+// TestPeers: Check accepts root and this process's own user by default, and otherwise the users that are named.
 func TestPeers(t *testing.T) {
 	needRoot(t)
 	l := listenAbstract(t)
@@ -122,7 +123,7 @@ func TestPeers(t *testing.T) {
 		{0, Peers{UIDs: []int{107}}, true},
 	} {
 		t.Run(fmt.Sprintf("%d %v", c.uid, c.peers.UIDs), func(t *testing.T) {
-			another(t, roleConnect, l.Addr().String(), &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}})
+			startPeer(t, roleConnect, l.Addr().String(), &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}})
 			socket, err := l.AcceptUnix()
 			if err != nil {
 				t.Fatal(err)
@@ -131,7 +132,7 @@ func TestPeers(t *testing.T) {
 			peer, err := c.peers.Check(socket)
 			var lacks *missing.Error
 			if refused := errors.As(err, &lacks); refused != c.refused || err != nil && !refused {
-				t.Errorf("the error %v, refused is to be %v", err, c.refused)
+				t.Errorf("%v, want a refusal: %v", err, c.refused)
 			}
 			if peer == nil || peer.Uid != c.uid || int(peer.Pid) == os.Getpid() || peer.Pid == 0 {
 				t.Errorf("the peer is %+v, want user %d in another process", peer, c.uid)
@@ -140,7 +141,7 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestForeignPeer: a process that cannot be seen from here is refused, unless it is allowed.
+// TestForeignPeer: Check refuses a process outside this process namespace, unless Foreign allows it.
 func TestForeignPeer(t *testing.T) {
 	needRoot(t)
 	l := listenAbstract(t)
@@ -149,7 +150,7 @@ func TestForeignPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	output := another(t, roleAccept, "", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}, f)
+	output := startPeer(t, roleAccept, "", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}, f)
 	c, err := net.Dial("unix", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestForeignPeer(t *testing.T) {
 	defer c.Close()
 	for _, want := range []string{"foreign process namespace", "<nil>"} {
 		if !output.Scan() || !strings.HasPrefix(output.Text(), "0 ") || !strings.Contains(output.Text(), want) {
-			t.Errorf("it says %q, want process 0 and %q", output.Text(), want)
+			t.Errorf("the peer prints %q, want process 0 and %q", output.Text(), want)
 		}
 	}
 }
