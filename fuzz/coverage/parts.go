@@ -34,7 +34,7 @@ func parts() []part {
 			{"stack/dns.go", []string{"isQuery", "answers", "readMessage", "writeMessage"}}}},
 		{"what a switch before may have left (`vswitch`, `unixport`)", append(whole("vswitch", "bridge_state", "delegate_state", "neighbour_resume"),
 			file{"unixport/rest.go", []string{"check", "checkDatagrams"}})},
-		{"`pod/grant`: what keeper and switch say", whole("pod/grant", "parse")},
+		{"`pod/grant`: messages of keeper and switch", whole("pod/grant", "parse")},
 	}
 }
 

@@ -45,6 +45,7 @@ func FuzzReceive(f *testing.F) {
 		{"an end within the object", wire(`{"bye":{}`, 0), 0, 0, false},
 		{"an unknown field", wire(`{"bye":{"why":1}}`, 0), 0, 0, false},
 		{"a message of the keeper", wire(`{"stop":{}}`, 0), 0, 0, false},
+		{"a message of a switch", wire(`{"bye":{}}`, 0), 0, 0, true},
 		{"a large message of a small kind", wire(`{"fault":{"text":"`+strings.Repeat("a", maxSmall)+`"}}`, 0), 0, 0, false},
 		{"descriptors in the body", wire(`{"bye":{}}`, 3), 12, 3, false},
 	} {
