@@ -14,9 +14,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// This file makes what the switch works with of the forms in which the keeper sends it (package plan, wire.go).
+// This file converts the wire types of package grant, which pod/plan and pod/keeper fill, to the types of the packages that do the
+// work. It trusts the keeper, and checks only what could not be used.
 
-// A podPlan is what the keeper has planned for a guest and a pod in IP mode.
+// A podPlan is the keeper's plan for IP mode.
 type podPlan struct {
 	forwarder vswitch.DelegateConfig // without OnUse
 	offer     *dhcpsrv.Offer
@@ -25,7 +26,7 @@ type podPlan struct {
 	status    control.Status // the fields that do not change
 }
 
-// readDelegate reads the plan of IP mode.
+// readDelegate converts the description of IP mode.
 func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	var macs macReader
 	p := &podPlan{relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
@@ -52,7 +53,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	return p, macs.err
 }
 
-// readBridge reads the configuration of a learning switch.
+// readBridge converts the description of a learning switch, but for its pod.
 func readBridge(b *grant.Bridge) (vswitch.BridgeConfig, error) {
 	var macs macReader
 	return vswitch.BridgeConfig{
@@ -64,6 +65,7 @@ func readBridge(b *grant.Bridge) (vswitch.BridgeConfig, error) {
 // maxLease is the longest lease of DHCP in seconds (RFC 2131, section 3.3). As a time.Duration it does not overflow.
 const maxLease = 1<<32 - 1
 
+// readOffer converts an offer, whose warnings the keeper has logged.
 func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 	given := dhcpsrv.Offer{
 		Address: address, Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain,
@@ -76,20 +78,20 @@ func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 	for _, p := range o.Private {
 		given.Private = append(given.Private, dhcpsrv.PrivateOption{Code: p.Code, Value: p.Value})
 	}
-	made, _, err := dhcpsrv.NewOffer(given) // the keeper has logged the warnings
+	made, _, err := dhcpsrv.NewOffer(given)
 	if err != nil {
 		return nil, fmt.Errorf("the keeper's grant: %w", err)
 	}
 	return made, nil
 }
 
-// readPod returns what status shows of a pod in Ethernet mode.
+// readPod converts the description of a pod in Ethernet mode to the fields of the status that do not change.
 func readPod(p *grant.Pod) (control.Status, error) {
 	var macs macReader
 	return statusOfPod(p, &macs), macs.err
 }
 
-// statusOfPod returns the fields of the status that do not depend on the holder.
+// statusOfPod returns the fields of the status that do not change, but for the router MAC.
 func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
 	s := control.Status{WireMAC: macs.read(p.MAC), MTU: p.MTU}
 	if p.Address.IsValid() {
@@ -101,20 +103,20 @@ func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
 	return s
 }
 
-// readDevice makes a device of its descriptor and its form.
+// readDevice returns the device with a descriptor and a description. Its Merge is the caller's to set.
 func readDevice(fd int, d *grant.Device) tap.Device {
 	return tap.Device{FD: fd, Name: d.Name, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
 }
 
-// readSocket makes a socket of its descriptor and its form.
+// readSocket returns the socket with a descriptor and a description.
 func readSocket(fd int, s *grant.Socket) unixport.Socket {
 	return unixport.Socket{FD: fd, Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
 }
 
-// A macReader reads MACs, and keeps the errors.
+// A macReader parses MACs, and joins the errors.
 type macReader struct{ err error }
 
-// read returns the MAC of a text; the zero MAC for the empty text, or on an error.
+// read parses a MAC. It returns the zero MAC for the empty text, and on an error.
 func (r *macReader) read(text string) vswitch.MAC {
 	if text == "" {
 		return vswitch.MAC{}

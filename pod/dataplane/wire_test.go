@@ -21,7 +21,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// fullPlan is a plan in which everything that a switch has to know is set.
+// fullPlan returns a plan that sets every field that a switch needs.
 func fullPlan(t *testing.T) *plan.Plan {
 	t.Helper()
 	p := delegatePlan(t)
@@ -44,7 +44,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	return p
 }
 
-// travels is a forwarder as it arrives in another process.
+// travels returns a description as it arrives in another process.
 func travels(t *testing.T, sent grant.Forwarder) (got grant.Forwarder) {
 	t.Helper()
 	text, err := json.Marshal(sent)
@@ -57,7 +57,7 @@ func travels(t *testing.T, sent grant.Forwarder) (got grant.Forwarder) {
 	return got
 }
 
-// everythingSet fails the test when a field has its zero value: it would not be seen to be lost.
+// everythingSet fails the test if a field has the zero value, because the test could not detect its loss.
 func everythingSet(t *testing.T, value any, but ...string) {
 	t.Helper()
 	v := reflect.Indirect(reflect.ValueOf(value))
@@ -77,7 +77,7 @@ fields:
 
 var compared = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{}, vswitch.MAC{}), cmp.Exporter(func(reflect.Type) bool { return true })}
 
-// TestReadDelegate: a switch in IP mode works with what its keeper has planned.
+// TestReadDelegate: the plan of IP mode arrives in full.
 func TestReadDelegate(t *testing.T) {
 	p := fullPlan(t)
 	want := p.Delegate()
@@ -105,7 +105,7 @@ func TestReadDelegate(t *testing.T) {
 	}
 }
 
-// TestReadBridge: a learning switch works with what its keeper has planned, at a pod and between devices.
+// TestReadBridge: the configuration of a learning switch arrives in full, at a pod and between plain devices.
 func TestReadBridge(t *testing.T) {
 	p := fullPlan(t)
 	p.Method = "bridge"
@@ -132,10 +132,10 @@ func TestReadBridge(t *testing.T) {
 	}
 }
 
-// TestReadPorts: a device and a socket are what the keeper has opened.
+// TestReadPorts: the descriptions of a device and of a socket are read in full.
 func TestReadPorts(t *testing.T) {
 	device := tap.Device{FD: 7, Name: "tap0", Kind: tap.KindTap, HeaderLen: 12, Offload: true}
-	everythingSet(t, device, "Merge") // each process asks its own kernel
+	everythingSet(t, device, "Merge") // not on the wire: each process asks its own kernel
 	if got := readDevice(7, &grant.Device{Name: "tap0", Kind: "tap", HeaderLen: 12, Offload: true}); got != device {
 		t.Errorf("the device is %+v, want %+v", got, device)
 	}

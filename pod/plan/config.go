@@ -2,7 +2,7 @@
 // and the VM document, and resolves them into one Plan.
 //
 // The VM document says which of the two connection methods applies. A plan reads back from its JSON, which podswitch plan
-// prints. What a switch has to know of it travels in the form that Wire returns.
+// prints. Wire returns the part that a keeper sends to its switch.
 package plan
 
 import (

@@ -16,7 +16,7 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// TestPlanReadsBack: a switch in another process knows what its keeper knows.
+// TestPlanReadsBack: podswitch replay gets the plan that podswitch plan -o json has printed.
 func TestPlanReadsBack(t *testing.T) {
 	bridge, err := model.Parse([]byte("spec: {devices: {interfaces: [{name: a, bridge: {}}]}, networks: [{name: a, pod: {}}]}"))
 	if err != nil {

@@ -8,11 +8,12 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// This file writes a plan in the form of the protocol between keeper and switch. It stands here and not in pod/grant, because a
-// plan is made of the types of podnet, dhcpsrv and vswitch, which a protocol need not know. pod/dataplane reads the form.
+// This file converts a plan to the wire types of package grant; pod/dataplane converts them back to what it works with. The
+// conversion is here and not in package grant, because it needs the types of podnet, dhcpsrv and vswitch, which the protocol does
+// not.
 
-// Wire returns what a switch has to know of the plan. What only a keeper needs stays out of it: the identity of the pod
-// interface, the targets of kept ports, and the texts for people.
+// Wire returns the part of the plan that a switch needs. The rest stays with the keeper: the identity of the pod interface, the
+// targets of kept ports, and the texts for people.
 func (p *Plan) Wire() grant.Forwarder {
 	if !p.Delegates() {
 		b := WireBridge(p.Bridge())
@@ -37,7 +38,7 @@ func (p *Plan) Wire() grant.Forwarder {
 	return grant.Forwarder{Delegate: d}
 }
 
-// WireBridge returns the form of a learning switch between plain devices.
+// WireBridge returns the description of a learning switch between plain devices.
 func WireBridge(c vswitch.BridgeConfig) *grant.Bridge {
 	return &grant.Bridge{
 		Ports: c.Ports, Ageing: int64(c.Ageing / time.Nanosecond), Limit: c.Limit, MaxFrame: c.MaxFrame, Upstream: c.Upstream,
@@ -68,7 +69,7 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 	return w
 }
 
-// wireMAC returns the text of a MAC; the zero MAC has none.
+// wireMAC returns the text of a MAC, which is empty for the zero MAC.
 func wireMAC(m vswitch.MAC) string {
 	if m.IsZero() {
 		return ""
