@@ -8,10 +8,10 @@ const (
 	arpReply   = 2
 )
 
-// An arpPacket is ARP for IPv4 over Ethernet (RFC 826); it is a view of a frame.
+// An arpPacket is a view of an ARP packet for IPv4 over Ethernet (RFC 826) within its frame.
 type arpPacket []byte
 
-// parseARP returns the ARP packet of a frame, or nil when it is malformed or for other addresses than IPv4 and Ethernet.
+// parseARP returns the ARP packet of a frame. It returns nil if the packet is malformed or maps other addresses than IPv4 to Ethernet.
 func parseARP(frame []byte) arpPacket {
 	if len(frame) < ethernetLen+arpLen {
 		return nil
@@ -28,14 +28,14 @@ func (a arpPacket) senderMAC() MAC    { return MAC(a[8:14]) }
 func (a arpPacket) senderIP() uint32  { return binary.BigEndian.Uint32(a[14:]) }
 func (a arpPacket) targetIP() uint32  { return binary.BigEndian.Uint32(a[24:]) }
 
-// answerARP turns a request into its reply in place: targetIP is at mac.
+// answerARP turns a request into its reply in place: the target address is at mac.
 func answerARP(frame []byte, a arpPacket, mac MAC) {
-	asker, askerIP, targetIP := a.senderMAC(), a.senderIP(), a.targetIP()
-	setMACs(frame, asker, mac)
-	putARP(a, arpReply, mac, targetIP, asker, askerIP)
+	requester, requesterIP, targetIP := a.senderMAC(), a.senderIP(), a.targetIP()
+	setMACs(frame, requester, mac)
+	putARP(a, arpReply, mac, targetIP, requester, requesterIP)
 }
 
-// writeARP makes a whole ARP frame in b, which has room for an Ethernet header and arpLen.
+// writeARP writes an ARP frame to b, which must have ethernetLen+arpLen bytes.
 func writeARP(b []byte, to MAC, operation uint16, senderMAC MAC, senderIP uint32, targetMAC MAC, targetIP uint32) {
 	setMACs(b, to, senderMAC)
 	binary.BigEndian.PutUint16(b[12:], typeARP)

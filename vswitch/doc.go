@@ -1,12 +1,35 @@
-// Package vswitch is the switch itself: ports, tables, the two forwarders, neighbours, drops and counters.
+// Package vswitch is an Ethernet switch in user space: ports, forwarders, neighbour resolution, counters and drop reasons.
 //
-// A Switch runs one loop per port: receive a batch, let the Forwarder decide, transmit. It runs where the port says (Server), or in
-// a goroutine of its own. A Forwarder is a pure function of frames, tables and the time that it is given; the package has no
-// file descriptors, no netstack and no clock of its own, so the whole switch runs in a unit test or a fuzz target without a device.
+// A learning switch between two ports:
 //
-// Tables are read without locks and written only on change. For a frame between known stations or neighbours there is no
-// channel, no lock, no allocation, no clock read and no log line; a lock is taken to learn a station, to ask for a neighbour,
-// and ten times a second to note that the guest uses the pod address.
+//	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: 5 * time.Minute, Limit: 1024, Upstream: -1})
+//	start := time.Now()
+//	clock := func() time.Duration { return time.Since(start) }
+//	err := vswitch.New(bridge, clock, left, right).Run(ctx)
 //
-// What a forwarder has learned goes to the process that takes its place as a state (state.go).
+// A Port connects a Switch to one attachment; packages tap, unixport and stack have ports for devices, sockets and a network stack.
+// A Forwarder decides where frames go. There are two:
+//
+//   - Bridge is a learning switch.
+//   - Delegate moves a pod's IPv4 address to a virtual machine: it answers the guest's ARP, routes its packets by the pod's routes,
+//     and resolves next hops on the wire.
+//
+// A Switch runs one loop for each port: receive a batch, forward it, transmit the result. The loop runs in a goroutine, or in the
+// thread that the port chooses (ThreadRunner). A Forwarder is a function of frames, tables and the time that it is given. The
+// package uses no file descriptors and reads no clock, so that a complete switch runs in a unit test (package vswitchtest has a
+// port in memory).
+//
+// # Cost of a frame
+//
+// Tables are read without locks and written only on change. A frame between known stations or neighbours causes no channel operation,
+// lock, allocation, clock read or log line. Locks are taken to learn a station, to resolve a neighbour, and ten times a second to
+// record that the guest uses the pod address.
+//
+// # Byte order and units
+//
+// Addresses, MACs and frames are in network byte order, offload headers (vnet.Header) are numbers. Sizes are bytes. Times are
+// durations on the clock that was passed to New.
+//
+// Methods named State and Resume, with types of an internal package, serve the takeover of one podswitch process by another. They are
+// not part of the promised interface.
 package vswitch

@@ -6,7 +6,7 @@ import "encoding/binary"
 const (
 	ethernetLen = 14
 	vlanTagLen  = 4
-	arpLen      = 28 // of ARP for IPv4 over Ethernet
+	arpLen      = 28 // IPv4 over Ethernet
 	ipv4Len     = 20 // without options
 	udpLen      = 8
 	tcpLen      = 20 // without options
@@ -30,12 +30,12 @@ func setMACs(frame []byte, to, from MAC) {
 	copy(frame[6:12], from[:])
 }
 
-// isReserved tells whether m is 01:80:c2:00:00:00 to :0f, which no bridge forwards (IEEE 802.1Q-2022, table 8-1).
+// isReserved reports whether m is 01:80:c2:00:00:00 to 01:80:c2:00:00:0f, which bridges do not forward (IEEE 802.1Q-2022, table 8-1).
 func isReserved(m MAC) bool {
 	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 0x10
 }
 
-// tagLen is the length in bytes of the VLAN tags of a frame, up to two.
+// tagLen returns the length in bytes of a frame's VLAN tags; it counts two tags at most.
 func tagLen(frame []byte) int {
 	n := 0
 	for n < 2*vlanTagLen && len(frame) >= ethernetLen+n {

@@ -20,15 +20,15 @@ const (
 	codeProhibited      = 13
 )
 
-// icmpQuote is how many bytes of the packet behind its IP header an ICMP error quotes: with the longest IP header, of 60 bytes, it
-// makes a packet of 576 bytes, which is the most (RFC 1812, section 4.3.2.3).
+// icmpQuote is the number of bytes behind the IP header that an ICMP error quotes. With an IP header of the largest size, 60 bytes,
+// the error is a packet of 576 bytes, the limit of RFC 1812, section 4.3.2.3.
 const icmpQuote = 576 - 2*ipv4Len - 8 - 40
 
 func isICMPError(kind uint8) bool {
 	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
 }
 
-// A quotedFlow is the flow that an ICMP error is about, by the packet that it quotes; in host order.
+// A quotedFlow identifies the flow that an ICMP error is about by the packet that the error quotes. Addresses are in host order.
 type quotedFlow struct {
 	laterFragment          bool // the quoted packet is a later fragment: the ports are not valid
 	protocol               uint8
@@ -36,12 +36,12 @@ type quotedFlow struct {
 	sourcePort, targetPort uint16
 }
 
-// isError tells whether the packet is an ICMP error, or the first fragment of one.
+// isError reports whether the packet is an ICMP error, or the first fragment of one.
 func (p *packet) isError(frame []byte) bool {
 	return p.protocol == protocolICMP && p.firstFragment && isICMPError(frame[p.transport])
 }
 
-// quoted reads the flow that an ICMP error is about. It reports false when p is none, or quotes too little.
+// quoted returns the flow that an ICMP error is about. It reports false if p is not an ICMP error or quotes too little.
 func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 	if !p.isError(frame) {
 		return f, false
@@ -64,8 +64,8 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 	}, true
 }
 
-// sendICMPError answers the sender of a frame at its own port: RFC 1122, section 3.2.2, says what gets no answer. For code
-// fragmentation needed, mtu is the next hop's (RFC 1191, section 4).
+// sendICMPError sends ICMP destination unreachable to the sender of a frame, at the port where the frame entered, unless RFC 1122,
+// section 3.2.2, forbids it. With codeFragmentNeeded, mtu is that of the next hop (RFC 1191, section 4); otherwise it is 0.
 func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
 	if !p.firstFragment || isMulticastIP(p.target) || d.isBroadcast(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
 		return
@@ -80,7 +80,7 @@ func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, 
 	ip := b[ethernetLen:]
 	ip[0], ip[1] = 0x45, 0xc0 // internetwork control (RFC 1812, section 4.3.2.5)
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, may be fragmented
+	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, and no "don't fragment"
 	ip[8], ip[9] = 64, protocolICMP
 	binary.BigEndian.PutUint16(ip[10:], 0)
 	binary.BigEndian.PutUint32(ip[12:], d.router)

@@ -21,22 +21,22 @@ const (
 	dhcpClientPort = 68
 )
 
-// A packet is what the forwarders need to know of an IPv4 packet, once it was validated: the offsets below are within
-// the frame, and so are the headers at them.
+// A packet holds the fields of a validated IPv4 packet that the forwarders use. All offsets, and the headers at them, lie within
+// the frame.
 type packet struct {
 	source, target         uint32 // in host order
-	sourcePort, targetPort uint16 // of TCP and UDP, 0 in later fragments
+	sourcePort, targetPort uint16 // of TCP and UDP; 0 in later fragments
 	protocol               uint8
-	offset                 int  // of a fragment in its packet, in bytes
-	firstFragment          bool // offset 0: the transport header is here
-	fragment               bool // one of several
+	offset                 int  // of a fragment within its packet, in bytes
+	firstFragment          bool // offset is 0: the packet contains the transport header
+	fragment               bool // one of several fragments
 	dontFragment           bool
 	transport              int // offset of the transport header in the frame
-	end                    int // offset behind the packet; Ethernet padding may follow
+	end                    int // offset of the first byte behind the packet; Ethernet padding may follow
 }
 
-// parse validates the IPv4 header of a frame, and the TCP or UDP header if it is there. It reports false for a packet that
-// is truncated or whose lengths lie.
+// parse validates the IPv4 header of a frame and, except in later fragments, its TCP, UDP or ICMP header. It reports false for a
+// packet that is truncated or has inconsistent lengths.
 func (p *packet) parse(frame []byte) bool {
 	return p.parseHeader(frame) && (!p.firstFragment || p.parseTransport(frame))
 }
@@ -94,15 +94,15 @@ func (p *packet) parseTransport(frame []byte) bool {
 	return true
 }
 
-// isDHCP tells whether the packet is for a DHCP server or client: nothing of the kind passes between guest and wire.
+// isDHCP reports whether the packet is for a DHCP server or client. DHCP never passes between the guest and the wire.
 func (p *packet) isDHCP() bool {
 	return p.protocol == protocolUDP && (p.targetPort == dhcpServerPort || p.targetPort == dhcpClientPort)
 }
 
 func isMulticastIP(ip uint32) bool { return ip>>28 == 0xe }
 
-// isMartian tells whether no packet on a wire may be for ip, or from it: "this network" and loopback. 240.0.0.0/4 is not among them:
-// Linux routes it, and some clusters number their pods from it.
+// isMartian reports whether ip must not occur on a wire: "this network" and loopback. 240.0.0.0/4 may occur: Linux routes it, and
+// some clusters assign pod addresses from it.
 func isMartian(ip uint32) bool { return ip>>24 == 0 || ip>>24 == 127 }
 
 // multicastMAC maps an IPv4 group to its Ethernet address (RFC 1112, section 6.4).
@@ -110,6 +110,7 @@ func multicastMAC(ip uint32) MAC {
 	return MAC{0x01, 0x00, 0x5e, byte(ip>>16) & 0x7f, byte(ip >> 8), byte(ip)}
 }
 
+// ipKey returns an IPv4 address in host order.
 func ipKey(a netip.Addr) uint32 {
 	b := a.As4()
 	return binary.BigEndian.Uint32(b[:])

@@ -17,8 +17,8 @@ const (
 	mssOptionLen = 4
 )
 
-// clampMSS lowers the maximum segment size that a TCP SYN offers to what fits into mtu, for guests that ignore the MTU
-// they were told. It changes nothing else, and nothing when the guest does what it was told.
+// clampMSS lowers the maximum segment size that a TCP SYN announces to what fits into mtu, for guests that ignore the MTU that they were
+// assigned. It updates the checksum and changes nothing else.
 func clampMSS(f *Frame, p *packet, mtu int) {
 	if p.protocol != protocolTCP || !p.firstFragment {
 		return
@@ -35,7 +35,7 @@ func clampMSS(f *Frame, p *packet, mtu int) {
 	from := binary.BigEndian.Uint16(tcp[at:])
 	binary.BigEndian.PutUint16(tcp[at:], limit)
 	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 {
-		return // the checksum is still to be computed over what stands there now
+		return // the checksum is computed later, over the new value
 	}
 	to := limit
 	if at%2 != 0 { // a value at an odd offset counts with its bytes swapped (RFC 1071, section 2)

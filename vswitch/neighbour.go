@@ -102,10 +102,9 @@ func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, o
 		return n.hold(port, ip, f, now, out)
 	}
 	value := neighbourValue(e.value)
-	// The exchange selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has
-	// been given to another neighbour meanwhile, the exchange delays that neighbour's request at most.
-	if !value.isPermanent() && now-e.seen >= neighbourReachable && now-e.probed >= probeInterval &&
-		s.probed.CompareAndSwap(int64(e.probed), int64(now)) {
+	// probe selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has been
+	// given to another neighbour meanwhile, probe only delays the request for that neighbour.
+	if !value.isPermanent() && now-e.seen >= neighbourReachable && s.probe(now) {
 		n.ask(port, ip, value.mac(), now, out)
 	}
 	return value.mac(), true

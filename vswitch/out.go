@@ -2,34 +2,35 @@ package vswitch
 
 import "github.com/podswitch/podswitch/vnet"
 
-// scratchSize is the room for frames that the switch makes itself while it works on one batch: ARP, ICMP, fragments.
+// scratchSize is the size of the buffer for the frames that a forwarder makes itself for one batch: ARP, ICMP, fragments.
 const scratchSize = 2 * MaxFrame
 
-// An Out collects what a Forwarder decided about one batch. It belongs to one goroutine.
+// An Out collects a Forwarder's decisions about one batch. It must not be used concurrently.
 type Out struct {
-	in      *Counters   // of the port where the batch entered
-	ports   []*Counters // by port; nil in the Out of a port
+	in      *Counters   // of the ingress port
+	ports   []*Counters // by port, for ticks; nil for batches
 	to      [][]Frame   // by egress port, in order
-	touched []int       // the egress ports with frames
+	touched []int       // egress ports with frames, in the order of their first use
 	scratch []byte
-	used    int
+	used    int   // bytes of scratch
 	piece   Frame // the fragment that is being sent
 }
 
-// NewOut returns an Out for a switch of so many ports; drops are counted at in.
+// NewOut returns an Out for the batches that enter at one port of a switch. The switch has the given number of ports; in is where
+// drops are counted.
 func NewOut(ports int, in *Counters) *Out {
 	return &Out{in: in, to: make([][]Frame, ports)}
 }
 
-// NewTickOut returns an Out for the ticks of a switch whose ports have these counters: a frame that waited is dropped at the
-// port where it entered, and what entered nowhere at none.
-func NewTickOut(none *Counters, ports []*Counters) *Out {
-	out := NewOut(len(ports), none)
+// newTickOut returns an Out for the ticks of a switch whose ports have these counters. The drop of a frame that waited is counted at
+// the port where the frame entered; other drops, of frames that the forwarder made, are counted at own.
+func newTickOut(own *Counters, ports []*Counters) *Out {
+	out := NewOut(len(ports), own)
 	out.ports = ports
 	return out
 }
 
-// at returns the counters of a port; those of the batch, if o does not know the port's.
+// at returns the counters of a port, or those of the batch if o does not have the port's.
 func (o *Out) at(port int) *Counters {
 	if port < len(o.ports) {
 		return o.ports[port]
@@ -37,7 +38,7 @@ func (o *Out) at(port int) *Counters {
 	return o.in
 }
 
-// Send adds a frame to what leaves at port.
+// Send adds a frame to those that leave at port, in order. The frame's data must stay valid until Flush.
 func (o *Out) Send(port int, f Frame) {
 	if len(o.to[port]) == 0 {
 		o.touched = append(o.touched, port)
@@ -45,21 +46,22 @@ func (o *Out) Send(port int, f Frame) {
 	o.to[port] = append(o.to[port], f)
 }
 
-// Drop counts a frame that is not delivered.
+// Drop counts one frame as dropped at the ingress port.
 func (o *Out) Drop(r Reason) { o.in.Drop(r, 1) }
 
-// Flush hands each port's frames to transmit, in the order in which the ports were first used, and empties o.
+// Flush calls transmit with the frames for each port, in the order in which Send first used the ports, and empties o. The frames
+// belong to transmit until it returns.
 func (o *Out) Flush(transmit func(port int, frames []Frame)) {
 	for _, port := range o.touched {
 		transmit(port, o.to[port])
-		clear(o.to[port]) // a port that is lost leaves with its memory
+		clear(o.to[port]) // do not keep the memory of a closed port
 		o.to[port] = o.to[port][:0]
 	}
 	o.touched = o.touched[:0]
 	o.used = 0
 }
 
-// buffer returns n writable bytes that live until the flush, or nil when the scratch space is used up.
+// buffer returns n writable bytes that are valid until Flush, or nil if the scratch buffer is exhausted.
 func (o *Out) buffer(n int) []byte {
 	if o.scratch == nil {
 		o.scratch = make([]byte, scratchSize)
@@ -72,8 +74,8 @@ func (o *Out) buffer(n int) []byte {
 	return b
 }
 
-// fragment cuts an IPv4 frame that may be fragmented into packets of at most mtu bytes (RFC 791, section 2.3) and calls send
-// for each. The checksum is completed first, because fragments leave without offloads.
+// fragment cuts an IPv4 frame without DF into packets of at most mtu bytes (RFC 791, section 2.3) and calls send for each. It
+// completes the checksum first, because a fragment has no offload header.
 func (o *Out) fragment(f *Frame, mtu int, send func(*Frame)) {
 	vnet.Complete(f.Offload, f.Data)
 	fragments, ok := vnet.Split(f.Data, mtu)

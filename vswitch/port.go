@@ -2,43 +2,47 @@ package vswitch
 
 import "github.com/podswitch/podswitch/vnet"
 
-// A Frame is one Ethernet frame with the work that its sender left undone. It is borrowed: valid until the call that it
-// was passed to returns, or, from Receive, until the next Receive of the same port.
+// A Frame is one Ethernet frame with the work that its sender has left to others: a checksum to complete, segments to cut.
+//
+// A Frame is borrowed. As an argument it is valid until the call returns; from Receive, until the next Receive of the same port.
+// Keep a copy of Data to use it for longer.
 type Frame struct {
-	Offload vnet.Header // checksum to complete, segments to cut
-	Data    []byte      // from the destination MAC on, without the frame check sequence; private to the switch, writable
+	Offload vnet.Header // the zero Header: nothing is left to do
+	Data    []byte      // from the destination MAC on, without the frame check sequence; a Forwarder may write to it
 }
 
-// MaxFrame is the largest frame in bytes that a port delivers or takes: an IP packet of 64 KiB behind an Ethernet header
+// MaxFrame is the largest length in bytes of a frame that a port receives or transmits: an IP packet of 64 KiB with an Ethernet header
 // and one VLAN tag.
 const MaxFrame = 65535 + 14 + 4
 
-// BatchSize is the number of frames that a Receive may return at most.
+// BatchSize is the length of the batch that a Switch passes to Receive.
 const BatchSize = 32
 
-// A Port moves frames between the switch and one attachment.
+// A Port moves frames between a Switch and one attachment: a device, a socket, a network stack.
 type Port interface {
-	// Receive waits for the first frame only, and then takes what is there without waiting: at most len(batch) frames,
-	// which it fills in from index 0. It returns net.ErrClosed after Close, and another error when the attachment is
-	// lost; no frames come with an error. Only one goroutine calls it.
+	// Receive waits for one frame and then adds the frames that are available without waiting. It fills batch from index 0, with at
+	// most len(batch) frames, and returns their number. It returns net.ErrClosed after Close, and another error if the attachment
+	// is lost; n is 0 if err is not nil. Receive must not be called concurrently.
 	Receive(batch []Frame) (n int, err error)
 
-	// Transmit sends the frames in order and does not change them. It never fails for want of room: what does not fit
-	// is a counted drop. Any goroutine may call it.
+	// Transmit sends the frames in order. It does not change them and does not keep them. It does not wait for a slow attachment:
+	// a frame that the attachment has no room for is counted as a drop. Transmit may be called concurrently.
 	Transmit(batch []Frame)
 
-	// Counters are the port's own, for as long as it lives; the switch adds what it sees.
+	// Counters returns the port's counters, always the same. The port counts frames that it transmits or drops; the Switch counts
+	// frames that it receives and the drops of its Forwarder.
 	Counters() *Counters
 
-	// Close is idempotent and unblocks Receive.
+	// Close closes the port and unblocks Receive. It may be called repeatedly and concurrently.
 	Close() error
 }
 
-// An Interrupter is a Port that can stop receiving without being closed, so that what was received can still leave.
+// An Interrupter is a Port that can stop receiving before it is closed, so that the frames that it has received can still be
+// transmitted.
 type Interrupter interface {
-	// Interrupt unblocks Receive, which returns net.ErrClosed from then on; frames that it has not returned stay where
-	// they are, for whoever has the attachment next. Transmit works on until Close. It is idempotent, does not wait, and
-	// any goroutine may call it.
+	// Interrupt unblocks Receive, which returns net.ErrClosed from then on. Frames that Receive has not returned stay in the
+	// attachment, for the next port there. Transmit works until Close. Interrupt does not wait, and may be called repeatedly
+	// and concurrently.
 	Interrupt()
 }
 

@@ -1,50 +1,94 @@
 package vswitch
 
-// A Reason says why a frame was not delivered. A frame that is not delivered is counted under exactly one, unless it is ARP
-// that was noted; one that was cut first, once for each piece that is not.
+// A Reason is the cause of a drop. Every frame that is not delivered is counted under exactly one reason; ARP packets that only update
+// the neighbour table are the exception and are not counted. A frame that was cut into fragments is counted once for each
+// fragment that is not delivered.
 type Reason uint8
 
-// The reasons, in the order in which the forwarders find them.
+// Reasons that ports count.
 const (
-	// Found by a port.
-	ReceiveError  Reason = iota // the kernel could not hand the frame over (a packet socket's EINVAL)
-	ReceiveFull                 // the kernel's queue was full before the frame was received
-	Truncated                   // longer than the largest frame
-	PortDown                    // the attachment is absent or down
-	PortFull                    // no room at the egress
-	TransmitError               // the kernel refused the frame
-	EndpointFault               // the endpoint's network stack failed on the frame
-	// Found by any forwarder.
-	Short          // less than an Ethernet header
-	BadOffload     // the virtio-net header does not fit the frame
-	Reserved       // an 802.1 reserved destination (01:80:c2:00:00:0x)
-	BadSource      // a multicast source MAC
-	ForeignMAC     // a source MAC other than the one that the document pins
-	Reflected      // our own frame, returned by a hairpin port
-	Hairpin        // the destination is where it came from
-	TooBig         // larger than the path and not to be segmented
-	NoBuffer       // the switch's own buffers are full
-	NoPort         // no other port to send to
-	VLAN           // a VLAN tag, where only untagged frames may pass
-	Ethertype      // neither IPv4 nor ARP
-	BadARP         // a malformed ARP packet
-	OwnARP         // the guest's probe, announcement or reply: answered by nobody
-	ForeignARP     // ARP on the wire that is not about the pod address
-	BadIPv4        // a truncated or lying IPv4, TCP or UDP header
-	DHCP           // DHCP that would pass between guest and wire
-	ForeignSource  // from the guest, a source IP other than the pod address; from the wire, the pod address or the server's
-	ForeignTarget  // a destination IP that is not the pod address
-	Martian        // an IP that must not be on a wire: 127.0.0.0/8, 0.0.0.0/8; as a source also a group's or a broadcast address
-	NotHolder      // the pod address is not the guest's (yet, or any more)
-	KeptPort       // from the guest, but for or about a TCP port of the pod address that stays with the pod
-	Denied         // a rule says that the guest may not reach it
-	NoRoute        // no captured route to the destination
-	Unresolved     // the next hop does not answer ARP
-	NeighbourQueue // too many frames wait for the next hop to answer
-	Unwanted       // nobody in the pod asked for it
+	// ReceiveError: the kernel reported an error instead of the frame (EINVAL from a packet socket).
+	ReceiveError Reason = iota
+	// ReceiveFull: the kernel's receive queue was full before the port read the frame.
+	ReceiveFull
+	// Truncated: the frame is longer than MaxFrame.
+	Truncated
+	// PortDown: the attachment of the egress port is absent, down or closed.
+	PortDown
+	// PortFull: the transmit queue of the egress port is full.
+	PortFull
+	// TransmitError: the kernel rejected the frame.
+	TransmitError
+	// EndpointFault: the network stack behind the egress port failed on the frame.
+	EndpointFault
+)
+
+// Reasons that both forwarders count.
+const (
+	// Short: the frame is shorter than an Ethernet header.
+	Short Reason = iota + EndpointFault + 1
+	// BadOffload: the offload header does not fit the frame (vnet.Check).
+	BadOffload
+	// Reserved: the destination is an 802.1 reserved address, 01:80:c2:00:00:00 to 0f.
+	Reserved
+	// BadSource: the source MAC is zero or a group.
+	BadSource
+	// ForeignMAC: the source MAC is not the one that is pinned to the port.
+	ForeignMAC
+	// Reflected: the frame was sent by this switch, and a hairpin port has returned it.
+	Reflected
+	// Hairpin: the destination is at the port where the frame entered, or is the pod address in a packet to the wire.
+	Hairpin
+	// TooBig: the frame exceeds the MTU of its path or the largest frame of a port, and may be neither segmented nor fragmented.
+	TooBig
+	// NoBuffer: the buffer for frames that the forwarder makes itself is exhausted.
+	NoBuffer
+	// NoPort: the switch has no other port.
+	NoPort
+)
+
+// Reasons that a Delegate counts.
+const (
+	// VLAN: the frame has a VLAN tag.
+	VLAN Reason = iota + NoPort + 1
+	// Ethertype: the frame is neither IPv4 nor ARP.
+	Ethertype
+	// BadARP: the ARP packet is malformed, or not for IPv4 over Ethernet.
+	BadARP
+	// OwnARP: an ARP probe, announcement or reply of the guest, or a request for its own address, which gets no answer.
+	OwnARP
+	// ForeignARP: an ARP packet from the wire that is about neither the pod address nor a known neighbour.
+	ForeignARP
+	// BadIPv4: the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths.
+	BadIPv4
+	// DHCP: a DHCP message that would pass between the guest and the wire.
+	DHCP
+	// ForeignSource: from the guest or the pod endpoint, the source IP is not the pod address; from the wire, it is the pod address or
+	// the server's.
+	ForeignSource
+	// ForeignTarget: from the wire, the destination IP is not the pod address.
+	ForeignTarget
+	// Martian: the source or destination IP must not occur on a wire: 0.0.0.0/8, 127.0.0.0/8; as a source, also groups and broadcasts.
+	Martian
+	// NotHolder: the frame is for or from a party that does not hold the pod address.
+	NotHolder
+	// KeptPort: a packet of the guest from a TCP port that stays with the pod, or an ICMP error about one.
+	KeptPort
+	// Denied: a Rule denies the destination to the guest.
+	Denied
+	// NoRoute: no route of the pod matches the destination.
+	NoRoute
+	// Unresolved: the next hop did not answer ARP, or the guest's MAC is not known yet.
+	Unresolved
+	// NeighbourQueue: too many frames wait for the next hop's answer, or too many next hops are being resolved.
+	NeighbourQueue
+	// Unwanted: the endpoint behind the egress port does not accept such a packet.
+	Unwanted
+
 	numReasons
 )
 
+// reasonNames are part of the interface of status, the documentation and the scripts in testdata.
 var reasonNames = [numReasons]string{
 	ReceiveError: "receive-error", ReceiveFull: "receive-full", Truncated: "truncated", PortDown: "port-down", PortFull: "port-full",
 	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", BadOffload: "bad-offload", Reserved: "reserved-destination",
@@ -56,5 +100,5 @@ var reasonNames = [numReasons]string{
 	NeighbourQueue: "neighbour-queue-full", Unwanted: "unwanted",
 }
 
-// String returns the reason's name in status and documentation.
+// String returns the reason's name as status and the documentation show it, for example "no-route".
 func (r Reason) String() string { return reasonNames[r] }

@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// A Route is one captured route of the pod interface.
+// A Route is one route of the pod interface. The longest matching prefix wins.
 type Route struct {
-	Destination netip.Prefix
-	Gateway     netip.Addr // the zero Addr: on-link
-	MTU         int        // of the path in bytes of IP packet; 0: the link's
-	Metric      int        // the lower one wins among equal prefixes
+	Destination netip.Prefix // IPv4; routes of other families are ignored
+	Gateway     netip.Addr   // the zero Addr: the destination is on-link
+	MTU         int          // largest IP packet of the path in bytes; 0: the link's
+	Metric      int          // among routes with the same prefix length, the lowest wins
 }
 
-// A route is a Route in the form that the frame path reads.
+// A route is a Route in the form that the forwarder uses.
 type route struct {
 	network, mask uint32
 	gateway       uint32 // 0: on-link
 	mtu           int
 }
 
-// A routeTable is ordered so that the first match is the longest prefix with the lowest metric. Pods have a handful of
-// routes: walking them is faster than a tree.
+// A routeTable is ordered so that the first match is the longest prefix with the lowest metric. Pods have few routes: a linear search is
+// faster than a tree.
 type routeTable []route
 
 func newRouteTable(routes []Route, linkMTU int) routeTable {
@@ -50,7 +50,7 @@ func newRouteTable(routes []Route, linkMTU int) routeTable {
 	return table
 }
 
-// lookup returns the next hop of a destination and the MTU of the path.
+// lookup returns the next hop of a destination and the MTU of the path in bytes.
 func (t routeTable) lookup(target uint32) (nextHop uint32, mtu int, ok bool) {
 	for i := range t {
 		r := &t[i]
@@ -65,7 +65,7 @@ func (t routeTable) lookup(target uint32) (nextHop uint32, mtu int, ok bool) {
 	return 0, 0, false
 }
 
-// gateways are the next hops that routes name: without them nothing else is reached.
+// gateways returns the set of next hops that routes name.
 func (t routeTable) gateways() map[uint32]bool {
 	gateways := make(map[uint32]bool)
 	for _, r := range t {

@@ -2,16 +2,19 @@ package vswitch
 
 import "net/netip"
 
-// A Rule says whether the guest may reach a destination. A packet socket bypasses the firewall of the pod's kernel: what such
-// a firewall says about the pod has to be said here again.
+// A Rule allows or denies the guest a destination. A packet socket bypasses the firewall of the pod's kernel, so that the switch must
+// enforce such rules itself.
+//
+// With a port and TCP, a rule that denies matches only packets that open a connection: a client in the guest may use the same port
+// number at its own end, and must receive answers.
 type Rule struct {
-	Destination netip.Prefix `json:"destination"`
-	Protocol    uint8        `json:"protocol,omitempty"` // of the port: 6 TCP, whose connections it is about, 17 UDP; 0: both
-	Port        uint16       `json:"port,omitempty"`     // destination port; 0: every packet, whatever its protocol
-	Allow       bool         `json:"allow,omitempty"`    // the guest may, whatever later rules say
+	Destination netip.Prefix `json:"destination"`        // IPv4; rules of other families are ignored
+	Protocol    uint8        `json:"protocol,omitempty"` // with Port: 6 for TCP, 17 for UDP, 0 for both
+	Port        uint16       `json:"port,omitempty"`     // destination port; 0: all packets of all protocols
+	Allow       bool         `json:"allow,omitempty"`    // allow the destination, whatever later rules say; false: deny it
 }
 
-// A rule is a Rule in the form that the frame path reads.
+// A rule is a Rule in the form that the forwarder uses.
 type rule struct {
 	network, mask uint32
 	protocol      uint8
@@ -19,7 +22,7 @@ type rule struct {
 	allow         bool
 }
 
-// A ruleTable is in the order of the rules: the first match decides.
+// A ruleTable has the order of the rules: the first match decides.
 type ruleTable []rule
 
 func newRuleTable(rules []Rule) ruleTable {
@@ -34,11 +37,14 @@ func newRuleTable(rules []Rule) ruleTable {
 	return table
 }
 
-// deny tells whether the guest may not send the packet. A later fragment has no ports: it passes rules with one, because
-// without the first fragment nobody can use it; but one that could write over the flags of the first is denied (RFC 1858, section
-// 4.2). A packet that names the hosts on its way hides the one that it is for.
+// deny reports whether the rules forbid a packet of the guest. If there are rules, deny also forbids:
+//
+//   - packets with a source route, which hides the final destination
+//   - fragments that could overwrite the TCP flags of the first fragment (RFC 1858, section 4.2)
+//
+// Rules with a port do not match later fragments, which have no ports: without the first fragment they cannot be reassembled.
 func (t ruleTable) deny(p *packet, frame []byte) bool {
-	if len(t) > 0 && (p.isSourceRouted(frame) || p.isOverFlags()) {
+	if len(t) > 0 && (p.isSourceRouted(frame) || p.overwritesFlags()) {
 		return true
 	}
 	for i := range t {
@@ -49,8 +55,7 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 	return false
 }
 
-// matches tells whether the rule is about the packet. Of TCP, a port that is denied is that of a connection which the guest begins: a
-// client may have the same one, and gets its answers.
+// matches reports whether the rule applies to the packet; Rule has the exception for TCP.
 func (r *rule) matches(p *packet, frame []byte) bool {
 	if p.target&r.mask != r.network {
 		return false
@@ -64,8 +69,9 @@ func (r *rule) matches(p *packet, frame []byte) bool {
 	return p.protocol == protocolUDP || p.protocol == protocolTCP && (r.allow || frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN)
 }
 
-// isOverFlags tells whether the packet is a fragment whose bytes stand where TCP's flags do, at 13: offsets count in 8 bytes.
-func (p *packet) isOverFlags() bool { return p.protocol == protocolTCP && p.offset == 8 }
+// overwritesFlags reports whether the packet is a fragment that contains offset 13 of the TCP header, the flags. Offsets of fragments
+// are multiples of 8.
+func (p *packet) overwritesFlags() bool { return p.protocol == protocolTCP && p.offset == 8 }
 
 // IPv4 options (RFC 791, section 3.1).
 const (
@@ -73,7 +79,7 @@ const (
 	optionStrictRoute = 137
 )
 
-// isSourceRouted tells whether the packet has an option that names hosts on its way, or options that cannot be read.
+// isSourceRouted reports whether the packet has a source route option, or malformed options.
 func (p *packet) isSourceRouted(frame []byte) bool {
 	options := frame[ethernetLen+ipv4Len : p.transport]
 	for len(options) > 0 && options[0] != optionEnd {

@@ -12,48 +12,51 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// tickInterval is how often a Forwarder looks after its tables: neighbour requests are repeated once a second.
+// tickInterval is the time between two calls of Forwarder.Tick.
 const tickInterval = time.Second
 
-// A Forwarder decides where frames go. Ports are numbered from 0 in the order in which the Switch has them.
+// A Forwarder decides where frames go. Ports are numbered from 0, in the order of New's arguments. Times are those of the clock that was
+// passed to New; they never decrease for one goroutine.
 type Forwarder interface {
-	// Forward decides about frames that entered at port in, at the time now on the switch's clock. It may change the
-	// frames; it keeps none of them. It is called by one goroutine at a time for each port, and beside
-	// itself for different ones.
+	// Forward decides about a batch of frames that entered at port in, and records each decision with out.Send or out.Drop. It may
+	// change the frames and must not keep them. It is called for different ports concurrently, but not for the same port.
 	Forward(in int, batch []Frame, now time.Duration, out *Out)
-	// Tick does what is due at now without a frame. It runs in a goroutine of its own, once a second.
+	// Tick performs work that no frame triggers, such as timeouts. It is called once a second, concurrently with Forward.
 	Tick(now time.Duration, out *Out)
 }
 
-// A Switch moves frames between its ports as its Forwarder decides.
+// A Switch moves frames between ports as its Forwarder decides. Use New to make one.
 type Switch struct {
 	forwarder Forwarder
 	ports     []Port
 	clock     func() time.Duration
 }
 
-// New makes a switch of the given ports. They are its alone while Run runs; what Run has left open, the caller closes. The clock
-// is monotonic, in the time since any moment.
+// New returns a switch with the given ports. The ports belong to the switch while Run runs; the caller closes the ports that Run leaves
+// open. The clock must be monotonic; it returns the time since any fixed moment, for example time.Since(start).
 func New(f Forwarder, clock func() time.Duration, ports ...Port) *Switch {
 	return &Switch{forwarder: f, ports: ports, clock: clock}
 }
 
-// Run switches until ctx is done, and then returns nil; or until a port is lost or the forwarder fails, and then returns
-// an error and has closed all ports.
+// Run moves frames until ctx is done, and then returns nil. If a port is lost, or the forwarder panics, Run closes all ports and
+// returns an error. Run must be called at most once.
 //
-// When ctx is done, no frame that was received is lost. Ports that are Interrupters stop receiving and stay open. Once
-// everything that they had received was transmitted, the other ports are closed, because nothing else ends their Receive; what
-// these still had in hand is transmitted, or dropped and counted by a port that is closed by then.
+// When ctx is done, Run ends in an order that loses no received frame:
+//
+//  1. Interrupt the ports that are Interrupters. They stop receiving and stay open.
+//  2. Wait until the frames that they have received are transmitted.
+//  3. Close the other ports, because only that ends their Receive. Frames that these ports have received by then are transmitted, or
+//     counted as drops by a closed port.
 func (s *Switch) Run(ctx context.Context) error {
 	group, ending := errgroup.WithContext(ctx)
-	var first sync.WaitGroup // what ends without a Close
-	start := func(endsFirst bool, f func() error) {
-		if endsFirst {
-			first.Add(1)
+	var endsWithoutClose sync.WaitGroup
+	start := func(needsNoClose bool, f func() error) {
+		if needsNoClose {
+			endsWithoutClose.Add(1)
 		}
 		group.Go(func() error {
-			if endsFirst {
-				defer first.Done()
+			if needsNoClose {
+				defer endsWithoutClose.Done()
 			}
 			return s.guard(f)
 		})
@@ -65,16 +68,16 @@ func (s *Switch) Run(ctx context.Context) error {
 	start(true, func() error { return s.tick(ending) })
 	group.Go(func() error {
 		<-ending.Done()
-		asked := ctx.Err() != nil
-		if asked {
+		isStop := ctx.Err() != nil
+		if isStop {
 			s.interrupt()
-			first.Wait()
+			endsWithoutClose.Wait()
 		}
-		return s.close(asked)
+		return s.close(isStop)
 	})
 	err := group.Wait()
 	if err != nil {
-		s.close(false) // err says more
+		s.close(false) // err is the cause, and more useful than a further error
 	}
 	return err
 }
@@ -87,10 +90,10 @@ func (s *Switch) interrupt() {
 	}
 }
 
-// close closes all ports, or those only that cannot be interrupted.
-func (s *Switch) close(others bool) (err error) {
+// close closes all ports, or all but the Interrupters.
+func (s *Switch) close(keepInterrupters bool) (err error) {
 	for _, p := range s.ports {
-		if _, interruptible := p.(Interrupter); !interruptible || !others {
+		if _, interruptible := p.(Interrupter); !interruptible || !keepInterrupters {
 			err = errors.Join(err, p.Close())
 		}
 	}
@@ -107,7 +110,7 @@ func (s *Switch) serve(in int) (err error) {
 	return err
 }
 
-// forward switches what one port receives.
+// forward receives from one port until it is closed, and forwards each batch.
 func (s *Switch) forward(in int) error {
 	port, out := s.ports[in], NewOut(len(s.ports), s.ports[in].Counters())
 	transmit := func(to int, frames []Frame) { s.ports[to].Transmit(frames) }
@@ -128,7 +131,7 @@ func (s *Switch) forward(in int) error {
 		out.in.RxBytes.Add(uint64(bytes))
 		s.forwarder.Forward(in, batch[:n], s.clock(), out)
 		out.Flush(transmit)
-		clear(batch[:n]) // a port that is lost leaves with its memory
+		clear(batch[:n]) // do not keep the memory of a closed port
 	}
 }
 
@@ -139,7 +142,7 @@ func (s *Switch) tick(ctx context.Context) error {
 	for _, p := range s.ports {
 		counters = append(counters, p.Counters())
 	}
-	out := NewTickOut(new(Counters), counters)
+	out := newTickOut(new(Counters), counters)
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,7 +154,7 @@ func (s *Switch) tick(ctx context.Context) error {
 	}
 }
 
-// guard turns a panic into an error, so that the caller still gives the pod address back.
+// guard returns a panic of f as an error, so that the process can still clean up.
 func (s *Switch) guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -56,7 +56,8 @@ func newTable(limit int) *table {
 // home returns the slot at which the search for a key begins.
 func (t *table) home(key uint64) uint64 { return maphash.Comparable(t.seed, key) & t.mask }
 
-// find returns the entry of key and its slot. Another goroutine may give the slot to another key at any time.
+// find returns the slot of key and its entry, without the time of the last probe. Another goroutine may give the slot to another
+// key at any time.
 func (t *table) find(key uint64) (s *slot, e entry, ok bool) {
 	i := t.home(key)
 	for range t.slots {
@@ -65,7 +66,7 @@ func (t *table) find(key uint64) (s *slot, e entry, ok bool) {
 		case 0: // before the next case: key may be 0, which has no entry
 			return nil, entry{}, false
 		case key:
-			e = s.load(key)
+			e = entry{key: key, value: s.value.Load(), seen: time.Duration(s.seen.Load())}
 			return s, e, s.key.Load() == key
 		}
 		i = (i + 1) & t.mask
@@ -91,6 +92,12 @@ func (s *slot) touch(seen, now time.Duration) {
 	if now-seen >= touchInterval {
 		s.seen.Store(int64(now))
 	}
+}
+
+// probe reports whether the caller is to ask for a confirmation of the entry: one caller in probeInterval is.
+func (s *slot) probe(now time.Duration) bool {
+	probed := s.probed.Load()
+	return now-time.Duration(probed) >= probeInterval && s.probed.CompareAndSwap(probed, int64(now))
 }
 
 // put adds or replaces the entry of key, confirmed now. If the table is full, put first removes the entries for which expired

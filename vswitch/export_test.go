@@ -1,0 +1,4 @@
+package vswitch
+
+// NewTickOut is newTickOut for the tests of package vswitch_test.
+var NewTickOut = newTickOut
