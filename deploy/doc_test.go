@@ -1,5 +1,5 @@
-// Package deploy_test checks the manifests of this folder: what they say, and, as root, that what they start works with no more
-// than they give.
+// Package deploy_test checks the manifests of this folder. As root, it also starts their containers, with exactly the privileges that they
+// grant.
 package deploy_test
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// program is the podswitch that the manifests start, as the image has it.
+// program is the path of podswitch, built as in the image.
 var program string
 
 func TestMain(m *testing.M) {

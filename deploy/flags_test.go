@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestFlags wants that podswitch knows every command and flag that the manifests use.
+// TestFlags checks that podswitch has every command and flag that the manifests use.
 func TestFlags(t *testing.T) {
 	for _, name := range manifests(t) {
 		seen := 0
@@ -27,7 +27,7 @@ func TestFlags(t *testing.T) {
 func checkFlags(t *testing.T, where string, line []string) {
 	t.Helper()
 	if len(line) == 0 {
-		t.Errorf("%s: want a command of podswitch", where)
+		t.Errorf("%s: no command of podswitch", where)
 		return
 	}
 	known := helpFlags(t, line[0])
@@ -44,7 +44,7 @@ func checkFlags(t *testing.T, where string, line []string) {
 
 var flagName = regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z-]+)`)
 
-// helpFlags are the flags that the help of a command shows. The help of a command that is not there is that of podswitch.
+// helpFlags returns the flags in the help of a command. For an unknown command, podswitch prints its own help.
 func helpFlags(t *testing.T, command string) (flags []string) {
 	t.Helper()
 	out, err := exec.Command(program, command, "--help").CombinedOutput()
@@ -61,18 +61,18 @@ func helpFlags(t *testing.T, command string) (flags []string) {
 	return flags
 }
 
-// TestQEMU wants the arguments that podswitch says, but for what depends on the machine that it is asked on.
+// TestQEMU checks that QEMU's network arguments are those of qemu-args, except the MAC and the MTU, which depend on the machine.
 func TestQEMU(t *testing.T) {
 	out, err := exec.Command(program, "qemu-args", "--guest", "stream:/run/podswitch/guest/socket").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := strings.Split(strings.TrimSpace(string(out)), "\n")
-	said[3] = regexp.MustCompile(`,(mac|host_mtu)=[^,]*`).ReplaceAllString(said[3], "")
+	printed := strings.Split(strings.TrimSpace(string(out)), "\n")
+	printed[3] = regexp.MustCompile(`,(mac|host_mtu)=[^,]*`).ReplaceAllString(printed[3], "")
 	for _, name := range manifests(t) {
 		have := strings.ReplaceAll(strings.Join(readManifest(t, name).container(t, "qemu").Command, "\n"), ",reconnect-ms=100", "")
-		if want := strings.Join(said, "\n"); !strings.Contains(have, want) {
-			t.Errorf("%s: QEMU's arguments\n%s\nhave not\n%s", name, have, want)
+		if want := strings.Join(printed, "\n"); !strings.Contains(have, want) {
+			t.Errorf("%s: QEMU's arguments\n%s\nlack\n%s", name, have, want)
 		}
 	}
 }

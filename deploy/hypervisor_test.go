@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the guest of the test sends: who has 10.244.1.1? (RFC 826), from a MAC of its own.
-const question = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x08\x06" +
+// arpRequest is the frame that the guest of the test sends: an ARP request for 10.244.1.1 (RFC 826).
+const arpRequest = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x08\x06" +
 	"\x00\x01\x08\x00\x06\x04\x00\x01\x02\x00\x00\x00\x00\x01\x0a\xf4\x01\x07\x00\x00\x00\x00\x00\x00\x0a\xf4\x01\x01"
 
-// answered is what it says when there was an answer.
+// answered is the message of the guest after it has received the reply.
 const answered = "the guest has an answer"
 
-// hypervise plays QEMU with -netdev stream: it connects, asks for the gateway's MAC until there is an answer, and stays until it
-// is asked to end. It does not connect again.
+// hypervise implements QEMU's -netdev stream: it connects, sends an ARP request, waits for the reply, and stays connected until SIGTERM. It
+// does not reconnect.
 func hypervise(socket string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
@@ -31,17 +31,17 @@ func hypervise(socket string) error {
 		return err
 	}
 	defer c.Close()
-	text := binary.BigEndian.AppendUint32(nil, uint32(len(question)))
-	if _, err := c.Write(append(text, question...)); err != nil {
+	text := binary.BigEndian.AppendUint32(nil, uint32(len(arpRequest)))
+	if _, err := c.Write(append(text, arpRequest...)); err != nil {
 		return err
 	}
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	for {
 		frame, err := readFrame(c)
 		if err != nil {
-			return fmt.Errorf("wait for an answer: %w", err)
+			return fmt.Errorf("wait for the ARP reply: %w", err)
 		}
 		if bytes.Equal(frame[12:14], []byte{8, 6}) && frame[21] == 2 {
 			break
@@ -52,7 +52,7 @@ func hypervise(socket string) error {
 	return nil
 }
 
-// readFrame reads one frame behind its length, as QEMU has it.
+// readFrame reads a length of 4 bytes and the frame after it. A frame that is too short for ARP is an error.
 func readFrame(r io.Reader) ([]byte, error) {
 	var length uint32
 	if err := binary.Read(r, binary.BigEndian, &length); err != nil {
@@ -63,7 +63,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if length < 42 {
-		return nil, fmt.Errorf("a frame of %d bytes: want one of 42 at least", length)
+		return nil, fmt.Errorf("a frame of %d bytes: want at least 42", length)
 	}
 	return frame, nil
 }

@@ -12,28 +12,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// containerVariable has what a child of the test is to be: an isolated, in JSON.
+// containerVariable is the environment variable with the container that a child of the test becomes: an isolated, as JSON.
 const containerVariable = "DEPLOY_CONTAINER"
 
-// An isolated is a container as a runtime makes it of its security context. The process is in its own namespaces of mounts and
-// processes already.
+// An isolated is a container as a runtime creates it from a security context. The process is already in its own mount and process
+// namespaces.
 type isolated struct {
-	Root         string   // an empty folder of the container's own
-	Program      string   // becomes /podswitch, as in the image
+	Root         string   // an empty directory
+	Program      string   // mounted as /podswitch, as in the image
 	Resolv       string   // text of /etc/resolv.conf
-	Volumes      []bound  // what is mounted
+	Volumes      []bound  // bind mounts
 	UID, GID     int      //
-	Group        int      // the volumes' group, fsGroup
-	Capabilities []int    // what is left of them, for root
-	Args         []string // of podswitch; empty: it is a hypervisor
-	Socket       string   // of a hypervisor: where it connects
+	Group        int      // fsGroup, the group of the volumes
+	Capabilities []int    // all others are dropped
+	Args         []string // of podswitch; if empty, the process is a hypervisor
+	Socket       string   // that a hypervisor connects to
 }
 
 type bound struct{ Source, Target string }
 
-// beContainer does what a runtime does before the program begins, and then becomes the program.
+// beContainer sets the container up as a runtime does, and then executes the program.
 func beContainer(text string) int {
-	runtime.LockOSThread() // capabilities are a thread's
+	runtime.LockOSThread() // capabilities belong to a thread
 	var c isolated
 	err := json.Unmarshal([]byte(text), &c)
 	if err == nil {
@@ -54,10 +54,10 @@ func beContainer(text string) int {
 	return 0
 }
 
-// files makes the read-only root of an image from scratch, with the volumes and what every runtime mounts, and goes into it.
+// files creates the read-only root of an image FROM scratch, with the volumes and the mounts that every runtime adds, and changes into it.
 func (c *isolated) files() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("own mounts: %w", err)
+		return fmt.Errorf("make the mounts private: %w", err)
 	}
 	if err := unix.Mount("tmpfs", c.Root, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mount the root: %w", err)
@@ -86,7 +86,8 @@ func (c *isolated) files() error {
 	return errors.Join(errs...)
 }
 
-// privileges gives up what the security context does not give: allowPrivilegeEscalation is false, so no program gets more either.
+// privileges drops all privileges that the security context does not grant. No program regains them, because allowPrivilegeEscalation is
+// false.
 func (c *isolated) privileges() error {
 	var errs []error
 	for v := range uintptr(unix.CAP_LAST_CAP + 1) {

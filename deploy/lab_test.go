@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lab is a node with a pod, whose containers are made of a manifest:
+// A lab is a node with a pod, whose containers are those of a manifest:
 //
 //	┌─ node ─────────────────┐   ┌─ pod ─────────────────────┐
 //	│  vpod 10.244.1.1/24 ───┼───┼─ eth0 10.244.1.7/24       │
@@ -24,19 +24,19 @@ type lab struct {
 	t         *testing.T
 	node, pod string // network namespaces
 	manifest  pod
-	volumes   string // a folder for each
+	volumes   string // a directory with one directory per volume
 }
 
 var labs atomic.Int32
 
-// fullMap is the map of users of a namespace where every number is a user (user_namespaces(7)).
+// fullMap is the uid_map of a user namespace with all users (user_namespaces(7)).
 const fullMap = "0 0 4294967295"
 
 func newLab(t *testing.T, manifest string) *lab {
 	t.Helper()
 	users, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil || os.Geteuid() != 0 || strings.Join(strings.Fields(string(users)), " ") != fullMap {
-		t.Skip("needs root, outside of a user namespace: containers have users of their own")
+		t.Skip("needs root outside a user namespace, because containers have different users")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Fatal("needs ip: make setup installs it")
@@ -58,21 +58,21 @@ func newLab(t *testing.T, manifest string) *lab {
 	return l
 }
 
-// makeVolume makes a folder as a kubelet makes an emptyDir: everybody may write to it, and it belongs to the pod's fsGroup, if any.
+// makeVolume creates a directory as a kubelet creates an emptyDir: with the mode 0777, and of the pod's fsGroup, if it has one.
 func (l *lab) makeVolume(name string) {
 	l.t.Helper()
-	folder := filepath.Join(l.volumes, name)
-	if err := os.Mkdir(folder, 0o777); err != nil {
+	dir := filepath.Join(l.volumes, name)
+	if err := os.Mkdir(dir, 0o777); err != nil {
 		l.t.Fatal(err)
 	}
 	mode := uint32(0o777)
 	if l.manifest.Spec.SecurityContext.FSGroup != 0 {
 		mode |= unix.S_ISGID
 	}
-	if err := os.Chown(folder, 0, l.manifest.Spec.SecurityContext.FSGroup); err != nil {
+	if err := os.Chown(dir, 0, l.manifest.Spec.SecurityContext.FSGroup); err != nil {
 		l.t.Fatal(err)
 	}
-	if err := unix.Chmod(folder, mode); err != nil {
+	if err := unix.Chmod(dir, mode); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -84,35 +84,35 @@ func (l *lab) ip(namespace string, commands ...string) {
 	}
 }
 
-// pristine is what ip says of the pod's network.
-func (l *lab) pristine() string {
+// podNetwork returns the addresses, routes and nftables of the pod.
+func (l *lab) podNetwork() string {
 	l.t.Helper()
 	return must(l.t, "ip", "-n", l.pod, "-4", "-j", "addr", "show", "dev", "eth0") + must(l.t, "ip", "-n", l.pod, "-4", "-j", "route") +
 		must(l.t, "ip", "netns", "exec", l.pod, "nft", "list", "ruleset")
 }
 
-// awaitPristine waits until the pod's network is as it was.
-func (l *lab) awaitPristine(before string) {
+// awaitPodNetwork waits until the pod's network is as before.
+func (l *lab) awaitPodNetwork(before string) {
 	l.t.Helper()
-	await(l.t, "the pod's network to be as it was", func() error {
-		if after := l.pristine(); after != before {
-			return fmt.Errorf("it was\n%s\nand is\n%s", before, after)
+	await(l.t, "the pod's network as before", func() error {
+		if after := l.podNetwork(); after != before {
+			return fmt.Errorf("before\n%s\nafter\n%s", before, after)
 		}
 		return nil
 	})
 }
 
-// numbers of the capabilities that the manifests give (linux/capability.h).
+// capability returns the number of a capability (linux/capability.h).
 func capability(t *testing.T, name string) int {
 	t.Helper()
 	number, ok := map[string]int{"CHOWN": unix.CAP_CHOWN, "NET_ADMIN": unix.CAP_NET_ADMIN, "NET_RAW": unix.CAP_NET_RAW}[name]
 	if !ok {
-		t.Fatalf("capability %s: the test does not know it", name)
+		t.Fatalf("the test lacks the number of capability %s", name)
 	}
 	return number
 }
 
-// isolated is how a runtime makes a container of the manifest, without the capability that is left out.
+// isolated returns a container of the manifest, without one of its capabilities, or with all if without is empty.
 func (l *lab) isolated(c container, without string) isolated {
 	l.t.Helper()
 	i := isolated{Root: l.t.TempDir(), Program: program, Resolv: "nameserver 10.96.0.10\nsearch default.svc.cluster.local\n",
@@ -128,7 +128,7 @@ func (l *lab) isolated(c container, without string) isolated {
 	return i
 }
 
-// launch starts a container: its own command, or a hypervisor where it has another program.
+// launch starts a container: podswitch with its arguments, or a hypervisor for a container with another program.
 func (l *lab) launch(name string) *process {
 	l.t.Helper()
 	c := l.manifest.container(l.t, name)
@@ -140,8 +140,9 @@ func (l *lab) launch(name string) *process {
 	return l.enter(name, i)
 }
 
-// probed starts a container's probe, which a runtime starts in the container; here it is one that is made in the same way.
-func (l *lab) probed(name string) *process {
+// probe starts a container's startup probe. A runtime would start it in the same container; here it gets another one with the same
+// privileges.
+func (l *lab) probe(name string) *process {
 	l.t.Helper()
 	c := l.manifest.container(l.t, name)
 	i := l.isolated(c, "")

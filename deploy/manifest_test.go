@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A pod is a manifest, as far as these use what a Pod can say (Kubernetes API reference, Pod v1). What is not here is refused, and
-// that is meant: hostNetwork, privileged, hostPath and devices have no field.
+// A pod is a manifest, with the fields of Pod v1 that these manifests use (Kubernetes API reference). Any other field is an error. This
+// excludes hostNetwork, privileged, hostPath and devices on purpose.
 type pod struct {
 	APIVersion string                `json:"apiVersion"`
 	Kind       string                `json:"kind"`
@@ -68,7 +68,7 @@ type mount struct {
 	MountPath string `json:"mountPath"`
 }
 
-// A probe has only exec: whatever asks the pod's address asks the guest.
+// A probe has only exec, because a probe of the pod's address reaches the guest.
 type probe struct {
 	Exec struct {
 		Command []string `json:"command"`
@@ -89,7 +89,7 @@ type volume struct {
 	} `json:"persistentVolumeClaim"`
 }
 
-// manifests are the names of all that there are.
+// manifests returns the names of all manifests.
 func manifests(t *testing.T) []string {
 	t.Helper()
 	names, err := filepath.Glob("*.yaml")
@@ -115,7 +115,7 @@ func readManifest(t *testing.T, name string) pod {
 	return p
 }
 
-// all are the pod's containers in the order in which they begin.
+// all returns the pod's containers in the order in which they start.
 func (p pod) all() []container { return slices.Concat(p.Spec.InitContainers, p.Spec.Containers) }
 
 func (p pod) container(t *testing.T, name string) container {
@@ -129,7 +129,7 @@ func (p pod) container(t *testing.T, name string) container {
 	return container{}
 }
 
-// commands are those of podswitch that a container runs, without the program's name.
+// commands returns the arguments of each podswitch that a container and its probes run.
 func (c container) commands() (lines [][]string) {
 	if len(c.Command) == 0 {
 		lines = append(lines, c.Args)

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must come, on a machine that is busy with something else too.
-const patience = 30 * time.Second
+// timeout bounds every wait. It is long enough for a machine under load.
+const timeout = 30 * time.Second
 
 // await polls until condition returns nil.
 func await(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -29,36 +29,36 @@ func await(t *testing.T, what string, condition func() error) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited %s for %s: %v", patience, what, err)
+			t.Fatalf("timeout of %s: wait for %s: %v", timeout, what, err)
 		}
 	}
 }
 
-// A process runs in the background; what it says can be awaited.
+// A process runs in the background, and collects its output.
 type process struct {
 	t    *testing.T
 	name string
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed after it has ended
 
-	mu   sync.Mutex
-	said bytes.Buffer
+	mu     sync.Mutex
+	output bytes.Buffer // guarded by mu
 }
 
-// Write implements io.Writer for what the process says.
+// Write implements io.Writer for the output of the process.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.Write(b)
+	return p.output.Write(b)
 }
 
 func (p *process) text() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.String()
+	return p.output.String()
 }
 
-// start starts a process that is the first one of its namespace: nothing of it outlives it.
+// start starts the first process of a process namespace, so that no child outlives it.
 func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: cmd, done: make(chan struct{})}
@@ -68,19 +68,19 @@ func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	}
 	go func() {
 		defer close(p.done)
-		_ = cmd.Wait() // the state says it
+		_ = cmd.Wait() // ProcessState has the result
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, p.text())
+			t.Logf("output of %s:\n%s", name, p.text())
 		}
 	})
 	return p
 }
 
-// awaitText waits until the process has said text.
+// awaitText waits for text in the output.
 func (p *process) awaitText(text string) {
 	p.t.Helper()
 	await(p.t, fmt.Sprintf("%q from %s", text, p.name), func() error {
@@ -96,18 +96,18 @@ func (p *process) awaitText(text string) {
 	})
 }
 
-// wait returns the exit code, -1 for one that was killed.
+// wait waits for the end of the process and returns its exit code, or -1 if it was killed.
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		p.t.Fatalf("%s has not ended", p.name)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stop asks the process to end, as a kubelet does, and wants the exit code 0.
+// stop sends SIGTERM, as a kubelet does, and expects the exit code 0.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -118,7 +118,7 @@ func (p *process) stop() {
 	}
 }
 
-// kill kills the process and, because it is the first one of its namespace, all of its children.
+// kill kills the process. The kernel kills all its children, because it is the first process of its namespace.
 func (p *process) kill() {
 	p.t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -127,7 +127,7 @@ func (p *process) kill() {
 	p.wait()
 }
 
-// must runs a program that has to succeed and returns what it printed.
+// must returns the output of a program that must succeed.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSecurityContexts wants of every container what the restricted Pod Security Standard wants, but for root and the capabilities
-// that README.md names and gives reasons for.
+// TestSecurityContexts checks that every container meets the restricted Pod Security Standard, except for the users and the capabilities in
+// README.md.
 func TestSecurityContexts(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -24,15 +24,15 @@ func TestSecurityContexts(t *testing.T) {
 		if p.Spec.SecurityContext.SeccompProfile.Type != "RuntimeDefault" {
 			t.Errorf("%s: want the runtime's seccomp profile", name)
 		}
-		for what, said := range map[string]*bool{"automountServiceAccountToken": p.Spec.AutomountServiceAccountToken, "enableServiceLinks": p.Spec.EnableServiceLinks} {
-			if said == nil || *said {
-				t.Errorf("%s: want %s: false", name, what)
+		for field, value := range map[string]*bool{"automountServiceAccountToken": p.Spec.AutomountServiceAccountToken, "enableServiceLinks": p.Spec.EnableServiceLinks} {
+			if value == nil || *value {
+				t.Errorf("%s: want %s: false", name, field)
 			}
 		}
 		for _, c := range p.all() {
 			t.Run(name+"/"+c.Name, func(t *testing.T) { checkSecurity(t, c.SecurityContext) })
 			if row := tableRow(name, c); !strings.Contains(string(readme), row) {
-				t.Errorf("README.md has no row that begins with\n%s", row)
+				t.Errorf("README.md lacks a row with the beginning\n%s", row)
 			}
 			rows++
 		}
@@ -59,11 +59,11 @@ func checkSecurity(t *testing.T, s containerSecurity) {
 		t.Errorf("runAsNonRoot is %t, runAsUser %d", s.RunAsNonRoot, *s.RunAsUser)
 	}
 	if *s.RunAsUser != 0 && len(s.Capabilities.Add) > 0 {
-		t.Error("adds capabilities that no program of an ordinary user gets")
+		t.Error("adds capabilities, which a container grants to root only")
 	}
 }
 
-// tableRow is how the row of a container begins in README.md.
+// tableRow returns the beginning of a container's row in README.md.
 func tableRow(manifest string, c container) string {
 	added := "none"
 	if names := c.SecurityContext.Capabilities.Add; len(names) > 0 {
@@ -72,34 +72,34 @@ func tableRow(manifest string, c container) string {
 	return fmt.Sprintf("| %s | `%s` | %d | %s |", c.Name, manifest, *c.SecurityContext.RunAsUser, added)
 }
 
-// TestOrder wants sidecars, which begin before the guest and end after it, keepers first.
+// TestOrder checks that podswitch runs in sidecars, which start before the guest and stop after it, the keeper first.
 func TestOrder(t *testing.T) {
 	for _, name := range manifests(t) {
 		p := readManifest(t, name)
 		for i, c := range p.Spec.InitContainers {
 			if c.RestartPolicy != "Always" {
-				t.Errorf("%s: %s is no sidecar: it would have to end before the guest begins", name, c.Name)
+				t.Errorf("%s: %s is no sidecar: it ends before the guest starts", name, c.Name)
 			}
-			if keeps := len(c.SecurityContext.Capabilities.Add) > 0; keeps != (i == 0) {
-				t.Errorf("%s: %s is number %d: want the one that gives the address back to be the first, and so the last to end", name, c.Name, i+1)
+			if hasCapabilities := len(c.SecurityContext.Capabilities.Add) > 0; hasCapabilities != (i == 0) {
+				t.Errorf("%s: %s is number %d: want the container with capabilities to start first, and so to stop last", name, c.Name, i+1)
 			}
 		}
 		if last := p.Spec.InitContainers[len(p.Spec.InitContainers)-1]; last.StartupProbe == nil {
-			t.Errorf("%s: %s has no startupProbe: the guest would begin before the address is taken", name, last.Name)
+			t.Errorf("%s: %s has no startupProbe: the guest starts before the address is taken", name, last.Name)
 		}
 	}
 }
 
-// TestResources wants a limit of memory for all, because Go's own follows from it, and none of the processor for those who switch.
+// TestResources checks that every container has a memory limit, from which podswitch derives Go's limit, and none has a CPU limit.
 func TestResources(t *testing.T) {
 	for _, name := range manifests(t) {
 		for _, c := range readManifest(t, name).all() {
 			r := c.Resources
 			if r.Limits["memory"] == "" || r.Limits["memory"] != r.Requests["memory"] || r.Requests["cpu"] == "" {
-				t.Errorf("%s: %s: want the memory's limit to be its request, and a request of the processor", name, c.Name)
+				t.Errorf("%s: %s: want a memory limit that equals the request, and a CPU request", name, c.Name)
 			}
 			if r.Limits["cpu"] != "" {
-				t.Errorf("%s: %s: a limit of the processor stops the network", name, c.Name)
+				t.Errorf("%s: %s: a CPU limit stops the network", name, c.Name)
 			}
 		}
 	}

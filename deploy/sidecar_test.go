@@ -10,38 +10,37 @@ import (
 	"testing"
 )
 
-// TestSidecar starts the containers of sidecar.yaml as their security contexts say, in their order, and ends them in the order
-// in which a kubelet does.
+// TestSidecar starts the containers of sidecar.yaml with their security contexts, in their order, and stops them in the kubelet's order.
 func TestSidecar(t *testing.T) {
 	l := newLab(t, "sidecar.yaml")
-	before := l.pristine()
+	before := l.podNetwork()
 	keeper := l.launch("keeper")
 	keeper.awaitText("waiting for a switch")
-	if after := l.pristine(); after != before {
-		t.Errorf("a keeper without a switch has changed the pod's network: it was\n%s\nand is\n%s", before, after)
+	if after := l.podNetwork(); after != before {
+		t.Errorf("a keeper without a switch has changed the pod's network: before\n%s\nafter\n%s", before, after)
 	}
 	sw := l.launch("switch")
 	l.awaitStatus("switch")
-	if strings.Contains(l.pristine(), "10.244.1.7") {
-		t.Errorf("the address is still the kernel's:\n%s", l.pristine())
+	if strings.Contains(l.podNetwork(), "10.244.1.7") {
+		t.Errorf("the kernel still has the address:\n%s", l.podNetwork())
 	}
 	must(t, "ip", "netns", "exec", l.node, "ping", "-c1", "-W5", "10.244.1.7")
-	l.checkLocked(sw)
+	l.checkSandbox(sw)
 	qemu := l.launch("qemu")
 	qemu.awaitText(answered)
 
 	qemu.stop()
 	sw.stop()
-	l.awaitPristine(before)
+	l.awaitPodNetwork(before)
 	keeper.stop()
-	l.awaitPristine(before)
+	l.awaitPodNetwork(before)
 }
 
-// awaitStatus waits until a container's probe succeeds, and says what it does not have to: that the address is the switch's.
+// awaitStatus waits until a container's probe succeeds and reports that the switch holds the address.
 func (l *lab) awaitStatus(name string) {
 	l.t.Helper()
 	await(l.t, "status", func() error {
-		p := l.probed(name)
+		p := l.probe(name)
 		if code := p.wait(); code != 0 {
 			return fmt.Errorf("exit code %d: %s", code, p.text())
 		}
@@ -56,8 +55,8 @@ func (l *lab) awaitStatus(name string) {
 	})
 }
 
-// checkLocked looks from outside whether a container's process is user 107, without any capability, and filtered (proc(5)).
-func (l *lab) checkLocked(p *process) {
+// checkSandbox checks in /proc that a container's process has user 107, no capability, and a seccomp filter (proc(5)).
+func (l *lab) checkSandbox(p *process) {
 	l.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -74,17 +73,17 @@ func (l *lab) checkLocked(p *process) {
 	}
 }
 
-// TestKeeperKilled kills the container that has the privileges, with its watchdog in it. What it leaves in the volumes must not
-// keep its successor from work, nor from giving back.
+// TestKeeperKilled kills the container with the privileges, and with the watchdog. What it leaves in the volumes must not prevent the next
+// one from taking the address and giving it back.
 func TestKeeperKilled(t *testing.T) {
 	for _, name := range []string{"sidecar.yaml", "single.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, name)
-			before := l.pristine()
+			before := l.podNetwork()
 			for range 2 {
 				running := l.launchAll()
 				running[0].kill()
-				for _, p := range running[1:] { // it ends by itself, and is started again with its keeper
+				for _, p := range running[1:] { // it ends without its keeper
 					p.wait()
 				}
 			}
@@ -92,12 +91,12 @@ func TestKeeperKilled(t *testing.T) {
 			for _, p := range slices.Backward(running) {
 				p.stop()
 			}
-			l.awaitPristine(before)
+			l.awaitPodNetwork(before)
 		})
 	}
 }
 
-// launchAll starts the sidecars, and waits until the address is the switch's.
+// launchAll starts the sidecars, and waits until the switch holds the address.
 func (l *lab) launchAll() (running []*process) {
 	l.t.Helper()
 	for _, c := range l.manifest.Spec.InitContainers {
@@ -112,36 +111,36 @@ func (l *lab) launchAll() (running []*process) {
 	return running
 }
 
-// TestNothingToSpare takes one capability at a time away from the container that has some, and wants that it fails for want of it,
-// with the pod's network as it was.
+// TestNothingToSpare removes each capability from the container in turn. The container must fail with a message that names the capability,
+// and leave the pod's network as before.
 func TestNothingToSpare(t *testing.T) {
 	for _, name := range []string{"sidecar.yaml", "single.yaml"} {
-		for _, spare := range readManifest(t, name).Spec.InitContainers[0].SecurityContext.Capabilities.Add {
-			t.Run(name+" without "+spare, func(t *testing.T) {
+		for _, capability := range readManifest(t, name).Spec.InitContainers[0].SecurityContext.Capabilities.Add {
+			t.Run(name+" without "+capability, func(t *testing.T) {
 				l := newLab(t, name)
-				before := l.pristine()
+				before := l.podNetwork()
 				c := l.manifest.Spec.InitContainers[0]
-				i := l.isolated(c, spare)
+				i := l.isolated(c, capability)
 				i.Args = c.Args
 				first := l.enter(c.Name, i)
-				await(t, "a complaint of CAP_"+spare, func() error {
+				await(t, "an error that names CAP_"+capability, func() error {
 					if len(l.manifest.Spec.InitContainers) > 1 && !ended(first) {
 						if code := l.launch("switch").wait(); code != 3 {
-							t.Errorf("the switch ends with code %d, want 3: something is missing", code)
+							t.Errorf("the switch ends with code %d, want 3", code)
 						}
 					}
-					if !strings.Contains(first.text(), "CAP_"+spare) {
-						return errors.New("nothing yet")
+					if !strings.Contains(first.text(), "CAP_"+capability) {
+						return errors.New("not yet")
 					}
 					return nil
 				})
-				l.awaitPristine(before)
+				l.awaitPodNetwork(before)
 			})
 		}
 	}
 }
 
-// ended tells whether the process has.
+// ended reports whether the process has ended.
 func ended(p *process) bool {
 	select {
 	case <-p.done:

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// TestVolumes wants that what is mounted is there, that what is there is mounted, and that what podswitch uses is small and
-// leaves nothing on a disk.
+// TestVolumes checks that every mounted volume exists, every volume is mounted, and the volumes of podswitch are small and in memory.
 func TestVolumes(t *testing.T) {
 	for _, name := range manifests(t) {
 		p := readManifest(t, name)
@@ -18,22 +17,22 @@ func TestVolumes(t *testing.T) {
 			for _, m := range c.VolumeMounts {
 				mounted[m.Name] = true
 				if !slices.ContainsFunc(p.Spec.Volumes, func(v volume) bool { return v.Name == m.Name }) {
-					t.Errorf("%s: %s mounts %s, which is not there", name, c.Name, m.Name)
+					t.Errorf("%s: %s mounts %s, which does not exist", name, c.Name, m.Name)
 				}
 			}
 		}
 		for _, v := range p.Spec.Volumes {
 			if !mounted[v.Name] {
-				t.Errorf("%s: nobody mounts %s", name, v.Name)
+				t.Errorf("%s: no container mounts %s", name, v.Name)
 			}
 			if v.PersistentVolumeClaim == nil && (v.EmptyDir == nil || v.EmptyDir.Medium != "Memory" || v.EmptyDir.SizeLimit == "") {
-				t.Errorf("%s: %s: want memory of a limited size", name, v.Name)
+				t.Errorf("%s: %s: want a memory volume with a size limit", name, v.Name)
 			}
 		}
 	}
 }
 
-// TestSockets wants every socket at the top of a volume that only those mount whose socket it is.
+// TestSockets checks that every socket is at the top of a volume that only the users of the socket mount.
 func TestSockets(t *testing.T) {
 	users := map[string]map[string][]string{
 		"sidecar.yaml": {
@@ -55,16 +54,16 @@ func TestSockets(t *testing.T) {
 				seen[used] = true
 				want := users[name][used]
 				if !slices.Contains(want, c.Name) {
-					t.Errorf("%s: %s uses %s, which is of %v", name, c.Name, used, want)
+					t.Errorf("%s: %s uses %s, which belongs to %v", name, c.Name, used, want)
 				}
 				if have := p.mounters(c, used); !slices.Equal(have, want) {
-					t.Errorf("%s: %s: the volume with %s is mounted by %v: want %v", name, c.Name, used, have, want)
+					t.Errorf("%s: %s: %v mount the volume with %s: want %v", name, c.Name, have, used, want)
 				}
 			}
 		}
 		for used := range users[name] {
 			if !seen[used] {
-				t.Errorf("%s: nobody uses %s", name, used)
+				t.Errorf("%s: no container uses %s", name, used)
 			}
 		}
 	}
@@ -72,7 +71,7 @@ func TestSockets(t *testing.T) {
 
 var runPath = regexp.MustCompile(`/run/[a-z/.]+`)
 
-// paths are those of podswitch that a container's command names.
+// paths returns the paths of podswitch in a container's commands.
 func paths(c container) (list []string) {
 	for _, arg := range slices.Concat(append(c.commands(), c.Command)...) {
 		list = append(list, runPath.FindAllString(arg, -1)...)
@@ -80,7 +79,7 @@ func paths(c container) (list []string) {
 	return list
 }
 
-// mounters are the containers that mount the volume that a path of one of them is in: it is the volume itself, or at its top.
+// mounters returns the containers that mount the volume of a path in c. The path is the volume itself, or at its top.
 func (p pod) mounters(c container, used string) (names []string) {
 	for _, m := range c.VolumeMounts {
 		if m.MountPath != used && m.MountPath != path.Dir(used) {
@@ -95,7 +94,7 @@ func (p pod) mounters(c container, used string) (names []string) {
 	return names
 }
 
-// TestOnePlace wants each volume at the same path in every container: sockets are found by their path.
+// TestOnePlace checks that each volume has the same path in every container, because sockets are found by their path.
 func TestOnePlace(t *testing.T) {
 	for _, name := range manifests(t) {
 		places := map[string]string{}

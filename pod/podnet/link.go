@@ -13,33 +13,33 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// A linkState is a Link with what changes too often to be part of an Identity.
-type linkState struct {
+// A foundLink is a Link with what changes too often to be part of an Identity.
+type foundLink struct {
 	Link
 	carrier bool // IFF_LOWER_UP
 }
 
 // linkByName looks an interface up; ok is false if there is none.
-func (c *rtnetlink) linkByName(name string) (l linkState, ok bool, err error) {
+func (c *rtnetlink) linkByName(name string) (l foundLink, ok bool, err error) {
 	return c.lookUpLink(nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 }
 
 // linkByIndex looks an interface up; ok is false if there is none.
-func (c *rtnetlink) linkByIndex(index int) (l linkState, ok bool, err error) {
+func (c *rtnetlink) linkByIndex(index int) (l foundLink, ok bool, err error) {
 	header := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	header.Index = int32(index)
 	return c.lookUpLink(header)
 }
 
-func (c *rtnetlink) lookUpLink(parts ...nl.NetlinkRequestData) (l linkState, ok bool, err error) {
+func (c *rtnetlink) lookUpLink(parts ...nl.NetlinkRequestData) (l foundLink, ok bool, err error) {
 	messages, err := c.request(unix.RTM_GETLINK, 0, parts).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	switch {
 	case errors.Is(err, unix.ENODEV):
-		return linkState{}, false, nil
+		return foundLink{}, false, nil
 	case err != nil:
-		return linkState{}, false, err
+		return foundLink{}, false, err
 	case len(messages) == 0:
-		return linkState{}, false, errors.New("the kernel's answer to a link request is empty")
+		return foundLink{}, false, errors.New("the kernel's answer to a link request is empty")
 	}
 	l, err = decodeLink(messages[0])
 	return l, err == nil, err
@@ -97,13 +97,13 @@ func (c *rtnetlink) setUp(index int) error {
 	return c.do(unix.RTM_NEWLINK, 0, []nl.NetlinkRequestData{header})
 }
 
-func decodeLink(message []byte) (linkState, error) {
+func decodeLink(message []byte) (foundLink, error) {
 	decoded, err := netlink.LinkDeserialize(nil, message)
 	if err != nil {
-		return linkState{}, fmt.Errorf("decode a link: %w", err)
+		return foundLink{}, fmt.Errorf("decode a link: %w", err)
 	}
 	a := decoded.Attrs()
-	l := linkState{carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Link: Link{
+	l := foundLink{carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Link: Link{
 		Name: a.Name, Index: a.Index, MTU: a.MTU, Kind: decoded.Type(),
 		Up:       a.RawFlags&unix.IFF_UP != 0,
 		NoARP:    a.RawFlags&unix.IFF_NOARP != 0,
