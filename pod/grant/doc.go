@@ -49,7 +49,7 @@
 //	Yield    keeper  running                           -                               yielding
 //	Yielded  switch  yielding, stopping                of connections to hypervisors   yielded
 //	Bye      switch  building to stopping              -                               -
-//	Stop     keeper  building to yielded               -                               stopping
+//	Stop     keeper  starting to yielded               -                               stopping
 //	Stopped  switch  stopping                          -                               the end
 //	Fault    both    every                             -                               the end
 //
