@@ -30,8 +30,9 @@
 //
 // # Messages
 //
-// The phase of a session is the keeper's view of its switch; the table of the messages that a switch may send stands at the top of
-// pod/keeper/protocol.go, and any other message ends the session. The keeper may send a message in the phases below.
+// The phases of a session are connected, building, ready, starting, running, yielding and yielded, in this order. A switch that has
+// yielded starts again if the takeover fails, and stopping follows each phase from starting on. pod/keeper tracks the phase. A
+// message of the switch that the table does not have for the phase ends the session; a switch ignores such a message of the keeper.
 //
 //	message  sender  phase                             descriptors                     next phase
 //	Hello    switch  connected                         -                               building
@@ -51,14 +52,14 @@
 //	Bye      switch  building to stopping              -                               -
 //	Stop     keeper  starting to yielded               -                               stopping
 //	Stopped  switch  stopping                          -                               the end
-//	Fault    both    every                             -                               the end
+//	Fault    either  every                             -                               the end
 //
-// Descriptors that a message must not have are closed by the receiver. A switch that does not send what the keeper waits for is
-// disconnected after a timeout.
+// The receiver closes descriptors that a message must not have. The keeper disconnects a switch that does not send Hello, Ready,
+// Started, Yielded or Stopped in time.
 //
 // # Changes
 //
-// The messages have types of their own (message.go, forwarder.go, settings.go), which package plan writes and pod/dataplane reads. The
-// files in testdata list their JSON form. A test fails until a changed form has a new Version; go test ./pod/grant ./pod/dataplane
-// -update then writes the files. Unknown fields are refused, so that no side ignores what the other one relies on.
+// The messages have types of their own (message.go, forwarder.go, settings.go), and pod/plan, pod/keeper and pod/dataplane convert them
+// (wire.go). The files in testdata list their JSON form. The tests fail until a changed form has a new Version; then go test
+// ./pod/grant ./pod/dataplane -update writes the files. Unknown fields are refused, so that no side ignores what the other relies on.
 package grant

@@ -2,12 +2,10 @@ package grant
 
 import "net/netip"
 
-// The types of this file describe a forwarder on the wire. They are the protocol's own: package plan writes them, and
-// pod/dataplane reads them. A change of the packages that do the work does not reach the wire.
-//
-// MACs are text as in 52:54:00:12:34:56; the empty text is no MAC. Sizes are in bytes, times in nanoseconds.
-
 // A Forwarder describes what a switch does. Exactly one field is set.
+//
+// In the description MACs are text, as in 52:54:00:12:34:56, and the empty text is no MAC. Sizes are in bytes. Times are in the unit
+// that the name in JSON ends with. It repeats types of vswitch and dhcpsrv, so that a change of those does not reach the wire.
 type Forwarder struct {
 	Bridge   *Bridge   `json:"bridge,omitempty"`   // Ethernet mode, and a plain learning switch
 	Delegate *Delegate `json:"delegate,omitempty"` // IP mode

@@ -135,6 +135,22 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestUnknownFields: a field that this build does not know is refused at every depth of a message.
+func TestUnknownFields(t *testing.T) {
+	for _, text := range []string{
+		`{"grant":{"x":1}}`, `{"grant":{"forwarder":{"x":1}}}`, `{"grant":{"forwarder":{"bridge":{"pod":{"x":1}}}}}`,
+		`{"grant":{"forwarder":{"delegate":{"offer":{"private_options":[{"x":1}]}}}}}`, `{"grant":{"ports":[{"x":1}]}}`,
+		`{"opened":{"device":{"x":1}}}`, `{"opened":{"socket":{"x":1}}}`,
+	} {
+		if _, err := parse([]byte(text), keeperSide); err == nil || !strings.Contains(err.Error(), `unknown field "x"`) {
+			t.Errorf("%s: %v, want an unknown field", text, err)
+		}
+	}
+	if _, err := ParseSettings([]byte(`{"hold_after":"1s","x":1}`)); err == nil || !strings.Contains(err.Error(), `unknown field "x"`) {
+		t.Errorf("settings: %v, want an unknown field", err)
+	}
+}
+
 func totalAlloc() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

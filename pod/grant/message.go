@@ -33,16 +33,16 @@ type Message struct {
 
 // A Hello is the first message of a switch.
 type Hello struct {
-	Version  int             `json:"version"`
+	Version  int             `json:"version"`            // Version of the switch's build
 	Takeover bool            `json:"takeover,omitempty"` // replace the switch that runs
 	Settings json.RawMessage `json:"settings,omitempty"` // with Takeover: encoded Settings that replace the keeper's; absent: no change
 }
 
 // A Grant is everything that a switch has to know. The descriptor of the listening control socket travels with it.
 type Grant struct {
-	Version   int       `json:"version"`
-	Keeper    int       `json:"keeper"` // process id of the keeper, in its own namespace
-	Forwarder Forwarder `json:"forwarder"`
+	Version   int       `json:"version"`            // Version of the keeper's build, which is the switch's
+	Keeper    int       `json:"keeper"`             // process id of the keeper, in its own namespace
+	Forwarder Forwarder `json:"forwarder"`          // what to do with frames
 	Ports     []Port    `json:"ports"`              // ports with a descriptor, in the forwarder's order
 	NoMerge   bool      `json:"no_merge,omitempty"` // ports do not merge received frames
 }
@@ -95,7 +95,7 @@ type Started struct{}
 
 // Guest reports whether the guest's device is there, with a hypervisor behind it.
 type Guest struct {
-	Absent bool `json:"absent"`
+	Absent bool `json:"absent"` // the device is away, or has no hypervisor behind it
 }
 
 // Reopen asks for a port that was lost. An Opened answers it as soon as the port is open again.
@@ -105,9 +105,9 @@ type Reopen struct {
 
 // Dial asks for a connection to a target that the plan names. A Dialled answers it.
 type Dial struct {
-	ID      uint64  `json:"id"` // chosen by the switch; the answer has the same
-	Service Service `json:"service"`
-	Index   int     `json:"index"` // index in the list that Service names
+	ID      uint64  `json:"id"`      // chosen by the switch; the answer has the same
+	Service Service `json:"service"` // list of targets
+	Index   int     `json:"index"`   // index in the list that Service names
 }
 
 // A Service names a list of the plan whose entries have targets.
@@ -120,10 +120,10 @@ const (
 	DNSTCP Service = "dns-tcp" // Delegate.RelayDNS: connect to the name server over TCP
 )
 
-// Dialled answers a Dial. The descriptor of the connection travels with it, unless Err has the reason for its absence.
+// Dialled answers a Dial. The descriptor of the connection travels with it, unless Err is set.
 type Dialled struct {
-	ID  uint64 `json:"id"`
-	Err string `json:"err,omitempty"`
+	ID  uint64 `json:"id"`            // Dial.ID
+	Err string `json:"err,omitempty"` // why there is no connection; empty: there is one
 }
 
 // Yield asks a switch to stop receiving, to transmit what it has received, and to answer with its snapshot.
@@ -135,7 +135,7 @@ type Yield struct{}
 // The snapshot is an object that pod/dataplane writes, reads and checks, and that Version covers. The keeper passes it on without
 // decoding it, because a switch that was broken into may have made it.
 type Yielded struct {
-	Snapshot    json.RawMessage `json:"snapshot"`
+	Snapshot    json.RawMessage `json:"snapshot"`              // one object
 	Connections Owners          `json:"connections,omitempty"` // ports of the descriptors with this message
 }
 
@@ -165,7 +165,7 @@ type Stopped struct{}
 
 // A Fault has the reason for which a side ends the session.
 type Fault struct {
-	Text string `json:"text"`
+	Text string `json:"text"` // error message, for people
 	Code int    `json:"code"` // exit code for the fault
 }
 
