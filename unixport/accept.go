@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/internal/handover"
 )
 
-// retryPause is how long a goroutine of a port rests when the process has no descriptor or memory left for a connection, or the
-// kernel none for poll(2).
+// retryPause is the pause of a goroutine after the process or the kernel has run out of descriptors or memory.
 const retryPause = time.Second
 
-// errSecond is why a connection is refused while another one is alive.
-var errSecond = errors.New("a second connection was refused: the first one is alive")
+// errSecond is the error for a connection that comes while another one is open.
+var errSecond = errors.New("refused a second connection: the first one is still open")
 
-// accept takes connections until it is interrupted or closed.
-func (p *streamPort) accept() {
-	for p.awaitTurn() {
+// acceptConnections accepts connections until Interrupt or Close.
+func (p *streamPort) acceptConnections() {
+	for p.awaitFreeSlot() {
 		fd, err := p.acceptNext()
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return // interrupted or closed
+			return
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 		case err != nil:
 			p.refuse(err)
@@ -30,14 +31,14 @@ func (p *streamPort) accept() {
 				return
 			}
 		default:
-			if err := p.welcome(fd); err != nil {
+			if err := p.admit(fd); err != nil {
 				p.refuse(err)
 			}
 		}
 	}
 }
 
-// acceptNext waits for a connection and takes it.
+// acceptNext waits for a connection and accepts it.
 func (p *streamPort) acceptNext() (fd int, err error) {
 	var acceptErr error
 	err = p.listener.Receive(func(listener uintptr) bool {
@@ -50,8 +51,8 @@ func (p *streamPort) acceptNext() (fd int, err error) {
 	return fd, err
 }
 
-// awaitTurn waits while a connection waits for its turn: one that comes now stays in the backlog. It reports false at the end.
-func (p *streamPort) awaitTurn() bool {
+// awaitFreeSlot waits while there is a next connection: further ones stay in the backlog. It reports false after Interrupt or Close.
+func (p *streamPort) awaitFreeSlot() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.next != nil && !p.closed && !p.interrupted {
@@ -60,7 +61,7 @@ func (p *streamPort) awaitTurn() bool {
 	return !p.closed && !p.interrupted
 }
 
-// pause reports false when the end came first.
+// pause waits for d. It reports false at once when ended is closed.
 func pause(d time.Duration, ended <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -72,35 +73,36 @@ func pause(d time.Duration, ended <-chan struct{}) bool {
 	}
 }
 
+// refuse reports a connection that was not accepted.
 func (p *streamPort) refuse(err error) {
 	if p.options.Refused != nil {
 		p.options.Refused(err)
 	}
 }
 
-// welcome makes an accepted socket the peer, or closes it and says why. A peer that has gone may have left frames behind: the new
-// one gets its turn when Receive has read them.
-func (p *streamPort) welcome(fd int) error {
+// admit makes an accepted socket a connection of the port, or closes it and returns the reason. If the current peer has hung up, its
+// remaining frames are still to be received, and the new connection becomes the next one.
+func (p *streamPort) admit(fd int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.closed:
 		return unix.Close(fd)
-	case p.current != nil && !p.current.gone():
+	case p.current != nil && !p.current.hasHungUp():
 		return errors.Join(errSecond, unix.Close(fd))
 	}
-	return p.addLocked(fd, Rest{})
+	return p.addLocked(fd, handover.Socket{})
 }
 
-// addLocked makes a connection the current one, which goes on with what of the rest is about it, or the next one. It owns the
-// descriptor, also when there is an error.
-func (p *streamPort) addLocked(fd int, rest Rest) error {
+// addLocked makes a connection the current one, or the next one if there is a current one. The connection resumes its part of h. addLocked
+// owns fd and closes it after an error.
+func (p *streamPort) addLocked(fd int, h handover.Socket) error {
 	d, err := newDevice(fd)
 	if err != nil {
 		return err
 	}
-	c := newConnection(d, p.counters, rest)
-	if rest.Announced {
+	c := newConnection(d, p.counters, h)
+	if h.Announced {
 		p.announced = c
 	}
 	if p.current == nil {

@@ -4,18 +4,19 @@ import (
 	"net"
 	"sync"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A connectedPort is a stream socket that was connected by somebody else: its first peer is its last.
+// A connectedPort is a stream socket that was connected before the port was made. It has one peer for its lifetime.
 type connectedPort struct {
 	*connection
 	counters *vswitch.Counters
 	group    sync.WaitGroup // the goroutine of the connection
 }
 
-func newConnectedPort(d *device, counters *vswitch.Counters, rest Rest) *connectedPort {
-	p := &connectedPort{connection: newConnection(d, counters, rest), counters: counters}
+func newConnectedPort(d *device, counters *vswitch.Counters, h handover.Socket) *connectedPort {
+	p := &connectedPort{connection: newConnection(d, counters, h), counters: counters}
 	p.group.Go(p.completeFrames)
 	return p
 }
@@ -23,7 +24,7 @@ func newConnectedPort(d *device, counters *vswitch.Counters, rest Rest) *connect
 // Counters implements vswitch.Port.
 func (p *connectedPort) Counters() *vswitch.Counters { return p.counters }
 
-// Receive implements vswitch.Port. The peer's hanging up is an error.
+// Receive implements vswitch.Port. It returns io.EOF when the peer has hung up.
 func (p *connectedPort) Receive(batch []vswitch.Frame) (int, error) {
 	n, err := p.receive(batch, p.counters)
 	if err != nil && p.closed.Load() {
@@ -35,13 +36,13 @@ func (p *connectedPort) Receive(batch []vswitch.Frame) (int, error) {
 // Transmit implements vswitch.Port.
 func (p *connectedPort) Transmit(batch []vswitch.Frame) { p.transmit(batch, p.counters) }
 
-// leave implements leaver. The socket itself is in other hands already.
-func (p *connectedPort) leave() (Rest, bool) {
+// state implements stateful. The new port has a descriptor of the socket already, so the state has none.
+func (p *connectedPort) state() (handover.Socket, bool) {
 	if !p.interrupted.Load() {
-		return Rest{}, false
+		return handover.Socket{}, false
 	}
-	rest, _, ok := p.connection.leave()
-	return rest, ok
+	h, _, ok := p.handOver()
+	return h, ok
 }
 
 // Close implements vswitch.Port. It returns when the goroutine of the connection has ended.

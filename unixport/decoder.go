@@ -8,35 +8,35 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// prefixLen is the size in bytes of the length before each frame on a stream: big-endian, without itself (QEMU,
-// net/stream.c and net/net.c, net_fill_rstate).
+// prefixLen is the size in bytes of the length field before each frame of a stream: big-endian, not counting itself (QEMU, net/stream.c,
+// and net_fill_rstate of net/net.c).
 const prefixLen = 4
 
 // headerLen is the size of an Ethernet header in bytes.
 const headerLen = 14
 
-// streamBuffer is the room for received bytes: four of the largest frames, or hundreds of small ones, in one read.
+// streamBuffer is the size in bytes of the receive buffer: four of the largest frames, or hundreds of small ones, in one read.
 const streamBuffer = 4 * (prefixLen + vswitch.MaxFrame)
 
-// A LengthError says that a peer announced a frame that is larger than any: what follows cannot be told apart any more.
+// A LengthError is the error for a length field above vswitch.MaxFrame. The stream cannot be decoded any further.
 type LengthError struct{ Length uint32 } // in bytes
 
-// Error names the length and the largest one.
+// Error returns a text with the length and the largest allowed one.
 func (e *LengthError) Error() string {
-	return fmt.Sprintf("a frame of %d bytes was announced; want at most %d", e.Length, vswitch.MaxFrame)
+	return fmt.Sprintf("the length field announces a frame of %d bytes; want at most %d", e.Length, vswitch.MaxFrame)
 }
 
-// A decoder cuts a stream of bytes into frames, in the buffer where the bytes were read to.
+// A decoder splits a stream of bytes into frames, in place in its buffer.
 type decoder struct {
 	buf        []byte
-	start, end int // of what was read and is not cut yet
+	start, end int // of the bytes that were read and are not split yet
 }
 
 func newDecoder() decoder { return decoder{buf: make([]byte, streamBuffer)} }
 
-// frames cuts complete frames and returns how many. They are borrowed until the next call of room, and the capacity of each
-// ends with the last of them. Frames without an Ethernet header are counted and skipped. A *LengthError comes after the frames
-// before it, and from then on always.
+// frames fills in batch with the complete frames, and returns their number. The frames are valid until the next call of room, and the
+// capacity of each ends with the last one. Frames without an Ethernet header are counted and skipped. frames returns a *LengthError after
+// the frames before the wrong length field, and on every later call.
 func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	n := 0
 	for n < len(batch) && d.end-d.start >= prefixLen {
@@ -67,22 +67,22 @@ func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int
 	return n, nil
 }
 
-// room returns where to read the next bytes to. It is not empty if frames has returned none and no error: what is left then
-// is less than one of the largest frames, and moves to the front.
+// room returns the free part of the buffer, after moving the remaining bytes to the front. It is not empty if frames has just returned
+// neither a frame nor an error: then less than one of the largest frames remains.
 func (d *decoder) room() []byte {
 	d.end = copy(d.buf, d.buf[d.start:d.end])
 	d.start = 0
 	return d.buf[d.end:]
 }
 
-// filled says how many bytes were read to the room.
+// filled adds n bytes, which were read into room, to the stream.
 func (d *decoder) filled(n int) { d.end += n }
 
-// holds tells whether there are bytes: after frames has returned none, those of an incomplete frame.
-func (d *decoder) holds() bool { return d.end > d.start }
+// hasBytes reports whether bytes remain. After frames has returned none, they belong to an incomplete frame.
+func (d *decoder) hasBytes() bool { return d.end > d.start }
 
-// left returns a copy of what was read and is not cut yet.
-func (d *decoder) left() []byte { return bytes.Clone(d.buf[d.start:d.end]) }
+// remaining returns a copy of the bytes that were read and are not split yet.
+func (d *decoder) remaining() []byte { return bytes.Clone(d.buf[d.start:d.end]) }
 
-// adopt makes an empty decoder go on where another one has left, which had at most streamBuffer bytes.
-func (d *decoder) adopt(left []byte) { d.end = copy(d.buf, left) }
+// resume makes a new decoder continue with the remaining bytes of another one, at most streamBuffer.
+func (d *decoder) resume(remaining []byte) { d.end = copy(d.buf, remaining) }

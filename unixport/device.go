@@ -10,7 +10,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// socketBuffer is the size in bytes that the sockets' buffers shall have: some sixteen of the largest frames.
+// socketBuffer is the size in bytes of the sockets' buffers: about sixteen of the largest frames.
 const socketBuffer = 1 << 20
 
 // A device is an open socket.
@@ -19,7 +19,7 @@ type device struct {
 	interrupted, closed atomic.Bool
 }
 
-// newDevice takes over the socket.
+// newDevice returns a device that owns fd. After an error fd is closed.
 func newDevice(fd int) (*device, error) {
 	enlarge(fd)
 	d, err := descriptor.New(fd)
@@ -29,26 +29,26 @@ func newDevice(fd int) (*device, error) {
 	return &device{Descriptor: d}, nil
 }
 
-// enlarge gives a socket its buffers, beyond the system's limit where that is allowed, and up to it otherwise. What somebody with
-// more rights has made large is left.
+// enlarge sets the sizes of a socket's buffers: beyond the system's limit with CAP_NET_ADMIN, otherwise up to the limit (socket(7)). It
+// leaves a buffer that is large enough, because a process with that capability may have set it.
 func enlarge(fd int) {
 	for _, option := range []struct{ force, normal int }{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
 		if have, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option.normal); err == nil && have >= socketBuffer {
 			continue
 		}
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option.force, socketBuffer) != nil {
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option.normal, socketBuffer) // the kernel's default holds three of the largest frames
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option.normal, socketBuffer) // the kernel's default has room for three of the largest frames
 		}
 	}
 }
 
-// Interrupt ends receiving for good: it returns net.ErrClosed from now on, also to the one that waits. Transmitting works on.
+// Interrupt implements vswitch.Interrupter.
 func (d *device) Interrupt() {
 	d.interrupted.Store(true)
 	d.Descriptor.Interrupt()
 }
 
-// close ends what waits on the socket; it is idempotent.
+// close ends every wait on the socket and closes it. It is idempotent.
 func (d *device) close() error {
 	if d.closed.Swap(true) {
 		return nil
@@ -56,8 +56,8 @@ func (d *device) close() error {
 	return d.Descriptor.Close()
 }
 
-// gone tells whether the peer of a connected socket has hung up, even if not all that it had sent is read.
-func (d *device) gone() bool {
+// hasHungUp reports whether the peer of a connected socket has hung up, also while some of its data is still unread.
+func (d *device) hasHungUp() bool {
 	var revents int16
 	open := d.Descriptor.Transmit(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
@@ -68,21 +68,21 @@ func (d *device) gone() bool {
 	return !open || revents != 0
 }
 
-// cut returns what of a batch can be sent at once, at most so many frames, and what comes behind. It takes out and counts frames that
-// are longer than any may be: of such a one, a peer would lose its place in a stream.
-func cut(batch []vswitch.Frame, most int, counters *vswitch.Counters) (now, later []vswitch.Frame) {
+// nextBurst returns the frames of batch to send in one system call, at most limit, and the frames behind them. It drops frames above
+// vswitch.MaxFrame, after which the peer of a stream could not decode the rest.
+func nextBurst(batch []vswitch.Frame, limit int, counters *vswitch.Counters) (now, later []vswitch.Frame) {
 	for len(batch) > 0 && len(batch[0].Data) > vswitch.MaxFrame {
 		counters.Drop(vswitch.TooBig, 1)
 		batch = batch[1:]
 	}
 	n := 0
-	for n < min(len(batch), most) && len(batch[n].Data) <= vswitch.MaxFrame {
+	for n < min(len(batch), limit) && len(batch[n].Data) <= vswitch.MaxFrame {
 		n++
 	}
 	return batch[:n], batch[n:]
 }
 
-// transmitReason maps an error of a send to the reason under which the frames are counted.
+// transmitReason returns the drop reason for an error of sendmsg(2) or sendmmsg(2).
 func transmitReason(err syscall.Errno) vswitch.Reason {
 	switch err {
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:

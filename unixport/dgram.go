@@ -7,54 +7,54 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/host/descriptor"
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// greeting is what vfkit sends before its first frame, so that the other side learns its address.
+// greeting is the datagram that vfkit sends before its first frame, so that the other side learns its address.
 const greeting = "VFKT"
 
-// mostEmpty is how many empty packets in a row a peer is believed to have left behind when it hung up. The kernel gives one for ever
-// when there are no others, and does not say which are the peer's own (net/unix/af_unix.c, unix_dgram_recvmsg); ioctl(2) would, and is
-// not for a process in the sandbox. A send buffer of the default size, 208 KiB, has room for 278 of them. It is more than a batch, so
-// that no frame comes with the end.
-const mostEmpty = 1024
+// maxEmpty is the largest number of consecutive empty packets that a peer may have sent before it hung up. After a seqpacket peer has hung
+// up and all its packets are received, every further receive returns an empty packet, which looks like one from the peer
+// (unix_dgram_recvmsg, net/unix/af_unix.c). ioctl(2) with FIONREAD could tell them apart, but the sandbox does not allow ioctl. So more than
+// maxEmpty of them mean the end. A send buffer of the default size, 208 KiB, has room for 278 empty packets. maxEmpty is larger than a
+// batch, so that no frame comes with the end.
+const maxEmpty = 1024
 
-// A dgramPort is a unix socket that is bound or connected and keeps the bounds of what is sent; each datagram is a frame. Many
-// pass in one system call.
+// A dgramPort is a datagram or seqpacket socket, bound or connected. Each message is a frame, and one system call moves up to a batch.
 type dgramPort struct {
 	*device
 	counters  *vswitch.Counters
-	fixed     bool // the peer is always the same
-	connected bool // and the kernel knows it
-	ends      bool // a peer that hangs up is told by empty packets: SOCK_SEQPACKET
+	fixed     bool // the peer never changes
+	connected bool // the kernel knows the peer
+	ends      bool // SOCK_SEQPACKET: empty packets mean that the peer has hung up
 
-	rx    *datagrams // belongs to the goroutine that receives, as the following
-	last  address    // who sent last
-	empty int        // empty packets that were received last: the end, or short
-	in    []vswitch.Frame
-	n     int
-	err   error
-	read  func(fd uintptr) bool
+	// The following belong to the goroutine that receives.
+	reader     *descriptor.Reader[[]vswitch.Frame]
+	rx         *datagrams
+	lastSender address
+	empty      int // consecutive empty packets received last, which are either the end or short frames
 
-	mu    sync.Mutex // guards the following, which belong to who transmits
+	mu    sync.Mutex // guards the following, for transmitting
 	peer  address
 	tx    *datagrams
 	out   []vswitch.Frame
 	write func(fd uintptr)
 }
 
-// newDgramPort takes over a socket that was checked, as the rest was.
-func newDgramPort(d *device, counters *vswitch.Counters, s Socket, rest Rest) *dgramPort {
+// newDgramPort returns a port that owns d. s and h were checked.
+func newDgramPort(d *device, counters *vswitch.Counters, s Socket, h handover.Socket) *dgramPort {
 	p := &dgramPort{device: d, counters: counters, rx: newReceiveDatagrams(), tx: newDatagrams(),
 		fixed: s.Connected || s.Remote != "", connected: s.Connected, ends: s.Type == typePacket}
 	switch {
 	case s.Remote != "":
 		p.peer = addressOf(s.Remote)
-	case len(rest.Peer) > 0:
-		p.last = addressFrom(rest.Peer)
-		p.peer = p.last
+	case len(h.Peer) > 0:
+		p.lastSender = addressFrom(h.Peer)
+		p.peer = p.lastSender
 	}
-	p.read, p.write = p.readBatch, p.writeBatch
+	p.reader, p.write = descriptor.NewReader(d.Descriptor, p.readBatch), p.writeBatch
 	return p
 }
 
@@ -62,35 +62,26 @@ func newDgramPort(d *device, counters *vswitch.Counters, s Socket, rest Rest) *d
 func (p *dgramPort) Counters() *vswitch.Counters { return p.counters }
 
 // Receive implements vswitch.Port.
-func (p *dgramPort) Receive(batch []vswitch.Frame) (int, error) {
-	p.in, p.n, p.err = batch, 0, nil
-	for p.n == 0 && p.err == nil {
-		if err := p.Descriptor.Receive(p.read); err != nil {
-			return 0, err
-		}
-	}
-	return p.n, p.err
-}
+func (p *dgramPort) Receive(batch []vswitch.Frame) (int, error) { return p.reader.Receive(batch) }
 
-// readBatch receives once; it reports false when there is nothing yet. It does not go on until there is a frame: Close
-// waits for it, and a peer may send what is no frame for ever. That a peer has left frames of ours unread, the kernel says once, and
-// before it gives what the peer has sent: that is no end, and what follows says whether the peer has hung up.
-func (p *dgramPort) readBatch(fd uintptr) bool {
-	got, err := p.rx.receive(fd, min(len(p.in), vswitch.BatchSize))
-	switch err {
+// readBatch is an Attempt (package descriptor). ECONNRESET and ECONNREFUSED are not the end: the kernel reports once that the peer has not
+// read every frame, before it returns the peer's own packets.
+func (p *dgramPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bool, err error) {
+	got, errno := p.rx.receive(fd, min(len(batch), vswitch.BatchSize))
+	switch errno {
 	case 0:
-		p.take(got)
+		n, err = p.decode(got, batch)
+		return n, false, err
 	case unix.EINTR, unix.ECONNRESET, unix.ECONNREFUSED:
+		return 0, false, nil
 	case unix.EAGAIN:
-		return false
-	default:
-		p.err = os.NewSyscallError("recvmmsg", err)
+		return 0, true, nil
 	}
-	return true
+	return 0, false, os.NewSyscallError("recvmmsg", errno)
 }
 
-// take turns received datagrams into frames.
-func (p *dgramPort) take(got int) {
+// decode fills in batch from the received datagrams, and returns the number of frames. The error is io.EOF at the end.
+func (p *dgramPort) decode(got int, batch []vswitch.Frame) (n int, err error) {
 	var from *address
 	for i := range got {
 		data, sender, truncated := p.rx.datagram(i)
@@ -109,27 +100,28 @@ func (p *dgramPort) take(got int) {
 		case len(data) < headerLen:
 			p.counters.Drop(vswitch.Short, 1)
 		default:
-			p.in[p.n] = vswitch.Frame{Data: data}
-			p.n++
+			batch[n] = vswitch.Frame{Data: data}
+			n++
 		}
 	}
-	p.judgeEmpty()
 	p.learn(from)
+	return n, p.judgeEmpty()
 }
 
-// judgeEmpty decides on empty packets that nothing has followed yet. While the peer is there they are nothing else; afterwards they are
-// the end as soon as there were more of them than it can have left, and then always.
-func (p *dgramPort) judgeEmpty() {
+// judgeEmpty decides about the empty packets received last. While the peer is connected they are short frames. After it has hung up they
+// are the end once there are more than maxEmpty, and on every later call.
+func (p *dgramPort) judgeEmpty() error {
 	switch {
 	case p.empty == 0:
-	case !p.gone():
+	case !p.hasHungUp():
 		p.dropEmpty()
-	case p.empty > mostEmpty:
-		p.err = io.EOF
+	case p.empty > maxEmpty:
+		return io.EOF
 	}
+	return nil
 }
 
-// dropEmpty counts empty packets that are not the end.
+// dropEmpty counts empty packets that are not the end as short frames.
 func (p *dgramPort) dropEmpty() {
 	if p.empty > 0 {
 		p.counters.Drop(vswitch.Short, p.empty)
@@ -137,14 +129,14 @@ func (p *dgramPort) dropEmpty() {
 	}
 }
 
-// learn makes who sent last the peer, where none is fixed.
+// learn makes the last sender the peer, unless the peer is fixed.
 func (p *dgramPort) learn(from *address) {
-	if p.fixed || from == nil || from.equal(&p.last) {
+	if p.fixed || from == nil || from.equal(&p.lastSender) {
 		return
 	}
-	p.last = *from
+	p.lastSender = *from
 	p.mu.Lock()
-	p.peer = p.last
+	p.peer = p.lastSender
 	p.mu.Unlock()
 }
 
@@ -157,7 +149,7 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 		return
 	}
 	for len(batch) > 0 {
-		p.out, batch = cut(batch, vswitch.BatchSize, p.counters)
+		p.out, batch = nextBurst(batch, vswitch.BatchSize, p.counters)
 		if !p.Descriptor.Transmit(p.write) {
 			p.counters.Drop(vswitch.PortDown, len(p.out))
 		}
@@ -165,7 +157,7 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 	p.out = nil
 }
 
-// writeBatch sends p.out. When the peer is absent or has no room, that holds for the rest of the batch too.
+// writeBatch sends p.out. If the peer is absent or has no room for a frame, writeBatch drops the rest of the batch too.
 func (p *dgramPort) writeBatch(fd uintptr) {
 	for i := range p.out {
 		p.tx.set(i, &p.out[i], &p.peer)
@@ -195,17 +187,17 @@ func (p *dgramPort) writeBatch(fd uintptr) {
 	p.counters.Sent(frames, bytes)
 }
 
-// leave implements leaver.
-func (p *dgramPort) leave() (Rest, bool) {
+// state implements stateful.
+func (p *dgramPort) state() (handover.Socket, bool) {
 	if !p.interrupted.Load() || p.closed.Load() {
-		return Rest{}, false
+		return handover.Socket{}, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fixed || !p.peer.usable() {
-		return Rest{}, true
+		return handover.Socket{}, true
 	}
-	return Rest{Peer: p.peer.bytes()}, true
+	return handover.Socket{Peer: p.peer.bytes()}, true
 }
 
 // Close implements vswitch.Port.

@@ -1,14 +1,25 @@
-// Package unixport turns unix sockets into switch ports, for hypervisors that have no tap: a stream socket with QEMU's
-// framing, and datagram sockets with one frame each.
+// Package unixport turns unix sockets into switch ports, for hypervisors and programs without a tap: a stream socket with QEMU's framing,
+// or a datagram or seqpacket socket with one frame in each message.
 //
-// Neither kind carries offloads: the header of a received frame is empty, and a frame to transmit must have its checksum
-// complete and its segments cut before. Waiting is package descriptor's.
+//	socket, file, err := unixport.Listen("/run/vm/net.sock", -1)
+//	if err != nil {
+//		return err
+//	}
+//	defer file.Close()                                                     // removes the socket's file
+//	port, err := socket.Port(new(vswitch.Counters), unixport.Options{}) // port owns the descriptor from here on
+//	if err != nil {
+//		return err
+//	}
+//	defer port.Close()
 //
-// Opening and switching may be two processes' work. Listen, Bind and Inherit need rights and end in a Socket, which travels; its
-// Port needs none. And one process may go on where another one stops, while the hypervisor stays connected and sees every frame
-// once:
+// The ports have no offloads: the header of a received frame is empty, and a frame to transmit must have a complete checksum and no
+// segmentation left to do. Wrap a port in tap.WithSoftwareOffloads if the switch has ports with offloads.
 //
-//	first port            Interrupt ─▶ Receive ends ─▶ the last Transmit ─▶ RestOf ─▶ Close
-//	                                                                          │ Rest
-//	next port, same file                                                      └────▶ Socket.Port ─▶ Receive, Transmit
+// Listen, Bind and Inherit need access to the file system, and return a Socket; its Port needs no privilege and opens no file. So one
+// process may open a Socket and another one may use it. And one process may replace another while the hypervisor stays connected and
+// sees every frame once:
+//
+//	old port                     Interrupt ─▶ Receive ends ─▶ the last Transmit ─▶ StateOf ─▶ Close
+//	                                                                                  │ state, descriptors
+//	new port of the same socket                                                       └────▶ Socket.Resume ─▶ Receive, Transmit
 package unixport

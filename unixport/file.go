@@ -11,17 +11,17 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// socketMode is the mode of a socket's file: who may write to it is on the guest's wire.
+// socketMode is the mode of a socket's file. A process that may write to the file may connect, and so send and receive the guest's frames.
 const socketMode = 0o600
 
-// A File is the file of a socket that this process has bound.
+// A File is the file of a socket that Listen or Bind has bound.
 type File struct {
 	path     string
 	dev, ino uint64
 }
 
-// Close removes the file, if it is there and not another socket's by now. It is idempotent. It comes before the closing of the
-// socket, so that nobody connects to what accepts no more.
+// Close removes the file, unless it no longer exists or another socket has taken its path. It is idempotent. Call it before closing the
+// socket, so that no client connects to a socket that no longer accepts.
 func (f *File) Close() error {
 	var stat unix.Stat_t
 	if unix.Lstat(f.path, &stat) != nil || uint64(stat.Dev) != f.dev || stat.Ino != f.ino {
@@ -30,8 +30,8 @@ func (f *File) Close() error {
 	return os.Remove(f.path)
 }
 
-// newFile finds the file that a socket was just bound to, and gives it to its owner. It goes by the file and not by the path,
-// because the new owner may be able to put something else in its place, such as a link to a file that must not become theirs.
+// newFile returns the file to which a socket was just bound, after changing its owner. It opens the file once and does not use the path
+// again: another user may be able to replace the file, for example by a link to a file whose owner must not change.
 func newFile(path string, owner int) (*File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -43,7 +43,7 @@ func newFile(path string, owner int) (*File, error) {
 		return nil, fmt.Errorf("bind %q: %w", path, os.NewSyscallError("fstat", err))
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK || int(stat.Uid) != os.Geteuid() || stat.Nlink != 1 {
-		return nil, &PathError{path, "was replaced while it was made; want a folder where nobody else does such a thing"}
+		return nil, &PathError{path, "was replaced by another process during the bind; want a directory that other users cannot write to"}
 	}
 	file := &File{path, uint64(stat.Dev), stat.Ino}
 	if owner < 0 || owner == os.Geteuid() {
@@ -61,8 +61,9 @@ func newFile(path string, owner int) (*File, error) {
 	return file, nil
 }
 
-// checkFolder refuses a folder where everybody may replace the socket with one of their own. The top of a mounted volume is for
-// those who mount it: Kubernetes makes an emptyDir with the mode 0777. A folder that is not there is found by who binds.
+// checkFolder returns an error for a directory in which every user may replace the socket's file. It accepts the root of a mounted
+// volume, which only the containers that mount it can reach: Kubernetes creates an emptyDir with mode 0777. A directory that does not
+// exist is not an error here, because bind reports it.
 func checkFolder(path string) error {
 	folder := filepath.Dir(path)
 	var stat unix.Statx_t
@@ -71,8 +72,8 @@ func checkFolder(path string) error {
 	}
 	open := stat.Mode&0o002 != 0 && stat.Mode&unix.S_ISVTX == 0
 	if open && stat.Mode&unix.S_IFMT == unix.S_IFDIR && stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return &PathError{path, fmt.Sprintf("everybody may replace it, because its folder has the mode %#o; "+
-			"want a folder of its own, the sticky bit, or the top of a volume", stat.Mode&0o7777)}
+		return &PathError{path, fmt.Sprintf("every user may replace it, because its directory has mode %#o; "+
+			"want a directory that other users cannot write to, the sticky bit, or the root of a volume", stat.Mode&0o7777)}
 	}
 	return nil
 }

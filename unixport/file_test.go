@@ -123,7 +123,7 @@ func TestFolder(t *testing.T) {
 		for kind := range makers {
 			_, err := made(t, kind, filepath.Join(folder, kind), -1)
 			var unfit *PathError
-			if test.fit && err != nil || !test.fit && (!errors.As(err, &unfit) || !strings.HasPrefix(unfit.Why, "everybody may replace it")) {
+			if test.fit && err != nil || !test.fit && (!errors.As(err, &unfit) || !strings.HasPrefix(unfit.Why, "every user may replace it")) {
 				t.Errorf("%s in %v: error %v, fit %t", kind, test.mode, err, test.fit)
 			}
 		}

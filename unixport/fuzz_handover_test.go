@@ -55,8 +55,8 @@ func FuzzHandover(f *testing.F) {
 	})
 }
 
-// A handover is a relay under a fuzz target, and what the reference expects.
-type handover struct {
+// A handoverTest is a relay under a fuzz target, and what the reference expects.
+type handoverTest struct {
 	*relay
 	peer      int
 	stream    []byte // what the peer sends
@@ -66,26 +66,26 @@ type handover struct {
 	sent      int    // frames handed to Transmit
 }
 
-func newHandover(t *testing.T, stream []byte) *handover {
+func newHandover(t *testing.T, stream []byte) *handoverTest {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fds[1]) })
-	h := &handover{relay: newRelay(t, Socket{FD: fds[0], Type: typeStream, Connected: true}, Options{}), peer: fds[1], stream: stream}
+	h := &handoverTest{relay: newRelay(t, Socket{FD: fds[0], Type: typeStream, Connected: true}, Options{}), peer: fds[1], stream: stream}
 	h.little()
 	return h
 }
 
 // little makes the port's room small, which each new port has made large.
-func (h *handover) little() {
+func (h *handoverTest) little() {
 	if err := unix.SetsockoptInt(h.socket.FD, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
 		h.t.Fatal(err)
 	}
 }
 
 // write sends up to n bytes more, or what the port has room for.
-func (h *handover) write(n int) {
+func (h *handoverTest) write(n int) {
 	n, err := unix.Write(h.peer, h.stream[h.written:min(len(h.stream), h.written+n)])
 	if err != nil && err != unix.EAGAIN {
 		h.t.Fatal(err)
@@ -94,7 +94,7 @@ func (h *handover) write(n int) {
 }
 
 // receive takes up to n frames once, if the reference has one.
-func (h *handover) receive(n int) {
+func (h *handoverTest) receive(n int) {
 	want := decodeSlowly(h.stream[:h.written]).frames[h.delivered:]
 	if len(want) == 0 {
 		return
@@ -113,7 +113,7 @@ func (h *handover) receive(n int) {
 }
 
 // transmit sends n frames at once, of which the port takes the first ones.
-func (h *handover) transmit(n, size int) {
+func (h *handoverTest) transmit(n, size int) {
 	batch := make([]vswitch.Frame, n)
 	for i := range batch {
 		batch[i].Data = frame(size+i, h.sent+i)
@@ -127,7 +127,7 @@ func (h *handover) transmit(n, size int) {
 }
 
 // read lets the peer see up to n bytes that are there.
-func (h *handover) read(n int) {
+func (h *handoverTest) read(n int) {
 	b := make([]byte, n)
 	n, err := unix.Read(h.peer, b)
 	if err == unix.EAGAIN {
@@ -140,7 +140,7 @@ func (h *handover) read(n int) {
 }
 
 // end passes on what is left both ways.
-func (h *handover) end() {
+func (h *handoverTest) end() {
 	for len(h.wanted) > 0 {
 		fds := []unix.PollFd{{Fd: int32(h.peer), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds, int(testTimeout.Milliseconds())); n == 0 || err != nil && err != unix.EINTR {
@@ -168,7 +168,7 @@ func (h *handover) end() {
 }
 
 // hangUp wants the end that the reference has found.
-func (h *handover) hangUp(want decoded) {
+func (h *handoverTest) hangUp(want decoded) {
 	if err := unix.Shutdown(h.peer, unix.SHUT_WR); err != nil {
 		h.t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // written is whole frames in order. A size is that of a frame in bytes, and each step takes four of them at most: its low bit says
 // that another sender goes on, the next two how many frames are sent, and the others how many bytes are taken, times three.
 func FuzzSender(f *testing.F) {
-	step := func(handover, frames, taken byte) byte { return handover | frames<<1 | taken<<3 }
+	step := func(handsOver, frames, taken byte) byte { return handsOver | frames<<1 | taken<<3 }
 	for _, seed := range []struct {
 		name         string
 		sizes, steps []byte
@@ -33,9 +33,9 @@ func FuzzSender(f *testing.F) {
 		at := 0
 		for _, step := range steps {
 			if step&1 != 0 {
-				rest, begun := s.left()
+				rest, begun := s.handOver()
 				s = newSender(k.counters)
-				s.adopt(rest, begun)
+				s.resume(rest, begun)
 			}
 			var frames []vswitch.Frame
 			for range 1 + int(step>>1&3) {
@@ -70,8 +70,8 @@ func (k *kernel) take(t *testing.T, s *sender, frames []vswitch.Frame, most int)
 		k.frames++
 		k.bytes += uint64(len(f.Data))
 	}
-	if !bytes.Equal(append(bytes.Clone(k.taken), s.rest...), k.wanted) {
-		t.Fatalf("%d bytes were taken and %d are left, want %d whole frames", len(k.taken), len(s.rest), k.frames)
+	if !bytes.Equal(append(bytes.Clone(k.taken), s.unsent...), k.wanted) {
+		t.Fatalf("%d bytes were taken and %d are left, want %d whole frames", len(k.taken), len(s.unsent), k.frames)
 	}
 }
 
@@ -79,12 +79,12 @@ func (k *kernel) take(t *testing.T, s *sender, frames []vswitch.Frame, most int)
 func (k *kernel) end(t *testing.T, s *sender) {
 	t.Helper()
 	lost, begun := uint64(0), 0
-	if len(s.rest) > 0 {
+	if len(s.unsent) > 0 {
 		lost, begun = 1, s.begun
 	}
 	s.abandon()
 	frames, bytes, drops := k.counters.TxFrames.Load(), k.counters.TxBytes.Load(), k.counters.Drops()["port-down"]
-	if frames != k.frames-lost || bytes != k.bytes-uint64(begun) || drops != lost || len(s.rest) > 0 {
+	if frames != k.frames-lost || bytes != k.bytes-uint64(begun) || drops != lost || len(s.unsent) > 0 {
 		t.Fatalf("%d frames, %d bytes and %d drops are counted, want %d, %d and %d", frames, bytes, drops, k.frames-lost, k.bytes-uint64(begun), lost)
 	}
 }

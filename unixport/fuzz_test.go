@@ -45,9 +45,9 @@ func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d d
 	decoder := newDecoder()
 	for i := 0; !d.broken; {
 		if len(cuts) > 0 && cuts[i%len(cuts)]%2 == 1 {
-			left := decoder.left()
+			left := decoder.remaining()
 			decoder = newDecoder()
-			decoder.adopt(left)
+			decoder.resume(left)
 		}
 		n, err := decoder.frames(batch, counters)
 		for _, f := range batch[:n] {

@@ -213,7 +213,7 @@ func TestHandoverSilence(t *testing.T) {
 	for name, open := range streamRelays {
 		r, conn := open(t)
 		interrupt(r.Port)
-		rest, ok := RestOf(r.Port)
+		rest, ok := StateOf(r.Port)
 		if !ok || rest.Connection != 0 != (name == "listening") {
 			t.Fatalf("%+v, %t", rest, ok)
 		}

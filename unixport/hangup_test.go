@@ -69,12 +69,12 @@ func TestPacketEnd(t *testing.T) {
 func TestEmptyPackets(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_SEQPACKET)
 	p := inheritedPort(t, newTestPort(t), fd)
-	for range 2 * mostEmpty {
+	for range 2 * maxEmpty {
 		send(t, conn, nil)
 	}
 	send(t, conn, frame(60, 1))
 	p.wantFrame(frame(60, 1))
-	p.wantDrops(vswitch.Short, 2*mostEmpty)
+	p.wantDrops(vswitch.Short, 2*maxEmpty)
 	conn.Close()
 	p.wantEnd(io.EOF)
 }

@@ -9,36 +9,36 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// passOn is what gives an inherited descriptor.
-const passOn = "let the one who starts podswitch open it and pass it on"
+// passOn is the remedy for a descriptor that was not inherited.
+const passOn = "the process that starts podswitch opens it and passes it on"
 
-// Inherited tells whether an inherited descriptor is a unix socket, and changes nothing about it. The error is a *missing.Error
-// for a number that is no open descriptor, and for a descriptor that this process has opened itself or taken over before: it
-// closes on exec, and such a one cannot have been inherited (execve(2)).
+// Inherited reports whether an inherited descriptor is a unix socket, without changing the descriptor. The error is a *missing.Error if fd
+// is not open, or if this process has opened it or has already used it: such a descriptor has FD_CLOEXEC set, and execve(2) would have
+// closed it.
 func Inherited(fd int) (isUnix bool, err error) {
-	what := fmt.Sprintf("take over fd:%d", fd)
+	what := fmt.Sprintf("use fd:%d", fd)
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	switch {
 	case err != nil:
 		return false, &missing.Error{What: what, Need: "an open descriptor", Give: passOn, Err: err}
 	case flags&unix.FD_CLOEXEC != 0:
 		return false, &missing.Error{What: what, Need: "an inherited descriptor", Give: passOn,
-			Err: errors.New("podswitch itself has opened this one, or taken it over already")}
+			Err: errors.New("podswitch has opened this descriptor itself, or uses it already")}
 	}
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	return err == nil && domain == unix.AF_UNIX, nil
 }
 
-// Inherit takes over a unix socket that somebody else has opened and passed on, and asks the kernel what it is:
+// Inherit makes a Socket of a unix socket that the parent process has opened. It asks the kernel for the type:
 //
-//   - a connected stream socket, one end of a socketpair for example;
+//   - a connected stream socket, for example one end of a socketpair;
 //   - a listening stream socket, as socket activation passes it on;
-//   - a connected datagram socket, or one that is bound, whose peer is who sends last;
+//   - a datagram socket that is connected, or bound, whose peer is then the sender of the last frame;
 //   - a connected seqpacket socket.
 //
-// The socket's file, if it has one, stays. From here on the descriptor closes on exec, so that it is inherited once. The error is
-// as of Inherited, and a *missing.Error that names what the descriptor is when no port can be made of it; it is left as it was
-// then.
+// The caller owns the descriptor, which has FD_CLOEXEC from here on, so that it can be used once. The socket's file, if it has one,
+// stays. The error is that of Inherited, or a *missing.Error that names the type of a descriptor of which no port can be made; the
+// descriptor is unchanged then.
 func Inherit(fd int) (Socket, error) {
 	if _, err := Inherited(fd); err != nil {
 		return Socket{}, err
@@ -47,7 +47,7 @@ func Inherit(fd int) (Socket, error) {
 	if err != nil {
 		return Socket{}, err
 	}
-	if err := s.fit(); err != nil {
+	if err := s.checkPeer(); err != nil {
 		return Socket{}, err
 	}
 	unix.CloseOnExec(fd)
@@ -55,7 +55,7 @@ func Inherit(fd int) (Socket, error) {
 	return s.Socket, nil
 }
 
-// unfit says what the descriptor is and what would be right.
+// unfit returns an error that says what the descriptor is and what is wanted.
 func unfit(fd int, is, want string) error {
-	return &missing.Error{What: fmt.Sprintf("take over fd:%d, which is %s", fd, is), Need: want}
+	return &missing.Error{What: fmt.Sprintf("use fd:%d, which is %s", fd, is), Need: want}
 }

@@ -252,7 +252,7 @@ func TestFDUnfit(t *testing.T) {
 		{rawSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "a unix datagram socket that is neither bound nor connected", "bound"},
 		{rawSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "a unix seqpacket socket that is not connected", "connected"},
 		{listeningSocket(t, unix.SOCK_SEQPACKET, filepath.Join(folder, "b")), "a unix seqpacket socket that is not connected", "connected"},
-		{rawSocket(t, unix.AF_INET, unix.SOCK_STREAM), "no unix socket", "one"},
+		{rawSocket(t, unix.AF_INET, unix.SOCK_STREAM), "not a unix socket", "a unix socket"},
 	} {
 		_, err := Inherit(test.fd)
 		var lacks *missing.Error
@@ -278,7 +278,7 @@ func TestInherited(t *testing.T) {
 	if isUnix, err := Inherited(tcp); err != nil || isUnix {
 		t.Errorf("a TCP socket: %t, %v", isUnix, err)
 	}
-	for fd, want := range map[int]string{own: "has opened this one", 99999: "an open descriptor"} {
+	for fd, want := range map[int]string{own: "has opened this descriptor", 99999: "an open descriptor"} {
 		_, err := Inherited(fd)
 		var lacks *missing.Error
 		if !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fmt.Sprintf("fd:%d:", fd)) {

@@ -16,7 +16,7 @@ func TestInterrupt(t *testing.T) {
 	for _, kind := range loads {
 		t.Run(kind, func(t *testing.T) {
 			l := newLoad(t, kind, 60)
-			if _, ok := RestOf(l.port); ok {
+			if _, ok := StateOf(l.port); ok {
 				t.Error("a port that was not interrupted tells its rest")
 			}
 			end := make(chan error, 1)
@@ -38,19 +38,19 @@ func TestInterrupt(t *testing.T) {
 			if n, err := l.peer.Read(l.room); n < 60 {
 				t.Errorf("%d bytes and %v after Interrupt", n, err)
 			}
-			if _, ok := RestOf(l.port); !ok {
+			if _, ok := StateOf(l.port); !ok {
 				t.Error("an interrupted port does not tell its rest")
 			}
 			if err := l.port.Close(); err != nil {
 				t.Error(err)
 			}
 			interrupt(l.port)
-			if _, ok := RestOf(l.port); ok {
+			if _, ok := StateOf(l.port); ok {
 				t.Error("a closed port tells its rest")
 			}
 		})
 	}
-	if _, ok := RestOf(nil); ok {
+	if _, ok := StateOf(nil); ok {
 		t.Error("no port has a rest")
 	}
 }

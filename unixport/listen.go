@@ -7,19 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlog is the number of connections that wait to be accepted at most: there is one peer.
+// backlog is the largest number of connections that wait to be accepted. A port has one peer at a time.
 const backlog = 4
 
-// Listen makes a unix stream socket for a hypervisor that connects, as QEMU does with
+// Listen creates a listening unix stream socket at path. A hypervisor connects to it, QEMU for example with
 // -netdev stream,server=off,addr.type=unix,addr.path=PATH.
 //
-// The socket's file has the mode 0600, and is given to the user with the number owner; with -1 it stays with the user of this
-// process. Who may write to the file is on the guest's wire. One that a dead process left is replaced. The folder must not be one
-// where everybody may replace the file: its mode or the sticky bit has to prevent that, or it is the top of a mounted volume,
-// which is for those who mount it.
+// The socket's file has mode 0600 and belongs to the user with the number owner, or with -1 to this process's user. A process that may
+// write to the file may send and receive the guest's frames. Listen replaces a file that an ended process has left. It refuses a
+// directory in which every user may replace the file, unless the directory has the sticky bit or is the root of a mounted volume.
 //
-// The caller owns the descriptor, and closes the File when the socket has no further use. The error is a *PathError for a path
-// that cannot be a socket's, and a *missing.Error when another process holds it or a permission is missing.
+// The caller owns the Socket's descriptor until Socket.Port, and closes the File when the socket is no longer used. The error is a
+// *PathError if path cannot be used for a socket, and a *missing.Error if another process has the path or a permission is missing.
 func Listen(path string, owner int) (Socket, *File, error) {
 	fd, file, err := bind(path, unix.SOCK_STREAM, owner)
 	if err != nil {
@@ -31,19 +30,18 @@ func Listen(path string, owner int) (Socket, *File, error) {
 	return Socket{FD: fd, Type: typeStream, Listening: true}, file, nil
 }
 
-// Bind makes a unix datagram socket at the path local that speaks with the socket at the path remote, one frame a datagram, as
-// QEMU does with -netdev dgram,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL. Without a remote the peer is
-// who sent last. The process that has the port must be allowed to write to the remote's file, and sees a relative path from
-// where it is.
+// Bind creates a unix datagram socket at the path local. Its peer is the socket at the path remote; if remote is empty, the peer is the
+// sender of the last frame. QEMU's side is -netdev dgram,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL. The process
+// that has the port needs write access to the remote's file, and resolves a relative path in its own working directory.
 //
-// File, owner, folder and errors are as with Listen.
+// The file, owner, the requirements for the directory and the errors are those of Listen.
 func Bind(local, remote string, owner int) (Socket, *File, error) {
 	if remote != "" {
 		if err := CheckPath(remote); err != nil {
 			return Socket{}, nil, err
 		}
 		if remote == local {
-			return Socket{}, nil, &PathError{remote, "is both the local and the remote one; want two paths"}
+			return Socket{}, nil, &PathError{remote, "is both the local and the remote path; want two paths"}
 		}
 	}
 	fd, file, err := bind(local, unix.SOCK_DGRAM, owner)

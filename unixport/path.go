@@ -12,14 +12,14 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// A PathError says that a path cannot be that of a socket: the command line is wrong, not the machine.
+// A PathError is the error for a path that cannot be that of a socket. The fault is in the command line, not in the machine.
 type PathError struct{ Path, Why string }
 
-// Error reads `socket path "Path": Why`.
+// Error returns `socket path "PATH": WHY`.
 func (e *PathError) Error() string { return fmt.Sprintf("socket path %q: %s", e.Path, e.Why) }
 
-// CheckPath tells whether path can be that of a unix socket: 1 to 107 bytes, no zero byte, and no '@' at the start, which
-// would name a socket without a file. The error is a *PathError.
+// CheckPath returns a *PathError unless path has 1 to 107 bytes, no zero byte, and no '@' at the start, which would name a socket without a
+// file (abstract socket, unix(7)).
 func CheckPath(path string) error {
 	switch {
 	case path == "":
@@ -29,12 +29,12 @@ func CheckPath(path string) error {
 	case strings.ContainsRune(path, 0):
 		return &PathError{path, "has a zero byte"}
 	case path[0] == '@':
-		return &PathError{path, "starts with '@', which would name a socket without a file; want ./ before it"}
+		return &PathError{path, "starts with '@', which names a socket without a file; put ./ before it"}
 	}
 	return nil
 }
 
-// bind makes a non-blocking unix socket of the given type at path. A socket there that nobody holds any more is replaced.
+// bind creates a non-blocking unix socket of the given type at path. It replaces the file of an ended process.
 func bind(path string, kind, owner int) (int, *File, error) {
 	if err := CheckPath(path); err != nil {
 		return -1, nil, err
@@ -57,7 +57,7 @@ func bind(path string, kind, owner int) (int, *File, error) {
 }
 
 func bindTo(fd int, path string, owner int) error {
-	// The file inherits the mode of the socket (Linux, net/unix/af_unix.c, unix_bind_bsd): so it is never wider than wanted.
+	// The file gets the mode of the socket (unix_bind_bsd, net/unix/af_unix.c), so its mode is right from the start.
 	if err := unix.Fchmod(fd, socketMode); err != nil {
 		return os.NewSyscallError("fchmod", err)
 	}
@@ -74,7 +74,7 @@ func bindTo(fd int, path string, owner int) error {
 	return nil
 }
 
-// clearPath removes what a process that has ended has left at path.
+// clearPath removes the socket's file that an ended process has left at path.
 func clearPath(path string, owner int) error {
 	err := unixsocket.Clear(path, owner)
 	what := fmt.Sprintf("bind the socket %q", path)
@@ -82,28 +82,29 @@ func clearPath(path string, owner int) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unixsocket.ErrNotSocket):
-		return &PathError{path, err.Error() + "; name another path, or remove it"}
+		return &PathError{path, err.Error() + "; remove it, or name another path"}
 	case !errors.Is(err, unixsocket.ErrHeld):
 		return bindError(path, err)
 	case errors.Is(err, unix.EACCES):
-		return &missing.Error{What: what, Need: "the permission to look whether another process holds it",
-			Give: "remove it if none does, or name another path", Err: err}
+		return &missing.Error{What: what, Need: "permission to find out whether another process has it open",
+			Give: "remove it if none has, or name another path", Err: err}
 	}
-	return &missing.Error{What: what, Need: "a path that no other process holds",
-		Give: "end the process that holds it, or name another path", Err: err}
+	return &missing.Error{What: what, Need: "a path that no other process has open",
+		Give: "end that process, or name another path", Err: err}
 }
 
+// bindError returns the error for an error of bind(2).
 func bindError(path string, err error) error {
 	what := fmt.Sprintf("bind the socket %q", path)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return &PathError{path, "its folder does not exist; create it, or name another path"}
+		return &PathError{path, "its directory does not exist; create it, or name another path"}
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return &missing.Error{What: what, Need: "the permission to write to its folder", Give: "name another path", Err: err}
+		return &missing.Error{What: what, Need: "permission to write to its directory", Give: "name another path", Err: err}
 	case errors.Is(err, unix.EROFS):
-		return &missing.Error{What: what, Need: "a folder that can be written to", Give: "name another path", Err: err}
+		return &missing.Error{What: what, Need: "a directory on a writable file system", Give: "name another path", Err: err}
 	case errors.Is(err, unix.EADDRINUSE):
-		return &missing.Error{What: what, Need: "a path that no other process holds", Give: "name another path", Err: err}
+		return &missing.Error{What: what, Need: "a path that no other process has open", Give: "name another path", Err: err}
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

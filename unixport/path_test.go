@@ -36,12 +36,12 @@ func TestPathErrors(t *testing.T) {
 			"":                             "is empty; want a path of 1 to 107 bytes",
 			"/" + strings.Repeat("x", 107): "has 108 bytes; want at most 107",
 			"a\x00b":                       "has a zero byte",
-			"@name":                        "starts with '@', which would name a socket without a file; want ./ before it",
-			in("file"):                     "exists and is not a socket; name another path, or remove it",
-			in("link"):                     "exists and is not a socket; name another path, or remove it",
-			folder:                         "exists and is not a socket; name another path, or remove it",
-			in("absent/port"):              "its folder does not exist; create it, or name another path",
-			in("file/port"):                "its folder does not exist; create it, or name another path",
+			"@name":                        "starts with '@', which names a socket without a file; put ./ before it",
+			in("file"):                     "exists and is not a socket; remove it, or name another path",
+			in("link"):                     "exists and is not a socket; remove it, or name another path",
+			folder:                         "exists and is not a socket; remove it, or name another path",
+			in("absent/port"):              "its directory does not exist; create it, or name another path",
+			in("file/port"):                "its directory does not exist; create it, or name another path",
 		} {
 			_, err := open(path)
 			var pathErr *PathError
@@ -96,7 +96,7 @@ func TestPathHeld(t *testing.T) {
 			}
 			_, err := open(path)
 			var missingErr *missing.Error
-			if !errors.As(err, &missingErr) || missingErr.Need != "a path that no other process holds" {
+			if !errors.As(err, &missingErr) || missingErr.Need != "a path that no other process has open" {
 				t.Errorf("%s over %s: error %v, want a missing.Error", kind, holder, err)
 			}
 			if _, err := os.Lstat(path); err != nil {

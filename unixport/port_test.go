@@ -58,7 +58,7 @@ func openFile(counters *vswitch.Counters, o Options) func(Socket, *File, error) 
 		if err != nil {
 			return nil, err
 		}
-		p, err := s.Port(counters, o, Rest{})
+		p, err := s.Port(counters, o)
 		return &filePort{p, file}, err
 	}
 }
@@ -68,7 +68,7 @@ func openFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.Port(counters, o, Rest{})
+	return s.Port(counters, o)
 }
 
 // A testPort is a port whose Receive runs in a loop, as a switch's does, and what it told.

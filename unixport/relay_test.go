@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -19,7 +20,7 @@ type relay struct {
 	socket   Socket // as the one has it who opened it
 	counters *vswitch.Counters
 	options  Options
-	rest     Rest // what the port went on with
+	rest     handover.Socket // what the port went on with
 }
 
 func newRelay(t testing.TB, s Socket, o Options) *relay {
@@ -29,16 +30,16 @@ func newRelay(t testing.TB, s Socket, o Options) *relay {
 		r.Close()
 		unix.Close(s.FD)
 	})
-	r.start(Rest{})
+	r.start(handover.Socket{})
 	return r
 }
 
 // start makes the next port.
-func (r *relay) start(rest Rest) {
+func (r *relay) start(rest handover.Socket) {
 	r.t.Helper()
 	s := carry(r.t, r.socket)
 	s.FD = duplicate(r.t, r.socket.FD)
-	p, err := s.Port(r.counters, r.options, rest)
+	p, err := s.Resume(r.counters, r.options, rest)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -46,10 +47,10 @@ func (r *relay) start(rest Rest) {
 }
 
 // leave interrupts the port and closes it, and returns what the next one gets.
-func (r *relay) leave() Rest {
+func (r *relay) leave() handover.Socket {
 	r.t.Helper()
 	interrupt(r.Port)
-	left, ok := RestOf(r.Port)
+	left, ok := StateOf(r.Port)
 	if !ok {
 		r.t.Fatal("an interrupted port tells nothing")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -70,7 +71,7 @@ func TestCompleteRetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	unsent := framed(frame(60, 1))[2:]
-	c := newConnection(d, new(vswitch.Counters), Rest{Unsent: unsent, Begun: 60})
+	c := newConnection(d, new(vswitch.Counters), handover.Socket{Unsent: unsent, Begun: 60})
 	defer c.close()
 	tries := make(chan struct{})
 	finish, room := c.finish, false

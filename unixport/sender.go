@@ -11,28 +11,28 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// burst is the number of frames in one system call at most: two pieces each, and the rest of a frame before, stay far below
-// IOV_MAX, 1024 (sendmsg(2)).
+// burst is the largest number of frames in one system call. Two pieces for each, and one for unsent bytes, stay below IOV_MAX, which is 1024
+// (sendmsg(2)).
 const burst = 128
 
-// A sender writes frames to a stream, each behind its length. A frame that was begun is completed before any other, however
-// long the peer takes: otherwise the peer would take the middle of a frame for a length.
+// A sender writes frames to a stream, each behind its length field. It completes a frame of which the peer has the beginning before any
+// other, however long that takes: otherwise the peer would decode the wrong bytes as a length field.
 type sender struct {
 	counters *vswitch.Counters
 	lengths  [burst][prefixLen]byte
 	vec      [1 + 2*burst]unix.Iovec
 	msg      unix.Msghdr
-	room     []byte // for the rest of one frame
-	rest     []byte // what is still to be written of the frame that was begun; in room
-	begun    int    // that frame's length
+	room     []byte // the buffer of unsent
+	unsent   []byte // the end of a frame of which the peer has the beginning; in room
+	begun    int    // length in bytes of that frame
 }
 
 func newSender(counters *vswitch.Counters) sender {
 	return sender{counters: counters, room: make([]byte, prefixLen+vswitch.MaxFrame)}
 }
 
-// send writes the rest and then the frames, at most burst and none above vswitch.MaxFrame, without waiting. Frames that the peer has
-// no room for are counted as drops.
+// send writes the unsent bytes and then frames, at most burst and none above vswitch.MaxFrame, without waiting. It counts frames that the
+// peer has no room for as drops.
 func (s *sender) send(fd uintptr, frames []vswitch.Frame) {
 	written, err := s.write(fd, s.gather(frames))
 	taken := s.advance(written, frames)
@@ -46,9 +46,9 @@ func (s *sender) send(fd uintptr, frames []vswitch.Frame) {
 	s.counters.Drop(reason, len(frames)-taken)
 }
 
-// complete writes the rest and reports whether nothing is left that waiting would help.
+// complete writes the unsent bytes. It reports false if they need another wait for the peer.
 func (s *sender) complete(fd uintptr) bool {
-	for len(s.rest) > 0 {
+	for len(s.unsent) > 0 {
 		written, err := s.write(fd, s.gather(nil))
 		s.advance(written, nil)
 		if err != 0 {
@@ -58,7 +58,7 @@ func (s *sender) complete(fd uintptr) bool {
 	return true
 }
 
-// gather lists the pieces to write and returns how many there are.
+// gather lists the pieces to write in s.vec, and returns their number.
 func (s *sender) gather(frames []vswitch.Frame) int {
 	n := 0
 	add := func(piece []byte) {
@@ -66,8 +66,8 @@ func (s *sender) gather(frames []vswitch.Frame) int {
 		s.vec[n].SetLen(len(piece))
 		n++
 	}
-	if len(s.rest) > 0 {
-		add(s.rest)
+	if len(s.unsent) > 0 {
+		add(s.unsent)
 	}
 	for i := range frames {
 		binary.BigEndian.PutUint32(s.lengths[i][:], uint32(len(frames[i].Data)))
@@ -77,8 +77,9 @@ func (s *sender) gather(frames []vswitch.Frame) int {
 	return n
 }
 
-// write hands the first n pieces to the kernel, which takes them all, or as many bytes as it has room for; and gives back the frames,
-// which another port may have lent. It cannot block, so the scheduler need not hear of it.
+// write sends the first n pieces, or as many of their bytes as the socket has room for, and returns the number of bytes. Afterwards it
+// removes the references to the frames, which may be another port's memory. The system call does not block, so it bypasses the scheduler's
+// bookkeeping (RawSyscall).
 func (s *sender) write(fd uintptr, n int) (int, syscall.Errno) {
 	s.msg.Iov = &s.vec[0]
 	s.msg.SetIovlen(n)
@@ -95,14 +96,14 @@ func (s *sender) write(fd uintptr, n int) (int, syscall.Errno) {
 	}
 }
 
-// advance counts what was written, keeps the rest of a frame that was begun, and returns how many of the frames are done
-// with: written or begun.
+// advance counts the frames of the written bytes, keeps the unsent bytes of a frame that was begun, and returns the number of frames that
+// were written or begun.
 func (s *sender) advance(written int, frames []vswitch.Frame) int {
 	sent, bytes, taken := 0, 0, 0
-	if len(s.rest) > 0 {
-		n := min(written, len(s.rest))
-		s.rest, written = s.rest[n:], written-n
-		if len(s.rest) == 0 {
+	if len(s.unsent) > 0 {
+		n := min(written, len(s.unsent))
+		s.unsent, written = s.unsent[n:], written-n
+		if len(s.unsent) == 0 {
 			sent, bytes = 1, s.begun
 		}
 	}
@@ -121,7 +122,7 @@ func (s *sender) advance(written int, frames []vswitch.Frame) int {
 	return taken
 }
 
-// keep copies what comes behind the first written bytes of frame i and its length.
+// keep copies the bytes of frame i and its length field behind the first written ones.
 func (s *sender) keep(i int, data []byte, written int) {
 	n := 0
 	if written < prefixLen {
@@ -129,27 +130,27 @@ func (s *sender) keep(i int, data []byte, written int) {
 		written = prefixLen
 	}
 	n += copy(s.room[n:], data[written-prefixLen:])
-	s.rest, s.begun = s.room[:n], len(data)
+	s.unsent, s.begun = s.room[:n], len(data)
 }
 
-// abandon counts the frame that was begun as lost, if there is one.
+// abandon drops a frame that was begun.
 func (s *sender) abandon() {
-	if len(s.rest) > 0 {
+	if len(s.unsent) > 0 {
 		s.counters.Drop(vswitch.PortDown, 1)
-		s.rest = nil
+		s.unsent = nil
 	}
 }
 
-// left returns a copy of the rest and the length of its frame, which is somebody else's to complete from here on.
-func (s *sender) left() (rest []byte, begun int) {
-	if len(s.rest) == 0 {
+// handOver returns a copy of the unsent bytes and the length of their frame. Another sender completes the frame.
+func (s *sender) handOver() (unsent []byte, begun int) {
+	if len(s.unsent) == 0 {
 		return nil, 0
 	}
-	rest, s.rest = bytes.Clone(s.rest), nil
-	return rest, s.begun
+	unsent, s.unsent = bytes.Clone(s.unsent), nil
+	return unsent, s.begun
 }
 
-// adopt makes a fresh sender go on with the rest that another one has left, of a frame of the given length.
-func (s *sender) adopt(rest []byte, begun int) {
-	s.rest, s.begun = s.room[:copy(s.room, rest)], begun
+// resume makes a new sender continue with what handOver of another one has returned.
+func (s *sender) resume(unsent []byte, begun int) {
+	s.unsent, s.begun = s.room[:copy(s.room, unsent)], begun
 }

@@ -20,10 +20,10 @@ func TestSenderCut(t *testing.T) {
 		for _, f := range frames[:taken] {
 			whole = append(whole, framed(f.Data)...)
 		}
-		if got := append(bytes.Clone(stream[:written]), s.rest...); !bytes.Equal(got, whole) {
-			t.Fatalf("%d bytes written: %d frames taken and %d bytes left", written, taken, len(s.rest))
+		if got := append(bytes.Clone(stream[:written]), s.unsent...); !bytes.Equal(got, whole) {
+			t.Fatalf("%d bytes written: %d frames taken and %d bytes left", written, taken, len(s.unsent))
 		}
-		for len(s.rest) > 0 {
+		for len(s.unsent) > 0 {
 			if n := s.gather(frames[taken:]); n != 1+2*(len(frames)-taken) {
 				t.Fatalf("%d pieces", n)
 			}

@@ -8,62 +8,72 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/descriptor"
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Options tell who is interested in the peer of a stream port. Each function may be nil, and must not wait for RestOf or Close.
+// Options has functions that a listening stream port calls. Each may be nil. A function must not call StateOf or Close, which wait for it.
 type Options struct {
-	Connected    func()          // a peer has connected; called within Receive
-	Disconnected func(err error) // it has gone: io.EOF, or what was wrong; called within Receive, not after Close
-	Refused      func(err error) // a connection was not accepted, or not waited for; called from a goroutine of the port
+	Connected    func()          // a peer has connected; called by Receive
+	Disconnected func(err error) // the peer has hung up (io.EOF), or the connection has failed; called by Receive, and not after Close
+	Refused      func(err error) // a connection could not be accepted; called by a goroutine of the port
 }
 
-// A streamPort listens on a unix stream socket and speaks with one peer at a time.
+// A streamPort listens on a unix stream socket and has one peer at a time.
+//
+//  1. acceptConnections, a goroutine of its own, accepts a connection and makes it the current one (admit, addLocked).
+//  2. Receive reads from the current connection, and Transmit writes to it. Without one, Receive waits (peer) and Transmit drops frames.
+//  3. A connection that comes while the current peer is connected is closed. If the current peer has hung up, its remaining frames must be
+//     received first: the new connection becomes the next one, and acceptConnections pauses (awaitFreeSlot).
+//  4. When Receive finds the end of the current connection, lose closes it and makes the next connection the current one.
+//
+// A connection and the port must not wait for each other, so mu is not held during a call into a connection that waits.
 type streamPort struct {
 	counters  *vswitch.Counters
 	options   Options
 	listener  *device
 	accepting sync.WaitGroup // the goroutine that accepts
 	group     sync.WaitGroup // the goroutines of connections
-	ended     chan struct{}  // closed by Interrupt or Close
+	ended     chan struct{}  // closed by Interrupt and by Close
 
 	// The following belong to the goroutine that receives.
-	announced *connection      // the peer that Connected told of
-	turn      *descriptor.Turn // nil: it waits alone
+	announced *connection      // the connection for which Connected was called
+	turn      *descriptor.Turn // nil: Receive waits by itself
 
 	mu                  sync.Mutex  // guards the following
-	changed             *sync.Cond  // one of the following has changed
+	changed             *sync.Cond  // signalled when one of the following changes
 	current             *connection // nil: no peer
-	next                *connection // came when the current one had gone, whose frames are still to be received
+	next                *connection // becomes the current one when the frames of that are received; nil: none
 	interrupted, closed bool
 }
 
-// newStreamPort takes over a listening socket and the connections of a rest that was checked, and closes all if there is an error.
-func newStreamPort(listener *device, counters *vswitch.Counters, o Options, rest Rest) (vswitch.Port, error) {
+// newStreamPort returns a port that owns the listening socket and the connections of h, which was checked. After an error all of them are
+// closed.
+func newStreamPort(listener *device, counters *vswitch.Counters, o Options, h handover.Socket) (vswitch.Port, error) {
 	p := &streamPort{counters: counters, options: o, listener: listener, ended: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
-	of := rest
-	for i, fd := range rest.descriptors() {
-		if err := p.addLocked(fd, of); err != nil { // nobody else knows the port yet
-			for _, later := range rest.descriptors()[i+1:] {
+	fds := connections(&h)
+	for i, fd := range fds {
+		if err := p.addLocked(fd, h); err != nil { // no lock: the port is not shared yet
+			for _, later := range fds[i+1:] {
 				err = errors.Join(err, unix.Close(later))
 			}
 			return nil, errors.Join(err, p.Close())
 		}
-		of = Rest{} // the bytes are of the first one
+		h = handover.Socket{} // the bytes belong to the first connection
 	}
-	p.accepting.Go(p.accept)
+	p.accepting.Go(p.acceptConnections)
 	return p, nil
 }
 
 // Counters implements vswitch.Port.
 func (p *streamPort) Counters() *vswitch.Counters { return p.counters }
 
-// SetTurn makes Receive wait by turns with others in one thread (descriptor.Loop). The goroutine that receives calls it, between two
-// calls of Receive.
+// SetTurn makes Receive share the thread of a descriptor.Loop, as Descriptor.SetTurn does for a Descriptor. Only the goroutine that
+// receives may call it, between calls of Receive.
 func (p *streamPort) SetTurn(t *descriptor.Turn) { p.turn = t }
 
-// Receive implements vswitch.Port. It outlives any number of peers.
+// Receive implements vswitch.Port. It continues with the next peer after one has hung up.
 func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 	for {
 		c, err := p.peer()
@@ -86,7 +96,7 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 	}
 }
 
-// peer waits for a connection.
+// peer returns the current connection, and waits for one if there is none.
 func (p *streamPort) peer() (*connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +109,7 @@ func (p *streamPort) peer() (*connection, error) {
 	return p.current, nil
 }
 
-// lose makes the next connection the current one, if it has come already.
+// lose closes c and makes the next connection the current one, if there is one.
 func (p *streamPort) lose(c *connection, cause error) {
 	c.close()
 	p.mu.Lock()
@@ -124,7 +134,7 @@ func (p *streamPort) Transmit(batch []vswitch.Frame) {
 	c.transmit(batch, p.counters)
 }
 
-// Interrupt ends receiving and accepting for good. A connection that waits to be accepted goes on to wait.
+// Interrupt implements vswitch.Interrupter. It also ends accepting; connections in the backlog stay there.
 func (p *streamPort) Interrupt() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,27 +150,27 @@ func (p *streamPort) Interrupt() {
 	p.changed.Broadcast()
 }
 
-// leave implements leaver. A connection that was accepted just before the interruption is among what is left.
-func (p *streamPort) leave() (Rest, bool) {
+// state implements stateful. It includes a connection that was accepted just before the interruption.
+func (p *streamPort) state() (handover.Socket, bool) {
 	p.mu.Lock()
 	ok := p.interrupted && !p.closed
 	p.mu.Unlock()
 	if !ok {
-		return Rest{}, false
+		return handover.Socket{}, false
 	}
 	p.accepting.Wait()
 	p.mu.Lock()
 	current, next := p.current, p.next
 	p.mu.Unlock()
 	if current == nil {
-		return Rest{}, true
+		return handover.Socket{}, true
 	}
-	rest, fd, ok := current.leave()
-	rest.Connection, rest.Announced = fd, current == p.announced
+	h, fd, ok := current.handOver()
+	h.Connection, h.Announced = fd, current == p.announced
 	if ok && next != nil {
-		_, rest.Next, ok = next.leave()
+		_, h.Next, ok = next.handOver()
 	}
-	return rest, ok
+	return h, ok
 }
 
 // Close implements vswitch.Port. It returns when the goroutines of the port have ended.

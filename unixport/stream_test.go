@@ -71,7 +71,7 @@ func TestStreamLengths(t *testing.T) {
 			p.wantFrame(frame(60, 1))
 			p.wantDrops(test.reason, 1)
 			if test.length != "" {
-				p.wantEvent("disconnected: a frame of " + test.length + " bytes was announced; want at most 65553")
+				p.wantEvent("disconnected: the length field announces a frame of " + test.length + " bytes; want at most 65553")
 				if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatalf("the connection is still open: %v", err)
 				}

@@ -33,7 +33,7 @@ func parts() []part {
 			{"stack/receive.go", []string{"flatten", "bufferSize"}}, {"stack/dhcp.go", []string{"datagram"}},
 			{"stack/dns.go", []string{"isQuery", "answers", "readMessage", "writeMessage"}}}},
 		{"what a switch before may have left (`vswitch`, `unixport`)", append(whole("vswitch", "bridge_state", "delegate_state", "neighbour_resume"),
-			file{"unixport/rest.go", []string{"check", "checkDatagrams"}})},
+			file{"unixport/state.go", []string{"checkState", "checkDatagramState"}})},
 		{"`pod/grant`: messages of keeper and switch", whole("pod/grant", "parse")},
 	}
 }

@@ -80,9 +80,9 @@ func parsers() []mutant {
 func handovers() []mutant {
 	return []mutant{
 		{"FuzzResume", "./vswitch", "vswitch/delegate_state.go", "a length is not checked", "len(f.Data) < ethernetLen || ", ""},
-		{"FuzzSender", "./unixport", "unixport/sender.go", "the wrong length", "return rest, s.begun", "return rest, len(rest)"},
-		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "rest, s.rest = bytes.Clone(s.rest), nil", "rest = bytes.Clone(s.rest)"},
-		{"FuzzRest", "./unixport", "unixport/rest.go", "a bounds check is too wide", "r.Begun < 0 || r.Begun > vswitch.MaxFrame", "r.Begun < 0"},
+		{"FuzzSender", "./unixport", "unixport/sender.go", "the wrong length", "return unsent, s.begun", "return unsent, len(unsent)"},
+		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "unsent, s.unsent = bytes.Clone(s.unsent), nil", "unsent = bytes.Clone(s.unsent)"},
+		{"FuzzState", "./unixport", "unixport/state.go", "a bounds check is too wide", "h.Begun < 0 || h.Begun > vswitch.MaxFrame", "h.Begun < 0"},
 		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.Gone", "Expires: a.Lease.Expires}, false"},
 		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "_ = grant.CloseFiles(l.handover.files)", ""},
 		{"FuzzControl", "./pod/control", "pod/control/serve.go", "more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},

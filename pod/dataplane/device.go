@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/tap"
@@ -62,7 +63,7 @@ func (dev *device) open(ctx context.Context, before *snapshot) (namedPort, error
 }
 
 // newPort makes a port of a descriptor.
-func (dev *device) newPort(o openedPort, rest unixport.Rest) (vswitch.Port, error) {
+func (dev *device) newPort(o openedPort, rest handover.Socket) (vswitch.Port, error) {
 	switch {
 	case o.Device != nil:
 		d := readDevice(o.fd, o.Device)
@@ -70,7 +71,7 @@ func (dev *device) newPort(o openedPort, rest unixport.Rest) (vswitch.Port, erro
 		return d.Port(dev.counters)
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)
-		p, err := s.Port(dev.counters, dev.peerEvents(), rest)
+		p, err := s.Resume(dev.counters, dev.peerEvents(), rest)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +87,7 @@ func (dev *device) reopen(ctx context.Context) (vswitch.Port, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := dev.newPort(o, unixport.Rest{})
+		p, err := dev.newPort(o, handover.Socket{})
 		if err == nil {
 			return p, nil
 		}

@@ -21,9 +21,9 @@ type snapshot struct {
 	Bridge  *handover.Bridge `json:"bridge,omitempty"`
 	Ports   []portState      `json:"ports"` // in the forwarder's order
 
-	files  []int                  // when written: descriptors, which belong to the ports
-	owners []int                  // when written: the port of each descriptor
-	rests  map[int]*unixport.Rest // when read: by port, with descriptors
+	files  []int                    // when written: descriptors, which belong to the ports
+	owners []int                    // when written: the port of each descriptor
+	rests  map[int]*handover.Socket // when read: by port, with descriptors
 }
 
 // An addressState is the state of a delegation.
@@ -46,13 +46,13 @@ type leaseState struct {
 // A portState is what one port has counted, and the bytes of its stream that are not a whole frame yet.
 type portState struct {
 	Counters handover.Counters `json:"counters"`
-	Rest     *unixport.Rest    `json:"rest,omitempty"`
+	Rest     *handover.Socket  `json:"rest,omitempty"`
 }
 
 // restOf returns what the port continues with: nothing for a nil snapshot.
-func (snap *snapshot) restOf(port int) unixport.Rest {
+func (snap *snapshot) restOf(port int) handover.Socket {
 	if snap == nil || snap.rests[port] == nil {
-		return unixport.Rest{}
+		return handover.Socket{}
 	}
 	return *snap.rests[port]
 }
@@ -61,7 +61,7 @@ func (snap *snapshot) restOf(port int) unixport.Rest {
 func (snap *snapshot) addPorts(ports []namedPort) {
 	for i, p := range ports {
 		var state portState
-		if rest, ok := unixport.RestOf(p.Port); ok { // before the counters: it may complete a frame, which counts
+		if rest, ok := unixport.StateOf(p.Port); ok { // before the counters: it may complete a frame, which counts
 			state.Rest = &rest
 			for _, fd := range []int{rest.Connection, rest.Next} {
 				if fd != 0 {
@@ -92,7 +92,7 @@ func (snap *snapshot) resumeCounters(ports []namedPort) error {
 func readSnapshot(g *grant.Go, files []int, devices int) (*snapshot, error) {
 	decoder := json.NewDecoder(bytes.NewReader(g.Snapshot))
 	decoder.DisallowUnknownFields()
-	snap := &snapshot{rests: map[int]*unixport.Rest{}}
+	snap := &snapshot{rests: map[int]*handover.Socket{}}
 	if err := decoder.Decode(snap); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}

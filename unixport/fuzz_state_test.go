@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/unixsocket"
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzRest lets a port go on with whatever the one before it is said to have left. It wants an error and no descriptor left open,
+// FuzzState lets a port go on with whatever the one before it is said to have left. It wants an error and no descriptor left open,
 // or a port that has exactly that in hand.
-func FuzzRest(f *testing.F) {
+func FuzzState(f *testing.F) {
 	const listening, connected, bound, fixed = 0, 1, 2, 3
 	for _, seed := range []struct {
 		kind uint8
@@ -32,20 +33,20 @@ func FuzzRest(f *testing.F) {
 	}
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, kind uint8, text []byte) {
-		var rest Rest
+		var rest handover.Socket
 		if json.Unmarshal(text, &rest) != nil {
 			return
 		}
 		before := openFiles(t)
-		s := restSocket(t, kind%4, folder)
-		p, err := s.Port(new(vswitch.Counters), Options{}, rest)
+		s := stateSocket(t, kind%4, folder)
+		p, err := s.Resume(new(vswitch.Counters), Options{}, rest)
 		if err == nil {
 			if len(rest.Received) > streamBuffer || rest.Begun < 0 || rest.Begun > vswitch.MaxFrame || len(rest.Unsent) >= prefixLen+rest.Begun && len(rest.Unsent) > 0 ||
 				len(rest.Peer) > unixsocket.MaxPath+1 || kind%4 != 2 && len(rest.Peer) > 0 || kind%4 != 1 && len(rest.Received)+len(rest.Unsent) > 0 {
 				t.Errorf("kind %d goes on with %+v", kind%4, rest)
 			}
 			p.(vswitch.Interrupter).Interrupt()
-			wantRest(t, rest, p)
+			wantState(t, rest, p)
 			if err := p.Close(); err != nil {
 				t.Error(err)
 			}
@@ -56,17 +57,17 @@ func FuzzRest(f *testing.F) {
 	})
 }
 
-// wantRest wants that the port has in hand what it was given. Bytes for the peer may have gone to it meanwhile.
-func wantRest(t *testing.T, given Rest, p vswitch.Port) {
+// wantState wants that the port has in hand what it was given. Bytes for the peer may have gone to it meanwhile.
+func wantState(t *testing.T, given handover.Socket, p vswitch.Port) {
 	t.Helper()
-	got, ok := RestOf(p)
+	got, ok := StateOf(p)
 	if !ok || !bytes.Equal(got.Received, given.Received) || !bytes.Equal(got.Peer, given.Peer) || !bytes.HasSuffix(given.Unsent, got.Unsent) {
 		t.Errorf("have %+v, want %+v", got, given)
 	}
 }
 
-// restSocket makes a socket of one of the four kinds, with nobody at its other end but for a connected one.
-func restSocket(t *testing.T, kind uint8, folder string) Socket {
+// stateSocket makes a socket of one of the four kinds, with nobody at its other end but for a connected one.
+func stateSocket(t *testing.T, kind uint8, folder string) Socket {
 	t.Helper()
 	if kind == 1 {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
