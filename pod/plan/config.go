@@ -1,8 +1,14 @@
-// Package plan says what would be done to attach a guest to a pod, and why, without doing any of it: it reads the pod interface
-// and the VM document, and resolves them into one Plan.
+// Package plan determines how podswitch connects one guest to one pod, and why, without changing anything:
 //
-// The VM document says which of the two connection methods applies. A plan reads back from its JSON, which podswitch plan
-// prints. Wire returns the part that a keeper sends to its switch.
+//	p, err := plan.Resolve(cfg)
+//	fmt.Println(strings.Join(p.Summary(), "\n"))
+//
+// [Resolve] reads the pod interface and the VM document and returns a [Plan]: the connection method, the guest's configuration, the
+// firewall rules, every change to the pod, and warnings. The keeper carries it out. [Preview] is for podswitch plan, [Revise] for a
+// takeover with other settings.
+//
+// A Plan reads back from its JSON, which podswitch plan prints. [Plan.Wire] returns the part that a switch needs, in the form of the
+// protocol; [Plan.Delegate] and [Plan.Bridge] return the configuration of its forwarder.
 package plan
 
 import (
@@ -18,37 +24,37 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Config says what to attach to what.
+// A Config describes the connection of a guest to a pod. VM, PodInterface and Guest are required.
 type Config struct {
 	Settings
-	PodInterface string
-	Guest        hypervisor.Attachment
-	Mute         bool   // the pod address stays on the pod interface, whose kernel is silenced
-	Offload      bool   // the guest takes frames with a checksum to complete and segments to cut
-	NoMerge      bool   // frames that continue one another are not merged
-	StateDir     string // where the state file is, and the lock
+	PodInterface string                // the name of the pod interface
+	Guest        hypervisor.Attachment // must not be the pod interface
+	Mute         bool                  // the pod address stays on the pod interface, and the kernel ignores traffic for it
+	Offload      bool                  // the device of the guest accepts frames with a checksum to complete or segments to cut
+	NoMerge      bool                  // do not merge consecutive frames of a flow
+	StateDir     string                // the directory of the state file and its lock
 }
 
-// Settings are what of a Config may change while the guest stays attached.
+// Settings is the part of a Config that a takeover may change.
 type Settings struct {
-	VM        *model.VM
-	GuestMAC  vswitch.MAC   // the only MAC that the guest may have; the zero MAC: the document's, or any
-	PodMAC    bool          // the guest has the pod interface's MAC, and no other
-	HoldAfter time.Duration // how long the guest may be away before the switch answers for it
-	KeptPorts []KeptPort
+	VM        *model.VM     // read-only
+	GuestMAC  vswitch.MAC   // the only MAC that the guest may use; zero: that of the document, or any
+	PodMAC    bool          // the guest uses the MAC of the pod interface; GuestMAC is ignored
+	HoldAfter time.Duration // from the loss of the guest until the switch answers for the pod address; 0: at once
+	KeptPorts []KeptPort    // each port once
 	DenyRules []DenyRule
 }
 
-// A KeptPort is a TCP port of the pod address that stays with the pod.
+// A KeptPort is a TCP port of the pod address that stays with the pod's own processes.
 type KeptPort struct {
-	Port   uint16 `json:"port"`
-	Target string `json:"target"` // HOST:PORT that connections go to
+	Port   uint16 `json:"port"`   // not 0, in host byte order
+	Target string `json:"target"` // HOST:PORT, the destination of connections to the port
 }
 
-// String writes k as ParseKeptPort reads it.
+// String returns k in the form that ParseKeptPort reads.
 func (k KeptPort) String() string { return fmt.Sprintf("tcp/%d=%s", k.Port, k.Target) }
 
-// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT; without a target, it is the same port on 127.0.0.1.
+// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT. Without a target, connections go to the same port of 127.0.0.1.
 func ParseKeptPort(text string) (KeptPort, error) {
 	kept, target, hasTarget := strings.Cut(text, "=")
 	number, isTCP := strings.CutPrefix(kept, "tcp/")
@@ -61,18 +67,18 @@ func ParseKeptPort(text string) (KeptPort, error) {
 	}
 	host, targetPort, err := net.SplitHostPort(target)
 	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-		return KeptPort{}, fmt.Errorf("kept port %q: the target %q must be HOST:PORT", text, target)
+		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT", text, target)
 	}
 	return KeptPort{Port: uint16(port), Target: target}, nil
 }
 
-// A DenyRule names a destination that the guest may not reach.
+// A DenyRule is a destination that the guest may not reach.
 type DenyRule struct {
-	Destination netip.Prefix `json:"destination"`
-	Port        uint16       `json:"port,omitempty"` // TCP or UDP; 0: everything
+	Destination netip.Prefix `json:"destination"`    // IPv4, without host bits
+	Port        uint16       `json:"port,omitempty"` // of TCP and UDP, in host byte order; 0: all traffic
 }
 
-// String writes d as ParseDenyRule reads it.
+// String returns d in the form that ParseDenyRule reads.
 func (d DenyRule) String() string {
 	if d.Port == 0 {
 		return d.Destination.String()
@@ -80,7 +86,7 @@ func (d DenyRule) String() string {
 	return fmt.Sprintf("%s:%d", d.Destination, d.Port)
 }
 
-// ParseDenyRule reads CIDR or CIDR:PORT; an address without a prefix length is one host.
+// ParseDenyRule reads CIDR or CIDR:PORT. An address without a prefix length is a single host.
 func ParseDenyRule(text string) (DenyRule, error) {
 	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT in IPv4, such as 169.254.169.254/32 or 0.0.0.0/0:22623", text)
 	cidr, number, hasPort := strings.Cut(text, ":")
@@ -103,7 +109,7 @@ func ParseDenyRule(text string) (DenyRule, error) {
 	return d, nil
 }
 
-// pinnedMAC is the only MAC that the guest may have, or the zero MAC.
+// pinnedMAC returns the only MAC that the guest may use according to settings and document, or the zero MAC.
 func (s *Settings) pinnedMAC() vswitch.MAC {
 	if s.GuestMAC.IsZero() && len(s.VM.Interface.MAC) == len(s.GuestMAC) {
 		return vswitch.MAC(s.VM.Interface.MAC)

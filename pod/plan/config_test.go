@@ -34,7 +34,7 @@ func TestParseKeptPort(t *testing.T) {
 	}
 }
 
-// TestRouterMAC shows that the router MAC is fixed by the wire MAC, locally administered and nobody else's.
+// TestRouterMAC checks that the router MAC depends only on the wire MAC, is locally administered, and differs from the guest's MAC.
 func TestRouterMAC(t *testing.T) {
 	wire := vswitch.MAC{0x0a, 0x58, 10, 244, 1, 7}
 	first := routerMAC(wire, vswitch.MAC{})
@@ -46,7 +46,7 @@ func TestRouterMAC(t *testing.T) {
 	}
 }
 
-// TestFreeServer shows that the server's address moves out of the way of what the pod uses.
+// TestFreeServer checks that the server's address is one that the pod does not use.
 func TestFreeServer(t *testing.T) {
 	id := &podnet.Identity{
 		Resolv: podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr("169.254.75.10")}},

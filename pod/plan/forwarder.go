@@ -9,19 +9,19 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Defaults of a learning switch (IEEE 802.1D-2004, table 7-5, for the time).
+// Defaults of a learning switch. The ageing time is that of IEEE 802.1D-2004, table 7-5.
 const (
 	DefaultAgeing   = 300 * time.Second
-	DefaultFDBLimit = 4096
+	DefaultFDBLimit = 4096 // stations
 )
 
 // EthernetHeader is the length in bytes that an Ethernet header adds to an IP packet.
 const EthernetHeader = 14
 
-// Delegates tells whether the plan is to move the pod address to the guest; if not, it is to bridge.
+// Delegates reports whether the plan moves the pod address to the guest. Otherwise the connection is a plain bridge.
 func (p *Plan) Delegates() bool { return p.Method != model.Bridge.String() }
 
-// Delegate is the configuration of the forwarder that moves the pod address to the guest, but for OnUse.
+// Delegate returns the configuration of the forwarder for IP mode. The caller sets OnUse.
 func (p *Plan) Delegate() vswitch.DelegateConfig {
 	id := p.Identity
 	c := vswitch.DelegateConfig{
@@ -38,22 +38,22 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	return c
 }
 
-// Bridge is the configuration of a learning switch between the guest and the pod interface.
+// Bridge returns the configuration of the learning switch between the guest and the pod interface.
 func (p *Plan) Bridge() vswitch.BridgeConfig { return PodBridge(p.Identity.Link.MTU, p.GuestMAC) }
 
-// PodBridge is what Bridge returns for a pod interface with the given MTU in bytes, and a guest that may have the MAC pinned
-// alone; the zero MAC: any.
+// PodBridge returns the configuration of a learning switch between a guest and a pod interface with the given MTU in bytes. The guest
+// may use only the MAC pinned; zero: any.
 func PodBridge(mtu int, pinned vswitch.MAC) vswitch.BridgeConfig {
 	return vswitch.BridgeConfig{Ports: 2, Ageing: DefaultAgeing, Limit: DefaultFDBLimit, MaxFrame: mtu + EthernetHeader,
 		Upstream: vswitch.PortUplink, Pinned: pinned, PinnedPort: vswitch.PortGuest}
 }
 
-// guestRoutes are the pod's routes that the guest gets too.
+// guestRoutes returns the routes of the pod that the guest gets: those of the uplink without an IPv6 next hop.
 func guestRoutes(id *podnet.Identity) []podnet.Route {
 	return slices.DeleteFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
 }
 
-// routes are the captured routes as the forwarder wants them.
+// routes returns the routes of the guest in the form of the forwarder.
 func routes(id *podnet.Identity) []vswitch.Route {
 	var list []vswitch.Route
 	for _, r := range guestRoutes(id) {
@@ -63,7 +63,7 @@ func routes(id *podnet.Identity) []vswitch.Route {
 	return list
 }
 
-// permanent are the captured neighbours that the forwarder need not ask for.
+// permanent returns the permanent neighbours of the pod, which the forwarder does not resolve.
 func permanent(id *podnet.Identity) []vswitch.Neighbour {
 	var list []vswitch.Neighbour
 	for _, n := range id.Neighbours {

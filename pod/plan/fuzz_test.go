@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzConfig: a kept port and a denied destination are refused by name, or mean something and print back to themselves.
+// FuzzConfig checks that kept ports and deny rules are rejected with an error that names them, or survive String and their parser.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []struct{ name, text string }{
 		{"a kept port", "tcp/8080"}, {"its target", "tcp/8080=127.0.0.1:80"}, {"a target by name", "tcp/1=localhost:65535"},

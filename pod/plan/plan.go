@@ -1,67 +1,60 @@
 package plan
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/model"
-	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// leaseTime is how long a lease runs. The pod keeps its address as long as it lives; the end of a lease only shows that
-// the guest has gone.
-const leaseTime = 24 * time.Hour
-
-// serverAddress is the DHCP server's, as guests know it from KubeVirt's bridge binding. The last byte moves on if the pod
-// already uses it.
-var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
-
-// A Plan is what a run would do, and why.
+// A Plan is the result of Resolve. It reads back from its JSON, except for what was found beside the pod interface. All fields are
+// read-only.
 type Plan struct {
-	Rule      string           `json:"rule"`   // which rule of the VM document applied
-	Method    string           `json:"method"` // bridge or bridge.delegateIp
-	Model     model.Model      `json:"model"`
-	Guest     string           `json:"guest"`               // KIND:NAME
-	GuestMAC  vswitch.MAC      `json:"guest_mac,omitzero"`  // the only one allowed; absent: any
-	RouterMAC vswitch.MAC      `json:"router_mac,omitzero"` // what the guest sees for everything that is not itself
-	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the plugin's prefix length
-	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if the pod's name server is on its loopback
-	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only the pod can reach
-	KeptPorts []KeptPort       `json:"keep,omitempty"`      // TCP ports that stay with the pod
-	Found     []string         `json:"found,omitempty"`     // what the pod's network is like, and what follows
-	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // what the guest may not reach
-	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface, and the kernel is kept silent
-	Offer     *dhcpsrv.Offer   `json:"offer,omitempty"`     // what the guest will be told
-	Identity  *podnet.Identity `json:"identity"`            // what the pod interface says
-	Changes   []string         `json:"changes"`             // every change that a run would make, in order
-	Warnings  []string         `json:"warnings,omitempty"`  // what cannot be told to the guest, and why
-	HoldAfter time.Duration    `json:"hold_after_ns"`       // how long the guest may be away before the switch answers for it
-	around    *surroundings    // what was found beside the pod interface; only where the plan was resolved
+	Rule      string           `json:"rule"`                // the rule of the VM document that selected the method
+	Method    string           `json:"method"`              // the connection method: bridge or bridge.delegateIp
+	Model     model.Model      `json:"model"`               // the network card of the guest
+	Guest     string           `json:"guest"`               // the attachment of the guest, KIND:NAME
+	GuestMAC  vswitch.MAC      `json:"guest_mac,omitzero"`  // the only MAC that the guest may use; absent: any
+	RouterMAC vswitch.MAC      `json:"router_mac,omitzero"` // the MAC that the guest sees for every other host
+	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the prefix length of the interface
+	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if RelayDNS is set
+	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only processes of the pod can reach
+	KeptPorts []KeptPort       `json:"keep,omitempty"`      // TCP ports of the pod address that stay with the pod
+	Found     []string         `json:"found,omitempty"`     // properties of the pod's network and their consequences
+	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // destinations that the guest may or may not reach; the first match decides
+	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface and the kernel ignores traffic for it
+	Offer     *dhcpsrv.Offer   `json:"offer,omitempty"`     // the DHCP configuration of the guest; nil with a plain bridge
+	Identity  *podnet.Identity `json:"identity"`            // the pod interface as found
+	Changes   []string         `json:"changes"`             // every change of run to the pod, in order
+	Warnings  []string         `json:"warnings,omitempty"`  // properties of the pod or the document that do not apply to the guest
+	HoldAfter time.Duration    `json:"hold_after_ns"`       // from the loss of the guest until the switch answers for the address
+	env       *environment     // nil in a plan that was read from JSON, or of a plain bridge
 }
 
-// Surroundings are what of the pod's network is not the pod interface.
-type surroundings struct {
-	tables    []string // names of firewall tables
-	elsewhere podnet.OtherRouting
+// An environment is the part of the pod's network beside the pod interface.
+type environment struct {
+	tables  []string // names of nftables tables
+	routing podnet.OtherRouting
 }
 
-func lookAround(id *podnet.Identity) (*surroundings, error) {
+func discoverEnvironment(id *podnet.Identity) (*environment, error) {
 	tables, err := podnet.FirewallTables()
 	if err != nil {
 		return nil, err
 	}
-	elsewhere, err := podnet.DiscoverOtherRouting(id)
-	return &surroundings{tables, elsewhere}, err
+	routing, err := podnet.DiscoverOtherRouting(id)
+	return &environment{tables, routing}, err
 }
 
-// Resolve finds out what a run would do. It changes nothing.
+// Resolve returns the plan for cfg. It reads the network namespace of the calling thread and changes nothing.
+//
+// An error is a [ConflictError] for settings that exclude each other, a missing.Error for a pod that lacks something, or an error
+// of podnet.
 func Resolve(cfg Config) (*Plan, error) {
 	id, err := podnet.Discover(cfg.PodInterface)
 	if err != nil {
@@ -70,18 +63,18 @@ func Resolve(cfg Config) (*Plan, error) {
 	return resolve(cfg, id, nil)
 }
 
-// Change is what Resolve would have found with other settings, while p is at work. What the pod's network was like, it takes
-// from p.
+// Revise returns the plan for cfg while p is in effect. The pod interface does not have its address then, so that Revise uses the
+// pod's network as p found it. The connection method cannot change.
 func Revise(p *Plan, cfg Config) (*Plan, error) {
-	changed, err := resolve(cfg, p.Identity, p.around)
-	if err == nil && changed.Method != p.Method {
-		return nil, &ConflictError{fmt.Sprintf("the connection method is %s and cannot become %s while the guest stays attached", p.Method, changed.Method)}
+	revised, err := resolve(cfg, p.Identity, p.env)
+	if err == nil && revised.Method != p.Method {
+		return nil, &ConflictError{fmt.Sprintf("the connection method is %s and cannot become %s while the guest stays attached", p.Method, revised.Method)}
 	}
-	return changed, err
+	return revised, err
 }
 
-// Preview is Resolve for a pod interface that an earlier run may have left without its address: a run would first put back what
-// the state file says.
+// Preview is like Resolve, but takes into account that run first restores a pod interface that an earlier run has left without its
+// address. It reads the state file in cfg.StateDir.
 func Preview(cfg Config) (*Plan, error) {
 	pending, err := podnet.Pending(cfg.StateDir)
 	if err != nil || pending == nil || pending.Link.Name != cfg.PodInterface {
@@ -89,155 +82,84 @@ func Preview(cfg Config) (*Plan, error) {
 	}
 	p, err := resolve(cfg, pending, nil)
 	if err == nil {
-		p.Changes = append([]string{fmt.Sprintf("Put %s back as an earlier run found it.", pending.Link.Name)}, p.Changes...)
+		p.Changes = append([]string{fmt.Sprintf("Restore %s from the state file of an earlier run.", pending.Link.Name)}, p.Changes...)
 	}
 	return p, err
 }
 
-func resolve(cfg Config, id *podnet.Identity, around *surroundings) (*Plan, error) {
-	if cfg.Guest.Name == id.Link.Name {
-		return nil, &ConflictError{fmt.Sprintf("--guest %s is the pod interface itself", cfg.Guest)}
+// resolve returns the plan for a pod interface. If env is nil and the plan needs it, resolve discovers it.
+func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
+	if err := checkInterface(cfg, id); err != nil {
+		return nil, err
 	}
 	p := &Plan{
 		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
-		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), Identity: id, HoldAfter: cfg.HoldAfter, around: around,
-	}
-	if !id.Link.Ethernet {
-		return nil, &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface", Give: "name another one with --pod-interface"}
-	}
-	if cfg.PodMAC && id.Link.MAC == (podnet.MAC{}) {
-		return nil, &missing.Error{What: "give the guest the pod's MAC", Need: "an interface that has one", Give: "leave out --guest-mac pod"}
+		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), Identity: id, HoldAfter: cfg.HoldAfter, env: env,
 	}
 	if cfg.PodMAC {
 		p.GuestMAC = vswitch.MAC(id.Link.MAC)
 	}
-	if cfg.VM.Interface.Method == model.Bridge && p.GuestMAC == vswitch.MAC(id.Link.MAC) {
-		return nil, &ConflictError{"the guest cannot have the pod's MAC with a plain bridge: the pod keeps it"}
+	if cfg.VM.Interface.Method == model.DelegateIP {
+		return p, p.resolveDelegate(cfg)
 	}
-	if cfg.VM.Interface.Method == model.Bridge {
-		if len(cfg.KeptPorts) > 0 || len(cfg.DenyRules) > 0 || cfg.Mute {
-			return nil, &ConflictError{"--keep, --deny and --address need delegateIp: with a plain bridge the pod keeps its address"}
-		}
-		p.Changes = append(guestChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
-		return p, nil
+	if err := p.checkBridge(cfg); err != nil {
+		return nil, err
 	}
-	return p, p.resolveDelegate(cfg)
+	p.Changes = append(portChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
+	return p, nil
 }
 
-// resolveDelegate fills in what IP mode adds.
-func (p *Plan) resolveDelegate(cfg Config) error {
-	id := p.Identity
-	var ok bool
-	if p.Address, ok = id.PodAddress(); !ok {
-		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
-			Give: "let the network plugin assign one, or leave out delegateIp: a plain bridge works without an address"}
-	}
-	p.RouterMAC = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC)
-	server := freeServer(id)
-	p.Server = server
-	p.KeptPorts = cfg.KeptPorts
-	for _, ns := range id.Resolv.NameServers {
-		if dhcpsrv.NeedsRelay(ns) {
-			p.RelayDNS = append(p.RelayDNS, netip.AddrPortFrom(ns, 53))
-		}
-	}
-	offer, warnings, err := dhcpsrv.NewOffer(p.offer(server, cfg.VM))
-	if err != nil {
-		return err
-	}
-	p.Offer, p.Warnings = offer, warnings
-	if p.around == nil {
-		if p.around, err = lookAround(id); err != nil {
-			return err
-		}
-	}
-	tables, elsewhere := p.around.tables, p.around.elsewhere
-	p.Found, p.Rules = found(id, p.Address, tables), rules(cfg.DenyRules, nowhere(elsewhere.Denied, id.UplinkRoutes()), tables)
-	p.Warnings = append(p.Warnings, doubts(id, p.Address, tables, elsewhere)...)
-	p.Changes = append(guestChanges(cfg, id), id.Changes()...)
-	if p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan; p.Mute {
-		p.Changes = append(guestChanges(cfg, id), id.MuteChanges()...)
+// checkInterface checks that the pod interface suits cfg.
+func checkInterface(cfg Config, id *podnet.Identity) error {
+	switch {
+	case cfg.Guest.Name == id.Link.Name:
+		return &ConflictError{fmt.Sprintf("--guest %s is the pod interface itself: want another device", cfg.Guest)}
+	case !id.Link.Ethernet:
+		return &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface", Give: "select another one with --pod-interface"}
+	case cfg.PodMAC && id.Link.MAC == (podnet.MAC{}):
+		return &missing.Error{What: "give the guest the MAC of " + id.Link.Name, Need: "an interface with a MAC", Give: "omit --guest-mac pod"}
 	}
 	return nil
 }
 
-// A ConflictError says which settings exclude each other.
+// checkBridge rejects settings that do not apply to a plain bridge.
+func (p *Plan) checkBridge(cfg Config) error {
+	switch {
+	case p.GuestMAC == vswitch.MAC(p.Identity.Link.MAC):
+		return &ConflictError{"the guest cannot have the MAC of the pod interface: with a plain bridge the pod keeps it (want another MAC, or delegateIp)"}
+	case len(cfg.KeptPorts) > 0 || len(cfg.DenyRules) > 0 || cfg.Mute:
+		return &ConflictError{"--keep, --deny and --address mute need delegateIp: with a plain bridge the pod keeps its address"}
+	}
+	return nil
+}
+
+// resolveDelegate completes a plan that delegates the pod address.
+func (p *Plan) resolveDelegate(cfg Config) (err error) {
+	id := p.Identity
+	var ok bool
+	if p.Address, ok = id.PodAddress(); !ok {
+		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
+			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
+	}
+	p.RouterMAC, p.Server = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC), freeServer(id)
+	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id)
+	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
+		return err
+	}
+	if p.env == nil {
+		if p.env, err = discoverEnvironment(id); err != nil {
+			return err
+		}
+	}
+	p.Found = findings(id, p.Address, p.env.tables)
+	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
+	p.Warnings = append(p.Warnings, warnings(id, p.Address, p.env)...)
+	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
+	p.Changes = append(portChanges(cfg, id), addressChanges(id, p.Mute)...)
+	return nil
+}
+
+// A ConflictError is an error of settings that exclude each other. The command exits with code 2 for it.
 type ConflictError struct{ text string }
 
 func (e *ConflictError) Error() string { return e.text }
-
-// offer is what the pod identity and the VM document say to the guest.
-func (p *Plan) offer(server netip.Addr, vm *model.VM) dhcpsrv.Offer {
-	id := p.Identity
-	o := dhcpsrv.Offer{
-		Address: p.Address, Server: server, MTU: id.MTU(), NameServers: slices.Clone(id.Resolv.NameServers),
-		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
-	}
-	o.Gateway, _ = id.Gateway()
-	for _, r := range guestRoutes(p.Identity) {
-		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index)})
-	}
-	if vm.Hostname != "" {
-		o.HostName = vm.Hostname
-	}
-	options := vm.Interface.DHCP
-	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
-	for _, private := range options.PrivateOptions {
-		o.Private = append(o.Private, dhcpsrv.PrivateOption(private))
-	}
-	for _, s := range o.Search { // the longest one, as KubeVirt's guests are used to
-		if len(s) > len(o.Domain) {
-			o.Domain = s
-		}
-	}
-	return o
-}
-
-// routerMAC makes the router MAC of a wire MAC: locally administered, the same each time, and nobody else's.
-func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
-	for salt := byte(0); ; salt++ {
-		sum := sha256.Sum256(append([]byte{salt}, wire[:]...))
-		mac := vswitch.MAC(sum[:6])
-		mac[0] = 0x02
-		if mac != wire && mac != guest {
-			return mac
-		}
-	}
-}
-
-// freeServer is the server's address: one that the pod does not use for anything.
-func freeServer(id *podnet.Identity) netip.Addr {
-	used := map[netip.Addr]bool{}
-	for _, a := range id.Addresses {
-		used[a.Prefix.Addr()] = true
-	}
-	for _, r := range id.Routes {
-		used[r.GatewayOn(id.Link.Index)] = true
-		used[r.Dst.Addr()] = used[r.Dst.Addr()] || r.Dst.IsSingleIP()
-	}
-	for _, ns := range id.Resolv.NameServers {
-		used[ns] = true
-	}
-	server := serverAddress
-	for used[server] {
-		server = server.Next()
-	}
-	return server
-}
-
-// guestChanges are the changes that opening the ports makes.
-func guestChanges(cfg Config, id *podnet.Identity) []string {
-	return []string{guestChange(cfg, id), fmt.Sprintf("Open a packet socket on %s, promiscuously.", id.Link.Name)}
-}
-
-func guestChange(cfg Config, id *podnet.Identity) string {
-	switch cfg.Guest.Kind {
-	case hypervisor.KindStream, hypervisor.KindDgram:
-		return fmt.Sprintf("Make the unix socket of %s.", cfg.Guest)
-	case hypervisor.KindFD:
-		return fmt.Sprintf("Take over the descriptor %s.", cfg.Guest.Name)
-	case hypervisor.KindPacket:
-		return fmt.Sprintf("Open a packet socket on %s, promiscuously, bring it up, and keep the pod's kernel silent on it with nftables tables.", cfg.Guest.Name)
-	}
-	return fmt.Sprintf("Open the tap %s (it is made if it is not there) with MTU %d.", cfg.Guest.Name, id.Link.MTU)
-}

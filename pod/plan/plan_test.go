@@ -16,7 +16,7 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// TestPlanReadsBack: podswitch replay gets the plan that podswitch plan -o json has printed.
+// TestPlanReadsBack checks that a plan survives its JSON, which podswitch replay reads, with the configuration of its forwarder.
 func TestPlanReadsBack(t *testing.T) {
 	bridge, err := model.Parse([]byte("spec: {devices: {interfaces: [{name: a, bridge: {}}]}, networks: [{name: a, pod: {}}]}"))
 	if err != nil {
@@ -31,7 +31,7 @@ func TestPlanReadsBack(t *testing.T) {
 			}
 			id := identity()
 			id.HostName, id.Resolv = "pod-0", podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr("127.0.0.53")}, Search: []string{"a.example"}}
-			p, err := resolve(cfg, id, &surroundings{tables: []string{blockTable}})
+			p, err := resolve(cfg, id, &environment{tables: []string{blockTable}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,13 +55,13 @@ func TestPlanReadsBack(t *testing.T) {
 	}
 }
 
-// TestRelayDNS checks that name servers that the pod alone reaches are relayed to, and that the guest is told who relays.
+// TestRelayDNS checks that the DHCP server relays to name servers that only the pod can reach, and that the guest uses the relay.
 func TestRelayDNS(t *testing.T) {
 	for server, relayed := range map[string]bool{"127.0.0.53": true, "0.0.0.0": true, "::1": true, "::ffff:127.0.0.1": true, "10.96.0.10": false, "fd00::10": false} {
 		id := identity()
 		id.Resolv = podnet.Resolv{NameServers: []netip.Addr{netip.MustParseAddr(server)}}
 		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
-		p, err := resolve(cfg, id, &surroundings{})
+		p, err := resolve(cfg, id, &environment{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Summary is the resolved world in a few aligned lines.
+// Summary returns the plan as aligned lines of text, without Changes and Warnings. podswitch plan and run print them.
 func (p *Plan) Summary() []string {
 	id := p.Identity
 	gateway := "none"
@@ -32,9 +32,9 @@ func (p *Plan) Summary() []string {
 	}
 	lines = append(lines,
 		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
-		fmt.Sprintf("dhcp   tells        %s", describe(p.Offer)))
+		fmt.Sprintf("dhcp   offers       %s", describe(p.Offer)))
 	if extra := describeBoot(p.Offer); extra != "" {
-		lines = append(lines, "dhcp   also tells   "+extra)
+		lines = append(lines, "dhcp   also offers  "+extra)
 	}
 	lines = append(lines,
 		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
@@ -46,7 +46,7 @@ func (p *Plan) Summary() []string {
 		if r.Allow {
 			verb = "allow  "
 		}
-		lines = append(lines, verb+sayRule(r))
+		lines = append(lines, verb+describeRule(r))
 	}
 	for _, k := range p.KeptPorts {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
@@ -54,7 +54,7 @@ func (p *Plan) Summary() []string {
 	return lines
 }
 
-// describe says what the guest will be told, in a line.
+// describe returns the main options of an offer in one line.
 func describe(o *dhcpsrv.Offer) string {
 	parts := []string{o.Address.String()}
 	if o.Gateway.IsValid() {
@@ -73,8 +73,8 @@ func describe(o *dhcpsrv.Offer) string {
 	return strings.Join(append(parts, "lease "+o.Lease.String()), "  ")
 }
 
-// describeBoot says what the VM document adds to what the guest will be told, in a line; empty when it adds nothing. Its
-// texts are quoted: they are whatever the document has, spaces and all.
+// describeBoot returns the options that only the VM document can set, in one line, or "" if it sets none. It quotes texts, which may
+// contain any character.
 func describeBoot(o *dhcpsrv.Offer) string {
 	var parts []string
 	if o.BootFileName != "" {
@@ -100,8 +100,8 @@ func join[T any](list []T) string {
 	return strings.Join(texts, ",")
 }
 
-// sayRule writes a rule for people.
-func sayRule(r vswitch.Rule) string {
+// describeRule returns the destination of a rule.
+func describeRule(r vswitch.Rule) string {
 	text := r.Destination.String()
 	if r.Port != 0 {
 		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)

@@ -12,13 +12,13 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// TestSummaryTellsWhatTheDocumentAdds shows the lines about DHCP with and without dhcpOptions in the VM document.
-func TestSummaryTellsWhatTheDocumentAdds(t *testing.T) {
-	const tells = "dhcp   tells        10.244.1.7/24  gateway 10.244.1.1  mtu 1450  host name web-0  lease 24h0m0s"
+// TestSummaryBootOptions checks the lines about DHCP with and without dhcpOptions in the VM document.
+func TestSummaryBootOptions(t *testing.T) {
+	const offers = "dhcp   offers       10.244.1.7/24  gateway 10.244.1.1  mtu 1450  host name web-0  lease 24h0m0s"
 	for _, c := range []struct {
 		name string
 		add  func(*dhcpsrv.Offer)
-		also string // the second line; empty: there is none
+		also string // the second line; empty: none
 	}{
 		{"nothing", func(*dhcpsrv.Offer) {}, ""},
 		{"boot file", func(o *dhcpsrv.Offer) { o.BootFileName = "http://10.244.1.8/a.ipxe" }, `boot file "http://10.244.1.8/a.ipxe"`},
@@ -34,7 +34,7 @@ func TestSummaryTellsWhatTheDocumentAdds(t *testing.T) {
 			o.NTPServers = []netip.Addr{netip.MustParseAddr("10.244.1.10")}
 			o.Private = []dhcpsrv.PrivateOption{{Code: 254, Value: "blue"}}
 		}, `boot file "guest.ipxe"  tftp server "tftp.example"  ntp 10.244.1.10  option 254 "blue"`},
-		{"what an option cannot hold is not told", func(o *dhcpsrv.Offer) { o.BootFileName = strings.Repeat("a", 256) }, ""},
+		{"a value too long for its option", func(o *dhcpsrv.Offer) { o.BootFileName = strings.Repeat("a", 256) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			given := dhcpsrv.Offer{Address: netip.MustParsePrefix("10.244.1.7/24"), Server: serverAddress,
@@ -51,9 +51,9 @@ func TestSummaryTellsWhatTheDocumentAdds(t *testing.T) {
 					got = append(got, line)
 				}
 			}
-			want := []string{tells}
+			want := []string{offers}
 			if c.also != "" {
-				want = append(want, "dhcp   also tells   "+c.also)
+				want = append(want, "dhcp   also offers  "+c.also)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

@@ -14,7 +14,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// identity is a pod on a bridge plugin; tests change it.
+// identity returns a pod of a bridge plugin, which tests may change.
 func identity() *podnet.Identity {
 	address := func(cidr string) podnet.Address { return podnet.Address{Prefix: netip.MustParsePrefix(cidr)} }
 	return &podnet.Identity{
@@ -27,12 +27,12 @@ func identity() *podnet.Identity {
 	}
 }
 
-// TestFound checks what is said of each shape of pod interface, and that an ordinary one is nothing to talk about.
-func TestFound(t *testing.T) {
+// TestFindings checks the findings and warnings for each property of a pod interface, and that an ordinary one has none.
+func TestFindings(t *testing.T) {
 	for _, c := range []struct {
-		name          string
-		change        func(id *podnet.Identity)
-		found, doubts string // a part of the only sentence; empty: none
+		name         string
+		change       func(id *podnet.Identity)
+		finds, warns string // a part of the only sentence; empty: none
 	}{
 		{"ordinary", func(*podnet.Identity) {}, "", ""},
 		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "has no ARP", ""},
@@ -42,10 +42,10 @@ func TestFound(t *testing.T) {
 		}, "169.254.1.1 is outside 10.244.1.7/32", ""},
 		{"permanent neighbour", func(id *podnet.Identity) {
 			id.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
-		}, "never asked for", ""},
-		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "made of the address", ""},
-		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "carries 1450 bytes, the link 1500", ""},
-		{"ipvlan", func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "delivers by the addresses", ""},
+		}, "does not resolve it by ARP", ""},
+		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "derived from the pod address", ""},
+		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "has MTU 1450, the link has MTU 1500", ""},
+		{"ipvlan", func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "delivers frames by its addresses", ""},
 		{"several addresses", func(id *podnet.Identity) {
 			id.Addresses = append(id.Addresses, podnet.Address{Prefix: netip.MustParsePrefix("10.244.1.9/24")})
 		}, "", "10.244.1.9/24 is not delegated"},
@@ -60,32 +60,32 @@ func TestFound(t *testing.T) {
 			r := id.Routes[1]
 			r.Dst, r.Gateway = netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("fe80::1")
 			id.Routes = append(id.Routes, r)
-		}, "", "10.9.0.0/16 has a next hop"},
-		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "at least 576"},
+		}, "", "10.9.0.0/16 has an IPv6 next hop"},
+		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "below 576"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := identity()
 			c.change(id)
 			address, _ := id.PodAddress()
-			onlySentence(t, "found", found(id, address, nil), c.found)
-			onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{}), c.doubts)
+			onlySentence(t, "findings", findings(id, address, nil), c.finds)
+			onlySentence(t, "warnings", warnings(id, address, &environment{}), c.warns)
 		})
 	}
 }
 
-// TestManyPermanentNeighbours checks that there is a warning when the forwarder has no room for all, and that nothing is said of those
-// that it does not take. Where there is no ARP, it needs none.
+// TestManyPermanentNeighbours checks that there is a warning if the forwarder cannot cache all neighbours, and a finding for each that it
+// caches. A link without ARP needs no neighbours.
 func TestManyPermanentNeighbours(t *testing.T) {
 	for _, c := range []struct {
-		name        string
-		count       int
-		proxies     int
-		noARP       bool
-		kept, warns int // sentences
+		name          string
+		count         int
+		proxies       int
+		noARP         bool
+		cached, warns int // sentences
 	}{
-		{"as many as there is room for", vswitch.NeighbourLimit, 0, false, vswitch.NeighbourLimit, 0},
+		{"as many as the limit", vswitch.NeighbourLimit, 0, false, vswitch.NeighbourLimit, 0},
 		{"one more", vswitch.NeighbourLimit + 1, 0, false, vswitch.NeighbourLimit, 1},
-		{"a proxy, which is no next hop", vswitch.NeighbourLimit, 1, false, vswitch.NeighbourLimit, 0},
+		{"a proxy, which is not a next hop", vswitch.NeighbourLimit, 1, false, vswitch.NeighbourLimit, 0},
 		{"a link without ARP", vswitch.NeighbourLimit + 1, 0, true, vswitch.NeighbourLimit, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,15 +97,15 @@ func TestManyPermanentNeighbours(t *testing.T) {
 				next = next.Next()
 			}
 			address, _ := id.PodAddress()
-			kept, warns := matching(found(id, address, nil), "for ever"), matching(doubts(id, address, nil, podnet.OtherRouting{}), "neighbours are permanent")
-			if kept != c.kept || warns != c.warns {
-				t.Errorf("%d neighbours are said to be kept, %d warnings; want %d and %d", kept, warns, c.kept, c.warns)
+			cached, warns := matching(findings(id, address, nil), "permanent neighbour entry"), matching(warnings(id, address, &environment{}), "permanent neighbours")
+			if cached != c.cached || warns != c.warns {
+				t.Errorf("%d neighbours, %d warnings; want %d and %d", cached, warns, c.cached, c.warns)
 			}
 		})
 	}
 }
 
-// matching counts the sentences with part.
+// matching returns the number of sentences that contain part.
 func matching(sentences []string, part string) (n int) {
 	for _, sentence := range sentences {
 		if strings.Contains(sentence, part) {
@@ -115,13 +115,13 @@ func matching(sentences []string, part string) (n int) {
 	return n
 }
 
-// TestFirewalls checks what is said of tables in the pod: the one that is known is applied, of others there is a warning.
+// TestFirewalls checks nftables tables of the pod: the switch applies the known one, and plan warns of others.
 func TestFirewalls(t *testing.T) {
 	id := identity()
 	address, _ := id.PodAddress()
 	tables := []string{blockTable, "mesh"}
-	onlySentence(t, "found", found(id, address, tables), "same rules apply in the switch")
-	onlySentence(t, "doubts", doubts(id, address, tables, podnet.OtherRouting{}), `"mesh" does not see`)
+	onlySentence(t, "findings", findings(id, address, tables), "the switch applies the same rules")
+	onlySentence(t, "warnings", warnings(id, address, &environment{tables: tables}), `"mesh" does not apply`)
 	deny := []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
 	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
@@ -131,8 +131,7 @@ func TestFirewalls(t *testing.T) {
 	}
 }
 
-// TestOpenShiftRules: the guest reaches what the firewall lets the pod reach, from the first frame of a connection to the last, and
-// nothing else.
+// TestOpenShiftRules checks that the guest reaches exactly the destinations that the firewall allows, with all frames of a connection.
 func TestOpenShiftRules(t *testing.T) {
 	const syn, ack, fin = 2, 16, 1
 	d := vswitch.NewDelegate(vswitch.DelegateConfig{
@@ -176,7 +175,7 @@ func TestOpenShiftRules(t *testing.T) {
 	}
 }
 
-// frameTo is a guest's frame to a port, without payload.
+// frameTo returns a frame of the guest to a port, without payload.
 func frameTo(address string, protocol uint8, port uint16, flags uint8) []byte {
 	b := make([]byte, 54)
 	copy(b, "\x02\x00\x00\x00\x00\xfe\x02\x00\x00\x00\x00\x01\x08\x00\x45\x00\x00\x28")
@@ -193,8 +192,9 @@ func frameTo(address string, protocol uint8, port uint16, flags uint8) []byte {
 	return b
 }
 
-// TestNowhere checks that routes that lead nowhere are weighed against those of the uplink as the kernel does it.
-func TestNowhere(t *testing.T) {
+// TestUnreachableRules checks that prefix length and metric decide between unreachable routes and those of the uplink, as in the
+// kernel.
+func TestUnreachableRules(t *testing.T) {
 	route := func(text string, metric uint32) podnet.Route {
 		return podnet.Route{Dst: netip.MustParsePrefix(text), Metric: metric}
 	}
@@ -214,7 +214,7 @@ func TestNowhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, r := range nowhere(c.denied, uplink) {
+			for _, r := range unreachableRules(c.denied, uplink) {
 				got = append(got, map[bool]string{true: "+", false: "-"}[r.Allow]+r.Destination.String())
 			}
 			if strings.Join(got, " ") != c.want {
@@ -246,15 +246,15 @@ func TestParseDenyRule(t *testing.T) {
 	}
 }
 
-// TestOtherRouting checks the warnings about traffic that the guest sends another way than the pod.
+// TestOtherRouting checks the warnings about routing of the pod that does not apply to the guest.
 func TestOtherRouting(t *testing.T) {
 	id := identity()
 	address, _ := id.PodAddress()
-	onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}), "table 9")
-	onlySentence(t, "doubts", doubts(id, address, nil, podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}), "interface 3")
+	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}}), "table 9")
+	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}}), "interface 3")
 }
 
-// TestResolve checks what settings exclude each other, and that an ipvlan is muted without being told.
+// TestResolve checks which settings exclude each other, and that an ipvlan is muted without --address mute.
 func TestResolve(t *testing.T) {
 	bridge := model.Default()
 	bridge.Interface.Method = model.Bridge
@@ -275,7 +275,7 @@ func TestResolve(t *testing.T) {
 		{"bridge and mute", Config{Settings: Settings{VM: bridge}, Guest: guest, Mute: true}, nil, "delegateIp", false},
 		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
 		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, GuestMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},
-		{"no MAC to have", Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: guest}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "has one", false},
+		{"no MAC", Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: guest}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "with a MAC", false},
 		{"no address", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Addresses = nil }, "plain bridge works", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

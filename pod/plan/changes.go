@@ -1,0 +1,33 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// portChanges returns the changes that opening the ports makes, one sentence each.
+func portChanges(cfg Config, id *podnet.Identity) []string {
+	return []string{guestChange(cfg, id), fmt.Sprintf("Open a packet socket on %s in promiscuous mode.", id.Link.Name)}
+}
+
+func guestChange(cfg Config, id *podnet.Identity) string {
+	switch cfg.Guest.Kind {
+	case hypervisor.KindStream, hypervisor.KindDgram:
+		return fmt.Sprintf("Create the unix socket of %s.", cfg.Guest)
+	case hypervisor.KindFD:
+		return fmt.Sprintf("Use the inherited descriptor %s.", cfg.Guest.Name)
+	case hypervisor.KindPacket:
+		return fmt.Sprintf("Open a packet socket on %s in promiscuous mode, set the device up, and silence the pod's kernel on it with nftables tables.", cfg.Guest.Name)
+	}
+	return fmt.Sprintf("Open the tap %s with MTU %d; create it if it does not exist.", cfg.Guest.Name, id.Link.MTU)
+}
+
+// addressChanges returns the changes that moving or muting the pod address makes, one sentence each.
+func addressChanges(id *podnet.Identity, mute bool) []string {
+	if mute {
+		return id.MuteChanges()
+	}
+	return id.Changes()
+}

@@ -1,0 +1,121 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// kindIPVlan is rtnetlink's name of a link that delivers frames by IP address (drivers/net/ipvlan).
+const kindIPVlan = "ipvlan"
+
+// Routing tables (linux/rtnetlink.h).
+const (
+	mainTable  = 254
+	localTable = 255
+)
+
+// minReassembly is the size in bytes of a packet that every host must accept (RFC 791, section 3.1).
+const minReassembly = 576
+
+// findings returns the properties of the pod's network that decide how podswitch works, one sentence each.
+func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	gateway, hasGateway := id.Gateway()
+	switch {
+	case id.Link.NoARP:
+		add("%s has no ARP: frames leave with its MAC as source and destination, and received frames are identified by IP address alone", id.Link.Name)
+	case hasGateway && !address.Contains(gateway):
+		add("the gateway %s is outside %s: the guest gets a route to it (DHCP option 121)", gateway, address.Masked())
+	}
+	known := permanent(id)
+	for _, n := range known[:min(len(known), vswitch.NeighbourLimit)] { // neighbourWarnings has the others
+		add("%s has a permanent neighbour entry with MAC %s: the switch does not resolve it by ARP", n.Addr, n.MAC)
+	}
+	if ip := address.Addr().As4(); id.Link.MAC == (podnet.MAC{0x0a, 0x58, ip[0], ip[1], ip[2], ip[3]}) {
+		add("the wire MAC is derived from the pod address: the network may verify that they match, and sees no other MAC")
+	}
+	if mtu := id.MTU(); mtu < id.Link.MTU {
+		add("the default route has MTU %d, the link has MTU %d: the guest gets MTU %d", mtu, id.Link.MTU, mtu)
+	}
+	if id.Link.Kind == kindIPVlan {
+		add("%s is an ipvlan, which delivers frames by its addresses: the pod address stays on it, and the kernel is muted", id.Link.Name)
+	}
+	if slices.Contains(tables, blockTable) {
+		add("the pod's firewall %s does not apply to the guest: the switch applies the same rules", blockTable)
+	}
+	return list
+}
+
+// warnings returns the properties of the pod's network that podswitch does not carry over to the guest. Each sentence names the
+// property, its effect on the guest, and a remedy.
+func warnings(id *podnet.Identity, address netip.Prefix, env *environment) []string {
+	return slices.Concat(addressWarnings(id, address), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
+}
+
+func addressWarnings(id *podnet.Identity, address netip.Prefix) (list []string) {
+	for _, a := range id.Addresses {
+		if a.Prefix != address {
+			list = append(list, fmt.Sprintf("the address %s is not delegated: nothing answers for it until podswitch ends "+
+				"(a VM document without delegateIp leaves all addresses with the pod)", a.Prefix))
+		}
+	}
+	return list
+}
+
+// routingWarnings are about routes, routing rules and firewalls, which apply to the pod's kernel and not to the guest.
+func routingWarnings(id *podnet.Identity, env *environment) (list []string) {
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	reported := map[uint32]bool{mainTable: true, localTable: true}
+	for _, r := range id.Routes {
+		if !reported[r.Table] {
+			reported[r.Table] = true
+			add("the routes in table %d do not apply to the guest (add the ones that the guest needs to the main table)", r.Table)
+		}
+	}
+	for _, table := range env.tables {
+		if table != blockTable {
+			add("the pod's nftables table %q does not apply to the guest (block the same destinations with --deny)", table)
+		}
+	}
+	for _, rule := range env.routing.Rules {
+		add("the pod's routing rule %q does not apply to the guest (add the routes that the guest needs to the main table)", rule)
+	}
+	for _, route := range env.routing.Routes {
+		add("the pod's route %s does not apply to the guest, which uses %s for this destination (block it with --deny)", route, id.Link.Name)
+	}
+	for _, r := range id.UplinkRoutes() {
+		if r.HasIPv6Gateway(id.Link.Index) {
+			add("the route to %s has an IPv6 next hop: the guest does not get it (use an IPv4 next hop)", r.Dst)
+		}
+	}
+	if !hasDefault(id) {
+		add("there is no default route: the guest reaches only the destinations of the other routes (add one to the pod's network)")
+	}
+	return list
+}
+
+func neighbourWarnings(id *podnet.Identity) []string {
+	n := len(permanent(id))
+	if n <= vswitch.NeighbourLimit || id.Link.NoARP {
+		return nil
+	}
+	return []string{fmt.Sprintf("the switch caches %d of %d permanent neighbours: it resolves the rest, and any other next hop, by ARP for "+
+		"every burst of packets (use routes with a common gateway instead)", vswitch.NeighbourLimit, n)}
+}
+
+func mtuWarnings(id *podnet.Identity) []string {
+	mtu := id.MTU()
+	if mtu >= minReassembly {
+		return nil
+	}
+	return []string{fmt.Sprintf("the MTU %d is below %d, which every host must accept (RFC 791): large packets to the guest arrive in "+
+		"fragments (increase the MTU of the pod's network)", mtu, minReassembly)}
+}
+
+func hasDefault(id *podnet.Identity) bool {
+	return slices.ContainsFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
+}

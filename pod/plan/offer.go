@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// leaseTime is the duration of a lease. The pod keeps its address for its whole life; an expired lease only shows that the guest
+// is gone.
+const leaseTime = 24 * time.Hour
+
+// serverAddress is the address of the DHCP server, the same as in KubeVirt's bridge binding. freeServer replaces it if the pod uses
+// the address.
+var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
+
+// offer returns the DHCP configuration of the guest, from the pod identity and the VM document.
+func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
+	id := p.Identity
+	o := dhcpsrv.Offer{
+		Address: p.Address, Server: p.Server, MTU: id.MTU(), NameServers: slices.Clone(id.Resolv.NameServers),
+		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
+	}
+	o.Gateway, _ = id.Gateway()
+	for _, r := range guestRoutes(p.Identity) {
+		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index)})
+	}
+	if vm.Hostname != "" {
+		o.HostName = vm.Hostname
+	}
+	options := vm.Interface.DHCP
+	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
+	for _, private := range options.PrivateOptions {
+		o.Private = append(o.Private, dhcpsrv.PrivateOption(private))
+	}
+	for _, s := range o.Search { // KubeVirt uses the longest one
+		if len(s) > len(o.Domain) {
+			o.Domain = s
+		}
+	}
+	return o
+}
+
+// routerMAC derives the router MAC from the wire MAC. The result is locally administered and differs from both MACs.
+func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
+	for salt := byte(0); ; salt++ {
+		sum := sha256.Sum256(append([]byte{salt}, wire[:]...))
+		mac := vswitch.MAC(sum[:6])
+		mac[0] = 0x02
+		if mac != wire && mac != guest {
+			return mac
+		}
+	}
+}
+
+// relayedServers returns the name servers of the pod that need a relay, because only processes of the pod can reach them.
+func relayedServers(id *podnet.Identity) (servers []netip.AddrPort) {
+	for _, ns := range id.Resolv.NameServers {
+		if dhcpsrv.NeedsRelay(ns) {
+			servers = append(servers, netip.AddrPortFrom(ns, 53))
+		}
+	}
+	return servers
+}
+
+// freeServer returns serverAddress, or the next address that the pod does not use as an address, a next hop, a host route or a name
+// server.
+func freeServer(id *podnet.Identity) netip.Addr {
+	used := map[netip.Addr]bool{}
+	for _, a := range id.Addresses {
+		used[a.Prefix.Addr()] = true
+	}
+	for _, r := range id.Routes {
+		used[r.GatewayOn(id.Link.Index)] = true
+		used[r.Dst.Addr()] = used[r.Dst.Addr()] || r.Dst.IsSingleIP()
+	}
+	for _, ns := range id.Resolv.NameServers {
+		used[ns] = true
+	}
+	server := serverAddress
+	for used[server] {
+		server = server.Next()
+	}
+	return server
+}
