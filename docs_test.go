@@ -214,3 +214,29 @@ func inSources(t *testing.T, where, word string) bool {
 	pattern := regexp.MustCompile(`\b` + word + `\b`)
 	return slices.ContainsFunc(files, func(file string) bool { return pattern.MatchString(read(t, file)) })
 }
+
+var (
+	message     = regexp.MustCompile("`([a-z][^`\n]* [^`\n]*)`")
+	command     = regexp.MustCompile(`^(podswitch|ip|go|ethtool|tcpdump|cat|holder|keep|dhcp|no such|permission) `) // and what status and the kernel say
+	placeholder = regexp.MustCompile(`…|\b[A-Z]+\b|\S*[\d/]\S*|: (needs )?|^needs |, but |\(|\)`)
+)
+
+// TestMessages: the messages that the guide quotes are those of the program: what is between their placeholders is in a source file.
+func TestMessages(t *testing.T) {
+	const guide = "docs/troubleshooting.md"
+	var all strings.Builder
+	for _, source := range sources(t) {
+		all.WriteString(read(t, source))
+	}
+	for _, quoted := range message.FindAllStringSubmatch(fences.ReplaceAllString(read(t, guide), ""), -1) {
+		if command.MatchString(quoted[1]) {
+			continue
+		}
+		for _, part := range placeholder.Split(quoted[1], -1) {
+			part = strings.TrimPrefix(strings.Trim(part, " ,:"), "needs ")
+			if strings.Contains(part, " ") && !strings.Contains(all.String(), part) {
+				t.Errorf("%s quotes %q: no source file has %q", guide, quoted[1], part)
+			}
+		}
+	}
+}
