@@ -15,33 +15,33 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// Serving TCP ports. There are no listening sockets: a SYN to a served port becomes a request, on a goroutine of its own,
-// which is answered only after its service has decided. So a kept port whose target refuses refuses too, and a probe that
-// merely connects tells the truth.
+// Serving TCP ports. There are no listening sockets. A SYN to a served port becomes a request on a goroutine of its own, and the service
+// accepts or refuses it: a kept port refuses the connection if its target does, so a health check that only connects gets the right
+// result.
 //
-//	SYN ─▶ ports.handle ─▶ tcp.Forwarder (bounds attempts) ─▶ acceptor.serve (bounds connections)
-//	                                                            │ not accepted: RST
-//	                                                            └ accepted: SYN-ACK, ACK ─▶ the service ─▶ leave.go
+//	SYN ─▶ ports.handle ─▶ tcp.Forwarder (bounds attempts) ─▶ acceptor.handle (bounds connections)
+//	                                                            │ refused: RST
+//	                                                            └ accepted: SYN-ACK, ACK ─▶ service ─▶ closing.go
 //
-// A SYN to any other port gets a reset from netstack itself.
+// Netstack resets a SYN to any other port.
 
-// handshakeTimeout is how long a peer may leave the handshake open before the attempt is given up, by the stack's clock.
+// handshakeTimeout bounds the handshake, on the stack's clock.
 const handshakeTimeout = 10 * time.Second
 
-// Keepalive of accepted connections, so that vanished peers give their place back: after two minutes at most.
+// Keepalive of accepted connections: the connection of a peer that disappeared ends after two minutes at most.
 const (
 	keepaliveIdle     = tcpip.KeepaliveIdleOption(60 * time.Second)
 	keepaliveInterval = tcpip.KeepaliveIntervalOption(15 * time.Second)
 	keepaliveCount    = 4
 )
 
-// ports are the TCP ports that are served. The zero value serves none.
+// ports are the served TCP ports. The zero value serves none.
 type ports struct {
 	mu     sync.RWMutex
 	byPort map[uint16]*tcp.Forwarder
 }
 
-// handle is netstack's handler for TCP segments that belong to no connection. When it returns false they get a reset.
+// handle is netstack's handler of TCP segments that belong to no connection. Netstack resets those that it returns false for.
 func (p *ports) handle(id netstack.TransportEndpointID, pkt *netstack.PacketBuffer) bool {
 	p.mu.RLock()
 	forwarder := p.byPort[id.LocalPort]
@@ -49,11 +49,11 @@ func (p *ports) handle(id netstack.TransportEndpointID, pkt *netstack.PacketBuff
 	return forwarder != nil && forwarder.HandlePacket(id, pkt)
 }
 
-// add serves a port, or says that it is served already.
+// add serves a port. It returns an error if the port is served already.
 func (p *ports) add(port uint16, forwarder *tcp.Forwarder) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, taken := p.byPort[port]; taken {
+	if _, isServed := p.byPort[port]; isServed {
 		return fmt.Errorf("tcp port %d is served already", port)
 	}
 	if p.byPort == nil {
@@ -63,38 +63,38 @@ func (p *ports) add(port uint16, forwarder *tcp.Forwarder) error {
 	return nil
 }
 
-// A service takes the connections of one port. It runs on its own goroutine for each and returns when the connection has
-// ended; it may return without a call of accept to refuse.
+// A service handles the connections of one port, each on a goroutine of its own. It returns when the connection has ended. Returning
+// without a call of accept refuses the connection.
 type service func(accept func() (*conn, error))
 
-// limits bound what the connections of one port may cost.
+// limits bound the resources of the connections of one port.
 type limits struct {
-	conns int // attempts, and connections, at once
-	roomy int // while there are no more than so many connections, a new one's buffers may grow to maxBuffer
+	conns        int // attempts, and connections, at a time
+	largeBuffers int // connections whose buffers may grow to maxBuffer; further ones get reducedBuffer
 }
 
-// acceptor bounds the connections of one port.
+// An acceptor bounds the connections of one port.
 type acceptor struct {
-	endpoint *Endpoint
-	places   chan struct{}
-	roomy    int
-	serve    service
+	endpoint     *Endpoint
+	slots        chan struct{} // one value for each connection
+	largeBuffers int
+	serve        service
 }
 
-// serveTCP serves a port. What comes beyond the limits is refused.
+// serveTCP serves a port, and refuses connections beyond the limits.
 func (e *Endpoint) serveTCP(port uint16, l limits, serve service) error {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if e.closed {
 		return net.ErrClosed
 	}
-	a := &acceptor{endpoint: e, places: make(chan struct{}, l.conns), roomy: l.roomy, serve: serve}
+	a := &acceptor{endpoint: e, slots: make(chan struct{}, l.conns), largeBuffers: l.largeBuffers, serve: serve}
 	return e.served.add(port, tcp.NewForwarder(e.stack, defaultBuffer, l.conns, a.handle))
 }
 
-// handle takes one request for as long as its connection costs anything.
+// handle serves one request, and returns when its connection needs no resources of netstack.
 func (a *acceptor) handle(request *tcp.ForwarderRequest) {
-	if !a.endpoint.begin() {
+	if !a.endpoint.beginTask() {
 		request.Complete(false)
 		return
 	}
@@ -102,25 +102,25 @@ func (a *acceptor) handle(request *tcp.ForwarderRequest) {
 	attempt := &attempt{endpoint: a.endpoint, request: request}
 	defer attempt.refuse()
 	select {
-	case a.places <- struct{}{}:
-		defer func() { <-a.places }()
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
 	default:
-		a.endpoint.log.Warn("too many connections: refused one", zap.Uint16("port", request.ID().LocalPort))
+		a.endpoint.log.Warn("connection refused: too many", zap.Uint16("port", request.ID().LocalPort))
 		return
 	}
-	attempt.crowded = len(a.places) > a.roomy
+	attempt.reduced = len(a.slots) > a.largeBuffers
 	a.serve(attempt.accept)
-	attempt.leave()
+	attempt.awaitClose()
 }
 
-// attempt is a request that is completed exactly once.
+// An attempt is a request, which is completed exactly once.
 type attempt struct {
 	endpoint  *Endpoint
 	request   *tcp.ForwarderRequest
-	crowded   bool // a connection gets small buffers
+	reduced   bool // its connection gets small buffers
 	completed bool
 	events    waiter.Queue // of conn
-	conn      *conn        // nil: none was made
+	conn      *conn        // nil: not accepted
 }
 
 // refuse sends a reset, unless the attempt is completed.
@@ -131,20 +131,20 @@ func (t *attempt) refuse() {
 	}
 }
 
-// accept answers the SYN and waits for the end of the handshake.
+// accept answers the SYN and waits for the handshake.
 func (t *attempt) accept() (*conn, error) {
-	giveUp := t.endpoint.stack.Clock().AfterFunc(handshakeTimeout, t.abort(t.request.ID()))
+	timeout := t.endpoint.stack.Clock().AfterFunc(handshakeTimeout, t.abort(t.request.ID()))
 	socket, err := t.request.CreateEndpoint(&t.events)
-	giveUp.Stop()
+	timeout.Stop()
 	t.completed = true
 	t.request.Complete(false)
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", stackError(err))
 	}
-	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, borrower{socket}), socket: socket, copySize: copySize}
+	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, detachingSocket{socket}), socket: socket, copySize: copySize}
 	t.conn = c
-	if t.crowded {
-		c.shrink()
+	if t.reduced {
+		c.reduceBuffers()
 	}
 	if err := c.keepAlive(); err != nil {
 		c.reset()
@@ -154,7 +154,7 @@ func (t *attempt) accept() (*conn, error) {
 	return c, nil
 }
 
-// abort returns what ends the handshake of one attempt: netstack's own patience is over two minutes.
+// abort returns a function that ends the handshake of one attempt. Netstack's own timeout is longer than two minutes.
 func (t *attempt) abort(id netstack.TransportEndpointID) func() {
 	s := t.endpoint.stack
 	return func() {
@@ -164,24 +164,24 @@ func (t *attempt) abort(id netstack.TransportEndpointID) func() {
 	}
 }
 
-// conn is an accepted connection, with what net.Conn lacks.
+// A conn is an accepted connection with the operations that net.Conn lacks.
 type conn struct {
 	*gonet.TCPConn
 	socket   tcpip.Endpoint
-	copySize int // bytes of the buffer that a copy in one direction may take
+	copySize int // bytes of buffer for a copy in one direction
 }
 
-// shrink makes the buffers small, for good.
-func (c *conn) shrink() {
-	c.socket.SocketOptions().SetReceiveBufferSize(crowdBuffer, true)
-	c.socket.SocketOptions().SetSendBufferSize(crowdBuffer, true)
-	c.copySize = crowdCopySize
+// reduceBuffers makes the buffers small for the lifetime of the connection.
+func (c *conn) reduceBuffers() {
+	c.socket.SocketOptions().SetReceiveBufferSize(reducedBuffer, true)
+	c.socket.SocketOptions().SetSendBufferSize(reducedBuffer, true)
+	c.copySize = reducedCopySize
 }
 
-// reset sends RST and fails reads and writes. Close must follow.
+// reset sends RST and makes reads and writes fail. Close must follow.
 func (c *conn) reset() { c.socket.Abort() }
 
-// keepAlive turns keepalive on.
+// keepAlive enables keepalive.
 func (c *conn) keepAlive() error {
 	c.socket.SocketOptions().SetKeepAlive(true)
 	idle, interval := keepaliveIdle, keepaliveInterval

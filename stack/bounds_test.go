@@ -164,7 +164,7 @@ func TestClosedConnectionsKeepTheirPlaces(t *testing.T) {
 	}
 	expectGrowth(t, before, boundKeptPort)
 	p.await("the services to end", func() bool { return p.in(tcp.StateLastAck, tcp.StateClosing) == maxConns })
-	clock.Advance(leaveTimeout)
+	clock.Advance(closeTimeout)
 	p.await("the places to be free", func() bool { return p.connections() == 0 })
 }
 
@@ -196,7 +196,7 @@ func TestTimeWaitIsBounded(t *testing.T) {
 	}
 	expectGrowth(t, before, boundTimeWait)
 	clock.Advance(timeWait)
-	p.await("all to be forgotten", func() bool { return p.connections() == 0 && p.waiting.len() == 0 })
+	p.await("all to be forgotten", func() bool { return p.connections() == 0 && p.timeWaits.len() == 0 })
 	expectGrowth(t, before, boundForgotten)
 }
 

@@ -6,12 +6,10 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// deliverDatagrams hands the UDP datagrams of an admitted frame to netstack, one by one, because it would take the frame for one
-// datagram: two questions of a resolver may come in one frame. There is no bound of our own: vnet.Check refuses what Linux could not
-// have sent, more than 128 datagrams, and so many cost no more than four batches of single ones.
+// deliverDatagrams delivers the UDP datagrams of an admitted frame one by one, because netstack would parse the frame as one datagram;
+// two questions of a resolver can arrive in one frame. vnet.Check bounds their number: it refuses more than the 128 that Linux sends.
 //
-// Each datagram is delivered or dropped for itself, as if it had come alone, and counts as a frame: one that netstack fails on
-// neither takes those behind it along nor hides those before it.
+// Each datagram is delivered, dropped and counted as if it were a frame of its own.
 func (e *Endpoint) deliverDatagrams(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
 	offload := frame.Offload
 	if !vnet.Check(&offload, frame.Data) {

@@ -14,27 +14,27 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// Carrying DHCP. Requests come through an ordinary UDP socket. Replies do not: the client has no address yet, and the MAC
-// to send to is in the request, not in a neighbour table. They are built here and sent as they are.
+// DHCP transport. Requests arrive at a UDP socket of netstack. Replies bypass it: the client has no address yet, and its MAC is in the
+// request and not in a neighbour table. This file builds the whole packet.
 
 // dhcpPort is the server's UDP port (RFC 2131, section 4.1).
 const dhcpPort = 67
 
-// replyTTL is the time to live of a reply, in hops.
+// replyTTL is the time to live of a reply.
 const replyTTL = 64
 
 // maxDatagram is the largest UDP payload, in bytes.
 const maxDatagram = 65535 - header.IPv4MinimumSize - header.UDPMinimumSize
 
-// A DHCPHandler answers one DHCP message: with the reply, the address and UDP port to send it to, and the MAC that the
-// frame goes to. A nil reply is none. The message is valid until the handler returns. One goroutine calls it, and does not
-// recover from its panics.
+// A DHCPHandler answers one DHCP message. It returns the reply, its IPv4 destination and UDP port, and the destination MAC of its frame;
+// a nil reply sends nothing. The message is valid until the handler returns; the reply belongs to the endpoint afterwards. One
+// goroutine calls the handler, and a panic in it ends the process.
 type DHCPHandler func(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC)
 
-// ServeDHCP hands what arrives at UDP port 67, by unicast or broadcast, to handle until Close. Replies leave from
-// Config.Address, port 67. It returns an error when the port is taken, and net.ErrClosed after Close.
+// ServeDHCP passes the messages to UDP port 67, unicast and broadcast, to handle until Close. Replies are sent from Config.Address, port
+// 67. ServeDHCP returns at once: an error if the port is in use, and net.ErrClosed after Close.
 func (e *Endpoint) ServeDHCP(handle DHCPHandler) error {
-	// Not bound to the address, because netstack gives broadcasts to such sockets only.
+	// Netstack delivers broadcasts only to sockets that are bound to no address.
 	address := tcpip.FullAddress{NIC: nicID, Port: dhcpPort}
 	if err := e.serveUDP(address, func(socket *gonet.UDPConn) { e.serveDHCP(socket, handle) }); err != nil {
 		return fmt.Errorf("serve DHCP: %w", err)
@@ -42,7 +42,7 @@ func (e *Endpoint) ServeDHCP(handle DHCPHandler) error {
 	return nil
 }
 
-// serveDHCP reads until the socket is closed.
+// serveDHCP serves messages until the socket is closed.
 func (e *Endpoint) serveDHCP(socket *gonet.UDPConn, handle DHCPHandler) {
 	message := make([]byte, maxDatagram)
 	for {
@@ -64,7 +64,7 @@ func (e *Endpoint) serveDHCP(socket *gonet.UDPConn, handle DHCPHandler) {
 	}
 }
 
-// reply sends a DHCP reply in one frame.
+// reply sends a DHCP reply as one frame.
 func (e *Endpoint) reply(payload []byte, to netip.AddrPort, mac vswitch.MAC) error {
 	length := header.IPv4MinimumSize + header.UDPMinimumSize + len(payload)
 	switch {
@@ -79,8 +79,8 @@ func (e *Endpoint) reply(payload []byte, to netip.AddrPort, mac vswitch.MAC) err
 	return e.send(mac, header.IPv4ProtocolNumber, datagram(from, to, payload))
 }
 
-// datagram builds a UDP packet from its IPv4 header on. Its checksum is complete: DHCP clients that read raw frames verify
-// it and know no offloads.
+// datagram returns an IPv4 packet with a UDP datagram. Its checksum is complete, because DHCP clients that read raw frames verify it and
+// ignore offloads.
 func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	packet := make([]byte, header.IPv4MinimumSize+header.UDPMinimumSize+len(payload))
 	ip := header.IPv4(packet)
@@ -99,7 +99,7 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	source, destination := from.Addr().As4(), to.Addr().As4()
 	sum := vnet.Checksum(udp, vnet.PseudoSum(source[:], destination[:], uint8(header.UDPProtocolNumber), len(udp)))
 	if sum == 0 {
-		sum = 0xffff // 0 means "none" (RFC 768)
+		sum = 0xffff // 0 means no checksum (RFC 768)
 	}
 	udp.SetChecksum(sum)
 	return packet

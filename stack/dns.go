@@ -11,35 +11,33 @@ import (
 	"time"
 )
 
-// Relaying DNS. A name server on the pod's loopback is out of a guest's reach, so the guest asks the endpoint's address,
-// and the server is asked on its behalf. Messages pass as they are; the relay reads no more than the identifier and the QR bit
-// of a header (RFC 1035, section 4.1.1).
+// The DNS relay. A guest cannot reach a name server on the pod's loopback, so it asks the endpoint's address, and the relay asks the
+// server. Messages pass unchanged; the relay reads only the identifier and the QR bit of the header (RFC 1035, section 4.1.1).
 //
-// Every question goes out over a connection of its own, which whoever relays dials: for a connected UDP socket the kernel picks
-// a random port, and takes replies only from the server that it is connected to.
+// Each question has a connection of its own: the kernel chooses a random port for a connected UDP socket, and delivers only datagrams
+// of the server that it is connected to.
 
 // dnsPort is the port of DNS, over UDP and TCP.
 const dnsPort = 53
 
-// dnsTimeout is how long all servers together may take to answer one question, and how long a guest may leave a TCP
-// connection idle.
+// dnsTimeout bounds the time for an answer, over all servers, and the time that a TCP connection of the guest may be idle.
 const dnsTimeout = 5 * time.Second
 
 // dnsHeaderSize is the length of a DNS header in bytes.
 const dnsHeaderSize = 12
 
-// A DNSDialer connects to the name server with this index, over "udp" or "tcp". It is called for each question, from up to 80
-// goroutines at once, and returns soon after ctx ends. What it returns belongs to the endpoint. Over UDP it has to keep
-// datagrams apart and to take only the server's, as a connected socket does.
+// A DNSDialer connects to the name server with this index in the argument of RelayDNS. The network is "udp" or "tcp". It is called for
+// each question, by up to 80 goroutines at a time, and must return soon after ctx is done. The connection belongs to the endpoint. Over
+// UDP it must preserve message boundaries and deliver only the server's datagrams, as a connected socket does.
 type DNSDialer func(ctx context.Context, network string, server int) (net.Conn, error)
 
-// RelayDNS answers port 53, over UDP and TCP, with what servers say, until Close; dial reaches them. Each question goes to the
-// first server, and to the next one when that one does not answer. At most 64 questions over UDP and 16 connections over TCP are
-// served at once: further ones are dropped and refused. It returns an error when there is no server or no dial, or the port
-// is taken, and net.ErrClosed after Close.
+// RelayDNS relays questions at port 53, over UDP and TCP, to the servers until Close. A question goes to the first server, and to the
+// next one if there is no answer; all servers together have five seconds. At most 64 questions over UDP and 16 connections over TCP
+// are served at a time: further questions are dropped, and connections refused. RelayDNS returns at once: an error if servers is empty
+// or has an invalid address, if dial is nil or the port is in use, and net.ErrClosed after Close.
 func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {
 	if len(servers) == 0 || dial == nil {
-		return errors.New("relay DNS: want at least one server, and a function that dials")
+		return errors.New("relay DNS: want at least one server and a DNSDialer")
 	}
 	for _, server := range servers {
 		if !server.IsValid() || server.Port() == 0 || server.Addr().Unmap() == e.cfg.Address {
@@ -56,17 +54,17 @@ func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {
 	return nil
 }
 
-// dnsRelay asks servers on a guest's behalf.
+// A dnsRelay relays questions to servers.
 type dnsRelay struct {
 	endpoint *Endpoint
-	servers  []netip.AddrPort // not changed
+	servers  []netip.AddrPort // read-only
 	dialer   DNSDialer
 }
 
-// asker sends query to the server with this index and returns its reply.
+// An asker sends query to the server with this index and returns its reply.
 type asker func(ctx context.Context, server int, query []byte) ([]byte, error)
 
-// firstAnswer asks the servers in order. Each gets an equal share of the time that is left.
+// firstAnswer asks the servers in order. Each gets an equal share of the remaining time.
 func (r *dnsRelay) firstAnswer(ask asker, query []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(r.endpoint.ctx, dnsTimeout)
 	defer cancel()
@@ -85,7 +83,7 @@ func (r *dnsRelay) firstAnswer(ask asker, query []byte) ([]byte, error) {
 	return nil, errors.Join(failures...)
 }
 
-// dial connects to a server. The end of ctx fails reads and writes; the caller calls release.
+// dial connects to a server. Reads and writes fail when ctx is done. The caller calls release when it is done.
 func (r *dnsRelay) dial(ctx context.Context, network string, server int) (conn net.Conn, release func(), err error) {
 	conn, err = r.dialer(ctx, network, server)
 	if err != nil {
@@ -98,17 +96,17 @@ func (r *dnsRelay) dial(ctx context.Context, network string, server int) (conn n
 	}, nil
 }
 
-// isQuery tells whether a message from the guest is one to ask about.
+// isQuery reports whether a message has a header with QR = 0.
 func isQuery(message []byte) bool {
 	return len(message) >= dnsHeaderSize && message[2]&0x80 == 0
 }
 
-// answers tells whether reply is one to query.
+// answers reports whether reply has QR = 1 and the identifier of query.
 func answers(reply, query []byte) bool {
 	return len(reply) >= dnsHeaderSize && reply[2]&0x80 != 0 && reply[0] == query[0] && reply[1] == query[1]
 }
 
-// readMessage reads a message behind its length, as TCP carries it (RFC 1035, section 4.2.2).
+// readMessage reads a message with its length prefix (RFC 1035, section 4.2.2).
 func readMessage(r io.Reader) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
@@ -119,7 +117,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return message, err
 }
 
-// writeMessage writes what readMessage reads, at once.
+// writeMessage writes a message with its length prefix, in one Write.
 func writeMessage(w io.Writer, message []byte) error {
 	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...))
 	return err

@@ -180,7 +180,7 @@ func TestDNSBoundsQuestions(t *testing.T) {
 		within(t, asked)
 	}
 	server.ask(question(dnsMaxQueries, "one too many"))
-	await(t, "the drop", func() bool { return logs.FilterMessageSnippet("dropped one").Len() == 1 })
+	await(t, "the drop", func() bool { return logs.FilterMessageSnippet("question dropped").Len() == 1 })
 	if n := len(asked); n != 0 {
 		t.Errorf("%d questions beyond the bound were asked", n)
 	}

@@ -8,11 +8,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// dnsMaxConns bounds the guest's TCP connections to the relay.
+// dnsMaxConns bounds the TCP connections to the relay.
 const dnsMaxConns = 16
 
-// serveConn relays the questions of one connection, one after the other (RFC 7766, section 6.2.1), until the guest ends
-// it, leaves it idle, or asks what no server answers.
+// serveConn relays the questions of one connection in order (RFC 7766, section 6.2.1). It closes the connection when it is idle for
+// dnsTimeout, and when no server answers a question.
 func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 	guest, err := accept()
 	if err != nil {
@@ -41,8 +41,7 @@ func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 	}
 }
 
-// askTCP is an asker over TCP, with a connection for each question: the guest's resolver comes here only for what does not
-// fit a datagram.
+// askTCP is an asker over TCP. It makes a connection for each question: resolvers use TCP only for answers that do not fit a datagram.
 func (r *dnsRelay) askTCP(ctx context.Context, server int, query []byte) ([]byte, error) {
 	conn, release, err := r.dial(ctx, "tcp", server)
 	if err != nil {
@@ -57,7 +56,7 @@ func (r *dnsRelay) askTCP(ctx context.Context, server int, query []byte) ([]byte
 		return nil, err
 	}
 	if !answers(reply, query) {
-		return nil, errors.New("the reply belongs to another question")
+		return nil, errors.New("the reply is not to this question")
 	}
 	return reply, nil
 }

@@ -11,25 +11,25 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 )
 
-// dnsMaxQueries bounds the questions over UDP that wait for an answer.
+// dnsMaxQueries bounds the questions over UDP without an answer.
 const dnsMaxQueries = 64
 
-// udpRelay relays questions over UDP: one goroutine reads, and each question has its own until it is answered.
+// A udpRelay relays questions over UDP: one goroutine reads, and each question has one until it is answered.
 type udpRelay struct {
 	*dnsRelay
 	socket  *gonet.UDPConn
-	waiting chan struct{} // a place for each question that waits
+	slots   chan struct{} // one value for each question without an answer
 	buffers sync.Pool     // of *[maxDatagram]byte
 }
 
-// relayUDP relays what comes to socket until it is closed.
+// relayUDP relays questions until the socket is closed.
 func (r *dnsRelay) relayUDP(socket *gonet.UDPConn) {
-	u := &udpRelay{dnsRelay: r, socket: socket, waiting: make(chan struct{}, dnsMaxQueries)}
+	u := &udpRelay{dnsRelay: r, socket: socket, slots: make(chan struct{}, dnsMaxQueries)}
 	u.buffers.New = func() any { return new([maxDatagram]byte) }
 	u.read()
 }
 
-// read takes questions until the socket is closed.
+// read reads questions until the socket is closed.
 func (u *udpRelay) read() {
 	log := u.endpoint.log
 	message := make([]byte, maxDatagram)
@@ -43,27 +43,27 @@ func (u *udpRelay) read() {
 		case isQuery(message[:n]):
 			query := append([]byte(nil), message[:n]...)
 			select {
-			case u.waiting <- struct{}{}:
+			case u.slots <- struct{}{}:
 				u.start(guest, query)
 			default:
-				log.Warn("too many DNS questions at once: dropped one")
+				log.Warn("DNS question dropped: too many")
 			}
 		}
 	}
 }
 
-// start answers one question on its own goroutine, which gives its place back.
+// start answers one question on a goroutine of its own, which releases the slot.
 func (u *udpRelay) start(guest net.Addr, query []byte) {
-	err := u.endpoint.run(func() {
-		defer func() { <-u.waiting }()
+	err := u.endpoint.startTask(func() {
+		defer func() { <-u.slots }()
 		u.answer(guest, query)
 	})
 	if err != nil {
-		<-u.waiting
+		<-u.slots
 	}
 }
 
-// answer asks the servers and sends what the first one says.
+// answer asks the servers and sends the first answer.
 func (u *udpRelay) answer(guest net.Addr, query []byte) {
 	reply, err := u.firstAnswer(u.ask, query)
 	if err == nil {
@@ -74,7 +74,7 @@ func (u *udpRelay) answer(guest net.Addr, query []byte) {
 	}
 }
 
-// ask is an asker over UDP. Replies that belong to another question are passed over.
+// ask is an asker over UDP. It ignores replies to other questions.
 func (u *udpRelay) ask(ctx context.Context, server int, query []byte) ([]byte, error) {
 	conn, release, err := u.dial(ctx, "udp", server)
 	if err != nil {

@@ -20,58 +20,59 @@ import (
 // minMTU is the smallest IPv4 MTU that a link may have, in bytes (RFC 791, section 3.2).
 const minMTU = 68
 
-// abortInterval is how often Close repeats the abort of what was just being made while it began.
+// abortInterval is the time between two aborts of the sockets in Close.
 const abortInterval = 5 * time.Millisecond
 
-// A Config says who the endpoint is.
+// A Config configures an Endpoint. Address, MAC and MTU are required.
 type Config struct {
-	// Address is the one IPv4 address that the endpoint answers for.
+	// Address is the only IPv4 address of the endpoint: unicast, and not loopback.
 	Address netip.Addr
 
-	// MAC is the endpoint's own: the source of every frame that it sends.
+	// MAC is the source of every frame that the endpoint sends: a unicast address.
 	MAC vswitch.MAC
 
-	// PeerMAC is the destination of every IP packet but a DHCP reply. Zero leaves it to the forwarder.
+	// PeerMAC is the destination of every IP packet except DHCP replies. The zero MAC leaves it to the forwarder.
 	PeerMAC vswitch.MAC
 
-	// MTU is the largest IP packet in bytes, without the Ethernet header: 68 to 65535.
+	// MTU is the length in bytes of the largest IP packet, without the Ethernet header: 68 to 65535.
 	MTU int
 
-	// ARP says whether requests for Address are answered.
+	// ARP makes the endpoint answer ARP requests for Address.
 	ARP bool
 
-	// Log takes what goes wrong; nil is silence. Peers and the guest can cause that without end: it has to leave equal messages out.
+	// Log receives failures; nil discards them. Peers can cause any number of them, so the logger has to limit equal messages.
 	Log *zap.Logger
 
-	// clock drives the timers of the network stack; nil is the real one.
+	// clock drives the timers of the network stack; nil: the real time.
 	clock tcpip.Clock
 }
 
-// An Endpoint is a network stack with one address, and a vswitch.Port.
+// An Endpoint is a network stack with one address. It is a vswitch.Port: Transmit is safe for concurrent use, Receive is for one
+// goroutine. New makes an Endpoint; the zero value is not usable.
 type Endpoint struct {
-	cfg      Config
-	log      *zap.Logger
-	counters vswitch.Counters
-	stack    *netstack.Stack
-	link     *link
-	receiver receiver
-	served   ports
-	waiting  timeWaits
+	cfg       Config
+	log       *zap.Logger
+	counters  vswitch.Counters
+	stack     *netstack.Stack
+	link      *link
+	receiver  receiver
+	served    ports
+	timeWaits timeWaits
 
-	// ctx ends when Close begins; tasks are the goroutines of the services.
+	// ctx is done when Close begins; tasks counts the goroutines of the services.
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	closeOnce sync.Once
-	// gate is held for reading while frames are delivered and tasks begin, so that nothing does after Close has set closed.
+	// gate guards closed. Delivery and the start of a task hold it for reading, so that neither happens after Close has set closed.
 	gate   sync.RWMutex
 	closed bool
 }
 
 var _ vswitch.Port = (*Endpoint)(nil)
 
-// New checks cfg and makes an endpoint of it, which answers from now on. The caller closes it.
+// New returns an endpoint that answers at once. It returns an error if cfg is invalid. The caller must Close the endpoint.
 func New(cfg Config) (*Endpoint, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func New(cfg Config) (*Endpoint, error) {
 	return e, nil
 }
 
-// check says what is wrong with cfg.
+// check validates cfg.
 func (cfg *Config) check() error {
 	switch a := cfg.Address; {
 	case !a.Is4():
@@ -106,14 +107,14 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-// Counters returns the port's own counters. Sent counts frames that netstack took. Drops are also of frames that netstack sent and
-// that nobody received: NoBuffer where the queue was full, PortDown where they waited in it at Close.
+// Counters implements vswitch.Port. Frames that netstack has accepted count as sent. Frames that netstack has sent and Receive has not
+// returned count as drops: NoBuffer if the queue was full, PortDown if they were in it at Close.
 func (e *Endpoint) Counters() *vswitch.Counters { return &e.counters }
 
-// Close resets all connections, waits for the goroutines of the services and of netstack and unblocks Receive. Netstack hands a
-// SYN to a goroutine that it does not wait for: one that came just before may be refused only after Close has returned. What
-// netstack has sent and Receive has not returned by then, resets of connections among it, is dropped and counted: nobody has to
-// call Receive again. Close is idempotent and returns nil.
+// Close resets all connections, waits for the goroutines of the services and of netstack, and unblocks Receive. Packets in the queue,
+// including the resets, are dropped and counted, so that no call of Receive has to follow. Netstack handles a SYN on a goroutine that
+// Close does not wait for: a SYN that was transmitted just before may be refused after Close has returned. Close is idempotent and
+// returns nil.
 func (e *Endpoint) Close() error {
 	e.closeOnce.Do(func() {
 		e.gate.Lock()
@@ -129,8 +130,8 @@ func (e *Endpoint) Close() error {
 	return nil
 }
 
-// abortUntilIdle ends the services by aborting their sockets. A handshake that is just being made registers its socket
-// later, hence the repetition.
+// abortUntilIdle ends the services by aborting their sockets. It repeats the abort because a handshake in progress registers its socket
+// later.
 func (e *Endpoint) abortUntilIdle() {
 	idle := make(chan struct{})
 	go func() {
@@ -149,8 +150,8 @@ func (e *Endpoint) abortUntilIdle() {
 	}
 }
 
-// begin registers a goroutine that Close waits for, which calls e.tasks.Done at its end. It returns false after Close.
-func (e *Endpoint) begin() bool {
+// beginTask registers a goroutine that Close waits for, and that must call e.tasks.Done at its end. It returns false after Close.
+func (e *Endpoint) beginTask() bool {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if e.closed {
@@ -160,9 +161,9 @@ func (e *Endpoint) begin() bool {
 	return true
 }
 
-// run starts a goroutine that Close waits for. It returns net.ErrClosed after Close.
-func (e *Endpoint) run(task func()) error {
-	if !e.begin() {
+// startTask runs task on a goroutine that Close waits for. It returns net.ErrClosed after Close.
+func (e *Endpoint) startTask(task func()) error {
+	if !e.beginTask() {
 		return net.ErrClosed
 	}
 	go func() {
@@ -172,10 +173,10 @@ func (e *Endpoint) run(task func()) error {
 	return nil
 }
 
-// serveUDP binds a socket to address and runs serve with it, until Close closes the socket. It returns net.ErrClosed after
+// serveUDP binds a socket to address and runs serve with it on a goroutine. Close closes the socket. It returns net.ErrClosed after
 // Close.
 func (e *Endpoint) serveUDP(address tcpip.FullAddress, serve func(*gonet.UDPConn)) error {
-	if !e.begin() {
+	if !e.beginTask() {
 		return net.ErrClosed
 	}
 	socket, err := gonet.DialUDP(e.stack, &address, nil, header.IPv4ProtocolNumber)
@@ -191,7 +192,7 @@ func (e *Endpoint) serveUDP(address tcpip.FullAddress, serve func(*gonet.UDPConn
 	return nil
 }
 
-// stackError makes a Go error of netstack's, which is not one; nil stays nil.
+// stackError converts a tcpip.Error, which is not an error. It returns nil for nil.
 func stackError(err tcpip.Error) error {
 	if err == nil {
 		return nil

@@ -117,7 +117,7 @@ func TestFaultInNetstackCostsTheFrame(t *testing.T) {
 	cfg := podConfig()
 	cfg.Log = zap.New(core)
 	pod := open(t, cfg)
-	sound := pod.link.attached()
+	sound := pod.link.networkDispatcher()
 	request := echoRequest(t, otherAddress, podAddress, 1, nil)
 	pod.link.Attach(faulty{})
 	pod.Transmit([]vswitch.Frame{{Data: request}, {Data: request}, {Data: request}})

@@ -10,78 +10,80 @@ import (
 	"go.uber.org/zap"
 )
 
-// Kept ports: a connection to the endpoint's address continues as another one to a target in the pod, which whoever
-// keeps the port dials: this package opens no sockets of the kernel. Bytes pass both ways until both ends have said that they are done; an end that is reset resets the other.
+// Kept ports. The endpoint dials a target through the caller's function, accepts the peer's connection, and copies bytes both ways. A FIN
+// of one end passes to the other; a reset of one end resets the other.
 
 // maxConns bounds the connections of one kept port.
 const maxConns = 256
 
-// roomyConns is how many connections of a kept port may have large buffers: a bulk transfer is one of a few, and what comes by the
-// hundred is probes, or hostile.
-const roomyConns = 16
+// largeBufferConns bounds the connections of a kept port with large buffers. Bulk transfers are few at a time; connections by the hundred
+// are health checks or hostile.
+const largeBufferConns = 16
 
-// dialTimeout is how long a target may take to accept.
+// dialTimeout bounds the time for the target to accept.
 const dialTimeout = 5 * time.Second
 
-// Sizes in bytes of the buffer of one direction: what a segment to be cut later can hold, and that of a connection in a crowd.
+// Sizes in bytes of the copy buffer of one direction: the largest segment before segmentation, and for a connection beyond
+// largeBufferConns.
 const (
-	copySize      = 64 << 10
-	crowdCopySize = 8 << 10
+	copySize        = 64 << 10
+	reducedCopySize = 8 << 10
 )
 
-// A Target is the other end of a kept connection. A *net.TCPConn is one.
+// A Target is the other end of a kept connection. *net.TCPConn implements it.
 type Target interface {
 	net.Conn
-	// CloseWrite says that nothing more will be written; reads go on.
+	// CloseWrite ends writing and leaves reading open, as shutdown(2) with SHUT_WR does.
 	CloseWrite() error
 	// SetLinger(0) makes Close send RST (tcp(7), socket(7): SO_LINGER).
 	SetLinger(seconds int) error
 }
 
-// KeepTCP passes connections to the endpoint's port on to those that dial returns, which have to be a Target: at most 256 at once,
-// more are refused. When dial fails, the port refuses. Dial is called on a goroutine for each connection, 256 at once at
-// most, has five seconds, and returns soon after its context ends; what it returns belongs to the endpoint. KeepTCP returns an
-// error when the port is 0 or served already or dial is nil, and net.ErrClosed after Close.
+// KeepTCP connects each TCP connection to the endpoint's port with one that dial returns, until Close. It serves at most 256 connections
+// at a time and refuses more. Dial is called before the connection is accepted, on a goroutine for each connection, and has five
+// seconds; it must return soon after its context is done. If it fails, or the connection is not a Target, the peer's connection is
+// refused. The connection that it returns belongs to the endpoint. KeepTCP returns at once: an error if the port is 0 or served already
+// or dial is nil, and net.ErrClosed after Close.
 func (e *Endpoint) KeepTCP(port uint16, dial func(ctx context.Context) (net.Conn, error)) error {
 	if port == 0 || dial == nil {
-		return fmt.Errorf("keep tcp/%d: want a port from 1 to 65535 and a function that dials", port)
+		return fmt.Errorf("keep tcp/%d: want a port from 1 to 65535 and a dial function", port)
 	}
-	k := &kept{endpoint: e, port: port, dial: dial}
-	if err := e.serveTCP(port, limits{conns: maxConns, roomy: roomyConns}, k.passOn); err != nil {
+	k := &keptPort{endpoint: e, port: port, dial: dial}
+	if err := e.serveTCP(port, limits{conns: maxConns, largeBuffers: largeBufferConns}, k.relay); err != nil {
 		return fmt.Errorf("keep tcp/%d: %w", port, err)
 	}
 	return nil
 }
 
-// kept is a kept port.
-type kept struct {
+// A keptPort relays the connections of one port.
+type keptPort struct {
 	endpoint *Endpoint
 	port     uint16
 	dial     func(ctx context.Context) (net.Conn, error)
 }
 
-// passOn serves one connection.
-func (k *kept) passOn(accept func() (*conn, error)) {
+// relay is a service.
+func (k *keptPort) relay(accept func() (*conn, error)) {
 	e := k.endpoint
-	inside, err := k.connect()
+	target, err := k.connect()
 	if err != nil {
 		if e.ctx.Err() == nil {
-			e.log.Warn("a kept port's target does not accept", zap.Uint16("port", k.port), zap.Error(err))
+			e.log.Warn("kept port: dial failed", zap.Uint16("port", k.port), zap.Error(err))
 		}
 		return
 	}
-	defer inside.Close()
-	outside, err := accept()
+	defer target.Close()
+	peer, err := accept()
 	if err != nil {
-		inside.reset()
+		target.reset()
 		return
 	}
-	defer outside.Close()
-	splice(e.ctx, outside, inside, outside.copySize)
+	defer peer.Close()
+	splice(e.ctx, peer, target, peer.copySize)
 }
 
 // connect dials the target.
-func (k *kept) connect() (*inside, error) {
+func (k *keptPort) connect() (*targetConn, error) {
 	ctx, cancel := context.WithTimeout(k.endpoint.ctx, dialTimeout)
 	defer cancel()
 	dialled, err := k.dial(ctx)
@@ -91,29 +93,29 @@ func (k *kept) connect() (*inside, error) {
 	target, ok := dialled.(Target)
 	if !ok {
 		_ = dialled.Close()
-		return nil, fmt.Errorf("connection of type %T: want one that closes each direction on its own, as TCP does", dialled)
+		return nil, fmt.Errorf("connection of type %T: want a stack.Target, such as *net.TCPConn", dialled)
 	}
-	return &inside{target}, nil
+	return &targetConn{target}, nil
 }
 
-// inside is the target's end of a kept connection.
-type inside struct{ Target }
+// A targetConn is the target's end of a kept connection.
+type targetConn struct{ Target }
 
-// reset makes the connection end with RST.
-func (c *inside) reset() {
+// reset closes the connection with RST.
+func (c *targetConn) reset() {
 	_ = c.SetLinger(0)
 	_ = c.Close()
 }
 
-// stream is an end of a kept connection.
+// A stream is an end of a kept connection.
 type stream interface {
 	io.ReadWriter
 	CloseWrite() error
 	reset()
 }
 
-// splice copies both ways, through buffers of size bytes, until both directions have ended, or one fails, or ctx ends; in the last two cases it resets
-// both ends. The caller closes them.
+// splice copies both ways through buffers of size bytes until both directions have ended. It resets both ends if one direction fails or
+// ctx is done. The caller closes them.
 func splice(ctx context.Context, a, b stream, size int) {
 	reset := func() {
 		a.reset()
@@ -131,8 +133,8 @@ func splice(ctx context.Context, a, b stream, size int) {
 	}
 }
 
-// pump copies from src to dst until src ends, and then ends dst. The structs hide ReadFrom and WriteTo, which would copy
-// through smaller buffers.
+// pump copies from src to dst until the end of src, and then ends writing to dst. The structs hide ReadFrom and WriteTo, which would use
+// smaller buffers.
 func pump(dst, src stream, size int) error {
 	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, make([]byte, size))
 	if err != nil {

@@ -59,7 +59,7 @@ func TestKeptPortWantsBothDirections(t *testing.T) {
 	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the other end of what was dialled: %v, want it closed", err)
 	}
-	await(t, "the warning", func() bool { return logs.FilterMessageSnippet("does not accept").Len() == 1 })
+	await(t, "the warning", func() bool { return logs.FilterMessageSnippet("dial failed").Len() == 1 })
 }
 
 // TestKeptPortDialsNoLongerThanItLives shows that Close ends a dial that would last.
@@ -94,7 +94,7 @@ func TestKeepTCPChecksItsArguments(t *testing.T) {
 	}{
 		{0, dialTo("127.0.0.1:80"), "want a port from 1 to 65535"},
 		{1, dialTo("127.0.0.1:80"), "tcp port 1 is served already"},
-		{2, nil, "a function that dials"},
+		{2, nil, "a dial function"},
 	}
 	for _, test := range tests {
 		err := pod.KeepTCP(test.port, test.dial)

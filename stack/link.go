@@ -9,16 +9,16 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// The interface as netstack sees it: an Ethernet link that needs no address resolution and takes TCP segments of 64 KiB.
+// The interface of netstack: an Ethernet link that needs no address resolution and accepts TCP segments of 64 KiB.
 //
-// It does not declare CapabilityResolutionRequired, so netstack keeps no neighbours and sends no ARP requests. It does not
-// declare CapabilityTXChecksumOffload either: host GSO alone makes netstack leave the checksum of an established TCP
-// connection to us, and everything else (resets, UDP, ICMP) comes with a complete one.
+// It does not declare CapabilityResolutionRequired, so netstack has no neighbours and sends no ARP requests. It does not declare
+// CapabilityTXChecksumOffload: with host GSO, netstack leaves the checksums of established TCP connections to the link anyway, and
+// completes all others (resets, UDP, ICMP).
 
-// gsoMaxSize is the largest TCP segment with its headers that netstack may send at once, in bytes.
+// gsoMaxSize is the length in bytes of the largest TCP segment, with its headers, that netstack sends.
 const gsoMaxSize = 65535
 
-// link implements netstack.LinkEndpoint.
+// A link implements netstack.LinkEndpoint.
 type link struct {
 	cfg      *Config
 	counters *vswitch.Counters
@@ -37,23 +37,22 @@ func newLink(cfg *Config, counters *vswitch.Counters) *link {
 	return &link{cfg: cfg, counters: counters, queue: newQueue()}
 }
 
-// WritePackets implements netstack.LinkWriter. It holds on to the packets until Receive has copied them. It never blocks,
-// because netstack calls it under its locks.
+// WritePackets implements netstack.LinkWriter. The queue holds references to the packets until Receive has copied them. It never blocks,
+// because netstack calls it with locks held.
 func (l *link) WritePackets(list netstack.PacketBufferList) (int, tcpip.Error) {
 	for i, pkt := range list.AsSlice() {
 		switch l.queue.push(pkt) {
-		case queueFull:
+		case pushFull:
 			l.counters.Drop(vswitch.NoBuffer, list.Len()-i)
 			return i, &tcpip.ErrNoBufferSpace{}
-		case queueClosed:
+		case pushClosed:
 			return i, &tcpip.ErrClosedForSend{}
 		}
 	}
 	return list.Len(), nil
 }
 
-// AddHeader implements netstack.NetworkLinkEndpoint. Only ARP replies and what WritePacketToRemote sends have a remote
-// link address.
+// AddHeader implements netstack.NetworkLinkEndpoint. Only ARP replies and packets of WritePacketToRemote have a remote link address.
 func (l *link) AddHeader(pkt *netstack.PacketBuffer) {
 	ethernet := pkt.LinkHeader().Push(header.EthernetMinimumSize)
 	if remote := pkt.EgressRoute.RemoteLinkAddress; remote != "" {
@@ -79,17 +78,17 @@ func (l *link) Attach(dispatcher netstack.NetworkDispatcher) {
 	l.dispatcher = dispatcher
 }
 
-// attached returns who takes received packets, or nil.
-func (l *link) attached() netstack.NetworkDispatcher {
+// networkDispatcher returns the receiver of packets, or nil if the link is detached.
+func (l *link) networkDispatcher() netstack.NetworkDispatcher {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.dispatcher
 }
 
 // IsAttached implements netstack.NetworkLinkEndpoint.
-func (l *link) IsAttached() bool { return l.attached() != nil }
+func (l *link) IsAttached() bool { return l.networkDispatcher() != nil }
 
-// MTU implements netstack.NetworkLinkEndpoint: the largest IP packet.
+// MTU implements netstack.NetworkLinkEndpoint.
 func (l *link) MTU() uint32 { return uint32(l.cfg.MTU) }
 
 // SetMTU implements netstack.NetworkLinkEndpoint. The MTU is fixed.

@@ -15,34 +15,34 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// The settings of the network stack: one interface, one address as a /32, one route.
+// The configuration of the network stack: one interface, one address as a /32, one route.
 
-// nicID names the only interface.
+// nicID is the only interface.
 const nicID tcpip.NICID = 1
 
-// Buffers of a connection in bytes, for each direction. The largest are the product of 10 Gbit/s and 0.8 ms. Netstack's own
-// maximum of 4 MiB would let 256 connections hold 2 GiB.
+// Buffer sizes of a connection in bytes, for each direction. The largest is the product of 10 Gbit/s and 0.8 ms. With netstack's own
+// maximum of 4 MiB, 256 connections could hold 2 GiB.
 const (
 	minBuffer     = 4 << 10
 	defaultBuffer = 256 << 10
 	maxBuffer     = 1 << 20
-	crowdBuffer   = 64 << 10 // of a connection that is one of many
+	reducedBuffer = 64 << 10 // of a connection beyond largeBufferConns
 )
 
-// datagramBuffer is the buffer of a UDP socket in bytes, for each direction: the largest datagram and what keeping it takes.
+// datagramBuffer is the buffer size of a UDP socket in bytes, for each direction: the largest datagram and its overhead.
 const datagramBuffer = 128 << 10
 
-// ICMP errors in a second, and at once (RFC 1812, section 4.3.2.8, wants a limit; the figures are Linux's, icmp(7)).
+// The rate of ICMP errors a second, and their burst. RFC 1812, section 4.3.2.8, requires a limit; these are the values of Linux (icmp(7)).
 const (
 	icmpRate  = 1000
 	icmpBurst = 50
 )
 
-// timeWait is how long a closed connection is remembered. It is shorter than the usual 60 s because the connections are
-// those of probes: many, small, and over a network where nothing is delayed for long.
+// timeWait is the time that a connection stays in TIME-WAIT. It is shorter than the usual 60 s, because most connections are short
+// health checks over a network without long delays.
 const timeWait = 10 * time.Second
 
-// makeStack fills in e.stack.
+// makeStack sets e.stack.
 func (e *Endpoint) makeStack() error {
 	e.stack = netstack.New(netstack.Options{
 		NetworkProtocols: []netstack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
@@ -50,7 +50,7 @@ func (e *Endpoint) makeStack() error {
 			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4,
 		},
 		Clock: e.cfg.clock,
-		// With HandleLocal a packet that comes in with our own source address is dropped.
+		// HandleLocal makes netstack drop packets that arrive with the endpoint's own source address.
 		HandleLocal: true,
 	})
 	if err := e.setLimits(); err != nil {
@@ -59,7 +59,7 @@ func (e *Endpoint) makeStack() error {
 	if err := e.setTCPOptions(); err != nil {
 		return err
 	}
-	// Netstack allows this during set-up only, so the handler looks up what is served at the time.
+	// Netstack allows this only during setup, so the handler looks the port up for each segment.
 	e.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, e.served.handle)
 	if err := e.stack.CreateNIC(nicID, e.link); err != nil {
 		return fmt.Errorf("create the interface: %w", stackError(err))
@@ -75,7 +75,7 @@ func (e *Endpoint) makeStack() error {
 	return nil
 }
 
-// setLimits bounds what is not TCP's.
+// setLimits sets the limits of ICMP and UDP.
 func (e *Endpoint) setLimits() error {
 	e.stack.SetICMPLimit(icmpRate)
 	e.stack.SetICMPBurst(icmpBurst)
@@ -90,7 +90,7 @@ func (e *Endpoint) setLimits() error {
 	return nil
 }
 
-// setTCPOptions sets what differs from netstack's defaults, or must not follow them.
+// setTCPOptions sets options that differ from netstack's defaults, or that must not change with them.
 func (e *Endpoint) setTCPOptions() error {
 	sack := tcpip.TCPSACKEnabled(true)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
@@ -110,7 +110,7 @@ func (e *Endpoint) setTCPOptions() error {
 // stackAddress converts an IPv4 address.
 func stackAddress(a netip.Addr) tcpip.Address { return tcpip.AddrFrom4(a.As4()) }
 
-// full returns the endpoint's address with a port, as netstack wants it to bind to.
+// full returns the endpoint's address with a port, for bind.
 func (e *Endpoint) full(port uint16) tcpip.FullAddress {
 	return tcpip.FullAddress{NIC: nicID, Addr: stackAddress(e.cfg.Address), Port: port}
 }

@@ -158,7 +158,7 @@ func TestDatagramsCountEach(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			server := open(t, serverConfig())
-			sound := server.link.attached()
+			sound := server.link.networkDispatcher()
 			offload := vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, GSOSize: 1, CsumStart: 34, CsumOffset: 6}
 			if test.change != nil {
 				test.change(&offload)

@@ -11,8 +11,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// Probe sends one ARP request for target to the station mac, from the endpoint's own address and MAC (RFC 826). Whether it
-// is answered, the forwarder sees. It does nothing when target is not IPv4 or the endpoint is closed.
+// Probe sends an ARP request (RFC 826) for target to the MAC mac, from the endpoint's address and MAC. The endpoint ignores the reply: the
+// forwarder sees it. Probe does nothing if target is not IPv4 or the endpoint is closed.
 func (e *Endpoint) Probe(mac vswitch.MAC, target netip.Addr) {
 	if !target.Is4() {
 		return
@@ -29,9 +29,9 @@ func (e *Endpoint) Probe(mac vswitch.MAC, target netip.Addr) {
 	}
 }
 
-// send sends a packet with its headers from the network layer on to the station mac. It returns net.ErrClosed after Close.
+// send sends a network-layer packet in a frame to mac. It returns net.ErrClosed after Close.
 func (e *Endpoint) send(mac vswitch.MAC, protocol tcpip.NetworkProtocolNumber, packet []byte) error {
-	if !e.begin() {
+	if !e.beginTask() {
 		return net.ErrClosed
 	}
 	defer e.tasks.Done()

@@ -6,22 +6,22 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// The queue between netstack, which must not be blocked, and the switch's goroutine in Receive: a ring with a bound.
+// The queue between netstack, which must not block, and the goroutine of the switch in Receive: a bounded ring.
 
-// queueLen is how many packets may wait. A send buffer of 1 MiB is 16 packets of 64 KiB, and 512 of them are what a few
-// dozen busy connections send at once.
+// queueLen is the capacity in packets. A send buffer of 1 MiB is 16 packets of 64 KiB, so the queue holds the buffers of a few dozen busy
+// connections.
 const queueLen = 512
 
-// pushed is what became of a packet.
-type pushed int
+// A pushResult is the outcome of push.
+type pushResult int
 
 const (
-	queueTook pushed = iota
-	queueFull
-	queueClosed
+	pushDone pushResult = iota
+	pushFull
+	pushClosed
 )
 
-// queue holds a reference to each packet in it.
+// A queue holds a reference to each of its packets.
 type queue struct {
 	mu     sync.Mutex
 	filled sync.Cond // n > 0, or closed
@@ -37,26 +37,26 @@ func newQueue() *queue {
 	return q
 }
 
-// push appends pkt and takes a reference to it.
-func (q *queue) push(pkt *netstack.PacketBuffer) pushed {
+// push appends pkt and a reference to it.
+func (q *queue) push(pkt *netstack.PacketBuffer) pushResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.closed:
-		return queueClosed
+		return pushClosed
 	case q.n == queueLen:
-		return queueFull
+		return pushFull
 	}
 	q.ring[(q.first+q.n)%queueLen] = pkt.IncRef()
 	q.n++
 	if q.n == 1 {
 		q.filled.Signal()
 	}
-	return queueTook
+	return pushDone
 }
 
-// pop waits for a packet and moves as many as there are, and as fit, to the front of batch. The caller gets their
-// references. It returns 0 after close.
+// pop waits for a packet and moves packets to batch, with their references, until the queue is empty or batch is full. It returns their
+// number: 0 after close.
 func (q *queue) pop(batch []*netstack.PacketBuffer) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,7 +73,7 @@ func (q *queue) pop(batch []*netstack.PacketBuffer) int {
 	return n
 }
 
-// close drops what is in the queue, returns how many packets that were, and ends pop. It is idempotent.
+// close releases the packets in the queue, returns their number, and ends pop. It is idempotent.
 func (q *queue) close() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

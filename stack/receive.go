@@ -9,19 +9,20 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// From netstack to the switch: packets become contiguous frames, and what netstack left undone becomes their header.
+// From netstack to the switch: packets become contiguous frames, and unfinished checksums and segmentation become offload headers.
 
-// smallBuffer is the size in bytes of the buffers that a receiver begins with: frames of an ordinary MTU. A slot that
-// meets a larger frame gets a buffer for the largest.
+// smallBuffer is the initial size in bytes of a receiver's buffers: frames of an ordinary MTU. The first larger frame in a slot gives it a
+// buffer for the largest.
 const smallBuffer = 2048
 
-// receiver is what the one goroutine in Receive works with.
+// A receiver has the buffers of the one goroutine in Receive.
 type receiver struct {
 	packets [vswitch.BatchSize]*netstack.PacketBuffer
 	buffers [vswitch.BatchSize][]byte
 }
 
-// Receive implements vswitch.Port: it returns what netstack sends. The frames are valid until the next call.
+// Receive implements vswitch.Port: it waits for packets that netstack sends. The frames are valid until the next call. It returns
+// net.ErrClosed after Close.
 func (e *Endpoint) Receive(batch []vswitch.Frame) (int, error) {
 	if len(batch) == 0 {
 		return 0, nil
@@ -65,8 +66,7 @@ func bufferSize(size int) int {
 	return max(size, vswitch.MaxFrame)
 }
 
-// offload translates what netstack left undone. CsumOffset and MSS are netstack's own; the offsets come from the headers
-// themselves.
+// offload returns the offload header of a packet. CsumOffset and MSS come from netstack, the offsets from the headers.
 func offload(pkt *netstack.PacketBuffer) vnet.Header {
 	gso := pkt.GSOOptions
 	if gso.Type != netstack.GSOTCPv4 || !gso.NeedsCsum {

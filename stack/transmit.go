@@ -15,13 +15,13 @@ import (
 
 // From the switch to netstack:
 //
-//  1. admit: only packets to the endpoint's address, UDP broadcasts (DHCP) and ARP requests for the address enter.
-//     Netstack would also answer for 255.255.255.255 and 224.0.0.1, which it joins by itself.
-//  2. copy, because the frame is borrowed and netstack keeps packets, and complete the checksum in the copy. Netstack
-//     verifies checksums: it has no mark for a packet without one.
-//  3. deliver. What netstack answers is in the queue before this returns, or a goroutine of netstack's own answers later.
+//  1. admit: packets to the endpoint's address, UDP broadcasts (DHCP) and ARP requests for the address. Netstack would also answer
+//     for 255.255.255.255 and 224.0.0.1, a group that it always joins.
+//  2. inbound: copy the frame, which is borrowed, because netstack retains packets; complete the checksum in the copy, because
+//     netstack verifies checksums and cannot mark one as unfinished.
+//  3. inject: netstack's answer is in the queue when this returns, or another goroutine of netstack answers later.
 //
-// A frame of several UDP datagrams is cut before step 2 (datagrams.go).
+// A frame of several UDP datagrams is segmented before step 2 (datagrams.go).
 
 // Offsets of header fields in bytes from the start of the frame (RFC 791, section 3.1; RFC 826).
 const (
@@ -44,8 +44,8 @@ const (
 	ethernetMulticast = 1 // in the first byte of a MAC
 )
 
-// Transmit implements vswitch.Port: it hands frames to netstack. The caller will soon wait in a system call, so what netstack
-// answers is given a turn before.
+// Transmit implements vswitch.Port: it delivers frames to netstack. Then it yields the processor, so that the goroutine in Receive can
+// forward the answers before the caller waits in a system call.
 func (e *Endpoint) Transmit(batch []vswitch.Frame) {
 	e.deliverAll(batch)
 	runtime.Gosched()
@@ -54,7 +54,7 @@ func (e *Endpoint) Transmit(batch []vswitch.Frame) {
 func (e *Endpoint) deliverAll(batch []vswitch.Frame) {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
-	dispatcher := e.link.attached()
+	dispatcher := e.link.networkDispatcher()
 	if e.closed || dispatcher == nil {
 		e.counters.Drop(vswitch.PortDown, len(batch))
 		return
@@ -68,7 +68,7 @@ func (e *Endpoint) deliverAll(batch []vswitch.Frame) {
 	}
 }
 
-// admit tells whether the endpoint wants a frame, and if not, why.
+// admit reports whether the endpoint accepts a frame, and otherwise the reason for the drop.
 func (e *Endpoint) admit(frame []byte) (vswitch.Reason, bool) {
 	if len(frame) < header.EthernetMinimumSize {
 		return vswitch.Short, false
@@ -85,8 +85,8 @@ func (e *Endpoint) admit(frame []byte) (vswitch.Reason, bool) {
 	return vswitch.Unwanted, false
 }
 
-// wantsIPv4 tells whether an IPv4 packet is for the endpoint. The frame has a full IPv4 header. Netstack would drop a
-// loopback source, too, but say so on standard error.
+// wantsIPv4 reports whether an IPv4 packet is for the endpoint. The frame must have a full IPv4 header. A loopback source is dropped here
+// because netstack, which drops it too, would write to standard error.
 func (e *Endpoint) wantsIPv4(frame []byte) bool {
 	if frame[offSource] == loopbackNet {
 		return false
@@ -96,8 +96,7 @@ func (e *Endpoint) wantsIPv4(frame []byte) bool {
 		binary.BigEndian.Uint32(to[:]) == limitedBroadcast && frame[offProtocol] == protocolUDP
 }
 
-// wantsARP tells whether a frame asks for the endpoint's address. One that asks for a reply to a group of stations gets
-// none.
+// wantsARP reports whether a frame is an ARP request for the endpoint's address, from a unicast MAC.
 func (e *Endpoint) wantsARP(frame []byte) bool {
 	return len(frame) >= endOfARP &&
 		binary.BigEndian.Uint16(frame[offARPOperation:]) == arpRequest &&
@@ -105,21 +104,21 @@ func (e *Endpoint) wantsARP(frame []byte) bool {
 		[4]byte(frame[offARPTarget:]) == e.cfg.Address.As4()
 }
 
-// deliver hands an admitted frame to netstack and counts it.
+// deliver passes an admitted frame to netstack and counts it.
 func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
 	if frame.Offload.GSOType == vnet.GSOUDPL4 {
 		e.deliverDatagrams(dispatcher, frame)
 		return
 	}
-	if reason, ok := e.hand(dispatcher, frame); !ok {
+	if reason, ok := e.inject(dispatcher, frame); !ok {
 		e.counters.Drop(reason, 1)
 		return
 	}
 	e.counters.Sent(1, len(frame.Data))
 }
 
-// hand copies a frame and hands it to netstack, or says why it cannot. A panic there, on this goroutine, costs the frame.
-func (e *Endpoint) hand(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) (reason vswitch.Reason, ok bool) {
+// inject passes a copy of a frame to netstack, or returns the reason for the drop. A panic of netstack on this goroutine drops the frame.
+func (e *Endpoint) inject(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) (reason vswitch.Reason, ok bool) {
 	pkt, reason := inbound(frame)
 	if pkt == nil {
 		return reason, false
@@ -128,7 +127,7 @@ func (e *Endpoint) hand(dispatcher netstack.NetworkDispatcher, frame *vswitch.Fr
 	defer func() {
 		if fault := recover(); fault != nil {
 			reason, ok = vswitch.EndpointFault, false
-			e.log.Error("the network stack failed on a frame", zap.Any("fault", fault), zap.Stack("stack"),
+			e.log.Error("network stack panic, frame dropped", zap.Any("fault", fault), zap.Stack("stack"),
 				zap.Stringer("address", e.cfg.Address))
 		}
 	}()
@@ -137,7 +136,7 @@ func (e *Endpoint) hand(dispatcher netstack.NetworkDispatcher, frame *vswitch.Fr
 	return 0, true
 }
 
-// inbound makes a packet for netstack, with a copy of the frame whose checksum is complete, or says why it cannot.
+// inbound returns a packet with a copy of the frame whose checksum is complete, or the reason for the drop.
 func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
 	offload := frame.Offload
 	view := buffer.NewViewWithData(frame.Data)
@@ -154,7 +153,7 @@ func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
 	return pkt, 0
 }
 
-// packetType classes a frame by its destination MAC. Unicast is ours whatever its MAC: the forwarder judges by IP address.
+// packetType classifies a frame by its destination MAC. Any unicast MAC is the endpoint's: the forwarder decides by IP address.
 func packetType(frame []byte) tcpip.PacketType {
 	switch to := vswitch.MAC(frame[:6]); {
 	case to == vswitch.Broadcast:
