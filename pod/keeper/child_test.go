@@ -38,7 +38,7 @@ func playSwitch(role string) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 1
 	}
-	if err := conn.Send(hello()); err != nil {
+	if err := conn.Send(helloMessage()); err != nil {
 		return 1
 	}
 	for {
@@ -55,7 +55,7 @@ func playSwitch(role string) int {
 				err = working(role, conn)
 			}
 		case m.Stop != nil && role == roleGood:
-			_ = conn.Send(stopped())
+			_ = conn.Send(stoppedMessage())
 			return 0
 		}
 		if err != nil {
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 		{roleGood, true, ""},
 		{roleDeaf, true, ""},
 		{roleSilent, true, ""},
-		{roleLeaves, false, "without a word"},
+		{roleLeaves, false, "without giving a reason"},
 		{roleKilled, false, "killed"},
 		{roleFails, false, "it does not work"},
 	} {

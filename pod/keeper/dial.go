@@ -14,25 +14,47 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// dialTimeout is how long a target may take to accept.
+// dialTimeout is how long a target may take to accept a connection.
 const dialTimeout = 5 * time.Second
 
-// errBusy is why a connection is not made while too many others are.
-var errBusy = errors.New("too many connections are being made at once")
+// maxDials bounds the connections that are being made at once.
+const maxDials = 512
 
-// target is what a switch wants a connection to: it can name what is in the plan, and nothing else.
-func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
-	length := func() int {
-		switch {
-		case p == nil:
-			return 0
-		case d.Service == grant.Kept:
-			return len(p.KeptPorts)
-		case d.Service == grant.DNSUDP || d.Service == grant.DNSTCP:
-			return len(p.RelayDNS)
+var errTooManyDials = fmt.Errorf("too many connections are being made at once: at most %d", maxDials)
+
+// receiveDial connects to a target of the plan, in a goroutine, and sends the switch the descriptor of the connection.
+func (l *loop) receiveDial(s *session, d *grant.Dial) {
+	resources := l.resources
+	network, address, err := target(resources.plan, d)
+	if err != nil {
+		_ = s.enqueue(dialFailed(d, err))
+		return
+	}
+	select {
+	case resources.dialSlots <- struct{}{}:
+	default:
+		_ = s.enqueue(dialFailed(d, errTooManyDials))
+		return
+	}
+	go func() {
+		answer := dialled(resources.ctx, d, network, address)
+		answer.done = func() { <-resources.dialSlots }
+		if !l.do(func() { _ = s.enqueue(answer) }) {
+			answer.close()
 		}
-		return 0
 	}()
+}
+
+// target returns the address of a target. A switch can name the targets of its plan, by their index, and no others.
+func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
+	length := 0
+	switch {
+	case p == nil:
+	case d.Service == grant.Kept:
+		length = len(p.KeptPorts)
+	case d.Service == grant.DNSUDP || d.Service == grant.DNSTCP:
+		length = len(p.RelayDNS)
+	}
 	switch {
 	case d.Index < 0 || d.Index >= length:
 		return "", "", fmt.Errorf("the plan has no target %q number %d", d.Service, d.Index)
@@ -44,7 +66,20 @@ func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
 	return "tcp", p.RelayDNS[d.Index].String(), nil
 }
 
-// dial connects and returns the connection's descriptor.
+// dialled connects, and returns the answer.
+func dialled(ctx context.Context, d *grant.Dial, network, address string) outgoing {
+	fd, err := dial(ctx, network, address)
+	if err != nil {
+		return dialFailed(d, err)
+	}
+	return outgoing{Message: grant.Message{Dialled: &grant.Dialled{ID: d.ID}}, files: []int{fd}}
+}
+
+func dialFailed(d *grant.Dial, err error) outgoing {
+	return outgoing{Message: grant.Message{Dialled: &grant.Dialled{ID: d.ID, Err: err.Error()}}}
+}
+
+// dial returns the descriptor of a new connection, which the caller owns.
 func dial(ctx context.Context, network, address string) (fd int, err error) {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	c, err := dialer.DialContext(ctx, network, address)
@@ -54,14 +89,14 @@ func dial(ctx context.Context, network, address string) (fd int, err error) {
 	defer c.Close()
 	filer, ok := c.(interface{ File() (*os.File, error) })
 	if !ok {
-		return -1, fmt.Errorf("a connection over %s has no descriptor", network)
+		return -1, errors.New("dial " + network + ": the connection has no descriptor")
 	}
 	f, err := filer.File()
 	if err != nil {
 		return -1, err
 	}
 	defer f.Close()
-	// A copy of its own: the one in f has a finalizer.
+	// A copy, because a finalizer closes the descriptor of f.
 	fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	return fd, os.NewSyscallError("fcntl", err)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// An ending is how the conversation with a switch ends.
-type ending struct {
+// An endCase is a way in which a session ends.
+type endCase struct {
 	name     string
 	timeouts timeouts
 	do       func(w *world)
@@ -27,68 +27,68 @@ func shorter(less func(p *timeouts)) timeouts {
 // told is a switch that was told to begin, and has not said that it did.
 func (w *world) told() *fake {
 	w.t.Helper()
-	f := w.granted(hello())
+	f := w.granted(helloMessage())
 	f.sends(readyMessage())
 	f.receives("go", 0)
 	return f
 }
 
 // endings are those of a switch alone.
-func endings() []ending {
-	return []ending{
+func endings() []endCase {
+	return []endCase{
 		{"a connection that says nothing goes", shortTimeouts(), func(w *world) { w.connect().Close() }, "", 0},
-		{"it goes when it has its grant", shortTimeouts(), func(w *world) { w.granted(hello()).Close() }, "without a word", 0},
+		{"it goes when it has its grant", shortTimeouts(), func(w *world) { w.granted(helloMessage()).Close() }, "without giving a reason", 0},
 		{"it says goodbye when it has its grant", shortTimeouts(), func(w *world) {
-			f := w.granted(hello())
-			f.sends(bye())
+			f := w.granted(helloMessage())
+			f.sends(byeMessage())
 			f.receivesEnd()
 		}, "", 0},
-		{"it is never ready", shorter(func(p *timeouts) { p.ready = 20 * time.Millisecond }), func(w *world) { w.granted(hello()).receivesEnd() },
-			"has not said anything for 20ms", 0},
+		{"it is never ready", shorter(func(p *timeouts) { p.ready = 20 * time.Millisecond }), func(w *world) { w.granted(helloMessage()).receivesEnd() },
+			"has not sent Ready within 20ms", 0},
 		{"it does not start", shorter(func(p *timeouts) { p.start = 20 * time.Millisecond }), func(w *world) { w.told().receivesEnd() },
-			"has not said anything for 20ms", 1},
-		{"it goes when it is at work", shortTimeouts(), func(w *world) { w.running().Close() }, "without a word", 1},
+			"has not sent Started within 20ms", 1},
+		{"it goes when it is at work", shortTimeouts(), func(w *world) { w.running().Close() }, "without giving a reason", 1},
 		{"it says why", shortTimeouts(), func(w *world) { w.running().sends(faultMessage()) }, "it does not work", 1},
 		{"it goes instead of stopping", shortTimeouts(), func(w *world) {
 			f := w.running()
-			f.sends(bye())
+			f.sends(byeMessage())
 			f.receives("stop", 0)
 			f.Close()
 		}, "", 1},
 		{"it does not stop", shortTimeouts(), func(w *world) {
 			f := w.running()
-			f.sends(bye())
+			f.sends(byeMessage())
 			f.receives("stop", 0)
 			f.receivesEnd()
 		}, "", 1},
 		{"it says goodbye often", shortTimeouts(), func(w *world) {
 			f := w.running()
 			for range 100 {
-				f.sends(bye())
+				f.sends(byeMessage())
 			}
 			f.receives("stop", 0)
 			f.receivesEnd()
 		}, "", 1},
 		{"it reads nothing", shortTimeouts(), func(w *world) { w.running().readsNothing(20 * outboxSize) }, "does not read its messages", 1},
 		{"it sends what is no message", shortTimeouts(), func(w *world) { _, _ = w.running().socket.Write([]byte("GET / HTTP/1.0\r\n\r\n")) },
-			"conversation with the switch has ended", 1},
+			"the session with the switch has failed", 1},
 	}
 }
 
 // endingsOfTakeovers are those while another switch is to go on.
-func endingsOfTakeovers() []ending {
-	return []ending{
+func endingsOfTakeovers() []endCase {
+	return []endCase{
 		{"it does not yield", shorter(func(p *timeouts) { p.yield = 20 * time.Millisecond }), func(w *world) {
 			first, next := w.yielding()
 			first.receives("stop", 0)
 			first.receivesEnd()
 			next.receivesEnd()
-		}, "did not make room", 1},
+		}, "has not sent Yielded within 20ms", 1},
 		{"it goes instead of yielding", shortTimeouts(), func(w *world) {
 			first, next := w.yielding()
 			first.Close()
 			next.receivesEnd()
-		}, "without a word", 1},
+		}, "without giving a reason", 1},
 		{"both go before the next one has started", shortTimeouts(), func(w *world) {
 			first, next := w.beginning()
 			first.Close()
@@ -97,7 +97,7 @@ func endingsOfTakeovers() []ending {
 				return gone
 			})
 			next.Close()
-		}, "neither the switch", 1},
+		}, "without giving a reason", 1},
 		{"the first one goes when it has yielded", shortTimeouts(), func(w *world) {
 			first, next := w.beginning()
 			first.Close()
@@ -105,10 +105,10 @@ func endingsOfTakeovers() []ending {
 			next.receives("guest", 0)
 			next.ends()
 		}, "", 1},
-		{"the second one goes", shortTimeouts(), func(w *world) { w.handedOver().Close() }, "without a word", 1},
+		{"the second one goes", shortTimeouts(), func(w *world) { w.handedOver().Close() }, "without giving a reason", 1},
 		{"the third one says why it ends", shortTimeouts(), func(w *world) {
 			second := w.handedOver()
-			third := w.granted(takeover())
+			third := w.granted(takeoverMessage())
 			third.sends(readyMessage())
 			second.receives("yield", 0)
 			second.sends(yieldedMessage())

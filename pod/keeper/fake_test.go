@@ -38,7 +38,7 @@ func (f *fake) receives(kind string, files int) (grant.Message, []int) {
 		f.t.Fatalf("%v, want %q", err, kind)
 	}
 	f.t.Cleanup(func() { _ = grant.CloseFiles(got) })
-	if kindOf(m) != kind || len(got) != files {
+	if nameOf(m) != kind || len(got) != files {
 		text, _ := json.Marshal(m)
 		f.t.Fatalf("%s with %d descriptors, want %q with %d", text, len(got), kind, files)
 	}
@@ -53,8 +53,8 @@ func (f *fake) receivesEnd(kinds ...string) {
 		m, files, err := f.Receive()
 		if err == nil {
 			_ = grant.CloseFiles(files)
-			if !strings.Contains(strings.Join(kinds, " "), kindOf(m)) {
-				f.t.Fatalf("%q comes, want the end", kindOf(m))
+			if !strings.Contains(strings.Join(kinds, " "), nameOf(m)) {
+				f.t.Fatalf("%q comes, want the end", nameOf(m))
 			}
 			continue
 		}
@@ -65,8 +65,8 @@ func (f *fake) receivesEnd(kinds ...string) {
 	}
 }
 
-// kindOf is the name of what is said.
-func kindOf(m grant.Message) string {
+// nameOf is the name of what is said.
+func nameOf(m grant.Message) string {
 	for value, i := reflect.ValueOf(m), 0; i < value.NumField(); i++ {
 		if !value.Field(i).IsNil() {
 			return strings.ToLower(value.Type().Field(i).Name)
@@ -76,15 +76,15 @@ func kindOf(m grant.Message) string {
 }
 
 // What switches say.
-func hello() grant.Message { return grant.Message{Hello: &grant.Hello{Version: grant.Version}} }
-func takeover() grant.Message {
+func helloMessage() grant.Message { return grant.Message{Hello: &grant.Hello{Version: grant.Version}} }
+func takeoverMessage() grant.Message {
 	return grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true}}
 }
 func readyMessage() grant.Message {
 	return grant.Message{Ready: &grant.Ready{Sandbox: "none"}}
 }
-func bye() grant.Message     { return grant.Message{Bye: &grant.Bye{}} }
-func stopped() grant.Message { return grant.Message{Stopped: &grant.Stopped{}} }
+func byeMessage() grant.Message     { return grant.Message{Bye: &grant.Bye{}} }
+func stoppedMessage() grant.Message { return grant.Message{Stopped: &grant.Stopped{}} }
 func yieldedMessage() grant.Message {
 	return grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage(`{"a":1}`)}}
 }
@@ -123,7 +123,7 @@ func (w *world) granted(first grant.Message) *fake {
 // running is a switch at work.
 func (w *world) running() *fake {
 	w.t.Helper()
-	f := w.granted(hello())
+	f := w.granted(helloMessage())
 	f.sends(readyMessage())
 	f.receives("go", 0)
 	f.starts(w)
@@ -135,7 +135,7 @@ func (f *fake) starts(w *world) {
 	w.t.Helper()
 	f.sends(grant.Message{Started: &grant.Started{}})
 	await(w.t, "the switch to be at work", func() (works bool) {
-		w.inside(func() { works = w.loop.current != nil && w.loop.current.phase == running && w.loop.next == nil })
+		w.inside(func() { works = w.loop.current != nil && w.loop.current.phase == phaseRunning && w.loop.next == nil })
 		return works
 	})
 }
@@ -144,7 +144,7 @@ func (f *fake) starts(w *world) {
 func (w *world) yielding() (first, next *fake) {
 	w.t.Helper()
 	first = w.running()
-	next = w.granted(takeover())
+	next = w.granted(takeoverMessage())
 	next.sends(readyMessage())
 	first.receives("yield", 0)
 	return first, next
@@ -176,13 +176,13 @@ func (f *fake) resumes(w *world) {
 func (f *fake) stops() {
 	f.t.Helper()
 	f.receives("stop", 0)
-	f.sends(stopped())
+	f.sends(stoppedMessage())
 	f.receivesEnd()
 }
 
 // ends says goodbye.
 func (f *fake) ends() {
 	f.t.Helper()
-	f.sends(bye())
+	f.sends(byeMessage())
 	f.stops()
 }

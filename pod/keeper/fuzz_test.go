@@ -119,9 +119,9 @@ func (h *hostile) do(w *world, step byte) {
 func message(step byte) grant.Message {
 	switch step {
 	case stepHello:
-		return hello()
+		return helloMessage()
 	case stepTakeover:
-		return takeover()
+		return takeoverMessage()
 	case stepOther:
 		return grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}
 	case stepReady:
@@ -135,9 +135,9 @@ func message(step byte) grant.Message {
 	case stepDial:
 		return dialMessage(1, grant.Kept, 0)
 	case stepBye:
-		return bye()
+		return byeMessage()
 	case stepStopped:
-		return stopped()
+		return stoppedMessage()
 	case stepYielded:
 		return yieldedMessage()
 	}
@@ -155,7 +155,7 @@ func (f *fake) listen(t testing.TB) {
 		_ = grant.CloseFiles(files)
 		granted = granted || m.Grant != nil
 		if !granted && (m.Fault == nil || len(files) > 0) || faulty {
-			t.Errorf("%q with %d descriptors, granted before: %v, after a fault: %v", kindOf(m), len(files), granted, faulty)
+			t.Errorf("%q with %d descriptors, granted before: %v, after a fault: %v", nameOf(m), len(files), granted, faulty)
 		}
 		faulty = m.Fault != nil
 	}

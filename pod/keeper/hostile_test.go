@@ -45,21 +45,21 @@ func TestTooMany(t *testing.T) {
 
 // TestOutOfTurn: whoever says what is not for it to say at that time, is at its end.
 func TestOutOfTurn(t *testing.T) {
-	messages := []grant.Message{hello(), takeover(), readyMessage(), bye(), stopped(), yieldedMessage(), reopenMessage(0), reopenMessage(-1), reopenMessage(2), dialMessage(1, grant.Kept, 0)}
+	messages := []grant.Message{helloMessage(), takeoverMessage(), readyMessage(), byeMessage(), stoppedMessage(), yieldedMessage(), reopenMessage(0), reopenMessage(-1), reopenMessage(2), dialMessage(1, grant.Kept, 0)}
 	for _, phase := range []struct {
 		name    string
 		fine    string // what may be said
 		reaches func(w *world) *fake
 	}{
 		{"connected", "hello", func(w *world) *fake { return w.connect() }},
-		{"granted", "ready bye", func(w *world) *fake { return w.granted(hello()) }},
+		{"granted", "ready bye", func(w *world) *fake { return w.granted(helloMessage()) }},
 		{"running", "bye reopen 0 dial", func(w *world) *fake { return w.running() }},
 		{"yielding", "bye yielded reopen 0 dial", func(w *world) *fake { f, _ := w.yielding(); return f }},
-		{"the next one", "ready bye", func(w *world) *fake { w.running(); return w.granted(takeover()) }},
+		{"the next one", "ready bye", func(w *world) *fake { w.running(); return w.granted(takeoverMessage()) }},
 		{"the next one when ready", "bye", func(w *world) *fake { _, f := w.yielding(); return f }},
 	} {
 		for _, m := range messages {
-			kind := kindOf(m)
+			kind := nameOf(m)
 			if m.Reopen != nil {
 				kind = fmt.Sprint("reopen ", m.Reopen.Port)
 			}
@@ -80,7 +80,7 @@ func TestOutOfTurn(t *testing.T) {
 					t.Errorf("%d bytes, %v", n, err)
 				}
 				_ = unix.Close(files[0])
-				if n := w.seen.FilterMessage("a switch says what is not for it to say").Len(); n != 1 {
+				if n := w.seen.FilterMessage("message not allowed").Len(); n != 1 {
 					t.Errorf("%d lines say so", n)
 				}
 			})

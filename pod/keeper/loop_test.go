@@ -18,7 +18,7 @@ func TestGrant(t *testing.T) {
 	w := newWorld(t, shortTimeouts())
 	for range 2 {
 		f := w.connect()
-		f.sends(hello())
+		f.sends(helloMessage())
 		g := f.receivesGrant()
 		if g.Version != grant.Version || g.Keeper != os.Getpid() || g.Forwarder.Delegate != nil || g.Forwarder.Bridge == nil || g.Forwarder.Bridge.Ports != 2 || len(g.Ports) != 2 || !g.Ports[1].Present {
 			t.Errorf("the grant is %+v", g)
@@ -43,8 +43,8 @@ func TestRefused(t *testing.T) {
 		want    string
 	}{
 		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, fmt.Sprintf("version %d of its protocol, not %d", grant.Version, grant.Version+1)},
-		{"a second switch", true, hello(), "a keeper without another switch"},
-		{"a takeover of nothing", false, takeover(), "a switch that is at work"},
+		{"a second switch", true, helloMessage(), "a keeper without another switch"},
+		{"a takeover of nothing", false, takeoverMessage(), "a running switch"},
 		{"a takeover with settings that nobody reads", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
 			"started by podswitch run"},
 	} {
@@ -74,7 +74,7 @@ func TestTakeover(t *testing.T) {
 	w := newWorld(t, shortTimeouts())
 	first, next := w.yielding()
 	third := w.connect()
-	third.sends(takeover())
+	third.sends(takeoverMessage())
 	if m, _ := third.receives("fault", 0); !strings.Contains(m.Fault.Text, "take over") {
 		t.Errorf("a third one hears %q", m.Fault.Text)
 	}
@@ -116,11 +116,11 @@ func TestNextFails(t *testing.T) {
 	for name, fails := range map[string]func(*fake){
 		"it goes":               func(f *fake) { f.Close() },
 		"it says why":           func(f *fake) { f.sends(faultMessage()) },
-		"it says goodbye":       func(f *fake) { f.sends(bye()) },
+		"it says goodbye":       func(f *fake) { f.sends(byeMessage()) },
 		"it speaks out of turn": func(f *fake) { f.sends(dialMessage(1, grant.Kept, 0)) },
 		"it is not understood":  func(f *fake) { _, _ = f.socket.Write([]byte("not a message at all")) },
 	} {
-		next := w.granted(takeover())
+		next := w.granted(takeoverMessage())
 		fails(next)
 		await(t, name+": to be forgotten", func() (gone bool) {
 			w.inside(func() { gone = w.loop.next == nil && len(w.loop.sessions) == 1 })
@@ -130,7 +130,7 @@ func TestNextFails(t *testing.T) {
 		first.receives("dialled", 0)
 	}
 	for range 3 { // and so is one that was ready, or was told to begin
-		next := w.granted(takeover())
+		next := w.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)
 		next.Close()
@@ -140,7 +140,7 @@ func TestNextFails(t *testing.T) {
 		})
 		first.sends(yieldedMessage())
 		first.resumes(w)
-		next = w.granted(takeover())
+		next = w.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)
 		first.sends(yieldedMessage())

@@ -62,7 +62,7 @@ func (s *session) send(m grant.Message, files ...int) error {
 
 // enqueue appends a message to the outbox, and owns its descriptors. A full outbox ends the session.
 func (s *session) enqueue(o outgoing) error {
-	if !s.gone {
+	if s.phase != phaseClosed {
 		select {
 		case s.outbox <- o:
 			return nil
@@ -74,12 +74,13 @@ func (s *session) enqueue(o outgoing) error {
 	return errNotReading
 }
 
-// hangUp closes the connection when the outbox is empty, or after endTimeout. The keeper ignores the switch from then on.
+// hangUp closes the session: the connection follows when the outbox is empty, or after endTimeout.
 func (s *session) hangUp() {
-	if s.gone {
+	if s.phase == phaseClosed {
 		return
 	}
-	s.gone = true
+	s.phase = phaseClosed
+	s.entered++
 	close(s.outbox)
 	time.AfterFunc(endTimeout, func() { s.conn.Close() })
 }

@@ -106,15 +106,15 @@ func TestPod(t *testing.T) {
 		"it says goodbye":       (*fake).ends,
 		"it goes":               func(f *fake) { f.Close() },
 		"it fails":              func(f *fake) { f.sends(faultMessage()) },
-		"it speaks out of turn": func(f *fake) { f.sends(hello()) },
+		"it speaks out of turn": func(f *fake) { f.sends(helloMessage()) },
 		"it does not answer": func(f *fake) {
-			f.sends(bye())
+			f.sends(byeMessage())
 			f.receives("stop", 0)
 			f.receivesEnd()
 		},
 	} {
 		f := w.connect()
-		f.sends(hello())
+		f.sends(helloMessage())
 		m, _ := f.receives("grant", 1)
 		if d := m.Grant.Forwarder.Delegate; d == nil || d.Pod.Address.String() != "10.244.1.7/24" {
 			t.Fatalf("the grant describes %+v", d)
@@ -174,7 +174,7 @@ func TestUplinkGone(t *testing.T) {
 	f.sends(reopenMessage(1))
 	f.stops()
 	w.awaitWaiting()
-	if why := strings.Join(w.ended(), "\n"); !strings.Contains(why, ErrLinkGone.Error()) {
+	if why := strings.Join(w.ended(), "\n"); !strings.Contains(why, errUplinkGone.Error()) {
 		t.Errorf("it says %q", why)
 	}
 }
@@ -214,14 +214,14 @@ func TestGuestComesAndGoes(t *testing.T) {
 			break
 		}
 	}
-	f.sends(bye())
+	f.sends(byeMessage())
 	for {
 		m, _, err := f.Receive()
 		if err != nil || m.Stop != nil {
 			break
 		}
 	}
-	f.sends(stopped())
+	f.sends(stoppedMessage())
 	f.receivesEnd("guest")
 	w.wantBack(t)
 }

@@ -3,11 +3,8 @@ package keeper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-
-	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
@@ -18,23 +15,21 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Resources are everything that is open for a switch, and for those that go on in its place.
+// Resources are what is open for a switch, and for those that take over from it.
 type resources struct {
 	cfg       *Config
 	plan      *plan.Plan            // nil: a plain learning switch
 	bridge    *vswitch.BridgeConfig // nil: a guest and a pod
-	ports     []*port
+	ports     []*port               // in the order of the forwarder's ports
 	control   *net.UnixListener
-	lock      io.Closer          // of the state directory; nil: there is none
-	ctx       context.Context    // of the goroutines that open, watch and dial
-	cancel    context.CancelFunc // ends them
-	dialSlots chan struct{}      // a place for each goroutine that dials
+	lock      io.Closer          // of the state directory; nil: a plain learning switch
+	ctx       context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
+	cancel    context.CancelFunc // ends ctx
+	dialSlots chan struct{}      // semaphore: one element for each goroutine that dials
 }
 
-// maxDials bounds the connections that are being made at once.
-const maxDials = 512
-
-// openResources opens everything. The pod interface is untouched when it returns.
+// openResources opens everything that a switch needs. It does not change the pod interface, but for giving back what an earlier run
+// has left.
 func openResources(cfg *Config) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r = &resources{cfg: cfg, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
@@ -50,7 +45,7 @@ func openResources(cfg *Config) (r *resources, err error) {
 	return r, r.openPod()
 }
 
-// openPod finds out what is to be done, and opens the ports of a guest and a pod.
+// openPod resolves the plan, and opens the ports of a guest and a pod.
 func (r *resources) openPod() (err error) {
 	attach := r.cfg.Attach
 	if r.lock, err = podnet.Lock(attach.StateDir); err != nil {
@@ -70,50 +65,51 @@ func (r *resources) openPod() (err error) {
 	}
 	link := &r.plan.Identity.Link
 	return r.openAll(
-		&port{name: "guest", spec: attach.Guest, offload: attach.Offload, mtu: link.MTU, guest: true},
-		&port{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link})
+		portSpec{name: "guest", spec: attach.Guest, offload: attach.Offload, mtu: link.MTU, guest: true},
+		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link})
 }
 
 // openSwitch opens the ports of a plain learning switch.
 func (r *resources) openSwitch() error {
-	var ports []*port
-	for _, spec := range r.cfg.Switch.Ports {
-		ports = append(ports, &port{name: spec.Name, spec: spec, offload: r.cfg.Switch.Offload})
+	var specs []portSpec
+	for _, a := range r.cfg.Switch.Ports {
+		specs = append(specs, portSpec{name: a.Name, spec: a, offload: r.cfg.Switch.Offload})
 	}
-	if err := r.openAll(ports...); err != nil {
+	if err := r.openAll(specs...); err != nil {
 		return err
 	}
+	maxFrame, err := smallestMTU(r.cfg.Switch.Ports)
 	bridge := r.cfg.Switch.Bridge
-	bridge.Ports, bridge.Upstream = len(ports), -1
+	bridge.Ports, bridge.Upstream, bridge.MaxFrame = len(specs), -1, maxFrame
 	r.bridge = &bridge
-	var err error
-	bridge.MaxFrame, err = smallestFrame(r.cfg.Switch.Ports)
 	return err
 }
 
 // openAll opens the control socket and the ports.
-func (r *resources) openAll(ports ...*port) (err error) {
-	if r.control, err = unixsocket.Listen(unixsocket.Spec{Path: r.cfg.Control, Owner: r.cfg.Owner, Name: "control socket", Flag: "--control"}); err != nil {
+func (r *resources) openAll(specs ...portSpec) (err error) {
+	r.control, err = unixsocket.Listen(unixsocket.Spec{Path: r.cfg.Control, Owner: r.cfg.Owner, Name: "control socket", Flag: "--control"})
+	if err != nil {
 		return err
 	}
-	for _, p := range ports {
-		p.log, p.owner = r.cfg.Log, r.cfg.Owner
+	for _, s := range specs {
+		s.owner = r.cfg.Owner
+		p := newPort(s, r.cfg.Log)
 		r.ports = append(r.ports, p)
-		if p.handle, err = p.open(); err != nil {
+		if p.handle, err = p.opener.open(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// smallestFrame is the largest frame that every port can take: a bridge has one MTU.
-func smallestFrame(ports []hypervisor.Attachment) (int, error) {
+// smallestMTU returns the length in bytes of the longest frame that all ports can carry: a bridge has one MTU.
+func smallestMTU(ports []hypervisor.Attachment) (int, error) {
 	smallest := vswitch.MaxFrame
-	for _, spec := range ports {
-		if spec.Kind != hypervisor.KindTap && spec.Kind != hypervisor.KindPacket {
+	for _, a := range ports {
+		if a.Kind != hypervisor.KindTap && a.Kind != hypervisor.KindPacket {
 			continue // a socket has no MTU
 		}
-		mtu, err := tap.MTU(spec.Name)
+		mtu, err := tap.MTU(a.Name)
 		if err != nil {
 			return 0, err
 		}
@@ -122,32 +118,7 @@ func smallestFrame(ports []hypervisor.Attachment) (int, error) {
 	return smallest, nil
 }
 
-// recoverEarlier puts back what an earlier run in this state directory could not.
-func recoverEarlier(cfg *Config) error {
-	report, err := podnet.Recover(cfg.Attach.StateDir)
-	if report != "" {
-		cfg.Log.Warn("an earlier run did not give back", zap.String("now", report))
-	}
-	if errors.Is(err, podnet.ErrLinkGone) { // and the state file with it
-		cfg.Log.Warn("what an earlier run took is gone", zap.Error(err))
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("give back what an earlier run took: %w", err)
-	}
-	return nil
-}
-
-// recoverNow is recoverEarlier for one who does not hold the state directory.
-func recoverNow(cfg *Config) error {
-	lock, err := podnet.Lock(cfg.Attach.StateDir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(recoverEarlier(cfg), lock.Close())
-}
-
-// close closes everything; nobody uses it any more.
+// close closes everything. Goroutines that still use r.ctx discard their results.
 func (r *resources) close() (err error) {
 	r.cancel()
 	for _, p := range r.ports {
@@ -162,8 +133,8 @@ func (r *resources) close() (err error) {
 	return err
 }
 
-// take takes the address from the kernel, off the interface or by silencing it there, and returns what gives it back. A bridge
-// takes nothing.
+// takeAddress takes the address off the interface, or silences the kernel for it there, and returns the function that gives it back.
+// A bridge does not take the address.
 func (r *resources) takeAddress() (giveBack func() error, err error) {
 	switch {
 	case r.plan == nil || !r.plan.Delegates():
@@ -182,7 +153,7 @@ func (r *resources) takeAddress() (giveBack func() error, err error) {
 	return holding.GiveBack, nil
 }
 
-// grant is what a switch is told.
+// grant describes the resources for a switch with the plan p; nil: for a plain learning switch.
 func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 	g := &grant.Grant{Version: grant.Version, Keeper: pid}
 	if p != nil {
@@ -201,7 +172,7 @@ func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 	return grant.Message{Grant: g}
 }
 
-// openedMessage says that the port is open.
+// openedMessage describes the handle of a port that is open.
 func (r *resources) openedMessage(index int) grant.Message {
 	return grant.Message{Opened: wireOpened(index, r.ports[index].handle)}
 }

@@ -21,23 +21,22 @@ const soon = time.Second
 
 // TestStop: when the keeper is asked to end, the address goes back soon, whatever the switches do; nobody can hold it up.
 func TestStop(t *testing.T) {
-	ordinary := timeouts{helloTimeout, readyTimeout, startTimeout, stopTimeout, yieldTimeout}
 	for name, reaches := range map[string]func(w *world) int32{
 		"nobody is there":          func(*world) int32 { return 0 },
 		"one says nothing":         func(w *world) int32 { w.connect(); return 0 },
-		"one builds":               func(w *world) int32 { w.granted(hello()); return 0 },
+		"one builds":               func(w *world) int32 { w.granted(helloMessage()); return 0 },
 		"it does not answer":       func(w *world) int32 { w.running(); return 1 },
-		"the next one builds":      func(w *world) int32 { w.running(); w.granted(takeover()); return 1 },
+		"the next one builds":      func(w *world) int32 { w.running(); w.granted(takeoverMessage()); return 1 },
 		"one is to yield":          func(w *world) int32 { w.yielding(); return 1 },
 		"it does not read":         func(w *world) int32 { w.running().readsNothing(outboxSize); return 1 },
-		"the next one reads not":   func(w *world) int32 { w.running(); w.granted(takeover()).readsNothing(0); return 1 },
+		"the next one reads not":   func(w *world) int32 { w.running(); w.granted(takeoverMessage()).readsNothing(0); return 1 },
 		"it asks and reads not":    func(w *world) int32 { go w.running().readsNothing(1 << 14); return 1 },
 		"the next one starts":      func(w *world) int32 { w.beginning(); return 1 },
 		"the next one has started": func(w *world) int32 { w.handedOver(); return 1 },
 		"the guest comes and goes": func(w *world) int32 { f := w.running(); w.flap(); f.readsNothing(0); return 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, ordinary)
+			w := newWorld(t, defaultTimeouts)
 			taken := reaches(w)
 			asked := time.Now()
 			w.stop()
@@ -61,7 +60,7 @@ func (f *fake) readsNothing(asks int) {
 func (w *world) flap() {
 	w.inside(func() {
 		for i := range 2 * outboxSize {
-			w.loop.guestIs(w.loop.resources, i%2 == 0)
+			w.loop.guestChanged(w.loop.resources, i%2 == 0)
 		}
 	})
 }
@@ -97,12 +96,13 @@ func TestStopWhileStarting(t *testing.T) {
 			next.receives("stop", 0)
 			if started {
 				next.sends(grant.Message{Started: &grant.Started{}})
-				next.receives("guest", 0)
+				next.sends(dialMessage(1, grant.Kept, 0))
+				next.receives("dialled", 0) // the keeper has handled Started
 			}
 			if back := w.back.Load(); back != 0 {
 				t.Error("the address goes back while a switch answers for it")
 			}
-			next.sends(stopped())
+			next.sends(stoppedMessage())
 			next.receivesEnd()
 			first.receivesEnd()
 		})
@@ -151,9 +151,9 @@ func TestFinishTwice(t *testing.T) {
 	w := newWorld(t, shortTimeouts())
 	w.running()
 	w.inside(func() {
-		w.loop.finish(nil)
-		w.loop.finish(nil)
-		w.loop.release(nil)
+		w.loop.handle(lost, nil)
+		w.loop.handle(lost, nil)
+		w.loop.handle(end, nil)
 	})
 	w.awaitWaiting()
 	if back := w.back.Load(); back != 1 {
@@ -171,7 +171,7 @@ func TestNothingKept(t *testing.T) {
 	before := openDescriptors(t)
 	for range 3 {
 		f := w.connect()
-		f.sends(hello())
+		f.sends(helloMessage())
 		if m, _ := f.receives("fault", 0); !strings.Contains(m.Fault.Text, "is not a socket") {
 			t.Errorf("it says %q", m.Fault.Text)
 		}
@@ -269,9 +269,9 @@ func TestDialFlood(t *testing.T) {
 	if n := runtime.NumGoroutine() - before; n > 2*maxDials+10 {
 		t.Errorf("%d goroutines more", n)
 	}
-	f.sends(bye())
+	f.sends(byeMessage())
 	f.receives("stop", 0)
-	f.sends(stopped())
+	f.sends(stoppedMessage())
 	f.receivesEnd("dialled")
 	w.awaitWaiting()
 	await(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before })

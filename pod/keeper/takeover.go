@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -13,34 +12,38 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// A takeover: another switch has connected and gets everything that the current one has. Until it is ready, the current one
-// knows nothing of it; if it fails, nothing has happened.
+// A takeover replaces the current switch by the next one. The next switch gets copies of the current one's descriptors, and builds
+// its ports and its sandbox while the current one forwards frames. Then the current one yields: it stops, and sends a snapshot,
+// with which the next one begins. If the next one fails before it has started, the previous one begins again with its own
+// snapshot. The states preparing to committed of the lifecycle are those of a takeover.
 
-// admitNext finds out whether a switch may take over.
-func (l *loop) admitNext(s *session, h *grant.Hello) error {
+// errBye is the reason why a switch ends that has sent Bye.
+var errBye = errors.New("the switch has asked for its end")
+
+// admitNext checks that a switch may take over, and makes it the next one.
+func (l *loop) admitNext(s *session, h *grant.Hello) (err error) {
 	switch {
-	case l.current == nil || l.current.phase != running:
-		return &missing.Error{What: "take over", Need: "a switch that is at work", Give: "start one without --takeover"}
 	case l.next != nil:
-		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper that has not begun to hand over to process %d", l.next.pid),
-			Give: "wait until it is done"}
+		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper without another takeover, and process %d is taking over", l.next.pid),
+			Give: "wait until that has ended"}
+	case l.state != running:
+		return &missing.Error{What: "take over", Need: "a running switch", Give: "start one without --takeover"}
 	}
 	if h.Settings != nil {
-		p, err := l.changed(s, h.Settings)
-		if err != nil {
+		if l.nextPlan, err = l.revise(s, h.Settings); err != nil {
 			return err
 		}
-		l.nextPlan = p
 	}
 	l.next = s
+	l.handle(nextAdmitted, nil)
 	return nil
 }
 
-// changed is the plan with other settings.
-func (l *loop) changed(s *session, text []byte) (*plan.Plan, error) {
+// revise returns the plan with the settings that the next switch brings.
+func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
 	if l.cfg.Settings == nil || l.resources.plan == nil || s.uid != os.Geteuid() && s.uid != 0 {
 		return nil, &missing.Error{What: "change the settings with a takeover", Need: "a keeper that was started by podswitch run, as the same user",
-			Give: "start the keeper anew with other settings, or take over without any"}
+			Give: "restart the keeper with other settings, or take over without any"}
 	}
 	settings, err := l.cfg.Settings(text)
 	if err != nil {
@@ -51,78 +54,68 @@ func (l *loop) changed(s *session, text []byte) (*plan.Plan, error) {
 	return plan.Revise(l.resources.plan, cfg)
 }
 
-// askToYield lets the current switch make room for the next one.
-func (l *loop) askToYield() {
-	s := l.current
-	if s.phase != running || s.send(grant.Message{Yield: &grant.Yield{}}) != nil {
-		l.fail(l.next, errors.New("the switch that was to make room has ended"))
-		return
-	}
-	s.phase = yielding
-	time.AfterFunc(l.timeouts.yield, func() {
-		l.do(func() {
-			if s == l.current && s.phase == yielding {
-				l.release(errors.New("the switch did not make room for another one in time"))
-			}
-		})
-	})
+// dropNext ends a takeover before the current switch has yielded.
+func (l *loop) dropNext() {
+	l.takeoverFailed(l.next)
+	l.next.hangUp()
+	l.next, l.nextPlan = nil, nil
 }
 
-// A handover is what one switch has said for the next one, until that one is at work. The descriptors are the keeper's.
+func (l *loop) takeoverFailed(s *session) {
+	l.log.Warn("takeover failed", zap.Int("process", s.pid), zap.Error(l.cause))
+}
+
+// askToYield tells the current switch to make way for the next one.
+func (l *loop) askToYield() {
+	l.enter(l.current, phaseYielding)
+	if l.current.send(grant.Message{Yield: &grant.Yield{}}) != nil {
+		l.reject(l.next, errors.New("the current switch does not read its messages"))
+	}
+}
+
+// A handover is the snapshot of a switch that has yielded, for the switch that begins next, with the descriptors of its
+// connections. The keeper owns its descriptors until a switch has started.
 type handover struct {
 	grant.Go
 	files []int
 }
 
-// handOver lets the next switch begin where the current one has stopped.
-func (l *loop) handOver(s *session, y *grant.Yielded, files []int) {
-	s.phase = yielded
-	l.handover = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections, Takeovers: l.takeovers + 1}, files}
-	switch {
-	case s.stopped != nil: // meanwhile it was asked to end
-		s.stopped()
-	case l.next == nil: // it has failed meanwhile
-		l.goOn()
-	default:
-		l.begin(l.next, l.handover.Go, files...)
-	}
+// handOver makes the next switch the current one.
+func (l *loop) handOver() {
+	l.previous, l.current, l.next = l.current, l.next, nil
+	l.handover.Takeovers = l.takeovers + 1
+	l.begin(l.handover.Go, l.handover.files...)
 }
 
-// handedOver is the end of a takeover: the other switch is at work.
-func (l *loop) handedOver() {
-	before := l.current
-	l.current, l.next = l.next, nil
+// resume lets the switch that has yielded begin again. It gets the ports anew, because it has closed its own.
+func (l *loop) resume() {
+	if l.previous != nil {
+		l.takeoverFailed(l.current)
+		l.current.hangUp()
+		l.current, l.previous = l.previous, nil
+	}
+	l.nextPlan = nil
+	l.handover.Takeovers = l.takeovers
+	l.sendPorts(l.current)
+	l.begin(l.handover.Go, l.handover.files...)
+	l.discardHandover()
+}
+
+// completeTakeover makes the change final: the current switch has started.
+func (l *loop) completeTakeover() {
+	l.log.Info("takeover complete", zap.Int("process", l.current.pid), zap.Int("after", l.previous.pid))
+	l.previous.hangUp()
+	l.previous = nil
 	l.takeovers++
 	if l.nextPlan != nil {
 		l.resources.plan, l.nextPlan = l.nextPlan, nil
 	}
-	l.dropHandover()
-	before.hangUp()
-	_ = l.current.send(grant.Message{Guest: &grant.Guest{Absent: l.absent}})
-	l.log.Info("another switch goes on", zap.Int("process", l.current.pid), zap.Int("after", before.pid))
+	l.discardHandover()
+	l.sendGuest()
 }
 
-// goOn ends a takeover that has failed: the current switch works on, or takes up again what it had handover over.
-func (l *loop) goOn() {
-	l.next, l.nextPlan = nil, nil
-	switch {
-	case l.handover == nil:
-		return
-	case l.current.gone:
-		l.finish(errors.New("neither the switch that was to take over nor the one before it is there any more"))
-		return
-	}
-	l.handover.Takeovers = l.takeovers
-	for i, p := range l.resources.ports {
-		if p.handle != nil {
-			_ = l.current.send(l.resources.openedMessage(i), p.handle.fd())
-		}
-	}
-	l.begin(l.current, l.handover.Go, l.handover.files...)
-	l.dropHandover()
-}
-
-func (l *loop) dropHandover() {
+// discardHandover closes the descriptors of the snapshot.
+func (l *loop) discardHandover() {
 	if l.handover != nil {
 		_ = grant.CloseFiles(l.handover.files)
 		l.handover = nil

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,44 +10,55 @@ import (
 	"go.uber.org/zap"
 )
 
-// A watchdog is a process that restores the pod interface when this one has ended without doing so: it notices by the end of
-// a pipe. Nobody else could: a switch may not.
+// A watchdog is a process that restores the pod interface when the keeper has ended without doing so. It waits at the read end of a
+// pipe, whose write end only the keeper has. The switch cannot do this: it has no privilege.
 type watchdog struct {
-	pipe    *os.File // our end
+	pipe    *os.File // write end
 	command *exec.Cmd
-	ended   chan struct{}
+	closing chan struct{} // closed by close
+	ended   chan struct{} // closed when the process has ended
+	err     error         // why the process has failed; nil: it has not; set before ended is closed
+	log     *zap.Logger
 }
 
-// restoreTimeout is how long a watchdog may take to put an interface back.
+// restoreTimeout is how long a watchdog may take to restore an interface.
 const restoreTimeout = 5 * time.Second
 
-// startWatchdog starts it.
+// startWatchdog starts the command, which inherits the read end of the pipe.
 func startWatchdog(command func(pipe *os.File) *exec.Cmd, log *zap.Logger) (*watchdog, error) {
-	theirs, ours, err := os.Pipe()
+	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
-	c := command(theirs)
-	if err := c.Start(); err != nil {
-		ours.Close()
+	defer read.Close()
+	w := &watchdog{pipe: write, command: command(read), closing: make(chan struct{}), ended: make(chan struct{}), log: log}
+	if err := w.command.Start(); err != nil {
+		write.Close()
 		return nil, fmt.Errorf("start the watchdog: %w", err)
 	}
-	w := &watchdog{pipe: ours, command: c, ended: make(chan struct{})}
-	go func() {
-		defer close(w.ended)
-		if err := c.Wait(); err != nil {
-			log.Warn("the watchdog has ended: if this process is killed, podswitch restore is needed", zap.Error(err))
-		}
-	}()
+	go w.wait()
 	return w, nil
 }
 
-// close lets the watchdog look whether there is something to restore, and sees to its end.
+// wait waits for the end of the process, which is an error before close.
+func (w *watchdog) wait() {
+	defer close(w.ended)
+	w.err = w.command.Wait()
+	select {
+	case <-w.closing:
+	default:
+		w.err = errors.Join(errors.New("it has ended too early"), w.err)
+		w.log.Warn("watchdog ended: run podswitch restore if this process is killed", zap.Error(w.err))
+	}
+}
+
+// close closes the pipe and waits for the end of the process, which restores what the state file describes, if there is one. A nil
+// watchdog has nothing to do.
 func (w *watchdog) close() {
 	if w == nil {
 		return
 	}
+	close(w.closing)
 	w.pipe.Close()
 	timer := time.NewTimer(restoreTimeout)
 	defer timer.Stop()
@@ -56,4 +68,12 @@ func (w *watchdog) close() {
 		_ = w.command.Process.Kill()
 		<-w.ended
 	}
+}
+
+// failure returns why a closed watchdog has not restored the interface; nil: it has, or there was nothing to restore.
+func (w *watchdog) failure() error {
+	if w.err == nil {
+		return nil
+	}
+	return fmt.Errorf("restore by the watchdog: %w", w.err)
 }

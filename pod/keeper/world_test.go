@@ -49,7 +49,7 @@ func newWorldOf(t testing.TB, dir string, cfg Config, p timeouts) *world {
 	core, seen := observer.New(zapcore.DebugLevel)
 	w.seen = seen
 	cfg.Log = zap.New(core)
-	w.loop = newLoop(cfg, false)
+	w.loop = newLoop(cfg)
 	w.loop.timeouts, w.loop.takeAddress = p, w.take
 	listener, err := unixsocket.Listen(unixsocket.Spec{Path: w.path(), Owner: -1})
 	if err != nil {
@@ -129,7 +129,7 @@ func (w *world) awaitWaiting() {
 
 // ended returns why switches have ended that were not asked to.
 func (w *world) ended() (why []string) {
-	for _, e := range w.seen.FilterMessage("the switch has ended").All() {
+	for _, e := range w.seen.FilterMessage("switch failed").All() {
 		why = append(why, e.ContextMap()["error"].(string))
 	}
 	return why

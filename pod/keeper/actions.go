@@ -1,0 +1,128 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// perform executes an action of the table. An action whose result is known at once passes it to handle as the next event.
+func (l *loop) perform(a action) {
+	switch a {
+	case none:
+	case take:
+		l.take()
+	case begin:
+		l.begin(grant.Go{})
+	case reportGuest:
+		l.reportGuest()
+	case dropNext:
+		l.dropNext()
+	case askToYield:
+		l.askToYield()
+	case handOver:
+		l.handOver()
+	case resume:
+		l.resume()
+	case discardHandover:
+		l.discardHandover()
+	case complete:
+		l.completeTakeover()
+	case askToStop:
+		l.askToStop()
+	case release:
+		l.finish(l.release())
+	case giveBack:
+		l.finish(l.restore())
+	}
+}
+
+// take takes the address. A watchdog is started first, because only it can restore the interface if the keeper is killed.
+func (l *loop) take() {
+	if err := l.tryTake(); err != nil {
+		l.reject(l.current, err)
+		return
+	}
+	l.handle(taken, nil)
+}
+
+func (l *loop) tryTake() (err error) {
+	if p := l.resources.plan; p != nil && p.Delegates() && !p.Mute {
+		if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
+			return err
+		}
+	}
+	l.giveBack, err = l.takeAddress(l.resources)
+	return err
+}
+
+// begin tells the current switch that it answers for the address.
+func (l *loop) begin(g grant.Go, files ...int) {
+	l.enter(l.current, phaseStarting)
+	_ = l.current.send(grant.Message{Go: &g}, files...)
+}
+
+// askToStop tells the current switch to stop answering for the address. The address goes back after stopTimeout in any case, and at
+// once if the message cannot be sent.
+func (l *loop) askToStop() {
+	l.enter(l.current, phaseStopping)
+	if l.current.send(grant.Message{Stop: &grant.Stop{}}) != nil {
+		l.handle(stopped, nil)
+	}
+}
+
+// restore gives the address back, and releases everything. If the keeper cannot put the interface back as it was, the watchdog
+// tries again once the state directory is unlocked; an error says what is true after that.
+func (l *loop) restore() error {
+	failed := l.giveBack()
+	l.giveBack = nil
+	w := l.watchdog
+	err := l.release()
+	switch {
+	case failed == nil:
+		return err
+	case w == nil || errors.Is(failed, podnet.ErrLinkGone): // there is no second attempt, or nothing to restore
+	case w.failure() == nil:
+		l.log.Warn("the watchdog has given the address back, after the keeper could not", zap.Error(failed))
+		return err
+	default:
+		failed = errors.Join(failed, w.failure())
+	}
+	return errors.Join(fmt.Errorf("give the address back: %w", failed), err)
+}
+
+// release closes the resources, which unlocks the state directory, and then the watchdog, which restores what the state file
+// describes. It closes the sessions of all switches that were admitted.
+func (l *loop) release() error {
+	err := l.resources.close()
+	l.watchdog.close()
+	for _, s := range []*session{l.current, l.next, l.previous} {
+		if s != nil {
+			s.hangUp()
+		}
+	}
+	l.discardHandover()
+	l.resources, l.watchdog, l.current, l.next, l.previous, l.nextPlan, l.guest = nil, nil, nil, nil, nil, nil, guestState{}
+	return err
+}
+
+// finish reports why a switch has ended, and ends a keeper whose child that was.
+func (l *loop) finish(failed error) {
+	err := errors.Join(l.cause, failed)
+	switch {
+	case l.state == ended:
+		l.err = err
+		return
+	case l.child:
+		l.err = err
+		l.handle(stop, nil)
+		return
+	case err != nil:
+		l.log.Error("switch failed", zap.Error(err))
+	}
+	l.log.Info("waiting for a switch")
+}

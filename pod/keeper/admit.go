@@ -1,0 +1,72 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/host/descriptor"
+	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+)
+
+// receiveHello admits a switch, and sends it everything that it needs to build its ports.
+func (l *loop) receiveHello(s *session, h *grant.Hello) {
+	if err := l.admit(s, h); err != nil {
+		l.reject(s, err)
+		return
+	}
+	l.enter(s, phaseBuilding)
+	p := l.resources.plan
+	if s == l.next && l.nextPlan != nil {
+		p = l.nextPlan
+	}
+	if err := l.sendGrant(s, p); err != nil {
+		l.reject(s, err)
+		return
+	}
+	l.sendPorts(s)
+}
+
+// admit checks that a switch may begin, or take over. For the first one it opens the resources.
+func (l *loop) admit(s *session, h *grant.Hello) (err error) {
+	switch {
+	case h.Version != grant.Version:
+		return &missing.Error{What: "connect to this keeper", Need: fmt.Sprintf("version %d of its protocol, not %d", grant.Version, h.Version),
+			Give: "use the same podswitch on both sides"}
+	case h.Takeover:
+		return l.admitNext(s, h)
+	case s == l.current: // the keeper's own child
+		return nil
+	case l.current != nil:
+		return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves process %d", l.current.pid),
+			Give: "end that switch, or use --takeover"}
+	}
+	if l.resources, err = openResources(&l.cfg); err != nil {
+		l.log.Error("cannot serve a switch", zap.Error(err))
+		return err
+	}
+	l.current = s
+	l.handle(admitted, nil)
+	return nil
+}
+
+// sendGrant sends the descriptor of the control socket, on which another switch may be listening. File would make it blocking for
+// both, because that flag belongs to the open file description, which the two share.
+func (l *loop) sendGrant(s *session, p *plan.Plan) error {
+	_, err := descriptor.Borrow(l.resources.control, func(fd int) (struct{}, error) {
+		return struct{}{}, s.send(l.resources.grant(p, os.Getpid()), fd)
+	})
+	return err
+}
+
+// sendPorts sends the descriptor of each port that is open.
+func (l *loop) sendPorts(s *session) {
+	for i, p := range l.resources.ports {
+		if p.handle != nil && s.send(l.resources.openedMessage(i), p.handle.fd()) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// TestGiveBackFails checks that the error at the end is about what is true after the last attempt, which is the watchdog's.
+func TestGiveBackFails(t *testing.T) {
+	failed := errors.New("device or resource busy")
+	for _, c := range []struct {
+		name     string
+		failed   error
+		watchdog string // command that runs when the keeper closes the pipe; empty: there is no watchdog
+		want     string // part of the error; empty: there is no error
+	}{
+		{"the watchdog restores", failed, "true", ""},
+		{"the watchdog fails", failed, "false", "give the address back: device or resource busy\nrestore by the watchdog: exit status 1"},
+		{"no watchdog", failed, "", "give the address back: device or resource busy"},
+		{"no interface", fmt.Errorf("eth0: %w", podnet.ErrLinkGone), "true", podnet.ErrLinkGone.Error()},
+		{"the keeper restores", nil, "false", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, shortTimeouts())
+			f := w.running()
+			w.inside(func() {
+				giveBack := w.loop.giveBack
+				w.loop.giveBack = func() error { return errors.Join(giveBack(), c.failed) }
+				if c.watchdog == "" {
+					return
+				}
+				var err error
+				if w.loop.watchdog, err = startWatchdog(afterPipe(c.watchdog), w.loop.log); err != nil {
+					t.Error(err)
+				}
+			})
+			f.ends()
+			w.awaitWaiting()
+			if why := strings.Join(w.ended(), "\n"); (why == "") != (c.want == "") || !strings.Contains(why, c.want) {
+				t.Errorf("the error is %q, want %q", why, c.want)
+			}
+		})
+	}
+}
+
+// afterPipe makes a watchdog that runs a command when the keeper has closed the pipe.
+func afterPipe(command string) func(pipe *os.File) *exec.Cmd {
+	return func(pipe *os.File) *exec.Cmd {
+		c := exec.Command("sh", "-c", "cat <&3; "+command)
+		c.ExtraFiles = []*os.File{pipe}
+		return c
+	}
+}

@@ -1,0 +1,56 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/host/unixsocket"
+)
+
+// Run starts a switch and serves it until ctx is done, and then returns nil, with the pod interface as it was before. Any other end
+// is an error; the interface is restored then too, if it still exists. The function spawn makes the command of the switch, which
+// inherits its end of the session as descriptor 3. Other switches connect to the socket at the path takeovers to replace the first
+// one; empty: there is no such socket.
+func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, takeovers string) (err error) {
+	l := newLoop(cfg)
+	if l.resources, err = openResources(&l.cfg); err != nil {
+		return err
+	}
+	first, err := start(spawn)
+	if err != nil {
+		return errors.Join(err, l.resources.close())
+	}
+	defer func() { err = first.end(err) }()
+	if takeovers != "" {
+		listener, err := unixsocket.Listen(unixsocket.Spec{Path: takeovers, Owner: -1, Name: "takeover socket", Flag: "--state-dir"})
+		if err != nil {
+			return errors.Join(err, l.resources.close())
+		}
+		defer listener.Close()
+		go l.accept(listener)
+	}
+	l.serveOnly(first)
+	return l.run(ctx)
+}
+
+// Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
+func Listen(ctx context.Context, cfg Config, path string) error {
+	l := newLoop(cfg)
+	if cfg.Attach != nil { // a switch may connect much later
+		if err := recoverNow(&l.cfg); err != nil {
+			return err
+		}
+	}
+	listener, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: cfg.Owner, Name: "keeper socket", Flag: "--listen"})
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	go l.accept(listener)
+	l.log.Info("waiting for a switch", zap.String("at", path))
+	return l.run(ctx)
+}

@@ -1,0 +1,199 @@
+package keeper
+
+// The life of a keeper: which switch answers for the pod address, and what changes that.
+//
+//	                        the address is taken
+//	                       ┌───────────────────────────────────────────────────────────────┐
+//	idle                   │                     started               next admitted       │
+//	 │ admitted            │  starting ────────────────────▶ running ─────────────▶ preparing
+//	 ▼              taken  │  ▲  ▲  ▲                        ▲  ▲  ▲   next lost     │  │  │
+//	building ──────────────┼──┘  │  │                        │  │  └─────────────────┘  │  │
+//	 (ready: take)         │     │  │ yielded                │  │           next ready  │  │
+//	                       │     │  └────── recalling ◀──────┼──┼──────────── yielding ◀┘  │
+//	                       │     │                next lost  │  │               │ yielded   │
+//	                       │     │ lost, bye                 │  │ started       ▼           │
+//	                       │     └───────────────────────────┼──┴─────── handing over       │
+//	                       │                                 │ started       │ previous lost
+//	                       │                                 └────────── committed          │
+//	                       └───────────────────────────────────────────────────────────────┘
+//
+//	to the end:   building ── lost, bye, end ─▶ idle          building ── stop ─▶ ended
+//	              taken ── lost ─▶ idle                       (handing over ── lost, bye ─▶ starting)
+//	              taken ── bye, end ─▶ stopping ── stopped, lost ─▶ idle
+//	              taken or stopping ── stop ─▶ ending ── stopped, lost ─▶ ended
+//	              idle ── stop ─▶ ended
+//
+// The address is given back on the way from a state in which it is taken, stopping and ending among them, to idle and to ended.
+// The keeper waits in stopping and ending for the current switch to stop answering, for a bounded time.
+type state uint8
+
+// The states. The current switch is the one that answers for the address, or is about to; the next one is to take over from it.
+const (
+	idle        state = iota // no switch is admitted; the address is the kernel's
+	building                 // the current switch builds its ports
+	starting                 // the address is taken; the current switch has been told to begin
+	running                  // the current switch forwards frames
+	preparing                // running, and the next switch builds its ports
+	yielding                 // the next switch is ready; the current one has been asked to yield
+	recalling                // the next switch has failed; the current one has been asked to yield, and will begin again
+	handingOver              // the previous switch has yielded; the current one has been told to begin in its place
+	committed                // handingOver, and the previous switch has disconnected: it cannot begin again
+	stopping                 // the current switch has been told to stop
+	ending                   // stopping, and the keeper ends afterwards
+	ended                    // the keeper has ended; the address is the kernel's
+	numStates
+)
+
+var stateNames = [numStates]string{"idle", "building", "starting", "running", "preparing", "yielding", "recalling", "handing over",
+	"committed", "stopping", "ending", "ended"}
+
+// String returns the name that the drawing has.
+func (s state) String() string { return stateNames[s] }
+
+// stops reports whether the address is about to be given back.
+func (s state) stops() bool { return s == stopping || s == ending }
+
+// An event is what may change the state.
+type event uint8
+
+const (
+	admitted     event = iota // the resources of the current switch are open
+	ready                     // the current switch has built its ports
+	taken                     // the address has been taken
+	started                   // the current switch forwards frames
+	nextAdmitted              // a switch is to take over
+	nextReady                 // the next switch has built its ports
+	nextLost                  // the session of the next switch has ended, or it asked for its end
+	yielded                   // the current switch has stopped, and has sent its snapshot
+	previousLost              // the session of the switch that has yielded has ended
+	lost                      // the session of the current switch has ended
+	bye                       // the current switch asks for its end
+	end                       // the keeper cannot go on with the current switch
+	stopped                   // the current switch does not answer for the address any more, or has had its time for that
+	stop                      // the keeper is to end
+	numEvents
+)
+
+var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "next admitted", "next ready", "next lost", "yielded",
+	"previous lost", "lost", "bye", "end", "stopped", "stop"}
+
+// String returns the name that the drawing has.
+func (e event) String() string { return eventNames[e] }
+
+// An action is what the keeper does after a change. See (*loop).perform.
+type action uint8
+
+const (
+	none            action = iota
+	take                   // take the address; the event taken or end follows
+	begin                  // tell the current switch to begin
+	reportGuest            // tell the current switch whether the guest is there
+	dropNext               // forget the next switch
+	askToYield             // tell the current switch to yield
+	handOver               // make the next switch the current one, and tell it to begin with the snapshot
+	resume                 // tell the switch that has yielded to begin again with its own snapshot
+	discardHandover        // forget the snapshot
+	complete               // end the takeover: disconnect the previous switch
+	askToStop              // tell the current switch to stop
+	release                // close the resources and all sessions of switches that were admitted
+	giveBack               // give the address back, and then release
+	numActions
+)
+
+var actionNames = [numActions]string{"none", "take", "begin", "report guest", "drop next", "ask to yield", "hand over", "resume",
+	"discard handover", "complete", "ask to stop", "release", "give back"}
+
+// String returns the name of the action.
+func (a action) String() string { return actionNames[a] }
+
+// A transition is an entry of the table: the next state, and the action that follows the change.
+type transition struct {
+	next   state
+	action action
+}
+
+// lifecycle is the table of the drawing above. An event that a state does not list changes nothing.
+var lifecycle = [numStates]map[event]transition{
+	idle: {
+		admitted: {building, none},
+		stop:     {ended, none},
+	},
+	building: {
+		ready: {building, take},
+		taken: {starting, begin},
+		lost:  {idle, release},
+		bye:   {idle, release},
+		end:   {idle, release},
+		stop:  {ended, release},
+	},
+	starting: {
+		started: {running, reportGuest},
+		lost:    {idle, giveBack},
+		bye:     {stopping, askToStop},
+		end:     {stopping, askToStop},
+		stop:    {ending, askToStop},
+	},
+	running: {
+		nextAdmitted: {preparing, none},
+		lost:         {idle, giveBack},
+		bye:          {stopping, askToStop},
+		end:          {stopping, askToStop},
+		stop:         {ending, askToStop},
+	},
+	preparing: {
+		nextReady: {yielding, askToYield},
+		nextLost:  {running, dropNext},
+		lost:      {idle, giveBack},
+		bye:       {stopping, askToStop},
+		end:       {stopping, askToStop},
+		stop:      {ending, askToStop},
+	},
+	yielding: {
+		yielded:  {handingOver, handOver},
+		nextLost: {recalling, dropNext},
+		lost:     {idle, giveBack},
+		bye:      {stopping, askToStop},
+		end:      {stopping, askToStop},
+		stop:     {ending, askToStop},
+	},
+	recalling: {
+		yielded: {starting, resume},
+		lost:    {idle, giveBack},
+		bye:     {stopping, askToStop},
+		end:     {stopping, askToStop},
+		stop:    {ending, askToStop},
+	},
+	handingOver: {
+		started:      {running, complete},
+		previousLost: {committed, discardHandover},
+		lost:         {starting, resume},
+		bye:          {starting, resume},
+		end:          {stopping, askToStop},
+		stop:         {ending, askToStop},
+	},
+	committed: {
+		started: {running, complete},
+		lost:    {idle, giveBack},
+		bye:     {stopping, askToStop},
+		end:     {stopping, askToStop},
+		stop:    {ending, askToStop},
+	},
+	stopping: {
+		stopped: {idle, giveBack},
+		lost:    {idle, giveBack},
+		stop:    {ending, none},
+	},
+	ending: {
+		stopped: {ended, giveBack},
+		lost:    {ended, giveBack},
+	},
+	ended: {},
+}
+
+// after returns the entry of the table for an event.
+func (s state) after(e event) transition {
+	if t, ok := lifecycle[s][e]; ok {
+		return t
+	}
+	return transition{s, none}
+}

@@ -1,0 +1,287 @@
+package keeper
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// TestLifecycle checks the transition for each pair of a state and an event: those of the list, and no change for all others.
+func TestLifecycle(t *testing.T) {
+	type pair struct {
+		state state
+		event event
+	}
+	changes := map[pair]transition{}
+	list := func(e event, a action, to state, from ...state) {
+		for _, s := range from {
+			changes[pair{s, e}] = transition{to, a}
+		}
+	}
+	list(admitted, none, building, idle)
+	list(ready, take, building, building)
+	list(taken, begin, starting, building)
+	list(started, reportGuest, running, starting)
+	list(nextAdmitted, none, preparing, running)
+	list(nextReady, askToYield, yielding, preparing)
+	list(nextLost, dropNext, running, preparing)
+	list(nextLost, dropNext, recalling, yielding)
+	list(yielded, handOver, handingOver, yielding)
+	list(yielded, resume, starting, recalling)
+	list(started, complete, running, handingOver, committed)
+	list(previousLost, discardHandover, committed, handingOver)
+	list(lost, resume, starting, handingOver)
+	list(bye, resume, starting, handingOver)
+	list(lost, release, idle, building)
+	list(bye, release, idle, building)
+	list(end, release, idle, building)
+	list(stop, release, ended, building)
+	list(lost, giveBack, idle, starting, running, preparing, yielding, recalling, committed, stopping)
+	list(bye, askToStop, stopping, starting, running, preparing, yielding, recalling, committed)
+	list(end, askToStop, stopping, starting, running, preparing, yielding, recalling, handingOver, committed)
+	list(stop, askToStop, ending, starting, running, preparing, yielding, recalling, handingOver, committed)
+	list(stop, none, ending, stopping)
+	list(stop, none, ended, idle)
+	list(stopped, giveBack, idle, stopping)
+	list(stopped, giveBack, ended, ending)
+	list(lost, giveBack, ended, ending)
+	for s := range numStates {
+		for e := range numEvents {
+			want, ok := changes[pair{s, e}]
+			if !ok {
+				want = transition{s, none}
+			}
+			if got := s.after(e); got != want {
+				t.Errorf("%v, %v: %v and %v, want %v and %v", s, e, got.next, got.action, want.next, want.action)
+			}
+		}
+	}
+}
+
+// TestNames checks that each state, event, action and kind of message has a name.
+func TestNames(t *testing.T) {
+	for _, names := range [][]string{stateNames[:], eventNames[:], actionNames[:], kindNames[:]} {
+		for i, name := range names {
+			if name == "" || slices.Index(names, name) != i {
+				t.Errorf("name %d of %q is empty or not unique", i, names)
+			}
+		}
+	}
+}
+
+// A modelSwitch is a switch in a scenario.
+type modelSwitch struct {
+	present  bool
+	answers  bool // for the address
+	told     bool // to begin, and it has not started
+	ready    bool // it has built its ports
+	yielding bool // it was asked to
+	stopping bool // it was asked to
+}
+
+// A scenario is the state, the address, and the switches of each role.
+type scenario struct {
+	state                   state
+	taken                   bool
+	current, next, previous modelSwitch
+}
+
+// possible reports whether an event can occur.
+func (m scenario) possible(e event) bool {
+	c := m.current
+	switch e {
+	case admitted:
+		return m.state == idle
+	case ready:
+		return c.present && !c.ready
+	case started:
+		return c.present && c.told
+	case nextAdmitted:
+		return m.state == running // admitNext refuses it otherwise
+	case nextReady:
+		return m.next.present && !m.next.ready
+	case nextLost:
+		return m.next.present
+	case yielded:
+		return c.present && c.yielding && !c.stopping // receiveYielded makes stopped of it otherwise
+	case previousLost:
+		return m.previous.present
+	case lost, bye:
+		return c.present
+	case end:
+		return c.present
+	case stopped:
+		return c.stopping
+	case stop:
+		return true
+	}
+	return false // taken follows the action take
+}
+
+// apply is what an event does to a scenario, by itself and by the action that the table gives. With fails, an action that can fail
+// does. The error is a violation of an invariant.
+func (m scenario) apply(e event, fails bool) (scenario, error) {
+	switch e {
+	case admitted:
+		m.current = modelSwitch{present: true}
+	case ready:
+		m.current.ready = true
+	case started:
+		m.current.told = false
+	case nextAdmitted:
+		m.next = modelSwitch{present: true}
+	case nextReady:
+		m.next.ready = true
+	case nextLost:
+		m.next = modelSwitch{}
+	case yielded:
+		m.current.answers, m.current.yielding = false, false
+	case previousLost:
+		m.previous = modelSwitch{}
+	case lost:
+		m.current = modelSwitch{}
+	case bye:
+		m.current.answers = m.current.answers && m.state != handingOver // its session is closed there
+	}
+	change := m.state.after(e)
+	m.state = change.next
+	return m.perform(change.action, fails)
+}
+
+func (m scenario) perform(a action, fails bool) (scenario, error) {
+	switch a {
+	case take:
+		if m.taken {
+			return m, fmt.Errorf("the address is taken twice")
+		}
+		if fails {
+			return m.apply(end, false)
+		}
+		m.taken = true
+		return m.apply(taken, false)
+	case begin:
+		m.current.answers, m.current.told = true, true
+	case askToYield:
+		m.current.yielding = true
+	case handOver:
+		if !m.next.present || !m.next.ready {
+			return m, fmt.Errorf("no switch is ready to begin")
+		}
+		m.previous, m.current, m.next = m.current, m.next, modelSwitch{}
+		m.current.answers, m.current.told = true, true
+	case resume:
+		if m.previous.present {
+			m.current, m.previous = m.previous, modelSwitch{}
+		}
+		if !m.current.present {
+			return m, fmt.Errorf("no switch is left to begin again")
+		}
+		m.current.answers, m.current.told = true, true
+	case dropNext:
+		m.next = modelSwitch{}
+	case complete:
+		m.previous = modelSwitch{}
+	case askToStop:
+		m.current.stopping = true
+		if fails {
+			return m.apply(stopped, false)
+		}
+	case giveBack, release:
+		if m.taken != (a == giveBack) {
+			return m, fmt.Errorf("%v, and the address is taken: %v", a, m.taken)
+		}
+		m = scenario{state: m.state}
+	}
+	return m, m.check()
+}
+
+// check returns the invariant that a scenario violates.
+func (m scenario) check() error {
+	answering := 0
+	for _, s := range []modelSwitch{m.current, m.next, m.previous} {
+		if s.answers {
+			answering++
+		}
+	}
+	mayBeTaken := !slices.Contains([]state{idle, building, ended}, m.state)
+	switch {
+	case answering > 1:
+		return fmt.Errorf("%d switches answer for the address", answering)
+	case answering > 0 && !m.taken:
+		return fmt.Errorf("a switch and the kernel answer for the address")
+	case m.taken != mayBeTaken:
+		return fmt.Errorf("the address is taken: %v", m.taken)
+	case (m.state == idle || m.state == ended) == m.current.present:
+		return fmt.Errorf("there is a current switch: %v", m.current.present)
+	}
+	return nil
+}
+
+// TestLifecycleProperties explores every scenario that can be reached. In none of them do two switches answer for the address, the address is
+// given back exactly once each time that it was taken, and a stop leads to the end with the address given back.
+func TestLifecycleProperties(t *testing.T) {
+	start := scenario{}
+	seen := map[scenario]bool{start: true}
+	states := map[state]bool{}
+	for queue := []scenario{start}; len(queue) > 0; queue = queue[1:] {
+		m := queue[0]
+		states[m.state] = true
+		checkStop(t, m)
+		for e := range numEvents {
+			for _, fails := range []bool{false, true} {
+				if !m.possible(e) {
+					continue
+				}
+				after, err := m.apply(e, fails)
+				if err != nil {
+					t.Errorf("%+v, %v: %v", m, e, err)
+				}
+				if !seen[after] {
+					seen[after] = true
+					queue = append(queue, after)
+				}
+			}
+		}
+	}
+	if len(states) != int(numStates) {
+		t.Errorf("%d states are reached, want %d", len(states), numStates)
+	}
+	t.Logf("%d scenarios", len(seen))
+}
+
+// checkStop stops the keeper, with a switch that then stops, or disconnects.
+func checkStop(t *testing.T, m scenario) {
+	t.Helper()
+	for _, last := range []event{stopped, lost} {
+		after, err := m.apply(stop, false)
+		if err == nil && after.state != ended {
+			after, err = after.apply(last, false)
+		}
+		if err != nil || after.state != ended || after.taken {
+			t.Errorf("%+v, stop and %v: %+v, %v", m, last, after, err)
+		}
+	}
+}
+
+// TestAllowed checks the table of messages against the drawing of its comment, for each pair of a kind and a phase.
+func TestAllowed(t *testing.T) {
+	for k, phases := range map[kind]string{
+		//             connected, building, ready, starting, running, yielding, yielded, stopping, closed
+		kindHello:   "x........",
+		kindReady:   ".x.......",
+		kindStarted: "...x...x.",
+		kindYielded: ".....x.x.",
+		kindReopen:  "...xxxxx.",
+		kindDial:    "...xxxxx.",
+		kindBye:     ".xxxxxxx.",
+		kindStopped: ".......x.",
+		kindFault:   "xxxxxxxx.",
+		kindOther:   ".........",
+	} {
+		for p := range numPhases {
+			if got, want := p.allows(k), phases[p] == 'x'; got != want {
+				t.Errorf("%v in phase %d: %v, want %v", k, p, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/tap"
+	"github.com/podswitch/podswitch/unixport"
+)
+
+// reopenEvery is the time between two attempts to open a device that was lost.
+const reopenEvery = 250 * time.Millisecond
+
+// An opener opens a port, and opens it again. One goroutine has it at a time: the loop, or one to which port.lend gave it.
+type opener struct {
+	portSpec
+	log      *zap.Logger
+	prepared int       // index of the device that prepare has made ready; 0: none
+	silence  io.Closer // makes the pod's kernel answer on that device again; nil: it does
+	failure  string    // text of the last error that was logged; empty: none since the port was open
+}
+
+// open opens the port for the first time. The device of a guest may appear later, because a hypervisor makes its tap when it starts:
+// open then returns neither a handle nor an error.
+func (o *opener) open() (*handle, error) {
+	if _, err := net.InterfaceByName(o.spec.Name); err != nil && o.guest && o.spec.Kind == hypervisor.KindPacket {
+		o.log.Warn("device is not there yet, waiting for it", zap.Stringer("port", o.spec))
+		return nil, nil
+	}
+	return o.openOnce()
+}
+
+func (o *opener) openOnce() (*handle, error) {
+	switch o.spec.Kind {
+	case hypervisor.KindStream:
+		s, file, err := unixport.Listen(o.spec.Name, o.owner)
+		return socketHandle(s, file, err)
+	case hypervisor.KindDgram:
+		local, remote, _ := strings.Cut(o.spec.Name, ",")
+		s, file, err := unixport.Bind(local, remote, o.owner)
+		return socketHandle(s, file, err)
+	case hypervisor.KindFD:
+		return o.inherit()
+	case hypervisor.KindPacket:
+		o.prepare()
+	}
+	return deviceHandle(tap.OpenDevice(tap.Spec{Kind: o.spec.Kind, Name: o.spec.Name}, o.options()))
+}
+
+func (o *opener) options() tap.Options { return tap.Options{Offload: o.offload, MTU: o.mtu} }
+
+// inherit uses an inherited descriptor, of a unix socket or of a device.
+func (o *opener) inherit() (*handle, error) {
+	fd, err := strconv.Atoi(o.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	isUnix, err := unixport.Inherited(fd)
+	switch {
+	case err != nil:
+		return nil, err
+	case isUnix:
+		s, err := unixport.Inherit(fd)
+		return socketHandle(s, nil, err)
+	}
+	return deviceHandle(tap.InheritDevice(fd, o.options()))
+}
+
+func socketHandle(s unixport.Socket, file io.Closer, err error) (*handle, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &handle{socket: &s, file: file}, nil
+}
+
+func deviceHandle(d tap.Device, err error) (*handle, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &handle{device: &d}, nil
+}
+
+// prepare makes a device ready whose kernel side is in this namespace, once for each device of the name. It silences the pod's
+// kernel on a guest's device, so that the switch alone receives what the guest sends, and brings the device up, which a hypervisor
+// does not do.
+func (o *opener) prepare() {
+	link, err := net.InterfaceByName(o.spec.Name)
+	if err != nil || o.uplink != nil || link.Index == o.prepared {
+		return
+	}
+	o.close()
+	if o.guest {
+		if o.silence, err = podnet.Silence(o.spec.Name); err != nil {
+			o.silence = nil
+			o.log.Warn("pod's kernel not silenced on the guest's device", zap.Stringer("port", o.spec), zap.Error(err))
+		}
+	}
+	if changed, err := tap.SetUp(o.spec.Name); err == nil && changed {
+		o.log.Info("device brought up", zap.Stringer("port", o.spec))
+	}
+	o.prepared = link.Index
+}
+
+// close lets the pod's kernel answer on the device again.
+func (o *opener) close() {
+	if o.silence != nil {
+		o.silence.Close()
+		o.silence = nil
+	}
+}
+
+// abandon closes the opener and a handle that is not needed any more; the handle may be nil.
+func (o *opener) abandon(h *handle) {
+	if h != nil {
+		_ = h.close()
+	}
+	o.close()
+}
+
+// reopen opens the port as soon as that is possible. It returns an error when ctx is done, or when no further attempt can succeed.
+func (o *opener) reopen(ctx context.Context) (*handle, error) {
+	for {
+		if err := o.await(ctx); err != nil {
+			return nil, err
+		}
+		h, err := o.openOnce()
+		if err == nil {
+			o.failure = ""
+			return h, nil
+		}
+		if text := err.Error(); text != o.failure {
+			o.failure = text
+			o.log.Warn("device not opened, retrying", zap.Stringer("port", o.spec), zap.Error(err))
+		}
+	}
+}
+
+// await waits until the next attempt may succeed: for the device of a packet socket until it exists, for another one a while. A
+// descriptor is inherited once, so for that it waits until ctx is done.
+func (o *opener) await(ctx context.Context) error {
+	switch {
+	case o.uplink != nil:
+		return o.awaitUplink(ctx)
+	case o.spec.Kind == hypervisor.KindPacket:
+		return awaitLink(ctx, o.spec.Name, func(s podnet.LinkState) bool { return s.Present })
+	case o.spec.Kind == hypervisor.KindFD:
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return pause(ctx, reopenEvery)
+}
+
+// awaitUplink waits until the pod interface is up. An interface of the same name with another index is not the pod interface: the
+// error then wraps errUplinkGone, as it does if there is none.
+func (o *opener) awaitUplink(ctx context.Context) error {
+	gone := false
+	err := awaitLink(ctx, o.uplink.Name, func(s podnet.LinkState) bool {
+		gone = !s.Present || s.Index != o.uplink.Index
+		return gone || s.Up
+	})
+	if gone {
+		return fmt.Errorf("%s: %w", o.uplink.Name, errUplinkGone)
+	}
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// awaitLink returns nil when the state of the link satisfies the condition. It pauses first, which bounds the rate of attempts to
+// open a device that exists and cannot be opened.
+func awaitLink(ctx context.Context, name string, condition func(podnet.LinkState) bool) error {
+	if err := pause(ctx, reopenEvery); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	states, err := podnet.Watch(ctx, name)
+	if err != nil {
+		return err
+	}
+	for s := range states {
+		if condition(s) {
+			return nil
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,96 @@
+package keeper
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// receive handles a message, and owns its descriptors: only Yielded has any. A message that is not allowed in the phase of the
+// session ends it.
+func (l *loop) receive(s *session, m grant.Message, files []int) {
+	k := kindOf(&m)
+	switch {
+	case s.phase == phaseClosed:
+		_ = grant.CloseFiles(files)
+		return
+	case !s.phase.allows(k):
+		_ = grant.CloseFiles(files)
+		l.violation(s, k)
+		return
+	case k == kindYielded:
+		l.receiveYielded(s, m.Yielded, files)
+		return
+	}
+	_ = grant.CloseFiles(files)
+	switch k {
+	case kindHello:
+		l.receiveHello(s, m.Hello)
+	case kindReady:
+		l.receiveReady(s, m.Ready)
+	case kindStarted:
+		l.receiveStarted(s)
+	case kindReopen:
+		l.receiveReopen(s, m.Reopen)
+	case kindDial:
+		l.receiveDial(s, m.Dial)
+	case kindBye:
+		l.receiveBye(s)
+	case kindStopped:
+		l.handle(stopped, nil)
+	case kindFault:
+		s.end(m.Fault)
+	}
+}
+
+// violation ends the session of a switch that has sent a message which is not allowed.
+func (l *loop) violation(s *session, k kind) {
+	l.log.Warn("message not allowed", zap.Int("process", s.pid), zap.Stringer("message", k))
+	s.end(fmt.Errorf("the switch has sent a message that is not allowed: %v", k))
+}
+
+func (l *loop) receiveReady(s *session, r *grant.Ready) {
+	l.enter(s, phaseReady)
+	l.log.Debug("switch ready", zap.Int("process", s.pid), zap.String("sandbox", r.Sandbox))
+	switch s {
+	case l.current:
+		l.handle(ready, nil)
+	case l.next:
+		l.handle(nextReady, nil)
+	}
+}
+
+func (l *loop) receiveStarted(s *session) {
+	if s.phase == phaseStarting {
+		l.enter(s, phaseRunning)
+	}
+	l.handle(started, nil)
+}
+
+// receiveYielded keeps the snapshot for the switch that begins next. A switch that has been told to stop has stopped.
+func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
+	if s.phase == phaseStopping {
+		_ = grant.CloseFiles(files)
+		l.handle(stopped, nil)
+		return
+	}
+	l.enter(s, phaseYielded)
+	l.handover = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections}, files}
+	l.handle(yielded, nil)
+}
+
+// receiveBye handles the request of a switch to end. The previous switch of a takeover asks for the end of the one that has
+// replaced it, because whoever asked it to end did not know of the takeover.
+func (l *loop) receiveBye(s *session) {
+	switch s {
+	case l.current:
+		l.handle(bye, nil)
+	case l.next:
+		s.hangUp()
+		l.handle(nextLost, errBye)
+	case l.previous:
+		l.handle(end, nil)
+	}
+}

@@ -1,0 +1,35 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// recoverEarlier gives back an address that an earlier run has left taken. The caller holds the lock of the state directory.
+func recoverEarlier(cfg *Config) error {
+	report, err := podnet.Recover(cfg.Attach.StateDir)
+	if report != "" {
+		cfg.Log.Warn("an earlier run did not give back the address", zap.String("report", report))
+	}
+	if errors.Is(err, podnet.ErrLinkGone) { // Recover has removed the state file
+		cfg.Log.Warn("the interface of an earlier run does not exist any more", zap.Error(err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("give back the address that an earlier run has taken: %w", err)
+	}
+	return nil
+}
+
+// recoverNow is recoverEarlier for a caller that does not hold the lock.
+func recoverNow(cfg *Config) error {
+	lock, err := podnet.Lock(cfg.Attach.StateDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(recoverEarlier(cfg), lock.Close())
+}

@@ -1,0 +1,42 @@
+package keeper
+
+import "github.com/podswitch/podswitch/pod/grant"
+
+// receiveReopen opens a port again that the switch has lost. A request for a port that is being opened already changes nothing.
+func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
+	if r.Port < 0 || r.Port >= len(l.resources.ports) {
+		l.violation(s, kindReopen)
+		return
+	}
+	resources, p := l.resources, l.resources.ports[r.Port]
+	o := p.lend()
+	if o == nil {
+		return
+	}
+	go func() {
+		h, err := o.reopen(resources.ctx)
+		if !l.do(func() { l.reopened(resources, r.Port, o, h, err) }) {
+			o.abandon(h)
+		}
+	}()
+}
+
+// reopened sends the descriptor to the switches that use the port. An error is one that no further attempt could avoid.
+func (l *loop) reopened(r *resources, index int, o *opener, h *handle, err error) {
+	if l.resources != r { // closed meanwhile
+		o.abandon(h)
+		return
+	}
+	p := r.ports[index]
+	p.opener = o
+	if err != nil {
+		l.handle(end, err)
+		return
+	}
+	p.replace(h)
+	for _, s := range []*session{l.current, l.next} {
+		if s != nil && s.phase.hasPorts() {
+			_ = s.send(r.openedMessage(index), h.fd())
+		}
+	}
+}
