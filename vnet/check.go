@@ -1,10 +1,10 @@
 package vnet
 
-// Check and WireLen judge a header at ingress, once. Everything behind them may index by it without looking again.
+// A header is checked once, where the frame enters the switch. Later code indexes by it without further checks.
 //
-// A header is more than a hint about work left undone: whoever completes the checksum writes two bytes into the frame, at
-// a place that the sender chose. Were that place free, a guest could let the kernel rewrite its source address, a port or
-// TCP's flags after the switch has judged them. So the place is one that no forwarder decides on.
+// To complete a checksum is to write two bytes at an offset that the sender has chosen. With a free choice, a guest could make the kernel
+// overwrite the source address, a port or the TCP flags after the switch has checked them. Check therefore accepts only offsets
+// of fields that no forwarder examines.
 
 // Offsets of the checksum field within a transport header, in bytes (RFC 9293, section 3.1; RFC 768; RFC 792).
 const (
@@ -13,23 +13,23 @@ const (
 	icmpChecksum = 2
 )
 
-// Check tells whether h is possible for the frame, which starts at its destination MAC and may bear one or two VLAN tags.
-// The zero header is possible for every frame, also for one too short to be Ethernet.
+// Check reports whether h fits the frame. If it does, Check makes h exact: HdrLen becomes the length of all headers of a frame to
+// segment, for which a sender gives only a hint, and fields without a meaning become 0. Otherwise h is unchanged.
 //
-// The rules are those of virtio 1.2, section 5.1.6.2, and of linux/virtio_net.h, and narrower where a kernel trusts:
-//   - Flags are FlagNeedsChecksum and FlagDataValid only.
-//   - With FlagNeedsChecksum the field lies within the frame and behind the Ethernet header; in an IP packet also behind
-//     the IP header. Those of TCP and ICMP are their own, of the whole packet; UDP's lies behind the ports and the length, and may
-//     be that of a packet in a tunnel. ARP has no checksum to complete.
-//   - A GSO type is GSOTCPv4, GSOTCPv6 (both also with GSOECN) or GSOUDPL4, comes with FlagNeedsChecksum and a GSOSize
-//     above 0, and is that of the packet: not a fragment, with a length that lies within the frame, with CsumStart at the
-//     transport header, a complete transport header, and CsumOffset at its checksum. It has at most 1024 TCP segments or 128
-//     UDP datagrams: Linux sends no more of either, but to a peer that wants segments of less than 64 bytes; and who cuts them
-//     pays for each.
+// The zero header fits every frame, even one that is too short for Ethernet. For other headers, the rules are those of virtio 1.2,
+// section 5.1.6.2, and of linux/virtio_net.h, with some restrictions:
 //
-// When Check returns true it has made h exact: HdrLen is the length of all headers of a GSO frame (what a kernel says is a
-// hint only), and fields without a meaning are 0. A frame to segment whose payload fits GSOSize is possible: it is one
-// segment. When Check returns false, h is unchanged.
+//   - Flags has no bits besides FlagNeedsChecksum and FlagDataValid.
+//   - With FlagNeedsChecksum, the checksum field lies within the frame, behind the Ethernet header and, in an IP packet, behind the IP
+//     header. For TCP and ICMP, it is the packet's own checksum field. For UDP, it lies behind the ports and the length, and may
+//     belong to a packet in a tunnel. An ARP packet has none.
+//   - A GSOType other than GSONone is GSOTCPv4 or GSOTCPv6, with or without GSOECN, or GSOUDPL4. It requires FlagNeedsChecksum, a GSOSize
+//     above 0, and a packet of that type: not a fragment, with a length within the frame and a complete transport header, with
+//     CsumStart at that header and CsumOffset at its checksum field.
+//   - A frame yields at most 1024 TCP segments or 128 UDP datagrams, because cutting has a cost for each. Linux sends more only to a peer
+//     that announces an MSS below 64 bytes.
+//
+// A frame to segment whose payload is not larger than GSOSize fits; it yields one segment.
 func Check(h *Header, frame []byte) bool {
 	return *h == Header{} || check(h, frame)
 }
@@ -63,7 +63,7 @@ func check(h *Header, frame []byte) bool {
 	return true
 }
 
-// mayComplete tells whether the field may be where h says, given who else reads the transport header.
+// mayComplete reports whether the transport header allows a checksum field at the offset in h.
 func (l *layout) mayComplete(h *Header) bool {
 	switch l.protocol {
 	case protocolTCP:
@@ -104,7 +104,7 @@ func checkGSO(h *Header, frame []byte, l *layout) bool {
 	return true
 }
 
-// mostSegments is what a GSO frame may become at most; of UDP it is the kernel's own bound (UDP_MAX_SEGMENTS, linux/udp.h).
+// mostSegments returns the largest number of segments of a frame. That of UDP is the kernel's limit (UDP_MAX_SEGMENTS, linux/udp.h).
 func mostSegments(gsoType uint8) int {
 	if gsoType == GSOUDPL4 {
 		return 128
@@ -112,7 +112,7 @@ func mostSegments(gsoType uint8) int {
 	return 1024
 }
 
-// transportLen returns the length in bytes of the transport header that a GSO frame must have, or 0 when there is another.
+// transportLen returns the length in bytes of the transport header, or 0 if it does not match the GSO type.
 func transportLen(h *Header, frame []byte, l *layout) int {
 	if h.GSOType == GSOUDPL4 {
 		if l.protocol != protocolUDP || h.CsumOffset != udpChecksum {
@@ -123,7 +123,7 @@ func transportLen(h *Header, frame []byte, l *layout) int {
 	if l.protocol != protocolTCP {
 		return 0
 	}
-	// The checksum field at 16 is within the frame, and so is the data offset at 12.
+	// The checksum field at offset 16 lies within the frame, and so does the data offset at 12.
 	headerLen := int(frame[l.transport+12]>>4) * 4
 	if headerLen < tcpLen {
 		return 0
@@ -131,8 +131,8 @@ func transportLen(h *Header, frame []byte, l *layout) int {
 	return headerLen
 }
 
-// WireLen returns the length in bytes of the largest frame that this frame becomes on the wire: its own without GSO, else
-// that of a full segment. The header must have passed Check with this frame.
+// WireLen returns the length in bytes of the largest frame that results from segmentation: of a full segment, or of the frame itself if
+// it is not to be segmented. The header must have passed Check with this frame.
 func WireLen(h Header, frame []byte) int {
 	if h.GSOType == GSONone {
 		return len(frame)

@@ -1,6 +1,6 @@
 package vnet
 
-// Completing a checksum in software: for an egress that cannot, and for the endpoint in this process.
+// Completion of checksums in software, for an egress that takes no offloads and for endpoints in this process.
 
 import (
 	"encoding/binary"
@@ -12,12 +12,14 @@ const (
 	sctpLen      = 12
 )
 
-// Complete computes the checksum that h asks for and writes it into the frame, then returns h without FlagNeedsChecksum.
-// The checksum covers everything from CsumStart to the end of the IP packet, without Ethernet's padding. The field holds
-// the folded sum of the pseudo-header, as Linux leaves it. The header must have passed Check with this frame.
+// Complete writes the checksum that h asks for to the frame and returns a header without FlagNeedsChecksum. Without that flag in h, it
+// returns h and changes nothing. The header must have passed Check with this frame.
 //
-// A TCP frame to segment is completed as the one large packet that it is, and its GSO fields are cleared: for a receiver
-// that takes large packets. One of GSOUDPL4 is several datagrams, which this would merge: Cut it instead.
+// The checksum covers the bytes from CsumStart to the end of the IP packet, without Ethernet padding. The checksum field must contain
+// the folded sum of the pseudo-header, as Linux leaves it.
+//
+// A TCP frame to segment is completed as one large packet, for a receiver that accepts those, and the GSO fields of the result are 0. Do
+// not use Complete for GSOUDPL4: it would merge the datagrams into one. Use Cut.
 func Complete(h Header, frame []byte) Header {
 	if h.Flags&FlagNeedsChecksum == 0 {
 		return h
@@ -27,11 +29,11 @@ func Complete(h Header, frame []byte) Header {
 	start, field := int(h.CsumStart), int(h.CsumStart)+int(h.CsumOffset)
 	end := l.end
 	if end < field+2 {
-		end = len(frame) // the packet's own length lies or is absent; a kernel sums to the end of the frame
+		end = len(frame) // the packet's length is wrong or absent: sum to the end of the frame, as Linux does
 	}
 	switch {
 	case h.GSOType != GSONone:
-		// Some drivers leave the length out of the pseudo-header's sum here, so it is made anew.
+		// Some drivers omit the length from the sum of the pseudo-header: compute the sum again.
 		length := end - start
 		writeChecksum(frame[start:end], int(h.CsumOffset), addressSum(frame, &l)+uint32(length))
 	case l.protocol == protocolSCTP && start == l.transport && h.CsumOffset == sctpChecksum && end-start >= sctpLen:
@@ -42,8 +44,9 @@ func Complete(h Header, frame []byte) Header {
 	return Header{Flags: h.Flags &^ FlagNeedsChecksum}
 }
 
-// CompleteSCTP completes the CRC-32C of an SCTP packet, if it is to be completed: the header cannot tell it from a checksum, which is
-// what a kernel that gets the frame would write. The header must have passed Check with this frame, and is changed as Complete does.
+// CompleteSCTP completes the CRC-32C of an SCTP packet if h asks for a checksum, and does nothing for other packets. The header cannot
+// express which of the two is meant, so that a kernel would write an Internet checksum instead. The header must have passed Check
+// with this frame; CompleteSCTP replaces it by the result of Complete.
 func CompleteSCTP(h *Header, frame []byte) {
 	if h.Flags&FlagNeedsChecksum == 0 || h.CsumOffset != sctpChecksum {
 		return
@@ -68,8 +71,8 @@ func writeChecksum(segment []byte, field int, pseudo uint32) {
 	putNonZero(segment[field:], Checksum(segment, pseudo))
 }
 
-// putNonZero writes a checksum, and 0xffff in place of 0. UDP demands that, as 0 says there "no checksum" (RFC 768); for
-// every other protocol the two are equal in ones' complement.
+// putNonZero writes a checksum, with 0xffff instead of 0. UDP requires that, because 0 means that there is no checksum (RFC 768); for other
+// protocols the two values are equal in ones' complement.
 func putNonZero(b []byte, checksum uint16) {
 	if checksum == 0 {
 		checksum = 0xffff
@@ -77,8 +80,7 @@ func putNonZero(b []byte, checksum uint16) {
 	binary.BigEndian.PutUint16(b, checksum)
 }
 
-// writeCRC writes the CRC-32C of an SCTP packet, least significant byte first (RFC 9260, appendix A). A veth leaves it
-// undone as it leaves a checksum undone, and the virtio-net header has no other word for it.
+// writeCRC writes the CRC-32C of an SCTP packet, least significant byte first (RFC 9260, appendix A).
 func writeCRC(packet []byte) {
 	field := packet[sctpChecksum:sctpLen]
 	clear(field)

@@ -1,7 +1,6 @@
 package vnet
 
-// Fragmentation of an IPv4 packet that is larger than its path, as RFC 791, section 3.2, has it. A router does this to
-// packets without DF; those with DF get an ICMP error, which is the caller's affair.
+// Fragmentation of IPv4 packets that exceed the MTU of their path (RFC 791, section 3.2).
 
 import "encoding/binary"
 
@@ -18,29 +17,29 @@ const (
 	maxIPv4Packet = 65535
 	optionEnd     = 0
 	optionNop     = 1
-	optionCopied  = 0x80 // goes into every fragment, not only into the first
+	optionCopied  = 0x80 // flag: the option is in every fragment, not only in the first
 )
 
-// Fragments hands out the fragments of one Ethernet frame with an IPv4 packet, in order. It borrows the frame: neither
-// may change until the last fragment is out. The zero value is done.
+// Fragments are the fragments of one Ethernet frame with an IPv4 packet, in order. The frame must not change until Done reports
+// true. The zero value has no fragments. A Fragments must not be used concurrently.
 type Fragments struct {
-	frame   []byte
-	layout  layout
-	mtu     int              // bytes of the largest IP packet
-	first   int              // the packet's own fragment offset in bytes
-	more    bool             // the packet's own "more fragments"
-	payload int              // first byte of the next fragment's payload
-	later   [maxIPv4Len]byte // the header of every fragment but the first
-	laterN  int              // its length in bytes
-	left    bool             // there is a next fragment
+	frame    []byte
+	layout   layout
+	mtu      int              // bytes of the largest IP packet
+	first    int              // fragment offset of the frame's packet in bytes
+	more     bool             // "more fragments" of the frame's packet
+	payload  int              // first byte of the next fragment's payload
+	later    [maxIPv4Len]byte // IPv4 header of every fragment but the first
+	laterLen int              // its length in bytes
+	left     bool             // there is a next fragment
 }
 
-// Split starts to fragment a frame into IP packets of at most mtu bytes. A packet that fits is one piece, whether it has
-// DF or not. A packet that already is a fragment keeps its offset and its "more fragments". Transport checksums must be
-// complete and segments cut before; the frame, which may bear VLAN tags, is never modified.
+// Split returns the fragments of a frame, as IP packets of at most mtu bytes. A packet that is not larger, with or without DF, yields one
+// fragment. A packet that is a fragment itself keeps its offset and its "more fragments". Complete checksums and cut segments before
+// Split. Split does not change the frame.
 //
-// It returns false when the frame is not IPv4, when its headers or options lie, when it has DF and does not fit, and when
-// mtu leaves no room for 8 bytes behind the header.
+// Split reports false if the frame is not IPv4 or has malformed headers or options, if the packet has DF and is larger than mtu, or if
+// mtu leaves less than 8 bytes for the payload of a fragment.
 func Split(frame []byte, mtu int) (Fragments, bool) {
 	var l layout
 	if !l.locate(frame) || l.ethertype != etherIPv4 || l.end == 0 {
@@ -68,9 +67,10 @@ func Split(frame []byte, mtu int) (Fragments, bool) {
 	return f, true
 }
 
-// Next writes the next fragment into dst, which must not overlap the frame, and returns its length in bytes. Padding of
-// the Ethernet frame is left out. It returns 0 when there is no other, and also when dst is too small: the Ethernet header
-// and mtu bytes are always enough. After the latter, which Done tells apart, the same fragment is still the next one.
+// Next writes the next fragment to dst, with the frame's Ethernet header and VLAN tags and without padding, and returns its length in
+// bytes. The memory of dst must not overlap the frame. If dst is too small, Next returns 0 and the same fragment remains the next one;
+// mtu bytes and the length of the Ethernet header are always enough. If there is no fragment left, Next returns 0 and Done reports
+// true.
 func (f *Fragments) Next(dst []byte) int {
 	if !f.left {
 		return 0
@@ -78,7 +78,7 @@ func (f *Fragments) Next(dst []byte) int {
 	l := &f.layout
 	header := f.frame[l.network:l.transport]
 	if f.payload > l.transport {
-		header = f.later[:f.laterN]
+		header = f.later[:f.laterLen]
 	}
 	size, more := l.end-f.payload, f.more
 	if room := f.mtu - len(header); size > room {
@@ -98,10 +98,10 @@ func (f *Fragments) Next(dst []byte) int {
 	return n
 }
 
-// Done tells whether every fragment has been handed out.
+// Done reports whether Next has returned every fragment.
 func (f *Fragments) Done() bool { return !f.left }
 
-// writeHeader makes the header of packet that of one fragment. DF stays: only a packet in one piece may have it.
+// writeHeader changes the header of packet to that of one fragment. DF stays: Split accepts it only for a packet that is not cut.
 func (f *Fragments) writeHeader(packet []byte, headerLen int, more bool) {
 	field := binary.BigEndian.Uint16(packet[6:]) &^ (moreFragments | fragmentOffset)
 	field |= uint16((f.first + f.payload - f.layout.transport) / 8)
@@ -113,11 +113,11 @@ func (f *Fragments) writeHeader(packet []byte, headerLen int, more bool) {
 	writeIPv4Checksum(packet[:headerLen])
 }
 
-// makeLater builds the header of the fragments behind the first: with those options alone that are marked as copied,
-// padded to whole words. It fails when an option's length lies.
+// makeLater builds the header of all fragments but the first: only options with optionCopied, padded to a multiple of 4 bytes. It
+// reports false if an option has an invalid length.
 func (f *Fragments) makeLater() bool {
 	header := f.frame[f.layout.network:f.layout.transport]
-	f.laterN = copy(f.later[:], header[:ipv4Len])
+	f.laterLen = copy(f.later[:], header[:ipv4Len])
 	for options := header[ipv4Len:]; len(options) > 0 && options[0] != optionEnd; {
 		length := 1
 		if options[0] != optionNop {
@@ -127,11 +127,11 @@ func (f *Fragments) makeLater() bool {
 			length = int(options[1])
 		}
 		if options[0]&optionCopied != 0 {
-			f.laterN += copy(f.later[f.laterN:], options[:length])
+			f.laterLen += copy(f.later[f.laterLen:], options[:length])
 		}
 		options = options[length:]
 	}
-	f.laterN = (f.laterN + 3) &^ 3 // the array's zeros are end-of-options
-	f.later[0] = 4<<4 | byte(f.laterN/4)
+	f.laterLen = (f.laterLen + 3) &^ 3 // the zeros of the array are end-of-options
+	f.later[0] = 4<<4 | byte(f.laterLen/4)
 	return true
 }

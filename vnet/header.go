@@ -1,41 +1,38 @@
-// Package vnet handles the virtio-net header: the work that the sender of a frame left undone. It checks a header against
-// its frame, and in software completes a checksum, cuts segments and merges them. It is pure: no file descriptors, and no state
-// but that of one frame being cut or merged.
 package vnet
 
 import "encoding/binary"
 
-// Size is the length in bytes of an encoded header without the num_buffers field: what a tap with IFF_VNET_HDR and a
-// packet socket with PACKET_VNET_HDR put before each frame.
+// Size is the length in bytes of an encoded header without the num_buffers field. A tap with IFF_VNET_HDR and a packet socket with
+// PACKET_VNET_HDR put such a header in front of each frame.
 const Size = 10
 
 // Flags of a header (virtio 1.2, section 5.1.6).
 const (
-	FlagNeedsChecksum uint8 = 1 // the checksum at CsumStart+CsumOffset holds only the pseudo-header's sum
-	FlagDataValid     uint8 = 2 // the receiver need not verify the checksum
+	FlagNeedsChecksum uint8 = 1 // the field at CsumStart+CsumOffset contains only the sum of the pseudo-header
+	FlagDataValid     uint8 = 2 // the checksum was verified
 )
 
 // Segmentation types of a header (virtio 1.2, section 5.1.6; linux/virtio_net.h).
 const (
-	GSONone  uint8 = 0
-	GSOTCPv4 uint8 = 1
-	GSOTCPv6 uint8 = 4
-	GSOUDPL4 uint8 = 5
-	GSOECN   uint8 = 0x80 // added to a TCP type: the first segment carries CWR
+	GSONone  uint8 = 0    // the frame is not to be segmented
+	GSOTCPv4 uint8 = 1    // TCP segments over IPv4
+	GSOTCPv6 uint8 = 4    // TCP segments over IPv6
+	GSOUDPL4 uint8 = 5    // UDP datagrams over IPv4 or IPv6
+	GSOECN   uint8 = 0x80 // a flag of the TCP types: only the first segment has CWR
 )
 
-// A Header is struct virtio_net_hdr. The zero value means that nothing is left to do.
-// All offsets and lengths are in bytes and count from the first byte of the Ethernet header.
+// A Header is struct virtio_net_hdr, decoded. The zero value means that nothing is left to do. Offsets are from the first byte of the
+// frame unless noted otherwise. Headers are comparable.
 type Header struct {
-	Flags      uint8
-	GSOType    uint8
-	HdrLen     uint16 // length of all headers of a frame to segment; a hint until Check has recomputed it
-	GSOSize    uint16 // payload bytes in each segment
-	CsumStart  uint16 // where the checksum starts to cover
-	CsumOffset uint16 // where the checksum stands, from CsumStart
+	Flags      uint8  // FlagNeedsChecksum, FlagDataValid
+	GSOType    uint8  // one of the GSO constants
+	HdrLen     uint16 // length of all headers of a frame to segment; exact only after Check
+	GSOSize    uint16 // payload bytes of each segment but the last
+	CsumStart  uint16 // first byte that the checksum covers
+	CsumOffset uint16 // offset of the checksum field, from CsumStart
 }
 
-// Decode reads a header in native byte order from the first Size bytes of b.
+// Decode returns the header that is encoded in the first Size bytes of b. It panics if b is shorter.
 func Decode(b []byte) Header {
 	_ = b[Size-1]
 	return Header{
@@ -48,7 +45,7 @@ func Decode(b []byte) Header {
 	}
 }
 
-// Encode writes h into the first Size bytes of b.
+// Encode writes h to the first Size bytes of b. It panics if b is shorter.
 func (h Header) Encode(b []byte) {
 	_ = b[Size-1]
 	b[0], b[1] = h.Flags, h.GSOType

@@ -2,7 +2,7 @@ package vnet
 
 import "encoding/binary"
 
-// Numbers of the headers that stand between the start of a frame and its payload. Lengths are in bytes.
+// Lengths in bytes, ethertypes and protocol numbers of the headers of a frame.
 const (
 	ethernetLen = 14
 	vlanLen     = 4
@@ -33,22 +33,22 @@ const (
 	extensionAuthentication = 51
 	extensionDestination    = 60
 
-	maxExtensions = 8 // no sender needs more, and a bound keeps the walk cheap
+	maxExtensions = 8 // more than any sender needs; the limit bounds the cost of a frame
 )
 
-// A layout says where the parts of a frame stand. Positions are in bytes from the first byte of the frame.
+// A layout has the offsets of a frame's headers, from the first byte of the frame.
 type layout struct {
 	ethertype uint16 // behind at most two VLAN tags
-	network   int    // behind the Ethernet header and its tags
-	transport int    // behind the IP header with its options and extensions; the same as network without IP
-	target    int    // the IP address of a pseudo-header: where the packet ends its way
-	end       int    // behind the IP packet, where Ethernet's padding may follow; 0 when the packet's own length lies
+	network   int    // first byte behind the Ethernet header and its tags
+	transport int    // first byte behind the IP header with its options and extensions; without IP the same as network
+	target    int    // final destination address, which the pseudo-header contains
+	end       int    // first byte behind the IP packet, where padding may follow; 0 if the packet's length is wrong
 	protocol  uint8  // of the transport header
-	fragment  bool   // the packet is a fragment, the first one included
+	fragment  bool   // the packet is a fragment, possibly the first
 }
 
-// locate finds the parts of a frame. It fails when the frame ends within its Ethernet or IP headers, or when these
-// contradict themselves.
+// locate determines the layout of a frame. It reports false if the frame ends within its Ethernet or IP headers, or if these are
+// inconsistent.
 func (l *layout) locate(frame []byte) bool {
 	if len(frame) < ethernetLen {
 		return false
@@ -92,7 +92,7 @@ func (l *layout) ipv4(packet []byte) bool {
 	return true
 }
 
-// ipv6 reads the header of an IPv6 packet and walks over its extension headers (RFC 8200, sections 3 and 4).
+// ipv6 reads the header of an IPv6 packet and its extension headers (RFC 8200, sections 3 and 4).
 func (l *layout) ipv6(packet []byte) bool {
 	if len(packet) < ipv6Len || packet[0]>>4 != 6 {
 		return false
@@ -118,8 +118,8 @@ func (l *layout) ipv6(packet []byte) bool {
 	return at <= len(packet) && (later || !isExtension(next))
 }
 
-// extension reads the extension header of the given kind at packet[at:], of which 8 bytes are there. It returns what
-// follows and where, and whether that is the middle of a fragmented packet.
+// extension reads the extension header of the given kind at packet[at:], which has at least 8 bytes. It returns the type and offset of
+// the next header, and whether the packet is a later fragment, which has no further headers.
 func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behind int, later bool) {
 	next = packet[at]
 	length := int(packet[at+1])
@@ -136,7 +136,7 @@ func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behin
 	return next, at + (length+1)*8, false
 }
 
-// route notes the end of the way in a routing header that is not used up: the last address of types 0 and 2 (RFC 5095; RFC 6275,
+// route sets the final destination from a routing header with segments left: the last address of types 0 and 2 (RFC 5095; RFC 6275,
 // section 6.4), the first of type 4 (RFC 8754, section 2).
 func (l *layout) route(packet []byte, at int) {
 	last := at + 8

@@ -1,23 +1,23 @@
 package vnet
 
-// Merging in software, for an ingress that delivers a flow frame by frame: one large frame costs the switch and the kernel
-// behind it little more than one small one. Linux calls this GRO, and the rules are narrower here: a run of frames is merged only
-// if cutting it gives back the same frames, byte by byte. Who cuts also makes the checksums anew, so a frame whose checksums are
-// wrong is never merged, or its fault would be hidden. Where the sender has left the checksum undone, the same frames are those
-// with the checksum completed; where the kernel has verified it, its word is taken.
+// Merging in software, for an ingress that delivers the frames of a flow one by one: one large frame costs the switch and the receiving
+// kernel little more than a small one. Linux calls this GRO. The rules here are narrower: frames are merged only if segmentation
+// restores the same frames byte for byte. Segmentation computes the checksums again, so that frames with wrong checksums are not
+// merged: their fault would be hidden. If the sender has left the checksum incomplete, the restored frames have it completed; if the
+// kernel has verified it, it is not verified again.
 //
-// What TCP and UDP add to the rules stands in merge_tcp.go and merge_udp.go.
+// merge_tcp.go and merge_udp.go have the additional rules for TCP and UDP.
 
 import "encoding/binary"
 
 // maxPacket is the largest IPv4 packet in bytes.
 const maxPacket = 65535
 
-// maxMerged is the largest number of frames in a run: that of the datagrams that Linux puts into one (UDP_MAX_SEGMENTS and
-// UDP_GRO_CNT_MAX of linux/udp.h and net/ipv4/udp_offload.c; later kernels take more).
+// maxMerged is the largest number of frames in a run: the number of datagrams that Linux merges (UDP_GRO_CNT_MAX,
+// net/ipv4/udp_offload.c) and that all supported kernels can cut (UDP_MAX_SEGMENTS, linux/udp.h; later kernels allow more).
 const maxMerged = 64
 
-// transportAt is where the transport header of a frame starts that can be merged: there are no tags and no IP options.
+// transportAt is the offset of the transport header in a frame that can be merged: it has no VLAN tags and no IP options.
 const transportAt = ethernetLen + ipv4Len
 
 // Offsets in such a frame, in bytes (RFC 791, section 3.1).
@@ -30,28 +30,35 @@ const (
 	destinationAt    = ethernetLen + 16
 )
 
-// A Run is an Ethernet frame with a TCP segment or a UDP datagram in an IPv4 packet, and those that were merged into it. In a Run
-// that was not started nothing is merged.
+// A Run merges consecutive frames of one TCP or UDP flow over IPv4 into one frame to segment:
+//
+//	run.Start(h, frame)
+//	for run.Add(nextHeader, nextFrame) {
+//		…
+//	}
+//	h, frame = run.Frame()
+//
+// The zero value must be started before it merges anything. A Run may be started again after Frame. It must not be used concurrently.
 type Run struct {
-	Datagrams bool // UDP is merged, too: whoever gets the frame takes GSOUDPL4
+	Datagrams bool // also merge UDP; the receiver must accept GSOUDPL4
 
-	header  Header // of each frame
-	frame   []byte // the first one; its capacity is the room
-	length  int    // of the frame in bytes, with the payload of all that was added
-	headers int    // length of all headers in bytes
-	size    int    // payload bytes in each frame but the last
-	count   int    // frames
-	open    bool   // others may follow
+	header  Header // of every frame
+	frame   []byte // the first frame; its capacity bounds the merged one
+	length  int    // bytes of the merged frame
+	headers int    // bytes of all headers
+	size    int    // payload bytes of each frame but the last
+	count   int    // number of frames
+	open    bool   // more frames may follow
 }
 
-// Start begins a run with a frame, which stays borrowed, and its header, which need not have passed Check. The bytes between the
-// frame's length and its capacity are the room for the payload of what follows.
+// Start begins a run with a frame and its header, which need not have passed Check. The run uses the frame's memory until Frame returns,
+// including the bytes between the frame's length and its capacity, to which Add appends.
 func (r *Run) Start(h Header, frame []byte) {
 	r.header, r.frame, r.length, r.count, r.open = h, frame, len(frame), 1, true
 }
 
-// Add appends the payload of a frame if it is the run's next one, and reports whether it did. The frame may lie in the room,
-// behind everything that was added before.
+// Add appends the payload of a frame to the run if the frame continues it, and reports whether it did. The frame may lie in the capacity
+// of the first one, behind everything that was added before. After Add has reported false, end the run with Frame.
 func (r *Run) Add(h Header, frame []byte) bool {
 	if !r.open || h != r.header || !r.precedes(frame) {
 		return false
@@ -73,13 +80,13 @@ func (r *Run) Add(h Header, frame []byte) bool {
 		r.open = r.open && !isLast(frame)
 		r.frame[tcpFlagsAt] = frame[tcpFlagsAt]
 	}
-	copy(r.frame[r.length:total], frame[r.headers:]) // over the frame's own headers, if it lies in the room
+	copy(r.frame[r.length:total], frame[r.headers:]) // may overwrite the frame's own headers, which are not needed any more
 	r.length, r.count = total, r.count+1
 	return true
 }
 
-// Frame ends the run and returns it: a frame to segment, with its header, if anything was added, and otherwise the first one
-// with its header as they were.
+// Frame ends the run and returns the result: a frame to segment with its header, or the unchanged first frame and its header if nothing
+// was added. The frame has the memory of the first one.
 func (r *Run) Frame() (Header, []byte) {
 	if r.count < 2 {
 		return r.header, r.frame
@@ -97,8 +104,8 @@ func (r *Run) Frame() (Header, []byte) {
 	return h, frame
 }
 
-// precedes is a first look: it tells whether a frame has the Ethernet and IPv4 headers and the ports that cutting the run would
-// put next, but for length and checksum. That is the end for nearly every frame of another flow.
+// precedes reports whether a frame has the Ethernet header, the IPv4 header and the ports of the run's next frame, except length and
+// checksum. It comes first because it rejects nearly every frame of another flow.
 func (r *Run) precedes(frame []byte) bool {
 	if len(frame) < transportAt+udpLen || len(r.frame) < transportAt+udpLen {
 		return false
@@ -113,8 +120,8 @@ func (r *Run) precedes(frame []byte) bool {
 		native.Uint64(a[8:]) == native.Uint64(b[8:]) // up to the type of service
 }
 
-// begin looks at the first frame, which needs no look before another one of its flow follows. One that may be fragmented on its
-// way could not be any more as part of a frame to segment.
+// begin examines the first frame when a second one of its flow arrives, and sets headers and size. It reports false if the frame cannot
+// be merged. A frame without DF is such a frame: it could be fragmented on its path, but not as part of a frame to segment.
 func (r *Run) begin() bool {
 	frame := r.frame
 	if binary.BigEndian.Uint16(frame[12:]) != etherIPv4 || frame[ethernetLen] != 0x45 ||
@@ -140,14 +147,14 @@ func (r *Run) begin() bool {
 	return r.headers > 0 && mayMerge(r.header, field)
 }
 
-// mayMerge tells whether what a header says can also be said of a frame to segment: nothing, that the checksum is right, or that it
-// is still to be completed at the transport header's field.
+// mayMerge reports whether frames with this header can be merged: no flags, a verified checksum, or a checksum to complete at the transport
+// header's field.
 func mayMerge(h Header, field uint16) bool {
 	return h == Header{} || h == Header{Flags: FlagDataValid} ||
 		h == Header{Flags: FlagNeedsChecksum, CsumStart: transportAt, CsumOffset: field}
 }
 
-// fits tells whether a frame of the run's flow can be its next one, by its lengths and its transport header.
+// fits reports whether the lengths and the transport header of a frame continue the run.
 func (r *Run) fits(frame []byte) bool {
 	if !isWhole(frame) {
 		return false
@@ -158,8 +165,8 @@ func (r *Run) fits(frame []byte) bool {
 	return segmentHeaders(frame) == r.headers && r.precedesSegment(frame)
 }
 
-// verifies checks the checksums of a frame, as far as somebody has to answer for them: one that is still to be completed stands
-// on a sum of the pseudo-header that has to be right.
+// verifies reports whether the checksums of a frame are right. A checksum that the kernel has verified is not computed; for one that is to
+// be completed, the sum of the pseudo-header must be right.
 func (r *Run) verifies(frame []byte) bool {
 	if Checksum(frame[ethernetLen:transportAt], 0) != 0 {
 		return false
@@ -174,7 +181,7 @@ func (r *Run) verifies(frame []byte) bool {
 	return Checksum(frame[transportAt:], pseudoSum(frame)) == 0
 }
 
-// isWhole tells whether the IPv4 packet fills the frame: there is no padding, and nothing is missing.
+// isWhole reports whether the IPv4 packet fills the frame exactly.
 func isWhole(frame []byte) bool {
 	return int(binary.BigEndian.Uint16(frame[totalLengthAt:])) == len(frame)-ethernetLen
 }

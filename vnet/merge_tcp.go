@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 )
 
-// A run of TCP segments is a stretch of a stream in segments of one size, but for the last. They have the same headers, ACK and no
-// other flag; the last one may push, too (RFC 9293, section 3.1).
+// A run of TCP segments is a part of a stream in segments of one size, except the last, which may be smaller. All segments have the same
+// headers, and ACK as the only flag; the last one may also have PSH (RFC 9293, section 3.1).
 
-// tcpACK is the flag that every segment of a run has.
+// tcpACK is the ACK flag.
 const tcpACK = 0x10
 
 // Offsets in a frame with a TCP segment, in bytes.
@@ -18,8 +18,8 @@ const (
 	tcpUrgentAt = transportAt + 18
 )
 
-// segmentHeaders returns the length in bytes of all headers of a frame with a TCP segment that can be part of a run, or 0 for
-// every other one. A segment without payload, or with flags beside ACK and PSH, has something to say by itself.
+// segmentHeaders returns the length in bytes of all headers of a frame with a TCP segment that can be part of a run, or 0 for any other
+// frame. A segment without payload, or with flags besides ACK and PSH, is never part of one.
 func segmentHeaders(frame []byte) int {
 	if len(frame) < transportAt+tcpLen {
 		return 0
@@ -32,10 +32,10 @@ func segmentHeaders(frame []byte) int {
 	return headers
 }
 
-// isLast tells whether a segment is the last one of its run.
+// isLast reports whether a segment ends its run.
 func isLast(frame []byte) bool { return frame[tcpFlagsAt] != tcpACK }
 
-// precedesSegment tells whether a segment with headers of the same length is what cutting the run would put next.
+// precedesSegment reports whether a segment with headers of the same length continues the run.
 func (r *Run) precedesSegment(frame []byte) bool {
 	tcpA, tcpB := r.frame[transportAt:r.headers], frame[transportAt:r.headers]
 	sequence := binary.BigEndian.Uint32(tcpA[4:]) + uint32(r.length-r.headers)

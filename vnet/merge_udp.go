@@ -2,8 +2,8 @@ package vnet
 
 import "encoding/binary"
 
-// A run of UDP datagrams are several of one size, but for the last, that one sender has numbered one after the other: Linux does so
-// for a connected socket. Their bounds are kept: who receives them cuts again.
+// A run of UDP datagrams has datagrams of one size, except the last, which may be smaller, with consecutive IPv4 identifications: Linux
+// assigns those for a connected socket. The receiver of the merged frame cuts it into the same datagrams.
 
 // Offsets in a frame with a UDP datagram, in bytes (RFC 768).
 const (
@@ -11,8 +11,8 @@ const (
 	udpChecksumAt = transportAt + udpChecksum
 )
 
-// datagramHeaders returns the length in bytes of all headers of a frame with a UDP datagram that can be part of a run, or 0 for
-// every other one. A datagram without payload is no segment, and one without a checksum would come back with one.
+// datagramHeaders returns the length in bytes of all headers of a frame with a UDP datagram that can be part of a run, or 0 for any other
+// frame. A datagram without payload cannot be a segment, and one without a checksum would get one.
 func datagramHeaders(frame []byte) int {
 	const headers = transportAt + udpLen
 	if len(frame) <= headers || int(binary.BigEndian.Uint16(frame[udpLengthAt:])) != len(frame)-transportAt ||
@@ -22,7 +22,7 @@ func datagramHeaders(frame []byte) int {
 	return headers
 }
 
-// putDatagramLength makes the length of a datagram that of everything behind the IPv4 header.
+// putDatagramLength sets the UDP length to that of everything behind the IPv4 header.
 func putDatagramLength(frame []byte) {
 	binary.BigEndian.PutUint16(frame[udpLengthAt:], uint16(len(frame)-transportAt))
 }

@@ -1,11 +1,11 @@
 package vnet
 
-// Segmentation in software, for an egress that cannot take a frame larger than its MTU. Each segment gets the headers of
-// the large frame; what differs from segment to segment is:
+// Segmentation in software, for an egress that takes no frame larger than its MTU. Each segment has a copy of the frame's headers with
+// these changes:
 //
-//	IPv4   total length, identification (one more each time), header checksum
+//	IPv4   total length, identification (incremented for each segment), header checksum
 //	IPv6   payload length
-//	TCP    sequence number, checksum; FIN and PSH only on the last, CWR only on the first
+//	TCP    sequence number, checksum; FIN and PSH only in the last segment, with GSOECN CWR only in the first
 //	UDP    length, checksum
 
 import "encoding/binary"
@@ -17,20 +17,20 @@ const (
 	tcpCWR = 0x80
 )
 
-// Segments hands out the wire-ready frames of one frame, in order. It borrows the frame: neither may change until the
-// last segment is out. The zero value is done.
+// Segments are the frames that one frame becomes on the wire, in order. The frame must not change until Done reports true. The zero value
+// has no segments. A Segments must not be used concurrently.
 type Segments struct {
 	header  Header
 	frame   []byte
 	layout  layout
-	pseudo  uint32 // the pseudo-header's sum without the length
+	pseudo  uint32 // sum of the pseudo-header without the length
 	index   uint16 // of the next segment
 	payload int    // first byte of the next segment's payload
 	left    bool   // there is a next segment
 }
 
-// Cut starts to segment a frame. A frame without GSO is one piece. The header must have passed Check with this frame;
-// the frame is never modified.
+// Cut returns the segments of a frame. A frame that is not to be segmented yields one, with its checksum completed. The header must have
+// passed Check with this frame. Cut does not change the frame.
 func Cut(h Header, frame []byte) Segments {
 	s := Segments{header: h, frame: frame, left: true}
 	if h.GSOType != GSONone {
@@ -41,9 +41,9 @@ func Cut(h Header, frame []byte) Segments {
 	return s
 }
 
-// Next writes the next frame into dst, which must not overlap the frame that is cut, and returns its length in bytes. All
-// its checksums are complete. It returns 0 when there is no other, and also when dst is too small; WireLen bytes are
-// always enough. After the latter, which Done tells apart, the same segment is still the next one.
+// Next writes the next segment to dst, with complete checksums, and returns its length in bytes. The memory of dst must not overlap the
+// frame. If dst is too small, Next returns 0 and the same segment remains the next one; WireLen bytes are always enough. If there is no
+// segment left, Next returns 0 and Done reports true.
 func (s *Segments) Next(dst []byte) int {
 	if !s.left {
 		return 0
@@ -68,10 +68,10 @@ func (s *Segments) Next(dst []byte) int {
 	return len(segment)
 }
 
-// Done tells whether every segment has been handed out.
+// Done reports whether Next has returned every segment.
 func (s *Segments) Done() bool { return !s.left }
 
-// whole hands out a frame that is not to be segmented.
+// whole writes a frame that is not to be segmented.
 func (s *Segments) whole(dst []byte) int {
 	if len(dst) < len(s.frame) {
 		return 0
@@ -82,7 +82,7 @@ func (s *Segments) whole(dst []byte) int {
 	return n
 }
 
-// writeNetwork makes the IP header that of one segment.
+// writeNetwork changes the IP header to that of one segment.
 func (s *Segments) writeNetwork(segment []byte) {
 	ip := segment[s.layout.network:]
 	if s.layout.ethertype == etherIPv6 {
@@ -94,7 +94,7 @@ func (s *Segments) writeNetwork(segment []byte) {
 	writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
 }
 
-// writeTransport makes the TCP or UDP header that of one segment.
+// writeTransport changes the TCP or UDP header to that of one segment.
 func (s *Segments) writeTransport(segment []byte, last bool) {
 	transport := segment[s.layout.transport:]
 	if s.header.GSOType == GSOUDPL4 {

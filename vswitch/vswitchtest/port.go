@@ -1,14 +1,21 @@
-// Package vswitchtest has a vswitch.Port without a device, for the tests of every package that runs a switch.
+// Package vswitchtest is a test double: a vswitch.Port in memory, for tests of switches, forwarders and ports.
 //
-// The port has two ends. The switch holds the one: Receive, Transmit, Close. The test plays the attachment at the other:
-// Inject sends into the switch, Next takes what the switch sent, Lose is the device that disappears. After Interrupt, Again is
-// the port with which another switch goes on at the same attachment.
+//	port := vswitchtest.NewPort(8)
+//	go vswitch.New(forwarder, clock, port, other).Run(ctx)
+//	port.Inject(vswitch.Frame{Data: data}) // a frame enters the switch
+//	f, err := port.Next(ctx)               // a frame that the switch has sent
+//
+// A port has two ends. The switch uses one: Receive, Transmit, Close. The test uses the other: Inject sends a frame to the switch, Next
+// returns a frame from it, Lose simulates a device that disappears. After Interrupt, Again returns a port for another switch at the
+// same attachment.
 //
 //	test ──Inject──▶ in ──Receive──▶ switch
 //	test ◀──Next──── out ◀─Transmit─ switch
 //
-// It is a strict port: it counts as a device would, and it keeps its side of the borrowing rule by destroying the frames of
-// a batch as soon as the next Receive begins. Who keeps a frame too long sees rubbish.
+// The port counts frames and drops as a device port does. It enforces the rule that frames are borrowed: each Receive overwrites
+// the frames of the Receive before, so that a test fails if a forwarder keeps one.
+//
+// The package is part of the promised interface.
 package vswitchtest
 
 import (
@@ -20,10 +27,11 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// rubbish overwrites frames whose time is over.
-const rubbish = 0xdb
+// poison overwrites frames that are no longer valid.
+const poison = 0xdb
 
-// A Port is a vswitch.Port in memory. Both of its ends may be used by several goroutines at once.
+// A Port is a vswitch.Port and a vswitch.Interrupter in memory. Both of its ends may be used concurrently, except Receive. Use NewPort
+// to make one.
 type Port struct {
 	*attachment
 	counters     vswitch.Counters
@@ -32,14 +40,14 @@ type Port struct {
 	closing      sync.Once
 	interrupting sync.Once
 
-	previous [][]byte // frames of the last Receive; its caller's alone
+	previous [][]byte // frames of the last Receive; used by Receive only
 }
 
-// An attachment is what stays when one switch hands it on to another.
+// An attachment is the part of a port that stays when one switch replaces another.
 type attachment struct {
 	in, out chan vswitch.Frame
 	lost    chan struct{}
-	fault   error // why lost was closed
+	fault   error // set before lost is closed
 	losing  sync.Once
 }
 
@@ -48,8 +56,8 @@ var _ interface {
 	vswitch.Interrupter
 } = (*Port)(nil)
 
-// NewPort returns a port that holds so many frames in each direction: Inject waits when the switch is behind, and
-// Transmit drops when the test is, as PortFull.
+// NewPort returns a port with two queues of depth frames. If the queue to the switch is full, Inject waits; if the queue to the test is
+// full, Transmit drops the frame as PortFull.
 func NewPort(depth int) *Port {
 	return newPort(&attachment{
 		in:   make(chan vswitch.Frame, depth),
@@ -62,12 +70,12 @@ func newPort(a *attachment) *Port {
 	return &Port{attachment: a, closed: make(chan struct{}), interrupted: make(chan struct{})}
 }
 
-// Again returns a port with counters of its own at the same attachment: what waits in its queues is there still. Only one of
-// the two may receive.
+// Again returns a port with new counters at the same attachment, with the frames that are in its queues. Only one of the two ports may
+// receive.
 func (p *Port) Again() *Port { return newPort(p.attachment) }
 
-// Inject sends frames into the switch, in order. It copies them, and waits for room. It reports false when the port was
-// closed or lost before all of them were queued.
+// Inject copies frames and queues them for the switch, in order. It waits while the queue is full. It reports false if the port is
+// closed or lost before all frames are queued.
 func (p *Port) Inject(frames ...vswitch.Frame) bool {
 	for _, f := range frames {
 		f.Data = bytes.Clone(f.Data)
@@ -82,8 +90,8 @@ func (p *Port) Inject(frames ...vswitch.Frame) bool {
 	return true
 }
 
-// Next waits for the next frame that the switch sent here; it is the caller's. It returns the context's error when ctx is
-// done first. Frames that were sent before a Close are still handed out.
+// Next waits for the next frame that the switch has sent. The frame is the caller's. If ctx is done first, Next returns its error.
+// Frames that were sent before Close remain available.
 func (p *Port) Next(ctx context.Context) (vswitch.Frame, error) {
 	select {
 	case f := <-p.out:
@@ -98,7 +106,7 @@ func (p *Port) Next(ctx context.Context) (vswitch.Frame, error) {
 	}
 }
 
-// TryNext is Next without waiting; it reports false when there is no frame.
+// TryNext is Next without waiting. It reports false if there is no frame.
 func (p *Port) TryNext() (vswitch.Frame, bool) {
 	select {
 	case f := <-p.out:
@@ -108,7 +116,7 @@ func (p *Port) TryNext() (vswitch.Frame, bool) {
 	}
 }
 
-// Lose makes every Receive from now on fail with err, as a device does that was removed. Only the first call counts.
+// Lose makes Receive return err from now on, as for a device that was removed. Only the first call has an effect.
 func (p *Port) Lose(err error) {
 	p.losing.Do(func() {
 		p.fault = err
@@ -116,7 +124,7 @@ func (p *Port) Lose(err error) {
 	})
 }
 
-// IsClosed tells whether the switch has closed the port.
+// IsClosed reports whether the port was closed.
 func (p *Port) IsClosed() bool {
 	select {
 	case <-p.closed:
@@ -126,9 +134,9 @@ func (p *Port) IsClosed() bool {
 	}
 }
 
-// Receive implements vswitch.Port. A port that is both closed, or interrupted, and lost is closed.
+// Receive implements vswitch.Port. For a port that is both lost and closed or interrupted, it returns net.ErrClosed.
 func (p *Port) Receive(batch []vswitch.Frame) (int, error) {
-	p.destroyPrevious()
+	p.poisonPrevious()
 	if p.IsClosed() || p.isInterrupted() {
 		return 0, net.ErrClosed
 	}
@@ -144,7 +152,7 @@ func (p *Port) Receive(batch []vswitch.Frame) (int, error) {
 	}
 }
 
-// fill takes the first frame of a batch and what else is there without waiting.
+// fill adds the first frame to a batch, and then the frames that are available without waiting.
 func (p *Port) fill(batch []vswitch.Frame, first vswitch.Frame) int {
 	n := 0
 	for f, ok := first, true; ok; n++ {
@@ -162,17 +170,17 @@ func (p *Port) fill(batch []vswitch.Frame, first vswitch.Frame) int {
 	return n
 }
 
-func (p *Port) destroyPrevious() {
+func (p *Port) poisonPrevious() {
 	for _, data := range p.previous {
 		for i := range data {
-			data[i] = rubbish
+			data[i] = poison
 		}
 	}
 	p.previous = p.previous[:0]
 }
 
-// Transmit implements vswitch.Port. It copies the frames for Next. What does not fit is dropped as PortFull, and what
-// comes after Close as PortDown.
+// Transmit implements vswitch.Port. It copies the frames for Next. It drops frames as PortFull if the queue is full, and as PortDown
+// after Close.
 func (p *Port) Transmit(batch []vswitch.Frame) {
 	for _, f := range batch {
 		if p.IsClosed() {

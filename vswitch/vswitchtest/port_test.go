@@ -17,7 +17,7 @@ func frame(text string) vswitch.Frame {
 	return vswitch.Frame{Offload: vnet.Header{Flags: vnet.FlagDataValid}, Data: []byte(text)}
 }
 
-// A batch has what is there, no more than fits, and in order; the frames live until the next Receive and no longer.
+// Receive returns the available frames in order, as many as the batch holds. They are valid until the next Receive only.
 func TestReceive(t *testing.T) {
 	p := vswitchtest.NewPort(8)
 	mine := frame("first")
@@ -38,21 +38,21 @@ func TestReceive(t *testing.T) {
 		t.Errorf("Receive = %d, %v, %q; want 1 frame %q", n, err, batch[0].Data, "third")
 	}
 	if string(kept) == "first" {
-		t.Error("a frame of the batch before survived Receive")
+		t.Error("Receive does not overwrite the frames of the previous batch")
 	}
 }
 
-// A Receive that waits is woken by Close and by Lose.
+// Close, Interrupt and Lose unblock Receive.
 func TestReceiveEnds(t *testing.T) {
-	gone := errors.New("device is gone")
+	removed := errors.New("device removed")
 	for name, test := range map[string]struct {
 		end  func(p *vswitchtest.Port)
 		want error
 	}{
 		"close":          {func(p *vswitchtest.Port) { p.Close(); p.Close() }, net.ErrClosed},
 		"interrupt":      {func(p *vswitchtest.Port) { p.Interrupt(); p.Interrupt(); p.Close() }, net.ErrClosed},
-		"lose":           {func(p *vswitchtest.Port) { p.Lose(gone); p.Lose(errors.New("again")) }, gone},
-		"lose and close": {func(p *vswitchtest.Port) { p.Close(); p.Lose(gone) }, net.ErrClosed},
+		"lose":           {func(p *vswitchtest.Port) { p.Lose(removed); p.Lose(errors.New("again")) }, removed},
+		"lose and close": {func(p *vswitchtest.Port) { p.Close(); p.Lose(removed) }, net.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := vswitchtest.NewPort(1)
@@ -69,18 +69,18 @@ func TestReceiveEnds(t *testing.T) {
 				t.Errorf("next Receive = %v, want %v", err, test.want)
 			}
 			if p.Inject(frame("a"), frame("b"), frame("c")) {
-				t.Error("Inject reports that a port took frames that nobody will receive")
+				t.Error("Inject reports true for frames that no Receive will return")
 			}
 		})
 	}
 }
 
-// An interrupted port receives nothing, and still transmits; what was on its way is there for the port after it.
+// An interrupted port receives no frames and still transmits. The port that Again returns has the frames of both queues.
 func TestAgain(t *testing.T) {
 	p := vswitchtest.NewPort(2)
 	p.Interrupt()
 	if !p.Inject(frame("in")) {
-		t.Error("an interrupted port is closed to the attachment")
+		t.Error("Inject on an interrupted port reports false")
 	}
 	batch := make([]vswitch.Frame, 1)
 	if n, err := p.Receive(batch); n != 0 || !errors.Is(err, net.ErrClosed) {
@@ -100,7 +100,7 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// What the test does not take is a counted drop, and so is what comes after Close.
+// Transmit counts a drop for each frame beyond the queue, and for each frame after Close.
 func TestTransmit(t *testing.T) {
 	p := vswitchtest.NewPort(1)
 	if _, ok := p.TryNext(); ok {
