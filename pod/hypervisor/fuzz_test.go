@@ -6,15 +6,15 @@ import (
 	"unicode"
 )
 
-// FuzzAttachment: any text is refused in one line, or is an attachment that prints back to itself and whose names pass where they
-// are put: one argument, one line, one path.
+// FuzzAttachment checks that any text is rejected with an error of one line, or is an attachment that survives String and
+// ParseAttachment, and whose names are valid devices, paths and numbers.
 func FuzzAttachment(f *testing.F) {
 	for _, seed := range []struct{ name, text string }{
 		{"a tap", "tap:tap0"}, {"its other side", "packet:tap0"}, {"a stream socket", "stream:/run/vm.sock"},
 		{"two datagram sockets", "dgram:/run/a,/run/b"}, {"one datagram socket", "dgram:/run/a"}, {"a descriptor", "fd:3"},
-		{"nothing", ""}, {"no kind", ":x"}, {"no colon", "tap"}, {"a kind nobody knows", "vde:/run/x"}, {"no name", "tap:"},
+		{"nothing", ""}, {"no kind", ":x"}, {"no colon", "tap"}, {"an unknown kind", "vde:/run/x"}, {"no name", "tap:"},
 		{"a name of 15 bytes", "tap:abcdefghijklmno"}, {"a name of 16 bytes", "tap:abcdefghijklmnop"},
-		{"a pattern, which the kernel fills in", "tap:tap%d"}, {"a folder", "tap:.."}, {"a path as name", "tap:../../x"},
+		{"a pattern of the kernel", "tap:tap%d"}, {"a folder", "tap:.."}, {"a path as name", "tap:../../x"},
 		{"white space in a name", "packet:tap 0"}, {"an escape in a name", "packet:\x1b[31m"},
 		{"no path", "stream:"}, {"an abstract socket", "stream:@x"}, {"a path of 107 bytes", "stream:" + strings.Repeat("x", 107)},
 		{"a path of 108 bytes", "stream:" + strings.Repeat("x", 108)}, {"a line break in a path", "stream:/run/a\nb"},

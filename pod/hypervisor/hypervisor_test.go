@@ -33,8 +33,8 @@ func TestParseAttachment(t *testing.T) {
 	}
 }
 
-// TestRefused shows what goes together with no document or with not every attachment. An attachment that was not parsed is
-// checked like one that was.
+// TestRefused checks settings and attachments that are invalid with every document. An attachment that does not come from
+// ParseAttachment is checked too.
 func TestRefused(t *testing.T) {
 	packet := Attachment{KindPacket, "tap0"}
 	for _, c := range []struct {
@@ -65,7 +65,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestQEMUOnly shows what QEMU refuses and libvirt does not.
+// TestQEMUOnly checks settings that are invalid for QEMU and valid for libvirt.
 func TestQEMUOnly(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -74,7 +74,7 @@ func TestQEMUOnly(t *testing.T) {
 		fault    string
 	}{
 		{"boot order", func(i *model.Interface) { i.BootOrder = 1 << 31 }, Settings{}, "at most 2147483647"},
-		{"bus without address", func(*model.Interface) {}, Settings{Bus: "port"}, "no pciAddress"},
+		{"bus without address", func(*model.Interface) {}, Settings{Bus: "port"}, "needs a pciAddress"},
 		{"domain", func(i *model.Interface) { i.PCIAddress = "0001:00:01.0" }, Settings{}, "--bus"},
 	} {
 		vm := model.Default()
@@ -88,7 +88,7 @@ func TestQEMUOnly(t *testing.T) {
 	}
 }
 
-// TestDeriveMAC shows that a derived MAC is one that a guest may have, and that it depends on both names and nothing else.
+// TestDeriveMAC checks that a derived MAC is valid for a guest and depends on the interface name and the pod's MAC alone.
 func TestDeriveMAC(t *testing.T) {
 	pod := net.HardwareAddr{0x0a, 0x58, 0x0a, 0xf4, 1, 7}
 	seen := map[string]string{}
@@ -109,7 +109,7 @@ func TestDeriveMAC(t *testing.T) {
 	}
 }
 
-// TestXMLEscapes shows that no name of a device can break the element.
+// TestXMLEscapes checks that the name of a device cannot break the element.
 func TestXMLEscapes(t *testing.T) {
 	text, err := LibvirtXML(model.Default(), Attachment{KindPacket, `"'<&>`}, Settings{})
 	if err != nil {

@@ -8,23 +8,23 @@ import (
 	"github.com/podswitch/podswitch/model"
 )
 
-// LibvirtXML returns the <interface> element of libvirt's domain XML for the interface of vm, with a newline at its end
-// (libvirt's "Domain XML format", section "Network interfaces"). It is what KubeVirt writes for its bridge binding, with
-// two differences that let it fit other machines: the model is "virtio" for virtio, not "virtio-non-transitional", which
-// only PCI Express has, and the driver has no name, so that libvirt takes vhost only where it is.
+// LibvirtXML returns the <interface> element of libvirt's domain XML for the interface of vm, with a final newline (libvirt's "Domain
+// XML format", section "Network interfaces"). The element is that of KubeVirt's bridge binding, with two differences for other
+// machines: the model of virtio is "virtio" and not "virtio-non-transitional", which requires PCI Express; and the driver has no
+// name, so that libvirt uses vhost only if it is available.
 //
-// It has a form for packet only. What libvirt has for sockets is TCP, UDP, vhost-user, or a passt that it starts itself; for
-// stream and dgram the error names podswitch qemu-args, whose output can stand in <qemu:commandline>.
+// Only KindPacket has a form in libvirt. For sockets libvirt supports TCP, UDP, vhost-user, and passt started by itself. The error for
+// stream and dgram refers to podswitch qemu-args, whose output can be used in <qemu:commandline>.
 //
-// Settings.Bus is QEMU's and not used: libvirt takes pciAddress as it is.
+// LibvirtXML ignores Settings.Bus: libvirt accepts pciAddress as it is.
 func LibvirtXML(vm *model.VM, guest Attachment, s Settings) ([]byte, error) {
 	e, err := resolve(vm, guest, s)
 	switch {
 	case err != nil:
 		return nil, err
 	case guest.Kind != KindPacket:
-		return nil, fmt.Errorf("guest %s: libvirt's <interface> has no form for it; give QEMU the arguments that "+
-			"podswitch qemu-args prints, by <qemu:commandline>, or use packet:NAME", guest)
+		return nil, fmt.Errorf("guest %s: libvirt's <interface> does not support it (use packet:NAME, or put the output of podswitch "+
+			"qemu-args into <qemu:commandline>)", guest)
 	}
 	text, err := xml.MarshalIndent(e.element(), "", "  ")
 	if err != nil {
@@ -33,7 +33,7 @@ func LibvirtXML(vm *model.VM, guest Attachment, s Settings) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// An xmlInterface is libvirt's <interface>; what is nil is left out.
+// An xmlInterface is libvirt's <interface>. Nil fields are omitted.
 type xmlInterface struct {
 	XMLName xml.Name    `xml:"interface"`
 	Type    string      `xml:"type,attr"`
@@ -91,8 +91,8 @@ type (
 	}
 )
 
-// element returns e as an element. A user's alias has to start with "ua-". The tap is not managed: it is there, or
-// made by whoever runs the pod, and libvirt only opens it.
+// element returns the element of e. libvirt requires the prefix "ua-" for an alias that it has not assigned. The tap is not managed:
+// libvirt only opens it.
 func (e *endpoint) element() *xmlInterface {
 	x := &xmlInterface{
 		Type:   "ethernet",
@@ -124,7 +124,7 @@ func (e *endpoint) element() *xmlInterface {
 	return x
 }
 
-// element returns a as an <address>.
+// element returns the <address> of a.
 func (a pciAddress) element() *xmlAddress {
 	hex := func(digits string, n uint64) string { return fmt.Sprintf("0x%"+digits+"x", n) }
 	return &xmlAddress{Type: "pci", Domain: hex("04", a.domain), Bus: hex("02", a.bus), Slot: hex("02", a.slot),

@@ -1,6 +1,6 @@
 package hypervisor
 
-// The arguments of QEMU: qemu(1), "Network options", and what "-device MODEL,help" lists.
+// The arguments of QEMU. Sources: qemu(1), "Network options", and the output of "-device MODEL,help".
 
 import (
 	"fmt"
@@ -11,16 +11,15 @@ import (
 	"github.com/podswitch/podswitch/model"
 )
 
-// QEMUArgs returns the arguments of QEMU for the interface of vm: -netdev and -device, each followed by its value, one
-// element an argument. The ids are "net-" and "nic-" with the interface's name, because an id has to start with a letter.
+// QEMUArgs returns the arguments of QEMU for the interface of vm: -netdev and -device, each followed by its value, one element an
+// argument. The ids are the name of the interface with the prefixes "net-" and "nic-", because an id must start with a letter.
 //
-//   - stream and dgram need QEMU 7.2, the model igb 8.0.
-//   - The boot ROM stays only with a bootOrder: without the ROM the card cannot boot from the network.
-//   - Of pciAddress, addr= takes slot and function. QEMU names buses by ids and not by numbers, so that any other
-//     bus than 0000:00 needs Settings.Bus, the id of the bus or of the port (bus=); then domain and bus of the address
-//     are whatever that bus has.
+//   - stream and dgram require QEMU 7.2; the model igb requires QEMU 8.0.
+//   - Without a bootOrder the card has no boot ROM, so that it cannot boot from the network.
+//   - addr= contains only slot and function of pciAddress. QEMU identifies a bus by an id and not by a number: any bus other than
+//     0000:00 requires Settings.Bus, the id of the bus or of its port, which replaces domain and bus of pciAddress.
 //
-// What no argument can say is in [QEMUNotes].
+// [QEMUNotes] returns the settings of vm for which QEMU has no argument.
 func QEMUArgs(vm *model.VM, guest Attachment, s Settings) ([]string, error) {
 	e, err := resolve(vm, guest, s)
 	if err != nil {
@@ -33,10 +32,11 @@ func QEMUArgs(vm *model.VM, guest Attachment, s Settings) ([]string, error) {
 	return []string{"-netdev", e.netdev().String(), "-device", device.String()}, nil
 }
 
-// QEMUNotes returns sentences about what the document says, but no argument of QEMU can; nil when there is nothing.
+// QEMUNotes returns one sentence for each setting of vm for which QEMU has no argument, with the step that replaces the argument. The
+// result is nil if there is none.
 func QEMUNotes(vm *model.VM) (notes []string) {
 	if vm.Interface.State == model.Down {
-		notes = append(notes, fmt.Sprintf("state down: QEMU starts with the link up; take it down in its monitor: set_link nic-%s off", vm.Interface.Name))
+		notes = append(notes, fmt.Sprintf("state down: QEMU starts with the link up; set it down in the QEMU monitor: set_link nic-%s off", vm.Interface.Name))
 	}
 	return notes
 }
@@ -68,19 +68,19 @@ func (e *endpoint) device() (*options, error) {
 		o.add("host_mtu", strconv.Itoa(e.mtu))
 	}
 	if e.queues > 1 {
-		// A vector for each queue of each pair, one for changes of the configuration, one for the control queue.
+		// One vector for each queue of each pair, one for configuration changes, one for the control queue.
 		o.add("mq", "on").add("vectors", strconv.Itoa(2*e.queues+2))
 	}
 	if e.PCIAddress != "" {
 		if e.bus == "" && (e.pci.domain != 0 || e.pci.bus != 0) {
-			return nil, fmt.Errorf("pciAddress %s: QEMU names buses by ids; give the id of the bus with this number (--bus), or an address on bus 0000:00", e.PCIAddress)
+			return nil, fmt.Errorf("pciAddress %s: QEMU identifies buses by ids (give the id of this bus with --bus, or use an address on bus 0000:00)", e.PCIAddress)
 		}
 		if e.bus != "" {
 			o.add("bus", e.bus)
 		}
 		o.add("addr", fmt.Sprintf("%02x.%x", e.pci.slot, e.pci.function))
 	} else if e.bus != "" {
-		return nil, fmt.Errorf("bus %q: there is no pciAddress in the VM document; give one, or leave the bus out", e.bus)
+		return nil, fmt.Errorf("--bus %s needs a pciAddress in the VM document", e.bus)
 	}
 	if e.ACPIIndex != 0 {
 		o.add("acpi-index", strconv.Itoa(e.ACPIIndex))
@@ -96,7 +96,7 @@ func (e *endpoint) device() (*options, error) {
 	return o, nil
 }
 
-// deviceName returns what QEMU calls a model.
+// deviceName returns QEMU's name of a model.
 func deviceName(m model.Model) string {
 	if m == model.Virtio {
 		return "virtio-net-pci"
@@ -104,7 +104,7 @@ func deviceName(m model.Model) string {
 	return string(m)
 }
 
-// options are the value of one argument of QEMU: a word and name=value, with commas between them.
+// options is the value of a QEMU argument: words and name=value, separated by commas.
 type options struct{ parts []string }
 
 func (o *options) word(text string) *options {
@@ -112,7 +112,7 @@ func (o *options) word(text string) *options {
 	return o
 }
 
-// add appends name=value. A comma in a value is doubled, as QEMU wants it.
+// add appends name=value. QEMU requires commas in a value to be doubled.
 func (o *options) add(name, value string) *options {
 	return o.word(name + "=" + strings.ReplaceAll(value, ",", ",,"))
 }

@@ -1,7 +1,7 @@
 package hypervisor
 
-// What QEMU itself says to the arguments. It runs without a guest: the machine is made, stands still, is asked by QMP what it has,
-// and quits. The tap is QEMU's own, in a network namespace of its own that ends with the process.
+// Tests of the arguments with a real QEMU, without a guest. QEMU creates the machine, does not start it, reports its properties by QMP
+// and quits. It creates the tap in a network namespace that ends with the process.
 
 import (
 	"bufio"
@@ -26,14 +26,14 @@ import (
 
 const qemuProgram = "qemu-system-x86_64"
 
-// TestQEMU gives the arguments of every document of the folder to QEMU, and reads back what its card has.
+// TestQEMU starts QEMU with the arguments of every document of testdata/hypervisor and compares the properties of the card.
 func TestQEMU(t *testing.T) {
 	program := needQEMU(t)
 	for _, c := range readCases(t) {
 		c.guest = movePaths(t, c.guest)
 		args, err := QEMUArgs(c.vm, c.guest, c.settings)
 		if err != nil {
-			continue // its golden file says so
+			continue // the golden file has the error
 		}
 		t.Run(c.name, func(t *testing.T) {
 			needDevice(t, program, deviceName(c.vm.Interface.Model))
@@ -55,7 +55,7 @@ func TestQEMU(t *testing.T) {
 	}
 }
 
-// TestQEMURefuses shows that the test above can fail.
+// TestQEMURefuses checks that TestQEMU fails for arguments that QEMU rejects.
 func TestQEMURefuses(t *testing.T) {
 	program := needQEMU(t)
 	args, err := QEMUArgs(model.Default(), Attachment{KindPacket, "tap0"}, Settings{})
@@ -71,7 +71,7 @@ func TestQEMURefuses(t *testing.T) {
 	}
 }
 
-// wanted returns what QEMU should say of the card, in JSON.
+// wanted returns the expected properties of the card, in JSON.
 func wanted(t *testing.T, c *testCase) map[string]string {
 	t.Helper()
 	e, err := resolve(c.vm, c.guest, c.settings)
@@ -99,7 +99,7 @@ func wanted(t *testing.T, c *testCase) map[string]string {
 	return want
 }
 
-// movePaths puts the sockets of an attachment into a folder of the test and makes podswitch's side of them.
+// movePaths moves the sockets of an attachment into a directory of the test and creates podswitch's side of them.
 func movePaths(t *testing.T, a Attachment) Attachment {
 	t.Helper()
 	if a.Kind != KindStream && a.Kind != KindDgram {
@@ -127,7 +127,7 @@ func movePaths(t *testing.T, a Attachment) Attachment {
 	return a
 }
 
-// needQEMU skips the test where QEMU or what its tap needs is absent.
+// needQEMU skips the test if QEMU, root or /dev/net/tun is missing.
 func needQEMU(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath(qemuProgram)
@@ -143,7 +143,7 @@ func needQEMU(t *testing.T) string {
 	return program
 }
 
-// needDevice skips the test where this QEMU has no such device: igb came with QEMU 8.0.
+// needDevice skips the test if QEMU lacks the device igb, which QEMU 8.0 introduced.
 func needDevice(t *testing.T, program, device string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), program, "-device", device+",help").CombinedOutput()
@@ -163,7 +163,7 @@ type qemu struct {
 	errors *bytes.Buffer
 }
 
-// startQEMU runs QEMU with args behind the ports that documents of the folder name. The error is QEMU's last word.
+// startQEMU starts QEMU with args and the PCI ports that the documents use. The error contains QEMU's messages.
 func startQEMU(t *testing.T, program string, args []string) (*qemu, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -185,18 +185,18 @@ func startQEMU(t *testing.T, program string, args []string) (*qemu, error) {
 	if err := q.cmd.Start(); err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { // for a test that failed; after quit there is nothing to end
+	t.Cleanup(func() { // does nothing after quit
 		cancel()
 		q.cmd.Wait()
 	})
-	// QEMU greets before it makes its devices, and answers after it.
+	// QEMU greets before it creates its devices, and answers the first command after.
 	if _, err := q.ask("qmp_capabilities", nil); err != nil {
 		return nil, errors.Join(err, q.cmd.Wait(), errors.New(q.errors.String()))
 	}
 	return q, nil
 }
 
-// ask sends a command and returns its answer; the greeting and events are passed over.
+// ask sends a command and returns its answer. It skips the greeting and events.
 func (q *qemu) ask(command string, arguments map[string]string) (json.RawMessage, error) {
 	request, err := json.Marshal(struct {
 		Execute   string            `json:"execute"`
@@ -233,7 +233,7 @@ func (q *qemu) property(t *testing.T, path, name string) string {
 	return string(value)
 }
 
-// followNote types what the last note says after its last colon into the monitor, which answers only to complain.
+// followNote enters the command of the last note, which follows the last colon, into the monitor. The monitor answers only errors.
 func (q *qemu) followNote(t *testing.T, notes []string) {
 	t.Helper()
 	words := strings.Split(strings.Join(notes, "\n"), ": ")
@@ -243,7 +243,7 @@ func (q *qemu) followNote(t *testing.T, notes []string) {
 	}
 }
 
-// quit ends QEMU, which must have nothing to say of its arguments.
+// quit ends QEMU, which must not have printed any message.
 func (q *qemu) quit(t *testing.T) {
 	t.Helper()
 	if _, err := q.ask("quit", nil); err != nil {
@@ -253,6 +253,6 @@ func (q *qemu) quit(t *testing.T) {
 		t.Errorf("QEMU: %v", err)
 	}
 	if q.errors.Len() > 0 {
-		t.Errorf("QEMU says: %s", q.errors)
+		t.Errorf("QEMU printed: %s", q.errors)
 	}
 }

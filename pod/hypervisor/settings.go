@@ -12,39 +12,40 @@ import (
 	"github.com/podswitch/podswitch/model"
 )
 
-// Settings is what the document does not say. The zero value is valid when the document has a MAC, or wants delegateIp.
+// Settings are the settings of the hypervisor that are not in the VM document. The zero value is valid if the document has a MAC or
+// delegateIp.
 type Settings struct {
-	MTU    int              // bytes of the largest IP packet; 0: unknown. Used where the model has the property
-	MAC    net.HardwareAddr // of the guest; nil: the document's, else DeriveMAC with PodMAC
+	MTU    int              // in bytes; 0: unknown. Models without an MTU property ignore it
+	MAC    net.HardwareAddr // of the guest; nil: the MAC of the document, else that of DeriveMAC
 	PodMAC net.HardwareAddr // of the pod interface; nil: unknown
-	Queues int              // pairs of queues; 0 and 1: one
-	Bus    string           // QEMU's id of the bus of pciAddress; empty: the machine's first one, which is bus 00
+	Queues int              // queue pairs; 0 means 1
+	Bus    string           // QEMU's id of the PCI bus of pciAddress; empty: bus 00
 }
 
-// The limits of what the settings can be.
+// The limits of the settings.
 const (
-	minMTU    = 68    // RFC 791, section 3.2: what every module must forward
-	maxMTU    = 65535 // the field of VIRTIO 1.2, section 5.1.4, has 16 bits
+	minMTU    = 68    // RFC 791, section 3.2: the size that every host must be able to forward
+	maxMTU    = 65535 // VIRTIO 1.2, section 5.1.4: the field has 16 bits
 	maxQueues = 256   // MAX_TAP_QUEUES of the kernel's drivers/net/tun.c
 )
 
-// An endpoint is the checked hypervisor's side of one interface.
+// An endpoint is the validated configuration of the hypervisor's side.
 type endpoint struct {
 	*model.Interface
 	guest  Attachment
 	mac    net.HardwareAddr
-	mtu    int // 0: the card does not show one
+	mtu    int // 0: the card does not announce one
 	queues int // 1 or more
 	bus    string
 	pci    pciAddress // zero without a pciAddress
 }
 
-// resolve checks that document, attachment and settings go together.
+// resolve checks document, attachment and settings, and combines them.
 func resolve(vm *model.VM, guest Attachment, s Settings) (*endpoint, error) {
 	if _, err := ParseAttachment(guest.String()); err != nil {
 		return nil, err
 	}
-	if err := guest.unusable(); err != nil {
+	if err := guest.checkUsable(); err != nil {
 		return nil, err
 	}
 	e := &endpoint{Interface: &vm.Interface, guest: guest, queues: max(s.Queues, 1), bus: s.Bus}
@@ -66,40 +67,40 @@ func resolve(vm *model.VM, guest Attachment, s Settings) (*endpoint, error) {
 	return e, checkQueues(s.Queues, vm.Interface.Model, guest)
 }
 
-// checkQueues wants a number that the model and the attachment can have.
+// checkQueues checks that model and attachment support the number of queue pairs.
 func checkQueues(queues int, m model.Model, guest Attachment) error {
 	switch {
 	case queues < 0 || queues > maxQueues:
 		return fmt.Errorf("%d queues: want 1 to %d", queues, maxQueues)
 	case queues > 1 && !m.MultiQueue():
-		return fmt.Errorf("%d queues: the model %s has one; want 1, or the model %s", queues, m, model.Virtio)
+		return fmt.Errorf("%d queues: the model %s has one pair (want 1, or the model %s)", queues, m, model.Virtio)
 	case queues > 1 && guest.Kind != KindPacket:
-		return fmt.Errorf("%d queues: the attachment %s has one; want 1, or a tap (packet:NAME)", queues, guest)
+		return fmt.Errorf("%d queues: the attachment %s has one pair (want 1, or a tap as packet:NAME)", queues, guest)
 	}
 	return nil
 }
 
-// chooseMAC returns the MAC from the settings, the document, or derived, in this order, which is that of podswitch run.
+// chooseMAC returns the MAC of the settings, of the document, or a derived one, in this order, which is that of podswitch run.
 func chooseMAC(i *model.Interface, s Settings) (net.HardwareAddr, error) {
 	switch {
 	case s.MAC != nil && (len(s.MAC) != 6 || s.MAC[0]&1 != 0 || bytes.Equal(s.MAC, make([]byte, 6))):
-		return nil, fmt.Errorf("MAC %q: want six bytes of a unicast address, as in 52:54:00:12:34:56", s.MAC)
+		return nil, fmt.Errorf("MAC %q: want six bytes of a unicast address, such as 52:54:00:12:34:56", s.MAC)
 	case s.MAC != nil:
 		return s.MAC, nil
 	case i.MAC != nil:
 		return i.MAC, nil
 	case s.PodMAC == nil && i.Method == model.Bridge:
-		return nil, fmt.Errorf("interface %q: a plain bridge shows the guest's MAC to the pod network, where it has to be the only one "+
-			"of its kind, and neither the document nor the pod interface gives one; give --guest-mac or macAddress", i.Name)
+		return nil, fmt.Errorf("interface %q: the guest has no MAC; with a plain bridge it must be unique on the pod network, and cannot be derived "+
+			"without the MAC of the pod interface (set --guest-mac or macAddress)", i.Name)
 	}
 	return DeriveMAC(i.Name, s.PodMAC), nil
 }
 
-// DeriveMAC returns the MAC of a guest for which nobody chose one: six bytes, unicast, locally administered (IEEE 802,
-// section 8.4), always the same for the same interface name and pod interface. They are the start of a SHA-256 sum.
+// DeriveMAC returns a MAC for a guest whose MAC is not set: six bytes, unicast, locally administered (IEEE 802, section 8.4). It is the
+// start of a SHA-256 sum of the interface name and the MAC of the pod interface, and thus always the same for both.
 //
-// Without a pod MAC (nil) guests with the same interface name have the same MAC. That is harmless with delegateIp only,
-// where no MAC of a guest reaches the wire.
+// If pod is nil, guests with the same interface name have the same MAC. This is acceptable only with delegateIp, where no MAC of a
+// guest leaves the pod.
 func DeriveMAC(name string, pod net.HardwareAddr) net.HardwareAddr {
 	sum := sha256.Sum256([]byte("podswitch guest\x00" + name + "\x00" + string(pod)))
 	mac := net.HardwareAddr(sum[:6])
@@ -107,10 +108,10 @@ func DeriveMAC(name string, pod net.HardwareAddr) net.HardwareAddr {
 	return mac
 }
 
-// A pciAddress is a place on the guest's PCI buses.
+// A pciAddress is an address on the guest's PCI buses.
 type pciAddress struct{ domain, bus, slot, function uint64 }
 
-// maxSlot is the last slot of a bus: the field has five bits.
+// maxSlot is the last slot of a bus. The field has five bits.
 const maxSlot = 0x1f
 
 // parsePCIAddress reads domain:bus:slot.function in hexadecimal.
@@ -118,7 +119,7 @@ func parsePCIAddress(text string) (a pciAddress, err error) {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ':' || r == '.' })
 	parts := []*uint64{&a.domain, &a.bus, &a.slot, &a.function}
 	if len(fields) != len(parts) {
-		return a, fmt.Errorf("pciAddress %q: want domain:bus:slot.function, as in 0000:02:00.0", text)
+		return a, fmt.Errorf("pciAddress %q: want domain:bus:slot.function, such as 0000:02:00.0", text)
 	}
 	for i, part := range parts {
 		var failed error
@@ -126,7 +127,7 @@ func parsePCIAddress(text string) (a pciAddress, err error) {
 		err = errors.Join(err, failed)
 	}
 	if err != nil || a.bus > 0xff || a.slot > maxSlot || a.function > 7 {
-		return a, fmt.Errorf("pciAddress %q: want domain:bus:slot.function with a slot of at most %x, as in 0000:02:00.0", text, maxSlot)
+		return a, fmt.Errorf("pciAddress %q: want domain:bus:slot.function with a slot of at most %x, such as 0000:02:00.0", text, maxSlot)
 	}
 	return a, nil
 }

@@ -23,9 +23,9 @@ type testCase struct {
 	settings Settings
 }
 
-// TestFolder prints the hypervisor's side of every document of testdata/hypervisor. The document's first line is a comment
-// with flags; beside NAME.yaml stand NAME.args, QEMU's arguments and notes, and NAME.xml, libvirt's element, either of them
-// the error if it is one. To add a test, add a document, run this test with -update, and read what it wrote.
+// TestFolder checks the configuration for every document of testdata/hypervisor. The first line of NAME.yaml is a comment with flags.
+// The golden files are NAME.args, the arguments and notes for QEMU, and NAME.xml, the element for libvirt; each contains the error
+// if there is one. To add a test, add a document, run this test with -update, and review the golden files.
 func TestFolder(t *testing.T) {
 	for _, c := range readCases(t) {
 		t.Run(c.name, func(t *testing.T) {
@@ -35,8 +35,8 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// TestFolderIsWhole shows that no golden file stands without its document, and that every model has one.
-func TestFolderIsWhole(t *testing.T) {
+// TestFolderComplete checks that every golden file has a document, and every model too.
+func TestFolderComplete(t *testing.T) {
 	documents, models := map[string]bool{}, map[model.Model]bool{}
 	for _, c := range readCases(t) {
 		documents[c.name], models[c.vm.Interface.Model] = true, true
