@@ -1,14 +1,17 @@
-// Package control is the unix socket that shows the state of a running podswitch: HTTP with JSON bodies, read-only.
+// Package control is the control socket: a unix socket that serves the state of a running podswitch over HTTP, as JSON and read-only.
 //
-// Who may ask is who the socket's mode lets in, and of those root and the process's own user. Whoever asks gets one answer a
-// connection, made from a snapshot; a slow one holds nothing up but itself, and only for so long:
+//	err := control.Serve(ctx, listener, control.Source{Status: status, Log: log})  // in the switch
+//	err := control.Get(ctx, path, control.StatusPath, &s)                          // in podswitch status
 //
-//	connections at once   maxConns 16; further ones are closed
-//	time of each          lifetime 2 s, from the accept to the last byte of the answer
-//	request               4 KiB of header, no body, GET alone
-//	requests              perSecond 50; further ones get status 429
+// The mode of the socket's file decides which processes can connect, and Serve accepts only those of root and of its own user. A
+// connection gets one response, made from a snapshot. The resources of all clients together are bounded:
 //
-// That is 33 goroutines at most and, with answers of an ordinary size, less than 1 MiB.
+//	connections at a time   maxConns 16; further ones are closed
+//	lifetime of each        lifetime 2 s, from accept to the last byte of the response
+//	request                 4 KiB of header, no body, GET only
+//	requests                perSecond 50; further ones get status 429
+//
+// This is at most 33 goroutines and, with responses of an ordinary size, less than 1 MiB.
 package control
 
 import (
@@ -19,31 +22,31 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Status is what `podswitch status` shows.
+// A Status is the resource StatusPath.
 type Status struct {
-	Holder    string      `json:"holder"`  // kernel, switch or guest; of a plain switch: kernel
-	Address   string      `json:"address"` // the pod address with its prefix length; empty: there is none
-	Gateway   string      `json:"gateway"` // empty: there is none
+	Holder    string      `json:"holder"`  // kernel, switch or guest; kernel in Ethernet mode
+	Address   string      `json:"address"` // the pod address with its prefix length; empty: none
+	Gateway   string      `json:"gateway"` // empty: none
 	WireMAC   vswitch.MAC `json:"wire_mac"`
 	RouterMAC vswitch.MAC `json:"router_mac"`
-	MTU       int         `json:"mtu"`   // bytes of IP packet
-	Lease     *Lease      `json:"lease"` // null: nobody has one
+	MTU       int         `json:"mtu"`   // of the guest's link in bytes
+	Lease     *Lease      `json:"lease"` // null: none
 	Ports     []Port      `json:"ports"`
 
-	KeeperPID int    `json:"keeper_pid,omitempty"` // the privileged process; 0: there is none of its own
-	SwitchPID int    `json:"switch_pid,omitempty"` // the process that moves the frames
-	Sandbox   string `json:"sandbox,omitempty"`    // what holds the switch, such as "no capabilities, 44 system calls, landlock 7"
-	Takeovers int    `json:"takeovers,omitempty"`  // how often another switch has gone on where one stopped
+	KeeperPID int    `json:"keeper_pid,omitempty"` // the keeper process; 0: unknown
+	SwitchPID int    `json:"switch_pid,omitempty"` // the switch process
+	Sandbox   string `json:"sandbox,omitempty"`    // of the switch process, such as "no capabilities, 44 system calls, landlock 7"
+	Takeovers int    `json:"takeovers,omitempty"`  // the number of takeovers since the keeper started
 }
 
-// A Lease is the guest's.
+// A Lease is the lease of the guest.
 type Lease struct {
 	MAC      vswitch.MAC `json:"mac"`
 	HostName string      `json:"hostname"`
 	Expires  time.Time   `json:"expires"`
 }
 
-// A Port shows the counters of one port; a frame that is still to be segmented counts once.
+// A Port has the counters of one port. A frame that is segmented later counts once.
 type Port struct {
 	Name     string            `json:"name"`
 	Kind     string            `json:"kind"`
@@ -54,7 +57,7 @@ type Port struct {
 	Drops    map[string]uint64 `json:"drops"`
 }
 
-// NewPort takes a snapshot of counters.
+// NewPort returns a Port with the present values of c.
 func NewPort(name, kind string, c *vswitch.Counters) Port {
 	return Port{
 		Name: name, Kind: kind,
@@ -64,22 +67,22 @@ func NewPort(name, kind string, c *vswitch.Counters) Port {
 	}
 }
 
-// A Station is an entry of a learning switch's forwarding database.
+// A Station is an entry of the forwarding database of a learning switch. StationsPath is a list of them.
 type Station struct {
 	MAC    vswitch.MAC `json:"mac"`
 	Port   string      `json:"port"`
-	Age    float64     `json:"age_seconds"` // since it was last heard
+	Age    float64     `json:"age_seconds"` // since its last frame
 	Static bool        `json:"static"`
 }
 
-// A Source tells the state of what runs. Both functions may be called at any time, from any goroutine.
+// A Source is the state that Serve serves. Its functions must be safe for concurrent use.
 type Source struct {
 	Status   func() Status
-	Stations func() []Station // nil: there is no forwarding database
-	Log      *zap.Logger      // takes who was refused, each kind at most once a minute; nil is silence
+	Stations func() []Station // nil: no forwarding database
+	Log      *zap.Logger      // receives refused connections and failures; nil: discarded. Clients can cause any number of them
 }
 
-// The resources of the socket.
+// The resources.
 const (
 	StatusPath   = "/status"
 	StationsPath = "/fdb"

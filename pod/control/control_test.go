@@ -58,7 +58,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestNoStations shows that a switch without a forwarding database says so.
+// TestNoStations checks the error of a switch without a forwarding database.
 func TestNoStations(t *testing.T) {
 	path := serving(t, Source{Status: func() Status { return Status{} }})
 	var stations []Station

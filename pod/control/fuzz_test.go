@@ -17,8 +17,8 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// FuzzControl sends any bytes to the socket. What comes back is one well-formed answer and the end, or the end; an answer that is
-// no refusal is to a GET.
+// FuzzControl sends any bytes to the socket. The server sends one well-formed response at most and closes the connection; only a GET gets
+// a resource.
 func FuzzControl(f *testing.F) {
 	for _, seed := range []string{
 		"GET /status HTTP/1.1\r\nHost: podswitch\r\n\r\n", "GET /fdb HTTP/1.0\r\n\r\n", "HEAD /status HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -52,14 +52,14 @@ func FuzzControl(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(patience))
+		_ = c.SetDeadline(time.Now().Add(timeout))
 		_, _ = c.Write(request) // it may be cut off before it is through
 		_ = c.(*net.UnixConn).CloseWrite()
 		checkAnswer(t, c, request)
 	})
 }
 
-// checkAnswer reads what the server says until its end.
+// checkAnswer reads responses until the end of the connection.
 func checkAnswer(t *testing.T, c net.Conn, request []byte) {
 	t.Helper()
 	reader := bufio.NewReader(c)

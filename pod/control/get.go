@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Get reads a resource of the podswitch that listens at path into v.
+// Get reads a resource of the podswitch process that listens at path, and decodes its JSON into v. It takes at most five seconds.
 func Get(ctx context.Context, path, resource string, v any) error {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -29,7 +29,7 @@ func Get(ctx context.Context, path, resource string, v any) error {
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return fmt.Errorf("no podswitch answers at %s (name its socket with --control): %w", path, err)
+		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

@@ -13,78 +13,78 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// maxConns bounds the connections at once: a person, a probe, a collector of metrics, each with a few.
+// maxConns bounds the connections at a time: an operator, a health check and a metrics collector, with a few each.
 const maxConns = 16
 
-// lifetime is how long a connection may last. Whoever asks is on the same machine.
+// lifetime bounds a connection. Its client is on the same machine.
 const lifetime = 2 * time.Second
 
-// guard lets in whom the server may talk to, and ends what takes too much. It makes no system calls but those of accepting,
-// getsockopt, and what any file takes.
+// A guard is a listener that accepts only permitted clients, bounds their connections, and ends each after its lifetime. Its system
+// calls are those of any socket, and getsockopt(2).
 type guard struct {
 	net.Listener
-	log    *zap.Logger
-	places chan struct{}
+	log   *zap.Logger
+	slots chan struct{} // one value for each connection
 }
 
 func newGuard(l net.Listener, log *zap.Logger) *guard {
-	return &guard{Listener: l, log: log, places: make(chan struct{}, maxConns)}
+	return &guard{Listener: l, log: log, slots: make(chan struct{}, maxConns)}
 }
 
-// Accept implements net.Listener: it returns the next connection that is let in, and closes the others.
+// Accept implements net.Listener. It closes the connections that are not permitted, and those beyond maxConns.
 func (g *guard) Accept() (net.Conn, error) {
 	for {
 		c, err := g.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if err := known(c); err != nil {
-			g.log.Warn("refused a connection to the control socket", zap.Error(err))
+		if err := checkPeer(c); err != nil {
+			g.log.Warn("control connection refused", zap.Error(err))
 			_ = c.Close()
 			continue
 		}
 		select {
-		case g.places <- struct{}{}:
-			return g.admit(c), nil
+		case g.slots <- struct{}{}:
+			return g.bound(c), nil
 		default:
-			g.log.Warn("too many connections to the control socket: refused one")
+			g.log.Warn("control connection refused: too many")
 			_ = c.Close()
 		}
 	}
 }
 
-// admit gives c its place and its end.
-func (g *guard) admit(c net.Conn) net.Conn {
-	b := &bounded{Conn: c, end: time.Now().Add(lifetime), leave: sync.OnceFunc(func() { <-g.places })}
+// bound limits the lifetime of c, which has a slot.
+func (g *guard) bound(c net.Conn) net.Conn {
+	b := &boundedConn{Conn: c, end: time.Now().Add(lifetime), release: sync.OnceFunc(func() { <-g.slots })}
 	_ = b.SetDeadline(time.Time{})
 	return b
 }
 
-// known tells whether the peer is root, or the process's own user.
-func known(c net.Conn) error {
+// checkPeer returns an error unless the client runs as root or as the user of this process.
+func checkPeer(c net.Conn) error {
 	socket, ok := c.(syscall.Conn)
 	if !ok {
-		return fmt.Errorf("connection of type %T: want one of a unix socket", c)
+		return fmt.Errorf("connection of type %T: want a unix socket", c)
 	}
 	peer, err := unixsocket.Peer(socket)
 	if err != nil {
 		return err
 	}
 	if uid := int(peer.Uid); uid != 0 && uid != os.Geteuid() {
-		return fmt.Errorf("from the user %d: want root or the user %d", uid, os.Geteuid())
+		return fmt.Errorf("client of user %d: want root or user %d", uid, os.Geteuid())
 	}
 	return nil
 }
 
-// bounded is a connection that ends when its time has come, whatever deadlines are set on it.
-type bounded struct {
+// A boundedConn is a connection whose deadlines are never after its end.
+type boundedConn struct {
 	net.Conn
-	end   time.Time
-	leave func()
+	end     time.Time
+	release func() // of its slot
 }
 
-// sooner returns t, but at most the end; zero is the end too.
-func (b *bounded) sooner(t time.Time) time.Time {
+// deadline returns t, or the end if t is later or zero, which means no deadline.
+func (b *boundedConn) deadline(t time.Time) time.Time {
 	if t.IsZero() || t.After(b.end) {
 		return b.end
 	}
@@ -92,16 +92,20 @@ func (b *bounded) sooner(t time.Time) time.Time {
 }
 
 // SetDeadline implements net.Conn.
-func (b *bounded) SetDeadline(t time.Time) error { return b.Conn.SetDeadline(b.sooner(t)) }
+func (b *boundedConn) SetDeadline(t time.Time) error { return b.Conn.SetDeadline(b.deadline(t)) }
 
 // SetReadDeadline implements net.Conn.
-func (b *bounded) SetReadDeadline(t time.Time) error { return b.Conn.SetReadDeadline(b.sooner(t)) }
+func (b *boundedConn) SetReadDeadline(t time.Time) error {
+	return b.Conn.SetReadDeadline(b.deadline(t))
+}
 
 // SetWriteDeadline implements net.Conn.
-func (b *bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.sooner(t)) }
+func (b *boundedConn) SetWriteDeadline(t time.Time) error {
+	return b.Conn.SetWriteDeadline(b.deadline(t))
+}
 
-// Close implements net.Conn, and gives the place back.
-func (b *bounded) Close() error {
-	defer b.leave()
+// Close implements net.Conn, and releases the slot.
+func (b *boundedConn) Close() error {
+	defer b.release()
 	return b.Conn.Close()
 }

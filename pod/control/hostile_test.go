@@ -19,15 +19,15 @@ import (
 	"github.com/podswitch/podswitch/host/descriptor"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+// timeout bounds the time for an expected event.
+const timeout = 20 * time.Second
 
 // await polls until condition returns nil.
 func await(t testing.TB, what string, condition func() error) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); ; <-tick.C {
+	for end := time.Now().Add(timeout); ; <-tick.C {
 		err := condition()
 		if err == nil {
 			return
@@ -59,7 +59,7 @@ func connect(t testing.TB, path string) *net.UnixConn {
 	return c.(*net.UnixConn)
 }
 
-// hostileClients are what a peer does with one connection. Each returns at once or when it has been cut off.
+// hostileClients are behaviours of a client. Each returns at once or when the server has closed the connection.
 func hostileClients() map[string]func(c *net.UnixConn) {
 	write := func(text string) func(*net.UnixConn) {
 		return func(c *net.UnixConn) { _, _ = io.WriteString(c, text) }
@@ -94,8 +94,8 @@ func hostileClients() map[string]func(c *net.UnixConn) {
 	}
 }
 
-// TestHostileClients shows that a good client gets its status while as many bad ones as there are places do their worst, that
-// they are cut off, and that nothing of them stays.
+// TestHostileClients checks that a client gets its status beside hostile clients in all other slots, that the server closes their
+// connections, and that no descriptor, goroutine or memory is left.
 func TestHostileClients(t *testing.T) {
 	for name, attack := range hostileClients() {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestHostileClients(t *testing.T) {
 			expectStatus(t, path)
 			t.Logf("a good client waited %s", time.Since(began).Round(time.Millisecond))
 			attacking.Wait()
-			if lasted := time.Since(began); lasted > lifetime+patience/2 {
+			if lasted := time.Since(began); lasted > lifetime+timeout/2 {
 				t.Errorf("the attack lasted %s", lasted)
 			}
 			expectGoroutines(t, goroutines)
@@ -121,11 +121,11 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// awaitEnd waits, without reading what the server says, until it has closed c.
+// awaitEnd waits, without reading, until the server has closed c.
 func awaitEnd(c *net.UnixConn) {
 	_, _ = descriptor.Borrow(c, func(fd int) (int, error) {
 		for {
-			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, int(patience/time.Millisecond))
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, int(timeout/time.Millisecond))
 			if err != unix.EINTR {
 				return n, err
 			}
@@ -133,7 +133,7 @@ func awaitEnd(c *net.UnixConn) {
 	})
 }
 
-// expectStatus wants the status before long.
+// expectStatus waits for a response with the status.
 func expectStatus(t *testing.T, path string) {
 	t.Helper()
 	await(t, "the status", func() error {
@@ -152,7 +152,7 @@ func expectGoroutines(t *testing.T, before int) {
 	})
 }
 
-// TestThousandsOfConnections shows that what is held is bounded, whatever comes.
+// TestThousandsOfConnections checks that the server's resources are bounded.
 func TestThousandsOfConnections(t *testing.T) {
 	var told atomic.Int64
 	s := busy()

@@ -18,7 +18,7 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// TestForeignUser shows that a process of another user is refused, even where the socket's mode lets it in.
+// TestForeignUser checks that a process of another user is refused, even if the mode of the socket lets it connect.
 func TestForeignUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a process of another user")
@@ -52,14 +52,14 @@ func TestForeignUser(t *testing.T) {
 		t.Errorf("the foreign user got %q", said)
 	}
 	expectStatus(t, path)
-	entries := logs.FilterMessageSnippet("refused a connection").All()
+	entries := logs.FilterMessageSnippet("control connection refused").All()
 	if len(entries) != 1 || !strings.Contains(fmt.Sprint(entries[0].ContextMap()), "user 65534") {
 		t.Errorf("messages %v, want one that names the user", entries)
 	}
 }
 
-// as asks for the status as another user, and returns what it hears or the error. Its thread, whose user stays another one, ends with
-// the goroutine.
+// as requests the status as another user, and returns the response or the error. The thread keeps that user, so it ends with the
+// goroutine.
 func as(t *testing.T, uid uintptr, path string) string {
 	t.Helper()
 	said := make(chan string)
@@ -74,7 +74,7 @@ func as(t *testing.T, uid uintptr, path string) string {
 	return <-said
 }
 
-// ask asks for the status with plain system calls, on the thread that it is called on.
+// ask requests the status with system calls on the calling thread.
 func ask(path string) string {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -95,8 +95,8 @@ func ask(path string) string {
 	return string(bytes.Clone(buffer[:n]))
 }
 
-// TestPassedListener shows that a listener which another process has made, and passed on as a descriptor, will do, and that the end of
-// the server leaves its socket where it is.
+// TestPassedListener checks that Serve works with a listener that another process has made and passed on as a descriptor, and that the
+// socket's file remains when the server ends.
 func TestPassedListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	made, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: -1})

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRefusals shows what each request that is not a short GET gets.
+// TestRefusals checks the response to each kind of request that is not a short GET.
 func TestRefusals(t *testing.T) {
 	path := serving(t, busy())
 	tests := []struct {
@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestTooManyRequests shows that the rate is bounded, and that asking again later helps.
+// TestTooManyRequests checks that the rate is bounded, and that a later request succeeds.
 func TestTooManyRequests(t *testing.T) {
 	path := serving(t, busy())
 	refused := 0
@@ -51,7 +51,7 @@ func TestTooManyRequests(t *testing.T) {
 		var got Status
 		if err := Get(t.Context(), path, StatusPath, &got); err != nil {
 			refused++
-			if !strings.Contains(err.Error(), "ask again later") {
+			if !strings.Contains(err.Error(), "retry later") {
 				t.Fatal(err)
 			}
 		}
@@ -62,7 +62,7 @@ func TestTooManyRequests(t *testing.T) {
 	expectStatus(t, path)
 }
 
-// BenchmarkStatus is one request with its connection, both ends.
+// BenchmarkStatus measures one request with its connection, client and server together.
 func BenchmarkStatus(b *testing.B) {
 	path := serving(b, busy())
 	b.ReportAllocs()

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// perSecond bounds the requests, of all peers together, on average and at once. A display refreshes ten times a second; fifty
-// answers a second take a hundredth of a processor, both ends together (BenchmarkStatus).
+// perSecond bounds the requests of all clients, on average and in a burst. A live display makes ten a second. Fifty responses a second
+// take a hundredth of a processor, client and server together (BenchmarkStatus).
 const perSecond = 50
 
-// Serve answers on l, a unix socket's, until ctx is done, and then returns nil. It closes l. Peers that are neither root nor the
-// process's own user are refused.
+// Serve serves s on l, which must be a unix socket's, until ctx is done, and then returns nil. It closes l. It refuses clients that run
+// neither as root nor as the user of this process.
 func Serve(ctx context.Context, l net.Listener, s Source) error {
 	return serve(ctx, l, s, rate.NewLimiter(perSecond, perSecond))
 }
@@ -29,15 +29,15 @@ func serve(ctx context.Context, l net.Listener, s Source, limit *rate.Limiter) e
 	if log == nil {
 		log = zap.NewNop()
 	}
-	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	server := &http.Server{
-		Handler:                      bound(handler(s), limit),
+		Handler:                      limited(handler(s), limit),
 		DisableGeneralOptionsHandler: true,
-		MaxHeaderBytes:               1, // and the 4 KiB that net/http adds
-		ErrorLog:                     complaints,
+		MaxHeaderBytes:               1, // net/http adds 4 KiB
+		ErrorLog:                     errorLog,
 		Protocols:                    new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true)
@@ -50,18 +50,18 @@ func serve(ctx context.Context, l net.Listener, s Source, limit *rate.Limiter) e
 	return nil
 }
 
-// bound answers what may not be asked, or not so often, and passes the rest on.
-func bound(next http.Handler, limit *rate.Limiter) http.Handler {
+// limited refuses requests beyond the limits and the protocol, and passes the others to next.
+func limited(next http.Handler, limit *rate.Limiter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !limit.Allow():
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("more than %d requests a second: ask again later", perSecond), http.StatusTooManyRequests)
+			http.Error(w, fmt.Sprintf("more than %d requests a second: retry later", perSecond), http.StatusTooManyRequests)
 		case r.Method != http.MethodGet:
 			w.Header().Set("Allow", http.MethodGet)
-			http.Error(w, "the control socket only shows: want GET", http.StatusMethodNotAllowed)
+			http.Error(w, "the control socket is read-only: want GET", http.StatusMethodNotAllowed)
 		case r.ContentLength != 0:
-			http.Error(w, "want a request without a body", http.StatusRequestEntityTooLarge)
+			http.Error(w, "request with a body: want none", http.StatusRequestEntityTooLarge)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -81,7 +81,7 @@ func handler(s Source) http.Handler {
 	return mux
 }
 
-// reply writes v, which is a snapshot, after all of it has become JSON.
+// reply encodes v completely before it writes, so that an error can still have its status.
 func reply(w http.ResponseWriter, v any) {
 	var body bytes.Buffer
 	if err := json.NewEncoder(&body).Encode(v); err != nil {
@@ -90,5 +90,5 @@ func reply(w http.ResponseWriter, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-	_, _ = w.Write(body.Bytes()) // a reader that went away is its own loss
+	_, _ = w.Write(body.Bytes()) // an error means that the client is gone
 }
