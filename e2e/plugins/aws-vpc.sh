@@ -1,6 +1,6 @@
 # title: AWS-VPC-shaped
-# parts: veth, permanent neighbours at both ends, a node that neither hears nor answers ARP (nftables), MTU 9001
-# shows: the gateway's MAC comes from the pod's permanent neighbour: nobody is asked, nobody would answer
+# parts: veth, permanent neighbours at both ends, a node that drops ARP (nftables), MTU 9001
+# shows: the gateway's MAC comes from the pod's permanent neighbour; no ARP request for it is sent or would be answered
 # needs: nft
 # address: 172.31.2.37/32
 # mtu: 9001
@@ -19,7 +19,8 @@ mac() { # NAMESPACE DEVICE
 	ip netns exec "$1" cat "/sys/class/net/$2/address"
 }
 
-# workload NAMESPACE DEVICE ADDRESS: a pod as Amazon's plugin makes it; each end of the veth is told the other one's MAC.
+# workload NAMESPACE DEVICE ADDRESS: a pod as Amazon's plugin configures it; each end of the veth has a neighbour entry with the
+# other end's MAC.
 workload() {
 	ip -n "$NODE" link add "$2" mtu 9001 type veth peer name eth0 mtu 9001 netns "$1"
 	ip -n "$NODE" link set "$2" up
@@ -33,7 +34,7 @@ workload() {
 	source_guard "$2" "$3" ip
 }
 
-# jumbo NAMESPACE DEVICE...: as large as in a VPC.
+# jumbo NAMESPACE DEVICE...: sets the MTU of a VPC.
 jumbo() {
 	local namespace=$1 device
 	shift

@@ -30,7 +30,7 @@ up() {
 	see_a_drop
 }
 
-# The plugin's chain for a pod ends with a rule that drops; a rule before it counts what comes that far.
+# The plugin's chain for a pod ends with a rule that drops. This adds a counter before that rule.
 count_drops() { # NAMESPACE
 	local chain handle
 	read -r chain handle < <(ip netns exec "$NODE" nft -j list table bridge nat | jq -r --arg mac "$(mac_of "$1")" '
@@ -40,7 +40,7 @@ count_drops() { # NAMESPACE
 	ip netns exec "$NODE" nft insert rule bridge nat "$chain" position "$handle" counter
 }
 
-# The check is worth something only if it does bite: the local pod tries another MAC for a moment.
+# Verifies that the check is active: the local pod uses another MAC for a moment.
 see_a_drop() {
 	local before mac
 	before=$(forbidden)

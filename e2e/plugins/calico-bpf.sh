@@ -1,6 +1,6 @@
 # title: Calico-shaped, BPF
-# parts: Calico's veth; frames to the pod with the MAC of the node's end and the packet type that bpf_redirect_peer leaves; source filter (nftables)
-# shows: frames to the pod address are the guest's, whatever MAC they carry
+# parts: Calico's veth; frames to the pod with the MAC of the node's end and the packet type that bpf_redirect_peer sets; source filter (nftables)
+# shows: frames to the pod address reach the guest, whatever their destination MAC
 # needs: nft sysctl
 # address: 192.168.103.70/32
 # mtu: 1450
@@ -15,10 +15,10 @@
 
 source "${BASH_SOURCE[0]%/*}/calico.sh"
 
-# redirect_peer NAMESPACE DEVICE ADDRESS: bpf_redirect_peer hands a frame to the pod's interface without looking at its MACs
-# again. It goes on to carry the MAC of the node's end, and to be a frame for this host: so the pod's kernel takes it, and a
-# bridge in the pod would not deliver it. Here the node has that MAC in its neighbour entry, and the packet type is set before
-# the pod's IP stack judges it: behind all packet sockets, which see it as any frame with a foreign MAC.
+# redirect_peer NAMESPACE DEVICE ADDRESS: emulates bpf_redirect_peer, which passes a frame to the pod interface without rewriting or
+# checking its destination MAC. The frame keeps the MAC of the node's end and the packet type "for this host": the pod's kernel accepts
+# it, and a bridge in the pod would not deliver it. Here the node's neighbour entry has that MAC, and a rule sets the packet type in the
+# ingress hook, behind all packet sockets, which see an ordinary frame with a foreign MAC.
 redirect_peer() {
 	ip -n "$NODE" neigh replace "$3" lladdr ee:ee:ee:ee:ee:ee dev "$2" nud permanent
 	ip netns exec "$1" nft -f - <<-'EOF'

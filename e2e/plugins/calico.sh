@@ -1,6 +1,6 @@
 # title: Calico-shaped
 # parts: veth, proxy ARP, permanent neighbour on the node, reverse-path filter (nftables)
-# shows: a /32 address behind a link-local gateway that never answers ping; a node that never asks for the pod's MAC
+# shows: a /32 address behind a link-local gateway that never answers ping; a node that never resolves the pod's MAC
 # needs: nft sysctl
 # address: 192.168.103.70/32
 # mtu: 1450
@@ -15,7 +15,7 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# workload NAMESPACE DEVICE ADDRESS: a pod as Calico's plugin makes it (the node's end of every pod has the same MAC).
+# workload NAMESPACE DEVICE ADDRESS: a pod as Calico's plugin configures it (the node's end of every pod has the same MAC).
 workload() {
 	ip -n "$NODE" link add "$2" address ee:ee:ee:ee:ee:ee mtu 1450 type veth peer name eth0 mtu 1450 netns "$1"
 	ip -n "$NODE" link set "$2" up

@@ -1,6 +1,6 @@
 # title: Cilium-shaped, netkit
-# parts: veth without ARP whose ends have the same MAC (netkit's both have none), VXLAN between the nodes, filters on ethertype and source address (nftables, netdev ingress)
-# shows: a link without ARP and without useful MACs: not one ARP frame leaves, and frames from the pod's own MAC arrive
+# parts: veth without ARP, both ends with the same MAC (netkit's ends have none), VXLAN between the nodes, filters on ethertype and source address (nftables, netdev ingress)
+# shows: a link without ARP and without distinct MACs: no ARP frame leaves, and frames from the pod's own MAC arrive
 # needs: nft
 # address: 10.0.0.70/32
 # mtu: 1450
@@ -16,8 +16,8 @@
 
 source "${BASH_SOURCE[0]%/*}/cilium.sh"
 
-# workload NAMESPACE DEVICE ADDRESS: a pod on a link without ARP. The kernel sends to its own MAC there, and takes what comes for
-# its own MAC: so both ends have the same one.
+# workload NAMESPACE DEVICE ADDRESS: a pod on a link without ARP. The kernel sends to its own MAC there, and accepts frames for its
+# own MAC, so both ends have the same one.
 workload() {
 	ip -n "$NODE" link add "$2" address 02:00:00:00:00:01 mtu 1500 type veth \
 		peer name eth0 address 02:00:00:00:00:01 mtu 1500 netns "$1"

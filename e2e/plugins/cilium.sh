@@ -1,6 +1,6 @@
 # title: Cilium-shaped
 # parts: veth, VXLAN between the nodes, proxy ARP, filters on ethertype and source address (nftables, netdev ingress)
-# shows: the MTU is the default route's, below the link's; nothing but IPv4 and ARP leaves, and no source address but the pod's
+# shows: the MTU is the default route's, below the link's; only IPv4 and ARP leave, with no source address other than the pod's
 # needs: nft sysctl
 # address: 10.0.0.70/32
 # mtu: 1450
@@ -15,7 +15,7 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# router: the node's side of every pod: one router address, and an overlay to the other node.
+# router: the part of the node that all pods share: one router address, and an overlay to the other node.
 router() {
 	two_nodes 10.0.0.0/24
 	overlay cilium_vxlan 10.0.0.0/24
@@ -27,7 +27,7 @@ router() {
 	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
 }
 
-# endpoint NAMESPACE DEVICE ADDRESS: addresses and routes at both ends of a pod's link, as Cilium's plugin makes them.
+# endpoint NAMESPACE DEVICE ADDRESS: addresses and routes at both ends of a pod's link, as Cilium's plugin configures them.
 endpoint() {
 	ip -n "$NODE" link set "$2" up
 	ip -n "$NODE" route add "$3/32" dev "$2" scope link src 10.0.0.215
@@ -37,7 +37,7 @@ endpoint() {
 	ip -n "$1" route add default via 10.0.0.215 mtu 1450
 }
 
-# workload NAMESPACE DEVICE ADDRESS: a pod on a veth. The node answers ARP for everything, and has noted the pod's MAC itself.
+# workload NAMESPACE DEVICE ADDRESS: a pod on a veth. The node answers ARP for all addresses, and has a permanent entry with the pod's MAC.
 workload() {
 	ip -n "$NODE" link add "$2" mtu 1500 type veth peer name eth0 mtu 1500 netns "$1"
 	endpoint "$1" "$2" "$3"

@@ -1,6 +1,6 @@
-# What several profiles are made of.
+# Functions that several profiles use.
 
-# two_nodes SUBNET: both nodes forward, share an underlay 192.0.2.0/24, and know where the first one's pods are.
+# two_nodes SUBNET: connects two nodes, which forward, by the underlay 192.0.2.0/24. SUBNET has the pods of the first one.
 two_nodes() {
 	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
 	ip netns exec "$NODE2" sysctl -qw net.ipv4.ip_forward=1
@@ -13,7 +13,7 @@ two_nodes() {
 	ip -n "$NODE2" route add "$1" via 192.0.2.1
 }
 
-# behind ROUTER NAMESPACE ADDRESS NET: a host ADDRESS in a net NET.0/24 of its own, NET.254 of which is the router's.
+# behind ROUTER NAMESPACE ADDRESS NET: a host ADDRESS in a network NET.0/24 of its own. The router has NET.254.
 behind() {
 	local device=to-${2##*-}
 	ip -n "$1" link add "$device" type veth peer name eth0 netns "$2"
@@ -24,7 +24,8 @@ behind() {
 	ip -n "$2" route add default via "$4.254"
 }
 
-# cni_network NAME SUBNET FIRST ROUTE... <PLUGIN: a network of one real plugin, with host-local's addresses from FIRST on.
+# cni_network NAME SUBNET FIRST ROUTE... <PLUGIN: configures a network of one real plugin, with addresses from
+# host-local, starting at FIRST.
 cni_network() {
 	local name=$1 subnet=$2 first=$3
 	shift 3
@@ -37,9 +38,8 @@ cni_network() {
 	}' --args "$@" >"$WORK/$name/network.conflist"
 }
 
-# cni_add NODE NETWORK NAMESPACE [NAME]: the network's plugin makes the namespace's eth0, as a kubelet on the node would have it.
-# The node's end of a veth has a random name, and can be called NAME as well. cnitool keeps its results in /var/lib/cni, which
-# here is a folder of $WORK.
+# cni_add NODE NETWORK NAMESPACE [NAME]: calls the network's plugin to create the namespace's eth0, as a kubelet does. The node's end of a
+# veth has a random name; NAME becomes its altname. cnitool keeps its results in /var/lib/cni, which is a directory of $WORK here.
 cni_add() {
 	mkdir -p "$WORK/lib"
 	CNI_PATH=$TOOLS NETCONFPATH=$WORK/$2 ip netns exec "$1" unshare -m bash -euc '
@@ -50,23 +50,23 @@ cni_add() {
 	ip -n "$1" link property add dev "$(node_end "$3")" altname "$4"
 }
 
-# node_end NAMESPACE: the name of the node's end of its eth0, from what the plugin answered.
+# node_end NAMESPACE: prints the name of the node's end of its eth0, from the plugin's result.
 node_end() {
 	jq -r '.interfaces[].name | select(startswith("veth"))' "$WORK/result-$1"
 }
 
-# mac_of NAMESPACE: the MAC of its eth0.
+# mac_of NAMESPACE: prints the MAC of its eth0.
 mac_of() {
 	ip -n "$1" -j link show dev eth0 | jq -r '.[0].address'
 }
 
-# in_background NAMESPACE NAME COMMAND...: a daemon, whose output goes to $WORK/NAME.log.
+# in_background NAMESPACE NAME COMMAND...: starts a daemon, with its output in $WORK/NAME.log.
 in_background() {
 	ip netns exec "$1" "${@:3}" </dev/null >"$WORK/$2.log" 2>&1 &
 	echo $! >"$WORK/$2.pid"
 }
 
-# end_background: ends the daemons and waits until they have gone; one that does not want to gets no choice after ten seconds.
+# end_background: ends the daemons, waits for their end, and kills those that still run after ten seconds.
 end_background() {
 	local file pid
 	local -a pids=()
@@ -81,34 +81,35 @@ end_background() {
 	done
 }
 
-# has_ended PID: a process that nobody has asked for its exit code yet has ended too, and has no program any more.
+# has_ended PID: succeeds also for a zombie, which has no /proc/PID/exe.
 has_ended() {
 	! [ -e "/proc/$1/exe" ]
 }
 
-# wait_for WHAT COMMAND...: until the command succeeds, for at least ten seconds; in vain, it shows what the daemons say.
+# wait_for WHAT COMMAND...: repeats the command until it succeeds, for at least ten seconds. If it never does, it prints the logs of
+# the daemons and fails.
 wait_for() {
 	local tries
 	for ((tries = 0; tries < 200; tries++)); do
 		if "${@:2}" >/dev/null 2>&1; then return; fi
 		sleep 0.05
 	done
-	echo "waited in vain for $1" >&2
+	echo "timeout: $1" >&2
 	tail -n 20 "$WORK"/*.log >&2 || true
 	return 1
 }
 
-# stations BRIDGE: which MACs the first node's bridge has learnt, and on which port.
+# stations BRIDGE: prints the MACs that the first node's bridge has learned, with their ports.
 stations() {
 	bridge -n "$NODE" -j fdb show br "$1" dynamic | jq -r '.[] | "\(.mac) on \(.ifname)"' | sort
 }
 
-# neighbour ADDRESS: which MAC the first node knows for an address.
+# neighbour ADDRESS: prints the first node's neighbour entry for an address.
 neighbour() {
 	ip -n "$NODE" -j neigh show "$1" | jq -r '.[] | "\(.dst) is \(.lladdr)"'
 }
 
-# overlay DEVICE SUBNET: what goes between the nodes of two_nodes to other pods travels in VXLAN, which takes 50 bytes.
+# overlay DEVICE SUBNET: connects the nodes of two_nodes by VXLAN, whose headers take 50 bytes.
 overlay() {
 	ip -n "$NODE" link add "$1" type vxlan id 42 local 192.0.2.1 remote 192.0.2.2 dev under dstport 8472
 	ip -n "$NODE2" link add "$1" type vxlan id 42 local 192.0.2.2 remote 192.0.2.1 dev under dstport 8472
@@ -120,8 +121,8 @@ overlay() {
 	ip -n "$NODE2" route replace "$2" via 198.51.100.1
 }
 
-# source_guard DEVICE ADDRESS ETHERTYPE...: of what a pod sends to the node's DEVICE, other ethertypes and other IPv4 source
-# addresses are counted and dropped.
+# source_guard DEVICE ADDRESS ETHERTYPE...: counts and drops frames that a pod sends to the node's DEVICE with other ethertypes or other IPv4
+# source addresses.
 source_guard() {
 	local device=$1 address=$2 types
 	shift 2
@@ -139,7 +140,7 @@ source_guard() {
 	EOF
 }
 
-# guarded DEVICE: the counters of source_guard.
+# guarded DEVICE: prints the counters of source_guard.
 guarded() {
 	ip netns exec "$NODE" nft list counters table netdev "guard-$1"
 }

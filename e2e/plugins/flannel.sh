@@ -1,6 +1,6 @@
 # title: flannel
 # parts: real flanneld with vxlan on two nodes, etcd, the real bridge and host-local plugins called by cnitool, nftables
-# shows: a bridge that gives a pod its own broadcasts back (hairpin); a tunnel to the other node, 50 bytes smaller
+# shows: a bridge that returns a pod's own broadcasts (hairpin); a tunnel to the other node with an MTU that is 50 bytes smaller
 # needs: bridge etcd etcdctl jq sysctl unshare
 # tools: yes
 # address: 10.244.1.7/24
@@ -18,7 +18,7 @@ source "${BASH_SOURCE[0]%/*}/common.bash"
 
 up() {
 	two_nodes 10.244.1.0/24
-	ip -n "$NODE2" route del 10.244.1.0/24 # flanneld finds the way
+	ip -n "$NODE2" route del 10.244.1.0/24 # flanneld adds the route
 	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
 	start_etcd
 	start_flanneld "$NODE" 192.0.2.1
@@ -37,7 +37,7 @@ tunnelled() { # NODE ADDRESS
 	[ "$(ip -n "$1" -j route get "$2" | jq -r '.[0].dev')" = flannel.1 ]
 }
 
-# reflects DEVICE: its port gives back what came from it.
+# reflects DEVICE: checks that the port returns frames to their sender.
 reflects() {
 	bridge -n "$NODE" -d -j link show dev "$1" | jq -e '.[0].hairpin' >/dev/null
 }
@@ -47,10 +47,10 @@ start_etcd() {
 		--listen-client-urls http://192.0.2.1:2379 --advertise-client-urls http://192.0.2.1:2379 \
 		--listen-peer-urls http://127.0.0.1:2380
 	wait_for etcd store get /coreos.com/network/config
-	# nftables, because flanneld asks for a kernel module of iptables otherwise.
+	# nftables, because flanneld otherwise needs a kernel module of iptables.
 	store put /coreos.com/network/config \
 		'{"Network": "10.244.0.0/16", "SubnetLen": 24, "EnableNFTables": true, "Backend": {"Type": "vxlan"}}'
-	# A lease that never ends is flannel's reservation of a subnet for a node.
+	# A lease without an end reserves a subnet for a node.
 	store put /coreos.com/network/subnets/10.244.1.0-24 '{"PublicIP": "192.0.2.1"}'
 	store put /coreos.com/network/subnets/10.244.2.0-24 '{"PublicIP": "192.0.2.2"}'
 }
@@ -65,8 +65,8 @@ start_flanneld() { # NODE ADDRESS
 	wait_for "flanneld's subnet file" test -s "$WORK/subnet-$1.env"
 }
 
-# delegate NODE: the network that flannel's plugin hands to the bridge plugin, made of flanneld's answer and of what the
-# usual kube-flannel list says: hairpinMode and isDefaultGateway.
+# delegate NODE: the network that flannel's plugin passes to the bridge plugin: flanneld's subnet, and hairpinMode and isDefaultGateway as
+# in the usual kube-flannel list.
 delegate() {
 	local FLANNEL_NETWORK FLANNEL_SUBNET FLANNEL_MTU FLANNEL_IPMASQ
 	source "$WORK/subnet-$1.env"

@@ -1,6 +1,6 @@
 # title: ipvlan-shaped
-# parts: veth whose node's end does what ipvlan's parent does (nftables, netdev ingress and egress): delivery by the addresses that the pod's interface has, one MAC for all pods
-# shows: with `--address mute` the address stays on the interface, so that its frames go on to arrive, and the kernel is silent; the other pods of the node send with the MAC that is also the pod's
+# parts: veth, with ipvlan's parent emulated at the node's end (nftables, netdev ingress and egress): delivery by the addresses of the pod interface, one MAC for all pods
+# shows: with `--address mute` the address stays on the interface, so that frames still arrive, and the kernel is silent; other pods of the node send from the pod's own MAC
 # needs: nft mkfifo jq sysctl
 # address: 10.1.0.7/24
 # mtu: 1500
@@ -16,10 +16,10 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-shared=02:00:00:00:00:01 # the parent's MAC, and so every pod's
+shared=02:00:00:00:00:01 # the MAC of the parent and of every pod
 
-# slave NAMESPACE DEVICE ADDRESS: a pod's interface. The node is the router of the segment, and answers ARP on behalf of the pods
-# on other slaves.
+# slave NAMESPACE DEVICE ADDRESS: a pod interface. The node is the router of the segment, and answers ARP for the pods on other
+# slaves.
 slave() {
 	ip -n "$NODE" link add "$2" type veth peer name eth0 address "$shared" netns "$1"
 	ip -n "$NODE" link set "$2" up
@@ -31,10 +31,10 @@ slave() {
 	ip -n "$1" route add default via 10.1.0.1
 }
 
-# parent DEVICE OTHER: what ipvlan's parent does at a slave, with OTHER the address of the pod on the other one.
-#   from_pod  a frame for the other pod has the shared MAC for a destination: it is for nobody but the parent
-#   to_pod    what the other pod sends has the shared MAC for a source, in Ethernet and in ARP. The rest is delivered to
-#             groups, and by the addresses in the set; what misses them is lost
+# parent DEVICE OTHER: emulates ipvlan's parent at a slave. OTHER is the address of the pod on the other slave.
+#   from_pod  makes the node accept a frame for the other pod, whose destination is the shared MAC
+#   to_pod    sets the source of a frame from the other pod to the shared MAC, in Ethernet and in ARP. It delivers frames for groups and
+#             for the addresses in the set, and counts and drops all others
 parent() {
 	ip netns exec "$NODE" nft -f - <<-EOF
 		table netdev parent-$1 {
@@ -57,7 +57,7 @@ parent() {
 	EOF
 }
 
-# deliver NAMESPACE DEVICE: delivers by the addresses that the pod's interface has now.
+# deliver NAMESPACE DEVICE: keeps the set equal to the addresses of the pod interface.
 deliver() {
 	local addresses
 	addresses=$(ip -n "$1" -o -4 addr show dev eth0 | sed -E 's|.* inet ([0-9.]+).*|\1|' | paste -sd,)
@@ -67,7 +67,7 @@ deliver() {
 	} | ip netns exec "$NODE" nft -f -
 }
 
-# follow: the same after every change, as the kernel notifies ipvlan of each.
+# follow: calls deliver after every change of addresses, of which the kernel notifies ipvlan.
 follow() {
 	while read -r _; do
 		deliver "$POD" slave0

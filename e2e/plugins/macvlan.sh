@@ -1,6 +1,6 @@
 # title: macvlan
 # parts: the real macvlan (bridge mode) and host-local plugins called by cnitool, a switch with port security (nftables)
-# shows: a device that receives only frames to its own MAC, beside another one on the same parent; a router outside the node
+# shows: a device that receives frames to its own MAC only, next to another one on the same parent; a router outside the node
 # needs: bridge jq nft sysctl unshare
 # tools: yes
 # address: 192.168.50.7/24
@@ -17,8 +17,8 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# A node's kernel has no end of a macvlan and cannot talk to it: the other end of the pod's wire is the network's. So here
-# NODE is the network, a switch and router in one, and NODE2 is the node, whose uplink is the parent.
+# A node's kernel has no end of a macvlan and cannot reach it: the other end of the pod's wire is in the external network. So here NODE is
+# that network, a switch and a router, and NODE2 is the node, whose uplink is the parent.
 up() {
 	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
 	ip -n "$NODE" link add lan type bridge
@@ -37,14 +37,14 @@ up() {
 	secure_port
 }
 
-# port PORT NAMESPACE DEVICE: a cable from the switch to a device.
+# port PORT NAMESPACE DEVICE: connects a device to the switch.
 port() {
 	ip -n "$NODE" link add "$1" type veth peer name "$3" netns "$2"
 	ip -n "$NODE" link set "$1" master lan up
 	ip -n "$2" link set "$3" up
 }
 
-# The switch was told which two MACs live behind the node's port.
+# Port security: the switch accepts two MACs on the node's port.
 secure_port() {
 	ip netns exec "$NODE" nft -f - <<-EOF
 		table bridge security {

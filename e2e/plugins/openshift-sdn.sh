@@ -15,10 +15,10 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# Open vSwitch keeps everything that it writes in $WORK: the system's own is not touched.
+# Open vSwitch keeps all its files in $WORK, so that the system's own instance is not affected.
 export OVS_RUNDIR=$WORK OVS_LOGDIR=$WORK OVS_DBDIR=$WORK OVS_SYSCONFDIR=$WORK
 
-# vsctl ARGUMENT...: ovs-vsctl, on our own database.
+# vsctl ARGUMENT...: ovs-vsctl, on the database in $WORK.
 vsctl() {
 	ip netns exec "$NODE" ovs-vsctl --db="unix:$WORK/db.sock" --timeout=20 "$@"
 }
@@ -37,7 +37,7 @@ open_vswitch() {
 		--pidfile="$WORK/ovs-vswitchd.pid" --log-file="$WORK/ovs-vswitchd.log" --unixctl="$WORK/ovs-vswitchd.ctl"
 }
 
-# flows are OpenShift's, single-tenant mode: pods 10.128.0.2 on port 3 and 10.128.0.3 on port 4, another node that has
+# flows: OpenShift's flows in single-tenant mode, for the pods 10.128.0.2 on port 3 and 10.128.0.3 on port 4, and for another node with
 # 10.128.2.0/23. Port 1 is the tunnel, port 2 the node itself.
 flows() {
 	cat <<-'END'
@@ -107,17 +107,17 @@ flows() {
 	END
 }
 
-# whole NAMESPACE DEVICE: the userspace datapath reads a veth with a packet socket, and discards segments and unfinished
-# checksums. A real node's datapath is in the kernel and takes them.
-whole() {
+# no_offloads NAMESPACE DEVICE: disables offloads. The userspace datapath reads a veth with a packet socket, and discards segments and
+# incomplete checksums. A real node's datapath is in the kernel and accepts them.
+no_offloads() {
 	ip netns exec "$1" ethtool -K "$2" tx off >"$WORK/ethtool"
 }
 
-# taken DEVICE: the frames of a device are Open vSwitch's alone. The userspace datapath gets copies, and the node's kernel
-# would answer ARP for the gateway on this device too, and forward what it then gets a second time.
-taken() {
+# withhold DEVICE: withholds the frames of a device from the node's kernel. The userspace datapath only receives copies, so the kernel would
+# also answer ARP for the gateway on this device, and forward packets a second time.
+withhold() {
 	ip netns exec "$NODE" nft -f - <<-END
-		table netdev taken-$1 {
+		table netdev withheld-$1 {
 			chain ingress {
 				type filter hook ingress device "$1" priority filter; policy drop;
 			}
@@ -125,10 +125,10 @@ taken() {
 	END
 }
 
-# underlay: a userspace tunnel leaves through a bridge of the same datapath.
+# underlay: the network between the nodes. A tunnel of the userspace datapath needs a bridge of the same datapath.
 underlay() {
 	ip -n "$NODE" link add eth-under type veth peer name under netns "$NODE2"
-	taken eth-under
+	withhold eth-under
 	ip -n "$NODE" link set eth-under up
 	vsctl add-br under -- set bridge under datapath_type=netdev -- add-port under eth-under
 	ip -n "$NODE" addr add 192.0.2.1/24 dev under
@@ -136,10 +136,10 @@ underlay() {
 	ip -n "$NODE" route add default via 192.0.2.2
 	ip -n "$NODE2" addr add 192.0.2.2/24 dev under
 	ip -n "$NODE2" link set under up
-	whole "$NODE2" under
+	no_offloads "$NODE2" under
 }
 
-# sdn: the bridge of the first node, and what OpenShift's node process adds.
+# sdn: the bridge of the first node, as OpenShift's node process configures it.
 sdn() {
 	vsctl add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure protocols=OpenFlow13
 	ofctl set-frags br0 nx-match
@@ -151,14 +151,14 @@ sdn() {
 	ip -n "$NODE" route add 10.128.0.0/14 dev tun0 scope link
 	ip -n "$NODE" route add 172.30.0.0/16 dev tun0
 	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
-	# The userspace conntrack loses the fragments beyond the 32nd of a packet, and lets them out later as if they had come
-	# from another port: into the very drop rule that we watch. The kernel's has no such limit; here fragments go singly.
+	# The userspace conntrack withholds the fragments of a packet beyond the 32nd, and emits them later as if they had come from another
+	# port, into the drop rule that the test watches. The kernel's conntrack has no such limit. So fragments are not reassembled here.
 	ovs-appctl --target="$WORK/ovs-vswitchd.ctl" dpctl/ipf-set-disabled v4 >"$WORK/ipf"
 	flows >"$WORK/flows"
 	ofctl --bundle add-flows br0 "$WORK/flows"
 }
 
-# services: a service address leads to a host behind the other node, which does not know the pods.
+# services: translates a service address to a host behind the other node, which has no route to the pods.
 services() {
 	ip netns exec "$NODE" nft -f - <<-'END'
 		table ip services {
@@ -174,7 +174,7 @@ services() {
 	END
 }
 
-# workload NAMESPACE ADDRESS: what OpenShift's plugin makes of eth0 in a pod.
+# workload NAMESPACE ADDRESS: configures a pod's eth0 as OpenShift's plugin does.
 workload() {
 	local a b c d
 	IFS=. read -r a b c d <<<"$2"
@@ -204,17 +204,17 @@ workload() {
 	END
 }
 
-# attach NAMESPACE ADDRESS DEVICE PORT: a pod of the first node.
+# attach NAMESPACE ADDRESS DEVICE PORT: adds a pod to the first node.
 attach() {
 	ip -n "$NODE" link add "$3" mtu 1450 type veth peer name eth0 mtu 1450 netns "$1"
-	taken "$3"
+	withhold "$3"
 	ip -n "$NODE" link set "$3" up
-	whole "$1" eth0
+	no_offloads "$1" eth0
 	workload "$1" "$2"
 	vsctl add-port br0 "$3" -- set interface "$3" "ofport_request=$4" "external_ids:ip=$2"
 }
 
-# second_node: the kernel's vxlan device in the place of Open vSwitch.
+# second_node: the other node, with the kernel's vxlan device instead of Open vSwitch.
 second_node() {
 	ip netns exec "$NODE2" sysctl -qw net.ipv4.ip_forward=1
 	ip -n "$NODE2" link add tun0 mtu 1450 type bridge
@@ -253,7 +253,7 @@ learnt() {
 	ofctl --no-stats dump-flows br0
 }
 
-# forbidden: what is neither ARP nor IPv4 in table 0; foreign sources, and vxlan, in table 20.
+# forbidden: the drop rule of table 0, and those of table 20 for foreign sources and for vxlan.
 forbidden() {
 	ofctl dump-flows br0 | sed -n '/table=\(0, .*priority=0\|20,.*\) actions=drop/s/.*\(table=[0-9]*\),.*\(n_packets=[0-9]*\).*\(priority=[^ ]*\).*/\1 \3 \2/p'
 }

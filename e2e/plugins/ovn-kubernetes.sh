@@ -1,6 +1,6 @@
 # title: OVN-Kubernetes-shaped
 # parts: bridge without learning that answers ARP for its pods, nftables for port security on every field, routes with an MTU of their own
-# shows: nothing passes that is not the pod's MAC and address in every field, either way; a path narrower than the link
+# shows: only the pod's MAC and address pass, in every field and both directions; a path MTU below the link's
 # needs: nft sysctl bridge
 # address: 10.129.0.7/24
 # mtu: 1350
@@ -15,22 +15,22 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# annotated ADDRESS: the MAC that OVN-Kubernetes gives to an address.
+# annotated ADDRESS: prints the MAC that OVN-Kubernetes derives from an address.
 annotated() {
 	local a b c d
 	IFS=. read -r a b c d <<<"$1"
 	printf '0a:58:%02x:%02x:%02x:%02x\n' "$a" "$b" "$c" "$d"
 }
 
-# logical_switch GATEWAY: the gateway is the router's port, and has a MAC of the same kind.
+# logical_switch GATEWAY: creates the switch. The gateway is the router's port, with a MAC that is derived in the same way.
 logical_switch() {
 	ip -n "$NODE" link add br-int address "$(annotated "$1")" mtu 1400 type bridge
 	ip -n "$NODE" addr add "$1/24" dev br-int
 	ip -n "$NODE" link set br-int up
 }
 
-# port NAMESPACE DEVICE ADDRESS: a pod and its logical port. The node is told who is behind it and learns nothing; it answers
-# the other ports' ARP requests itself, and what is for an unknown MAC is not flooded.
+# port NAMESPACE DEVICE ADDRESS: a pod and its logical port. The port has static entries and learns nothing. The switch itself
+# answers ARP requests of the other ports, and does not flood frames for an unknown MAC.
 port() {
 	local mac
 	mac=$(annotated "$3")
@@ -46,7 +46,7 @@ port() {
 	ip -n "$1" route add 172.30.0.0/16 via "${3%.*}.1" mtu 1350
 }
 
-# port_security DEVICE ADDRESS: what the pod may send and receive.
+# port_security DEVICE ADDRESS: restricts what the pod may send and receive.
 port_security() {
 	ip netns exec "$NODE" nft -f - <<-END
 		table bridge port-security {

@@ -21,7 +21,7 @@ up() {
 	behind "$NODE2" "$REMOTE" 192.168.200.5 192.168.200
 	behind "$NODE2" "$SERVICE" 10.96.0.1 10.96.0
 	ip netns exec "$NODE" sysctl -qw net.ipv4.conf.all.rp_filter=1
-	# kindnet's list has portmap as well, which makes nothing of a pod's interface.
+	# kindnet's list also has portmap, which adds nothing to a pod interface.
 	cni_network kindnet 10.244.1.0/24 10.244.1.7 0.0.0.0/0 <<-'EOF'
 		{"type": "ptp", "ipMasq": false, "mtu": 1500}
 	EOF
@@ -30,7 +30,7 @@ up() {
 	count_questions
 }
 
-# Nobody on the node answers ARP for another pod: whoever asks has taken the subnet for on-link, and would be left alone.
+# The node answers no ARP for other pods. A request for one means that the sender takes the subnet for on-link.
 count_questions() {
 	ip netns exec "$NODE" nft -f - <<-EOF
 		table netdev watch {

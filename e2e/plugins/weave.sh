@@ -1,6 +1,6 @@
 # title: weave
-# parts: bridge mode as weave sets it up, two nodes on one segment through vxlan, nftables for its firewall and masquerade
-# shows: a hairpin port that gives a pod its own frames back, transmit checksums off, one-probe neighbours, a second device that answers ARP for the gateway
+# parts: bridge mode as weave configures it, two nodes on one segment through vxlan, nftables for its firewall and masquerading
+# shows: a hairpin port that returns a pod's own frames, transmit checksums off, neighbours with a single probe, a second device that answers ARP for the gateway
 # needs: nft ethtool sysctl bridge
 # address: 10.32.0.5/12
 # mtu: 1376
@@ -15,14 +15,14 @@
 
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
-# impatient NAMESPACE DEVICE: weave's neighbour timers: five seconds, and a single probe.
+# impatient NAMESPACE DEVICE: sets weave's neighbour timers: reachable for five seconds, then a single probe.
 impatient() {
 	ip netns exec "$1" sysctl -qw "net.ipv4.neigh.$2.base_reachable_time_ms=5000" \
 		"net.ipv4.neigh.$2.delay_first_probe_time=2" "net.ipv4.neigh.$2.ucast_solicit=1"
 }
 
-# segment NODE GATEWAY OWN OTHER: a node's part of the segment that is all of weave's network. vethwe-pcap, where weave's
-# router captures, is up without an address. So the node's kernel answers ARP for the gateway there as well, with another MAC.
+# segment NODE GATEWAY OWN OTHER: a node's part of weave's network, which is one segment. vethwe-pcap, on which weave's router captures,
+# is up without an address. So the node's kernel answers ARP for the gateway there, too, with another MAC.
 segment() {
 	ip -n "$1" link add weave mtu 1376 type bridge
 	ip -n "$1" link set weave address "$(ip netns exec "$1" cat /sys/class/net/weave/address)"
@@ -33,12 +33,12 @@ segment() {
 	ip -n "$1" link add vethwe-bridge mtu 1376 type veth peer name vethwe-pcap mtu 1376
 	ip -n "$1" link set vethwe-bridge master weave up
 	ip -n "$1" link set vethwe-pcap up
-	# In the place of weave's router, which would carry captured frames to the other node.
+	# Takes the place of weave's router, which sends captured frames to the other node.
 	ip -n "$1" link add vxlan-6784 mtu 1376 type vxlan id 6784 dstport 6784 local "$3" remote "$4"
 	ip -n "$1" link set vxlan-6784 master weave up
 }
 
-# attach NODE NAMESPACE DEVICE ADDRESS: a pod as weave's plugin makes it.
+# attach NODE NAMESPACE DEVICE ADDRESS: a pod as weave's plugin configures it.
 attach() {
 	ip -n "$1" link add "$3" mtu 1376 type veth peer name eth0 mtu 1376 netns "$2"
 	ip -n "$1" link set "$3" master weave up
@@ -59,8 +59,8 @@ attach() {
 	ip -n "$2" route add 224.0.0.0/4 dev eth0
 }
 
-# firewall MAC: weave's forwarding and masquerade on the node, and counters of what would upset them: packets to the gateway
-# through vethwe-pcap, another MAC at the pod's port, and the pod's MAC at another port.
+# firewall MAC: weave's forwarding and masquerading on the node, and counters of what breaks them: packets to the gateway through
+# vethwe-pcap, another MAC at the pod's port, and the pod's MAC at another port.
 firewall() {
 	ip netns exec "$NODE" nft -f - <<-END
 		table ip weave {
@@ -102,7 +102,7 @@ up() {
 		ip netns exec "$n" sysctl -qw net.ipv4.ip_forward=1
 		ip -n "$n" link set under up
 	done
-	ip -n "$NODE" route add default via 192.0.2.2 # who knows nothing of pods: without masquerade nothing comes back
+	ip -n "$NODE" route add default via 192.0.2.2 # it has no route to the pods: without masquerading, no reply arrives
 	segment "$NODE" 10.32.0.1 192.0.2.1 192.0.2.2
 	segment "$NODE2" 10.40.0.1 192.0.2.2 192.0.2.1
 	attach "$NODE" "$POD" vethweplpod 10.32.0.5
