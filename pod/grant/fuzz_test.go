@@ -109,8 +109,8 @@ func again(t *testing.T, m *Message, isSwitch bool) {
 		from = keeperSide
 	}
 	back, err := parse(text, from)
-	if err != nil {
-		t.Fatalf("%s: %v", text, err)
+	if err != nil || back.Name() != m.Name() {
+		t.Fatalf("%s: %q, %v", text, back.Name(), err)
 	}
 	if second, err := json.Marshal(back); err != nil || !bytes.Equal(text, second) {
 		t.Errorf("%s\nand then\n%s\n%v", text, second, err)
@@ -121,7 +121,7 @@ func again(t *testing.T, m *Message, isSwitch bool) {
 func TestRules(t *testing.T) {
 	fields := reflect.VisibleFields(reflect.TypeFor[Message]())
 	for _, f := range fields {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name := wireName(f)
 		r, ok := rules[name]
 		if both := r.senders == switchSide|keeperSide; !ok || r.senders == 0 || both != (name == "fault") || r.limit == 0 {
 			t.Errorf("%q has the rule %+v, %t", name, r, ok)

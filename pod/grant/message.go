@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 // Version is the version of the protocol, of which a keeper and a switch must have the same. It moves when the form of a message or
@@ -172,13 +173,31 @@ type Fault struct {
 // Error returns the text: the fault of the other side is an error of this one.
 func (f *Fault) Error() string { return f.Text }
 
+// Name returns the name of the message on the wire, or the empty text if no field is set.
+func (m *Message) Name() string {
+	value := reflect.ValueOf(m).Elem()
+	for i := range value.NumField() {
+		if !value.Field(i).IsNil() {
+			return wireName(value.Type().Field(i))
+		}
+	}
+	return ""
+}
+
+// wireName returns the name of a field in JSON.
+func wireName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
 // errForm means that a text or a Message is not exactly one message.
 var errForm = errors.New("want an object with exactly one message")
 
 // check returns an error unless exactly one field is set.
 func (m *Message) check() error {
 	set := 0
-	for value, i := reflect.ValueOf(*m), 0; i < value.NumField(); i++ {
+	value := reflect.ValueOf(m).Elem()
+	for i := range value.NumField() {
 		if !value.Field(i).IsNil() {
 			set++
 		}

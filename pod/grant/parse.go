@@ -8,7 +8,6 @@ import (
 	"io"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // A side is an end of a session.
@@ -122,9 +121,6 @@ func formError(cause error) error {
 // field returns the field of m with a name, which is one of rules.
 func field(m *Message, name string) reflect.Value {
 	value := reflect.ValueOf(m).Elem()
-	i := slices.IndexFunc(reflect.VisibleFields(value.Type()), func(f reflect.StructField) bool {
-		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return tag == name
-	})
+	i := slices.IndexFunc(reflect.VisibleFields(value.Type()), func(f reflect.StructField) bool { return wireName(f) == name })
 	return value.Field(i)
 }

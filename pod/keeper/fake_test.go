@@ -3,7 +3,6 @@ package keeper
 import (
 	"encoding/json"
 	"net"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ func (f *fake) receives(kind string, files int) (grant.Message, []int) {
 		f.t.Fatalf("%v, want %q", err, kind)
 	}
 	f.t.Cleanup(func() { _ = grant.CloseFiles(got) })
-	if nameOf(m) != kind || len(got) != files {
+	if m.Name() != kind || len(got) != files {
 		text, _ := json.Marshal(m)
 		f.t.Fatalf("%s with %d descriptors, want %q with %d", text, len(got), kind, files)
 	}
@@ -53,8 +52,8 @@ func (f *fake) receivesEnd(kinds ...string) {
 		m, files, err := f.Receive()
 		if err == nil {
 			_ = grant.CloseFiles(files)
-			if !strings.Contains(strings.Join(kinds, " "), nameOf(m)) {
-				f.t.Fatalf("%q comes, want the end", nameOf(m))
+			if !strings.Contains(strings.Join(kinds, " "), m.Name()) {
+				f.t.Fatalf("%q comes, want the end", m.Name())
 			}
 			continue
 		}
@@ -63,16 +62,6 @@ func (f *fake) receivesEnd(kinds ...string) {
 		}
 		return
 	}
-}
-
-// nameOf is the name of what is said.
-func nameOf(m grant.Message) string {
-	for value, i := reflect.ValueOf(m), 0; i < value.NumField(); i++ {
-		if !value.Field(i).IsNil() {
-			return strings.ToLower(value.Type().Field(i).Name)
-		}
-	}
-	return ""
 }
 
 // What switches say.

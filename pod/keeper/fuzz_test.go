@@ -155,7 +155,7 @@ func (f *fake) listen(t testing.TB) {
 		_ = grant.CloseFiles(files)
 		granted = granted || m.Grant != nil
 		if !granted && (m.Fault == nil || len(files) > 0) || faulty {
-			t.Errorf("%q with %d descriptors, granted before: %v, after a fault: %v", nameOf(m), len(files), granted, faulty)
+			t.Errorf("%q with %d descriptors, granted before: %v, after a fault: %v", m.Name(), len(files), granted, faulty)
 		}
 		faulty = m.Fault != nil
 	}

@@ -59,7 +59,7 @@ func TestOutOfTurn(t *testing.T) {
 		{"the next one when ready", "bye", func(w *world) *fake { _, f := w.yielding(); return f }},
 	} {
 		for _, m := range messages {
-			kind := nameOf(m)
+			kind := m.Name()
 			if m.Reopen != nil {
 				kind = fmt.Sprint("reopen ", m.Reopen.Port)
 			}
