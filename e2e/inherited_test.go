@@ -166,10 +166,10 @@ func TestInheritedListener(t *testing.T) {
 	}
 }
 
-// TestInheritedUnfit passes on what cannot be a guest's attachment: the message names it, and the pod is as it was.
+// TestInheritedUnfit passes on descriptors of which no port can be made: the message names their type, and the pod is unchanged.
 func TestInheritedUnfit(t *testing.T) {
 	l := newLab(t)
-	want := "a tap, a packet socket that is bound to a device, or a unix socket"
+	want := "a tap, a packet socket bound to a device, or a unix socket"
 	pipe, other, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -185,9 +185,9 @@ func TestInheritedUnfit(t *testing.T) {
 		{"fd:3", pipe, "fd:3, which is a pipe", want},
 		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "fd:3, which is a TCP socket", want},
 		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_DGRAM), "fd:3, which is a UDP socket", want},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "fd:3, which is a unix stream socket that neither listens nor is connected", "a listening one"},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "fd:3, which is a unix datagram socket that is neither bound nor connected", "a bound one"},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected one"},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "fd:3, which is a unix stream socket that neither listens nor is connected", "a listening socket"},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "fd:3, which is a unix datagram socket that is neither bound nor connected", "a bound socket"},
+		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected socket"},
 		{"fd:999", pair, "fd:999", "an open descriptor"},
 	} {
 		p := l.passing([]*os.File{test.file}, "--guest", test.guest)
@@ -195,7 +195,7 @@ func TestInheritedUnfit(t *testing.T) {
 			t.Errorf("exit code %d; want 3, %q and %q in:\n%s", code, test.is, test.wants, p.text())
 		}
 	}
-	// What podswitch has opened itself is no guest, whichever number it has: 3 and the following are the first ones free.
+	// A descriptor that podswitch has opened itself is refused. It may have any number from 3 on, because none is passed on here.
 	for fd := 3; fd < 10; fd++ {
 		p := l.passing(nil, "--guest", fmt.Sprintf("fd:%d", fd))
 		if code := p.wait(); code != 3 || !strings.Contains(p.text(), fmt.Sprintf("fd:%d: needs", fd)) {

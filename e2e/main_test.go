@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // program is the podswitch under test, built once for all tests.
@@ -25,7 +28,23 @@ func TestMain(m *testing.M) {
 // programVariable names a program that is built already, for tests that run others as a user who cannot build.
 const programVariable = "E2E_PROGRAM"
 
+// closeInherited sets FD_CLOEXEC on the descriptors that the parent process has left open. Otherwise podswitch would inherit them too, and
+// tests that pass descriptors on depend on their numbers.
+func closeInherited() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
+}
+
 func runTests(m *testing.M) int {
+	if err := closeInherited(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if program = os.Getenv(programVariable); program != "" {
 		return m.Run()
 	}

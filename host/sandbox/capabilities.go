@@ -7,36 +7,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A set has the capabilities of a thread (capget(2)): of version 3, which has 64.
+// A set has the capability sets of a thread (capget(2)), in version 3 with 64 capabilities.
 type set [2]unix.CapUserData
 
-// ownSet is that of the calling thread. All threads of the process have the same.
+// ownSet returns the capabilities of the calling thread, which are the same for all threads of the process.
 func ownSet() (s set, err error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	err = unix.Capget(&header, &s[0])
 	return s, err
 }
 
-// permits tells whether a capability is permitted.
+// permits reports whether a capability is in the permitted set.
 func (s *set) permits(capability uint) bool {
 	return s[capability/32].Permitted&(1<<(capability%32)) != 0
 }
 
-// give gives the set to all threads. The kernel reads it once for each of them, so it must not move meanwhile, as what is on a
-// goroutine's stack may: AllThreadsSyscall keeps where it is what its own arguments point to, and a function between here and
-// there would have numbers only.
-func (s *set) give() error {
+// apply sets the capabilities of all threads. The kernel reads the set once for each thread, so it must not move during the call, as memory
+// of a goroutine's stack may. AllThreadsSyscall keeps the memory that its uintptr arguments are converted from in place; the conversions
+// must therefore stand in its argument list, and not in a function between.
+func (s *set) apply() error {
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(s)), 0)
 	return asError(errno)
 }
 
-// prctl sets an attribute of all threads (prctl(2)).
+// prctl calls prctl(2) in all threads.
 func prctl(option, argument uintptr) error {
 	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, option, argument, 0, 0, 0, 0)
 	return asError(errno)
 }
 
+// asError returns nil for errno 0.
 func asError(errno syscall.Errno) error {
 	if errno == 0 {
 		return nil
@@ -44,7 +45,8 @@ func asError(errno syscall.Errno) error {
 	return errno
 }
 
-// dropCapabilities empties every set of capabilities, and reports whether that includes the bounding set.
+// dropCapabilities empties the effective, permitted, inheritable and ambient sets of all threads. It also empties the bounding set if the
+// process has CAP_SETPCAP, and reports whether the bounding set is empty.
 func dropCapabilities() (bounding bool, err error) {
 	own, err := ownSet()
 	if err != nil {
@@ -52,20 +54,20 @@ func dropCapabilities() (bounding bool, err error) {
 	}
 	if own.permits(unix.CAP_SETPCAP) {
 		if err := dropBounding(&own); err != nil {
-			return false, refused("empty the bounding set", "the use of CAP_SETPCAP, which it has", err)
+			return false, refused("empty the bounding set", "the use of CAP_SETPCAP, which the process has", err)
 		}
 	}
-	// Ambient ones go with the others (capabilities(7)): none can be ambient that is not permitted.
-	if err := new(set).give(); err != nil {
+	// This also clears the ambient set: an ambient capability must be permitted (capabilities(7)).
+	if err := new(set).apply(); err != nil {
 		return false, refused("drop its capabilities", "capset(2)", err)
 	}
 	return nextBound(0) < 0, nil
 }
 
-// dropBounding takes CAP_SETPCAP into use, which is permitted, and with it empties the bounding set.
+// dropBounding makes CAP_SETPCAP, which is permitted, effective, and empties the bounding set.
 func dropBounding(own *set) error {
 	own[unix.CAP_SETPCAP/32].Effective |= 1 << (unix.CAP_SETPCAP % 32)
-	if err := own.give(); err != nil {
+	if err := own.apply(); err != nil {
 		return err
 	}
 	for capability := nextBound(0); capability >= 0; capability = nextBound(capability + 1) {
@@ -76,8 +78,8 @@ func dropBounding(own *set) error {
 	return nil
 }
 
-// nextBound returns the first capability of the bounding set that is not below another one, or -1. The kernel knows no
-// capability above the first that it does not.
+// nextBound returns the lowest capability of the bounding set that is at least the given one, or -1. PR_CAPBSET_READ fails for the first
+// number above the kernel's last capability.
 func nextBound(capability int) int {
 	for ; ; capability++ {
 		bound, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(capability), 0, 0, 0)

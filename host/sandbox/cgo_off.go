@@ -2,5 +2,6 @@
 
 package sandbox
 
-// withCgo tells that the C library makes the threads: with clone3(2), whose arguments no filter can see, and mprotect(2).
+// withCgo reports whether the C library creates the threads. It uses clone3(2), whose arguments are in memory that a seccomp filter cannot
+// read, and mprotect(2).
 const withCgo = false

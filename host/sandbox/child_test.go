@@ -28,7 +28,7 @@ func runChild(name string, with []string) int {
 		return complain(fmt.Errorf("no child is called %q", name))
 	}
 	if slices.Contains(with, "drop first") {
-		if err := new(set).give(); err != nil {
+		if err := new(set).apply(); err != nil {
 			return complain(err)
 		}
 	}

@@ -2,28 +2,30 @@ package sandbox
 
 import "golang.org/x/sys/unix"
 
-// alternatives are conditions on the arguments of a system call: all of one line have to hold. No line: nothing has to.
+// alternatives are conditions on the arguments of a system call, which is allowed if all conditions of one line hold. Without lines, it is
+// always allowed.
 type alternatives [][]condition
 
-// A condition is about one argument, counted from 0.
+// A condition is a test of one argument; the first argument is 0.
 type condition struct {
 	argument uint32
 	test     test
-	value    uint64 // of 32 bits, but for equals
+	value    uint64 // has and lacks: of 32 bits
 }
 
 type test int
 
 const (
 	equals test = iota // the argument is the value
-	has                // it has a bit of the value
-	lacks              // it has none
+	has                // the argument has a bit of the value set
+	lacks              // the argument has no bit of the value set
 )
 
-// threadFlags are those of runtime.newosproc; with others clone(2) makes a process, or namespaces.
+// threadFlags are the flags of clone(2) in the runtime's newosproc. Other flags create a process or namespaces.
 const threadFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
 
-// newThread allows a thread as the runtime makes it, which on arm64 sets the register for thread-local storage itself.
+// newThread allows clone(2) as the runtime calls it. On arm64 the runtime does not pass CLONE_SETTLS: the new thread sets its register for
+// thread-local storage itself.
 func newThread(architecture string) alternatives {
 	if architecture == "arm64" {
 		return is(0, threadFlags)
@@ -31,22 +33,24 @@ func newThread(architecture string) alternatives {
 	return is(0, threadFlags|unix.CLONE_SETTLS)
 }
 
-// addressArgument is where sendto(2) has the address.
+// addressArgument is the argument of sendto(2) that points to the address.
 const addressArgument = 4
 
-// is allows one value of one argument.
+// is returns the condition that an argument has one value.
 func is(argument uint32, value uint64) alternatives { return alternatives{{{argument, equals, value}}} }
 
-// plainMemory allows what allocates. Memory that is never executable and never a file's, nor a device's, takes the two usual
-// means from who has got a write into the process.
+// plainMemory allows mmap(2) for anonymous memory that is not executable. So an attacker who can write to the process's memory cannot map
+// code, or the memory of a file or a device.
 func plainMemory() alternatives {
 	return alternatives{{{2, lacks, unix.PROT_EXEC}, {3, has, unix.MAP_ANONYMOUS}}}
 }
 
+// memoryName allows prctl(2) to name a memory mapping.
 func memoryName() alternatives {
 	return alternatives{{{0, equals, unix.PR_SET_VMA}, {1, equals, unix.PR_SET_VMA_ANON_NAME}}}
 }
 
+// fileCommands allows commands of fcntl(2) that change or duplicate a descriptor of this process.
 func fileCommands() alternatives {
 	var a alternatives
 	for _, command := range []uint64{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC} {
@@ -55,11 +59,12 @@ func fileCommands() alternatives {
 	return a
 }
 
+// readOptions allows getsockopt(2) for options of sockets and of packet sockets.
 func readOptions() alternatives {
 	return append(is(1, unix.SOL_SOCKET), is(1, unix.SOL_PACKET)...)
 }
 
-// writeOptions leaves out filters that a socket runs, rings that it maps, and all of netfilter.
+// writeOptions allows setsockopt(2) for a few options. It does not allow socket filters, memory-mapped rings and the options of netfilter.
 func writeOptions() alternatives {
 	var a alternatives
 	for _, option := range [][2]uint64{

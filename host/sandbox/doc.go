@@ -1,13 +1,19 @@
-// Package sandbox locks a process in, for good: afterwards it can do with the descriptors that it has, and with those that it
-// is given, what a switch does, and nothing else.
+// Package sandbox restricts a process to the system calls of a running switch. There is no way back. Afterwards the process can use the
+// descriptors that it has and those that it receives, and can do little else.
 //
-// Three layers say the same thing in different words, so that a hole in one is not a way out:
+//	report, err := sandbox.Enter(sandbox.Policy{}) // after every file is open and every library is initialised
+//	if err != nil {
+//		return err // the process may be partly restricted: end it
+//	}
 //
-//	landlock      no file is opened, made or removed; no TCP port is bound or connected to; no signal and no abstract socket
-//	              reaches a process outside (landlock(7); each as far as the kernel has it)
-//	capabilities  none, in any set, and none can be had by an exec (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2))
-//	seccomp       a list of system calls, some with conditions on their arguments; every other one ends the process (seccomp(2))
+// Enter applies three layers, in this order. They overlap, so that a hole in one layer is not a way out:
 //
-// The list is written against what the Go runtime of this module's Go version calls on Linux, and what the packages of frames
-// call. A binary with cgo makes other calls, which the list does not have.
+//  1. landlock: the process can open, create and remove no file, bind and connect no TCP port, and send no signal and connect to no
+//     abstract unix socket outside the sandbox (landlock(7), as far as the kernel's ABI version supports each)
+//  2. capabilities: no set has any, and no_new_privs prevents a gain by execve(2) (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2))
+//  3. seccomp: a list of system calls, some with conditions on their arguments, is allowed; any other call kills the process
+//     (seccomp(2), SECCOMP_RET_KILL_PROCESS, Linux 4.14)
+//
+// calls.go has the list. It contains the calls that the runtime of this module's Go version and the packages of the frame path make on
+// Linux. A binary with cgo makes other calls, so Enter refuses it.
 package sandbox

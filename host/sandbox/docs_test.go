@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// docsPath is where the list of allowed calls is for people, between the markers.
+// docsPath is the document that has the list of allowed calls, between two markers.
 const (
 	docsPath = "../../docs/security.md"
 	begin    = "<!-- system calls: begin -->\n"
 	end      = "<!-- system calls: end -->\n"
 )
 
-// TestDocs compares the list in the documents with the code's; with -update it writes it.
+// TestDocs compares the list in the document with that of the code; with -update it writes the list.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile(docsPath)
 	if err != nil {
@@ -34,15 +34,15 @@ func TestDocs(t *testing.T) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("the system calls of %s are not those of the code: go test ./sandbox -run TestDocs -update", docsPath)
+		t.Errorf("the system calls of %s are not those of the code: run go test ./host/sandbox -run TestDocs -update", docsPath)
 	}
 }
 
-// table is the list in Markdown.
+// table returns the list in Markdown.
 func table(calls []Call) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d system calls; a condition that does not hold ends the process as well.\n\n", len(calls))
-	b.WriteString("| system call | what makes it | condition |\n|---|---|---|\n")
+	fmt.Fprintf(&b, "%d system calls. A call whose condition does not hold kills the process, too.\n\n", len(calls))
+	b.WriteString("| system call | purpose | condition |\n|---|---|---|\n")
 	for _, c := range calls {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Name, c.Purpose, c.Condition)
 	}

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Offsets in struct seccomp_data (seccomp(2)), and the size of what is read.
+// Offsets in struct seccomp_data (seccomp(2)), and the size of a load, in bytes.
 const (
 	numberOffset = 0
 	archOffset   = 4
 	wordSize     = 4
 )
 
-// assemble makes the program that the kernel runs, as program describes it.
+// assemble returns the BPF program of the filter in the kernel's form.
 func assemble(calls []Call) ([]unix.SockFilter, error) {
 	instructions, err := program(calls)
 	if err != nil {
@@ -33,15 +33,17 @@ func assemble(calls []Call) ([]unix.SockFilter, error) {
 	return filter, nil
 }
 
-// program judges every system call:
+// program returns the filter, which decides about every system call in these steps:
 //
-//  1. a call by the conventions of another architecture ends the process: the numbers mean something else there
-//  2. the number of an allowed call without conditions: allowed
-//  3. with conditions: allowed if they hold, and otherwise the end; no other number is looked at any more
-//  4. any other number, those of x32 among them: the end
+//  1. Kill the process if the call uses another architecture's convention, in which the numbers mean other calls.
+//  2. For each allowed call, in order, compare the number. If it matches and the call has no conditions, allow it.
+//  3. If it matches and the call has conditions, allow it if they hold, and otherwise kill the process. The filter compares no further
+//     number then.
+//  4. Kill the process for any other number, which includes those of x32.
 //
-// The library's own assembly of a policy goes on to the next number when a condition does not hold, with the argument in the
-// register where the number was: so an argument could pass for a call that is allowed. Its labels are of use nevertheless.
+// The library's own assembly of a policy is not usable: if a condition does not hold, it continues with the next comparison while the
+// accumulator has the argument instead of the number. An argument could then pass as the number of an allowed call. program uses the
+// library for its labels and its tables of numbers.
 func program(calls []Call) ([]bpf.Instruction, error) {
 	machine, err := arch.GetInfo("")
 	if err != nil {
@@ -68,7 +70,8 @@ func program(calls []Call) ([]bpf.Instruction, error) {
 	}, judge...), nil
 }
 
-// addCall judges one call, and goes on behind itself with the number untouched if it is another one.
+// addCall adds the steps for one call. If the number is another one, the program continues behind them, with the number still in the
+// accumulator.
 func addCall(p *seccomp.Program, number uint32, allowed alternatives) {
 	other := p.NewLabel()
 	p.JmpIfTrue(bpf.JumpNotEqual, number, other)
@@ -88,7 +91,8 @@ func addCall(p *seccomp.Program, number uint32, allowed alternatives) {
 	p.SetLabel(other)
 }
 
-// addCondition goes to fails unless the condition holds. An argument has two words, and the register takes one.
+// addCondition adds a jump to fails that is taken unless the condition holds. An argument has 64 bits and the accumulator 32, so that the
+// halves are compared one after the other.
 func addCondition(p *seccomp.Program, c condition, fails seccomp.Label) {
 	high, low := uint32(c.value>>32), uint32(c.value)
 	switch c.test {

@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newestABI is the newest version that the library speaks.
+// newestABI is the newest ABI version that the library supports.
 const newestABI = 11
 
-// Versions of landlock's ABI, and the erratum, that make a difference here (landlock(7)).
+// The ABI version and the erratum of landlock on which usableABI depends (landlock(7)).
 const (
-	scopedABI           = 6      // signals and abstract unix sockets
-	erratumThreadSignal = 1 << 1 // before it was mended, a signal of one thread to another of the same process was refused
+	scopedABI           = 6      // restricts signals and abstract unix sockets
+	erratumThreadSignal = 1 << 1 // set if the kernel has the fix; without it, signals between threads of one process are refused
 )
 
-// restrictAccess handles every right that the kernel knows and grants none. It returns the ABI version that is used.
+// restrictAccess takes away every access right that the kernel's landlock handles, with the exception of the policy. It returns the ABI
+// version in use; 0 if the kernel has no landlock.
 func restrictAccess(p Policy) (int, error) {
 	abi := usableABI()
 	if abi == 0 {
@@ -29,12 +30,13 @@ func restrictAccess(p Policy) (int, error) {
 	}
 	err := rules.BestEffort().Restrict()
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
-		return 0, refused("restrict itself", "landlock, which the kernel has", err)
+		return 0, refused("restrict itself", "permission to use landlock", err)
 	}
 	return abi, err
 }
 
-// usableABI is the version that the library will use, too: without the mended signals it stays below those.
+// usableABI returns the ABI version that the library uses. Without the fix of the erratum it is below scopedABI, because the Go runtime
+// sends signals between threads. 0 means that the kernel has no landlock.
 func usableABI() int {
 	abi, err := landlocksys.LandlockGetABIVersion()
 	if err != nil {

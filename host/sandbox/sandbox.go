@@ -10,44 +10,45 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// A Policy is what differs between processes that are locked in. The zero value is the tightest.
+// A Policy has the exceptions that a process needs. The zero value has none.
 type Policy struct {
-	// Datagrams leaves a unix datagram socket that the process has the use of socket files by their path, as a guest port does that
-	// answers who sent last. It makes a difference from landlock's ABI 9 on, which would refuse it.
+	// Datagrams lets an open unix datagram socket send to the path of a socket file, which a guest port with a learned peer does. Without
+	// it, landlock refuses such a send from ABI version 9 on.
 	Datagrams bool
 }
 
-// A Report says how well the process is locked in. What it does not name holds on every kernel.
+// A Report has the parts of the sandbox that depend on the kernel and on the process's privileges. All other parts are always in effect.
 type Report struct {
-	Landlock    int  `json:"landlock"`     // landlock's ABI version as far as it is used; 0: the kernel has none
-	SystemCalls int  `json:"system_calls"` // how many are allowed
-	Bounding    bool `json:"bounding"`     // the bounding set is empty too, which takes CAP_SETPCAP; without it no_new_privs does the same
+	Landlock    int  `json:"landlock"`     // landlock's ABI version in use; 0: the kernel has no landlock
+	SystemCalls int  `json:"system_calls"` // number of allowed system calls
+	Bounding    bool `json:"bounding"`     // the bounding set is empty, which needs CAP_SETPCAP; otherwise no_new_privs has the same effect
 }
 
-// layers are those that Enter puts on; tests leave some of them out, to see the others at work.
+// layers selects the layers that enter applies. Tests omit some of them, to test the others.
 type layers struct{ landlock, capabilities, seccomp bool }
 
-// Enter locks in all threads of the process, those to come included. It needs no privilege. What the process has open stays
-// of use, timers and the runtime's poller too.
+// Enter restricts all threads of the process, and all future ones. It needs no privilege. Open descriptors, timers and the runtime's poller
+// keep working.
 //
-// It is called once: a second call is a forbidden system call, and ends the process. After an error the process may be
-// locked in by half, and has to end. The error is a *missing.Error when the kernel has no seccomp filters, something outside
-// forbids to use them or to drop a capability, or the binary was built with cgo.
+// Enter must be called once: a second call makes a forbidden system call, which kills the process. After an error the process may be partly
+// restricted, and must end. The error is a *missing.Error if the kernel has no seccomp filters, if an outer sandbox forbids one of the
+// steps, or if the binary was built with cgo.
 func Enter(p Policy) (Report, error) {
 	return enter(p, layers{landlock: true, capabilities: true, seccomp: true})
 }
 
-// enter goes from what says most about others to what forbids the means of the steps before it.
+// enter applies the layers in the order of the package comment. seccomp comes last, because its filter forbids the system calls of the
+// steps before it.
 func enter(p Policy, l layers) (r Report, err error) {
 	if withCgo {
-		return r, &missing.Error{What: "enter the sandbox", Need: "a binary without cgo, whose threads make other system calls",
+		return r, &missing.Error{What: "enter the sandbox", Need: "a binary built without cgo, which makes other system calls",
 			Give: "build with CGO_ENABLED=0"}
 	}
 	if err := settle(); err != nil {
 		return r, fmt.Errorf("enter the sandbox: %w", err)
 	}
 	calls := SystemCalls()
-	filter, err := assemble(calls) // before the first step: an error leaves the process as it was
+	filter, err := assemble(calls) // before the first step, so that an error changes nothing
 	if err != nil {
 		return r, fmt.Errorf("enter the sandbox: %w", err)
 	}
@@ -71,7 +72,7 @@ func enter(p Policy, l layers) (r Report, err error) {
 	return r, err
 }
 
-// settle makes the runtime and the library open now what they open at first use: the zone of the local time, and the poller.
+// settle makes the runtime open the files that it otherwise opens at the first use: the local time zone, and the poller's epoll descriptor.
 func settle() error {
 	_ = time.Local.String()
 	r, w, err := os.Pipe()
@@ -84,8 +85,8 @@ func settle() error {
 	return w.Close()
 }
 
-// refused says what could not be done; everything that Enter calls works for every process, unless something outside forbids it.
+// refused returns the error of a step. No step needs a privilege, so the kernel lacks a feature or an outer sandbox forbids the step.
 func refused(what, need string, err error) error {
 	return &missing.Error{What: "enter the sandbox: " + what, Need: need,
-		Give: "use a newer kernel, or let the container's own seccomp profile allow it", Err: err}
+		Give: "use a newer kernel, or allow it in the container's seccomp profile", Err: err}
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// install puts the filter on every thread. With TSYNC_ESRCH (Linux 5.7) a thread that cannot take it is an error, without it the
-// number of that thread; only one that has a filter of its own already cannot (seccomp(2)).
+// install applies the filter to every thread (SECCOMP_FILTER_FLAG_TSYNC, seccomp(2)). A thread that has a different filter of its own cannot
+// be synchronised: with TSYNC_ESRCH (Linux 5.7) the call fails with ESRCH, and without it the call returns the ID of that thread.
 func install(program []unix.SockFilter) error {
 	err := load(program, unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 	if err == unix.EINVAL {
@@ -20,6 +20,7 @@ func install(program []unix.SockFilter) error {
 	return nil
 }
 
+// load installs the filter, and returns an error also if a thread could not be synchronised.
 func load(program []unix.SockFilter, flags uintptr) error {
 	whole := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	thread, _, err := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&whole)))
@@ -27,7 +28,7 @@ func load(program []unix.SockFilter, flags uintptr) error {
 	case err != 0:
 		return err
 	case thread != 0:
-		return fmt.Errorf("the thread %d has a filter of its own", thread)
+		return fmt.Errorf("thread %d has a seccomp filter of its own", thread)
 	}
 	return nil
 }
