@@ -104,7 +104,7 @@ func TestVirtualMachine(t *testing.T) {
 		rows = append(rows, "| "+strings.Join([]string{c.model, c.device, seen.driver, seen.mtu, seen.segments, result}, " | ")+" |")
 	}
 	if *updateDocs && !t.Failed() {
-		writeTable(t, "guests.md", "| model | QEMU device | driver in the guest | MTU, how told | segments travel | result |", rows)
+		writeTable(t, "guests.md", "| model | QEMU device | driver in the guest | MTU | large segments | result |", rows)
 	}
 }
 
