@@ -255,7 +255,7 @@ func TestDNSOverTCPEndsConnections(t *testing.T) {
 		if err := writeMessage(c, message); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_ = c.SetReadDeadline(time.Now().Add(timeout))
 		if n, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("%s: read %d bytes, %v; want the end", name, n, err)
 		}

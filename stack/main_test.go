@@ -11,8 +11,8 @@ import (
 	"gvisor.dev/gvisor/pkg/refs"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+// timeout is the time that a test waits for an expected event.
+const timeout = 10 * time.Second
 
 // TestMain fails the run when a packet of netstack or a goroutine outlives its test.
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func eventually(condition func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(timeout); time.Now().Before(end); <-tick.C {
 		if condition() {
 			return true
 		}
@@ -45,21 +45,21 @@ func eventually(condition func() bool) bool {
 	return false
 }
 
-// within returns what comes out of c before long.
+// within returns the next value of c, or fails the test after the timeout.
 func within[T any](t testing.TB, c <-chan T) (value T) {
 	t.Helper()
 	select {
 	case value = <-c:
-	case <-time.After(patience):
-		t.Fatal("waited in vain")
+	case <-time.After(timeout):
+		t.Fatal("timeout")
 	}
 	return value
 }
 
-// await fails the test unless condition holds before long.
+// await waits until condition holds, or fails the test after the timeout.
 func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	if !eventually(condition) {
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timeout: waited for %s", what)
 	}
 }

@@ -72,7 +72,7 @@ func dialPair(t testing.TB, client, pod *Endpoint, port uint16) *gonet.TCPConn {
 
 // tryDialPair is dialPair for a port that may refuse.
 func tryDialPair(client, pod *Endpoint, port uint16) (*gonet.TCPConn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return gonet.DialContextTCP(ctx, client.stack, pod.full(port), header.IPv4ProtocolNumber)
 }

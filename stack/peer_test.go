@@ -33,7 +33,7 @@ type peer struct {
 }
 
 // connectionPatience is how long a connection may last in a test, on a busy machine.
-const connectionPatience = 6 * patience
+const connectionPatience = 6 * timeout
 
 // peerMAC is the peer's address, and the pod endpoint's PeerMAC.
 var peerMAC = routerMAC
@@ -121,7 +121,7 @@ func (p *peer) inject(frame []byte) {
 
 // dial connects to a port of the endpoint, from the peer's own stack.
 func (p *peer) dial(port uint16) (*gonet.TCPConn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	to := tcpip.FullAddress{NIC: 1, Addr: stackAddress(p.endpoint.cfg.Address), Port: port}
 	return gonet.DialContextTCP(ctx, p.stack, to, header.IPv4ProtocolNumber)

@@ -112,15 +112,15 @@ func (p *rawPeer) open(n int) {
 	}
 }
 
-// await is await with the patience for a connection.
+// await is await with the timeout for a connection.
 func (p *rawPeer) await(what string, condition func() bool) {
 	p.t.Helper()
-	for range connectionPatience / patience {
+	for range connectionPatience / timeout {
 		if eventually(condition) {
 			return
 		}
 	}
-	p.t.Fatalf("waited in vain for %s", what)
+	p.t.Fatalf("timeout: waited for %s", what)
 }
 
 // connections returns how many connections netstack remembers.

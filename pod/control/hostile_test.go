@@ -33,7 +33,7 @@ func await(t testing.TB, what string, condition func() error) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s: %v", what, err)
+			t.Fatalf("timeout: waited for %s: %v", what, err)
 		}
 	}
 }

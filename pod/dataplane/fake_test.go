@@ -30,7 +30,7 @@ var (
 	routerMAC = vswitch.MAC{2, 0xab, 0, 0, 0, 1}
 )
 
-// delegatePlan is one of a pod on a bridge plugin.
+// delegatePlan returns the plan for a pod of a bridge plugin.
 func delegatePlan(t testing.TB) *plan.Plan {
 	t.Helper()
 	address := netip.MustParsePrefix("10.244.1.7/24")
@@ -48,8 +48,7 @@ func delegatePlan(t testing.TB) *plan.Plan {
 	}
 }
 
-// A pod is what a keeper has for its switches: two datagram sockets for ports, whose other ends are a guest and a wire, and a
-// control socket.
+// A pod has the resources of a keeper: two datagram sockets for ports, whose other ends are a guest and a wire, and a control socket.
 type pod struct {
 	t       testing.TB
 	dir     string
@@ -102,19 +101,19 @@ func (d *pod) grant() *grant.Grant {
 	return g
 }
 
-// A fakeKeeper speaks with one switch, and does what a test says.
+// A fakeKeeper is the keeper's side of a session with one switch. The test decides which messages it sends.
 type fakeKeeper struct {
 	*grant.Conn
 	*pod
 	t      testing.TB
 	socket *net.UnixConn
-	cancel context.CancelFunc // asks the switch to end
-	result chan error         // of the switch
-	locked atomic.Bool        // the switch has given up its privileges
+	cancel context.CancelFunc // of the context of Run
+	result chan error         // of Run
+	locked atomic.Bool        // Config.LockIn was called
 	lockIn error
 }
 
-// start starts a switch.
+// start runs a switch. Its LockIn returns lockIn.
 func (d *pod) start(takeover bool, lockIn error) *fakeKeeper {
 	d.t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -148,8 +147,8 @@ func (d *pod) start(takeover bool, lockIn error) *fakeKeeper {
 	return k
 }
 
-// ends wants that the switch ends, with an error that has this text, or with none.
-func (k *fakeKeeper) ends(want string) {
+// expectEnd waits for the end of the switch, and checks that its error contains want, or is nil if want is empty.
+func (k *fakeKeeper) expectEnd(want string) {
 	k.t.Helper()
 	err := within(k.t, "the end of the switch", k.result)
 	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -157,10 +156,10 @@ func (k *fakeKeeper) ends(want string) {
 	}
 }
 
-// hears wants a message of a kind next.
-func (k *fakeKeeper) hears(kind string) grant.Message {
+// expect receives a message and checks its kind. It closes the descriptors.
+func (k *fakeKeeper) expect(kind string) grant.Message {
 	k.t.Helper()
-	_ = k.socket.SetReadDeadline(time.Now().Add(patience))
+	_ = k.socket.SetReadDeadline(time.Now().Add(timeout))
 	m, files, err := k.Receive()
 	if err != nil {
 		k.t.Fatalf("%v, want %q", err, kind)
@@ -168,68 +167,68 @@ func (k *fakeKeeper) hears(kind string) grant.Message {
 	_ = grant.CloseFiles(files)
 	if got := m.Name(); got != kind {
 		text, _ := json.Marshal(m)
-		k.t.Fatalf("it says %s, want %q", text, kind)
+		k.t.Fatalf("the message is %s, want %q", text, kind)
 	}
 	return m
 }
 
-// say says something; that the switch has ended already is no fault.
-func (k *fakeKeeper) say(m grant.Message, files ...int) { _ = k.Send(m, files...) }
+// send sends a message, and ignores the error of a switch that has ended.
+func (k *fakeKeeper) send(m grant.Message, files ...int) { _ = k.Send(m, files...) }
 
-// grants grants the pod.
-func (k *fakeKeeper) grants() {
+// sendGrant sends the grant with the control socket.
+func (k *fakeKeeper) sendGrant() {
 	k.t.Helper()
 	f, err := k.control.File()
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	defer f.Close()
-	k.say(grant.Message{Grant: k.grant()}, int(f.Fd()))
+	k.send(grant.Message{Grant: k.grant()}, int(f.Fd()))
 }
 
-// opens passes the ports on.
-func (k *fakeKeeper) opens() {
+// sendPorts sends both ports.
+func (k *fakeKeeper) sendPorts() {
 	for i, s := range k.sockets {
-		k.say(grant.Message{Opened: &grant.Opened{Port: i, Socket: wireSocket(s)}}, s.FD)
+		k.send(grant.Message{Opened: &grant.Opened{Port: i, Socket: wireSocket(s)}}, s.FD)
 	}
 }
 
-// wireSocket describes a socket as the keeper does.
+// wireSocket returns the description of a socket.
 func wireSocket(s unixport.Socket) *grant.Socket {
 	return &grant.Socket{Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
 }
 
-// readies brings the switch as far as it gets without the address.
-func (k *fakeKeeper) readies() {
+// reachReady brings the switch to the phase before Go.
+func (k *fakeKeeper) reachReady() {
 	k.t.Helper()
-	k.hears("hello")
-	k.grants()
-	k.opens()
-	k.hears("ready")
+	k.expect("hello")
+	k.sendGrant()
+	k.sendPorts()
+	k.expect("ready")
 }
 
-// works brings the switch to work, from the begin or with what another one has learned.
-func (k *fakeKeeper) works(snapshot json.RawMessage) {
+// reachWork brings the switch to the work phase, from a snapshot unless it is nil.
+func (k *fakeKeeper) reachWork(snapshot json.RawMessage) {
 	k.t.Helper()
-	k.readies()
-	k.say(grant.Message{Go: &grant.Go{Snapshot: snapshot}})
-	k.hears("started")
+	k.reachReady()
+	k.send(grant.Message{Go: &grant.Go{Snapshot: snapshot}})
+	k.expect("started")
 }
 
-// yields asks for what the switch has learned.
-func (k *fakeKeeper) yields() json.RawMessage {
+// yield makes the switch hand over, and returns its snapshot.
+func (k *fakeKeeper) yield() json.RawMessage {
 	k.t.Helper()
-	k.say(grant.Message{Yield: &grant.Yield{}})
-	return k.hears("yielded").Yielded.Snapshot
+	k.send(grant.Message{Yield: &grant.Yield{}})
+	return k.expect("yielded").Yielded.Snapshot
 }
 
-// stops ends the switch.
-func (k *fakeKeeper) stops() {
+// stop stops the switch.
+func (k *fakeKeeper) stop() {
 	k.t.Helper()
-	k.say(grant.Message{Stop: &grant.Stop{}})
-	k.hears("stopped")
-	k.ends("")
+	k.send(grant.Message{Stop: &grant.Stop{}})
+	k.expect("stopped")
+	k.expectEnd("")
 }
 
-// errNotLocked is why a switch cannot give up its privileges.
-var errNotLocked = errors.New("it cannot be locked in")
+// errNotLocked is the error of a LockIn that fails.
+var errNotLocked = errors.New("lock in failed")

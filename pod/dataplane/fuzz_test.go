@@ -11,8 +11,8 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// FuzzSnapshot gives a switch any JSON as what another one has learned. It wants an error; or that the switch has learned just
-// that, which is what it tells the next one, who tells the same.
+// FuzzSnapshot resumes from any bytes as a snapshot. The result is an error, or a switch whose own snapshot has the same state, and
+// which a third switch resumes from with the same snapshot again.
 func FuzzSnapshot(f *testing.F) {
 	for _, seed := range []struct {
 		name, text string
@@ -25,9 +25,9 @@ func FuzzSnapshot(f *testing.F) {
 		{"released", `{"address":{"state":"released","delegate":{"holder":"switch"}}}`, false},
 		{"the kernel's", `{"address":{"state":"kernel","delegate":{"holder":"kernel"}}}`, false},
 		{"state and holder differ", `{"address":{"state":"waiting","delegate":{"holder":"guest"}}}`, false},
-		{"went never", `{"address":{"state":"waiting","absent":true,"delegate":{"holder":"switch"}}}`, false},
-		{"went long ago", `{"address":{"state":"waiting","left_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
-		{"a lease of many", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
+		{"absent without a time", `{"address":{"state":"waiting","absent":true,"delegate":{"holder":"switch"}}}`, false},
+		{"absent for too long", `{"address":{"state":"waiting","left_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
+		{"a lease of a multicast MAC", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
 		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"full_ns":0}}`, true},
 		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"full_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
 		{"a rest of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"rest":{"received":"AAAA"}}]}`, true},
@@ -45,7 +45,7 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		if a, b := s.Address, first.Address; a != nil && (a.State != b.State || a.Absent != b.Absent || a.Gone != b.Gone ||
 			(a.Left == nil) != (b.Left == nil) || !cmp.Equal(a.Lease, b.Lease)) {
-			t.Errorf("it was told %s and has learned\n%+v", text, b)
+			t.Errorf("the snapshot %s became\n%+v", text, b)
 		}
 		written, err := json.Marshal(first)
 		if err != nil {
@@ -57,24 +57,25 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		second, ok := resumed(t, back, bridge)
 		if !ok {
-			t.Fatalf("what a switch has learned is refused: %s", written)
+			t.Fatalf("the snapshot of a switch is refused: %s", written)
 		}
 		if rewritten, err := json.Marshal(second); err != nil || string(rewritten) != string(written) {
-			t.Errorf("learned\n%s\nand then\n%s\n%v", written, rewritten, err)
+			t.Errorf("the snapshot\n%s\nbecame\n%s\n%v", written, rewritten, err)
 		}
 	})
 }
 
-// resumed is what a new switch, whose time stands still, has learned from a snapshot. It is not ok when that is refused.
+// resumed returns the snapshot of a new switch, with a clock that does not move, after it has resumed from s. It is not ok if s is
+// refused.
 func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
 	t.Helper()
 	d := &pod{t: t}
 	if !bridge {
 		d.plan = delegatePlan(t)
 	}
-	s0 := &session{}
+	unconnected := &session{}
 	if bridge {
-		b, err := newBridging(s0, d.grant(), zap.NewNop())
+		b, err := newBridging(unconnected, d.grant(), zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,13 +83,13 @@ func resumed(t *testing.T, s *snapshot, bridge bool) (*snapshot, bool) {
 		after := b.snapshot()
 		if after.Bridge != nil {
 			for i := range after.Bridge.Stations {
-				after.Bridge.Stations[i].Age = 0 // its time does not stand still
+				after.Bridge.Stations[i].Age = 0 // its clock moves
 			}
 			after.Bridge.NextSweep = 0
 		}
 		return &after, err == nil
 	}
-	l, err := newDelegation(s0, d.grant(), zap.NewNop())
+	l, err := newDelegation(unconnected, d.grant(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

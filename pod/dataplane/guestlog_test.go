@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// TestGuestLog shows that a guest that asks without end does not write without end, and that what was left out is counted.
+// TestGuestLog checks that the lines of a guest are bounded, and that the omitted ones are counted.
 func TestGuestLog(t *testing.T) {
 	core, seen := observer.New(zapcore.InfoLevel)
 	g := newGuestLog(zap.New(core))
@@ -19,6 +19,6 @@ func TestGuestLog(t *testing.T) {
 		t.Errorf("%d lines of 10000", n)
 	}
 	if n := g.omitted.Load(); n+uint64(seen.Len()) != 10000 {
-		t.Errorf("%d lines and %d left out of 10000", seen.Len(), n)
+		t.Errorf("%d lines and %d omitted of 10000", seen.Len(), n)
 	}
 }

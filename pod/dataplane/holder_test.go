@@ -6,7 +6,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestStates walks through every state and event: what is not listed changes nothing.
+// TestStates checks every state and event. An event that is not listed changes nothing.
 func TestStates(t *testing.T) {
 	moves := map[state]map[event]state{
 		kernel:   {taken: waiting},

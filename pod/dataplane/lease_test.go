@@ -19,12 +19,12 @@ var (
 	secondMAC = vswitch.MAC{2, 0, 0, 0, 0, 2}
 )
 
-// A leaseTest is a lessee in a world where time stands still until it is moved.
+// A leaseTest is a lessee with a clock that the test sets.
 type leaseTest struct {
 	*lessee
 	t      *testing.T
 	time   time.Duration
-	alive  map[vswitch.MAC]time.Duration // who was heard when
+	alive  map[vswitch.MAC]time.Duration // by MAC: the last use of the address
 	probes []vswitch.MAC
 	events []event
 }
@@ -51,8 +51,8 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	return lt
 }
 
-// says sends a message of a client and returns the type of the answer, or 0.
-func (lt *leaseTest) says(mac vswitch.MAC, kind dhcpv4.MessageType, options ...dhcpv4.Modifier) dhcpv4.MessageType {
+// exchange passes a message of a client to the lessee, and returns the type of the reply, or 0.
+func (lt *leaseTest) exchange(mac vswitch.MAC, kind dhcpv4.MessageType, options ...dhcpv4.Modifier) dhcpv4.MessageType {
 	lt.t.Helper()
 	options = append([]dhcpv4.Modifier{dhcpv4.WithHwAddr(net.HardwareAddr(mac[:])), dhcpv4.WithMessageType(kind)}, options...)
 	message, err := dhcpv4.New(options...)
@@ -70,32 +70,33 @@ func (lt *leaseTest) says(mac vswitch.MAC, kind dhcpv4.MessageType, options ...d
 	return answer.MessageType()
 }
 
-func (lt *leaseTest) takes(mac vswitch.MAC) {
+func (lt *leaseTest) acquire(mac vswitch.MAC) {
 	lt.t.Helper()
 	request := dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 244, 1, 7)))
 	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(netip.MustParseAddr("169.254.75.10").AsSlice()))
-	if got := lt.says(mac, dhcpv4.MessageTypeRequest, request, server); got != dhcpv4.MessageTypeAck {
+	if got := lt.exchange(mac, dhcpv4.MessageTypeRequest, request, server); got != dhcpv4.MessageTypeAck {
 		lt.t.Fatalf("%s: REQUEST got %s", mac, got)
 	}
 }
 
-// TestOtherMAC shows that another MAC gets the address only after the first one was probed twice in vain, and said nothing else.
+// TestOtherMAC checks that another MAC gets the address only after the first one has answered neither of two probes and sent no DHCP
+// message.
 func TestOtherMAC(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		sign  func(lt *leaseTest) // of life, after the probes
-		taken bool
+		name   string
+		answer func(lt *leaseTest) // to the probes
+		moves  bool
 	}{
-		{"silent", func(*leaseTest) {}, true},
+		{"no answer", func(*leaseTest) {}, true},
 		{"answers", func(lt *leaseTest) { lt.alive[firstMAC] = lt.time }, false},
-		{"asks by DHCP", func(lt *leaseTest) { lt.says(firstMAC, dhcpv4.MessageTypeDiscover) }, false},
+		{"asks by DHCP", func(lt *leaseTest) { lt.exchange(firstMAC, dhcpv4.MessageTypeDiscover) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lt := newLeaseTest(t)
-			lt.takes(firstMAC)
+			lt.acquire(firstMAC)
 			lt.time += time.Minute
 			for range probeCount {
-				if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+				if got := lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 					t.Fatalf("answered %s before the first MAC was probed", got)
 				}
 				lt.time += probeWait
@@ -103,39 +104,39 @@ func TestOtherMAC(t *testing.T) {
 			if want := []vswitch.MAC{firstMAC, firstMAC}; !slices.Equal(lt.probes, want) {
 				t.Fatalf("probes %v", lt.probes)
 			}
-			c.sign(lt)
+			c.answer(lt)
 			lt.time += time.Millisecond
-			if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover) == dhcpv4.MessageTypeOffer; got != c.taken {
+			if got := lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover) == dhcpv4.MessageTypeOffer; got != c.moves {
 				t.Errorf("the second MAC gets an offer: %v", got)
 			}
 		})
 	}
 }
 
-// TestProbesArePaced shows that a stranger who asks often has the owner probed once a second.
+// TestProbesArePaced checks that frequent requests of another MAC cause one probe a second.
 func TestProbesArePaced(t *testing.T) {
 	lt := newLeaseTest(t)
-	lt.takes(firstMAC)
+	lt.acquire(firstMAC)
 	lt.time += time.Minute
 	for range 1000 {
-		lt.says(secondMAC, dhcpv4.MessageTypeDiscover)
+		lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover)
 	}
 	if len(lt.probes) != 1 {
-		t.Errorf("%d probes in no time", len(lt.probes))
+		t.Errorf("%d probes at one time, want 1", len(lt.probes))
 	}
 }
 
-// TestOldSilence shows that silence is believed for a while only.
-func TestOldSilence(t *testing.T) {
+// TestProbesExpire checks that unanswered probes count only for probeValid.
+func TestProbesExpire(t *testing.T) {
 	lt := newLeaseTest(t)
-	lt.takes(firstMAC)
+	lt.acquire(firstMAC)
 	lt.time += time.Minute
 	for range probeCount {
-		lt.says(secondMAC, dhcpv4.MessageTypeDiscover)
+		lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover)
 		lt.time += probeWait
 	}
 	lt.time += probeValid
-	if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+	if got := lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 		t.Errorf("answered %s on old probes", got)
 	}
 	if len(lt.probes) != probeCount+1 {
@@ -143,21 +144,21 @@ func TestOldSilence(t *testing.T) {
 	}
 }
 
-// TestLinkDown shows that after the guest's link went down anybody may come.
+// TestLinkDown checks that any MAC gets the address after the guest's link went down.
 func TestLinkDown(t *testing.T) {
 	lt := newLeaseTest(t)
-	lt.takes(firstMAC)
+	lt.acquire(firstMAC)
 	lt.linkDown()
-	lt.takes(secondMAC)
-	if got := lt.says(firstMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+	lt.acquire(secondMAC)
+	if got := lt.exchange(firstMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 		t.Errorf("the first MAC, back after the second has the lease, got %s", got)
 	}
 }
 
-// TestExpire shows that the lease ends on time, and not before.
+// TestExpire checks that the lease ends when it expires, and not before.
 func TestExpire(t *testing.T) {
 	lt := newLeaseTest(t)
-	lt.takes(firstMAC)
+	lt.acquire(firstMAC)
 	lt.time += 24*time.Hour - time.Second
 	lt.expire()
 	if _, ok := lt.current(); !ok {
@@ -173,25 +174,25 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-// TestRelease shows what a RELEASE and a DECLINE mean for the holder.
+// TestRelease checks the events of a RELEASE and a DECLINE.
 func TestRelease(t *testing.T) {
 	lt := newLeaseTest(t)
 	server := dhcpv4.WithOption(dhcpv4.OptServerIdentifier(netip.MustParseAddr("169.254.75.10").AsSlice()))
-	lt.takes(firstMAC)
-	lt.says(firstMAC, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(net.IPv4(10, 244, 1, 7)), server)
-	lt.takes(firstMAC)
-	lt.says(firstMAC, dhcpv4.MessageTypeDecline, server, dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 244, 1, 7))))
+	lt.acquire(firstMAC)
+	lt.exchange(firstMAC, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(net.IPv4(10, 244, 1, 7)), server)
+	lt.acquire(firstMAC)
+	lt.exchange(firstMAC, dhcpv4.MessageTypeDecline, server, dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 244, 1, 7))))
 	if want := []event{ack, release, ack, decline}; !slices.Equal(lt.events, want) {
 		t.Errorf("events %v, want %v", lt.events, want)
 	}
 }
 
-// TestPinned shows that a pinned guest shares its lease with nobody.
+// TestPinned checks that only the pinned MAC gets the lease.
 func TestPinned(t *testing.T) {
 	lt := newLeaseTest(t)
 	lt.pinned = firstMAC
-	if got := lt.says(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
+	if got := lt.exchange(secondMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 		t.Errorf("the second MAC got %s", got)
 	}
-	lt.takes(firstMAC)
+	lt.acquire(firstMAC)
 }

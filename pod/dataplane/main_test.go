@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+// timeout is the time that a test waits for an expected event.
+const timeout = 10 * time.Second
 
 // TestMain fails the run when a goroutine outlives its test.
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func eventually(condition func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(timeout); time.Now().Before(end); <-tick.C {
 		if condition() {
 			return true
 		}
@@ -39,15 +39,15 @@ func eventually(condition func() bool) bool {
 	return false
 }
 
-// within returns what comes out of c before long.
+// within returns the next value of c, or fails the test after the timeout.
 func within[T any](t testing.TB, what string, c <-chan T) (value T) {
 	t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case value = <-c:
 	case <-timer.C:
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timeout: waited for %s", what)
 	}
 	return value
 }

@@ -11,33 +11,32 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// TestRun: the switch says who it is, builds its ports, is locked in, and only then is ready; and it answers for the address until
-// it is told to stop.
+// TestRun: the switch sends Hello, makes its ports, calls LockIn, and only then sends Ready. It works until Stop.
 func TestRun(t *testing.T) {
 	for name, d := range map[string]*pod{"delegation": newPod(t, delegatePlan(t)), "learning switch": newPod(t, nil)} {
 		t.Run(name, func(t *testing.T) {
 			k := d.start(false, nil)
-			if h := k.hears("hello").Hello; h.Version != grant.Version || h.Takeover || h.Settings != nil {
-				t.Errorf("it says %+v", h)
+			if h := k.expect("hello").Hello; h.Version != grant.Version || h.Takeover || h.Settings != nil {
+				t.Errorf("the message is %+v", h)
 			}
-			k.grants()
+			k.sendGrant()
 			if k.locked.Load() {
-				t.Error("it is locked in before it has a port")
+				t.Error("LockIn was called before the ports were there")
 			}
-			k.opens()
-			if r := k.hears("ready").Ready; r.Sandbox != "a test" || !k.locked.Load() {
-				t.Errorf("it is ready with %+v, locked in: %v", r, k.locked.Load())
+			k.sendPorts()
+			if r := k.expect("ready").Ready; r.Sandbox != "a test" || !k.locked.Load() {
+				t.Errorf("Ready is %+v, LockIn was called: %v", r, k.locked.Load())
 			}
-			k.say(grant.Message{Go: &grant.Go{}})
-			k.hears("started")
+			k.send(grant.Message{Go: &grant.Go{}})
+			k.expect("started")
 			k.cancel()
-			k.hears("bye") // and it goes on until the keeper agrees
-			k.stops()
+			k.expect("bye") // it works until the keeper sends Stop
+			k.stop()
 		})
 	}
 }
 
-// TestKeeperEnds: a switch whose keeper ends, ends too; what the keeper says about it is the reason.
+// TestKeeperEnds: a switch ends when the session ends, in every phase, with the error of the keeper's Fault if there is one.
 func TestKeeperEnds(t *testing.T) {
 	before := openDescriptors(t)
 	t.Run("", func(t *testing.T) {
@@ -45,28 +44,28 @@ func TestKeeperEnds(t *testing.T) {
 			name    string
 			reaches func(k *fakeKeeper)
 		}{
-			{"at once", func(k *fakeKeeper) { k.hears("hello") }},
-			{"when it has granted", func(k *fakeKeeper) { k.hears("hello"); k.grants() }},
+			{"at once", func(k *fakeKeeper) { k.expect("hello") }},
+			{"when it has granted", func(k *fakeKeeper) { k.expect("hello"); k.sendGrant() }},
 			{"when it has passed one port on", func(k *fakeKeeper) {
-				k.hears("hello")
-				k.grants()
-				k.say(grant.Message{Opened: &grant.Opened{Port: 1, Socket: wireSocket(k.sockets[1])}}, k.sockets[1].FD)
+				k.expect("hello")
+				k.sendGrant()
+				k.send(grant.Message{Opened: &grant.Opened{Port: 1, Socket: wireSocket(k.sockets[1])}}, k.sockets[1].FD)
 			}},
-			{"when it has opened everything", func(k *fakeKeeper) { k.hears("hello"); k.grants(); k.opens() }},
-			{"when the switch is ready", (*fakeKeeper).readies},
-			{"when the switch is told to begin", func(k *fakeKeeper) { k.readies(); k.say(grant.Message{Go: &grant.Go{}}) }},
-			{"when the switch is at work", func(k *fakeKeeper) { k.works(nil) }},
+			{"when it has opened everything", func(k *fakeKeeper) { k.expect("hello"); k.sendGrant(); k.sendPorts() }},
+			{"when the switch is ready", (*fakeKeeper).reachReady},
+			{"when the switch is told to begin", func(k *fakeKeeper) { k.reachReady(); k.send(grant.Message{Go: &grant.Go{}}) }},
+			{"when the switch is at work", func(k *fakeKeeper) { k.reachWork(nil) }},
 		} {
 			for _, d := range []*pod{newPod(t, delegatePlan(t)), newPod(t, nil)} {
 				t.Run(phase.name, func(t *testing.T) {
 					k := d.start(false, nil)
 					phase.reaches(k)
 					k.Close()
-					k.ends("the keeper has ended")
+					k.expectEnd("the keeper has ended")
 					k = d.start(false, nil)
 					phase.reaches(k)
-					k.say(grant.Message{Fault: &grant.Fault{Text: "the pod interface has disappeared", Code: 3}})
-					k.ends("the pod interface has disappeared")
+					k.send(grant.Message{Fault: &grant.Fault{Text: "the pod interface has disappeared", Code: 3}})
+					k.expectEnd("the pod interface has disappeared")
 				})
 			}
 		}
@@ -76,7 +75,7 @@ func TestKeeperEnds(t *testing.T) {
 	}
 }
 
-// TestBadGrants: what is no grant for this switch is an error that the keeper is told.
+// TestBadGrants: an unusable grant is an error, which the keeper is sent.
 func TestBadGrants(t *testing.T) {
 	for name, change := range map[string]func(g *grant.Grant){
 		"no address":    func(g *grant.Grant) { g.Forwarder.Delegate.Pod.Address = netip.Prefix{} },
@@ -91,7 +90,7 @@ func TestBadGrants(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newPod(t, delegatePlan(t)).start(false, nil)
-			k.hears("hello")
+			k.expect("hello")
 			g := k.grant()
 			change(g)
 			f, err := k.control.File()
@@ -99,53 +98,53 @@ func TestBadGrants(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			k.say(grant.Message{Grant: g}, int(f.Fd()))
-			if fault := k.hears("fault").Fault; fault.Code != 7 || !strings.Contains(fault.Text, "keeper's grant") {
-				t.Errorf("it says %+v", fault)
+			k.send(grant.Message{Grant: g}, int(f.Fd()))
+			if fault := k.expect("fault").Fault; fault.Code != 7 || !strings.Contains(fault.Text, "keeper's grant") {
+				t.Errorf("the message is %+v", fault)
 			}
-			k.ends("keeper's grant")
+			k.expectEnd("keeper's grant")
 		})
 	}
 }
 
-// TestNotLockedIn: a switch that keeps a privilege is none.
+// TestNotLockedIn: a switch whose LockIn fails ends.
 func TestNotLockedIn(t *testing.T) {
 	k := newPod(t, delegatePlan(t)).start(false, errNotLocked)
-	k.hears("hello")
-	k.grants()
-	k.opens()
-	if fault := k.hears("fault").Fault; fault.Text != errNotLocked.Error() {
-		t.Errorf("it says %+v", fault)
+	k.expect("hello")
+	k.sendGrant()
+	k.sendPorts()
+	if fault := k.expect("fault").Fault; fault.Text != errNotLocked.Error() {
+		t.Errorf("the message is %+v", fault)
 	}
-	k.ends(errNotLocked.Error())
+	k.expectEnd(errNotLocked.Error())
 }
 
-// TestEndBeforeBegin: a switch that is to end before it has the address does so.
-func TestEndBeforeBegin(t *testing.T) {
+// TestStopBeforeGo: a switch can be stopped, and can ask for it, before the work phase.
+func TestStopBeforeGo(t *testing.T) {
 	d := newPod(t, delegatePlan(t))
 	k := d.start(false, nil)
-	k.readies()
-	k.stops()
+	k.reachReady()
+	k.stop()
 	k = d.start(false, nil)
-	k.readies()
+	k.reachReady()
 	k.cancel()
-	k.hears("bye")
-	k.ends("")
+	k.expect("bye")
+	k.expectEnd("")
 }
 
-// TestSilentKeeper: a switch that is to end does not wait for a keeper that says nothing.
+// TestSilentKeeper: a switch whose context is done does not wait for the grant.
 func TestSilentKeeper(t *testing.T) {
 	k := newPod(t, delegatePlan(t)).start(false, nil)
-	k.hears("hello")
+	k.expect("hello")
 	k.cancel()
-	k.ends("")
+	k.expectEnd("")
 }
 
-// TestForNobody: descriptors that nobody waits for are closed, and do no harm.
-func TestForNobody(t *testing.T) {
+// TestUnexpectedDescriptors: descriptors that belong to no port and no dial are closed.
+func TestUnexpectedDescriptors(t *testing.T) {
 	d := newPod(t, delegatePlan(t))
 	k := d.start(false, nil)
-	k.works(nil)
+	k.reachWork(nil)
 	ends := make([]int, 2)
 	if err := unix.Pipe2(ends, unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
@@ -156,29 +155,29 @@ func TestForNobody(t *testing.T) {
 		{Opened: &grant.Opened{Port: 0}}, {Dialled: &grant.Dialled{ID: 5}}, {Dialled: &grant.Dialled{ID: 0, Err: "no"}},
 		{Guest: &grant.Guest{}}, {Go: &grant.Go{}},
 	} {
-		k.say(m, ends[1])
-		k.say(m, ends[1], ends[1])
-		k.say(m)
+		k.send(m, ends[1])
+		k.send(m, ends[1], ends[1])
+		k.send(m)
 	}
 	_ = unix.Close(ends[1])
-	k.stops()
-	if n, err := unix.Read(ends[0], make([]byte, 1)); n != 0 || err != nil { // it ends: nobody has the other end
+	k.stop()
+	if n, err := unix.Read(ends[0], make([]byte, 1)); n != 0 || err != nil { // all other descriptors of the pipe are closed
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
-// TestWithoutSnapshot: a switch that takes over and is not told from where, does not begin.
+// TestWithoutSnapshot: a switch that takes over does not start without a complete snapshot.
 func TestWithoutSnapshot(t *testing.T) {
 	for i, p := range []*pod{newPod(t, delegatePlan(t)), newPod(t, nil)} {
 		for _, snapshot := range []string{"", "null", "{}", `{"ports":[]}`, `{"address":{"state":"guest"},"ports":[]}`, "[]"} {
 			t.Run(fmt.Sprint(i, snapshot), func(t *testing.T) {
 				k := p.start(true, nil)
-				k.readies()
-				k.say(grant.Message{Go: &grant.Go{Snapshot: []byte(snapshot)}})
-				if fault := k.hears("fault").Fault; fault.Code != 7 {
-					t.Errorf("it says %+v", fault)
+				k.reachReady()
+				k.send(grant.Message{Go: &grant.Go{Snapshot: []byte(snapshot)}})
+				if fault := k.expect("fault").Fault; fault.Code != 7 {
+					t.Errorf("the message is %+v", fault)
 				}
-				k.ends("snapshot")
+				k.expectEnd("snapshot")
 			})
 		}
 	}

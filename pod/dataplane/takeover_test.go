@@ -11,42 +11,42 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestTakeover: what a switch has learned is what the next one knows, and what the same one knows that goes on after all.
+// TestTakeover: the next switch has the state of the one before, and so has the same switch after a takeover that failed.
 func TestTakeover(t *testing.T) {
 	mac := vswitch.MAC{2, 0, 0, 0, 0, 9}
 	for name, d := range map[string]*pod{"delegation": newPod(t, delegatePlan(t)), "learning switch": newPod(t, nil)} {
 		t.Run(name, func(t *testing.T) {
 			first := d.start(false, nil)
-			first.works(nil)
+			first.reachWork(nil)
 			if _, err := d.ends[0].Write(announcement(mac)); err != nil {
 				t.Fatal(err)
 			}
-			answered := d.ends[0] // the router answers the guest; a learning switch floods to the wire
+			answered := d.ends[0] // a delegation answers the guest; a learning switch floods to the wire
 			if d.plan == nil {
 				answered = d.ends[1]
 			}
-			_ = answered.SetReadDeadline(time.Now().Add(patience))
+			_ = answered.SetReadDeadline(time.Now().Add(timeout))
 			if _, err := answered.Read(make([]byte, 1514)); err != nil {
 				t.Fatal(err)
 			}
-			learned := first.yields()
-			first.opens() // the next one has failed
-			first.say(grant.Message{Go: &grant.Go{Snapshot: learned}})
-			first.hears("started")
-			again := first.yields()
+			learned := first.yield()
+			first.sendPorts() // the takeover has failed
+			first.send(grant.Message{Go: &grant.Go{Snapshot: learned}})
+			first.expect("started")
+			again := first.yield()
 			sameSnapshot(t, learned, again)
 			next := d.start(true, nil)
-			next.works(again)
+			next.reachWork(again)
 			first.Close()
-			first.ends("")
-			sameSnapshot(t, again, next.yields())
+			first.expectEnd("")
+			sameSnapshot(t, again, next.yield())
 			next.Close()
-			next.ends("")
+			next.expectEnd("")
 		})
 	}
 }
 
-// announcement is an ARP request for the pod's gateway, as a guest with the pod address sends it.
+// announcement returns an ARP request for the gateway from a guest with the pod address.
 func announcement(mac vswitch.MAC) []byte {
 	frame := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, mac[:]...)
 	frame = append(frame, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1)
@@ -54,8 +54,7 @@ func announcement(mac vswitch.MAC) []byte {
 	return append(frame, make([]byte, 60-len(frame))...)
 }
 
-// sameSnapshot compares what two switches have learned, but for how long ago; and what they have counted, but for the stacks of a
-// delegation, which ask once a second who is there.
+// sameSnapshot compares two snapshots. It ignores ages, and the counters of a delegation, whose endpoint sends a probe each second.
 func sameSnapshot(t *testing.T, before, after json.RawMessage) {
 	t.Helper()
 	var snapshots [2]snapshot
