@@ -63,7 +63,7 @@ func TestQEMUNote(t *testing.T) {
 func TestHypervisorUsage(t *testing.T) {
 	for _, c := range []struct {
 		verb, args, document string
-		says                 string
+		message              string
 	}{
 		{"qemu-args", "", "", "--guest is missing"},
 		{"libvirt-xml", "", "", "--guest is missing"},
@@ -91,8 +91,8 @@ func TestHypervisorUsage(t *testing.T) {
 			args = append(args, "--vm", "-")
 		}
 		stdout, stderr, code := do(t, c.document, args...)
-		if code != exitUsage || !strings.Contains(stderr, c.says) || stdout != "" {
-			t.Errorf("%q: exit code %d, stderr %q, stdout %q; want 2 and %q", args, code, stderr, stdout, c.says)
+		if code != exitUsage || !strings.Contains(stderr, c.message) || stdout != "" {
+			t.Errorf("%q: exit code %d, stderr %q, stdout %q; want 2 and %q", args, code, stderr, stdout, c.message)
 		}
 	}
 }

@@ -19,8 +19,8 @@ func do(t *testing.T, stdin string, args ...string) (stdout, stderr string, code
 // TestUsage checks exit code and message of invalid command lines, and that stdout stays empty.
 func TestUsage(t *testing.T) {
 	for _, c := range []struct {
-		args []string
-		says string
+		args    []string
+		message string
 	}{
 		{nil, "command is missing"},
 		{[]string{"walk"}, "walk"},
@@ -52,8 +52,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", "/nonexistent"}, "/nonexistent"},
 	} {
 		stdout, stderr, code := do(t, "", c.args...)
-		if code != exitUsage || !strings.Contains(stderr, c.says) || stdout != "" {
-			t.Errorf("%q: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.says)
+		if code != exitUsage || !strings.Contains(stderr, c.message) || stdout != "" {
+			t.Errorf("%q: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.message)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		document string
 		code     int
-		says     []string
+		output   []string
 	}{
 		{good, exitOK, []string{"valid"}},
 		{bad, exitUsage, []string{"spec.devices.interfaces[0].model", "ne2000", "blue"}},
@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 			if code != c.code {
 				t.Errorf("%q: exit code %d, want %d: %s", c.document, code, c.code, stderr)
 			}
-			for _, want := range c.says {
+			for _, want := range c.output {
 				if !strings.Contains(stdout+stderr, want) {
 					t.Errorf("%q: no %q in %s%s", c.document, want, stdout, stderr)
 				}

@@ -55,7 +55,7 @@ func TestReplayUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		args, says string
+		args, message string
 	}{
 		{"", "FILE is missing"},
 		{"/nonexistent", "/nonexistent"},
@@ -75,8 +75,8 @@ func TestReplayUsage(t *testing.T) {
 		{"--bridge replay_test.go", "want a capture, pcapng or pcap"},
 	} {
 		stdout, stderr, code := do(t, "", append([]string{"replay"}, strings.Fields(c.args)...)...)
-		if code != exitUsage || !strings.Contains(stderr, c.says) || stdout != "" {
-			t.Errorf("replay %s: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.says)
+		if code != exitUsage || !strings.Contains(stderr, c.message) || stdout != "" {
+			t.Errorf("replay %s: exit code %d, stderr %q, stdout %q; want 2 and %q", c.args, code, stderr, stdout, c.message)
 		}
 	}
 	stdout, stderr, code := do(t, "", "replay", "--bridge", cut)

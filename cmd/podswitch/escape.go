@@ -1,4 +1,4 @@
-//go:build walls
+//go:build escape
 
 package main
 
@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wallVariable is the environment variable that selects the attempt to escape from the sandbox. The attempt starts at SIGUSR1. Only
+// escapeVariable is the environment variable that selects the attempt to escape from the sandbox. The attempt starts at SIGUSR1. Only
 // builds for tests have it.
-const wallVariable = "PODSWITCH_WALL"
+const escapeVariable = "PODSWITCH_ESCAPE"
 
 // sandboxEntered waits for SIGUSR1 and then starts the attempt. The attempt returns only if the sandbox has let it happen.
 func sandboxEntered() {
-	name := os.Getenv(wallVariable)
+	name := os.Getenv(escapeVariable)
 	begin := make(chan os.Signal, 1)
 	signal.Notify(begin, unix.SIGUSR1)
 	go func() {
 		<-begin
 		attempt := attempts()[name]
 		if attempt == nil {
-			fmt.Fprintf(os.Stderr, "walls: %s is unknown\n", name)
+			fmt.Fprintf(os.Stderr, "escape: %s is unknown\n", name)
 			return
 		}
-		fmt.Fprintf(os.Stderr, "walls: %s came back: %v\n", name, attempt())
+		fmt.Fprintf(os.Stderr, "escape: %s returned: %v\n", name, attempt())
 	}()
 }
 

@@ -1,4 +1,4 @@
-//go:build !walls
+//go:build !escape
 
 package main
 
