@@ -14,17 +14,17 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// firstInherited is the first descriptor that is none of the three that every process has.
+// firstInherited is the lowest descriptor after the three standard ones.
 const firstInherited = 3
 
 // A child is the switch that the keeper has started itself.
 type child struct {
-	conn    *grant.Conn
+	conn    *grant.Conn // the keeper's end of the session
 	command *exec.Cmd
-	ended   chan struct{}
+	ended   chan struct{} // closed when the process has ended
 }
 
-// start starts the switch. Whatever this process itself has inherited is not for it.
+// start starts the switch. The switch inherits none of the descriptors that this process has inherited.
 func start(spawn func(end *os.File) *exec.Cmd) (*child, error) {
 	if err := unix.CloseRange(firstInherited, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return nil, &missing.Error{What: "start the switch", Need: "Linux 5.11", Err: os.NewSyscallError("close_range", err)}
@@ -46,14 +46,15 @@ func start(spawn func(end *os.File) *exec.Cmd) (*child, error) {
 	}
 	go func() {
 		defer close(c.ended)
-		_ = c.command.Wait() // the end of the conversation says more
+		_ = c.command.Wait() // the end of the session gives the reason
 	}()
 	return c, nil
 }
 
-// end returns when the switch has ended, and sees to it. If there was an error, a signal that ended the switch says more.
+// end waits until the switch has ended, and kills it after endTimeout. It returns the error of the run, with the signal that has
+// killed the switch, if one has.
 func (c *child) end(err error) error {
-	c.conn.Close() // if it is open yet
+	c.conn.Close() // Run may return before a session has begun
 	timer := time.NewTimer(endTimeout)
 	defer timer.Stop()
 	select {

@@ -20,17 +20,17 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The roles of a switch in a process of its own. Each prints a line when it is at work.
+// The roles of a switch in a process of its own. Each prints a line when it has started, or when it waits.
 const (
-	roleGood   = "good"   // does what is asked
-	roleDeaf   = "deaf"   // does nothing more
-	roleSilent = "silent" // says nothing at all
-	roleLeaves = "leaves" // ends at once
-	roleKilled = "killed" // is killed by a signal
-	roleFails  = "fails"  // says why it cannot go on
+	roleGood   = "good"   // answers all messages
+	roleDeaf   = "deaf"   // starts, and then reads nothing
+	roleSilent = "silent" // sends nothing
+	roleLeaves = "leaves" // starts, and then ends
+	roleKilled = "killed" // starts, and then is killed by a signal
+	roleFails  = "fails"  // starts, and then sends Fault
 )
 
-// playSwitch is the process of a switch.
+// playSwitch is the main function of the process of a switch.
 func playSwitch(role string) int {
 	conn, err := grant.FromFile(os.NewFile(firstInherited, "the keeper"))
 	if err != nil || role == roleSilent {
@@ -64,9 +64,9 @@ func playSwitch(role string) int {
 	}
 }
 
-// working is what a switch does at work.
+// working does what the role does after the start.
 func working(role string, conn *grant.Conn) error {
-	fmt.Println("at work")
+	fmt.Println("started")
 	switch role {
 	case roleLeaves:
 		return io.EOF
@@ -80,11 +80,11 @@ func working(role string, conn *grant.Conn) error {
 	return nil
 }
 
-// TestRun: a keeper starts its switch, and ends with it; whatever that does, no process is left, and the reason is told.
+// TestRun checks that a keeper ends with the switch that it has started, with the reason, and that no process is left.
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		role string
-		stop bool // it is asked to end
+		stop bool // the keeper is stopped
 		want string
 	}{
 		{roleGood, true, ""},
@@ -118,36 +118,36 @@ func TestRun(t *testing.T) {
 			defer cancel()
 			result := make(chan error, 1)
 			go func() { result <- Run(ctx, configOf(dir), spawn, filepath.Join(dir, "keeper")) }()
-			within(t, "the switch to be at work", working)
+			within(t, "the switch to run", working)
 			if c.stop {
 				cancel()
 			}
 			err := within(t, "the end", result)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("it ends with %v, want %q", err, c.want)
+				t.Errorf("the error is %v, want %q", err, c.want)
 			}
 			if child.ProcessState == nil {
 				t.Error("the process has not ended")
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v, %v", left, err)
+				t.Errorf("files are left: %v, %v", left, err)
 			}
 		})
 	}
 }
 
-// configOf is that of two datagram sockets in a folder.
+// configOf returns the configuration of a plain switch with two datagram sockets in a directory.
 func configOf(dir string) Config {
 	socket := func(name string) hypervisor.Attachment {
 		return hypervisor.Attachment{Kind: hypervisor.KindDgram, Name: filepath.Join(dir, name)}
 	}
 	return Config{
 		Switch:  &SwitchConfig{Ports: []hypervisor.Attachment{socket("a"), socket("b")}, Bridge: vswitch.BridgeConfig{Ageing: time.Minute, Limit: 16}},
-		Control: filepath.Join(dir, "control"), Owner: -1, Log: zap.NewNop(), ExitCode: func(error) int { return exitCodeOfTests },
+		Control: filepath.Join(dir, "control"), Owner: -1, Log: zap.NewNop(), ExitCode: func(error) int { return testExitCode },
 	}
 }
 
-// TestRunCannot: a keeper that cannot start its switch, or cannot open everything, says so and leaves nothing.
+// TestRunCannot checks that a keeper that cannot open its ports or start its switch returns an error and leaves nothing.
 func TestRunCannot(t *testing.T) {
 	none := func(*os.File) *exec.Cmd { return exec.Command(filepath.Join(t.TempDir(), "none")) }
 	for name, prepare := range map[string]func(dir string, cfg *Config){
@@ -161,19 +161,19 @@ func TestRunCannot(t *testing.T) {
 			prepare(dir, &cfg)
 			before := openDescriptors(t)
 			if err := Run(t.Context(), cfg, none, ""); err == nil {
-				t.Error("it runs")
+				t.Error("Run returns no error")
 			}
 			if after := openDescriptors(t); after != before {
 				t.Errorf("%d descriptors are open, %d were before", after, before)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v, %v", left, err)
+				t.Errorf("files are left: %v, %v", left, err)
 			}
 		})
 	}
 }
 
-// TestWatchdog: it is told of the end by the pipe, is awaited, and one that cannot be started is an error.
+// TestWatchdog checks that close ends the watchdog's pipe and waits for its process, and that a failed start is an error.
 func TestWatchdog(t *testing.T) {
 	before := openDescriptors(t)
 	w, err := startWatchdog(endOfPipe, zap.NewNop())
@@ -182,10 +182,10 @@ func TestWatchdog(t *testing.T) {
 	}
 	w.close()
 	if !w.command.ProcessState.Success() {
-		t.Errorf("it ends with %s", w.command.ProcessState)
+		t.Errorf("the watchdog ends with %s", w.command.ProcessState)
 	}
 	if _, err := startWatchdog(func(*os.File) *exec.Cmd { return exec.Command("/nonexistent") }, zap.NewNop()); err == nil {
-		t.Error("what is not there was started")
+		t.Error("a command that does not exist was started")
 	}
 	var none *watchdog
 	none.close()
@@ -194,7 +194,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// endOfPipe waits for the end of the pipe.
+// endOfPipe makes a watchdog that waits for the end of the pipe.
 func endOfPipe(pipe *os.File) *exec.Cmd {
 	c := exec.Command("cat", "/proc/self/fd/3")
 	c.ExtraFiles = []*os.File{pipe}

@@ -12,28 +12,28 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Config says what is kept, and for whom. Either Attach or Switch is set.
+// A Config configures a keeper. Either Attach or Switch is set.
 type Config struct {
 	Attach   *plan.Config     // a guest and a pod
 	Switch   *SwitchConfig    // a plain learning switch
 	Control  string           // path of the control socket
-	Owner    int              // user that sockets are given to; -1: they stay this process's
-	Peers    grant.Peers      // who may connect
-	Log      *zap.Logger      // what is said meanwhile
-	Resolved func(*plan.Plan) // called once it is clear what will be done, before it is done; may be nil
-	ExitCode func(error) int  // of a process that ends with the error
+	Owner    int              // user id that sockets are given to; -1: they stay this process's own
+	Peers    grant.Peers      // the users and processes that may connect
+	Log      *zap.Logger      // not nil
+	Resolved func(*plan.Plan) // called with the plan before a port is opened; nil: not called
+	ExitCode func(error) int  // returns the exit code of a process that ends with the error
 
-	// Watchdog is what restores the pod interface when nobody has the other end of the pipe any more.
+	// Watchdog makes the command of the watchdog, which inherits the read end of the pipe and restores the pod interface at its
+	// end of file. It is needed where Attach takes the address off the interface.
 	Watchdog func(pipe *os.File) *exec.Cmd
-	// Settings reads the settings that come with a takeover; nil: they are not for a switch to change.
+	// Settings parses the settings that come with a takeover; nil: a takeover cannot change them.
 	Settings func(text []byte) (plan.Settings, error)
 }
 
-// A SwitchConfig says what a plain learning switch connects.
+// A SwitchConfig configures a plain learning switch.
 type SwitchConfig struct {
 	Ports   []hypervisor.Attachment
-	Bridge  vswitch.BridgeConfig // but for what follows from the ports
-	Offload bool                 // the ports take frames with a checksum to complete and segments to cut
-
-	NoMerge bool // frames that continue one another are not merged
+	Bridge  vswitch.BridgeConfig // the keeper sets Ports, Upstream and MaxFrame
+	Offload bool                 // frames may have an unfinished checksum, or be segments larger than the MTU
+	NoMerge bool                 // ports do not merge received frames
 }

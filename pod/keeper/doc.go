@@ -1,15 +1,23 @@
-// Package keeper is the privileged half of podswitch: it may change the pod's interface, and never touches a frame.
+// Package keeper is the privileged process of podswitch: it may change the pod's interface, and never touches a frame.
 //
-// A keeper resolves the plan, opens every device and socket, and gives their descriptors to a switch, which is another process
-// without any privilege. It takes the address when the switch is ready, and gives it back when the switch has ended, for
-// whatever reason. Meanwhile it does the little that a switch cannot: it opens a device again that was lost, connects to what
-// the plan names, and tells whether the guest is there. A switch can ask for nothing else (package grant).
+// A keeper resolves the plan, opens all devices and sockets, and passes their descriptors to a switch, an unprivileged process. It
+// takes the address when the switch has built its ports, and gives it back when the switch has ended, for whatever reason. In
+// between it does what the switch has no privilege for: it reopens a device that was lost, makes connections that the plan
+// names, and reports whether the guest is there. A switch can request nothing else (protocol.go).
 //
 // # Theory of operation
 //
-// Everything happens in one loop, one thing after the other: what a switch says, what was opened or dialled meanwhile, and
-// what the one who started the keeper wants. Whatever takes time has a goroutine of its own, which hands its result to the
-// loop. So there is no lock, and the order of things is that of the loop.
+// The keeper is an event loop (loop.go). Goroutines that wait for something, such as a message, a connection, or a device, pass
+// their results to the loop as functions, and the loop executes one after the other. The state of the keeper therefore needs no
+// lock.
 //
-// The keeper's own end is noticed by a watchdog, a process that only waits: a switch could not put the address back.
+//	lifecycle.go  the states of the keeper, as a table of states and events; a pure function
+//	actions.go    what the loop does on a transition of that table
+//	protocol.go   which message a switch may send in which phase of its session
+//	receive.go    what the loop does on a message
+//	session.go    the connection with one switch; outbox.go has its messages
+//	takeover.go   one switch replaces another one
+//	resources.go  what is open for a switch; port.go and opener.go have the ports
+//
+// A watchdog, which is a process that only waits, restores the interface if the keeper is killed.
 package keeper

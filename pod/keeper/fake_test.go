@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// A fake is a switch that does what a test says.
+// A fake is the switch's end of a session; a test decides what it sends and receives.
 type fake struct {
 	*grant.Conn
 	t      testing.TB
@@ -25,10 +25,11 @@ func newFake(t testing.TB, socket *net.UnixConn) *fake {
 	return f
 }
 
-// sends sends something; that the keeper does not listen any more is no fault.
+// sends sends a message. It ignores errors, because the keeper may have closed the session.
 func (f *fake) sends(m grant.Message, files ...int) { _ = f.Send(m, files...) }
 
-// receives wants a message of a kind next, and returns it with its descriptors, which are closed with the test.
+// receives returns the next message, and fails the test unless it has this kind and number of descriptors. The end of the test closes
+// the descriptors.
 func (f *fake) receives(kind string, files int) (grant.Message, []int) {
 	f.t.Helper()
 	_ = f.socket.SetReadDeadline(time.Now().Add(testTimeout))
@@ -44,7 +45,7 @@ func (f *fake) receives(kind string, files int) (grant.Message, []int) {
 	return m, got
 }
 
-// receivesEnd wants that nothing but these kinds comes until the end.
+// receivesEnd waits for the end of the session, and fails the test if a message of another kind than these arrives before.
 func (f *fake) receivesEnd(kinds ...string) {
 	f.t.Helper()
 	_ = f.socket.SetReadDeadline(time.Now().Add(testTimeout))
@@ -53,18 +54,18 @@ func (f *fake) receivesEnd(kinds ...string) {
 		if err == nil {
 			_ = grant.CloseFiles(files)
 			if !strings.Contains(strings.Join(kinds, " "), m.Name()) {
-				f.t.Fatalf("%q comes, want the end", m.Name())
+				f.t.Fatalf("%q arrives, want the end of the session", m.Name())
 			}
 			continue
 		}
 		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-			f.t.Fatal("waited in vain for the end")
+			f.t.Fatal("timeout: the session has not ended")
 		}
 		return
 	}
 }
 
-// What switches say.
+// Messages of a switch.
 func helloMessage() grant.Message { return grant.Message{Hello: &grant.Hello{Version: grant.Version}} }
 func takeoverMessage() grant.Message {
 	return grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true}}
@@ -85,12 +86,12 @@ func faultMessage() grant.Message {
 	return grant.Message{Fault: &grant.Fault{Text: "it does not work", Code: 3}}
 }
 
-// receivesGrant wants everything that a switch needs.
+// receivesGrant receives Grant, and Opened for each port.
 func (f *fake) receivesGrant() *grant.Grant {
 	f.t.Helper()
 	m, files := f.receives("grant", 1)
 	if flags, err := unix.FcntlInt(uintptr(files[0]), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
-		f.t.Errorf("the control socket has the flags %#x, %v: it blocks whoever listens on it, want O_NONBLOCK", flags, err)
+		f.t.Errorf("the control socket has the flags %#x, %v: want O_NONBLOCK, which the switch that listens on it shares", flags, err)
 	}
 	for i := range m.Grant.Ports {
 		if o, _ := f.receives("opened", 1); o.Opened.Port != i || (o.Opened.Socket == nil) == (o.Opened.Device == nil) {
@@ -100,68 +101,68 @@ func (f *fake) receivesGrant() *grant.Grant {
 	return m.Grant
 }
 
-// granted is a switch that has begun a conversation.
-func (w *world) granted(first grant.Message) *fake {
-	w.t.Helper()
-	f := w.connect()
+// granted returns a switch that has received its grant.
+func (k *testKeeper) granted(first grant.Message) *fake {
+	k.t.Helper()
+	f := k.connect()
 	f.sends(first)
 	f.receivesGrant()
 	return f
 }
 
-// running is a switch at work.
-func (w *world) running() *fake {
-	w.t.Helper()
-	f := w.granted(helloMessage())
+// running returns a switch that has started.
+func (k *testKeeper) running() *fake {
+	k.t.Helper()
+	f := k.granted(helloMessage())
 	f.sends(readyMessage())
 	f.receives("go", 0)
-	f.starts(w)
+	f.starts(k)
 	return f
 }
 
-// starts says that it is at work, and waits until the keeper knows.
-func (f *fake) starts(w *world) {
-	w.t.Helper()
+// starts sends Started, and waits until the keeper has received it.
+func (f *fake) starts(k *testKeeper) {
+	k.t.Helper()
 	f.sends(grant.Message{Started: &grant.Started{}})
-	await(w.t, "the switch to be at work", func() (works bool) {
-		w.inside(func() { works = w.loop.current != nil && w.loop.current.phase == phaseRunning && w.loop.next == nil })
+	await(k.t, "the switch to run", func() (works bool) {
+		k.inside(func() { works = k.loop.current != nil && k.loop.current.phase == phaseRunning && k.loop.next == nil })
 		return works
 	})
 }
 
-// yielding is a switch that was asked to make room, and the one that waits for that.
-func (w *world) yielding() (first, next *fake) {
-	w.t.Helper()
-	first = w.running()
-	next = w.granted(takeoverMessage())
+// yielding returns a switch that was asked to yield, and the next one, which is ready.
+func (k *testKeeper) yielding() (first, next *fake) {
+	k.t.Helper()
+	first = k.running()
+	next = k.granted(takeoverMessage())
 	next.sends(readyMessage())
 	first.receives("yield", 0)
 	return first, next
 }
 
-// handedOver is a switch that goes on in place of another one.
-func (w *world) handedOver() *fake {
-	w.t.Helper()
-	first, next := w.beginning()
-	next.starts(w)
+// handedOver returns a switch that has taken over.
+func (k *testKeeper) handedOver() *fake {
+	k.t.Helper()
+	first, next := k.beginning()
+	next.starts(k)
 	next.receives("guest", 0)
 	first.receivesEnd()
 	return next
 }
 
-// resumes wants that a switch that has yielded is told to go on itself.
-func (f *fake) resumes(w *world) {
-	w.t.Helper()
+// resumes checks that a switch that has yielded gets its ports and its snapshot again, and starts it.
+func (f *fake) resumes(k *testKeeper) {
+	k.t.Helper()
 	f.receives("opened", 1)
 	f.receives("opened", 1)
 	if m, _ := f.receives("go", 0); string(m.Go.Snapshot) != `{"a":1}` || m.Go.Takeovers != 0 {
-		w.t.Errorf("it goes on with %+v", m.Go)
+		k.t.Errorf("it resumes with %+v", m.Go)
 	}
-	f.starts(w)
+	f.starts(k)
 	f.receives("guest", 0)
 }
 
-// stops does what the keeper asks for at the end.
+// stops receives Stop, answers it, and receives the end of the session.
 func (f *fake) stops() {
 	f.t.Helper()
 	f.receives("stop", 0)
@@ -169,7 +170,7 @@ func (f *fake) stops() {
 	f.receivesEnd()
 }
 
-// ends says goodbye.
+// ends sends Bye, and then stops.
 func (f *fake) ends() {
 	f.t.Helper()
 	f.sends(byeMessage())

@@ -11,9 +11,9 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// FuzzKeeper lets three switches say anything in any order, and end at any time. It wants of the keeper that it takes the address
-// only when nobody has it, that it gives a descriptor only to one that was granted something, and that in the end the address is
-// back, every socket gone and every descriptor closed.
+// FuzzKeeper lets three switches send any messages in any order, and disconnect at any time. It checks that the keeper takes the
+// address only when it is not taken, that it sends descriptors only to switches that it has admitted, and that at the end the address
+// is given back, no socket is left and every descriptor is closed.
 func FuzzKeeper(f *testing.F) {
 	const first, second, third = 0, 1 << 6, 2 << 6
 	for _, seed := range []struct {
@@ -26,10 +26,10 @@ func FuzzKeeper(f *testing.F) {
 			second | stepStarted, third | stepTakeover, third | stepReady, second | stepYielded, third | stepStarted, third | stepBye}},
 		{"a takeover that fails", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
 			second | stepClose, first | stepStarted, third | stepTakeover, third | stepReady, third | stepFault, first | stepYielded}},
-		{"out of turn", []byte{first | stepStopped, second | stepReady, third | stepYielded, first | stepBye}},
-		{"not understood", []byte{first | stepHello, first | stepRubbish, second | stepHello, second | stepReady, second | stepRubbish}},
+		{"not allowed", []byte{first | stepStopped, second | stepReady, third | stepYielded, first | stepBye}},
+		{"not a message", []byte{first | stepHello, first | stepRubbish, second | stepHello, second | stepReady, second | stepRubbish}},
 		{"another version", []byte{first | stepOther, second | stepHello, third | stepHello}},
-		{"both go", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
+		{"both disconnect", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
 			first | stepClose, second | stepClose}},
 		{"one after the other", []byte{first | stepHello, first | stepReady, first | stepClose, second | stepHello, second | stepReady, second | stepClose,
 			third | stepHello, third | stepReady, third | stepStarted}},
@@ -40,26 +40,26 @@ func FuzzKeeper(f *testing.F) {
 	f.Fuzz(func(t *testing.T, _ string, steps []byte) {
 		before := openDescriptors(t)
 		t.Run("", func(t *testing.T) {
-			w := newWorld(t, timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
+			k := newTestKeeper(t, timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
 			var all [3]hostile
 			for _, s := range steps[:min(len(steps), 64)] {
-				all[int(s>>6)%len(all)].do(w, s&0x3f)
+				all[int(s>>6)%len(all)].do(k, s&0x3f)
 			}
-			w.stop()
-			err := within(t, "the end", w.result)
-			w.result <- err
+			k.stop()
+			err := within(t, "the end", k.result)
+			k.result <- err
 			for i := range all {
 				all[i].end(t)
 			}
 		})
-		// A socket is closed when who reads from it has seen that, which may be a moment later.
+		// A goroutine closes a socket after it has read its end, which may be a moment later.
 		if !eventually(func() bool { return openDescriptors(t) <= before }) {
 			t.Errorf("%d descriptors are open, %d were before", openDescriptors(t), before)
 		}
 	})
 }
 
-// The steps of a hostile switch. Each one that follows a connection's end begins a new one.
+// The steps of a hostile switch. The first step, and each one after stepClose, connects.
 const (
 	stepHello byte = iota
 	stepTakeover
@@ -75,29 +75,29 @@ const (
 	stepFault
 	stepRubbish
 	stepClose
-	stepEnd // the keeper is asked to end
+	stepEnd // the keeper is stopped
 	numSteps
 )
 
-// A hostile switch says anything, and notes what it hears.
+// A hostile switch sends any message, and checks those that it receives.
 type hostile struct {
 	*fake
-	heard sync.WaitGroup // who listens
+	readers sync.WaitGroup
 }
 
-func (h *hostile) do(w *world, step byte) {
+func (h *hostile) do(k *testKeeper, step byte) {
 	if step %= numSteps; step == stepEnd {
-		w.stop()
+		k.stop()
 		return
 	}
 	if h.fake == nil {
-		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: w.path(), Net: "unix"})
+		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: k.path(), Net: "unix"})
 		if err != nil {
 			return // the keeper has ended
 		}
-		h.fake = newFake(w.t, c)
+		h.fake = newFake(k.t, c)
 		fake := h.fake
-		h.heard.Go(func() { fake.listen(w.t) })
+		h.readers.Go(func() { fake.listen(k.t) })
 	}
 	switch step {
 	case stepClose:
@@ -108,12 +108,12 @@ func (h *hostile) do(w *world, step byte) {
 	default:
 		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			w.t.Fatal(err)
+			k.t.Fatal(err)
 		}
 		h.sends(message(step), null)
 		_ = unix.Close(null)
 	}
-	w.loop.do(func() {}) // the loop has its turn now and then
+	k.loop.do(func() {}) // the loop executes what has arrived
 }
 
 func message(step byte) grant.Message {
@@ -144,7 +144,7 @@ func message(step byte) grant.Message {
 	return faultMessage()
 }
 
-// listen wants descriptors behind a grant alone, and nothing behind a fault.
+// listen checks that descriptors arrive only after Grant, and nothing after Fault.
 func (f *fake) listen(t testing.TB) {
 	granted, faulty := false, false
 	for {
@@ -161,13 +161,13 @@ func (f *fake) listen(t testing.TB) {
 	}
 }
 
-// end waits until everything was heard.
+// end waits until everything was received.
 func (h *hostile) end(t testing.TB) {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.heard.Wait()
+		h.readers.Wait()
 	}()
-	within(t, "the end of the conversation", ended)
+	within(t, "the end of the session", ended)
 }

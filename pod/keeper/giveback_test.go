@@ -27,22 +27,22 @@ func TestGiveBackFails(t *testing.T) {
 		{"the keeper restores", nil, "false", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, shortTimeouts())
-			f := w.running()
-			w.inside(func() {
-				giveBack := w.loop.giveBack
-				w.loop.giveBack = func() error { return errors.Join(giveBack(), c.failed) }
+			k := newTestKeeper(t, shortTimeouts())
+			f := k.running()
+			k.inside(func() {
+				giveBack := k.loop.giveBack
+				k.loop.giveBack = func() error { return errors.Join(giveBack(), c.failed) }
 				if c.watchdog == "" {
 					return
 				}
 				var err error
-				if w.loop.watchdog, err = startWatchdog(afterPipe(c.watchdog), w.loop.log); err != nil {
+				if k.loop.watchdog, err = startWatchdog(afterPipe(c.watchdog), k.loop.log); err != nil {
 					t.Error(err)
 				}
 			})
 			f.ends()
-			w.awaitWaiting()
-			if why := strings.Join(w.ended(), "\n"); (why == "") != (c.want == "") || !strings.Contains(why, c.want) {
+			k.awaitWaiting()
+			if why := strings.Join(k.ended(), "\n"); (why == "") != (c.want == "") || !strings.Contains(why, c.want) {
 				t.Errorf("the error is %q, want %q", why, c.want)
 			}
 		})

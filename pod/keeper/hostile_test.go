@@ -11,52 +11,52 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// TestNoHello: who connects and says nothing makes room for others.
+// TestNoHello checks that connections without Hello are closed, so that other switches can connect.
 func TestNoHello(t *testing.T) {
 	p := shortTimeouts()
 	p.hello = 50 * time.Millisecond
-	w := newWorld(t, p)
+	k := newTestKeeper(t, p)
 	var all []*fake
 	for range maxSessions {
-		all = append(all, w.connect())
+		all = append(all, k.connect())
 	}
 	for _, f := range all {
 		f.receivesEnd()
 	}
-	w.inside(func() { w.loop.timeouts.hello = time.Minute })
-	w.running().ends()
+	k.inside(func() { k.loop.timeouts.hello = time.Minute })
+	k.running().ends()
 }
 
-// TestTooMany: no more than a few are connected at once.
+// TestTooMany checks the bound of sessions.
 func TestTooMany(t *testing.T) {
-	w := newWorld(t, shortTimeouts())
+	k := newTestKeeper(t, shortTimeouts())
 	var all []*fake
 	for range maxSessions {
-		all = append(all, w.connect())
+		all = append(all, k.connect())
 	}
-	w.connect().receivesEnd()
+	k.connect().receivesEnd()
 	all[0].Close()
-	await(t, "one to be gone", func() (gone bool) {
-		w.inside(func() { gone = len(w.loop.sessions) < maxSessions })
+	await(t, "a session to end", func() (gone bool) {
+		k.inside(func() { gone = len(k.loop.sessions) < maxSessions })
 		return gone
 	})
-	w.running().ends()
+	k.running().ends()
 }
 
-// TestOutOfTurn: whoever says what is not for it to say at that time, is at its end.
+// TestOutOfTurn checks that a message that is not allowed in a phase ends the session, and that its descriptors are closed.
 func TestOutOfTurn(t *testing.T) {
 	messages := []grant.Message{helloMessage(), takeoverMessage(), readyMessage(), byeMessage(), stoppedMessage(), yieldedMessage(), reopenMessage(0), reopenMessage(-1), reopenMessage(2), dialMessage(1, grant.Kept, 0)}
 	for _, phase := range []struct {
 		name    string
-		fine    string // what may be said
-		reaches func(w *world) *fake
+		fine    string // the messages that are allowed
+		reaches func(k *testKeeper) *fake
 	}{
-		{"connected", "hello", func(w *world) *fake { return w.connect() }},
-		{"granted", "ready bye", func(w *world) *fake { return w.granted(helloMessage()) }},
-		{"running", "bye reopen 0 dial", func(w *world) *fake { return w.running() }},
-		{"yielding", "bye yielded reopen 0 dial", func(w *world) *fake { f, _ := w.yielding(); return f }},
-		{"the next one", "ready bye", func(w *world) *fake { w.running(); return w.granted(takeoverMessage()) }},
-		{"the next one when ready", "bye", func(w *world) *fake { _, f := w.yielding(); return f }},
+		{"connected", "hello", func(k *testKeeper) *fake { return k.connect() }},
+		{"granted", "ready bye", func(k *testKeeper) *fake { return k.granted(helloMessage()) }},
+		{"running", "bye reopen 0 dial", func(k *testKeeper) *fake { return k.running() }},
+		{"yielding", "bye yielded reopen 0 dial", func(k *testKeeper) *fake { f, _ := k.yielding(); return f }},
+		{"the next one", "ready bye", func(k *testKeeper) *fake { k.running(); return k.granted(takeoverMessage()) }},
+		{"the next one when ready", "bye", func(k *testKeeper) *fake { _, f := k.yielding(); return f }},
 	} {
 		for _, m := range messages {
 			kind := m.Name()
@@ -67,12 +67,12 @@ func TestOutOfTurn(t *testing.T) {
 				continue
 			}
 			t.Run(phase.name+" "+kind, func(t *testing.T) {
-				w := newWorld(t, shortTimeouts())
+				k := newTestKeeper(t, shortTimeouts())
 				files := make([]int, 2)
 				if err := unix.Pipe2(files, unix.O_CLOEXEC); err != nil {
 					t.Fatal(err)
 				}
-				f := phase.reaches(w)
+				f := phase.reaches(k)
 				f.sends(m, files[1])
 				_ = unix.Close(files[1])
 				f.receivesEnd()
@@ -80,8 +80,8 @@ func TestOutOfTurn(t *testing.T) {
 					t.Errorf("%d bytes, %v", n, err)
 				}
 				_ = unix.Close(files[0])
-				if n := w.seen.FilterMessage("message not allowed").Len(); n != 1 {
-					t.Errorf("%d lines say so", n)
+				if n := k.seen.FilterMessage("message not allowed").Len(); n != 1 {
+					t.Errorf("%d log lines, want 1", n)
 				}
 			})
 		}

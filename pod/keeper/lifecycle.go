@@ -1,33 +1,40 @@
 package keeper
 
-// The life of a keeper: which switch answers for the pod address, and what changes that.
+// The life of a keeper: which switch answers for the pod address, and what changes that. The current switch is the one that answers
+// for the address, or is about to; the next switch is to take over from it; the previous switch has yielded to it.
 //
-//	                        the address is taken
-//	                       ┌───────────────────────────────────────────────────────────────┐
-//	idle                   │                     started               next admitted       │
-//	 │ admitted            │  starting ────────────────────▶ running ─────────────▶ preparing
-//	 ▼              taken  │  ▲  ▲  ▲                        ▲  ▲  ▲   next lost     │  │  │
-//	building ──────────────┼──┘  │  │                        │  │  └─────────────────┘  │  │
-//	 (ready: take)         │     │  │ yielded                │  │           next ready  │  │
-//	                       │     │  └────── recalling ◀──────┼──┼──────────── yielding ◀┘  │
-//	                       │     │                next lost  │  │               │ yielded   │
-//	                       │     │ lost, bye                 │  │ started       ▼           │
-//	                       │     └───────────────────────────┼──┴─────── handing over       │
-//	                       │                                 │ started       │ previous lost
-//	                       │                                 └────────── committed          │
-//	                       └───────────────────────────────────────────────────────────────┘
+//	 idle
+//	  │ admitted
+//	  ▼
+//	building             (ready: the keeper takes the address)
+//	  │ taken
+//	══╪═════════════════════════════════════ the address is taken below this line ══
+//	  ▼       started           next admitted              next ready
+//	starting ─────────▶ running ──────────────▶ preparing ────────────▶ yielding
+//	  ▲  ▲               ▲ ▲ ▲                      │                    │   │
+//	  │  │               │ │ └────── next lost ─────┘          next lost │   │ yielded
+//	  │  │               │ │                                             │   │
+//	  │  └── yielded ────┼─┼──────────── recalling ◀─────────────────────┘   │
+//	  │                  │ │                                                 ▼
+//	  └── lost, bye ─────┼─┼─────────────────────────────────────── handing over
+//	                     │ └──────────── started ────────────────────┘   │
+//	                     │                                               │ previous lost
+//	                     │                                               ▼
+//	                     └────────────── started ──────────────────── committed
 //
-//	to the end:   building ── lost, bye, end ─▶ idle          building ── stop ─▶ ended
-//	              taken ── lost ─▶ idle                       (handing over ── lost, bye ─▶ starting)
-//	              taken ── bye, end ─▶ stopping ── stopped, lost ─▶ idle
-//	              taken or stopping ── stop ─▶ ending ── stopped, lost ─▶ ended
-//	              idle ── stop ─▶ ended
+// The other ways out of a state above and below the line:
 //
-// The address is given back on the way from a state in which it is taken, stopping and ending among them, to idle and to ended.
-// The keeper waits in stopping and ending for the current switch to stop answering, for a bounded time.
+//	idle:      stop ─▶ ended
+//	building:  lost, bye, end ─▶ idle;   stop ─▶ ended
+//	below:     lost ─▶ idle
+//	           bye, end ─▶ stopping;     stopping: stopped, lost ─▶ idle;   stop ─▶ ending
+//	           stop ─▶ ending;           ending:   stopped, lost ─▶ ended
+//
+// The address is given back on the way from any state below the line, stopping, or ending, to idle or ended. In stopping and ending
+// the keeper waits, for a bounded time, for the current switch to stop answering.
 type state uint8
 
-// The states. The current switch is the one that answers for the address, or is about to; the next one is to take over from it.
+// The states.
 const (
 	idle        state = iota // no switch is admitted; the address is the kernel's
 	building                 // the current switch builds its ports
@@ -68,8 +75,8 @@ const (
 	previousLost              // the session of the switch that has yielded has ended
 	lost                      // the session of the current switch has ended
 	bye                       // the current switch asks for its end
-	end                       // the keeper cannot go on with the current switch
-	stopped                   // the current switch does not answer for the address any more, or has had its time for that
+	end                       // the keeper cannot go on with the current switch, or the previous one asks for the end
+	stopped                   // the current switch has stopped answering for the address, or the time for that has passed
 	stop                      // the keeper is to end
 	numEvents
 )

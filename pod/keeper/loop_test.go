@@ -13,11 +13,11 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// TestGrant: a switch gets what is in its plan, and the next one after it too.
+// TestGrant checks what a switch gets, twice in a row.
 func TestGrant(t *testing.T) {
-	w := newWorld(t, shortTimeouts())
+	k := newTestKeeper(t, shortTimeouts())
 	for range 2 {
-		f := w.connect()
+		f := k.connect()
 		f.sends(helloMessage())
 		g := f.receivesGrant()
 		if g.Version != grant.Version || g.Keeper != os.Getpid() || g.Forwarder.Delegate != nil || g.Forwarder.Bridge == nil || g.Forwarder.Bridge.Ports != 2 || len(g.Ports) != 2 || !g.Ports[1].Present {
@@ -25,16 +25,16 @@ func TestGrant(t *testing.T) {
 		}
 		f.sends(readyMessage())
 		f.receives("go", 0)
-		f.starts(w)
+		f.starts(k)
 		f.ends()
-		w.awaitWaiting()
+		k.awaitWaiting()
 	}
-	if why := w.ended(); why != nil {
-		t.Errorf("it says %q", why)
+	if why := k.ended(); why != nil {
+		t.Errorf("the errors are %q", why)
 	}
 }
 
-// TestRefused: who cannot be served is told why, gets no descriptor, and leaves everything as it was.
+// TestRefused checks that a switch that is not admitted gets the reason and no descriptor, and changes nothing.
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -45,38 +45,38 @@ func TestRefused(t *testing.T) {
 		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, fmt.Sprintf("version %d of its protocol, not %d", grant.Version, grant.Version+1)},
 		{"a second switch", true, helloMessage(), "a keeper without another switch"},
 		{"a takeover of nothing", false, takeoverMessage(), "a running switch"},
-		{"a takeover with settings that nobody reads", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
+		{"a takeover with settings without Config.Settings", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
 			"started by podswitch run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, shortTimeouts())
+			k := newTestKeeper(t, shortTimeouts())
 			var first *fake
 			if c.running {
-				first = w.running()
+				first = k.running()
 			}
-			f := w.connect()
+			f := k.connect()
 			f.sends(c.first)
 			m, _ := f.receives("fault", 0)
-			if !strings.Contains(m.Fault.Text, c.want) || m.Fault.Code != exitCodeOfTests {
+			if !strings.Contains(m.Fault.Text, c.want) || m.Fault.Code != testExitCode {
 				t.Errorf("%+v, want %q", m.Fault, c.want)
 			}
 			f.receivesEnd()
 			if first != nil {
 				first.ends()
 			}
-			w.awaitWaiting()
+			k.awaitWaiting()
 		})
 	}
 }
 
-// TestTakeover: what the first switch leaves, the second one gets, with its descriptors; the address stays taken.
+// TestTakeover checks that the second switch gets the snapshot of the first one, with its descriptors, and that the address stays taken.
 func TestTakeover(t *testing.T) {
-	w := newWorld(t, shortTimeouts())
-	first, next := w.yielding()
-	third := w.connect()
+	k := newTestKeeper(t, shortTimeouts())
+	first, next := k.yielding()
+	third := k.connect()
 	third.sends(takeoverMessage())
 	if m, _ := third.receives("fault", 0); !strings.Contains(m.Fault.Text, "take over") {
-		t.Errorf("a third one hears %q", m.Fault.Text)
+		t.Errorf("a third one gets the error %q", m.Fault.Text)
 	}
 	r, pipe, err := os.Pipe()
 	if err != nil {
@@ -94,14 +94,14 @@ func TestTakeover(t *testing.T) {
 	if _, err := unix.Write(files[0], []byte("x")); err != nil {
 		t.Error(err)
 	}
-	next.starts(w)
+	next.starts(k)
 	first.receivesEnd()
 	next.receives("guest", 0)
-	if w.taken.Load() != 1 || w.back.Load() != 0 {
-		t.Errorf("taken %d times, given back %d times", w.taken.Load(), w.back.Load())
+	if k.taken.Load() != 1 || k.back.Load() != 0 {
+		t.Errorf("taken %d times, given back %d times", k.taken.Load(), k.back.Load())
 	}
 	next.ends()
-	w.awaitWaiting()
+	k.awaitWaiting()
 	_ = unix.Close(files[0])
 	files[0] = -1
 	if text, err := io.ReadAll(r); string(text) != "x" || err != nil { // nobody else has the other end
@@ -109,48 +109,48 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// TestNextFails: a takeover that does not get as far as to be ready is as if it had never been.
+// TestNextFails checks that the current switch runs on, or begins again, when the next one fails.
 func TestNextFails(t *testing.T) {
-	w := newWorld(t, shortTimeouts())
-	first := w.running()
+	k := newTestKeeper(t, shortTimeouts())
+	first := k.running()
 	for name, fails := range map[string]func(*fake){
-		"it goes":               func(f *fake) { f.Close() },
-		"it says why":           func(f *fake) { f.sends(faultMessage()) },
-		"it says goodbye":       func(f *fake) { f.sends(byeMessage()) },
-		"it speaks out of turn": func(f *fake) { f.sends(dialMessage(1, grant.Kept, 0)) },
-		"it is not understood":  func(f *fake) { _, _ = f.socket.Write([]byte("not a message at all")) },
+		"it disconnects":                         func(f *fake) { f.Close() },
+		"it sends Fault":                         func(f *fake) { f.sends(faultMessage()) },
+		"it sends Bye":                           func(f *fake) { f.sends(byeMessage()) },
+		"it sends a message that is not allowed": func(f *fake) { f.sends(dialMessage(1, grant.Kept, 0)) },
+		"it sends bytes that are not a message":  func(f *fake) { _, _ = f.socket.Write([]byte("not a message at all")) },
 	} {
-		next := w.granted(takeoverMessage())
+		next := k.granted(takeoverMessage())
 		fails(next)
 		await(t, name+": to be forgotten", func() (gone bool) {
-			w.inside(func() { gone = w.loop.next == nil && len(w.loop.sessions) == 1 })
+			k.inside(func() { gone = k.loop.next == nil && len(k.loop.sessions) == 1 })
 			return gone
 		})
 		first.sends(dialMessage(1, grant.Kept, 0))
 		first.receives("dialled", 0)
 	}
-	for range 3 { // and so is one that was ready, or was told to begin
-		next := w.granted(takeoverMessage())
+	for range 3 { // the next one fails when it is ready, and when it was told to begin
+		next := k.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)
 		next.Close()
 		await(t, "the next one to be forgotten", func() (gone bool) {
-			w.inside(func() { gone = w.loop.next == nil })
+			k.inside(func() { gone = k.loop.next == nil })
 			return gone
 		})
 		first.sends(yieldedMessage())
-		first.resumes(w)
-		next = w.granted(takeoverMessage())
+		first.resumes(k)
+		next = k.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)
 		first.sends(yieldedMessage())
 		next.receives("go", 0)
 		next.sends(faultMessage())
-		first.resumes(w)
+		first.resumes(k)
 	}
 	first.ends()
-	w.awaitWaiting()
-	if w.taken.Load() != 1 {
-		t.Errorf("taken %d times", w.taken.Load())
+	k.awaitWaiting()
+	if k.taken.Load() != 1 {
+		t.Errorf("taken %d times", k.taken.Load())
 	}
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// testTimeout is how long a test waits for what must happen.
+// testTimeout is how long a test waits for an event.
 const testTimeout = 10 * time.Second
 
-// insideVariable says that this process has a network namespace of its own; roleVariable, that it is a switch.
+// Environment variables: insideVariable marks a process with a network namespace of its own, roleVariable the process of a switch.
 const (
 	insideVariable = "PODSWITCH_TEST_INSIDE"
 	roleVariable   = "PODSWITCH_TEST_ROLE"
 )
 
-// TestMain runs the tests in a network namespace of their own, if it may make one, because a keeper has goroutines on any thread.
-// It fails the run when a goroutine outlives its test.
+// TestMain runs the tests in a process with a network namespace of its own, if it is root: a thread is not enough, because the
+// goroutines of a keeper run on any thread. It fails the run if a goroutine outlives the tests.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playSwitch(role))
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	fuzzing := false
 	flag.Visit(func(f *flag.Flag) { fuzzing = fuzzing || f.Name == "test.fuzz" || f.Name == "test.fuzzworker" })
 	if fuzzing {
-		os.Exit(m.Run()) // the fuzzer's own goroutines go on
+		os.Exit(m.Run()) // the goroutines of the fuzzer outlive the tests
 	}
 	if os.Geteuid() == 0 && os.Getenv(insideVariable) == "" {
 		os.Exit(runInside())
@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runInside runs this program again, in a new network namespace, which ends with it.
+// runInside runs this program in a new network namespace, which ends with the process.
 func runInside() int {
 	c := exec.Command("/proc/self/exe", os.Args[1:]...)
 	c.Args[0] = os.Args[0]
@@ -70,7 +70,7 @@ func runInside() int {
 	return c.ProcessState.ExitCode()
 }
 
-// eventually waits until condition holds.
+// eventually waits until condition holds, and reports whether it does within testTimeout.
 func eventually(condition func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -82,15 +82,15 @@ func eventually(condition func() bool) bool {
 	return false
 }
 
-// await fails the test unless condition holds before long.
+// await fails the test unless condition holds within testTimeout.
 func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	if !eventually(condition) {
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timeout: waiting for %s", what)
 	}
 }
 
-// within returns what comes out of c before long.
+// within returns the next value of c, and fails the test if there is none within testTimeout.
 func within[T any](t testing.TB, what string, c <-chan T) (value T) {
 	t.Helper()
 	timer := time.NewTimer(testTimeout)
@@ -98,7 +98,7 @@ func within[T any](t testing.TB, what string, c <-chan T) (value T) {
 	select {
 	case value = <-c:
 	case <-timer.C:
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timeout: waiting for %s", what)
 	}
 	return value
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// A podWorld is a keeper of a pod interface with an address, in the tests' own network namespace.
-type podWorld struct {
-	*world
-	before string // what ip says
+// A podKeeper is a keeper of a pod interface with an address, in the tests' own network namespace.
+type podKeeper struct {
+	*testKeeper
+	before string // output of pod before the keeper
 }
 
-func newPodWorld(t *testing.T, guest hypervisor.Attachment) *podWorld {
+func newPodKeeper(t *testing.T, guest hypervisor.Attachment) *podKeeper {
 	t.Helper()
 	if os.Getenv(insideVariable) == "" {
 		t.Skip("needs root, for a network namespace")
@@ -39,7 +39,7 @@ func newPodWorld(t *testing.T, guest hypervisor.Attachment) *podWorld {
 	route add default via 10.244.1.1`)
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "node0").Run() })
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "guest0").Run() })
-	w := &podWorld{before: pod(t)}
+	k := &podKeeper{before: pod(t)}
 	dir := t.TempDir()
 	cfg := configOf(dir)
 	cfg.Switch, cfg.Watchdog = nil, endOfPipe
@@ -48,8 +48,8 @@ func newPodWorld(t *testing.T, guest hypervisor.Attachment) *podWorld {
 	}
 	cfg.Attach = &plan.Config{Settings: plan.Settings{VM: model.Default(), HoldAfter: time.Minute}, PodInterface: "eth0", Guest: guest,
 		StateDir: filepath.Join(dir, "state")}
-	w.world = newWorldOf(t, dir, cfg, shortTimeouts())
-	return w
+	k.testKeeper = newTestKeeperOf(t, dir, cfg, shortTimeouts())
+	return k
 }
 
 // ip runs lines of the ip command.
@@ -62,7 +62,7 @@ func ip(t *testing.T, lines string) {
 	}
 }
 
-// pod is what the pod interface's address and routes are.
+// pod returns the addresses and routes of the pod interface, as ip prints them.
 func pod(t *testing.T) string {
 	t.Helper()
 	var said strings.Builder
@@ -76,44 +76,44 @@ func pod(t *testing.T) string {
 	return said.String()
 }
 
-func (w *podWorld) wantTaken(t *testing.T) {
+func (k *podKeeper) wantTaken(t *testing.T) {
 	t.Helper()
 	if now := pod(t); strings.Contains(now, "10.244.1.7") {
 		t.Errorf("the pod interface has its address:\n%s", now)
 	}
 }
 
-// wantBack waits until the keeper waits, and wants that the pod is as it was.
-func (w *podWorld) wantBack(t *testing.T) {
+// wantBack waits until the keeper waits for a switch, and checks that the pod is as it was.
+func (k *podKeeper) wantBack(t *testing.T) {
 	t.Helper()
-	w.awaitWaiting()
-	if now := pod(t); now != w.before {
-		t.Errorf("the pod is\n%s\nand was\n%s", now, w.before)
+	k.awaitWaiting()
+	if now := pod(t); now != k.before {
+		t.Errorf("the pod is\n%s\nand was\n%s", now, k.before)
 	}
 	if tables, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || len(tables) > 0 {
-		t.Errorf("left in nftables: %s, %v", tables, err)
+		t.Errorf("tables are left: %s, %v", tables, err)
 	}
-	left, err := os.ReadDir(filepath.Join(w.dir, "state"))
+	left, err := os.ReadDir(filepath.Join(k.dir, "state"))
 	if err != nil || len(left) > 1 || len(left) == 1 && left[0].Name() != "lock" {
-		t.Errorf("left in the state directory: %v, %v", left, err)
+		t.Errorf("files are left in the state directory: %v, %v", left, err)
 	}
 }
 
-// TestPod: the address goes when the switch is ready, and comes back however it ends.
+// TestPod checks that the address is taken when the switch is ready, and given back however it ends.
 func TestPod(t *testing.T) {
-	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
 	for name, end := range map[string]func(f *fake){
-		"it says goodbye":       (*fake).ends,
-		"it goes":               func(f *fake) { f.Close() },
-		"it fails":              func(f *fake) { f.sends(faultMessage()) },
-		"it speaks out of turn": func(f *fake) { f.sends(helloMessage()) },
+		"it sends Bye":                           (*fake).ends,
+		"it disconnects":                         func(f *fake) { f.Close() },
+		"it fails":                               func(f *fake) { f.sends(faultMessage()) },
+		"it sends a message that is not allowed": func(f *fake) { f.sends(helloMessage()) },
 		"it does not answer": func(f *fake) {
 			f.sends(byeMessage())
 			f.receives("stop", 0)
 			f.receivesEnd()
 		},
 	} {
-		f := w.connect()
+		f := k.connect()
 		f.sends(helloMessage())
 		m, _ := f.receives("grant", 1)
 		if d := m.Grant.Forwarder.Delegate; d == nil || d.Pod.Address.String() != "10.244.1.7/24" {
@@ -123,67 +123,67 @@ func TestPod(t *testing.T) {
 		if o, _ := f.receives("opened", 1); o.Opened.Device == nil {
 			t.Errorf("the uplink is %+v", o.Opened)
 		}
-		if now := pod(t); now != w.before {
+		if now := pod(t); now != k.before {
 			t.Errorf("before the switch is ready, the pod is\n%s", now)
 		}
 		f.sends(readyMessage())
 		f.receives("go", 0)
-		w.wantTaken(t)
-		f.starts(w.world)
+		k.wantTaken(t)
+		f.starts(k.testKeeper)
 		end(f)
-		w.wantBack(t)
+		k.wantBack(t)
 		t.Log(name)
 	}
 }
 
-// TestPodStop: a switch that does not answer does not hold the address up when the keeper is to end.
+// TestPodStop checks that a switch that does not answer does not delay the address when the keeper is stopped.
 func TestPodStop(t *testing.T) {
-	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
-	f := w.running()
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
 	f.readsNothing(outboxSize)
-	w.wantTaken(t)
+	k.wantTaken(t)
 	asked := time.Now()
-	w.stop()
-	err := within(t, "the end", w.result)
-	w.result <- err
-	if took := time.Unix(0, w.backAt.Load()).Sub(asked); took > soon {
+	k.stop()
+	err := within(t, "the end", k.result)
+	k.result <- err
+	if took := time.Unix(0, k.backAt.Load()).Sub(asked); took > soon {
 		t.Errorf("given back after %s", took)
 	}
-	if now := pod(t); now != w.before {
-		t.Errorf("the pod is\n%s\nand was\n%s", now, w.before)
+	if now := pod(t); now != k.before {
+		t.Errorf("the pod is\n%s\nand was\n%s", now, k.before)
 	}
 }
 
-// TestPodTakeover: between two switches the address is not the kernel's for a moment, and comes back in the end.
+// TestPodTakeover checks that the address stays taken during a takeover, and is given back at the end.
 func TestPodTakeover(t *testing.T) {
-	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
-	f := w.handedOver()
-	w.wantTaken(t)
-	if w.back.Load() != 0 {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.handedOver()
+	k.wantTaken(t)
+	if k.back.Load() != 0 {
 		t.Error("the address was given back meanwhile")
 	}
 	f.ends()
-	w.wantBack(t)
+	k.wantBack(t)
 }
 
-// TestUplinkGone: a pod interface that has disappeared ends the switch, and says so.
+// TestUplinkGone checks that the switch is stopped when the pod interface has disappeared, with that reason.
 func TestUplinkGone(t *testing.T) {
-	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
-	f := w.running()
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
 	ip(t, "link del node0")
 	f.sends(reopenMessage(1))
 	f.stops()
-	w.awaitWaiting()
-	if why := strings.Join(w.ended(), "\n"); !strings.Contains(why, errUplinkGone.Error()) {
-		t.Errorf("it says %q", why)
+	k.awaitWaiting()
+	if why := strings.Join(k.ended(), "\n"); !strings.Contains(why, errUplinkGone.Error()) {
+		t.Errorf("the errors are %q", why)
 	}
 }
 
-// TestGuestComesAndGoes: the switch is told when the hypervisor lets go of the guest's device and when it is there again, and gets
-// a device that was lost as soon as it is there again.
+// TestGuestComesAndGoes checks that the switch gets a Guest message when the hypervisor closes or opens the guest's device, and the
+// descriptor of a device that was lost as soon as it exists again.
 func TestGuestComesAndGoes(t *testing.T) {
-	w := newPodWorld(t, hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "tap0"})
-	f := w.running()
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "tap0"})
+	f := k.running()
 	want := func(absent bool) {
 		t.Helper()
 		for {
@@ -223,5 +223,5 @@ func TestGuestComesAndGoes(t *testing.T) {
 	}
 	f.sends(stoppedMessage())
 	f.receivesEnd("guest")
-	w.wantBack(t)
+	k.wantBack(t)
 }

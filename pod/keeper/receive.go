@@ -82,7 +82,7 @@ func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
 }
 
 // receiveBye handles the request of a switch to end. The previous switch of a takeover asks for the end of the one that has
-// replaced it, because whoever asked it to end did not know of the takeover.
+// replaced it, because the process that asked it to end did not know of the takeover.
 func (l *loop) receiveBye(s *session) {
 	switch s {
 	case l.current:
