@@ -1,11 +1,3 @@
-// Package replay sends captured frames through a forwarder, without devices, and says what became of each of them.
-//
-// It reads pcapng and plain pcap, and writes pcapng that also has what such files cannot say themselves: the configuration of
-// the switch (a comment of the section), the virtio-net header of a frame (a comment of the packet), and what happened to the
-// switch between frames (comments of empty packets at an interface of their own). Wireshark shows all of it as comments.
-//
-// The package has no file descriptors, no clock and no netstack: what would reach the two endpoints is shown, and what
-// they would answer is not made; a capture may have it.
 package replay
 
 import (
@@ -23,65 +15,66 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Packet is one entry of a capture: a frame, or an event.
+// A Packet is one packet of a capture: a frame, or an event. Write ignores Number and Length.
 type Packet struct {
-	Number int       // in the capture, from 1, as Wireshark counts; Write does not look at it
+	Number int       // position in the capture, from 1, as Wireshark shows it
 	Time   time.Time // when the frame was captured
-	Port   string    // name of the capture's interface; empty: the capture does not say
+	Port   string    // name of the capture's interface; empty if the file has none
 	Frame  vswitch.Frame
-	Length int    // of the frame in bytes when it was captured; more than len(Frame.Data): cut off. Write does not look at it
-	Event  *Event // not nil: something other than a frame
+	Length int    // of the captured frame in bytes; more than len(Frame.Data) if the capture truncates frames
+	Event  *Event // if not nil, the packet is an event and has no frame
 }
 
-// An Event is what happens to a switch beside frames.
+// An Event is something other than a frame that changes the state of a switch: a tick, or a new holder of the pod address.
 type Event struct {
-	Tick   bool           // the forwarder's Tick; otherwise the address changes hands:
-	Holder vswitch.Holder // who has it from now on
-	MAC    vswitch.MAC    // where the guest's frames go from now on; the zero MAC: as before
+	Tick   bool           // a call of Forwarder.Tick; the other fields have no meaning
+	Holder vswitch.Holder // the new holder
+	MAC    vswitch.MAC    // the new destination of frames to the guest; the zero MAC: unchanged
 }
 
-// Bounds of what is believed of a capture.
+// Limits for files from untrusted sources.
 const (
-	blockLimit     = 16 << 20 // bytes from one packet to the next one, with all that stands between them
+	blockLimit     = 16 << 20 // bytes that the file may need for one packet, including the blocks in front of it
 	interfaceLimit = 256      // interfaces of a section
 )
 
-// magicPcapng and the magics of plain pcap say what a file is (draft-ietf-opsawg-pcapng, section 4.1; draft-ietf-opsawg-pcap,
-// section 4). Read in little-endian order.
+// Magic numbers in little-endian order (draft-ietf-opsawg-pcapng, section 4.1; draft-ietf-opsawg-pcap, section 4), and fields of the
+// pcap header.
 const (
 	magicPcapng       = 0x0a0d0d0a
 	magicMicros       = 0xa1b2c3d4
 	magicMicrosSwap   = 0xd4c3b2a1
 	magicNanos        = 0xa1b23c4d
 	magicNanosSwap    = 0x4d3cb2a1
-	magicGzip         = 0x8b1f // of the first two bytes
-	linkTypeField     = 20     // where the link type stands in the header of plain pcap
+	magicGzip         = 0x8b1f // two bytes
+	linkTypeField     = 20     // offset of the link type
 	pcapHeader        = 24
 	linkTypeEthernet  = uint32(layers.LinkTypeEthernet)
-	linkTypeValueMask = 0x0fffffff // the higher bits say whether frames have a check sequence
+	linkTypeValueMask = 0x0fffffff // the other bits describe the frame check sequence
 )
 
-// A Reader reads the packets of a capture in order.
+// A Reader reads the packets of a capture in order. It must not be used concurrently. Use NewReader to make one.
 type Reader struct {
-	in     *allowance
-	ng     *pcapgo.NgReader // one of the two
-	plain  *pcapgo.Reader
+	in     *blockReader
+	ng     *pcapgo.NgReader // for pcapng, otherwise nil
+	plain  *pcapgo.Reader   // for pcap, otherwise nil
 	number int
 	setup  *Setup
 }
 
-// NewReader reads what stands before the first packet. The error says what is wrong with the file.
+// NewReader returns a reader of the capture in r, after it has read everything in front of the first packet. It returns an error if
+// that is not the beginning of a pcapng or pcap file with Ethernet frames.
 func NewReader(r io.Reader) (_ *Reader, err error) {
 	buffered := bufio.NewReader(r)
 	magic, err := buffered.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	c := &Reader{in: &allowance{buffered, blockLimit}}
+	c := &Reader{in: &blockReader{buffered, blockLimit}}
 	defer recovered(&err)
 	switch {
 	case len(magic) < 4:
-		return nil, fmt.Errorf("it has %d bytes: want a capture, pcapng or pcap", len(magic))
+		return nil, fmt.Errorf("a file of %d bytes: want a pcapng or pcap file", len(magic))
 	case binary.LittleEndian.Uint32(magic) == magicPcapng:
 		if c.ng, err = pcapgo.NewNgReader(c.in, pcapgo.NgReaderOptions{WantMixedLinkType: true}); err == nil {
 			c.setup, err = parseSetup(c.ng.SectionInfo().Comment)
@@ -91,25 +84,25 @@ func NewReader(r io.Reader) (_ *Reader, err error) {
 			c.plain, err = pcapgo.NewReader(c.in)
 		}
 	case binary.LittleEndian.Uint16(magic) == magicGzip:
-		return nil, errors.New("it is compressed: want a capture, pcapng or pcap; gunzip it first")
+		return nil, errors.New("a gzip file: want a pcapng or pcap file (decompress it with gunzip)")
 	default:
-		return nil, fmt.Errorf("it begins with %x: want a capture, pcapng or pcap", magic)
+		return nil, fmt.Errorf("a file that begins with %x: want a pcapng or pcap file", magic)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("before the first frame: %w", why(err))
+		return nil, fmt.Errorf("before the first frame: %w", fileError(err))
 	}
 	return c, nil
 }
 
-// Setup returns the configuration that Write has put into the file, or nil.
+// Setup returns the configuration that Write has stored in the file, or nil if there is none.
 func (c *Reader) Setup() *Setup { return c.setup }
 
-// Next returns the next packet, whose memory is the caller's, and io.EOF at the end of the file. After another error, which
-// says behind which frame the file is wrong, there is no next one.
+// Next returns the next packet, whose memory is the caller's. At the end of the file it returns io.EOF. Any other error names the last
+// frame in front of the fault; do not call Next again.
 func (c *Reader) Next() (p Packet, err error) {
 	defer func() {
 		if err != nil && err != io.EOF {
-			err = fmt.Errorf("behind frame %d: %w", c.number, why(err))
+			err = fmt.Errorf("after frame %d: %w", c.number, fileError(err))
 		}
 	}()
 	defer recovered(&err)
@@ -124,7 +117,7 @@ func (c *Reader) nextPlain() (Packet, error) {
 	data, info, err := c.plain.ReadPacketData()
 	if err != nil {
 		if err == io.EOF && info.CaptureLength > 0 {
-			err = io.ErrUnexpectedEOF // its header is there
+			err = io.ErrUnexpectedEOF // the packet has a header and no data
 		}
 		return Packet{}, err
 	}
@@ -137,7 +130,7 @@ func (c *Reader) nextNg() (Packet, error) {
 		return Packet{}, err
 	}
 	if n := c.ng.NInterfaces(); n > interfaceLimit {
-		return Packet{}, fmt.Errorf("it has %d interfaces: want at most %d", n, interfaceLimit)
+		return Packet{}, fmt.Errorf("%d interfaces: want at most %d", n, interfaceLimit)
 	}
 	device, err := c.ng.Interface(info.InterfaceIndex)
 	if err != nil {
@@ -165,7 +158,7 @@ func isPlain(magic uint32) bool {
 	return magic == magicMicros || magic == magicMicrosSwap || magic == magicNanos || magic == magicNanosSwap
 }
 
-// checkPlain looks at the link type before the library does, which knows only its low byte.
+// checkPlain checks the link type of a pcap file. The library reads only its low byte.
 func checkPlain(r *bufio.Reader) error {
 	header, err := r.Peek(pcapHeader)
 	if err != nil {
@@ -180,37 +173,37 @@ func checkPlain(r *bufio.Reader) error {
 
 func checkLinkType(t uint32) error {
 	if t != linkTypeEthernet {
-		return fmt.Errorf("link type %d: want Ethernet (1): capture on one device, and not on \"any\"", t)
+		return fmt.Errorf("link type %d: want Ethernet, 1 (capture on one device instead of \"any\")", t)
 	}
 	return nil
 }
 
-// why says in plain words what the libraries mean.
-func why(err error) error {
+// fileError replaces an unexpected end of the file by an error for users.
+func fileError(err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the file is cut off")
+		return errors.New("the file is truncated")
 	}
 	return err
 }
 
-// recovered makes an error of a panic in the library that parses the file: the file is wrong, whatever the library thinks of it.
+// recovered turns a panic of the library that parses the file into an error. Call it with defer.
 func recovered(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("it cannot be read: %v", r)
+		*err = fmt.Errorf("malformed file: %v", r)
 	}
 }
 
-// An allowance is a reader that ends a read which takes too much of the file at once.
-type allowance struct {
+// A blockReader fails if the library needs more than blockLimit bytes for one packet.
+type blockReader struct {
 	r    io.Reader
 	left int
 }
 
-func (a *allowance) Read(b []byte) (int, error) {
-	if a.left <= 0 {
+func (b *blockReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
 		return 0, fmt.Errorf("a block of more than %d bytes: want frames of at most %d", blockLimit, vswitch.MaxFrame)
 	}
-	n, err := a.r.Read(b[:min(len(b), a.left)])
-	a.left -= n
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
 	return n, err
 }

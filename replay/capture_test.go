@@ -119,12 +119,12 @@ func TestWriteRefuses(t *testing.T) {
 		setup  replay.Setup
 		packet replay.Packet
 	}{
-		`port "elsewhere"`:     {delegate(), replay.Packet{Port: "elsewhere", Time: replay.At(0)}},
-		"1969":                 {delegate(), replay.Packet{Port: "guest", Time: replay.At(-1)}},
-		"a bridge or":          {replay.Setup{}, replay.Packet{}},
-		"which a comment can":  {many, replay.Packet{}},
-		"ports 0":              {bridge(0), replay.Packet{}},
-		"a frame of 9000000 b": {delegate(), replay.Packet{Port: "guest", Time: replay.At(0), Frame: vswitch.Frame{Data: make([]byte, 9000000)}}},
+		`port "elsewhere"`:    {delegate(), replay.Packet{Port: "elsewhere", Time: replay.At(0)}},
+		"1969":                {delegate(), replay.Packet{Port: "guest", Time: replay.At(-1)}},
+		"a bridge or":         {replay.Setup{}, replay.Packet{}},
+		"the longest comment": {many, replay.Packet{}},
+		"ports 0":             {bridge(0), replay.Packet{}},
+		"frame of 9000000 b":  {delegate(), replay.Packet{Port: "guest", Time: replay.At(0), Frame: vswitch.Frame{Data: make([]byte, 9000000)}}},
 	} {
 		if err := replay.Write(io.Discard, c.setup, []replay.Packet{c.packet}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v: want one with %q", err, says)
@@ -150,21 +150,21 @@ func TestMalformed(t *testing.T) {
 		data       []byte
 		frames     int
 	}{
-		{"empty", "it has 0 bytes", nil, 0},
-		{"short", "it has 3 bytes", good[:3], 0},
-		{"text", "it begins with 68656c6c: want a capture", []byte("hello, world"), 0},
-		{"gzip", "gunzip it first", []byte{0x1f, 0x8b, 8, 0}, 0},
-		{"header cut off", "before the first frame: the file is cut off", good[:20], 0},
-		{"last packet cut off", "behind frame 1: the file is cut off", good[:len(good)-5], 1},
-		{"garbage behind", "behind frame 2", append(bytes.Clone(good), 6, 0, 0, 0, 3, 0, 0, 0, 9, 9, 9, 9), 2},
+		{"empty", "a file of 0 bytes", nil, 0},
+		{"short", "a file of 3 bytes", good[:3], 0},
+		{"text", "begins with 68656c6c: want a pcapng or pcap file", []byte("hello, world"), 0},
+		{"gzip", "decompress it with gunzip", []byte{0x1f, 0x8b, 8, 0}, 0},
+		{"header cut off", "before the first frame: the file is truncated", good[:20], 0},
+		{"last packet cut off", "after frame 1: the file is truncated", good[:len(good)-5], 1},
+		{"garbage behind", "after frame 2", append(bytes.Clone(good), 6, 0, 0, 0, 3, 0, 0, 0, 9, 9, 9, 9), 2},
 		{"unknown setup", "setup: json: unknown field", bytes.Replace(good, []byte(`"WireMAC"`), []byte(`"WireMCA"`), 1), 0},
-		{"bad event", `behind frame 2: comment "podswitch-hand": holder ""`, bytes.Replace(good, []byte("podswitch-tick"), []byte("podswitch-hand"), 1), 1},
-		{"plain header cut off", "before the first frame: the file is cut off", plain(1, 100, 0, 0)[:20], 0},
-		{"plain cut off", "behind frame 0: the file is cut off", plain(1, 100, 60, 60, 1, 2, 3), 0},
-		{"plain cut off behind a header", "behind frame 0: the file is cut off", plain(1, 100, 60, 60), 0},
+		{"bad event", `after frame 2: comment "podswitch-hand": holder ""`, bytes.Replace(good, []byte("podswitch-tick"), []byte("podswitch-hand"), 1), 1},
+		{"plain header cut off", "before the first frame: the file is truncated", plain(1, 100, 0, 0)[:20], 0},
+		{"plain cut off", "after frame 0: the file is truncated", plain(1, 100, 60, 60, 1, 2, 3), 0},
+		{"plain cut off behind a header", "after frame 0: the file is truncated", plain(1, 100, 60, 60), 0},
 		{"not Ethernet", "link type 113: want Ethernet", plain(113, 100, 3, 3, 1, 2, 3), 0},
 		{"almost Ethernet", "link type 65537: want Ethernet", plain(65537, 100, 3, 3, 1, 2, 3), 0},
-		{"captured more than there was", "behind frame 0: capture length", plain(1, 100, 3, 2, 1, 2, 3), 0},
+		{"captured more than there was", "after frame 0: capture length", plain(1, 100, 3, 2, 1, 2, 3), 0},
 	} {
 		_, packets, err := readAll(bytes.NewReader(c.data))
 		if err == nil || !strings.Contains(err.Error(), c.says) || len(packets) != c.frames {
@@ -198,7 +198,7 @@ func TestHugeLengths(t *testing.T) {
 	} {
 		endless := &zeros{}
 		_, packets, err := readAll(io.MultiReader(bytes.NewReader(head), endless))
-		if err == nil || !strings.Contains(err.Error(), "behind frame 0") || len(packets) != 0 || endless.read > most {
+		if err == nil || !strings.Contains(err.Error(), "after frame 0") || len(packets) != 0 || endless.read > most {
 			t.Errorf("%s: %d frames, error %v, %d bytes read; want none, an error, and at most %d", name, len(packets), err, endless.read, most)
 		}
 	}

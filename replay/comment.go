@@ -8,14 +8,14 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The comments of a capture that are ours begin with a word of ours:
+// Comments with information for podswitch begin with one of these words:
 //
 //	podswitch-offload flags 1 gso 1 headers 54 size 1448 start 34 offset 16
 //	podswitch-tick
 //	podswitch-hand guest 02:00:00:00:00:01
 //
-// The first one is the virtio-net header of its frame, as struct virtio_net_hdr has it; a frame without has the zero header.
-// The others are events, whose packets are empty.
+// The first is the offload header of the packet's frame; without such a comment it is the zero header. The others are events, in empty
+// packets.
 const (
 	offloadComment = "podswitch-offload"
 	tickComment    = "podswitch-tick"
@@ -23,7 +23,7 @@ const (
 	offloadFormat  = offloadComment + " flags %d gso %d headers %d size %d start %d offset %d"
 )
 
-// parseComment takes in a comment of ours; others are left alone.
+// parseComment sets the fields of p that a comment describes. It ignores comments without one of the words.
 func (p *Packet) parseComment(text string) error {
 	word, rest, _ := strings.Cut(text, " ")
 	switch word {
@@ -49,22 +49,22 @@ func (p *Packet) parseComment(text string) error {
 func parseOffload(text string, h *vnet.Header) error {
 	_, err := fmt.Sscanf(text, offloadFormat, &h.Flags, &h.GSOType, &h.HdrLen, &h.GSOSize, &h.CsumStart, &h.CsumOffset)
 	if err != nil {
-		return fmt.Errorf("comment %q: %w: want the form of %q", text, err, comment(vnet.Header{}))
+		return fmt.Errorf("comment %q: %w: want, for example, %q", text, err, offloadText(vnet.Header{}))
 	}
 	return nil
 }
 
-func comment(h vnet.Header) string {
+func offloadText(h vnet.Header) string {
 	return fmt.Sprintf(offloadFormat, h.Flags, h.GSOType, h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset)
 }
 
-// comments are those of the packet.
+// comments returns the comments for Write, which parseComment reads.
 func (p *Packet) comments() []string {
 	switch {
 	case p.Event != nil:
 		return []string{p.Event.comment()}
 	case p.Frame.Offload != vnet.Header{}:
-		return []string{comment(p.Frame.Offload)}
+		return []string{offloadText(p.Frame.Offload)}
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (e *Event) comment() string {
 	return text
 }
 
-// ParseHolder reads what Holder.String writes.
+// ParseHolder returns the holder with the given name: kernel, switch or guest.
 func ParseHolder(text string) (vswitch.Holder, error) {
 	for _, h := range []vswitch.Holder{vswitch.HolderKernel, vswitch.HolderSwitch, vswitch.HolderGuest} {
 		if h.String() == text {

@@ -10,16 +10,16 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Description is what a frame is, for people. Nothing is decided by it.
+// A Description is a summary of a frame for people. The texts may change; do not parse them.
 type Description struct {
 	Source      vswitch.MAC `json:"source,omitzero"`
 	Destination vswitch.MAC `json:"destination,omitzero"`
-	Text        string      `json:"text"`              // who to whom, and the protocol
-	Length      int         `json:"length"`            // bytes
-	Offload     string      `json:"offload,omitempty"` // what the sender left undone
+	Text        string      `json:"text"`              // addresses, protocol and its most important fields
+	Length      int         `json:"length"`            // of the frame in bytes
+	Offload     string      `json:"offload,omitempty"` // work that the offload header leaves; empty: none
 }
 
-// Lengths in bytes and types of Ethernet's and the next headers.
+// Lengths in bytes and types of the headers that descriptions need.
 const (
 	ethernetLen, vlanLen, arpLen, ipv4Len, ipv6Len = 14, 4, 28, 20, 40
 
@@ -28,8 +28,8 @@ const (
 	protocolICMP, protocolTCP, protocolUDP = 1, 6, 17
 )
 
-// Describe says what a frame is, whatever its bytes are.
-func Describe(f vswitch.Frame) Description {
+// describe returns the description of a frame. It accepts any bytes.
+func describe(f vswitch.Frame) Description {
 	b := f.Data
 	d := Description{Length: len(b), Offload: describeOffload(f.Offload)}
 	if len(b) < ethernetLen {
@@ -55,7 +55,7 @@ func describePacket(t uint16, b []byte) string {
 	case t == typeIPv6 && len(b) >= ipv6Len:
 		return fmt.Sprintf("%s > %s ipv6 next header %d", netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), b[6])
 	case t == typeARP, t == typeIPv4, t == typeIPv6:
-		return fmt.Sprintf("ethertype 0x%04x, cut off", t)
+		return fmt.Sprintf("ethertype 0x%04x, truncated", t)
 	}
 	return fmt.Sprintf("ethertype 0x%04x", t)
 }
@@ -78,7 +78,7 @@ func describeIPv4(b []byte) string {
 	flags := binary.BigEndian.Uint16(b[6:])
 	switch {
 	case b[0]>>4 != 4 || header < ipv4Len || header > len(b):
-		return text + "ipv4 with a lying header"
+		return text + "ipv4 with a malformed header"
 	case flags&0x1fff != 0:
 		return text + fmt.Sprintf("ip protocol %d fragment at %d", b[9], int(flags&0x1fff)*8)
 	}
@@ -128,7 +128,8 @@ func icmpName(kind, code byte) string {
 	return fmt.Sprintf("type %d code %d", kind, code)
 }
 
-// dhcpName is the message type of DHCP (RFC 2132, section 9.6), if it is the first option, where clients and servers put it.
+// dhcpName returns the DHCP message type (RFC 2132, section 9.6) if it is the first option, as usual, with a space in front. It returns the
+// empty string for other protocols.
 func dhcpName(from, to uint16, b []byte) string {
 	const options = 8 + 240 // behind the UDP header, the fixed fields and the magic cookie
 	if from != 67 && from != 68 || to != 67 && to != 68 {

@@ -10,45 +10,46 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Options say how a capture is played.
+// Options configure a Player. Setup is required.
 type Options struct {
 	Setup Setup
-	// In is the port where every frame enters; empty: where its interface says, if that has the name of a port, and else as its
-	// source MAC says: the guest's enter at the guest port, the router MAC's are the switch's own and are skipped, and all
-	// others enter at the uplink.
+	// In is the name of the port where every frame enters. If it is empty, a frame enters at the port that has the name of its
+	// interface in the capture. If there is no such port, the source MAC decides: frames of the guest enter at the guest port, frames
+	// of the router MAC were sent by a switch and are skipped, all others enter at the uplink.
 	In string
-	// GuestMAC is the guest's source MAC in a capture of both directions; the zero MAC: the pinned one, or the wire MAC, which is
-	// what a pod uses that no guest has taken the place of.
+	// GuestMAC is the guest's source MAC. If it is zero, the player uses the pinned MAC, or, without one, the wire MAC: a pod without a
+	// guest uses it.
 	GuestMAC vswitch.MAC
-	// Exact takes the time stamps for the switch's clock, and ticks only where the capture says so: for what Write has written.
+	// Exact makes the time stamps the times of the switch's clock, with ticks only where the capture has a tick event. It is for
+	// captures that Write has written.
 	Exact bool
 }
 
-// Times of a player.
+// Times of a player without Exact.
 const (
-	tickEvery  = time.Second      // as a Switch does
-	ticksAtGap = 300              // ticks at the begin of a gap; then one at its end: what waited has given up long before
-	waitAtEnd  = 10 * time.Second // for the next hop of frames that wait when the capture ends
-	clockEnd   = 1 << 62          // as far as time stamps move the clock
+	tickInterval = time.Second      // as in a Switch
+	ticksInGap   = 300              // ticks at the beginning of a gap; one more follows at its end, when no frame waits any more
+	waitAtEnd    = 10 * time.Second // for the next hops of frames that are held at the end of the capture
+	clockEnd     = 1 << 62          // latest time of the clock, whatever the time stamps are
 )
 
-// A Player sends packets through a switch, one after the other. It is no other than the forwarder of a real one.
+// A Player sends packets through a forwarder, one after the other. It must not be used concurrently. Use NewPlayer to make one.
 type Player struct {
 	options   Options
 	ports     []string
 	forwarder vswitch.Forwarder
-	delegate  *vswitch.Delegate
-	used      bool // the guest used an address that it does not hold
-	begun     bool
-	first     time.Time
+	delegate  *vswitch.Delegate // nil for a bridge
+	isUsed    bool              // OnUse was called for the present frame
+	hasBegun  bool
+	first     time.Time     // time stamp of the first packet
 	start     time.Duration // the clock at the first packet
 	now       time.Duration
-	tick      time.Duration // when the next tick is due
-	waiting   []*waiter
+	nextTick  time.Duration
+	held      []*heldFrame
 	summary   Summary
 }
 
-// NewPlayer makes the switch. An error says what is wrong with the options.
+// NewPlayer returns a player with a new forwarder. It returns an error if the options are not valid.
 func NewPlayer(o Options) (*Player, error) {
 	if err := o.Setup.Check(); err != nil {
 		return nil, err
@@ -60,12 +61,12 @@ func NewPlayer(o Options) (*Player, error) {
 	if o.GuestMAC.IsZero() {
 		p.options.GuestMAC = o.Setup.guestMAC()
 	}
-	p.forwarder, p.delegate = o.Setup.forwarder(func() { p.used = true })
+	p.forwarder, p.delegate = o.Setup.forwarder(func() { p.isUsed = true })
 	return p, nil
 }
 
-// Play takes the next packet and returns what happened, in order: ticks that something came of, and last the packet's own.
-// It changes the packet's frame.
+// Play sends the next packet through the forwarder. It returns the records of the ticks since the packet before that had an effect,
+// and then the record of the packet. Play may change the packet's frame. The records are the caller's.
 func (p *Player) Play(packet *Packet) []*Record {
 	records := p.advance(packet.Time)
 	r := &Record{Number: packet.Number, Seconds: p.seconds()}
@@ -84,36 +85,37 @@ func (p *Player) Play(packet *Packet) []*Record {
 	return append(records, r)
 }
 
-// Finish lets time pass until no frame waits any more, and returns what came of it. In an exact capture no time passes.
+// Finish advances the clock until no frame is held, and returns the records of the ticks that had an effect. With Options.Exact it does
+// nothing.
 func (p *Player) Finish() []*Record {
 	if p.options.Exact {
 		return nil
 	}
 	var records []*Record
-	for end := p.now + waitAtEnd; len(p.waiting) > 0 && p.now < end; {
-		p.now = p.tick
+	for end := p.now + waitAtEnd; len(p.held) > 0 && p.now < end; {
+		p.now = p.nextTick
 		records = p.tickNow(records)
 	}
 	return records
 }
 
-// Summary counts what was played until now.
+// Summary returns the counts of all frames that were played. The summary is the caller's, but shares the map with the player.
 func (p *Player) Summary() *Summary {
 	s := p.summary
-	s.Held = len(p.waiting)
+	s.Held = len(p.held)
 	return &s
 }
 
 func (p *Player) seconds() float64 { return (p.now - p.start).Seconds() }
 
-// advance moves the clock to the time of a packet, and never back.
+// advance moves the clock to the time of a packet, but never back.
 func (p *Player) advance(t time.Time) (records []*Record) {
-	if !p.begun {
-		p.begun, p.first, p.start = true, t, 0
+	if !p.hasBegun {
+		p.hasBegun, p.first, p.start = true, t, 0
 		if p.options.Exact {
 			p.start = max(0, t.Sub(At(0)))
 		}
-		p.now, p.tick = p.start, p.start+tickEvery
+		p.now, p.nextTick = p.start, p.start+tickInterval
 	}
 	since := min(t.Sub(p.first), clockEnd-p.start)
 	to := max(p.now, p.start+since)
@@ -121,20 +123,20 @@ func (p *Player) advance(t time.Time) (records []*Record) {
 		p.now = to
 		return nil
 	}
-	for ticks := 0; p.tick <= to; ticks++ {
-		if ticks == ticksAtGap {
-			p.tick += (to - p.tick).Truncate(tickEvery)
+	for ticks := 0; p.nextTick <= to; ticks++ {
+		if ticks == ticksInGap {
+			p.nextTick += (to - p.nextTick).Truncate(tickInterval)
 		}
-		p.now = p.tick
+		p.now = p.nextTick
 		records = p.tickNow(records)
 	}
 	p.now = to
 	return records
 }
 
-// tickNow ticks, and adds a record if something came of it.
+// tickNow calls Tick and adds a record if it had an effect.
 func (p *Player) tickNow(records []*Record) []*Record {
-	p.tick = p.now + tickEvery
+	p.nextTick = p.now + tickInterval
 	r := &Record{Seconds: p.seconds(), Event: "tick"}
 	p.tickOnce(r)
 	if len(r.Out) > 0 || len(r.Late) > 0 {
@@ -143,6 +145,7 @@ func (p *Player) tickNow(records []*Record) []*Record {
 	return records
 }
 
+// tickOnce calls Tick and adds its effects to a record.
 func (p *Player) tickOnce(r *Record) {
 	out := vswitch.NewOut(len(p.ports), new(vswitch.Counters))
 	p.forwarder.Tick(p.now, out)
@@ -150,14 +153,14 @@ func (p *Player) tickOnce(r *Record) {
 	p.lateDrops(r)
 }
 
-// frame sends a frame through the switch.
+// frame sends a frame through the forwarder.
 func (p *Player) frame(packet *Packet, r *Record) {
 	p.summary.Frames++
-	description := Describe(packet.Frame)
+	description := describe(packet.Frame)
 	r.Frame = &description
 	port, note := p.port(packet)
 	if note == "" && packet.Length > len(packet.Frame.Data) {
-		note = fmt.Sprintf("cut off, it had %d bytes: capture whole frames", packet.Length)
+		note = fmt.Sprintf("truncated, the frame had %d bytes: capture whole frames", packet.Length)
 	}
 	if r.In = "-"; note != "" {
 		p.summary.Skipped++
@@ -165,19 +168,19 @@ func (p *Player) frame(packet *Packet, r *Record) {
 		return
 	}
 	r.In = p.ports[port]
-	if len(packet.Frame.Data) > vswitch.MaxFrame { // no port delivers it
+	if len(packet.Frame.Data) > vswitch.MaxFrame { // no port receives it
 		p.dropped(r, map[string]uint64{vswitch.Truncated.String(): 1})
 		return
 	}
-	w := &waiter{packet.Number, bytes.Clone(packet.Frame.Data), new(vswitch.Counters), false}
-	out := vswitch.NewOut(len(p.ports), w.counters)
-	p.used = false
+	entered := &heldFrame{packet.Number, bytes.Clone(packet.Frame.Data), new(vswitch.Counters), false}
+	out := vswitch.NewOut(len(p.ports), entered.counters)
+	p.isUsed = false
 	p.forwarder.Forward(port, []vswitch.Frame{packet.Frame}, p.now, out)
-	waited := p.collect(out, r, w)
-	p.settle(w, r, waited)
+	isSent := p.collect(out, r, entered)
+	p.setOutcome(entered, r, isSent)
 	p.lateDrops(r)
-	if p.used {
-		r.Note = "the guest uses the address without being its holder: run may hand it over"
+	if p.isUsed {
+		r.Note = "the guest uses the pod address but is not its holder: run may make it the holder"
 	}
 }
 
@@ -193,7 +196,7 @@ func (p *Player) count(drops map[string]uint64) {
 	}
 }
 
-// port is where a frame enters; a note says why it does not.
+// port returns the port where a frame enters, or a note with the cause if it does not enter.
 func (p *Player) port(packet *Packet) (port int, note string) {
 	name := p.options.In
 	if name == "" && slices.Contains(p.ports, packet.Port) {
@@ -203,37 +206,37 @@ func (p *Player) port(packet *Packet) (port int, note string) {
 		return slices.Index(p.ports, name), ""
 	}
 	if len(packet.Frame.Data) < ethernetLen {
-		return 0, "it has no source MAC to tell its port by: name the port"
+		return 0, "no source MAC: name the ingress port"
 	}
 	source := vswitch.MAC(packet.Frame.Data[6:12])
 	switch {
 	case source == p.options.GuestMAC && !source.IsZero():
 		return vswitch.PortGuest, ""
 	case p.options.Setup.Delegate != nil && source == p.options.Setup.Delegate.RouterMAC:
-		return 0, "from the router MAC: a switch has sent it"
+		return 0, "from the router MAC: sent by a switch"
 	case len(p.ports) < 2:
 		return 0, ""
 	}
 	return vswitch.PortUplink, ""
 }
 
-// collect takes what leaves. It reports whether w, or a piece of it, is among that.
-func (p *Player) collect(out *vswitch.Out, r *Record, w *waiter) (itself bool) {
+// collect adds the frames that leave to the record. It reports whether the frame that has entered, or a fragment of it, is one of them.
+func (p *Player) collect(out *vswitch.Out, r *Record, entered *heldFrame) (isSent bool) {
 	out.Flush(func(port int, frames []vswitch.Frame) {
 		for _, f := range frames {
-			o := Output{Port: p.ports[port], Frame: Describe(f)}
-			switch changed, same := differ(w, f.Data); {
+			o := Output{Port: p.ports[port], Frame: describe(f)}
+			switch changed, same := compare(entered, f.Data); {
 			case same:
-				o.Number, o.Changed, itself = w.number, changed, true
+				o.Number, o.Changed, isSent = entered.number, changed, true
 			default:
 				o.Number = p.release(f.Data)
 			}
-			if w != nil && o.Number == 0 && isFragment(w.data, f.Data) {
-				itself = true
+			if entered != nil && o.Number == 0 && isFragment(entered.data, f.Data) {
+				isSent = true
 			}
 			r.Out = append(r.Out, o)
 		}
 	})
-	p.waiting = slices.DeleteFunc(p.waiting, func(w *waiter) bool { return w.left })
-	return itself
+	p.held = slices.DeleteFunc(p.held, func(h *heldFrame) bool { return h.isSent })
+	return isSent
 }

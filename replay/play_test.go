@@ -163,7 +163,7 @@ func TestSkipped(t *testing.T) {
 		replay.Packet{Port: "guest", Length: 1514, Frame: vswitch.Frame{Data: eth(routerMAC, guestMAC, 0x0800)}},
 		replay.Packet{Frame: vswitch.Frame{Data: []byte{1}}},
 		replay.Packet{Port: "guest", Frame: vswitch.Frame{Data: make([]byte, vswitch.MaxFrame+1)}})
-	for i, says := range []string{"skipped; cut off, it had 1514 bytes", "skipped; it has no source MAC", "drop: truncated"} {
+	for i, says := range []string{"skipped; truncated, the frame had 1514 bytes", "skipped; no source MAC", "drop: truncated"} {
 		if !strings.Contains(records[i].String(), says) {
 			t.Errorf("%s; want %q", records[i], says)
 		}

@@ -9,56 +9,56 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// What became of a frame.
+// Values of Record.Outcome.
 const (
-	Sent    = "sent"    // something left because of it: itself, or an answer
-	Dropped = "dropped" // counted under a reason, whether somebody was told or not
-	Held    = "held"    // it waits for the MAC of its next hop
-	Noted   = "noted"   // read by the switch, and for nobody else
-	Skipped = "skipped" // not given to the switch; a note says why
+	Sent    = "sent"    // the frame was sent, or answered
+	Dropped = "dropped" // the frame was dropped; an ICMP error may have been sent
+	Held    = "held"    // the frame waits for the MAC of its next hop
+	Noted   = "noted"   // the switch has updated its tables from the frame, and nothing was sent
+	Skipped = "skipped" // the frame did not enter the switch; Note has the cause
 )
 
-// A Record is what happened at one packet of the capture, or at a tick of the switch between them.
+// A Record is the result of one packet, or of a tick between packets. Its JSON is the output of "podswitch replay -o json".
 type Record struct {
-	Number  int               `json:"number,omitempty"`  // of the packet; absent: a tick between packets
+	Number  int               `json:"number,omitempty"`  // of the packet; 0 for a tick between packets
 	Seconds float64           `json:"seconds"`           // since the first packet
-	Event   string            `json:"event,omitempty"`   // tick, or who has the address now; absent: a frame
-	In      string            `json:"in,omitempty"`      // the port where the frame entered
-	Frame   *Description      `json:"frame,omitempty"`   // as it entered
-	Outcome string            `json:"outcome,omitempty"` // of the frame: sent, dropped, held, noted or skipped
-	Out     []Output          `json:"out,omitempty"`     // what left
-	Drops   map[string]uint64 `json:"drops,omitempty"`   // of the frame or its fragments, by reason
-	Late    []Late            `json:"late,omitempty"`    // frames that had waited and were dropped now
-	Note    string            `json:"note,omitempty"`
+	Event   string            `json:"event,omitempty"`   // "tick", or "hand" with the holder and its MAC; empty for a frame
+	In      string            `json:"in,omitempty"`      // ingress port; "-" if the frame was skipped
+	Frame   *Description      `json:"frame,omitempty"`   // the frame as it entered
+	Outcome string            `json:"outcome,omitempty"` // for a frame: Sent, Dropped, Held, Noted or Skipped
+	Out     []Output          `json:"out,omitempty"`     // frames that were sent
+	Drops   map[string]uint64 `json:"drops,omitempty"`   // drops of the frame or its fragments, by the name of the reason
+	Late    []Late            `json:"late,omitempty"`    // drops of earlier frames that were held
+	Note    string            `json:"note,omitempty"`    // a remark for people
 }
 
-// An Output is a frame that left.
+// An Output is a frame that was sent.
 type Output struct {
 	Port    string      `json:"port"`
 	Frame   Description `json:"frame"`
-	Number  int         `json:"number,omitempty"`        // of the packet that it is; absent: the switch has made it
-	Changed int         `json:"changed_bytes,omitempty"` // bytes behind the MACs that differ from that packet's
+	Number  int         `json:"number,omitempty"`        // of the packet that was forwarded; 0 if the switch made the frame
+	Changed int         `json:"changed_bytes,omitempty"` // bytes behind the MACs that differ from the packet
 }
 
-// A Late is the end of a frame that had waited for its next hop.
+// A Late is the drop of a frame that was held.
 type Late struct {
-	Number int    `json:"number"`
+	Number int    `json:"number"` // of its packet
 	Reason string `json:"reason"`
-	Count  uint64 `json:"count"` // 1, or fragments
+	Count  uint64 `json:"count"` // 1, or the number of fragments
 }
 
-// A Summary counts frames by what became of them in the end.
+// A Summary counts frames by their final outcome.
 type Summary struct {
 	Frames  int               `json:"frames"`
 	Sent    int               `json:"sent"`
-	Dropped int               `json:"dropped"` // also those that had waited
-	Held    int               `json:"held"`    // those that still wait
+	Dropped int               `json:"dropped"` // including frames that were held first
+	Held    int               `json:"held"`    // frames that still wait
 	Noted   int               `json:"noted"`
 	Skipped int               `json:"skipped"`
-	Drops   map[string]uint64 `json:"drops"` // by reason
+	Drops   map[string]uint64 `json:"drops"` // by the name of the reason
 }
 
-// String writes r as one line.
+// String returns r as one line.
 func (r *Record) String() string {
 	number := ""
 	if r.Number > 0 {
@@ -103,7 +103,7 @@ func (d *Description) text() string {
 	return text
 }
 
-// text says only what is not said of the frame that entered.
+// text returns what distinguishes the output from the frame of its record.
 func (o *Output) text(r *Record) string {
 	if o.Number == 0 {
 		return o.Port + ": " + o.Frame.text()
@@ -121,7 +121,7 @@ func (o *Output) text(r *Record) string {
 	return text
 }
 
-// String writes s as two lines.
+// String returns s as two lines.
 func (s *Summary) String() string {
 	text := fmt.Sprintf("%d frames: %d sent, %d dropped, %d held, %d noted, %d skipped", s.Frames, s.Sent, s.Dropped, s.Held, s.Noted, s.Skipped)
 	var reasons []string

@@ -11,27 +11,27 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Setup says which switch the frames go through: one of Bridge and Delegate.
+// A Setup is the configuration of a forwarder. Exactly one of Bridge and Delegate must be set.
 type Setup struct {
 	Bridge   *vswitch.BridgeConfig
-	Delegate *vswitch.DelegateConfig
-	Holder   vswitch.Holder // who has the address at the start; a Delegate's
-	GuestMAC vswitch.MAC    // where the guest's frames go at the start; the zero MAC: to whoever uses the address first
+	Delegate *vswitch.DelegateConfig // OnUse is ignored
+	Holder   vswitch.Holder          // of a Delegate: the first holder of the pod address; the zero value is the kernel
+	GuestMAC vswitch.MAC             // of a Delegate: destination of frames to the guest; the zero MAC: the first MAC that uses the address
 }
 
-// Bounds of a setup; those of the bridge are the command's for a real one.
+// Limits of a setup. Those of a bridge are the same as the command's.
 const (
 	portLimit            = 256
 	stationLimit         = 1 << 20
-	listLimit            = 1 << 16 // routes, rules and neighbours
+	listLimit            = 1 << 16 // routes, rules and neighbours, each
 	smallestMTU, mtuMost = 68, 65535
 )
 
-// setupComment is the word before the setup in a section's comment.
+// setupComment is the first word of a section's comment that contains a setup as JSON.
 const setupComment = "podswitch-setup "
 
-// Ports returns the names of the ports, in the forwarder's order: guest, uplink, pod and server of a Delegate; guest and uplink
-// of a Bridge with two ports; and port0, port1 and so on of another Bridge.
+// Ports returns the names of the forwarder's ports, in its order: guest, uplink, pod and server for a Delegate; guest and uplink
+// for a Bridge with two ports; port0, port1 and so on for any other Bridge. The setup must have passed Check.
 func (s *Setup) Ports() []string {
 	if s.Delegate != nil {
 		return []string{"guest", "uplink", "pod", "server"}
@@ -46,7 +46,7 @@ func (s *Setup) Ports() []string {
 	return names
 }
 
-// Check finds what no forwarder can be made of.
+// Check returns an error if the setup is not valid, and names the field.
 func (s *Setup) Check() error {
 	switch {
 	case (s.Bridge == nil) == (s.Delegate == nil):
@@ -104,7 +104,7 @@ func checkDelegate(c *vswitch.DelegateConfig) error {
 	return nil
 }
 
-// A delegateText is a DelegateConfig in JSON: the function, which JSON does not know, is hidden behind a field of its name.
+// A delegateText is a DelegateConfig in JSON. Its field OnUse hides the function, which has no JSON.
 type delegateText struct {
 	*vswitch.DelegateConfig
 	OnUse *struct{} `json:",omitempty"`
@@ -117,7 +117,7 @@ type setupText struct {
 	GuestMAC vswitch.MAC           `json:"guest_mac,omitzero"`
 }
 
-// comment writes the setup as the comment of a section.
+// comment returns the setup as the comment of a section.
 func (s *Setup) comment() (string, error) {
 	if err := s.Check(); err != nil {
 		return "", fmt.Errorf("setup: %w", err)
@@ -128,15 +128,15 @@ func (s *Setup) comment() (string, error) {
 	}
 	text, err := json.Marshal(t)
 	if err == nil && len(setupComment)+len(text) > math.MaxUint16 {
-		err = fmt.Errorf("setup: %d bytes as text: want at most %d, which a comment can hold", len(text), math.MaxUint16-len(setupComment))
+		err = fmt.Errorf("setup: %d bytes as JSON: want at most %d, the longest comment", len(text), math.MaxUint16-len(setupComment))
 	}
 	return setupComment + string(text), err
 }
 
-// parseSetup reads a section's comment; nil is one that is not ours.
+// parseSetup returns the setup in a section's comment, or nil if the comment contains none.
 func parseSetup(comment string) (*Setup, error) {
-	text, ours := strings.CutPrefix(comment, setupComment)
-	if !ours {
+	text, isSetup := strings.CutPrefix(comment, setupComment)
+	if !isSetup {
 		return nil, nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -149,7 +149,7 @@ func parseSetup(comment string) (*Setup, error) {
 	if t.Delegate != nil {
 		s.Delegate = t.Delegate.DelegateConfig
 		if s.Delegate == nil {
-			s.Delegate = &vswitch.DelegateConfig{} // no field of it was there
+			s.Delegate = &vswitch.DelegateConfig{} // the object had no field
 		}
 	}
 	if t.Holder != "" {
@@ -164,7 +164,7 @@ func parseSetup(comment string) (*Setup, error) {
 	return s, nil
 }
 
-// guestMAC is who is most likely the guest: the only one that may be, or who had the pod address before any guest.
+// guestMAC returns the most likely MAC of the guest: the configured or pinned one, or the MAC that the pod itself uses.
 func (s *Setup) guestMAC() vswitch.MAC {
 	switch {
 	case !s.GuestMAC.IsZero():
@@ -177,13 +177,14 @@ func (s *Setup) guestMAC() vswitch.MAC {
 	return s.Delegate.WireMAC
 }
 
-// forwarder makes the switch; used is called when the guest uses an address that it does not hold.
-func (s *Setup) forwarder(used func()) (vswitch.Forwarder, *vswitch.Delegate) {
+// forwarder returns a new forwarder, also as a Delegate if it is one. It calls onUse when the guest uses the pod address without being its
+// holder.
+func (s *Setup) forwarder(onUse func()) (vswitch.Forwarder, *vswitch.Delegate) {
 	if s.Bridge != nil {
 		return vswitch.NewBridge(*s.Bridge), nil
 	}
 	c := *s.Delegate
-	c.OnUse = used
+	c.OnUse = onUse
 	d := vswitch.NewDelegate(c)
 	d.Hand(s.Holder, s.GuestMAC)
 	return d, d

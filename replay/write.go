@@ -12,17 +12,17 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// eventPort is the interface of the packets that are no frames.
+// eventPort is the name of the interface of events.
 const eventPort = "event"
 
-// At is the time stamp, in a capture that Write makes, of an instant on the switch's clock.
+// At returns the time stamp that Write and Options.Exact use for a time on the switch's clock.
 func At(clock time.Duration) time.Time { return time.Unix(0, int64(clock)).UTC() }
 
-// Write writes a capture, pcapng, that NewReader reads back as it is: the configuration, and each packet with its port, its
-// time, its offload header and its bytes. The times are those of the switch's clock, as At makes them; they are not before
-// 1970. The ports are those of setup.Ports. A player of this capture ticks where the packets have the event, and not by itself.
+// Write writes a pcapng file from which a Reader returns the same setup and the same packets: port, time, offload header and data. Use At
+// for the times of the packets, and the names of setup.Ports for their ports. Play the file with Options.Exact: it has ticks where
+// the packets have tick events, and no others.
 //
-// An error is the writer's, or names the packet that cannot be written.
+// Write returns an error of w, an error of setup.Check, or an error that names the first packet that is not valid.
 func Write(w io.Writer, setup Setup, packets []Packet) error {
 	text, err := setup.comment()
 	if err != nil {
@@ -57,10 +57,10 @@ func write(out *pcapgo.NgWriter, ports []string, p *Packet) error {
 		return fmt.Errorf("port %q: want one of %q", name, ports)
 	}
 	if p.Time.Before(At(0)) || p.Time.After(At(math.MaxInt64)) {
-		return fmt.Errorf("time %v: want one that At makes of the switch's clock", p.Time)
+		return fmt.Errorf("time %v: want one from At", p.Time)
 	}
 	if len(p.Frame.Data) > blockLimit/2 {
-		return fmt.Errorf("a frame of %d bytes: want at most %d", len(p.Frame.Data), blockLimit/2)
+		return fmt.Errorf("frame of %d bytes: want at most %d", len(p.Frame.Data), blockLimit/2)
 	}
 	n := len(p.Frame.Data)
 	info := gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: n, Length: n, InterfaceIndex: i}

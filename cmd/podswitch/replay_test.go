@@ -72,7 +72,7 @@ func TestReplayUsage(t *testing.T) {
 		{"--address 10.0.0.1/24 --neighbour 10.0.0.2 " + sample, "want IP,MAC"},
 		{"--plan " + sample + " " + sample, "podswitch plan -o json"},
 		{"--plan ../../testdata/nothing " + sample, "testdata/nothing"},
-		{"--bridge replay_test.go", "want a capture, pcapng or pcap"},
+		{"--bridge replay_test.go", "want a pcapng or pcap file"},
 	} {
 		stdout, stderr, code := do(t, "", append([]string{"replay"}, strings.Fields(c.args)...)...)
 		if code != exitUsage || !strings.Contains(stderr, c.message) || stdout != "" {
@@ -80,7 +80,7 @@ func TestReplayUsage(t *testing.T) {
 		}
 	}
 	stdout, stderr, code := do(t, "", "replay", "--bridge", cut)
-	if code != exitUsage || !strings.Contains(stderr, "behind frame 8: the file is cut off") || !strings.Contains(stdout, "8 frames:") {
+	if code != exitUsage || !strings.Contains(stderr, "after frame 8: the file is truncated") || !strings.Contains(stdout, "8 frames:") {
 		t.Errorf("a file that is cut off: exit code %d, stderr %q, stdout %q; want 2, the place, and the 8 frames", code, stderr, stdout)
 	}
 }
