@@ -14,9 +14,9 @@ func fdbCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use:   "fdb",
-		Short: "Show the MAC table of a learning switch",
-		Long: "Show the MAC table (forwarding database) of a running learning switch: podswitch switch, or podswitch run with a plain\n" +
-			"bridge. AGE is the time since the last frame from the MAC.",
+		Short: "Show the forwarding database of a learning switch",
+		Long: "Show the forwarding database of a running learning switch: podswitch switch, or podswitch run with a plain bridge.\n" +
+			"AGE is the time since the last frame from the MAC.",
 		Example: "  podswitch fdb",
 		Args:    exactly(),
 	}

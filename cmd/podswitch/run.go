@@ -62,7 +62,7 @@ func runKeeper(c *cobra.Command, flags *runFlags) error {
 		return err
 	}
 	cfg.Settings = readSettings
-	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Attach.StateDir, keeperSocket))
+	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Pod.StateDir, keeperSocket))
 }
 
 // keeperSocket is the name of the socket for takeovers, in the state directory.

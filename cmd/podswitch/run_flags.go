@@ -138,11 +138,11 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 
 // keeper returns the configuration of a keeper for a guest and a pod.
 func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
-	attach, err := f.config(c)
+	pod, err := f.config(c)
 	if err != nil {
 		return keeper.Config{}, err
 	}
-	cfg := keeper.Config{Attach: &attach, Control: f.control, Owner: -1, ExitCode: exitCode, Watchdog: watchdogCommand(attach.StateDir)}
+	cfg := keeper.Config{Pod: &pod, Control: f.control, Owner: -1, ExitCode: exitCode, Watchdog: watchdogCommand(pod.StateDir)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err
 	}

@@ -32,8 +32,8 @@ func switchCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.Var(&parsedList[hypervisor.Attachment]{&cfg.Ports, "KIND:ARG", hypervisor.ParseAttachment}, "port",
 		"Port of the switch: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; repeatable, at least two")
-	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "`DURATION` from the last frame of a MAC until the switch forgets it")
-	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Maximum `NUMBER` of MACs in the table")
+	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "`DURATION` from the last frame of a station (MAC) until the switch forgets it")
+	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Maximum `NUMBER` of stations in the forwarding database")
 	offload := newChoice("on", "off")
 	flags.Var(offload, "offload", "Checksum and segmentation offloads at the ports")
 	merge := addMerge(flags)

@@ -12,9 +12,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Config configures a keeper. Either Attach or Switch is set.
+// A Config configures a keeper. Either Pod or Switch is set.
 type Config struct {
-	Attach   *plan.Config     // a guest and a pod
+	Pod      *plan.Config     // a guest and a pod
 	Switch   *SwitchConfig    // a plain learning switch
 	Control  string           // path of the control socket
 	Owner    int              // user id that sockets are given to; -1: they stay this process's own
@@ -24,7 +24,7 @@ type Config struct {
 	ExitCode func(error) int  // returns the exit code of a process that ends with the error
 
 	// Watchdog makes the command of the watchdog, which inherits the read end of the pipe and restores the pod interface at its
-	// end of file. It is needed where Attach takes the address off the interface.
+	// end of file. It is needed if Pod takes the address off the interface.
 	Watchdog func(pipe *os.File) *exec.Cmd
 	// Settings parses the settings that come with a takeover; nil: a takeover cannot change them.
 	Settings func(text []byte) (plan.Settings, error)

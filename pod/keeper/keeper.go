@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 // Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
 func Listen(ctx context.Context, cfg Config, path string) error {
 	l := newLoop(cfg)
-	if cfg.Attach != nil { // a switch may connect much later
+	if cfg.Pod != nil { // a switch may connect much later
 		if err := recoverNow(&l.cfg); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func newPodKeeper(t *testing.T, guest hypervisor.Attachment) *podKeeper {
 	if guest.Kind == hypervisor.KindDgram {
 		guest.Name = filepath.Join(dir, "a")
 	}
-	cfg.Attach = &plan.Config{Settings: plan.Settings{VM: model.Default(), HoldAfter: time.Minute}, PodInterface: "eth0", Guest: guest,
+	cfg.Pod = &plan.Config{Settings: plan.Settings{VM: model.Default(), HoldAfter: time.Minute}, PodInterface: "eth0", Guest: guest,
 		StateDir: filepath.Join(dir, "state")}
 	k.testKeeper = newTestKeeperOf(t, dir, cfg, shortTimeouts())
 	return k

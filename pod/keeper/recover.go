@@ -11,7 +11,7 @@ import (
 
 // recoverEarlier gives back an address that an earlier run has left taken. The caller holds the lock of the state directory.
 func recoverEarlier(cfg *Config) error {
-	report, err := podnet.Recover(cfg.Attach.StateDir)
+	report, err := podnet.Recover(cfg.Pod.StateDir)
 	if report != "" {
 		cfg.Log.Warn("an earlier run did not give back the address", zap.String("report", report))
 	}
@@ -27,7 +27,7 @@ func recoverEarlier(cfg *Config) error {
 
 // recoverNow is recoverEarlier for a caller that does not hold the lock.
 func recoverNow(cfg *Config) error {
-	lock, err := podnet.Lock(cfg.Attach.StateDir)
+	lock, err := podnet.Lock(cfg.Pod.StateDir)
 	if err != nil {
 		return err
 	}

@@ -47,14 +47,14 @@ func openResources(cfg *Config) (r *resources, err error) {
 
 // openPod resolves the plan, and opens the ports of a guest and a pod.
 func (r *resources) openPod() (err error) {
-	attach := r.cfg.Attach
-	if r.lock, err = podnet.Lock(attach.StateDir); err != nil {
+	pod := r.cfg.Pod
+	if r.lock, err = podnet.Lock(pod.StateDir); err != nil {
 		return err
 	}
 	if err := recoverEarlier(r.cfg); err != nil {
 		return err
 	}
-	if r.plan, err = plan.Resolve(*attach); err != nil {
+	if r.plan, err = plan.Resolve(*pod); err != nil {
 		return err
 	}
 	for _, w := range r.plan.Warnings {
@@ -65,7 +65,7 @@ func (r *resources) openPod() (err error) {
 	}
 	link := &r.plan.Identity.Link
 	return r.openAll(
-		portSpec{name: "guest", spec: attach.Guest, offload: attach.Offload, mtu: link.MTU, guest: true},
+		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: link.MTU, guest: true},
 		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link})
 }
 
@@ -146,7 +146,7 @@ func (r *resources) takeAddress() (giveBack func() error, err error) {
 		}
 		return mute.Close, nil
 	}
-	holding, err := podnet.Take(r.plan.Identity, r.cfg.Attach.StateDir, r.cfg.Log)
+	holding, err := podnet.Take(r.plan.Identity, r.cfg.Pod.StateDir, r.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 	if r.cfg.Switch != nil {
 		g.NoMerge = r.cfg.Switch.NoMerge
 	} else {
-		g.NoMerge = r.cfg.Attach.NoMerge
+		g.NoMerge = r.cfg.Pod.NoMerge
 	}
 	for _, p := range r.ports {
 		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.handle != nil})

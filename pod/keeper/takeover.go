@@ -49,7 +49,7 @@ func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := *l.cfg.Attach
+	cfg := *l.cfg.Pod
 	cfg.Settings = settings
 	return plan.Revise(l.resources.plan, cfg)
 }
