@@ -18,7 +18,7 @@ var (
 	// ErrStateExists: an earlier process took the addresses and did not give them back. Recover and Restore do.
 	ErrStateExists = errors.New("the state file of an earlier run exists")
 	// ErrForeignState: the state file describes another network namespace or another interface.
-	ErrForeignState = errors.New("the state file describes another interface")
+	ErrForeignState = errors.New("the state file does not belong to this interface")
 	// ErrLinkGone: the interface no longer exists. Nothing can be restored, and the state file is removed.
 	ErrLinkGone = errors.New("the pod interface is gone, nothing can be restored")
 )

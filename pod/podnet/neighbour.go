@@ -37,8 +37,8 @@ func (n Neighbour) String() string {
 	return fmt.Sprintf("%v lladdr %v", n.Address, n.MAC)
 }
 
-// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. One dump never holds both kinds: the flag
-// NTF_PROXY selects the proxy entries (neigh_dump_info in net/core/neighbour.c).
+// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. It needs two dumps, because the flag NTF_PROXY
+// selects proxy entries instead of the others (neigh_dump_info in net/core/neighbour.c).
 func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
 	var list []Neighbour
 	for _, flags := range []uint8{0, netlink.NTF_PROXY} {

@@ -125,7 +125,7 @@ func (t *transaction) silenceKernel() error {
 	case isDenied(err):
 		return explain("silence the pod's kernel on "+link.Name, err)
 	}
-	t.log.Warn("the kernel lacks nf_tables with the netdev family: silencing it by sysctls, which is weaker",
+	t.log.Warn("nf_tables lacks the netdev family: silencing the pod's kernel by sysctls, which is weaker",
 		zap.String("interface", link.Name), zap.Error(err))
 	change, err := sysctlsToChange(link.Name)
 	if err != nil || len(change) == 0 {
