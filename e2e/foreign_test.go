@@ -18,10 +18,10 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// A switch in the hands of a guest can say to the keeper whatever it wants.
+// A guest that has broken into the switch can send the keeper any bytes.
 
-// TestKeeperForeign says to a keeper, as its switch that is at work, what is not for a switch to say: the keeper ends the
-// conversation, the pod has its address back within a second, and the next switch is served as before.
+// TestKeeperForeign sends a keeper messages that its running switch may not send: the keeper ends the session, the pod has its
+// address back within a second, and the keeper serves the next switch.
 func TestKeeperForeign(t *testing.T) {
 	l := newLab(t)
 	l.keepNeighbours()
@@ -31,40 +31,40 @@ func TestKeeperForeign(t *testing.T) {
 	hello := grant.Hello{Version: grant.Version}
 	for _, c := range []struct {
 		name string
-		say  []byte
+		sent []byte
 	}{
-		{"a second Hello", said(t, grant.Message{Hello: &hello})},
-		{"a port that is not there", said(t, grant.Message{Reopen: &grant.Reopen{Port: 2}})},
-		{"a port before the first", said(t, grant.Message{Reopen: &grant.Reopen{Port: -1}})},
-		{"Ready again", said(t, grant.Message{Ready: &grant.Ready{}})},
-		{"Yielded unasked", said(t, grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage("{}")}})},
-		{"Started again", said(t, grant.Message{Started: &grant.Started{}})},
-		{"Stopped unasked", said(t, grant.Message{Stopped: &grant.Stopped{}})},
-		{"what a keeper says", said(t, grant.Message{Go: &grant.Go{}})},
-		{"nothing", framed([]byte("{}"))},
-		{"two things", framed([]byte(`{"bye":{},"stopped":{}}`))},
+		{"a second Hello", encoded(t, grant.Message{Hello: &hello})},
+		{"a port that does not exist", encoded(t, grant.Message{Reopen: &grant.Reopen{Port: 2}})},
+		{"a port before the first", encoded(t, grant.Message{Reopen: &grant.Reopen{Port: -1}})},
+		{"Ready again", encoded(t, grant.Message{Ready: &grant.Ready{}})},
+		{"Yielded unasked", encoded(t, grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage("{}")}})},
+		{"Started again", encoded(t, grant.Message{Started: &grant.Started{}})},
+		{"Stopped unasked", encoded(t, grant.Message{Stopped: &grant.Stopped{}})},
+		{"a message of the keeper", encoded(t, grant.Message{Go: &grant.Go{}})},
+		{"an empty object", framed([]byte("{}"))},
+		{"two messages in one object", framed([]byte(`{"bye":{},"stopped":{}}`))},
 		{"a path", framed([]byte(`{"open":{"path":"/etc/shadow"}}`))},
 		{"a target of its own", framed([]byte(`{"dial":{"id":1,"service":"keep","index":0,"address":"10.0.0.1:22"}}`))},
-		{"no JSON", framed([]byte("GET / HTTP/1.1\r\n\r\n"))},
-		{"depth", framed(bytes.Repeat([]byte("["), 1<<20))},
-		{"a message without end", append(binary.BigEndian.AppendUint32(nil, 1<<31), make([]byte, 4)...)},
-		{"descriptors that do not come", append(binary.BigEndian.AppendUint32(nil, 2), 0, 0, 0, 1, '{', '}')},
+		{"text that is not JSON", framed([]byte("GET / HTTP/1.1\r\n\r\n"))},
+		{"a deep array", framed(bytes.Repeat([]byte("["), 1<<20))},
+		{"a length without a body", append(binary.BigEndian.AppendUint32(nil, 1<<31), make([]byte, 4)...)},
+		{"descriptors that do not arrive", append(binary.BigEndian.AppendUint32(nil, 2), 0, 0, 0, 1, '{', '}')},
 	} {
 		socket, conn := l.switchAtWork(path)
-		if _, err := socket.Write(c.say); err != nil {
+		if _, err := socket.Write(c.sent); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		l.awaitAddress(c.name, time.Now(), time.Second)
-		l.awaitPristine(before, "a switch that says "+c.name)
+		l.awaitPristine(before, "a switch that sends "+c.name)
 		if m, _, err := conn.Receive(); err == nil {
-			t.Errorf("%s: the keeper says %+v", c.name, m)
+			t.Errorf("%s: the keeper sends %+v", c.name, m)
 		}
 		socket.Close()
 	}
 	p.stop()
 }
 
-// TestKeeperDial wants connections from a keeper: to what its plan names it gives one, to anything else none.
+// TestKeeperDial asks a keeper for connections: it makes those that its plan names, and refuses all others.
 func TestKeeperDial(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
@@ -87,11 +87,12 @@ func TestKeeperDial(t *testing.T) {
 	f := os.NewFile(uintptr(files[0]), "connection")
 	defer f.Close()
 	if text, err := io.ReadAll(f); string(text) != "hello from the pod\n" {
-		t.Errorf("the kept port says %q, %v", text, err)
+		t.Errorf("the kept port sends %q, %v", text, err)
 	}
 	p.stop()
 }
 
+// dials sends a Dial and returns the answer.
 func (l *lab) dials(conn *grant.Conn, d grant.Dial) (answer grant.Dialled, files []int) {
 	l.t.Helper()
 	if err := conn.Send(grant.Message{Dial: &d}); err != nil {
@@ -109,10 +110,10 @@ func (l *lab) dials(conn *grant.Conn, d grant.Dial) (answer grant.Dialled, files
 	}
 }
 
-// switchAtWork speaks with a keeper as a switch does until the address is taken, and switches nothing.
+// switchAtWork starts a session with a keeper and completes it up to Started. It forwards no frames.
 func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn) {
 	l.t.Helper()
-	raw, conn := l.speak(path)
+	raw, conn := l.session(path)
 	for _, m := range []grant.Message{{Hello: &grant.Hello{Version: grant.Version}}, {Ready: &grant.Ready{Sandbox: "none"}}} {
 		if err := conn.Send(m); err != nil {
 			l.t.Fatal(err)
@@ -129,7 +130,7 @@ func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn
 			l.t.Fatal(m.Fault)
 		case m.Go != nil:
 			if got := l.pod.addressed("eth0"); slices.Contains(got, podAddress+"/24") {
-				l.t.Fatalf("a switch may begin, and the pod has %v", got)
+				l.t.Fatalf("the keeper sends Go, and the pod has %v", got)
 			}
 			if err := conn.Send(grant.Message{Started: &grant.Started{}}); err != nil {
 				l.t.Fatal(err)
@@ -139,8 +140,8 @@ func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn
 	}
 }
 
-// said is a message as it travels.
-func said(t *testing.T, m grant.Message) []byte {
+// encoded returns a message with its header.
+func encoded(t *testing.T, m grant.Message) []byte {
 	t.Helper()
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -149,27 +150,27 @@ func said(t *testing.T, m grant.Message) []byte {
 	return framed(text)
 }
 
-// framed puts length and number of descriptors before a text (package grant).
+// framed puts the header of package grant before a text: its length, and no descriptors.
 func framed(text []byte) []byte {
 	return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), 0, 0, 0, 0), text...)
 }
 
-// TestKeeperFlood takes every place that a keeper has for those who connect, and says nothing, or too slowly: the one at work goes
-// on, and the places are free again.
+// TestKeeperFlood opens more sessions than a keeper accepts, and sends an incomplete header: the running switch keeps working, and the
+// keeper accepts sessions again.
 func TestKeeperFlood(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
 	l.leased()
 	path := filepath.Join(l.stateDir, "keeper.sock")
 	for range 40 {
-		socket, _ := l.speak(path)
+		socket, _ := l.session(path)
 		if _, err := socket.Write([]byte{0, 0}); err != nil && !errors.Is(err, syscall.EPIPE) {
 			t.Fatal(err)
 		}
 	}
 	l.guest.must("ping", "-c1", "-W2", peerAddress)
-	await(t, "a place for a takeover", func() error {
-		if fault := l.sayHello(grant.Hello{Version: grant.Version + 1}); fault == nil {
+	await(t, "the keeper to accept another session", func() error {
+		if fault := l.sendHello(grant.Hello{Version: grant.Version + 1}); fault == nil {
 			return errors.New("no answer")
 		}
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// TestTakeoverSettings changes what the guest may reach and what the pod keeps while connections go on.
+// TestTakeoverSettings changes denied destinations and kept ports while connections continue.
 func TestTakeoverSettings(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
@@ -32,9 +32,9 @@ func TestTakeoverSettings(t *testing.T) {
 	expect(false, false)
 	l.takeover("--deny", peerAddress+":81", "--keep", "tcp/8080")
 	expect(true, true)
-	l.takeover() // as it is
+	l.takeover() // keeps the settings
 	expect(true, true)
-	l.takeover("--keep", "tcp/8080") // all of the settings are as said here
+	l.takeover("--keep", "tcp/8080") // replaces all settings
 	expect(false, true)
 	l.takeover("--hold-after", "1m")
 	expect(false, false)
@@ -45,7 +45,8 @@ func TestTakeoverSettings(t *testing.T) {
 	p.stop()
 }
 
-// TestTakeoverFails tries takeovers that cannot be: each says why, and the switch at work knows nothing of it.
+// TestTakeoverFails tries takeovers that the keeper or the command refuses: each names the reason, and the running switch is not
+// disturbed.
 func TestTakeoverFails(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -72,11 +73,11 @@ func TestTakeoverFails(t *testing.T) {
 	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "connect to the keeper") {
 		t.Errorf("without a keeper: exit code %d: %s", code, errs)
 	}
-	fault := l.sayHello(grant.Hello{Version: grant.Version + 1, Takeover: true})
+	fault := l.sendHello(grant.Hello{Version: grant.Version + 1, Takeover: true})
 	if fault == nil || fault.Code != 3 || !strings.Contains(fault.Text, "version") {
 		t.Errorf("with another version: %+v", fault)
 	}
-	fault = l.sayHello(grant.Hello{Version: grant.Version})
+	fault = l.sendHello(grant.Hello{Version: grant.Version})
 	if fault == nil || fault.Code != 3 || !strings.Contains(fault.Text, "--takeover") {
 		t.Errorf("without a takeover: %+v", fault)
 	}
@@ -88,8 +89,8 @@ func TestTakeoverFails(t *testing.T) {
 	p.stop()
 }
 
-// TestTakeoverDies kills switches at random moments of their takeover. Until one is at work, the one before it goes on; after that it
-// is the switch, and with its end the address goes back.
+// TestTakeoverDies kills switches at several moments of their takeover. Before the takeover is complete, the previous switch keeps
+// running. Afterwards the end of the new switch gives the address back.
 func TestTakeoverDies(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -108,15 +109,15 @@ func TestTakeoverDies(t *testing.T) {
 			l.guest.must("ping", "-c1", "-W2", peerAddress)
 			continue
 		}
-		l.awaitAddress("a takeover that died", killed, patience) // TestKill says how soon
+		l.awaitAddress("a takeover that died", killed, patience) // TestKill bounds the time
 		p = l.podswitch()
 		l.leased()
 	}
-	t.Logf("%d times the switch before went on, %d times the address went back", died[true], died[false])
+	t.Logf("%d times the previous switch kept running, %d times the address was given back", died[true], died[false])
 	p.stop()
 }
 
-// goesOn waits until it is clear whether podswitch goes on or ends.
+// goesOn waits until podswitch answers or ends, and reports whether it answers.
 func (l *lab) goesOn(p *process) (on bool) {
 	l.t.Helper()
 	await(l.t, "podswitch to answer, or to end", func() error {
@@ -134,10 +135,10 @@ func (l *lab) goesOn(p *process) (on bool) {
 	return on
 }
 
-// sayHello connects to the keeper and returns the fault that it answers with; nil: there is no answer.
-func (l *lab) sayHello(h grant.Hello) *grant.Fault {
+// sendHello connects to the keeper and returns the Fault that it answers with, or nil if it does not answer.
+func (l *lab) sendHello(h grant.Hello) *grant.Fault {
 	l.t.Helper()
-	_, conn := l.speak(filepath.Join(l.stateDir, "keeper.sock"))
+	_, conn := l.session(filepath.Join(l.stateDir, "keeper.sock"))
 	if err := conn.Send(grant.Message{Hello: &h}); err != nil {
 		return nil
 	}
@@ -149,8 +150,8 @@ func (l *lab) sayHello(h grant.Hello) *grant.Fault {
 	return m.Fault
 }
 
-// speak begins a conversation with a keeper. The socket is for what no switch would say.
-func (l *lab) speak(path string) (socket *net.UnixConn, conn *grant.Conn) {
+// session connects to a keeper. The socket is for bytes that are not a message.
+func (l *lab) session(path string) (socket *net.UnixConn, conn *grant.Conn) {
 	l.t.Helper()
 	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
