@@ -51,7 +51,7 @@ func TestARPIsNotAnswered(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			pod := open(t, podConfig())
 			pod.put(test.frame)
-			pod.expectSilence()
+			pod.expectNoFrame()
 		})
 	}
 }
@@ -61,7 +61,7 @@ func TestARPOff(t *testing.T) {
 	cfg.ARP = false
 	server := open(t, cfg)
 	server.put(arpRequestFrame(t, otherMAC, otherAddress, podAddress))
-	server.expectSilence()
+	server.expectNoFrame()
 	if got := server.drops(vswitch.Unwanted); got != 1 {
 		t.Errorf("%d drops, want 1", got)
 	}
@@ -79,5 +79,5 @@ func TestProbe(t *testing.T) {
 	if got := hex.EncodeToString(server.next().data); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	server.expectSilence()
+	server.expectNoFrame()
 }

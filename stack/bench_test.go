@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// BenchmarkEcho is one small frame in and its reply out.
+// BenchmarkEcho measures a small ICMP echo request and its reply.
 func BenchmarkEcho(b *testing.B) {
 	pod, err := New(podConfig())
 	if err != nil {
@@ -27,7 +27,7 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkUnwanted is one frame that the endpoint does not want.
+// BenchmarkUnwanted measures a frame that the endpoint drops.
 func BenchmarkUnwanted(b *testing.B) {
 	pod, err := New(podConfig())
 	if err != nil {
@@ -41,7 +41,7 @@ func BenchmarkUnwanted(b *testing.B) {
 	}
 }
 
-// BenchmarkKeptPort is a download through a kept port, in writes of 64 KiB.
+// BenchmarkKeptPort measures a download through a kept port, in writes of 64 KiB.
 func BenchmarkKeptPort(b *testing.B) {
 	pod, client, _ := newPair(b)
 	keep(b, pod, 8080, target(b, echoBack))

@@ -18,7 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// What doc.go states, in bytes.
+// The bounds of doc.go in bytes.
 const (
 	boundFragments = 24 << 20
 	boundKeptPort  = 96 << 20
@@ -35,7 +35,7 @@ const (
 	flagACK
 )
 
-// heap returns the bytes that are in use after a collection. Two of them empty the pools, too.
+// heap returns the bytes in use after a garbage collection; the second one empties the pools.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -54,7 +54,7 @@ func expectGrowth(t *testing.T, before, bound uint64) {
 	}
 }
 
-// TestFragmentsWithoutEnd sends the first fragments of datagrams that never become whole, each of another one.
+// TestFragmentsWithoutEnd sends first fragments of many datagrams, none of which is ever complete.
 func TestFragmentsWithoutEnd(t *testing.T) {
 	for size, rounds := range map[int]int{8: 25000, 1400: 8000, 60000: 300} { // each several times what netstack keeps
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestFragmentsWithoutEnd(t *testing.T) {
 	}
 }
 
-// stuck is a target that takes nothing and, from a time on, never stops to talk.
+// stuck is a target that reads nothing and, from a time on, writes without end.
 type stuck struct {
 	net.Conn
 	talk   chan struct{}
@@ -101,8 +101,8 @@ func (s *stuck) Close() error {
 	return nil
 }
 
-// TestConnectionsWithoutEnd has a peer open more connections than there are places, send as much as netstack takes, and
-// acknowledge nothing, while the target reads nothing and talks without end.
+// TestConnectionsWithoutEnd opens more connections than there are slots. The peer sends as much as netstack receives and acknowledges
+// nothing; the target reads nothing and writes without end.
 func TestConnectionsWithoutEnd(t *testing.T) {
 	before, goroutines := heap(), runtime.NumGoroutine()
 	talk := make(chan struct{})
@@ -119,7 +119,7 @@ func TestConnectionsWithoutEnd(t *testing.T) {
 		opened[from] = &layers.TCP{SYN: true, Seq: got.Seq, Ack: got.Ack}
 	})
 	p.open(maxConns)
-	p.await("all places to be taken", func() bool { return p.in(tcp.StateEstablished) == maxConns })
+	p.await("all slots to be occupied", func() bool { return p.in(tcp.StateEstablished) == maxConns })
 	close(talk)
 	mu.Lock()
 	first := maps.Clone(opened)
@@ -140,15 +140,15 @@ func TestConnectionsWithoutEnd(t *testing.T) {
 	expectGrowth(t, before, boundKeptPort)
 }
 
-// brief is a target that says a little, and hangs up when it has heard the end.
+// brief is a target that writes a little, and closes when it has read the end.
 func brief(c *net.TCPConn) {
 	_, _ = c.Write(make([]byte, 32<<10))
 	_, _ = io.Copy(io.Discard, c)
 }
 
-// TestClosedConnectionsKeepTheirPlaces has a peer that says that it is done at once, and acknowledges nothing of what the target
-// says: what is left to deliver may not pile up.
-func TestClosedConnectionsKeepTheirPlaces(t *testing.T) {
+// TestClosedConnectionsKeepTheirSlots opens connections from a peer that sends FIN at once and acknowledges none of the target's bytes:
+// a connection occupies its slot until its data is delivered or the timeout has passed.
+func TestClosedConnectionsKeepTheirSlots(t *testing.T) {
 	clock := faketime.NewManualClock()
 	cfg := podConfig()
 	cfg.clock = clock
@@ -165,11 +165,11 @@ func TestClosedConnectionsKeepTheirPlaces(t *testing.T) {
 	expectGrowth(t, before, boundKeptPort)
 	p.await("the services to end", func() bool { return p.in(tcp.StateLastAck, tcp.StateClosing) == maxConns })
 	clock.Advance(closeTimeout)
-	p.await("the places to be free", func() bool { return p.connections() == 0 })
+	p.await("the slots to be free", func() bool { return p.connections() == 0 })
 }
 
-// TestTimeWaitIsBounded has a peer that ends each connection properly, after the target, which has said something. What waits may
-// hold no buffer, and what has waited may hold nothing.
+// TestTimeWaitIsBounded opens connections that the target closes first. A connection in TIME-WAIT holds no buffer, and nothing remains of
+// it afterwards.
 func TestTimeWaitIsBounded(t *testing.T) {
 	clock := faketime.NewManualClock() // nobody leaves TIME-WAIT before it says so
 	cfg := podConfig()
@@ -196,18 +196,18 @@ func TestTimeWaitIsBounded(t *testing.T) {
 	}
 	expectGrowth(t, before, boundTimeWait)
 	clock.Advance(timeWait)
-	p.await("all to be forgotten", func() bool { return p.connections() == 0 && p.timeWaits.len() == 0 })
+	p.await("the end of TIME-WAIT", func() bool { return p.connections() == 0 && p.timeWaits.len() == 0 })
 	expectGrowth(t, before, boundForgotten)
 }
 
-// len is how many connections are remembered.
+// len returns the number of connections.
 func (w *timeWaits) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.list.Len()
 }
 
-// TestNoNeighbours shows that what stations say by ARP is not remembered.
+// TestNoNeighbours checks that the endpoint stores no neighbours that it receives ARP from.
 func TestNoNeighbours(t *testing.T) {
 	pod := open(t, podConfig())
 	for i := range 1000 {

@@ -18,7 +18,7 @@ var (
 	everybody     = netip.MustParseAddrPort("255.255.255.255:67")
 )
 
-// serverConfig is the server endpoint's, towards the guest.
+// serverConfig is the configuration of the endpoint towards the guest.
 func serverConfig() Config {
 	return Config{Address: serverAddress, MAC: routerMAC, MTU: 1450}
 }
@@ -114,7 +114,7 @@ func TestDHCPRequests(t *testing.T) {
 			t.Errorf("%s: got %q", test.name, got)
 		}
 	}
-	server.expectSilence()
+	server.expectNoFrame()
 }
 
 func TestDHCPRepliesThatCannotBeSent(t *testing.T) {

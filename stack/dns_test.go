@@ -17,13 +17,13 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// question builds a DNS message with this identifier; the rest only has to come through.
+// question returns a DNS query with this identifier and any text as the rest.
 func question(id uint16, text string) []byte {
 	message := binary.BigEndian.AppendUint16(nil, id)
 	return append(append(message, make([]byte, dnsHeaderSize-2)...), text...)
 }
 
-// answerTo builds the answer of a test server.
+// answerTo returns the answer of a test server.
 func answerTo(query []byte, text string) []byte {
 	reply := append(bytes.Clone(query), text...)
 	reply[2] |= 0x80
@@ -57,12 +57,12 @@ func udpServer(t *testing.T, answer func(query []byte, from netip.AddrPort) [][]
 	return socket.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// answering returns the function of a server that answers every query with text behind it.
+// answering returns the function of a server that answers every query with text appended.
 func answering(text string) func([]byte, netip.AddrPort) [][]byte {
 	return func(query []byte, _ netip.AddrPort) [][]byte { return [][]byte{answerTo(query, text)} }
 }
 
-// refusing is the address of a server that does not exist: the kernel refuses.
+// refusing returns an address without a server, where the kernel refuses connections.
 func refusing(t *testing.T) netip.AddrPort {
 	t.Helper()
 	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -73,14 +73,14 @@ func refusing(t *testing.T) netip.AddrPort {
 	return socket.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// relay relays to servers, which are dialled from here.
+// relay starts a relay to servers, which this process dials.
 func relay(e *Endpoint, servers ...netip.AddrPort) error {
 	return e.RelayDNS(servers, func(ctx context.Context, network string, server int) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, servers[server].String())
 	})
 }
 
-// openRelay makes a server endpoint that relays to servers.
+// openRelay returns a server endpoint that relays to servers.
 func openRelay(t *testing.T, servers ...netip.AddrPort) *tapped {
 	t.Helper()
 	server := open(t, serverConfig())
@@ -90,13 +90,13 @@ func openRelay(t *testing.T, servers ...netip.AddrPort) *tapped {
 	return server
 }
 
-// ask puts a question of the guest.
+// ask sends a question of the guest.
 func (p *tapped) ask(message []byte) {
 	p.t.Helper()
 	p.put(udpFrame(p.t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), message))
 }
 
-// expectAnswer takes the relay's next datagram, which must be this.
+// expectAnswer checks the next datagram of the relay.
 func (p *tapped) expectAnswer(want []byte) {
 	p.t.Helper()
 	frame := p.next().data
@@ -221,7 +221,7 @@ func tcpServer(t *testing.T, text string) netip.AddrPort {
 	}))
 }
 
-// newGuest makes a relay to servers and a guest beside it.
+// newGuest returns a guest beside a relay to servers.
 func newGuest(t *testing.T, servers ...netip.AddrPort) (guest, server *Endpoint) {
 	t.Helper()
 	pod, client, _ := newPair(t)

@@ -46,7 +46,7 @@
 //
 // The dial functions are called for at most 256 connections of each kept port and 80 DNS questions at a time. Netstack has one goroutine
 // for each processor. A full kept port was measured to hold 53 MiB of heap; TestConnectionsWithoutEnd holds it below 96 MiB, and
-// TestClosedConnectionsKeepTheirPlaces, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds. 256 half-open connections
+// TestClosedConnectionsKeepTheirSlots, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds. 256 half-open connections
 // make one kept port refuse connections for 10 s, and affect nothing else.
 //
 // A panic of netstack in the goroutine that transmits drops the frame. A panic in any other goroutine of netstack or of a service ends

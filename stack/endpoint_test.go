@@ -105,7 +105,7 @@ func TestFullQueueDropsAndCounts(t *testing.T) {
 	}
 }
 
-// faulty is a network stack with a fault.
+// faulty is a network stack that panics.
 type faulty struct{ netstack.NetworkDispatcher }
 
 func (faulty) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *netstack.PacketBuffer) {
@@ -128,7 +128,7 @@ func TestFaultInNetstackCostsTheFrame(t *testing.T) {
 	if got := logs.Len(); got != 3 {
 		t.Errorf("%d log lines, want 3", got)
 	}
-	pod.expectSilence()
+	pod.expectNoFrame()
 }
 
 func TestCloseWithTrafficInFlight(t *testing.T) {
@@ -204,7 +204,7 @@ func checkNoTasks(t *testing.T) {
 	}
 }
 
-// zeros reads zeros for ever.
+// zeros is a reader of zeros without end.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) {
@@ -212,7 +212,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// checkClosed fails unless e behaves as a closed port.
+// checkClosed checks that e behaves as a closed port.
 func checkClosed(t *testing.T, e *Endpoint) {
 	t.Helper()
 	if n, err := e.Receive(make([]vswitch.Frame, 1)); n != 0 || !errors.Is(err, net.ErrClosed) {
@@ -251,7 +251,7 @@ func TestCloseUnblocksReceive(t *testing.T) {
 	}
 }
 
-// Close drops what netstack has sent and nobody has received, and counts it.
+// Close drops and counts packets that Receive has not returned.
 func TestCloseCountsWhatWaits(t *testing.T) {
 	const probes = 3
 	for _, test := range []struct {
@@ -282,7 +282,7 @@ func TestCloseCountsWhatWaits(t *testing.T) {
 	}
 }
 
-// What is sent before Close is received or counted, however Close and Receive meet.
+// Packets sent before Close are received or counted, whatever the order of Close and Receive.
 func TestCloseBesideReceiveLosesNothing(t *testing.T) {
 	const rounds, probes = 200, 3
 	for range rounds {
@@ -308,7 +308,7 @@ func TestCloseBesideReceiveLosesNothing(t *testing.T) {
 }
 
 func TestTransmitBorrows(t *testing.T) {
-	// What netstack keeps (a fragment, until the others come) must not alias the frame.
+	// A packet that netstack retains (a fragment, until reassembly) must not alias the frame.
 	pod := open(t, podConfig())
 	whole := echoRequest(t, otherAddress, podAddress, 77, []byte("0123456789abcdef01234567"))
 	first, second := cutInTwo(whole, 16)

@@ -7,8 +7,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzDNS reads any bytes as messages over TCP, in one piece and byte by byte, and wants what a reader of the whole finds; each can
-// be written again; and none is both a question and an answer, nor an answer to a question with another identifier.
+// FuzzDNS reads any bytes as messages over TCP, in one piece and byte by byte, with the same result as a parser of the whole. Each
+// message is written back unchanged. No message is both a query and an answer, or an answer to a query with another identifier.
 func FuzzDNS(f *testing.F) {
 	var one, answer bytes.Buffer
 	for _, message := range [][]byte{question(1, "kubernetes"), question(2, ".")} {

@@ -26,7 +26,7 @@ func then(input []byte, what byte, frame []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(append(input, what), uint16(len(frame))), frame...)
 }
 
-// ofGuest gives a frame the MACs that the guest's have.
+// ofGuest returns a frame with the MACs of the guest's frames.
 func ofGuest(frame []byte) []byte {
 	frame = bytes.Clone(frame)
 	if len(frame) >= 12 {
@@ -35,7 +35,7 @@ func ofGuest(frame []byte) []byte {
 	return frame
 }
 
-// pathSeeds are what broke other stacks, from both sides, and what guests and peers say to the endpoints in earnest.
+// pathSeeds are frames that broke other stacks, from both sides, and ordinary traffic of guests and peers.
 func pathSeeds(t testing.TB) (seeds []pathSeed) {
 	ends := []int{0, 1, 13, 14, 33, 34, 41} // of short frames: within and behind each header
 	for _, h := range hostileFrames(t) {
@@ -53,7 +53,7 @@ func pathSeeds(t testing.TB) (seeds []pathSeed) {
 	return append(append(seeds, wireSeeds(t)...), guestSeeds(t)...)
 }
 
-// wireSeeds are what peers say to the pod endpoint.
+// wireSeeds are frames of peers to the pod endpoint.
 func wireSeeds(t testing.TB) []pathSeed {
 	const second = 3 << pauseBits
 	syn := synFrame(t, addrPort(otherAddress, 4000), addrPort(podAddress, 8080))
@@ -89,7 +89,7 @@ func wireSeeds(t testing.TB) []pathSeed {
 	}
 }
 
-// guestSeeds are what the guest says to the server endpoint.
+// guestSeeds are frames of the guest to the server endpoint.
 func guestSeeds(t testing.TB) []pathSeed {
 	ask := func(kind dhcpv4.MessageType, modifiers ...dhcpv4.Modifier) []byte {
 		xid := dhcpv4.WithTransactionID(dhcpv4.TransactionID{1, 2, 3, 4})
@@ -114,8 +114,8 @@ func guestSeeds(t testing.TB) []pathSeed {
 	}
 }
 
-// mend makes the checksums of an IPv4 frame right, or leaves that of TCP and UDP undone and says so in the header. A frame whose
-// lengths lie stays as it is.
+// mend corrects the checksums of an IPv4 frame, or leaves that of TCP and UDP unfinished with an offload header. It does not change a
+// frame with wrong lengths.
 func mend(frame []byte, leave bool) (h vnet.Header) {
 	if len(frame) < endOfIPv4 || frame[offEthertype] != 8 || frame[offEthertype+1] != 0 {
 		return h

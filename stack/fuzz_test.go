@@ -17,11 +17,11 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzNetstack sends frames from the guest and the wire through the forwarder of IP mode to both endpoints, with time passing, and
-// their answers back. Nothing fails in netstack, no packet of it stays behind, each endpoint speaks for its own address alone, and
-// what it says is complete.
+// FuzzNetstack sends frames from the guest and the wire through the forwarder of IP mode to both endpoints, advances the clock, and
+// forwards their answers. Netstack does not panic and leaks no packet; each endpoint sends only from its own address, with complete
+// headers.
 //
-// An input is steps of one byte and what belongs to it: the bits from and the following; the length of the frame (2), its bytes.
+// An input is a sequence of steps: one byte of bits (see below), the length of the frame in two bytes, and the frame.
 func FuzzNetstack(f *testing.F) {
 	for _, s := range pathSeeds(f) {
 		f.Add(s.input)
@@ -40,7 +40,7 @@ func FuzzNetstack(f *testing.F) {
 	})
 }
 
-// The bits of a step: where the frame comes from, what is made right in it, and how long the pause before it is.
+// The bits of a step: the source of the frame, whether its checksums are corrected, and the pause before it.
 const (
 	fromWire  = 1 << iota // not from the guest
 	repair                // its IPv4 and transport checksums are computed
@@ -49,7 +49,7 @@ const (
 	pauseBits = 4         // the rest says which of pauses
 )
 
-// pauses are the times after which something happens in netstack: retransmissions, reassembly, handshakes, keepalive.
+// pauses are the timeouts of netstack: retransmission, reassembly, handshake, keepalive.
 func pauses() []time.Duration {
 	return []time.Duration{0, time.Millisecond, 200 * time.Millisecond, time.Second, 31 * time.Second, time.Hour}
 }
@@ -139,10 +139,10 @@ func (p *path) step(what byte, data []byte) {
 	}
 }
 
-// settle is how long the server endpoint's services have for an answer to be seen.
+// settle is the time for an answer of the server endpoint's services.
 const settle = 300 * time.Microsecond
 
-// drain forwards what the endpoints say, until they have nothing more to say.
+// drain forwards the frames of the endpoints until there are no more.
 func (p *path) drain() {
 	batch := make([]vswitch.Frame, vswitch.BatchSize)
 	for quiet := false; !quiet; {
@@ -164,7 +164,7 @@ func (p *path) drain() {
 	}
 }
 
-// waiting returns how many packets are in the queue.
+// waiting returns the number of packets in the queue.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -190,7 +190,7 @@ func (p *path) forward(from int, frame vswitch.Frame) {
 	})
 }
 
-// check checks a frame that an endpoint sends: its own address, and a packet that needs nothing but what its header says.
+// check checks a frame that an endpoint sends: its source address, and a packet that is complete but for its offload header.
 func (p *path) check(port int, frame vswitch.Frame) {
 	p.t.Helper()
 	e, data := p.endpoints[port], frame.Data
@@ -229,10 +229,10 @@ func (p *path) check(port int, frame vswitch.Frame) {
 	}
 }
 
-// close wants every frame accounted for, ends the endpoints and wants every packet of netstack gone.
+// close closes the endpoints, and checks that every frame is counted and every packet of netstack released.
 func (p *path) close() {
 	p.drain()
-	for port, e := range p.endpoints { // before Close, which counts what netstack sent in vain
+	for port, e := range p.endpoints { // before Close, which counts the packets in the queue
 		checkAccounts(p.t, e, p.given[port])
 	}
 	for _, e := range p.endpoints {
@@ -243,7 +243,7 @@ func (p *path) close() {
 	}
 }
 
-// leaks returns what netstack's reference counting finds alive.
+// leaks returns the packets that netstack's reference counting finds alive.
 func leaks() (found any) {
 	defer func() { found = recover() }()
 	refs.DoRepeatedLeakCheck()

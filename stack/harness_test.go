@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The world of the tests: the pod endpoint with a router behind it, and other stations that ask.
+// The network of the tests: the pod endpoint with a router behind it, and other stations.
 var (
 	podAddress   = netip.MustParseAddr("10.244.1.7")
 	otherAddress = netip.MustParseAddr("10.244.9.9")
@@ -22,25 +22,25 @@ var (
 	otherMAC     = vswitch.MAC{0x02, 0, 0, 0, 0, 0x99}
 )
 
-// podConfig is the pod endpoint's.
+// podConfig is the configuration of the pod endpoint.
 func podConfig() Config {
 	return Config{Address: podAddress, MAC: wireMAC, PeerMAC: routerMAC, MTU: 1450, ARP: true}
 }
 
-// captured is a frame that an endpoint sent.
+// A captured is a frame that an endpoint sent.
 type captured struct {
 	offload vnet.Header
 	data    []byte
 }
 
-// tapped is an endpoint whose frames are collected.
+// A tapped is an endpoint whose frames are collected.
 type tapped struct {
 	*Endpoint
 	t      testing.TB
 	frames chan captured
 }
 
-// open makes an endpoint that the end of the test closes.
+// open returns an endpoint that is closed at the end of the test.
 func open(t testing.TB, cfg Config) *tapped {
 	t.Helper()
 	e, err := New(cfg)
@@ -90,9 +90,9 @@ func (p *tapped) nextPacket() gopacket.Packet {
 	return decode(p.t, p.next().data)
 }
 
-// expectSilence fails if the endpoint has sent anything: an echo reply must be the first frame. What netstack answers
-// while it takes a frame is sent in order.
-func (p *tapped) expectSilence() {
+// expectNoFrame checks that the endpoint has sent no frame: the reply to an echo request must be the next one. Frames that netstack sends
+// during Transmit are in order.
+func (p *tapped) expectNoFrame() {
 	p.t.Helper()
 	p.put(echoRequest(p.t, otherAddress, p.cfg.Address, 0xfefe, []byte("fence")))
 	packet := p.nextPacket()
@@ -101,7 +101,7 @@ func (p *tapped) expectSilence() {
 	}
 }
 
-// drops returns the count of one reason.
+// drops returns the number of drops for a reason.
 func (p *tapped) drops(reason vswitch.Reason) uint64 { return p.Counters().Drops()[reason.String()] }
 
 // decode parses a frame, which must be well-formed.
@@ -168,7 +168,7 @@ func synFrame(t testing.TB, from, to netip.AddrPort) []byte {
 	return serialise(t, etherHeader(layers.EthernetTypeIPv4), ip, tcp)
 }
 
-// arpRequestFrame builds "who has target, tell sender".
+// arpRequestFrame builds an ARP request of sender for target.
 func arpRequestFrame(t testing.TB, senderMAC vswitch.MAC, sender, target netip.Addr) []byte {
 	t.Helper()
 	return serialise(t,
@@ -194,7 +194,7 @@ func slowSum(sum uint32, b []byte) uint32 {
 	return sum
 }
 
-// checkChecksums fails unless the IPv4 checksum and that of TCP, UDP or ICMP are complete and right.
+// checkChecksums checks the IPv4 checksum and that of TCP, UDP or ICMP.
 func checkChecksums(t testing.TB, frame []byte) {
 	t.Helper()
 	ip := frame[14:]
@@ -212,10 +212,10 @@ func checkChecksums(t testing.TB, frame []byte) {
 	}
 }
 
-// addrPort shortens netip.AddrPortFrom.
+// addrPort returns the address of an endpoint with a port.
 func addrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
 
-// checkMACs fails unless a frame has these addresses.
+// checkMACs checks the MACs of a frame.
 func checkMACs(t testing.TB, frame []byte, source, destination vswitch.MAC) {
 	t.Helper()
 	if got := vswitch.MAC(frame[6:]); got != source {
@@ -226,5 +226,5 @@ func checkMACs(t testing.TB, frame []byte, source, destination vswitch.MAC) {
 	}
 }
 
-// sameIP compares an address of a layer.
+// sameIP compares an address with that of a layer.
 func sameIP(a net.IP, b netip.Addr) bool { return a.Equal(b.AsSlice()) }

@@ -12,14 +12,14 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// hostileFrame is one that must neither harm nor stop an endpoint.
+// A hostileFrame must neither harm nor stop an endpoint.
 type hostileFrame struct {
 	name    string
 	offload vnet.Header
 	data    []byte
 }
 
-// patch returns frame with bytes changed from offset on. The IPv4 checksum is made right again, so that netstack reads on.
+// patch returns frame with bytes changed from offset on. The IPv4 checksum is corrected, so that netstack parses the rest.
 func patch(frame []byte, offset int, with ...byte) []byte {
 	frame = bytes.Clone(frame)
 	copy(frame[offset:], with)
@@ -31,7 +31,7 @@ func patch(frame []byte, offset int, with ...byte) []byte {
 	return frame
 }
 
-// hostileFrames are what broke other userspace stacks.
+// hostileFrames are frames that broke other userspace stacks.
 func hostileFrames(t testing.TB) []hostileFrame {
 	echo := echoRequest(t, otherAddress, podAddress, 1, make([]byte, 64))
 	syn := synFrame(t, addrPort(otherAddress, 4000), addrPort(podAddress, 8080))
@@ -91,7 +91,7 @@ func hostileFrames(t testing.TB) []hostileFrame {
 	return frames
 }
 
-// besieged is an endpoint with everything turned on, whose frames nobody looks at.
+// besieged returns an endpoint with all services, whose frames are discarded.
 func besieged(t testing.TB) *Endpoint {
 	t.Helper()
 	e, err := New(podConfig())
@@ -114,7 +114,7 @@ func besieged(t testing.TB) *Endpoint {
 	return e
 }
 
-// accounts returns for how many frames f counts: for one, or for each of the datagrams that it is cut into.
+// accounts returns the number of frames that f counts as: one, or its number of datagrams.
 func accounts(e *Endpoint, f vswitch.Frame) uint64 {
 	offload := f.Offload
 	if _, ok := e.admit(f.Data); !ok || offload.GSOType != vnet.GSOUDPL4 || !vnet.Check(&offload, f.Data) {
@@ -125,7 +125,7 @@ func accounts(e *Endpoint, f vswitch.Frame) uint64 {
 	return uint64(max(1, (payload+size-1)/size))
 }
 
-// checkAccounts fails unless each of n frames was delivered or dropped, and none by a fault.
+// checkAccounts checks that each of n frames was delivered or dropped, and none because of a panic.
 func checkAccounts(t testing.TB, e *Endpoint, n uint64) {
 	t.Helper()
 	c := e.Counters()

@@ -10,7 +10,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// checkEcho fails unless frame is the reply to a ping of payload from somebody.
+// checkEcho checks that frame is the reply to an echo request with payload.
 func checkEcho(t *testing.T, frame captured, to netip.Addr, payload []byte) {
 	t.Helper()
 	if frame.offload != (vnet.Header{}) {
@@ -39,7 +39,7 @@ func TestEchoIsAnsweredFromAnywhere(t *testing.T) {
 func TestEchoWithChecksumToComplete(t *testing.T) {
 	pod := open(t, podConfig())
 	frame := echoRequest(t, otherAddress, podAddress, 77, []byte("odd payload"))
-	// As the sender left it: ICMP has no pseudo-header, so the field holds 0.
+	// The unfinished checksum of the sender is 0, because ICMP has no pseudo-header.
 	frame[36], frame[37] = 0, 0
 	before := bytes.Clone(frame)
 	pod.Transmit([]vswitch.Frame{{
@@ -50,9 +50,9 @@ func TestEchoWithChecksumToComplete(t *testing.T) {
 	if !bytes.Equal(frame, before) {
 		t.Error("Transmit changed the borrowed frame")
 	}
-	// The same bytes without the header are a bad checksum.
+	// Without the offload header the checksum of the same bytes is wrong.
 	pod.put(frame)
-	pod.expectSilence()
+	pod.expectNoFrame()
 }
 
 func TestEchoWithDataValid(t *testing.T) {
@@ -99,7 +99,7 @@ func TestEchoIsNotAnswered(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			pod := open(t, podConfig())
 			pod.put(test.frame)
-			pod.expectSilence()
+			pod.expectNoFrame()
 		})
 	}
 }
@@ -130,10 +130,10 @@ func TestClosedPorts(t *testing.T) {
 	}
 
 	pod.put(udpFrame(t, addrPort(otherAddress, 4000), netip.MustParseAddrPort("255.255.255.255:5000"), []byte("x")))
-	pod.expectSilence()
+	pod.expectNoFrame()
 }
 
 func TestNothingIsSaidUnasked(t *testing.T) {
 	pod := open(t, podConfig())
-	pod.expectSilence()
+	pod.expectNoFrame()
 }

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// TestKeptPortTakesWhatIsPassedOn shows that a connection which another process has dialled, and passed on as a descriptor, will do.
-func TestKeptPortTakesWhatIsPassedOn(t *testing.T) {
+// TestKeptPortWithPassedDescriptor checks a connection that another process has dialled and passed on as a descriptor.
+func TestKeptPortWithPassedDescriptor(t *testing.T) {
 	pod, other := newPod(t)
 	to := target(t, echoBack)
 	err := pod.KeepTCP(8080, func(ctx context.Context) (net.Conn, error) {
@@ -39,8 +39,8 @@ func TestKeptPortTakesWhatIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestKeptPortWantsBothDirections shows that a connection which cannot be half closed is refused and closed.
-func TestKeptPortWantsBothDirections(t *testing.T) {
+// TestKeptPortNeedsHalfClose checks that a connection which is not a Target is closed, and the peer refused.
+func TestKeptPortNeedsHalfClose(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	cfg := podConfig()
 	cfg.Log = zap.New(core)
@@ -62,8 +62,8 @@ func TestKeptPortWantsBothDirections(t *testing.T) {
 	await(t, "the warning", func() bool { return logs.FilterMessageSnippet("dial failed").Len() == 1 })
 }
 
-// TestKeptPortDialsNoLongerThanItLives shows that Close ends a dial that would last.
-func TestKeptPortDialsNoLongerThanItLives(t *testing.T) {
+// TestKeptPortCancelsDial checks that Close cancels a dial.
+func TestKeptPortCancelsDial(t *testing.T) {
 	pod := open(t, podConfig())
 	dialling := make(chan struct{})
 	err := pod.KeepTCP(8080, func(ctx context.Context) (net.Conn, error) {

@@ -18,8 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/faketime"
 )
 
-// target is a server on the process's loopback. Each connection is served on a goroutine of its own, and all of them end
-// with the test.
+// A target is a server on the process's loopback. It serves each connection on a goroutine of its own, until the end of the test.
 func target(t testing.TB, serve func(*net.TCPConn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,15 +45,15 @@ func target(t testing.TB, serve func(*net.TCPConn)) string {
 	return listener.Addr().String()
 }
 
-// echoBack sends back what comes until it ends.
+// echoBack writes back the bytes that it reads, until the end.
 func echoBack(c *net.TCPConn) { _, _ = io.Copy(c, c) }
 
-// dialTo dials the target itself.
+// dialTo returns a dial function for the target.
 func dialTo(to string) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", to) }
 }
 
-// keep makes a kept port or fails.
+// keep makes a kept port.
 func keep(t testing.TB, e *Endpoint, port uint16, to string) {
 	t.Helper()
 	if err := e.KeepTCP(port, dialTo(to)); err != nil {
@@ -159,7 +158,7 @@ func TestKeptPortBoundsConnections(t *testing.T) {
 		c := other.mustDial(t, 8080)
 		if i == 0 {
 			defer func() {
-				// A place that is given back can be taken again.
+				// A released slot can be used again.
 				_ = c.CloseWrite()
 				_, _ = io.ReadAll(c)
 				await(t, "a free place", func() bool {

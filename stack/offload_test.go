@@ -20,8 +20,8 @@ import (
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// join moves frames between two endpoints as they are, offloads and all, and counts those to segment that come from a.
-// The end of the test closes both.
+// join moves frames between two endpoints unchanged, with their offload headers, and counts the unsegmented ones of a. Both are closed
+// at the end of the test.
 func join(t testing.TB, a, b *Endpoint) (large *atomic.Int64) {
 	large = new(atomic.Int64)
 	var moving sync.WaitGroup
@@ -44,7 +44,7 @@ func join(t testing.TB, a, b *Endpoint) (large *atomic.Int64) {
 	return large
 }
 
-// newPair makes a pod endpoint and a client that takes and sends frames to segment, as a guest or a wire with offloads.
+// newPair returns a pod endpoint and a client that receives and sends unsegmented frames, as a guest or a wire with offloads does.
 func newPair(t testing.TB) (pod, client *Endpoint, large *atomic.Int64) {
 	t.Helper()
 	pod, err := New(podConfig())
@@ -65,7 +65,7 @@ func dialPair(t testing.TB, client, pod *Endpoint, port uint16) *gonet.TCPConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(connectionPatience))
+	_ = c.SetDeadline(time.Now().Add(connectionTimeout))
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -100,7 +100,7 @@ func TestFramesToSegmentAreTaken(t *testing.T) {
 	}
 }
 
-// Two questions of a resolver in one frame are two questions.
+// Two questions of a resolver in one frame are both relayed.
 func TestDatagramsToSegmentAreCut(t *testing.T) {
 	server := openRelay(t, udpServer(t, answering("here")))
 	asked := []string{string(question(1, "what")), string(question(2, "what"))}
@@ -123,7 +123,7 @@ func TestDatagramsToSegmentAreCut(t *testing.T) {
 	}
 }
 
-// lame is a network stack that takes no packet, and fails on one.
+// lame is a network stack that ignores packets, and panics on one of them.
 type lame struct {
 	netstack.NetworkDispatcher
 	failing int // the packet's number, from 1
@@ -136,7 +136,7 @@ func (l *lame) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *netstack.Packe
 	}
 }
 
-// Each datagram of a frame is delivered or dropped for itself; a frame that Linux could not have sent is dropped as a whole.
+// Each datagram of a frame is delivered or dropped on its own; a frame that Linux cannot send is dropped as a whole.
 func TestDatagramsCountEach(t *testing.T) {
 	const whole = endOfIPv4 + header.UDPMinimumSize + 1 // bytes of a frame with one datagram of one byte
 	tests := []struct {

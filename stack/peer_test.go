@@ -23,8 +23,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// peer is another host: a plain netstack with an ordinary Ethernet link, without offloads and with ARP, wired to an
-// endpoint. The wire cuts what the endpoint left to be segmented, and fails the test when that cannot be done.
+// A peer is another host: a netstack with an ordinary Ethernet link, without offloads and with ARP, on the wire of an endpoint. The wire
+// segments the endpoint's frames, and fails the test if that is not possible.
 type peer struct {
 	endpoint *Endpoint
 	stack    *netstack.Stack
@@ -32,13 +32,13 @@ type peer struct {
 	segments atomic.Int64 // frames that the wire had to cut
 }
 
-// connectionPatience is how long a connection may last in a test, on a busy machine.
-const connectionPatience = 6 * timeout
+// connectionTimeout bounds a connection in a test, on a busy machine.
+const connectionTimeout = 6 * timeout
 
 // peerMAC is the peer's address, and the pod endpoint's PeerMAC.
 var peerMAC = routerMAC
 
-// newPeer makes a peer of e, which the end of the test closes.
+// newPeer returns a peer of e, which is closed at the end of the test.
 func newPeer(t testing.TB, e *Endpoint, address netip.Addr) *peer {
 	t.Helper()
 	p := &peer{endpoint: e, link: channel.New(2048, uint32(e.cfg.MTU)+14, tcpip.LinkAddress(peerMAC[:]))}
@@ -86,7 +86,7 @@ func (p *peer) wire(t testing.TB) {
 	})
 }
 
-// take hands a frame of the endpoint to the peer as the wire would carry it.
+// take passes a frame of the endpoint to the peer, segmented as the wire does.
 func (p *peer) take(t testing.TB, f vswitch.Frame) {
 	offload := f.Offload
 	if !vnet.Check(&offload, f.Data) {
@@ -127,19 +127,19 @@ func (p *peer) dial(port uint16) (*gonet.TCPConn, error) {
 	return gonet.DialContextTCP(ctx, p.stack, to, header.IPv4ProtocolNumber)
 }
 
-// mustDial is dial for a port that is served.
+// mustDial is dial for a served port.
 func (p *peer) mustDial(t testing.TB, port uint16) *gonet.TCPConn {
 	t.Helper()
 	c, err := p.dial(port)
 	if err != nil {
 		t.Fatalf("dial port %d: %v", port, err)
 	}
-	_ = c.SetDeadline(time.Now().Add(connectionPatience))
+	_ = c.SetDeadline(time.Now().Add(connectionTimeout))
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// newPod makes a pod endpoint and a peer on its wire.
+// newPod returns a pod endpoint and a peer on its wire.
 func newPod(t testing.TB) (*Endpoint, *peer) {
 	t.Helper()
 	e, err := New(podConfig())

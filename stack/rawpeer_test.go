@@ -16,8 +16,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// rawPeer opens connections to port 8080 of an endpoint with frames that it makes itself, and answers what it is told as answer
-// says: it keeps no rules.
+// A rawPeer opens connections to port 8080 of an endpoint with frames that it builds itself. It follows no protocol: the function answer
+// returns its replies.
 type rawPeer struct {
 	*Endpoint
 	t      testing.TB
@@ -28,7 +28,7 @@ type rawPeer struct {
 	answered map[netip.AddrPort]bool // by SYN-ACK or RST
 }
 
-// newRawPeer makes an endpoint and a peer of it; dial reaches the target of port 8080.
+// newRawPeer returns a peer of a new endpoint, whose port 8080 is kept with dial.
 func newRawPeer(t testing.TB, cfg Config, dial func(context.Context) (net.Conn, error),
 	answer func(*rawPeer, netip.AddrPort, *layers.TCP)) *rawPeer {
 	t.Helper()
@@ -49,7 +49,7 @@ func newRawPeer(t testing.TB, cfg Config, dial func(context.Context) (net.Conn, 
 	return p
 }
 
-// take looks at a frame of the endpoint.
+// take receives a frame of the endpoint.
 func (p *rawPeer) take(f vswitch.Frame) {
 	packet := gopacket.NewPacket(f.Data, layers.LayerTypeEthernet, gopacket.NoCopy)
 	got, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
@@ -65,15 +65,15 @@ func (p *rawPeer) take(f vswitch.Frame) {
 	p.answered[from] = true
 }
 
-// heard returns how many SYNs were answered.
+// heard returns the number of answered SYNs.
 func (p *rawPeer) heard() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.answered)
 }
 
-// say sends a segment, offset bytes behind what the peer has sent in its first one or the endpoint has acknowledged, with the
-// acknowledgement of what the endpoint says in got.
+// say sends a segment that acknowledges got. Its sequence number is offset bytes after that of the first segment, or after the bytes that
+// the endpoint has acknowledged.
 func (p *rawPeer) say(from netip.AddrPort, got *layers.TCP, offset int, flags byte, payload []byte) {
 	data := synFrame(p.t, from, addrPort(podAddress, 8080))
 	next := got.Seq + uint32(len(got.Payload))
@@ -92,7 +92,7 @@ func (p *rawPeer) say(from netip.AddrPort, got *layers.TCP, offset int, flags by
 	p.Transmit([]vswitch.Frame{{Offload: h, Data: data}})
 }
 
-// send sends n SYNs, each from an address and a port of its own.
+// send sends n SYNs, each from a different address and port.
 func (p *rawPeer) send(n int) {
 	for range n {
 		i := p.syns
@@ -102,7 +102,7 @@ func (p *rawPeer) send(n int) {
 	}
 }
 
-// open is send, a few at a time, and waits until each was answered, or passed over because too many were being answered.
+// open is send in small batches; it waits until each SYN was answered, or ignored because too many handshakes were in progress.
 func (p *rawPeer) open(n int) {
 	p.t.Helper()
 	passedOver := p.stack.Stats().TCP.ForwardMaxInFlightDrop
@@ -115,7 +115,7 @@ func (p *rawPeer) open(n int) {
 // await is await with the timeout for a connection.
 func (p *rawPeer) await(what string, condition func() bool) {
 	p.t.Helper()
-	for range connectionPatience / timeout {
+	for range connectionTimeout / timeout {
 		if eventually(condition) {
 			return
 		}
@@ -123,10 +123,10 @@ func (p *rawPeer) await(what string, condition func() bool) {
 	p.t.Fatalf("timeout: waited for %s", what)
 }
 
-// connections returns how many connections netstack remembers.
+// connections returns the number of connections of netstack.
 func (p *rawPeer) connections() int { return len(p.stack.RegisteredEndpoints()) }
 
-// in returns how many connections are in one of these states.
+// in returns the number of connections in these states.
 func (p *rawPeer) in(states ...tcp.EndpointState) (n int) {
 	for _, socket := range p.stack.RegisteredEndpoints() {
 		known, ok := socket.(*tcp.Endpoint)
