@@ -27,7 +27,7 @@ const replyTTL = 64
 const maxDatagram = 65535 - header.IPv4MinimumSize - header.UDPMinimumSize
 
 // A DHCPHandler answers one DHCP message. It returns the reply, its IPv4 destination and UDP port, and the destination MAC of its frame;
-// a nil reply sends nothing. The message is valid until the handler returns; the reply belongs to the endpoint afterwards. One
+// a nil reply sends nothing. The message is valid until the handler returns, and the endpoint copies the reply before the next call. One
 // goroutine calls the handler, and a panic in it ends the process.
 type DHCPHandler func(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC)
 
