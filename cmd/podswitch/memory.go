@@ -24,7 +24,7 @@ func saveMemory() *time.Timer {
 	}
 	return time.AfterFunc(settleTime, func() {
 		debug.FreeOSMemory()
-		program, _ := limits.FindProgram() // on error, LetGo does nothing
-		_ = program.LetGo()
+		program, _ := limits.FindProgram() // on error, Release does nothing
+		_ = program.Release()
 	})
 }

@@ -17,7 +17,7 @@ func enterSandbox(datagrams bool) (string, error) {
 		return "", err
 	}
 	sandboxEntered()
-	time.AfterFunc(settleTime, func() { _ = program.LetGo() })
+	time.AfterFunc(settleTime, func() { _ = program.Release() })
 	access := "no landlock"
 	if r.Landlock > 0 {
 		access = fmt.Sprintf("landlock %d", r.Landlock)

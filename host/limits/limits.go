@@ -1,4 +1,10 @@
-// Package limits fits the process to what it was given, and lets go of what it needs no more.
+// Package limits keeps the process within the memory of its container: it sets Go's memory limit from the cgroup's, and returns the
+// program's pages to the kernel after the start.
+//
+//	limit, err := limits.Memory()         // 0: none was set
+//	program, err := limits.FindProgram()  // both read /proc or /sys: before the sandbox
+//	…
+//	err = program.Release()               // when the process only waits for events
 package limits
 
 import (
@@ -9,22 +15,24 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// ratio is the part of the cgroup's memory that Go may use before it collects harder. The rest is for what Go does not count:
-// the binary, and the buffers of sockets, which the kernel charges to the cgroup.
+// ratio is the part of the cgroup's limit that becomes Go's limit. The rest is for memory that Go does not count: the binary, and the
+// socket buffers that the kernel charges to the cgroup.
 const ratio = 0.9
 
-// goLimit is Go's own setting, which has precedence (runtime, "Environment Variables").
+// goLimit is the environment variable of Go's own limit, which has precedence (package runtime, "Environment Variables").
 const goLimit = "GOMEMLIMIT"
 
-// Memory sets Go's soft memory limit to nine tenths of the limit of the process's cgroup, or of one above it, and returns what it has
-// set, in bytes. It sets nothing and returns 0 where no cgroup has a limit, and where GOMEMLIMIT says another one. An error
-// says that the limit could not be read, and that nothing was set: it harms nothing, and is worth a line for debugging. AUTOMEMLIMIT
-// overrides the ratio, or turns this "off", as its library documents. It reads /proc and /sys: it goes before any sandbox.
+// Memory sets Go's soft memory limit to nine tenths of the limit of the process's cgroup, or of a cgroup above it, and returns the value
+// that it has set, in bytes. It sets nothing and returns 0 if no cgroup has a limit or if GOMEMLIMIT is set. The environment variable
+// AUTOMEMLIMIT changes the ratio or disables Memory ("off"), as package memlimit documents.
+//
+// An error means that the cgroup's limit could not be read and nothing was set. The process works without it, so log the error at debug
+// level. Memory reads /proc and /sys: call it before the sandbox.
 func Memory() (int64, error) { return set(memlimit.FromCgroup) }
 
-// set is Memory with the cgroup's limit from provider.
+// set is Memory with the limit that provider returns.
 func set(provider memlimit.Provider) (int64, error) {
-	if _, said := os.LookupEnv(goLimit); said || os.Getenv("AUTOMEMLIMIT") == "off" {
+	if _, isSet := os.LookupEnv(goLimit); isSet || os.Getenv("AUTOMEMLIMIT") == "off" {
 		return 0, nil
 	}
 	limit, err := provider()
@@ -34,7 +42,7 @@ func set(provider memlimit.Provider) (int64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("memory limit of the cgroup: %w", err)
 	case limit == 0:
-		return 0, errors.New("memory limit of the cgroup: 0 bytes; want more")
+		return 0, errors.New("memory limit of the cgroup: 0 bytes; want at least 1")
 	}
 	granted, err := memlimit.Set(memlimit.WithRatio(ratio), memlimit.WithProvider(memlimit.Limit(limit)))
 	if err != nil {

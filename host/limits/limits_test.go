@@ -52,11 +52,11 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryOfThisProcess shows that what is said of the machine's own cgroup is what is set, and that nothing is set where nothing, or
-// an error, is said. That the right limit is found is the library's own test: it takes no other tree than the machine's.
+// TestMemoryOfThisProcess: the returned value for this machine's cgroup is the one that is set, and without a limit or after an error
+// nothing is set. The library tests that it finds the right limit; it cannot be given another tree than the machine's.
 func TestMemoryOfThisProcess(t *testing.T) {
 	clean(t)
-	const before = 7<<30 + 1 // no part of anybody's limit
+	const before = 7<<30 + 1 // nine tenths of no plausible limit
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(before))
 	got, err := Memory()
 	want := got
@@ -69,11 +69,11 @@ func TestMemoryOfThisProcess(t *testing.T) {
 	t.Logf("limit: %d bytes, %v", got, err)
 }
 
-// clean takes the settings of whoever runs the test away, until its end.
+// clean unsets the environment variables that Memory reads, until the test ends.
 func clean(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{goLimit, "AUTOMEMLIMIT"} {
-		t.Setenv(name, "") // restores it afterwards
+		t.Setenv(name, "") // so that the test's end restores it
 		if err := os.Unsetenv(name); err != nil {
 			t.Fatal(err)
 		}

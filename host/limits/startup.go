@@ -12,19 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Program is where the kernel has mapped this program's own file, as far as it is as in the file: code and constants.
+// A Program has the memory mappings of this program's own file whose pages equal the file: code and constants. The zero Program has none.
 //
-// Starting up goes through most of the code once, and the kernel counts every page of it for the process from then on, 64 KiB around
-// each place. One that waits for the rest of its life needs little of it. What is let go stays in the page cache as long as
-// there is room, and is mapped again by a minor fault when it is used; what nobody uses any more, the kernel may drop. The zero
-// Program has nothing to let go.
+// The start of a process uses most of its code once. The kernel maps 64 KiB around each fault, and counts every mapped page as resident
+// memory of the process from then on, although a process that waits for events needs few of them. Release unmaps these pages. They stay
+// in the page cache until the kernel needs the memory, and a later use maps them again with a minor fault.
 type Program struct{ mappings []mapping }
 
 // A mapping is a range of addresses, the end excluded.
 type mapping struct{ start, end uintptr }
 
-// FindProgram finds the mappings. It reads /proc: it goes before any sandbox. An error says that there is nothing to let go, which
-// harms nothing: /proc may be missing, or a kernel without CONFIG_PROC_PAGE_MONITOR.
+// FindProgram returns the mappings of this program. It reads /proc: call it before the sandbox. After an error, for example without /proc
+// or on a kernel without CONFIG_PROC_PAGE_MONITOR, the Program has no mappings, and the process works without.
 func FindProgram() (Program, error) {
 	file, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -42,23 +41,23 @@ func FindProgram() (Program, error) {
 	return Program{mappings}, nil
 }
 
-// LetGo takes the pages from the process until it uses them again (madvise(2), MADV_DONTNEED). It may be called at any time, and
-// again.
-func (p Program) LetGo() (err error) {
+// Release unmaps the pages of the program until they are used again (madvise(2), MADV_DONTNEED). It may be called at any time and
+// repeatedly.
+func (p Program) Release() (err error) {
 	for _, m := range p.mappings {
 		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED); errno != 0 {
-			err = errors.Join(err, fmt.Errorf("let go of the program's pages: %w", os.NewSyscallError("madvise", errno)))
+			err = errors.Join(err, fmt.Errorf("release the program's pages: %w", os.NewSyscallError("madvise", errno)))
 		}
 	}
 	return err
 }
 
-// unchanged finds in the text of /proc/PID/smaps (proc_pid_smaps(5)) the mappings of the file that cannot be written to and have no
-// page that differs from the file: a linker's relocations and a debugger's breakpoints make some, which would be lost. The mappings of a
-// program lie side by side; what follows them is not read, because the kernel counts pages while it is.
+// unchanged returns the mappings of file, in the text of /proc/PID/smaps (proc_pid_smaps(5)), that are not writable and have no page that
+// differs from the file. MADV_DONTNEED would lose such pages, which relocations of the linker and breakpoints of a debugger cause. The
+// mappings of a program are adjacent, and unchanged stops behind the last one, because the kernel counts pages for each mapping that is read.
 func unchanged(smaps io.Reader, file string) (found []mapping, err error) {
 	var m mapping
-	seen, fits := false, false
+	seen, isUnchanged := false, false
 	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
@@ -68,20 +67,20 @@ func unchanged(smaps io.Reader, file string) (found []mapping, err error) {
 			if seen && !own {
 				return found, nil
 			}
-			seen, fits = own, own && value[1] == '-'
+			seen, isUnchanged = own, own && value[1] == '-'
 			if m, err = parseMapping(name); err != nil {
 				return nil, err
 			}
 		case name == "Anonymous:" || name == "Swap:":
-			fits = fits && strings.TrimSpace(value) == "0 kB"
-		case name == "VmFlags:" && fits: // the last line
+			isUnchanged = isUnchanged && strings.TrimSpace(value) == "0 kB"
+		case name == "VmFlags:" && isUnchanged: // the last line
 			found = append(found, m)
 		}
 	}
 	return found, lines.Err()
 }
 
-// parseMapping reads the addresses of a mapping, as "00400000-00a6e000".
+// parseMapping parses the addresses of a mapping, for example "00400000-00a6e000".
 func parseMapping(text string) (mapping, error) {
 	first, end, _ := strings.Cut(text, "-")
 	from, err := strconv.ParseUint(first, 16, strconv.IntSize)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A mapped is a mapping as smaps tells of it.
+// A mapped is a mapping as in /proc/PID/smaps.
 type mapped struct {
 	line            string
 	anonymous, swap int // KiB
@@ -75,22 +75,22 @@ func TestNoMappings(t *testing.T) {
 	}
 }
 
-// TestLetGo lets all of this program go, and finds that it is gone and comes back as it was.
-func TestLetGo(t *testing.T) {
+// TestRelease releases all pages of this program: they are unmapped, and unchanged when they are mapped again.
+func TestRelease(t *testing.T) {
 	program, err := FindProgram()
 	if err != nil {
-		t.Skipf("nothing to let go here: %v", err)
+		t.Skipf("this machine has no mappings to release: %v", err)
 	}
-	here := reflect.ValueOf(TestLetGo).Pointer()
+	here := reflect.ValueOf(TestRelease).Pointer()
 	if !slices.ContainsFunc(program.mappings, func(m mapping) bool { return m.start <= here && here < m.end }) {
 		t.Fatalf("%x is in none of %x", here, program.mappings)
 	}
-	before := program.sum(t) // which needs all pages
+	before := program.sum(t) // reads all pages
 	whole := program.resident(t)
-	if err := program.LetGo(); err != nil {
+	if err := program.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if left := program.resident(t); left > whole*4/5 { // looking needs half of so small a program
+	if left := program.resident(t); left > whole*4/5 { // the check itself uses half of so small a program
 		t.Errorf("%d of %d pages are left, want at most four of five", left, whole)
 	}
 	if after := program.sum(t); !bytes.Equal(before, after) {
@@ -98,14 +98,14 @@ func TestLetGo(t *testing.T) {
 	}
 }
 
-// TestNothingToLetGo: a kernel that tells nothing is no fault.
-func TestNothingToLetGo(t *testing.T) {
-	if err := (Program{}).LetGo(); err != nil {
+// TestNothingToRelease: a Program without mappings is not an error.
+func TestNothingToRelease(t *testing.T) {
+	if err := (Program{}).Release(); err != nil {
 		t.Error(err)
 	}
 }
 
-// sum is over what the process sees of the program.
+// sum returns a checksum of the mappings.
 func (p Program) sum(t *testing.T) []byte {
 	t.Helper()
 	memory, err := os.Open("/proc/self/mem")
@@ -125,7 +125,7 @@ func (p Program) sum(t *testing.T) []byte {
 	return sum.Sum(nil)
 }
 
-// resident counts the pages that are mapped (proc_pid_pagemap(5): bit 63 says so).
+// resident returns the number of mapped pages (bit 63, proc_pid_pagemap(5)).
 func (p Program) resident(t *testing.T) (n int) {
 	t.Helper()
 	pagemap, err := os.Open("/proc/self/pagemap")
@@ -133,7 +133,7 @@ func (p Program) resident(t *testing.T) (n int) {
 		t.Fatal(err)
 	}
 	defer pagemap.Close()
-	const entry = 8 // bytes for a page
+	const entry = 8 // bytes for each page
 	for _, m := range p.mappings {
 		pages := make([]byte, entry*(m.end-m.start)/uintptr(os.Getpagesize()))
 		if _, err := pagemap.ReadAt(pages, int64(entry*m.start/uintptr(os.Getpagesize()))); err != nil {

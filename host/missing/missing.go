@@ -1,19 +1,22 @@
-// Package missing names what a machine lacks: a privilege, a device or a kernel feature.
+// Package missing has the error type for what a machine lacks: a privilege, a device or a kernel feature.
 //
-// It is a leaf that every room may use, so that one kind of fault has one shape from the system call to the exit code.
+//	return &missing.Error{What: "open tap tap0", Need: "CAP_NET_ADMIN", Give: "run as root", Err: err}
+//
+// Every package uses this type, from the system call to the exit code, so that a caller recognises such an error with errors.As. The
+// package imports nothing else of the module.
 package missing
 
 import "fmt"
 
-// An Error says that something outside podswitch has to be there first. The command exits with code 3 for it.
+// An Error says that the fault is in the environment of the process and not in its input. The command exits with code 3 for it.
 type Error struct {
-	What string // what was wanted, for example "open the tap tap0"
-	Need string // what is missing, for example "CAP_NET_ADMIN"
-	Give string // what would give it, for example "run as root, or let root create the tap with an owner"; may be empty
+	What string // the operation that failed, for example "open tap tap0"
+	Need string // the missing thing, for example "CAP_NET_ADMIN"
+	Give string // the remedy, for example "run as root"; may be empty
 	Err  error  // the cause; may be nil
 }
 
-// Error reads "What: needs Need (Give): cause".
+// Error returns "WHAT: needs NEED (GIVE): ERR", without the parts that are empty.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s: needs %s", e.What, e.Need)
 	if e.Give != "" {
@@ -25,5 +28,5 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }

@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/podswitch/podswitch/host/unixsocket/sockettest"
 )
 
-// A child is this test binary, started again to enter the sandbox, which the test itself would not come out of. It is named by
-// its first argument, which no flag of a test looks like.
+// A child is this test binary, started again to enter the sandbox, because the test itself could not leave it. Its first argument selects
+// what it does.
 const (
 	childPrefix = "child:"
 	binaryName  = "sandbox.test"
@@ -21,11 +23,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && len(os.Args[1]) > len(childPrefix) && os.Args[1][:len(childPrefix)] == childPrefix {
 		os.Exit(runChild(os.Args[1][len(childPrefix):], os.Args[2:]))
 	}
-	flag.Bool("update", false, "write the list of system calls in the documents anew")
+	sockettest.ShortenTempDir()
+	flag.Bool("update", false, "write the list of system calls into docs/security.md")
 	os.Exit(withBinary(m))
 }
 
-// withBinary puts the binary of the children where every user may execute it.
+// withBinary runs the tests after copying the children's binary to a directory where every user may execute it.
 func withBinary(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "sandbox")
 	if err != nil {
@@ -45,10 +48,10 @@ func withBinary(m *testing.M) int {
 	return m.Run()
 }
 
-// binaryVariable tells the tests where the binary is.
+// binaryVariable is the environment variable with the path of that binary.
 const binaryVariable = "PODSWITCH_SANDBOX_BINARY"
 
-// makeBinary copies this binary, or builds it without cgo if it was built with it: the race detector needs cgo.
+// makeBinary copies this binary, or builds it without cgo if it has cgo, as with the race detector.
 func makeBinary(folder string) error {
 	if err := os.Chmod(folder, 0o755); err != nil {
 		return err

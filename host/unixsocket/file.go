@@ -10,20 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxPath is the length of the longest path of a socket in bytes: sun_path has 108, the last one zero (unix(7)).
+// MaxPath is the largest length in bytes of a socket's path: sun_path has 108 bytes, and the last one is zero (unix(7)).
 const MaxPath = 107
 
-// Errors of Clear that callers tell apart with errors.Is.
+// Errors of Clear, for errors.Is.
 var (
-	// ErrNotSocket: something else is at the path.
+	// ErrNotSocket means that the path is that of another kind of file.
 	ErrNotSocket = errors.New("exists and is not a socket")
-	// ErrHeld: another process holds the socket. With unix.EACCES that is not known, because it may not be looked for.
-	ErrHeld = errors.New("another process holds the socket")
+	// ErrHeld means that another process has the socket open. If the error is also unix.EACCES, this process has no permission to find out.
+	ErrHeld = errors.New("another process has the socket open")
 )
 
-// Clear removes the file of a socket at path, if there is one and nobody holds it. Whether somebody does cannot be seen, without
-// CAP_DAC_OVERRIDE, of one that was given to another user: where that is owner, it is one that a process before this one has left when
-// it was killed. An owner of -1 is nobody.
+// Clear removes the socket's file at path that an ended process has left. It does nothing if path does not exist. The error is ErrNotSocket
+// or ErrHeld if the file must stay, or that of a system call.
+//
+// Without CAP_DAC_OVERRIDE, Clear cannot find out whether a process has another user's socket open. If that user is owner, Clear removes the
+// file: an earlier run of this program, which was killed, has given it to that user. An owner of -1 matches no user.
 func Clear(path string, owner int) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -51,9 +53,9 @@ func Clear(path string, owner int) error {
 	return nil
 }
 
-// probe connects to the socket at path: connection refused says that nobody holds it. The probe's type is one that no socket of ours
-// with a file has: so the holder sees nothing of it, the kernel refuses it as of the wrong type. An *os.SyscallError says that it
-// could not ask.
+// probe connects to the socket at path. ECONNREFUSED means that no process has it open, and nil that one has. The probe is a seqpacket
+// socket, a type that podswitch does not bind to a file: the kernel refuses the connection with EPROTOTYPE, so that the process does not
+// notice it. An *os.SyscallError means that the probe itself could not be created.
 func probe(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aSocket binds a socket of a type at a path, and returns its descriptor.
+// aSocket binds a socket of the given type to path, and returns its descriptor.
 func aSocket(t *testing.T, path string, kind int) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
@@ -23,7 +23,7 @@ func aSocket(t *testing.T, path string, kind int) int {
 	return fd
 }
 
-// TestClear removes what a dead process has left, and nothing else.
+// TestClear removes the files that ended processes have left, and no others.
 func TestClear(t *testing.T) {
 	dir := t.TempDir()
 	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
@@ -35,7 +35,7 @@ func TestClear(t *testing.T) {
 			}
 		}
 		if err := Clear(path, -1); !errors.Is(err, ErrHeld) {
-			t.Errorf("type %d: %v; want that it is held", kind, err)
+			t.Errorf("type %d: %v; want ErrHeld", kind, err)
 		}
 		unix.Close(fd)
 		if err := Clear(path, -1); err != nil {
@@ -57,12 +57,12 @@ func TestClear(t *testing.T) {
 	}
 	for _, path := range []string{file, filepath.Join(dir, "link"), dir} {
 		if err := Clear(path, -1); !errors.Is(err, ErrNotSocket) {
-			t.Errorf("%s: %v; want that it is no socket", path, err)
+			t.Errorf("%s: %v; want ErrNotSocket", path, err)
 		}
 	}
 }
 
-// TestPeer asks who is at the other end: this process.
+// TestPeer returns the credentials of this process for a connection to itself.
 func TestPeer(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
 	if err != nil {

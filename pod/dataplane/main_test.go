@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/podswitch/podswitch/host/unixsocket/sockettest"
 )
 
 // timeout is the time that a test waits for an expected event.
@@ -14,6 +16,7 @@ const timeout = 10 * time.Second
 
 // TestMain fails the run when a goroutine outlives its test.
 func TestMain(m *testing.M) {
+	sockettest.ShortenTempDir()
 	flag.Parse()
 	fuzzing := false
 	flag.Visit(func(f *flag.Flag) { fuzzing = fuzzing || f.Name == "test.fuzz" || f.Name == "test.fuzzworker" })

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/unixsocket/sockettest"
 )
 
 // eventTimeout is how long a test waits for an event that must happen.
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playPeer(role))
 	}
+	sockettest.ShortenTempDir()
 	goroutines := runtime.NumGoroutine()
 	code := m.Run()
 	if fuzzing := flag.Lookup("test.fuzz"); fuzzing != nil && fuzzing.Value.String() != "" {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podswitch/podswitch/host/unixsocket/sockettest"
 	"github.com/podswitch/podswitch/tap"
 )
 
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playSwitch(role))
 	}
+	sockettest.ShortenTempDir()
 	flag.Parse()
 	fuzzing := false
 	flag.Visit(func(f *flag.Flag) { fuzzing = fuzzing || f.Name == "test.fuzz" || f.Name == "test.fuzzworker" })

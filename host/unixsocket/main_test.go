@@ -1,0 +1,13 @@
+package unixsocket
+
+import (
+	"os"
+	"testing"
+
+	"github.com/podswitch/podswitch/host/unixsocket/sockettest"
+)
+
+func TestMain(m *testing.M) {
+	sockettest.ShortenTempDir()
+	os.Exit(m.Run())
+}
