@@ -102,7 +102,7 @@ func (l *loop) release() error {
 	l.watchdog.close()
 	for _, s := range []*session{l.current, l.next, l.previous} {
 		if s != nil {
-			s.hangUp()
+			s.close()
 		}
 	}
 	l.discardHandover()

@@ -44,9 +44,9 @@ func endings() []endCase {
 			f.receivesEnd()
 		}, "", 0},
 		{"it is never ready", shorter(func(p *timeouts) { p.ready = 20 * time.Millisecond }), func(k *testKeeper) { k.granted(helloMessage()).receivesEnd() },
-			"has not sent Ready within 20ms", 0},
+			"has not sent ready within 20ms", 0},
 		{"it does not start", shorter(func(p *timeouts) { p.start = 20 * time.Millisecond }), func(k *testKeeper) { k.told().receivesEnd() },
-			"has not sent Started within 20ms", 1},
+			"has not sent started within 20ms", 1},
 		{"it disconnects while it runs", shortTimeouts(), func(k *testKeeper) { k.running().Close() }, "without giving a reason", 1},
 		{"it sends Fault", shortTimeouts(), func(k *testKeeper) { k.running().sends(faultMessage()) }, "it does not work", 1},
 		{"it disconnects instead of stopping", shortTimeouts(), func(k *testKeeper) {
@@ -83,7 +83,7 @@ func endingsOfTakeovers() []endCase {
 			first.receives("stop", 0)
 			first.receivesEnd()
 			next.receivesEnd()
-		}, "has not sent Yielded within 20ms", 1},
+		}, "has not sent yielded within 20ms", 1},
 		{"it disconnects instead of yielding", shortTimeouts(), func(k *testKeeper) {
 			first, next := k.yielding()
 			first.Close()

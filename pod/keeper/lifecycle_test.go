@@ -58,9 +58,9 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// TestNames checks that each state, event, action and kind of message has a name.
+// TestNames checks that each state, event, action and phase has a name.
 func TestNames(t *testing.T) {
-	for _, names := range [][]string{stateNames[:], eventNames[:], actionNames[:], kindNames[:]} {
+	for _, names := range [][]string{stateNames[:], eventNames[:], actionNames[:], phaseNames[:]} {
 		for i, name := range names {
 			if name == "" || slices.Index(names, name) != i {
 				t.Errorf("name %d of %q is empty or not unique", i, names)
@@ -259,29 +259,6 @@ func checkStop(t *testing.T, m scenario) {
 		}
 		if err != nil || after.state != ended || after.taken {
 			t.Errorf("%+v, stop and %v: %+v, %v", m, last, after, err)
-		}
-	}
-}
-
-// TestAllowed checks the table of messages against the drawing of its comment, for each pair of a kind and a phase.
-func TestAllowed(t *testing.T) {
-	for k, phases := range map[kind]string{
-		//             connected, building, ready, starting, running, yielding, yielded, stopping, closed
-		kindHello:   "x........",
-		kindReady:   ".x.......",
-		kindStarted: "...x...x.",
-		kindYielded: ".....x.x.",
-		kindReopen:  "...xxxxx.",
-		kindDial:    "...xxxxx.",
-		kindBye:     ".xxxxxxx.",
-		kindStopped: ".......x.",
-		kindFault:   "xxxxxxxx.",
-		kindOther:   ".........",
-	} {
-		for p := range numPhases {
-			if got, want := p.allows(k), phases[p] == 'x'; got != want {
-				t.Errorf("%v in phase %d: %v, want %v", k, p, got, want)
-			}
 		}
 	}
 }

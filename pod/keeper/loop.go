@@ -69,7 +69,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 	}
 	for s := range l.sessions {
-		s.hangUp()
+		s.close()
 	}
 	l.writers.Wait()
 	return l.err

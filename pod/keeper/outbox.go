@@ -32,7 +32,7 @@ func (o *outgoing) close() {
 	}
 }
 
-// write sends the messages of the outbox until hangUp. It has a goroutine of its own, because the loop must not wait for a switch
+// write sends the messages of the outbox until close. It has a goroutine of its own, because the loop must not wait for a switch
 // that does not read: the address may have to be given back meanwhile.
 func (s *session) write() {
 	var err error
@@ -52,7 +52,7 @@ func (s *session) send(m grant.Message, files ...int) error {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			o.close()
-			s.end(err)
+			s.abort(err)
 			return err
 		}
 		o.files = append(o.files, own)
@@ -67,15 +67,15 @@ func (s *session) enqueue(o outgoing) error {
 		case s.outbox <- o:
 			return nil
 		default:
-			s.end(errNotReading)
+			s.abort(errNotReading)
 		}
 	}
 	o.close()
 	return errNotReading
 }
 
-// hangUp closes the session: the connection follows when the outbox is empty, or after endTimeout.
-func (s *session) hangUp() {
+// close ends the session: the connection follows when the outbox is empty, or after endTimeout.
+func (s *session) close() {
 	if s.phase == phaseClosed {
 		return
 	}

@@ -8,47 +8,46 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// receive handles a message, and owns its descriptors: only Yielded has any. A message that is not allowed in the phase of the
+// receive handles a message, and owns its descriptors: only yielded has any. A message that is not allowed in the phase of the
 // session ends it.
 func (l *loop) receive(s *session, m grant.Message, files []int) {
-	k := kindOf(&m)
 	switch {
 	case s.phase == phaseClosed:
 		_ = grant.CloseFiles(files)
 		return
-	case !s.phase.allows(k):
+	case !s.phase.allows(m.Name()):
 		_ = grant.CloseFiles(files)
-		l.violation(s, k)
+		l.violation(s, m.Name())
 		return
-	case k == kindYielded:
+	case m.Yielded != nil:
 		l.receiveYielded(s, m.Yielded, files)
 		return
 	}
 	_ = grant.CloseFiles(files)
-	switch k {
-	case kindHello:
+	switch {
+	case m.Hello != nil:
 		l.receiveHello(s, m.Hello)
-	case kindReady:
+	case m.Ready != nil:
 		l.receiveReady(s, m.Ready)
-	case kindStarted:
+	case m.Started != nil:
 		l.receiveStarted(s)
-	case kindReopen:
+	case m.Reopen != nil:
 		l.receiveReopen(s, m.Reopen)
-	case kindDial:
+	case m.Dial != nil:
 		l.receiveDial(s, m.Dial)
-	case kindBye:
+	case m.Bye != nil:
 		l.receiveBye(s)
-	case kindStopped:
+	case m.Stopped != nil:
 		l.handle(stopped, nil)
-	case kindFault:
-		s.end(m.Fault)
+	case m.Fault != nil:
+		s.abort(m.Fault)
 	}
 }
 
 // violation ends the session of a switch that has sent a message which is not allowed.
-func (l *loop) violation(s *session, k kind) {
-	l.log.Warn("message not allowed", zap.Int("process", s.pid), zap.Stringer("message", k))
-	s.end(fmt.Errorf("the switch has sent a message that is not allowed: %v", k))
+func (l *loop) violation(s *session, name string) {
+	l.log.Warn("message not allowed", zap.Int("process", s.pid), zap.String("message", name), zap.Stringer("phase", s.phase))
+	s.abort(fmt.Errorf("the switch has sent a message that is not allowed: %s while %v", name, s.phase))
 }
 
 func (l *loop) receiveReady(s *session, r *grant.Ready) {
@@ -88,7 +87,7 @@ func (l *loop) receiveBye(s *session) {
 	case l.current:
 		l.handle(bye, nil)
 	case l.next:
-		s.hangUp()
+		s.close()
 		l.handle(nextLost, errBye)
 	case l.previous:
 		l.handle(end, nil)

@@ -5,7 +5,7 @@ import "github.com/podswitch/podswitch/pod/grant"
 // receiveReopen opens a port again that the switch has lost. A request for a port that is being opened already changes nothing.
 func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 	if r.Port < 0 || r.Port >= len(l.resources.ports) {
-		l.violation(s, kindReopen)
+		l.violation(s, "reopen")
 		return
 	}
 	resources, p := l.resources, l.resources.ports[r.Port]

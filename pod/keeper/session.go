@@ -83,7 +83,7 @@ func (l *loop) timedOut(s *session, d time.Duration) {
 	case phaseYielding:
 		l.handle(end, err)
 	default:
-		s.end(err)
+		s.abort(err)
 	}
 }
 
@@ -102,8 +102,8 @@ func (l *loop) read(s *session) {
 	}
 }
 
-// end closes the connection, which ends read.
-func (s *session) end(why error) {
+// abort closes the connection, which ends read.
+func (s *session) abort(why error) {
 	if s.fault == nil {
 		s.fault = why
 	}
@@ -113,7 +113,7 @@ func (s *session) end(why error) {
 // reject sends a switch the reason why it cannot go on, and closes the session.
 func (l *loop) reject(s *session, cause error) {
 	_ = s.send(grant.Message{Fault: &grant.Fault{Text: cause.Error(), Code: l.cfg.ExitCode(cause)}})
-	s.hangUp()
+	s.close()
 	switch s {
 	case l.current:
 		l.handle(end, cause)
@@ -125,7 +125,7 @@ func (l *loop) reject(s *session, cause error) {
 // disconnected handles the end of a connection, which is the end of its switch.
 func (l *loop) disconnected(s *session, cause error) {
 	s.conn.Close()
-	s.hangUp()
+	s.close()
 	delete(l.sessions, s)
 	switch why := s.why(cause); s {
 	case l.current:

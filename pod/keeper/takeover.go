@@ -57,7 +57,7 @@ func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
 // dropNext ends a takeover before the current switch has yielded.
 func (l *loop) dropNext() {
 	l.takeoverFailed(l.next)
-	l.next.hangUp()
+	l.next.close()
 	l.next, l.nextPlan = nil, nil
 }
 
@@ -91,7 +91,7 @@ func (l *loop) handOver() {
 func (l *loop) resume() {
 	if l.previous != nil {
 		l.takeoverFailed(l.current)
-		l.current.hangUp()
+		l.current.close()
 		l.current, l.previous = l.previous, nil
 	}
 	l.nextPlan = nil
@@ -104,7 +104,7 @@ func (l *loop) resume() {
 // completeTakeover makes the change final: the current switch has started.
 func (l *loop) completeTakeover() {
 	l.log.Info("takeover complete", zap.Int("process", l.current.pid), zap.Int("after", l.previous.pid))
-	l.previous.hangUp()
+	l.previous.close()
 	l.previous = nil
 	l.takeovers++
 	if l.nextPlan != nil {
