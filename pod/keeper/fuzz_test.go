@@ -21,19 +21,19 @@ func FuzzKeeper(f *testing.F) {
 		steps []byte
 	}{
 		{"nothing", nil},
-		{"a whole life", []byte{first | stepHello, first | stepReady, first | stepStarted, first | stepDial, first | stepReopen, first | stepBye, first | stepStopped}},
-		{"a takeover", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
-			second | stepStarted, third | stepTakeover, third | stepReady, second | stepYielded, third | stepStarted, third | stepBye}},
-		{"a takeover that fails", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
-			second | stepClose, first | stepStarted, third | stepTakeover, third | stepReady, third | stepFault, first | stepYielded}},
-		{"not allowed", []byte{first | stepStopped, second | stepReady, third | stepYielded, first | stepBye}},
-		{"not a message", []byte{first | stepHello, first | stepRubbish, second | stepHello, second | stepReady, second | stepRubbish}},
-		{"another version", []byte{first | stepOther, second | stepHello, third | stepHello}},
-		{"both disconnect", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepYielded,
-			first | stepClose, second | stepClose}},
-		{"one after the other", []byte{first | stepHello, first | stepReady, first | stepClose, second | stepHello, second | stepReady, second | stepClose,
-			third | stepHello, third | stepReady, third | stepStarted}},
-		{"a stop in between", []byte{first | stepHello, first | stepReady, first | stepStarted, second | stepTakeover, second | stepReady, first | stepEnd, first | stepYielded}},
+		{"a whole life", []byte{first + stepHello, first + stepReady, first + stepStarted, first + stepDial, first + stepReopen, first + stepBye, first + stepStopped}},
+		{"a takeover", []byte{first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepYielded,
+			second + stepStarted, third + stepTakeover, third + stepReady, second + stepYielded, third + stepStarted, third + stepBye}},
+		{"a takeover that fails", []byte{first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepYielded,
+			second + stepClose, first + stepStarted, third + stepTakeover, third + stepReady, third + stepFault, first + stepYielded}},
+		{"not allowed", []byte{first + stepStopped, second + stepReady, third + stepYielded, first + stepBye}},
+		{"not a message", []byte{first + stepHello, first + stepRubbish, second + stepHello, second + stepReady, second + stepRubbish}},
+		{"another version", []byte{first + stepOther, second + stepHello, third + stepHello}},
+		{"both disconnect", []byte{first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepYielded,
+			first + stepClose, second + stepClose}},
+		{"one after the other", []byte{first + stepHello, first + stepReady, first + stepClose, second + stepHello, second + stepReady, second + stepClose,
+			third + stepHello, third + stepReady, third + stepStarted}},
+		{"a stop in between", []byte{first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepEnd, first + stepYielded}},
 	} {
 		f.Add(seed.name, seed.steps)
 	}
