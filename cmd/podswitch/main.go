@@ -46,7 +46,10 @@ func dieBySignal(c *cobra.Command, _ []string) error {
 }
 
 const rootLong = `podswitch connects a virtual machine to the network of the Kubernetes pod that it runs in. It takes the pod's IP
-address off the pod's interface and gives it to the guest by DHCP. When podswitch ends, it restores the interface.`
+address off the pod's interface and gives it to the guest by DHCP. When podswitch ends, it restores the interface.
+
+Exit codes: 0 success, or run was asked to stop; 1 failure; 2 invalid command line or VM document; 3 a privilege, a device or a
+kernel feature is missing, or in use by another process.`
 
 const rootExample = `  # Show what run would do, without changing anything
   podswitch plan --guest packet:tap0

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,46 +65,15 @@ func (f *replayFlags) add(c *cobra.Command) {
 
 // options returns the options of the flags. Setup is zero if no flag selects a switch.
 func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
+	selectors := slices.DeleteFunc([]string{"plan", "bridge", "address"}, func(name string) bool { return !c.Flags().Changed(name) })
+	if err := f.check(c.Flags().Changed, len(selectors)); err != nil {
+		return nil, err
+	}
 	o := &replay.Options{In: f.in.value, GuestMAC: f.guestMAC}
-	named := 0
-	for _, name := range []string{"plan", "bridge", "address"} {
-		if c.Flags().Changed(name) {
-			named++
-		}
-	}
-	if named > 1 {
-		return nil, fmt.Errorf("--plan, --bridge and --address: want one of them")
-	}
-	for _, name := range []string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"} {
-		if c.Flags().Changed(name) && !f.address.IsValid() {
-			return nil, fmt.Errorf("--%s needs --address", name)
-		}
-	}
-	for _, name := range []string{"mtu", "holder", "neighbour"} {
-		if c.Flags().Changed(name) && named == 0 {
-			return nil, fmt.Errorf("--%s needs --plan, --address or --bridge", name)
-		}
-	}
-	if f.plan != "" && c.Flags().Changed("mtu") {
-		return nil, fmt.Errorf("--mtu cannot be combined with --plan: the plan contains the MTU")
-	}
-	for _, name := range []string{"holder", "neighbour"} {
-		if c.Flags().Changed(name) && f.bridge {
-			return nil, fmt.Errorf("--%s cannot be combined with --bridge: want --address or --plan", name)
-		}
-	}
-	if err := f.setup(&o.Setup); err != nil || named == 0 {
+	if err := f.setup(&o.Setup); err != nil || len(selectors) == 0 {
 		return o, err
 	}
-	o.Setup.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows only valid holders
-	if d := o.Setup.Delegate; d != nil {
-		for _, n := range f.neighbours {
-			d.Permanent = append(d.Permanent, vswitch.Neighbour(n))
-		}
-		if o.Setup.GuestMAC = f.guestMAC; f.guestMAC.IsZero() && d.PinnedMAC.IsZero() {
-			o.Setup.GuestMAC = d.WireMAC
-		}
-	}
+	f.complete(&o.Setup)
 	if err := o.Setup.Check(); err != nil {
 		if f.plan != "" {
 			err = fmt.Errorf("--plan %s: %w", f.plan, err)
@@ -112,6 +83,44 @@ func (f *replayFlags) options(c *cobra.Command) (*replay.Options, error) {
 	return o, nil
 }
 
+// check rejects combinations of flags. selectors is the number of flags that select a switch.
+func (f *replayFlags) check(changed func(name string) bool, selectors int) error {
+	if selectors > 1 {
+		return errors.New("--plan, --bridge and --address: want one of them")
+	}
+	for _, rule := range []struct {
+		flags    []string
+		violated bool
+		message  string
+	}{
+		{[]string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"}, !f.address.IsValid(), "needs --address"},
+		{[]string{"mtu", "holder", "neighbour"}, selectors == 0, "needs --plan, --address or --bridge"},
+		{[]string{"mtu"}, f.plan != "", "cannot be combined with --plan: the plan contains the MTU"},
+		{[]string{"holder", "neighbour"}, f.bridge, "cannot be combined with --bridge: want --address or --plan"},
+	} {
+		if i := slices.IndexFunc(rule.flags, changed); rule.violated && i >= 0 {
+			return fmt.Errorf("--%s %s", rule.flags[i], rule.message)
+		}
+	}
+	return nil
+}
+
+// complete adds holder, neighbours and the guest's MAC to a switch.
+func (f *replayFlags) complete(s *replay.Setup) {
+	s.Holder, _ = replay.ParseHolder(f.holder.value) // the flag allows only valid holders
+	d := s.Delegate
+	if d == nil {
+		return
+	}
+	for _, n := range f.neighbours {
+		d.Permanent = append(d.Permanent, vswitch.Neighbour(n))
+	}
+	if s.GuestMAC = f.guestMAC; f.guestMAC.IsZero() && d.PinnedMAC.IsZero() {
+		s.GuestMAC = d.WireMAC
+	}
+}
+
+// setup selects the switch. It does nothing if no flag selects one.
 func (f *replayFlags) setup(s *replay.Setup) (err error) {
 	switch {
 	case f.plan != "":
@@ -146,17 +155,7 @@ func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 			c.Gateway = f.address.Masked().Addr().Next()
 		}
 	}
-	for _, r := range f.routes {
-		c.Routes = append(c.Routes, vswitch.Route(r))
-	}
-	if len(c.Routes) == 0 {
-		onLink := f.address.Masked()
-		if !onLink.Contains(c.Gateway) {
-			c.Routes = append(c.Routes, vswitch.Route{Destination: netip.PrefixFrom(c.Gateway, 32)})
-		}
-		c.Routes = append(c.Routes, vswitch.Route{Destination: onLink},
-			vswitch.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: c.Gateway})
-	}
+	c.Routes = f.podRoutes(c.Gateway)
 	for _, k := range f.keep {
 		c.KeptTCP = append(c.KeptTCP, k.Port)
 	}
@@ -164,6 +163,22 @@ func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 		c.Rules = append(c.Rules, vswitch.Rule{Destination: d.Destination, Port: d.Port})
 	}
 	return c
+}
+
+// podRoutes returns the routes of --route, or those of a subnet with a gateway.
+func (f *replayFlags) podRoutes(gateway netip.Addr) (routes []vswitch.Route) {
+	for _, r := range f.routes {
+		routes = append(routes, vswitch.Route(r))
+	}
+	if len(routes) > 0 {
+		return routes
+	}
+	subnet := f.address.Masked()
+	if !subnet.Contains(gateway) {
+		routes = append(routes, vswitch.Route{Destination: netip.PrefixFrom(gateway, 32)})
+	}
+	return append(routes, vswitch.Route{Destination: subnet},
+		vswitch.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway})
 }
 
 // A replayRoute is a value of --route.

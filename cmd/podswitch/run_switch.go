@@ -55,60 +55,71 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	if err := f.check(c); err != nil {
 		return err
 	}
-	cfg := dataplane.Config{Takeover: f.takeover, LockIn: enterSandbox, ExitCode: exitCode}
-	var err error
+	cfg, err := f.config(c, flags)
+	if err != nil {
+		return err
+	}
+	if number, ok := strings.CutPrefix(f.keeper, "fd:"); ok {
+		if cfg.Conn, err = inheritedConn(number); err != nil {
+			return err
+		}
+		if err := dataplane.Run(c.Context(), cfg); err != nil {
+			return silentError{err}
+		}
+		return nil
+	}
+	path := f.keeper
+	if path == "" {
+		path = filepath.Join(flags.cfg.StateDir, keeperSocket)
+	}
+	if cfg.Conn, err = f.dial(path); err != nil {
+		return err
+	}
+	return dataplane.Run(c.Context(), cfg)
+}
+
+// config returns the configuration of the switch, without its session.
+func (f *switchFlags) config(c *cobra.Command, flags *runFlags) (cfg dataplane.Config, err error) {
+	cfg = dataplane.Config{Takeover: f.takeover, LockIn: enterSandbox, ExitCode: exitCode}
 	if f.takeover {
 		settings, err := flags.settings(c)
 		if err != nil {
-			return err
+			return cfg, err
 		}
 		if cfg.Settings, err = settings.Encode(); err != nil {
-			return err
+			return cfg, err
 		}
 	}
-	if cfg.Log, err = flags.log.logger(c.ErrOrStderr()); err != nil {
-		return err
-	}
-	at := f.keeper
-	if at == "" {
-		at = filepath.Join(flags.cfg.StateDir, keeperSocket)
-	}
-	child := false
-	if cfg.Conn, child, err = f.connect(at); err != nil {
-		return err
-	}
-	if err := dataplane.Run(c.Context(), cfg); err != nil && child {
-		return silentError{err} // the parent prints it
-	} else {
-		return err
-	}
+	cfg.Log, err = flags.log.logger(c.ErrOrStderr())
+	return cfg, err
 }
 
-// A silentError is an error that another process prints.
+// A silentError is an error that the keeper prints, which is the parent of this process.
 type silentError struct{ error }
 
 func (e silentError) Unwrap() error { return e.error }
 
-// connect connects to the keeper: at a path, or at a descriptor that this process inherits from the keeper, whose child it then is.
-func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err error) {
-	if number, ok := strings.CutPrefix(at, "fd:"); ok {
-		fd, err := strconv.ParseUint(number, 10, 31)
-		if err != nil {
-			return nil, false, usageError{fmt.Errorf("--%s %s: want the path of a socket or fd:N", keeperFlag, at)}
-		}
-		conn, err := grant.FromFile(os.NewFile(uintptr(fd), at))
-		return conn, true, err
+// inheritedConn returns the session at a descriptor that this process inherits from the keeper.
+func inheritedConn(number string) (*grant.Conn, error) {
+	fd, err := strconv.ParseUint(number, 10, 31)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--%s fd:%s: want the path of a socket or fd:N", keeperFlag, number)}
 	}
+	return grant.FromFile(os.NewFile(uintptr(fd), "fd:"+number))
+}
+
+// dial connects to the keeper that listens at path. It closes inherited descriptors before.
+func (f *switchFlags) dial(path string) (*grant.Conn, error) {
 	if err := closeInheritedFiles(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: at, Net: "unix"})
+	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		var cause *net.OpError
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, false, &missing.Error{What: "connect to the keeper at " + at, Need: "a keeper that listens there", Err: err,
+		return nil, &missing.Error{What: "connect to the keeper at " + path, Need: "a keeper that listens there", Err: err,
 			Give: "start podswitch run or podswitch keeper first"}
 	}
 	peers, err := f.peers.peers()
@@ -117,7 +128,7 @@ func (f *switchFlags) connect(at string) (conn *grant.Conn, child bool, err erro
 	}
 	if err != nil {
 		socket.Close()
-		return nil, false, fmt.Errorf("connect to the keeper at %s: %w", at, err)
+		return nil, fmt.Errorf("connect to the keeper at %s: %w", path, err)
 	}
-	return grant.NewConn(socket), false, nil
+	return grant.NewConn(socket), nil
 }

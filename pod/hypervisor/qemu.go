@@ -71,16 +71,8 @@ func (e *endpoint) device() (*options, error) {
 		// One vector for each queue of each pair, one for configuration changes, one for the control queue.
 		o.add("mq", "on").add("vectors", strconv.Itoa(2*e.queues+2))
 	}
-	if e.PCIAddress != "" {
-		if e.bus == "" && (e.pci.domain != 0 || e.pci.bus != 0) {
-			return nil, fmt.Errorf("pciAddress %s: QEMU identifies buses by ids (give the id of this bus with --bus, or use an address on bus 0000:00)", e.PCIAddress)
-		}
-		if e.bus != "" {
-			o.add("bus", e.bus)
-		}
-		o.add("addr", fmt.Sprintf("%02x.%x", e.pci.slot, e.pci.function))
-	} else if e.bus != "" {
-		return nil, fmt.Errorf("--bus %s needs a pciAddress in the VM document", e.bus)
+	if err := e.addAddress(o); err != nil {
+		return nil, err
 	}
 	if e.ACPIIndex != 0 {
 		o.add("acpi-index", strconv.Itoa(e.ACPIIndex))
@@ -94,6 +86,22 @@ func (e *endpoint) device() (*options, error) {
 		o.add("bootindex", strconv.FormatUint(e.BootOrder, 10))
 	}
 	return o, nil
+}
+
+// addAddress adds the PCI address, if the document has one.
+func (e *endpoint) addAddress(o *options) error {
+	switch {
+	case e.PCIAddress == "" && e.bus == "":
+		return nil
+	case e.PCIAddress == "":
+		return fmt.Errorf("--bus %s needs a pciAddress in the VM document", e.bus)
+	case e.bus == "" && (e.pci.domain != 0 || e.pci.bus != 0):
+		return fmt.Errorf("pciAddress %s: QEMU identifies buses by ids (give the id of this bus with --bus, or use an address on bus 0000:00)", e.PCIAddress)
+	case e.bus != "":
+		o.add("bus", e.bus)
+	}
+	o.add("addr", fmt.Sprintf("%02x.%x", e.pci.slot, e.pci.function))
+	return nil
 }
 
 // deviceName returns QEMU's name of a model.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
@@ -82,7 +83,7 @@ func routingWarnings(id *podnet.Identity, env *environment) (list []string) {
 		}
 	}
 	for _, rule := range env.routing.Rules {
-		add("the pod's routing rule %q does not apply to the guest (add the routes that the guest needs to the main table)", rule)
+		add("the pod's routing rule %q does not apply to the guest (add the routes that the guest needs to the main table)", strings.TrimSpace(rule))
 	}
 	for _, route := range env.routing.Routes {
 		add("the pod's route %s does not apply to the guest, which uses %s for this destination (block it with --deny)", route, id.Link.Name)

@@ -10,48 +10,53 @@ import (
 
 // Summary returns the plan as aligned lines of text, without Changes and Warnings. podswitch plan and run print them.
 func (p *Plan) Summary() []string {
-	id := p.Identity
-	gateway := "none"
-	if gw, ok := id.Gateway(); ok {
-		gateway = gw.String()
-	}
-	address := "no address"
-	if a, ok := id.PodAddress(); ok {
-		address = a.String()
-	}
-	mac := "any MAC"
-	if !p.GuestMAC.IsZero() {
-		mac = "MAC " + p.GuestMAC.String()
-	}
-	lines := []string{
-		fmt.Sprintf("rule   %s", p.Rule),
-		fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC),
-	}
+	lines := []string{"rule   " + p.Rule, p.podLine()}
 	if p.Offer == nil {
-		return append(lines, fmt.Sprintf("guest  %-12s %s  plain Ethernet: no DHCP from podswitch", p.Guest, mac))
+		return append(lines, p.guestLine("plain Ethernet: no DHCP from podswitch"))
 	}
-	lines = append(lines,
-		fmt.Sprintf("guest  %-12s %s  sees the router MAC %s", p.Guest, mac, p.RouterMAC),
-		fmt.Sprintf("dhcp   offers       %s", describe(p.Offer)))
-	if extra := describeBoot(p.Offer); extra != "" {
-		lines = append(lines, "dhcp   also offers  "+extra)
+	lines = append(lines, p.guestLine("sees the router MAC "+p.RouterMAC.String()), "dhcp   offers       "+describe(p.Offer))
+	if boot := describeBoot(p.Offer); boot != "" {
+		lines = append(lines, "dhcp   also offers  "+boot)
 	}
-	lines = append(lines,
-		fmt.Sprintf("server %-12s DHCP%s", p.Server, map[bool]string{true: ", and DNS for " + join(p.RelayDNS)}[len(p.RelayDNS) > 0]))
+	lines = append(lines, p.serverLine())
 	for _, f := range p.Found {
 		lines = append(lines, "found  "+f)
 	}
 	for _, r := range p.Rules {
-		verb := "deny   "
-		if r.Allow {
-			verb = "allow  "
-		}
-		lines = append(lines, verb+describeRule(r))
+		lines = append(lines, describeRule(r))
 	}
 	for _, k := range p.KeptPorts {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
 	}
 	return lines
+}
+
+func (p *Plan) podLine() string {
+	id := p.Identity
+	gateway, address := "none", "no address"
+	if gw, ok := id.Gateway(); ok {
+		gateway = gw.String()
+	}
+	if a, ok := id.PodAddress(); ok {
+		address = a.String()
+	}
+	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC)
+}
+
+func (p *Plan) guestLine(network string) string {
+	mac := "any MAC"
+	if !p.GuestMAC.IsZero() {
+		mac = "MAC " + p.GuestMAC.String()
+	}
+	return fmt.Sprintf("guest  %-12s %s  %s", p.Guest, mac, network)
+}
+
+func (p *Plan) serverLine() string {
+	line := fmt.Sprintf("server %-12s DHCP", p.Server)
+	if len(p.RelayDNS) > 0 {
+		line += ", and DNS for " + join(p.RelayDNS)
+	}
+	return line
 }
 
 // describe returns the main options of an offer in one line.
@@ -100,11 +105,15 @@ func join[T any](list []T) string {
 	return strings.Join(texts, ",")
 }
 
-// describeRule returns the destination of a rule.
+// describeRule returns a rule as a line of text.
 func describeRule(r vswitch.Rule) string {
-	text := r.Destination.String()
-	if r.Port != 0 {
-		text += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
+	verb := "deny"
+	if r.Allow {
+		verb = "allow"
 	}
-	return text
+	line := fmt.Sprintf("%-6s %s", verb, r.Destination)
+	if r.Port != 0 {
+		line += fmt.Sprintf(" %sport %d", map[uint8]string{6: "tcp ", 17: "udp "}[r.Protocol], r.Port)
+	}
+	return line
 }
