@@ -81,7 +81,7 @@ func TestAbuse(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			given := slices.Clone(test.message)
 			r := Answer(offer, Query{Message: test.message, Now: testNow})
-			if r.Reply != nil || r.Change != None || !strings.HasPrefix(r.Reason, test.why) {
+			if r.Reply != nil || r.Change != Unchanged || !strings.HasPrefix(r.Reason, test.why) {
 				t.Errorf("sent %q, change %s, why %q, want %q", r.Sent, r.Change, r.Reason, test.why)
 			}
 			if !bytes.Equal(given, test.message) {

@@ -51,10 +51,10 @@ type Change uint8
 
 // The changes of a lease.
 const (
-	None     Change = iota // no change
-	Bound                  // an ACK assigned the address to a client, or renewed its lease
-	Released               // the client released the address
-	Declined               // the client found the address in use and declined it
+	Unchanged Change = iota // no change
+	Bound                   // an ACK assigned the address to a client, or renewed its lease
+	Released                // the client released the address
+	Declined                // the client found the address in use and declined it
 )
 
 // String returns the name of c: "none", "bound", "released" or "declined".

@@ -46,12 +46,12 @@ func (c *call) arpFromWire(f vswitch.Frame) {
 		c.refuse(vswitch.BadARP)
 		return
 	}
-	toUs := a.targetIP == c.self
+	targetsPod := a.targetIP == c.self
 	known := c.learn(a)
 	switch {
-	case toUs && c.holder == vswitch.HolderKernel:
+	case targetsPod && c.holder == vswitch.HolderKernel:
 		c.refuse(vswitch.NotHolder)
-	case toUs && a.operation == request:
+	case targetsPod && a.operation == request:
 		c.send(vswitch.PortPod, f)
 	case !known:
 		c.refuse(vswitch.ForeignARP)
