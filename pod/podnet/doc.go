@@ -13,8 +13,9 @@
 //
 //	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
 //	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
-//	silence      make the kernel ignore IPv4 and ARP that arrive on an interface, so that it answers nothing
-//	mute         leave the addresses on the interface, silence the kernel, and drop what it sends there ([Mute])
+//	silence      make the kernel drop IPv4 and ARP that an interface receives, so that it answers nothing (Take); [Mute] and [Silence]
+//	             also drop what the kernel sends there
+//	mute         silence the kernel and leave the addresses on the interface ([Mute])
 //	identity     everything that giving back needs: link, addresses, routes, neighbours ([Identity])
 //	record       the identity and the changed sysctls, as the state file holds them
 //	set aside    renamed, because the state file describes another network namespace (statefile_aside.go)
