@@ -1,4 +1,4 @@
-// Package fuzz holds the fuzz targets over the frame path: any sequence of frames on all ports of a forwarder, with time passing
-// between them and the address changing hands. The real forwarders have to agree with those of package oracle. The packages below
-// have targets of their own for their parsers.
+// Package fuzz contains the fuzz targets of the frame path: any sequence of frames at all ports of a forwarder, with time between the
+// frames and changes of the holder. The forwarders of vswitch must agree with those of package oracle. Parsers have targets in their
+// own packages.
 package fuzz

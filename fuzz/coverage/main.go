@@ -1,9 +1,8 @@
-// Coverage measures which statements of the forwarders and parsers the seeds of the fuzz targets reach by themselves, before any
-// fuzzing.
+// Coverage measures which statements of the forwarders and parsers the seeds of the fuzz targets reach without fuzzing.
 //
 //	go run ./fuzz/coverage [-least 95] [-missed]
 //
-// It prints a table, and exits with 1 if a part of it has less than wanted. It needs no privilege.
+// It prints a table, and exits with 1 if a row is below the required percentage. It needs no privileges.
 package main
 
 import (
@@ -24,7 +23,7 @@ func main() {
 }
 
 func run() error {
-	least := flag.Float64("least", 95, "percentage that each part must have")
+	least := flag.Float64("least", 95, "smallest percentage of each part")
 	missed := flag.Bool("missed", false, "list the statements that no seed reaches")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "podswitch-coverage")
@@ -56,12 +55,12 @@ func run() error {
 		}
 	}
 	if short != nil {
-		return fmt.Errorf("less than %g %% of: %s", *least, strings.Join(short, "; "))
+		return fmt.Errorf("below %g %%: %s", *least, strings.Join(short, "; "))
 	}
 	return nil
 }
 
-// measure runs the targets with their seeds. They are in the packages of the parts, and in fuzz.
+// measure runs the targets with their seeds and writes a coverage profile. The targets are in the packages of the parts, and in fuzz.
 func measure(profile string) error {
 	var packages []string
 	for _, p := range parts() {

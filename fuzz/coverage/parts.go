@@ -2,7 +2,7 @@ package main
 
 import "path/filepath"
 
-// A part is what is measured together.
+// A part is one row of the table: files and functions that are measured together.
 type part struct {
 	name  string
 	files []file
@@ -10,18 +10,18 @@ type part struct {
 
 // A file is a whole file, or some functions of it.
 type file struct {
-	path      string // from the top of the repository
-	functions []string
+	path      string   // from the top of the repository
+	functions []string // empty: the whole file
 }
 
-// parts are the forwarders and the parsers: whatever reads bytes that others wrote. Beside them in their packages is what opens
-// devices, sockets and files, and serves connections; no fuzz target is about that.
+// parts returns the forwarders and the parsers: the code that processes bytes from other parties. The other files of these packages open
+// devices, sockets and files, and serve connections; fuzz targets do not cover those.
 func parts() []part {
 	return []part{
-		{"the forwarders (`vswitch`)", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
+		{"`vswitch`: the forwarders", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
 			"icmp", "ipv4", "mac", "mss", "neighbour", "normalize", "out", "route", "rule", "table")},
-		{"`vnet`, all of it", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
-		{"`dhcpsrv`, all of it", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
+		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
+		{"`dhcpsrv`", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
 		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "statefile_check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
 		{"`pod/hypervisor`: attachments", []file{{"pod/hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// A block is a run of statements that are reached together or not at all.
+// A block is a sequence of statements that are executed together.
 type block struct {
-	file        string // path from the top of the repository
-	line, until int
-	statements  int
-	reached     bool
+	file       string // path from the top of the repository
+	line       int    // first line
+	lastLine   int
+	statements int
+	reached    bool
 }
 
-// readProfile reads what go test -coverprofile wrote. A block is in it once for each package that was tested.
+// readProfile reads a file of go test -coverprofile. It merges the entries of a block, of which there is one for each tested package.
 func readProfile(path string) ([]block, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -31,7 +32,7 @@ func readProfile(path string) ([]block, error) {
 		var b block
 		var count, column int
 		file, position, _ := strings.Cut(where, ":")
-		_, err := fmt.Sscanf(position+" "+rest, "%d.%d,%d.%d %d %d", &b.line, &column, &b.until, &column, &b.statements, &count)
+		_, err := fmt.Sscanf(position+" "+rest, "%d.%d,%d.%d %d %d", &b.line, &column, &b.lastLine, &column, &b.statements, &count)
 		if err != nil {
 			return nil, fmt.Errorf("%q: want FILE:LINE.COLUMN,LINE.COLUMN STATEMENTS COUNT: %w", line, err)
 		}
@@ -49,15 +50,15 @@ func readProfile(path string) ([]block, error) {
 	return blocks, nil
 }
 
-// A result is what the seeds reach of a part.
+// A result is the coverage of a part.
 type result struct {
 	statements, reached int
-	missed              []string // where the others are
+	missed              []string // positions of the other blocks
 }
 
 func (r result) percent() float64 { return 100 * float64(r.reached) / float64(r.statements) }
 
-// result adds up the blocks of a part. A file or function that is not there any more is an error.
+// result adds the blocks of a part. It returns an error if a file or function of the part does not exist.
 func (p part) result(blocks []block) (r result, err error) {
 	for _, f := range p.files {
 		within, err := f.lines()
@@ -73,17 +74,17 @@ func (p part) result(blocks []block) (r result, err error) {
 			if b.reached {
 				r.reached += b.statements
 			} else {
-				r.missed = append(r.missed, fmt.Sprintf("%s:%d-%d", b.file, b.line, b.until))
+				r.missed = append(r.missed, fmt.Sprintf("%s:%d-%d", b.file, b.line, b.lastLine))
 			}
 		}
 		if r.statements == before {
-			return r, fmt.Errorf("%s: nothing was measured: want a file of a package that has fuzz targets, or of one below", f.path)
+			return r, fmt.Errorf("%s: no statement was measured: want a file of a package with fuzz targets, or of one that they import", f.path)
 		}
 	}
 	return r, nil
 }
 
-// lines returns whether a line belongs to the functions of the file that are meant.
+// lines returns a function that reports whether a line belongs to the functions of the file.
 func (f file) lines() (func(line int) bool, error) {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, f.path, nil, parser.SkipObjectResolution)

@@ -1,9 +1,9 @@
-// Mutants shows that the fuzz targets can find a fault: it makes one small mistake at a time in a copy of the repository, and
-// lets the target that is responsible look for it, first with its seeds alone and then by fuzzing.
+// Mutants shows that the fuzz targets find faults. It makes one small mistake at a time in a copy of the repository and runs the
+// responsible target, first with its seeds and then with fuzzing.
 //
 //	go run ./fuzz/mutants [-fuzztime 60s] [TARGET]...
 //
-// It prints a table, and exits with 1 if a mistake was not found. It needs no privilege.
+// It prints a table, and exits with 1 if a target does not find its mistake. It needs no privileges.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	fuzzTime := flag.Duration("fuzztime", time.Minute, "how long a target may look for a mistake")
+	fuzzTime := flag.Duration("fuzztime", time.Minute, "time for a target to find a mistake by fuzzing")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "podswitch-mutants")
 	if err != nil {
@@ -69,10 +69,10 @@ const header = "| target | mistake | found by |\n|---|---|---|"
 // row returns the mutant's row of the table without its last column.
 func (m mutant) row() string { return fmt.Sprintf("| %s | %s: %s", m.target, m.file, m.what) }
 
-// captures is where the targets save what they find, in the copy of the repository.
+// captures is the directory for the captures of failures, in the copy of the repository.
 const captures = ".captures"
 
-// copyTree copies what git knows, or would, and has not been deleted, to the folder.
+// copyTree copies all files that are tracked by git, or untracked and not ignored, to the folder.
 func copyTree(ctx context.Context, folder string) error {
 	command := exec.CommandContext(ctx, "bash", "-c",
 		`set -o pipefail; git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d "" file; do
@@ -83,7 +83,7 @@ func copyTree(ctx context.Context, folder string) error {
 	return command.Run()
 }
 
-// hunt makes the mistake, lets the target look for it, and mends it. It returns what found it, or nothing.
+// hunt makes the mistake, runs the target, and restores the file. It returns how the target found the mistake, or the empty string.
 func (m mutant) hunt(ctx context.Context, folder string, fuzzTime time.Duration) (found string, err error) {
 	path := filepath.Join(folder, m.file)
 	right, err := os.ReadFile(path)
@@ -110,7 +110,7 @@ func (m mutant) hunt(ctx context.Context, folder string, fuzzTime time.Duration)
 	if err == nil || ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	// The input that was found must not be another mistake's seed.
+	// The failing input must not become a seed for the next mistake.
 	if err := os.RemoveAll(filepath.Join(folder, m.pkg, "testdata", "fuzz", m.target)); err != nil {
 		return "", err
 	}

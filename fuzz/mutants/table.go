@@ -4,13 +4,13 @@ import "slices"
 
 // A mutant is one small mistake.
 type mutant struct {
-	target, pkg  string // who has to find it
-	file         string
+	target, pkg  string // the fuzz target that must find the mistake, and its package
+	file         string // from the top of the repository
 	what         string
-	right, wrong string // the text before, which stands once in the file, and after
+	right, wrong string // right occurs exactly once in the file and is replaced by wrong
 }
 
-// mutants are the mistakes: at least one for each target.
+// mutants returns the mistakes, at least one for each target.
 func mutants() []mutant {
 	return slices.Concat(forwarders(), offloads(), endpoints(), parsers(), handovers())
 }
@@ -76,7 +76,7 @@ func parsers() []mutant {
 	}
 }
 
-// handovers are mistakes in what one process leaves to another, and in what two processes say.
+// handovers returns mistakes in the states of a takeover and in the messages between processes.
 func handovers() []mutant {
 	return []mutant{
 		{"FuzzResume", "./vswitch", "vswitch/delegate_state.go", "the smallest length of a frame is not checked", "len(f.Data) < ethernetLen || ", ""},
