@@ -114,7 +114,7 @@ func (d *delegation) now() time.Duration           { return d.clock() }
 func (d *delegation) portList() []namedPort        { return d.ports }
 func (d *delegation) source() control.Source       { return control.Source{Status: d.status} }
 
-// start acquires the address from the kernel, which has answered the frames that arrived before.
+// start implements method. The kernel has answered the frames that arrived before.
 func (d *delegation) start() {
 	if uplink, ok := d.ports[vswitch.PortUplink].Port.(interface{ Discard(vswitch.Reason) }); ok {
 		uplink.Discard(vswitch.NotHolder)
@@ -122,9 +122,10 @@ func (d *delegation) start() {
 	d.apply(taken, vswitch.MAC{})
 }
 
+// stop implements method.
 func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
 
-// attend handles what happens without a DHCP message: uses of the address and the passing of time.
+// attend implements method: it handles uses of the address and the expiry of the lease, and probes for the guest.
 func (d *delegation) attend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

@@ -2,7 +2,7 @@
 // A keeper process passes it a plan and the descriptors of its ports, and opens or dials whatever needs a privilege, so that the
 // switch can give up all privileges before the first frame.
 //
-//	err := dataplane.Run(ctx, dataplane.Config{Conn: conn, LockIn: sandbox, ExitCode: exitCode, Log: log})
+//	err := dataplane.Run(ctx, dataplane.Config{Conn: conn, EnterSandbox: enter, ExitCode: exitCode, Log: log})
 //
 // # Phases
 //
@@ -11,7 +11,7 @@
 //	handshake   Hello, Grant                      session.go
 //	build       forwarder, netstack endpoints     delegate.go, bridge.go
 //	open        ports from Opened descriptors     device.go; a switch that takes over opens them with the snapshot
-//	lock in     Config.LockIn, then Ready         run.go
+//	sandbox     Config.EnterSandbox, then Ready   run.go
 //	wait        until Go or Stop                  phases.go
 //	work        until Yield, Stop or a failure    phases.go
 //	hand over   Yielded with a snapshot; build    snapshot.go; then wait again: a Go means that the takeover failed
@@ -25,18 +25,18 @@
 //	            every other message becomes a command
 //	forward     vswitch.Switch.Run, which owns one goroutine for each port
 //	control     control.Serve: status and fdb
-//	attend      the clock of a delegation: lease expiry, uses of the address, probes
+//	attend      events of a delegation that are not DHCP messages: lease expiry, uses of the address, probes
 //	commands    Yield, Stop, Guest and the end of the context
 //	services    netstack's own: DHCP, DNS, kept ports (package stack)
 //	hold timer  runs once, some time after the guest's device disappeared
 //
 // The work phase starts forward, control, attend and commands in one error group. The first one that fails, and commands when it
-// returns, ends the group. On the way out of the work phase the address goes back to the kernel, except after Yield, when the next
-// switch continues.
+// returns, ends the group. At the end of the work phase the switch stops using the address, and the keeper gives it back to the kernel,
+// except after Yield, when the next switch continues.
 //
 // # Takeover
 //
-// The next switch connects to the keeper, builds and locks itself in while the first one works. Yield interrupts the first one: its
+// The next switch connects to the keeper, builds its forwarder and enters its sandbox while the first one works. Yield interrupts the first one: its
 // ports stop receiving, frames wait in the kernel's queues, and Yielded carries a snapshot: tables, lease, counters, and the bytes and
 // connections that its ports hold. The next switch checks the whole snapshot, because its writer has parsed more of the guest's input
 // than any other process, opens its ports with it and resumes. If it fails instead, the first switch gets the snapshot back with a Go.

@@ -105,16 +105,16 @@ func (d *pod) grant() *grant.Grant {
 type fakeKeeper struct {
 	*grant.Conn
 	*pod
-	t      testing.TB
-	socket *net.UnixConn
-	cancel context.CancelFunc // of the context of Run
-	result chan error         // of Run
-	locked atomic.Bool        // Config.LockIn was called
-	lockIn error
+	t          testing.TB
+	socket     *net.UnixConn
+	cancel     context.CancelFunc // of the context of Run
+	result     chan error         // of Run
+	sandboxed  atomic.Bool        // Config.EnterSandbox was called
+	sandboxErr error              // what it returns
 }
 
-// start runs a switch. Its LockIn returns lockIn.
-func (d *pod) start(takeover bool, lockIn error) *fakeKeeper {
+// start runs a switch. Its EnterSandbox returns sandboxErr.
+func (d *pod) start(takeover bool, sandboxErr error) *fakeKeeper {
 	d.t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -130,14 +130,14 @@ func (d *pod) start(takeover bool, lockIn error) *fakeKeeper {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	k := &fakeKeeper{Conn: grant.NewConn(c.(*net.UnixConn)), pod: d, t: d.t, socket: c.(*net.UnixConn), result: make(chan error, 1), lockIn: lockIn}
+	k := &fakeKeeper{Conn: grant.NewConn(c.(*net.UnixConn)), pod: d, t: d.t, socket: c.(*net.UnixConn), result: make(chan error, 1), sandboxErr: sandboxErr}
 	ctx, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
 	go func() {
 		k.result <- Run(ctx, Config{Conn: theirs, Takeover: takeover, ExitCode: func(error) int { return 7 }, Log: zap.NewNop(),
-			LockIn: func(bool) (string, error) {
-				k.locked.Store(true)
-				return "a test", k.lockIn
+			EnterSandbox: func(bool) (string, error) {
+				k.sandboxed.Store(true)
+				return "a test", k.sandboxErr
 			}})
 	}()
 	d.t.Cleanup(func() {
@@ -230,5 +230,5 @@ func (k *fakeKeeper) stop() {
 	k.expectEnd("")
 }
 
-// errNotLocked is the error of a LockIn that fails.
-var errNotLocked = errors.New("lock in failed")
+// errSandbox is the error of an EnterSandbox that fails.
+var errSandbox = errors.New("no landlock")

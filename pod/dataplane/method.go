@@ -11,20 +11,21 @@ import (
 // A method is a connection method: a delegation or a bridging. One goroutine calls its functions, except those of source, attend and
 // setGuestAbsent, which run concurrently in the work phase.
 type method interface {
-	// open makes the ports, with what the switch before had in them; nil: there was none. On an error, close follows.
+	// open makes the ports, and continues those of the snapshot unless it is nil. After an error the caller calls close.
 	open(ctx context.Context, before *snapshot) error
 
-	// start acquires the address from the kernel; resume continues where another switch stopped. One of them precedes forwarding.
+	// start makes the switch the holder of the address, which the keeper has taken. resume continues from a snapshot instead. One of
+	// them precedes forwarding.
 	start()
-	resume(s *snapshot) error
+	resume(snap *snapshot) error
 
-	// stop returns the address to the kernel.
+	// stop ends the use of the address, which the keeper then gives back to the kernel.
 	stop()
 
-	// attend does what no frame causes. It returns nil when ctx is done, or an internal fault.
+	// attend handles the events that no frame of a port causes. It returns nil when ctx is done, or an internal fault.
 	attend(ctx context.Context) error
 
-	// setGuestAbsent says whether the guest's device is away.
+	// setGuestAbsent reports that the guest's device has disappeared or returned.
 	setGuestAbsent(absent bool)
 
 	// snapshot returns the state of everything but the ports.

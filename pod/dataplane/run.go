@@ -17,17 +17,17 @@ import (
 
 // A Config is what a switch does not learn from its keeper.
 type Config struct {
-	Conn     *grant.Conn     // to the keeper; Run closes it
-	Takeover bool            // replace the running switch
-	Settings json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
-	LockIn   LockIn          // called once, before Ready is sent
-	ExitCode func(error) int // the exit code of a process that ends with this error, for the keeper
-	Log      *zap.Logger     // required
+	Conn         *grant.Conn     // to the keeper; Run closes it
+	Takeover     bool            // replace the running switch
+	Settings     json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
+	EnterSandbox EnterSandbox    // called once, before Ready is sent
+	ExitCode     func(error) int // the exit code of a process that ends with this error, for the keeper
+	Log          *zap.Logger     // required
 }
 
-// A LockIn gives up every privilege of the process for good, and returns a description of the sandbox for status. The argument
-// datagrams says whether a port may be a datagram socket, which needs access to the paths that it sends to.
-type LockIn func(datagrams bool) (report string, err error)
+// An EnterSandbox function gives up every privilege of the process irrevocably, and returns a description of the sandbox for status.
+// datagrams reports whether a port may be a datagram socket, which needs access to the paths that it sends to.
+type EnterSandbox func(datagrams bool) (report string, err error)
 
 // Run is the switch process. It returns nil when the keeper has stopped it, when another switch has replaced it, or when ctx is done
 // and the keeper has agreed: the address must go back first. Any other end is an error, which the keeper is sent.
@@ -77,7 +77,7 @@ type process struct {
 	control   *os.File // the listening control socket
 	log       *zap.Logger
 	method    method
-	sandbox   string // what LockIn reported
+	sandbox   string // the report of EnterSandbox
 	takeovers int
 }
 
@@ -92,7 +92,7 @@ func (p *process) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.sandbox, err = p.cfg.LockIn(p.mayHaveDatagrams()); err != nil {
+	if p.sandbox, err = p.cfg.EnterSandbox(p.mayHaveDatagrams()); err != nil {
 		return err
 	}
 	if err := p.session.conn.Send(grant.Message{Ready: &grant.Ready{Sandbox: p.sandbox}}); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// TestRun: the switch sends Hello, makes its ports, calls LockIn, and only then sends Ready. It works until Stop.
+// TestRun: the switch sends Hello, makes its ports, calls EnterSandbox, and only then sends Ready. It works until Stop.
 func TestRun(t *testing.T) {
 	for name, d := range map[string]*pod{"delegation": newPod(t, delegatePlan(t)), "learning switch": newPod(t, nil)} {
 		t.Run(name, func(t *testing.T) {
@@ -20,12 +20,12 @@ func TestRun(t *testing.T) {
 				t.Errorf("the message is %+v", h)
 			}
 			k.sendGrant()
-			if k.locked.Load() {
-				t.Error("LockIn was called before the ports were there")
+			if k.sandboxed.Load() {
+				t.Error("EnterSandbox was called before the ports were there")
 			}
 			k.sendPorts()
-			if r := k.expect("ready").Ready; r.Sandbox != "a test" || !k.locked.Load() {
-				t.Errorf("Ready is %+v, LockIn was called: %v", r, k.locked.Load())
+			if r := k.expect("ready").Ready; r.Sandbox != "a test" || !k.sandboxed.Load() {
+				t.Errorf("Ready is %+v, EnterSandbox was called: %v", r, k.sandboxed.Load())
 			}
 			k.send(grant.Message{Go: &grant.Go{}})
 			k.expect("started")
@@ -107,16 +107,16 @@ func TestBadGrants(t *testing.T) {
 	}
 }
 
-// TestNotLockedIn: a switch whose LockIn fails ends.
-func TestNotLockedIn(t *testing.T) {
-	k := newPod(t, delegatePlan(t)).start(false, errNotLocked)
+// TestSandboxFails: a switch whose EnterSandbox fails ends.
+func TestSandboxFails(t *testing.T) {
+	k := newPod(t, delegatePlan(t)).start(false, errSandbox)
 	k.expect("hello")
 	k.sendGrant()
 	k.sendPorts()
-	if fault := k.expect("fault").Fault; fault.Text != errNotLocked.Error() {
+	if fault := k.expect("fault").Fault; fault.Text != errSandbox.Error() {
 		t.Errorf("the message is %+v", fault)
 	}
-	k.expectEnd(errNotLocked.Error())
+	k.expectEnd(errSandbox.Error())
 }
 
 // TestStopBeforeGo: a switch can be stopped, and can ask for it, before the work phase.

@@ -59,7 +59,8 @@ func (d *delegation) dialNameServer(ctx context.Context, network string, server 
 	return d.session.dial(ctx, service, server)
 }
 
-// answerDHCP is a stack.DHCPHandler. A panic would end the process before the address is returned; instead it ends the work phase.
+// answerDHCP is a stack.DHCPHandler. An unrecovered panic would end the process without an error for the keeper; this one ends
+// the work phase.
 func (d *delegation) answerDHCP(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -23,7 +23,7 @@ type session struct {
 	ended    chan struct{} // closed after the last message
 	cause    error         // why the session ended; set before ended is closed
 
-	merge tap.Merging // found before the switch is locked in, because the sandbox forbids the system calls that find it
+	merge tap.Merging // found before the switch enters its sandbox, which forbids the system calls for it
 
 	mu       sync.Mutex             // guards the following
 	opened   []chan openedPort      // by port number; each holds the newest descriptor
