@@ -23,7 +23,7 @@ func switchCommand() *cobra.Command {
 		log logFlags
 	)
 	c := &cobra.Command{
-		Use:     "switch --port KIND:NAME --port KIND:NAME ...",
+		Use:     "switch --port KIND:ARG --port KIND:ARG ...",
 		Short:   "Run a plain learning switch between devices, for local tests",
 		Long:    "Run a plain learning switch between devices and unix sockets, for local tests, until a signal asks to stop.",
 		Example: "  podswitch switch --port tap:tap0 --port packet:veth0 --port stream:/run/vm.sock",
