@@ -60,14 +60,14 @@ func (l *loop) tryTake() (err error) {
 	return err
 }
 
-// begin tells the current switch that it answers for the address.
+// begin sends Go to the current switch, which answers for the address from then on.
 func (l *loop) begin(g grant.Go, files ...int) {
 	l.enter(l.current, phaseStarting)
 	_ = l.current.send(grant.Message{Go: &g}, files...)
 }
 
-// askToStop tells the current switch to stop answering for the address. The address goes back after stopTimeout in any case, and at
-// once if the message cannot be sent.
+// askToStop sends Stop to the current switch. The address is given back when the switch answers, when the phase times out, or at once
+// if the message cannot be sent.
 func (l *loop) askToStop() {
 	l.enter(l.current, phaseStopping)
 	if l.current.send(grant.Message{Stop: &grant.Stop{}}) != nil {
@@ -75,8 +75,8 @@ func (l *loop) askToStop() {
 	}
 }
 
-// restore gives the address back, and releases everything. If the keeper cannot put the interface back as it was, the watchdog
-// tries again once the state directory is unlocked; an error says what is true after that.
+// restore gives the address back, and releases everything. If the keeper cannot restore the interface, the watchdog tries again
+// once the state directory is unlocked; the error is about the state after that.
 func (l *loop) restore() error {
 	failed := l.giveBack()
 	l.giveBack = nil
@@ -110,14 +110,14 @@ func (l *loop) release() error {
 	return err
 }
 
-// finish reports why a switch has ended, and ends a keeper whose child that was.
+// finish reports why a switch has ended, and ends a keeper that has started it itself.
 func (l *loop) finish(failed error) {
 	err := errors.Join(l.cause, failed)
 	switch {
 	case l.state == ended:
 		l.err = err
 		return
-	case l.child:
+	case l.endsWithSwitch:
 		l.err = err
 		l.handle(stop, nil)
 		return

@@ -14,8 +14,8 @@ type guestState struct {
 	absent  bool // the device does not exist, or the hypervisor does not hold it open
 }
 
-// reportGuest tells the switch that has started whether the guest is there. The first switch of the resources gets the first report
-// of the watch.
+// reportGuest sends Guest to the switch that has started. For the first switch of the resources it starts the watch, whose first
+// report follows at once.
 func (l *loop) reportGuest() {
 	if l.guest.watched {
 		l.sendGuest()
@@ -27,7 +27,7 @@ func (l *loop) reportGuest() {
 	}
 }
 
-// sendGuest tells the current switch whether the guest is there.
+// sendGuest sends Guest to the current switch.
 func (l *loop) sendGuest() {
 	_ = l.current.send(grant.Message{Guest: &grant.Guest{Absent: l.guest.absent}})
 }

@@ -33,7 +33,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 		defer listener.Close()
 		go l.accept(listener)
 	}
-	l.serveOnly(first)
+	l.serveChild(first)
 	return l.run(ctx)
 }
 

@@ -38,14 +38,14 @@ type state uint8
 const (
 	idle        state = iota // no switch is admitted; the address is the kernel's
 	building                 // the current switch builds its ports
-	starting                 // the address is taken; the current switch has been told to begin
+	starting                 // the address is taken; the current switch has been sent Go
 	running                  // the current switch forwards frames
 	preparing                // running, and the next switch builds its ports
-	yielding                 // the next switch is ready; the current one has been asked to yield
-	recalling                // the next switch has failed; the current one has been asked to yield, and will begin again
-	handingOver              // the previous switch has yielded; the current one has been told to begin in its place
+	yielding                 // the next switch is ready; the current one has been sent Yield
+	recalling                // the next switch has failed after that; the current one will begin again when it has yielded
+	handingOver              // the previous switch has yielded; the current one has been sent Go in its place
 	committed                // handingOver, and the previous switch has disconnected: it cannot begin again
-	stopping                 // the current switch has been told to stop
+	stopping                 // the current switch has been sent Stop
 	ending                   // stopping, and the keeper ends afterwards
 	ended                    // the keeper has ended; the address is the kernel's
 	numStates
@@ -87,21 +87,21 @@ var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "nex
 // String returns the name that the drawing has.
 func (e event) String() string { return eventNames[e] }
 
-// An action is what the keeper does after a change. See (*loop).perform.
+// An action is what the keeper does on a transition. See (*loop).perform.
 type action uint8
 
 const (
 	none            action = iota
 	take                   // take the address; the event taken or end follows
-	begin                  // tell the current switch to begin
-	reportGuest            // tell the current switch whether the guest is there
+	begin                  // send Go to the current switch
+	reportGuest            // send Guest to the current switch, now and on each change
 	dropNext               // forget the next switch
-	askToYield             // tell the current switch to yield
-	handOver               // make the next switch the current one, and tell it to begin with the snapshot
-	resume                 // tell the switch that has yielded to begin again with its own snapshot
+	askToYield             // send Yield to the current switch
+	handOver               // make the next switch the current one, and send it Go with the snapshot
+	resume                 // send Go with its own snapshot to the switch that has yielded
 	discardHandover        // forget the snapshot
-	complete               // end the takeover: disconnect the previous switch
-	askToStop              // tell the current switch to stop
+	complete               // end the takeover: close the session of the previous switch
+	askToStop              // send Stop to the current switch
 	release                // close the resources and all sessions of switches that were admitted
 	giveBack               // give the address back, and then release
 	numActions
@@ -113,7 +113,7 @@ var actionNames = [numActions]string{"none", "take", "begin", "report guest", "d
 // String returns the name of the action.
 func (a action) String() string { return actionNames[a] }
 
-// A transition is an entry of the table: the next state, and the action that follows the change.
+// A transition is an entry of the table: the next state, and the action that follows.
 type transition struct {
 	next   state
 	action action

@@ -13,8 +13,8 @@ import (
 // maxSessions bounds the switches that are connected at once.
 const maxSessions = 8
 
-// A loop is the keeper's event loop and its state. Other goroutines send it functions with do; all fields below tasks and done
-// belong to the goroutine of run.
+// A loop is the keeper's event loop and its state. Other goroutines pass functions to it with do. The fields below takeAddress belong
+// to the goroutine of run; those above do not change.
 type loop struct {
 	cfg   Config
 	log   *zap.Logger
@@ -24,10 +24,10 @@ type loop struct {
 	timeouts    timeouts
 	takeAddress func(*resources) (giveBack func() error, err error)
 
-	state state
-	child bool  // the keeper has started the first switch itself, and ends with it
-	cause error // of the latest change of the state; in stopping and ending, of the change to them
-	err   error // what run returns
+	state          state
+	endsWithSwitch bool  // the keeper has started its first switch, and ends with that or with the one that replaces it
+	cause          error // of the last event; in stopping and ending, of the event that led there
+	err            error // what run returns
 
 	sessions map[*session]bool
 	writers  sync.WaitGroup
@@ -49,9 +49,9 @@ func newLoop(cfg Config) *loop {
 		timeouts: defaultTimeouts, takeAddress: (*resources).takeAddress}
 }
 
-// serveOnly makes the keeper's own child the current switch.
-func (l *loop) serveOnly(c *child) {
-	l.child, l.state = true, building
+// serveChild makes the keeper's own child the current switch.
+func (l *loop) serveChild(c *child) {
+	l.endsWithSwitch, l.state = true, building
 	l.current = l.connect(c.conn, c.command.Process.Pid, os.Geteuid())
 }
 
@@ -85,8 +85,8 @@ func (l *loop) do(task func()) bool {
 	}
 }
 
-// handle changes the state as the table says, and performs the action. The cause is why a switch ends, or nil where it was to end;
-// the first cause counts.
+// handle changes the state as the lifecycle has it, and performs the action. The cause is the reason why a switch ends; nil: it was
+// asked to end. The cause of the transition to stopping or ending is the one that is reported.
 func (l *loop) handle(e event, cause error) {
 	t := l.state.after(e)
 	if !l.state.stops() {

@@ -11,11 +11,11 @@ const (
 	phaseConnected phase = iota // it has sent nothing
 	phaseBuilding               // it has its grant
 	phaseReady                  // it has built its ports and waits for the address
-	phaseStarting               // it has been told to begin
+	phaseStarting               // it has been sent Go
 	phaseRunning                // it forwards frames
-	phaseYielding               // it has been asked to yield
+	phaseYielding               // it has been sent Yield
 	phaseYielded                // it has yielded
-	phaseStopping               // it has been told to stop answering for the address
+	phaseStopping               // it has been sent Stop
 	phaseClosed                 // the keeper sends nothing more, and ignores what arrives
 	numPhases
 )
@@ -42,7 +42,7 @@ func (p phase) hasPorts() bool { return p >= phaseBuilding && p < phaseYielded }
 //	stopped                                                                 x
 //	fault         x        x       x     x       x        x       x         x
 //
-// A switch that has been told to stop may have sent started or yielded before it received that.
+// A switch that has been sent Stop may have sent started or yielded before it received that.
 var allowed = map[string][]phase{
 	"hello":   {phaseConnected},
 	"ready":   {phaseBuilding},

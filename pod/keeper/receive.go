@@ -68,7 +68,7 @@ func (l *loop) receiveStarted(s *session) {
 	l.handle(started, nil)
 }
 
-// receiveYielded keeps the snapshot for the switch that begins next. A switch that has been told to stop has stopped.
+// receiveYielded keeps the snapshot for the switch that begins next. After Stop, it counts as Stopped.
 func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
 	if s.phase == phaseStopping {
 		_ = grant.CloseFiles(files)

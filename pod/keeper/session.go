@@ -76,7 +76,7 @@ func (l *loop) enter(s *session, p phase) {
 
 // timedOut ends a phase that has taken too long.
 func (l *loop) timedOut(s *session, d time.Duration) {
-	err := fmt.Errorf("the switch has not sent %v within %s", awaited[s.phase], d)
+	err := fmt.Errorf("the switch has not sent %s within %s", awaited[s.phase], d)
 	switch s.phase {
 	case phaseStopping:
 		l.handle(stopped, nil)

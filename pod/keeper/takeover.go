@@ -65,7 +65,7 @@ func (l *loop) takeoverFailed(s *session) {
 	l.log.Warn("takeover failed", zap.Int("process", s.pid), zap.Error(l.cause))
 }
 
-// askToYield tells the current switch to make way for the next one.
+// askToYield sends Yield to the current switch.
 func (l *loop) askToYield() {
 	l.enter(l.current, phaseYielding)
 	if l.current.send(grant.Message{Yield: &grant.Yield{}}) != nil {
@@ -80,7 +80,7 @@ type handover struct {
 	files []int
 }
 
-// handOver makes the next switch the current one.
+// handOver makes the next switch the current one, which begins with the snapshot of the previous one.
 func (l *loop) handOver() {
 	l.previous, l.current, l.next = l.current, l.next, nil
 	l.handover.Takeovers = l.takeovers + 1
