@@ -11,21 +11,21 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A load is a port and a peer, and one batch each way.
+// A load passes one batch from a peer to a port, and one back.
 type load struct {
 	port  vswitch.Port
 	peer  *net.UnixConn
-	bytes []byte // what the peer writes; empty: one datagram a frame
+	bytes []byte // the peer's stream; empty: each frame is a datagram
 	batch []vswitch.Frame
 	out   []vswitch.Frame
 	room  []byte
 	err   error
 }
 
-// loadFrames is the number of frames in a batch: what the kernel queues for a datagram socket by default.
+// loadFrames is the number of frames in a batch: the kernel's default queue of a datagram socket.
 const loadFrames = 8
 
-// loads are the kinds of port: each by its path, and as an end of a socketpair.
+// loads returns a load for each kind of port: with a path, and as one end of a socketpair.
 var loads = []string{"stream", "dgram", "fd stream", "fd dgram", "fd seqpacket"}
 
 func newLoad(t testing.TB, kind string, size int) *load {

@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// peerAt binds a datagram socket, as a hypervisor does; without a path it has no name.
+// peerAt binds a datagram socket to path, as a hypervisor does; an empty path leaves it without a name.
 func peerAt(t *testing.T, path, port string) *net.UnixConn {
 	t.Helper()
 	var local *net.UnixAddr
@@ -82,7 +82,7 @@ func TestDgramLengths(t *testing.T) {
 	p.wantDrops(vswitch.Truncated, 1)
 }
 
-// TestDgramPeer has a peer that is absent, comes, does not read, goes and returns.
+// TestDgramPeer has a peer that is absent, appears, does not read, disappears and returns.
 func TestDgramPeer(t *testing.T) {
 	remote := filepath.Join(t.TempDir(), "peer")
 	p := dgramPortFor(t, remote)
@@ -109,7 +109,7 @@ func TestDgramPeer(t *testing.T) {
 	wantDatagram(t, conn, frame(60, 7))
 }
 
-// TestDgramLastSender wants that without a remote frames go to who sent last, be it only vfkit's greeting.
+// TestDgramLastSender: without a remote, frames go to the last sender, also if it has sent vfkit's greeting only.
 func TestDgramLastSender(t *testing.T) {
 	folder := t.TempDir()
 	p := dgramPortFor(t, "")
@@ -136,7 +136,7 @@ func TestDgramLastSender(t *testing.T) {
 	}
 }
 
-// TestDgramClose closes a port while a peer sends for ever what is no frame, and while frames leave.
+// TestDgramClose closes a port while a peer keeps sending datagrams that are too short, and while frames are sent.
 func TestDgramClose(t *testing.T) {
 	for range 20 {
 		remote := filepath.Join(t.TempDir(), "peer")

@@ -13,13 +13,13 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// makers are the ways to make a socket with a file.
+// makers are the functions that create a socket with a file.
 var makers = map[string]func(path string, owner int) (Socket, *File, error){
 	"stream": Listen,
 	"dgram":  func(path string, owner int) (Socket, *File, error) { return Bind(path, "", owner) },
 }
 
-// made makes a socket until the end of the test.
+// made creates a socket that the test's end closes.
 func made(t *testing.T, kind, path string, owner int) (*File, error) {
 	t.Helper()
 	s, file, err := makers[kind](path, owner)
@@ -33,7 +33,7 @@ func made(t *testing.T, kind, path string, owner int) (*File, error) {
 	return file, err
 }
 
-// TestFileOwner gives a socket to another user: the mode stays 0600, and the file goes with its Close.
+// TestFileOwner gives a socket to another user: the mode stays 0600, and Close removes the file.
 func TestFileOwner(t *testing.T) {
 	const user = 64321
 	for kind := range makers {
@@ -67,7 +67,7 @@ func TestFileOwner(t *testing.T) {
 	}
 }
 
-// TestFileOwnUser needs no privilege, whoever runs it.
+// TestFileOwnUser: giving a socket to this process's user needs no privilege.
 func TestFileOwnUser(t *testing.T) {
 	for kind := range makers {
 		for _, owner := range []int{-1, os.Geteuid()} {
@@ -78,7 +78,7 @@ func TestFileOwnUser(t *testing.T) {
 	}
 }
 
-// TestFileExchanged wants that nothing is given away that was put in the place of a socket.
+// TestFileExchanged: the owner of a file that has replaced the socket's file does not change.
 func TestFileExchanged(t *testing.T) {
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
@@ -103,7 +103,7 @@ func TestFileExchanged(t *testing.T) {
 	}
 }
 
-// TestFolder refuses a folder where everybody may replace the socket.
+// TestFolder: a directory in which every user may replace the socket is refused.
 func TestFolder(t *testing.T) {
 	for _, test := range []struct {
 		mode os.FileMode
@@ -130,7 +130,8 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// TestFolderVolume accepts the top of a volume that everybody may write to, as Kubernetes makes an emptyDir, and no folder below.
+// TestFolderVolume: the root of a volume that every user may write to is accepted, as Kubernetes creates an emptyDir, and no directory
+// below it.
 func TestFolderVolume(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it mounts a volume in a mount namespace of its own")
@@ -139,7 +140,7 @@ func TestFolderVolume(t *testing.T) {
 	below := filepath.Join(folder, "below")
 	done := make(chan [2]error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread and its namespace end with the goroutine
+		runtime.LockOSThread() // without unlock, so that the thread and its namespace end with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNS)
 		if err == nil {
 			err = errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),

@@ -13,8 +13,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzDgram sends any datagrams through a real socket, and wants the frames and drops that a reference finds; and the frames back
-// as they were. An input is lengths of datagrams (2), each with its bytes; what is missing at the end is zeros.
+// FuzzDgram sends arbitrary datagrams through a real socket. The port must return the frames and drops of a reference, and send the frames
+// back unchanged. An input is a sequence of a length in two bytes and that many bytes; missing bytes at the end are zeros.
 func FuzzDgram(f *testing.F) {
 	sized := func(lengths ...int) (stream []byte) {
 		for i, n := range lengths {
@@ -58,24 +58,24 @@ func FuzzDgram(f *testing.F) {
 			datagram := make([]byte, binary.BigEndian.Uint16(stream))
 			copy(datagram, stream[2:])
 			stream = stream[min(len(stream), 2+len(datagram)):]
-			if n%7 == 0 { // more than the largest frame
+			if n%7 == 0 { // above vswitch.MaxFrame
 				datagram = append(datagram, make([]byte, len(datagram)/2)...)
 			}
-			want.take(datagram)
+			want.add(datagram)
 			want.exchange(t, p, peer, datagram, room)
 		}
 		want.end(t, p, peer, room, packet)
 	})
 }
 
-// dgrams are what the reference made of datagrams.
+// dgrams are the reference's frames and drops.
 type dgrams struct {
-	waiting          [][]byte // frames that were not received yet
+	waiting          [][]byte // frames not received yet
 	short, truncated uint64
 }
 
-// take is the reference.
-func (d *dgrams) take(datagram []byte) {
+// add is the reference: it adds the frame of a datagram, or counts a drop.
+func (d *dgrams) add(datagram []byte) {
 	switch {
 	case len(datagram) > vswitch.MaxFrame:
 		d.truncated++
@@ -87,7 +87,7 @@ func (d *dgrams) take(datagram []byte) {
 	}
 }
 
-// exchange sends a datagram, and receives when the kernel holds some frames.
+// exchange sends a datagram, and receives when several frames are queued.
 func (d *dgrams) exchange(t *testing.T, p vswitch.Port, peer *net.UnixConn, datagram []byte, room []vswitch.Frame) {
 	t.Helper()
 	if _, err := peer.Write(datagram); err != nil {
@@ -97,7 +97,7 @@ func (d *dgrams) exchange(t *testing.T, p vswitch.Port, peer *net.UnixConn, data
 		d.receive(t, p, peer, room)
 		return
 	}
-	if last := frame(14, 99); len(datagram) < 14 || len(datagram) > vswitch.MaxFrame { // Receive waits until there is a frame
+	if last := frame(14, 99); len(datagram) < 14 || len(datagram) > vswitch.MaxFrame { // Receive returns only with a frame
 		d.waiting = append(d.waiting, last)
 		if _, err := peer.Write(last); err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func (d *dgrams) exchange(t *testing.T, p vswitch.Port, peer *net.UnixConn, data
 	}
 }
 
-// receive takes every frame that waits, and sends each back.
+// receive receives every queued frame and sends it back.
 func (d *dgrams) receive(t *testing.T, p vswitch.Port, peer *net.UnixConn, room []vswitch.Frame) {
 	t.Helper()
 	back := make([]byte, vswitch.MaxFrame+1)
@@ -128,11 +128,11 @@ func (d *dgrams) receive(t *testing.T, p vswitch.Port, peer *net.UnixConn, room 
 	}
 }
 
-// end sends a last frame and hangs up, which packets tell and datagrams do not.
+// end sends a last frame and hangs up. Only a seqpacket port notices the hang-up.
 func (d *dgrams) end(t *testing.T, p vswitch.Port, peer *net.UnixConn, room []vswitch.Frame, packet bool) {
 	t.Helper()
 	last := frame(14, 99)
-	d.take(last)
+	d.add(last)
 	if _, err := peer.Write(last); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func (d *dgrams) end(t *testing.T, p vswitch.Port, peer *net.UnixConn, room []vs
 		return
 	}
 	peer.Close()
-	room = make([]vswitch.Frame, vswitch.BatchSize) // the port looks at many empty packets before it believes in the end
+	room = make([]vswitch.Frame, vswitch.BatchSize) // the end comes after many empty packets
 	for range 2 {
 		if n, err := p.Receive(room); n != 0 || !errors.Is(err, io.EOF) {
 			t.Fatalf("%d frames and %v after the peer hung up", n, err)

@@ -12,9 +12,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzHandover passes any bytes from a peer to a port and frames back to it, through a real socket with little room, and hands over
-// from one port to another where the steps say so. It wants the frames that the reference finds, and that the peer sees the
-// frames that were taken, each once and in order. The low two bits of a step say what is done, and the others how much.
+// FuzzHandover passes arbitrary bytes from a peer to a port and frames back, through a real socket with small buffers, and replaces the port
+// where the steps say so. The ports must return the frames of the reference, and the peer must receive every accepted frame once and in
+// order. The low two bits of a step are the operation, and the others its amount.
 func FuzzHandover(f *testing.F) {
 	step := func(what, much byte) byte { return what | much<<2 }
 	for _, seed := range []struct {
@@ -55,15 +55,15 @@ func FuzzHandover(f *testing.F) {
 	})
 }
 
-// A handoverTest is a relay under a fuzz target, and what the reference expects.
+// A handoverTest is a relay and the reference's expectations.
 type handoverTest struct {
 	*relay
 	peer      int
-	stream    []byte // what the peer sends
-	written   int    // bytes of it
+	stream    []byte // the peer's bytes
+	written   int    // bytes of stream that were sent
 	delivered int    // frames
-	wanted    []byte // what the peer still has to see
-	sent      int    // frames handed to Transmit
+	wanted    []byte // bytes that the peer has not read yet
+	sent      int    // frames passed to Transmit
 }
 
 func newHandover(t *testing.T, stream []byte) *handoverTest {
@@ -77,14 +77,14 @@ func newHandover(t *testing.T, stream []byte) *handoverTest {
 	return h
 }
 
-// little makes the port's room small, which each new port has made large.
+// little makes the port's socket buffer small again after a new port has enlarged it.
 func (h *handoverTest) little() {
 	if err := unix.SetsockoptInt(h.socket.FD, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-// write sends up to n bytes more, or what the port has room for.
+// write sends up to n more bytes, or as many as the socket has room for.
 func (h *handoverTest) write(n int) {
 	n, err := unix.Write(h.peer, h.stream[h.written:min(len(h.stream), h.written+n)])
 	if err != nil && err != unix.EAGAIN {
@@ -93,7 +93,7 @@ func (h *handoverTest) write(n int) {
 	h.written += max(n, 0)
 }
 
-// receive takes up to n frames once, if the reference has one.
+// receive calls Receive once for up to n frames, if the reference has a frame.
 func (h *handoverTest) receive(n int) {
 	want := decodeSlowly(h.stream[:h.written]).frames[h.delivered:]
 	if len(want) == 0 {
@@ -112,7 +112,7 @@ func (h *handoverTest) receive(n int) {
 	h.delivered += n
 }
 
-// transmit sends n frames at once, of which the port takes the first ones.
+// transmit transmits n frames in one batch, of which the port accepts the first ones.
 func (h *handoverTest) transmit(n, size int) {
 	batch := make([]vswitch.Frame, n)
 	for i := range batch {
@@ -126,7 +126,7 @@ func (h *handoverTest) transmit(n, size int) {
 	}
 }
 
-// read lets the peer see up to n bytes that are there.
+// read has the peer read up to n queued bytes.
 func (h *handoverTest) read(n int) {
 	b := make([]byte, n)
 	n, err := unix.Read(h.peer, b)
@@ -139,7 +139,7 @@ func (h *handoverTest) read(n int) {
 	h.wanted = h.wanted[n:]
 }
 
-// end passes on what is left both ways.
+// end transfers the remaining bytes both ways.
 func (h *handoverTest) end() {
 	for len(h.wanted) > 0 {
 		fds := []unix.PollFd{{Fd: int32(h.peer), Events: unix.POLLIN}}
@@ -167,7 +167,7 @@ func (h *handoverTest) end() {
 	}
 }
 
-// hangUp wants the end that the reference has found.
+// hangUp expects the end of the stream that the reference has.
 func (h *handoverTest) hangUp(want decoded) {
 	if err := unix.Shutdown(h.peer, unix.SHUT_WR); err != nil {
 		h.t.Fatal(err)

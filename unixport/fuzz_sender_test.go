@@ -8,9 +8,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzSender lets the kernel take any number of bytes at a time, and one sender go on after another, and wants that what was
-// written is whole frames in order. A size is that of a frame in bytes, and each step takes four of them at most: its low bit says
-// that another sender goes on, the next two how many frames are sent, and the others how many bytes are taken, times three.
+// FuzzSender has the kernel accept any number of bytes at a time, and one sender resume another. The written bytes must be whole frames in
+// order. sizes are the frames' lengths in bytes. The low bit of a step makes another sender resume, the next two bits are the number of
+// frames to send, and the others, times three, the number of bytes to accept.
 func FuzzSender(f *testing.F) {
 	step := func(handsOver, frames, taken byte) byte { return handsOver | frames<<1 | taken<<3 }
 	for _, seed := range []struct {
@@ -44,20 +44,20 @@ func FuzzSender(f *testing.F) {
 					at++
 				}
 			}
-			k.take(t, &s, frames, 3*int(step>>3))
+			k.accept(t, &s, frames, 3*int(step>>3))
 		}
 		k.end(t, &s)
 	})
 }
 
-// A kernel takes what a sender writes.
+// A kernel accepts the bytes that a sender writes.
 type kernel struct {
 	counters      *vswitch.Counters
-	taken, wanted []byte // bytes that it took, and those of the frames that the sender is done with
+	taken, wanted []byte // accepted bytes, and those of the frames that the sender has written or begun
 	frames, bytes uint64 // of those frames
 }
 
-func (k *kernel) take(t *testing.T, s *sender, frames []vswitch.Frame, most int) {
+func (k *kernel) accept(t *testing.T, s *sender, frames []vswitch.Frame, most int) {
 	t.Helper()
 	var offered []byte
 	for _, v := range s.vec[:s.gather(frames)] {
@@ -75,7 +75,7 @@ func (k *kernel) take(t *testing.T, s *sender, frames []vswitch.Frame, most int)
 	}
 }
 
-// end wants every frame counted: a frame that was begun is lost when its sender gives up.
+// end expects every frame to be counted; abandon counts a frame that was begun as a drop.
 func (k *kernel) end(t *testing.T, s *sender) {
 	t.Helper()
 	lost, begun := uint64(0), 0

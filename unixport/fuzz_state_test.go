@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzState lets a port go on with whatever the one before it is said to have left. It wants an error and no descriptor left open,
-// or a port that has exactly that in hand.
+// FuzzState makes a port resume an arbitrary state. Resume must return an error and leave no descriptor open, or a port that has exactly
+// this state.
 func FuzzState(f *testing.F) {
 	const listening, connected, bound, fixed = 0, 1, 2, 3
 	for _, seed := range []struct {
@@ -57,7 +57,7 @@ func FuzzState(f *testing.F) {
 	})
 }
 
-// wantState wants that the port has in hand what it was given. Bytes for the peer may have gone to it meanwhile.
+// wantState expects the port to have the given state. Unsent bytes may have been sent meanwhile.
 func wantState(t *testing.T, given handover.Socket, p vswitch.Port) {
 	t.Helper()
 	got, ok := StateOf(p)
@@ -66,7 +66,7 @@ func wantState(t *testing.T, given handover.Socket, p vswitch.Port) {
 	}
 }
 
-// stateSocket makes a socket of one of the four kinds, with nobody at its other end but for a connected one.
+// stateSocket creates a socket of one of the four kinds. Only the connected one has a peer.
 func stateSocket(t *testing.T, kind uint8, folder string) Socket {
 	t.Helper()
 	if kind == 1 {

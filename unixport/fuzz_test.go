@@ -8,15 +8,15 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A decoded stream: its frames, how many were too short, and whether it ended in a length that cannot be.
+// A decoded is the result of decoding a stream: frames, the number of short ones, and whether a length field was too large.
 type decoded struct {
 	frames [][]byte
 	short  uint64
 	broken bool
-	left   int // bytes of an incomplete frame at the end; of the reference
+	left   int // bytes of an incomplete frame at the end; set by the reference only
 }
 
-// decodeSlowly is the reference: it has the whole stream at hand.
+// decodeSlowly is the reference, which has the whole stream at once.
 func decodeSlowly(stream []byte) (d decoded) {
 	defer func() { d.left = len(stream) }()
 	for len(stream) >= 4 {
@@ -38,8 +38,8 @@ func decodeSlowly(stream []byte) (d decoded) {
 	return d
 }
 
-// decodeInCuts gives a decoder the stream in pieces, each one byte longer than half of the next byte of cuts, in turn. While that
-// byte is odd, another decoder goes on with what is left before each step.
+// decodeInCuts passes the stream to a decoder in pieces. Each byte of cuts, in turn, gives the length of a piece: half the byte plus one. If
+// the byte is odd, another decoder resumes before each step.
 func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d decoded) {
 	counters := new(vswitch.Counters)
 	decoder := newDecoder()
@@ -54,8 +54,8 @@ func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d d
 			d.frames = append(d.frames, bytes.Clone(f.Data))
 		}
 		for _, f := range batch[:n] {
-			_ = append(f.Data[:cap(f.Data)], 0xee) // must not reach what is not cut yet
-			clear(f.Data[:cap(f.Data)])            // the switch may write to a frame, and behind it where others of the batch lie
+			_ = append(f.Data[:cap(f.Data)], 0xee) // must not overwrite bytes that are not split yet
+			clear(f.Data[:cap(f.Data)])            // the switch may write to a frame up to its capacity
 		}
 		d.broken = err != nil
 		if n > 0 || d.broken {
@@ -81,7 +81,7 @@ func decodeInCuts(t *testing.T, stream, cuts []byte, batch []vswitch.Frame) (d d
 	return d
 }
 
-// FuzzStream wants the same frames from any bytes in any cut as the reference finds, whichever decoders go on with one another.
+// FuzzStream: arbitrary bytes in arbitrary pieces give the frames of the reference, also if decoders resume one another.
 func FuzzStream(f *testing.F) {
 	for _, seed := range []struct {
 		name         string

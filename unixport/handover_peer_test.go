@@ -9,7 +9,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A listenRelay is a relay of a listening stream, and what its ports told.
+// A listenRelay is a relay of a listening stream, with the events of its ports.
 type listenRelay struct {
 	*relay
 	*testPort
@@ -30,7 +30,7 @@ func newListenRelay(t *testing.T) listenRelay {
 	}), p}
 }
 
-// wantTold wants what was told, and nothing else.
+// wantTold expects exactly these events.
 func (l listenRelay) wantTold(want ...string) {
 	l.testPort.t.Helper()
 	for _, event := range want {
@@ -43,7 +43,7 @@ func (l listenRelay) wantTold(want ...string) {
 	}
 }
 
-// awaitEnd receives the last frames of a peer, wants that its going is told once, and interrupts the port.
+// awaitEnd receives the last frames of a peer, expects one event for its hang-up, and interrupts the port.
 func (l listenRelay) awaitEnd(frames ...[]byte) {
 	l.testPort.t.Helper()
 	l.relay.receive(1, frames...)
@@ -60,8 +60,8 @@ func (l listenRelay) awaitEnd(frames ...[]byte) {
 	}
 }
 
-// TestHandoverHangUp lets a peer hang up before, within and after a handover: its frames are received, its coming and going is
-// told once, and the next one is welcome.
+// TestHandoverHangUp has a peer hang up before, during and after a handover: its frames are received, each event is reported once, and the
+// next peer is accepted.
 func TestHandoverHangUp(t *testing.T) {
 	for moment := range 3 {
 		l := newListenRelay(t)
@@ -92,7 +92,7 @@ func TestHandoverHangUp(t *testing.T) {
 	}
 }
 
-// TestHandoverBacklog wants that an interrupted port accepts nobody: who comes meanwhile is the next port's.
+// TestHandoverBacklog: an interrupted port accepts no connection, and the next port accepts it.
 func TestHandoverBacklog(t *testing.T) {
 	l := newListenRelay(t)
 	interrupt(l.relay.Port)
@@ -107,7 +107,7 @@ func TestHandoverBacklog(t *testing.T) {
 	l.wantTold("connected")
 }
 
-// TestHandoverAccepting interrupts a port while it accepts a connection: whoever has it then, it is not lost.
+// TestHandoverAccepting interrupts a port while it accepts a connection, which must not be lost.
 func TestHandoverAccepting(t *testing.T) {
 	l := newListenRelay(t)
 	for i := range 1500 {
@@ -132,7 +132,7 @@ func TestHandoverAccepting(t *testing.T) {
 	}
 }
 
-// TestHandoverUnannounced hands a connection over that was accepted and of which nobody was told.
+// TestHandoverUnannounced hands over a connection for which Connected was not called yet.
 func TestHandoverUnannounced(t *testing.T) {
 	l := newListenRelay(t)
 	conn := l.dial()
@@ -147,8 +147,7 @@ func TestHandoverUnannounced(t *testing.T) {
 	l.wantTold("connected")
 }
 
-// TestHandoverNext hands over a peer that has gone with frames that nobody has received, one that has come in its place, and one
-// that waits to be accepted.
+// TestHandoverNext hands over a peer that has hung up and whose frames are not received yet, the next peer, and one in the backlog.
 func TestHandoverNext(t *testing.T) {
 	l := newListenRelay(t)
 	first := l.dial()

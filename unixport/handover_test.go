@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestHandoverReceived cuts what a peer sends at every byte, and hands over there: with a frame that is incomplete, and with
-// complete ones that were read and not delivered.
+// TestHandoverReceived hands over at every byte of a peer's stream: within a frame, and with complete frames that were read and not
+// delivered.
 func TestHandoverReceived(t *testing.T) {
 	frames := [][]byte{frame(14, 1), frame(40, 2), frame(15, 3), frame(77, 4)}
 	stream := framed(frames...)
@@ -30,7 +30,7 @@ func TestHandoverReceived(t *testing.T) {
 					r.receive(1, frames[:delivered]...)
 					r.handOver()
 					waited = waited || len(decodeSlowly(r.rest.Received).frames) > 1
-					r.handOver() // with nothing done between
+					r.handOver() // without any use between
 					send(t, conn, stream[cut:])
 					r.receive(vswitch.BatchSize, frames[delivered:]...)
 				}
@@ -45,7 +45,7 @@ func TestHandoverReceived(t *testing.T) {
 	}
 }
 
-// TestHandoverDelivers wants that an interrupted port delivers no frame that it has read, and that the next one does.
+// TestHandoverDelivers: an interrupted port delivers no frame that it has read, and the next port delivers it.
 func TestHandoverDelivers(t *testing.T) {
 	for name, open := range streamRelays {
 		r, conn := open(t)
@@ -60,7 +60,7 @@ func TestHandoverDelivers(t *testing.T) {
 	}
 }
 
-// TestHandoverUnsent hands over when the peer has any part of a frame.
+// TestHandoverUnsent hands over after each possible part of a frame was sent.
 func TestHandoverUnsent(t *testing.T) {
 	stream := framed(frame(60, 1))
 	for name, open := range streamRelays {
@@ -93,7 +93,7 @@ func TestHandoverUnsent(t *testing.T) {
 	}
 }
 
-// TestHandoverFull hands over several times while the peer does not read: it sees each frame that was taken exactly once.
+// TestHandoverFull hands over several times while the peer does not read: the peer receives each accepted frame exactly once.
 func TestHandoverFull(t *testing.T) {
 	for name, open := range streamRelays {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestHandoverFull(t *testing.T) {
 			for round := range 8 {
 				sizes := []int{40001, 777 + round, 20000}
 				var taken [][]byte
-				for full := uint64(0); full < 4; { // and on after the first that is not taken
+				for full := uint64(0); full < 4; { // continue after the first drop
 					f := frame(sizes[len(taken)%3], len(taken))
 					before := r.counters.Drops()["port-full"]
 					r.Transmit([]vswitch.Frame{{Data: f}})
@@ -127,7 +127,7 @@ func TestHandoverFull(t *testing.T) {
 	}
 }
 
-// TestHandoverTraffic hands over in the midst of frames both ways.
+// TestHandoverTraffic hands over during traffic both ways.
 func TestHandoverTraffic(t *testing.T) {
 	const rounds, each = 30, 40
 	for name, open := range streamRelays {
@@ -156,7 +156,7 @@ func TestHandoverTraffic(t *testing.T) {
 			for at := 0; at < rounds*each; at += each {
 				var work sync.WaitGroup
 				work.Go(func() {
-					for i := at; i < at+each; { // one that was not taken is sent again
+					for i := at; i < at+each; { // send a dropped frame again
 						before := r.counters.Drops()["port-full"]
 						r.Transmit([]vswitch.Frame{{Data: sent(i)}})
 						if r.counters.Drops()["port-full"] == before {
@@ -175,7 +175,7 @@ func TestHandoverTraffic(t *testing.T) {
 	}
 }
 
-// TestHandoverDgramPeer wants that frames go to the learned peer also when it has said nothing since, whatever its name.
+// TestHandoverDgramPeer: the next port sends to the learned peer without another frame from it, whatever its name.
 func TestHandoverDgramPeer(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "peer"), "@podswitch-test-" + filepath.Base(t.TempDir())} {
 		path := filepath.Join(t.TempDir(), "port")
@@ -187,7 +187,7 @@ func TestHandoverDgramPeer(t *testing.T) {
 		r := newRelay(t, s, Options{})
 		r.handOver()
 		if r.rest.Peer != nil {
-			t.Errorf("a peer that nobody has seen: %q", r.rest.Peer)
+			t.Errorf("a peer that has never sent: %q", r.rest.Peer)
 		}
 		conn := peerAt(t, name, path)
 		send(t, conn, frame(60, 1))
@@ -197,7 +197,7 @@ func TestHandoverDgramPeer(t *testing.T) {
 			r.Transmit([]vswitch.Frame{{Data: frame(60, 2)}})
 			wantDatagram(t, conn, frame(60, 2))
 		}
-		send(t, conn, frame(60, 3)) // is with the kernel meanwhile
+		send(t, conn, frame(60, 3)) // stays queued in the kernel during the handover
 		r.handOver()
 		r.receive(1, frame(60, 3))
 		other := peerAt(t, filepath.Join(t.TempDir(), "other"), path)
@@ -208,7 +208,7 @@ func TestHandoverDgramPeer(t *testing.T) {
 	}
 }
 
-// TestHandoverSilence wants that a stream is silent after its rest was told.
+// TestHandoverSilence: a stream port sends nothing after StateOf.
 func TestHandoverSilence(t *testing.T) {
 	for name, open := range streamRelays {
 		r, conn := open(t)
@@ -224,7 +224,7 @@ func TestHandoverSilence(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if name == "connected" { // it is still open in other hands
+		if name == "connected" { // another descriptor of it is still open
 			if err := unix.Shutdown(r.socket.FD, unix.SHUT_WR); err != nil {
 				t.Fatal(err)
 			}

@@ -14,14 +14,14 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestPacketEnd wants every frame that a seqpacket peer sent before it hung up, and then io.EOF; with frames of ours that it has left
-// unread, of which the kernel tells first, and with empty packets, which look like the end.
+// TestPacketEnd: a seqpacket port returns every frame that the peer has sent before it hung up, and then io.EOF; also if the peer has not
+// read every frame, which the kernel reports first, and after empty packets, which look like the end.
 func TestPacketEnd(t *testing.T) {
 	many := make([]int, 3*vswitch.BatchSize)
 	for _, test := range []struct {
 		name    string
 		unread  bool
-		packets []int // their lengths
+		packets []int // lengths in bytes
 		batch   int
 		short   uint64
 	}{
@@ -65,7 +65,7 @@ func TestPacketEnd(t *testing.T) {
 	}
 }
 
-// TestEmptyPackets wants that empty packets are no end while the peer is there, however many they are.
+// TestEmptyPackets: while the peer is connected, no number of empty packets is the end.
 func TestEmptyPackets(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_SEQPACKET)
 	p := inheritedPort(t, newTestPort(t), fd)
@@ -79,7 +79,7 @@ func TestEmptyPackets(t *testing.T) {
 	p.wantEnd(io.EOF)
 }
 
-// wantFramesAndEnd receives, and wants the frames and then the end for ever.
+// wantFramesAndEnd expects the frames, and then io.EOF from every call.
 func (p *testPort) wantFramesAndEnd(batch int, want [][]byte) {
 	p.t.Helper()
 	timer := time.AfterFunc(testTimeout, func() { p.Close() })
@@ -102,8 +102,8 @@ func (p *testPort) wantFramesAndEnd(batch int, want [][]byte) {
 	}
 }
 
-// TestDgramReset has the peer of a connected datagram socket connect elsewhere, with a frame of ours unread, and come back: the kernel
-// tells of the lost frame by an error, and that is no end.
+// TestDgramReset has the peer of a connected datagram socket connect to another socket, with a frame unread, and back: the kernel reports
+// the lost frame by an error, which is not the end.
 func TestDgramReset(t *testing.T) {
 	for _, waiting := range []bool{false, true} {
 		folder := t.TempDir()

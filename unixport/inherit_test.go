@@ -18,7 +18,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// socketpair makes a connected pair: a descriptor as one that was inherited, and the peer.
+// socketpair creates a connected pair: a descriptor without FD_CLOEXEC, as if inherited, and the peer.
 func socketpair(t testing.TB, kind int) (int, *net.UnixConn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
@@ -26,7 +26,7 @@ func socketpair(t testing.TB, kind int) (int, *net.UnixConn) {
 		t.Fatal(err)
 	}
 	file := os.NewFile(uintptr(fds[1]), "peer")
-	defer file.Close() // FileConn duplicates it
+	defer file.Close() // FileConn duplicates the descriptor
 	conn, err := net.FileConn(file)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func socketpair(t testing.TB, kind int) (int, *net.UnixConn) {
 	return fds[0], conn.(*net.UnixConn)
 }
 
-// rawSocket makes a socket as somebody else would who passes it on; the test closes what no port has taken over.
+// rawSocket creates a socket without FD_CLOEXEC, as if inherited. The test closes it unless a port owns it.
 func rawSocket(t *testing.T, domain, kind int) int {
 	t.Helper()
 	fd, err := unix.Socket(domain, kind, 0)
@@ -48,7 +48,7 @@ func rawSocket(t *testing.T, domain, kind int) int {
 	return fd
 }
 
-// boundSocket makes a socket that is bound to a path.
+// boundSocket creates a socket that is bound to path.
 func boundSocket(t *testing.T, kind int, path string) int {
 	t.Helper()
 	fd := rawSocket(t, unix.AF_UNIX, kind)
@@ -67,7 +67,7 @@ func listeningSocket(t *testing.T, kind int, path string) int {
 	return fd
 }
 
-// inheritedPort takes over a descriptor.
+// inheritedPort makes a port of a descriptor.
 func inheritedPort(t *testing.T, p *testPort, fd int) *testPort {
 	t.Helper()
 	isUnix, err := Inherited(fd)
@@ -100,7 +100,7 @@ func (p *testPort) wantEnd(want error) {
 	}
 }
 
-// TestFDPairs passes frames of all sizes both ways over each kind of socketpair, and closes the port.
+// TestFDPairs passes frames of all sizes both ways over each kind of socketpair.
 func TestFDPairs(t *testing.T) {
 	for name, kind := range map[string]int{"stream": unix.SOCK_STREAM, "dgram": unix.SOCK_DGRAM, "seqpacket": unix.SOCK_SEQPACKET} {
 		t.Run(name, func(t *testing.T) {
@@ -134,12 +134,12 @@ func TestFDPairs(t *testing.T) {
 	}
 }
 
-// TestFDHangUp wants all frames that a peer sent before it hung up, and then the end.
+// TestFDHangUp: Receive returns all frames that a peer has sent before it hung up, and then the end.
 func TestFDHangUp(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		kind  int
-		last  []byte // what the peer sends last
+		last  []byte // the peer's last bytes
 		want  error
 		drops map[string]uint64
 	}{
@@ -181,7 +181,7 @@ func TestFDHangUp(t *testing.T) {
 	}
 }
 
-// TestFDLength wants that a stream ends which cannot be cut into frames any more.
+// TestFDLength: a wrong length field ends a stream.
 func TestFDLength(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_STREAM)
 	p := inheritedPort(t, newTestPort(t), fd)
@@ -198,7 +198,7 @@ func TestFDLength(t *testing.T) {
 	}
 }
 
-// TestFDListening wants that peers come and go, and that the socket's file stays.
+// TestFDListening: an inherited listening socket accepts one peer after another, and its file stays.
 func TestFDListening(t *testing.T) {
 	p := newTestPort(t)
 	inheritedPort(t, p, listeningSocket(t, unix.SOCK_STREAM, p.path))
@@ -220,7 +220,7 @@ func TestFDListening(t *testing.T) {
 	}
 }
 
-// TestFDBound wants that frames go to who sent last, and that the socket's file stays.
+// TestFDBound: an inherited bound socket sends to the last sender, and its file stays.
 func TestFDBound(t *testing.T) {
 	p := newTestPort(t)
 	inheritedPort(t, p, boundSocket(t, unix.SOCK_DGRAM, p.path))
@@ -240,7 +240,7 @@ func TestFDBound(t *testing.T) {
 	}
 }
 
-// TestFDUnfit wants a message that says what the descriptor is and what would be right, and the descriptor as it was.
+// TestFDUnfit: the error says what the descriptor is and what is wanted, and the descriptor stays unchanged.
 func TestFDUnfit(t *testing.T) {
 	folder := t.TempDir()
 	for _, test := range []struct {
@@ -269,7 +269,7 @@ func TestFDUnfit(t *testing.T) {
 	}
 }
 
-// TestInherited tells what was inherited from what was not.
+// TestInherited: a descriptor that is not open, or has FD_CLOEXEC, was not inherited.
 func TestInherited(t *testing.T) {
 	own := rawSocket(t, unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC)
 	defer unix.Close(own)

@@ -11,7 +11,8 @@ import (
 
 var _ = []vswitch.Interrupter{(*streamPort)(nil), (*connectedPort)(nil), (*dgramPort)(nil)}
 
-// TestInterrupt wants that a waiting Receive ends and Transmit does not, for each kind of port; and the rest at the right time only.
+// TestInterrupt: Interrupt ends a Receive that waits, and Transmit keeps working, for each kind of port; StateOf works only between
+// Interrupt and Close.
 func TestInterrupt(t *testing.T) {
 	for _, kind := range loads {
 		t.Run(kind, func(t *testing.T) {
@@ -55,7 +56,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestInterruptWaiting interrupts a Receive that has come to any point of its waiting: the connection lives on.
+// TestInterruptWaiting interrupts a Receive at any point of its wait: the connection stays open.
 func TestInterruptWaiting(t *testing.T) {
 	for name, open := range streamRelays {
 		r, conn := open(t)

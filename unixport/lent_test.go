@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestLentMemory shows that no kind of port holds a frame that it has sent: it is another port's, which may be lost.
+// TestLentMemory: no port keeps a reference to a frame that it has sent, which is another port's memory.
 func TestLentMemory(t *testing.T) {
 	for _, kind := range loads {
 		l := newLoad(t, kind, 60)

@@ -14,7 +14,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// openers are the ways to bind a path.
+// openers are the functions that bind a path.
 var openers = map[string]func(path string) (vswitch.Port, error){
 	"stream": func(path string) (vswitch.Port, error) {
 		return openStream(path, new(vswitch.Counters), Options{})
@@ -76,7 +76,7 @@ func TestPathLongest(t *testing.T) {
 	}
 }
 
-// TestPathHeld wants that a socket that somebody holds, of any type, is left alone, and that its holder notices nothing.
+// TestPathHeld: a socket of any type that is open stays, and the process that has it open does not notice.
 func TestPathHeld(t *testing.T) {
 	for holder, network := range map[string]string{"stream": "unix", "dgram": "unixgram", "seqpacket": "unixpacket"} {
 		for kind, open := range openers {
@@ -112,12 +112,12 @@ func TestPathHeldByPort(t *testing.T) {
 		t.Fatal("two ports on one path")
 	}
 	conn := p.dial()
-	p.wantEvent("connected") // and not another one before
+	p.wantEvent("connected") // the first event
 	send(t, conn, framed(frame(60, 0)))
 	p.wantFrame(frame(60, 0))
 }
 
-// TestPathStale replaces what a dead process left, of any type, and wants the mode 0600.
+// TestPathStale: the file of an ended process, of any type, is replaced by one with mode 0600.
 func TestPathStale(t *testing.T) {
 	for kind, open := range openers {
 		for _, left := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
@@ -147,7 +147,7 @@ func TestPathStale(t *testing.T) {
 	}
 }
 
-// TestPathReplaced wants that Close leaves what has taken the place of its socket.
+// TestPathReplaced: Close does not remove a file that has replaced the socket's file.
 func TestPathReplaced(t *testing.T) {
 	for kind, open := range openers {
 		path := filepath.Join(t.TempDir(), "port")

@@ -33,16 +33,16 @@ func await(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// A filePort is a port and the file of its socket, as of a process that has both.
+// A filePort is a port and its socket's file, whose Close closes both.
 type filePort struct {
 	vswitch.Port
 	file *File
 }
 
-// Unwrap returns the port itself.
+// Unwrap returns the port.
 func (p *filePort) Unwrap() vswitch.Port { return p.Port }
 
-// Close removes the file too.
+// Close also removes the file.
 func (p *filePort) Close() error { return errors.Join(p.file.Close(), p.Port.Close()) }
 
 func openStream(path string, counters *vswitch.Counters, o Options) (vswitch.Port, error) {
@@ -71,14 +71,14 @@ func openFD(fd int, counters *vswitch.Counters, o Options) (vswitch.Port, error)
 	return s.Port(counters, o)
 }
 
-// A testPort is a port whose Receive runs in a loop, as a switch's does, and what it told.
+// A testPort is a port whose Receive runs in a loop, as in a switch, with the port's events.
 type testPort struct {
 	vswitch.Port
 	t        *testing.T
 	counters *vswitch.Counters
 	path     string
 	frames   chan []byte
-	end      chan error // what Receive returned last
+	end      chan error // the last error of Receive
 	events   chan string
 }
 
@@ -97,7 +97,7 @@ func (p *testPort) run() {
 				p.frames <- bytes.Clone(f.Data)
 			}
 			if err != nil {
-				setTurn(p.Port, nil) // the test may receive once more
+				setTurn(p.Port, nil) // the test may call Receive itself
 				p.end <- err
 				return
 			}
@@ -105,7 +105,7 @@ func (p *testPort) run() {
 	})
 }
 
-// setTurn makes a port, or the one inside it, receive by turns.
+// setTurn sets the Turn of a port or of the port that it wraps.
 func setTurn(p vswitch.Port, turn *descriptor.Turn) {
 	if outer, ok := p.(*filePort); ok {
 		p = outer.Port
@@ -174,7 +174,7 @@ func (p *testPort) wantDrops(reason vswitch.Reason, want uint64) {
 	await(p.t, fmt.Sprintf("%d drops %s", want, reason), func() bool { return p.counters.Drops()[reason.String()] == want })
 }
 
-// wantClosed closes the port and wants that Receive ends as it should.
+// wantClosed closes the port, and expects Receive to return net.ErrClosed.
 func (p *testPort) wantClosed() {
 	p.t.Helper()
 	if err := p.Close(); err != nil {
@@ -215,7 +215,7 @@ func (p *testPort) dial() *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
-// frame makes a frame of n bytes that is unlike others.
+// frame returns a frame of n bytes, whose contents depend on the seed.
 func frame(n, seed int) []byte {
 	f := make([]byte, n)
 	for i := range f {
@@ -224,7 +224,7 @@ func frame(n, seed int) []byte {
 	return f
 }
 
-// framed puts lengths before frames.
+// framed returns the stream of the frames.
 func framed(frames ...[]byte) []byte {
 	var stream []byte
 	for _, f := range frames {

@@ -12,15 +12,15 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A relay is a socket that one port after another is made of, each as in a process of its own: with a descriptor and a rest that
-// have travelled.
+// A relay is a socket of which one port after another is made, each as in another process: with a duplicate of the descriptor, and a state
+// that was encoded and decoded.
 type relay struct {
 	vswitch.Port
 	t        testing.TB
-	socket   Socket // as the one has it who opened it
+	socket   Socket // of the process that has opened it
 	counters *vswitch.Counters
 	options  Options
-	rest     handover.Socket // what the port went on with
+	rest     handover.Socket // the state that the port has resumed
 }
 
 func newRelay(t testing.TB, s Socket, o Options) *relay {
@@ -34,7 +34,7 @@ func newRelay(t testing.TB, s Socket, o Options) *relay {
 	return r
 }
 
-// start makes the next port.
+// start makes a port that resumes a state.
 func (r *relay) start(rest handover.Socket) {
 	r.t.Helper()
 	s := carry(r.t, r.socket)
@@ -46,13 +46,13 @@ func (r *relay) start(rest handover.Socket) {
 	r.Port, r.rest = p, rest
 }
 
-// leave interrupts the port and closes it, and returns what the next one gets.
+// leave interrupts and closes the port, and returns its state for the next one.
 func (r *relay) leave() handover.Socket {
 	r.t.Helper()
 	interrupt(r.Port)
 	left, ok := StateOf(r.Port)
 	if !ok {
-		r.t.Fatal("an interrupted port tells nothing")
+		r.t.Fatal("an interrupted port has no state")
 	}
 	rest := carry(r.t, left)
 	if left.Connection != 0 {
@@ -72,7 +72,7 @@ func (r *relay) handOver() {
 	r.start(r.leave())
 }
 
-// receive wants the frames, and takes at most a batch at a time.
+// receive expects the frames, in batches of at most the given size.
 func (r *relay) receive(batch int, want ...[]byte) {
 	r.t.Helper()
 	room := make([]vswitch.Frame, batch)
@@ -101,7 +101,7 @@ func interrupt(p vswitch.Port) {
 	}
 }
 
-// carry is what a value becomes on its way.
+// carry encodes a value as JSON and decodes it.
 func carry[T any](t testing.TB, v T) (there T) {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -123,7 +123,7 @@ func duplicate(t testing.TB, fd int) int {
 	return there
 }
 
-// streamRelays are the kinds of streams, each with its peer.
+// streamRelays returns a relay and its peer for each kind of stream.
 var streamRelays = map[string]func(t *testing.T) (*relay, *net.UnixConn){
 	"connected": func(t *testing.T) (*relay, *net.UnixConn) {
 		fd, conn := socketpair(t, unix.SOCK_STREAM)

@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// failPoll makes poll(2) of more than one descriptor fail with EINVAL, which it says of more than the process may have, until the test
-// or restore ends that. The one that it may have is free meanwhile: accept(2) wants one, whoever comes.
+// failPoll makes poll(2) of more than one descriptor fail with EINVAL, by a limit of one open file (poll(2), ERRORS), until restore or the
+// test's end. The number below the limit stays free, because accept(2) needs one.
 func failPoll(t *testing.T) (restore func()) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -36,7 +36,7 @@ func failPoll(t *testing.T) (restore func()) {
 	return restore
 }
 
-// TestAcceptRetry has a listener fail to wait: it says why, and accepts who connects later.
+// TestAcceptRetry has the wait of a listener fail: the port reports the error, and accepts a later connection.
 func TestAcceptRetry(t *testing.T) {
 	p := newTestPort(t)
 	refused := make(chan error, 64)
@@ -54,7 +54,7 @@ func TestAcceptRetry(t *testing.T) {
 			t.Errorf("told of %v, want EINVAL of poll", err)
 		}
 	case <-time.After(testTimeout):
-		t.Fatal("nobody was told that the listener cannot wait")
+		t.Fatal("Refused was not called for the failed wait")
 	}
 	restore()
 	send(t, p.dial(), framed(frame(60, 1)))
@@ -63,7 +63,7 @@ func TestAcceptRetry(t *testing.T) {
 	p.wantClosed()
 }
 
-// TestCompleteRetry has a connection fail to wait for room: it tries again, and completes the frame that was begun.
+// TestCompleteRetry has the wait of completeFrames fail: it tries again, and completes the frame.
 func TestCompleteRetry(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_STREAM)
 	d, err := newDevice(fd)
@@ -93,9 +93,9 @@ func TestCompleteRetry(t *testing.T) {
 		select {
 		case <-tries:
 		case <-ended:
-			t.Fatal("nobody completes frames any more")
+			t.Fatal("completeFrames has ended")
 		case <-time.After(testTimeout):
-			t.Fatal("nobody has tried")
+			t.Fatal("completeFrames has not tried")
 		}
 	}
 	got := make([]byte, len(unsent))

@@ -7,7 +7,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestSenderCut wants, wherever the kernel stops taking bytes, that what is written and the rest are whole frames.
+// TestSenderCut: wherever the kernel stops accepting bytes, the written and the unsent bytes together are whole frames.
 func TestSenderCut(t *testing.T) {
 	frames := []vswitch.Frame{{Data: frame(14, 1)}, {Data: frame(60, 2)}, {Data: frame(300, 3)}}
 	stream := framed(frames[0].Data, frames[1].Data, frames[2].Data)

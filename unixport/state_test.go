@@ -15,7 +15,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// openFiles is the number of open descriptors.
+// openFiles returns the number of open descriptors.
 func openFiles(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -25,7 +25,7 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// TestStateRefused wants that a port is made of nothing that cannot be, and that every descriptor is closed then.
+// TestStateRefused: Resume refuses sockets and states that are impossible, and closes every descriptor.
 func TestStateRefused(t *testing.T) {
 	folder := t.TempDir()
 	listening, file, err := Listen(filepath.Join(folder, "listening"), -1)
@@ -42,7 +42,7 @@ func TestStateRefused(t *testing.T) {
 	fixed.Remote = filepath.Join(folder, "remote")
 	fd, _ := socketpair(t, unix.SOCK_STREAM)
 	connected := Socket{FD: fd, Type: typeStream, Connected: true}
-	other := fd // a stream that was not accepted
+	other := fd // a stream that was not accepted from the listening socket
 	unnamed := rawSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM)
 	for _, fd := range []int{listening.FD, bound.FD, connected.FD, unnamed} {
 		defer unix.Close(fd)
@@ -99,7 +99,7 @@ func TestStateRefused(t *testing.T) {
 	}
 }
 
-// TestStateLargest goes on with the most that a rest may have.
+// TestStateLargest resumes the largest possible state.
 func TestStateLargest(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_STREAM)
 	r := newRelay(t, Socket{FD: fd, Type: typeStream, Connected: true}, Options{})
@@ -119,7 +119,7 @@ func TestStateLargest(t *testing.T) {
 	}
 }
 
-// TestGonePeer makes a port of a datagram socket whose peer has gone, which the kernel calls connected no more.
+// TestGonePeer makes a port of a connected datagram socket whose peer has closed, which the kernel no longer reports as connected.
 func TestGonePeer(t *testing.T) {
 	fd, conn := socketpair(t, unix.SOCK_DGRAM)
 	s, err := Inherit(fd)

@@ -54,7 +54,7 @@ func TestStreamLengths(t *testing.T) {
 		name   string
 		bytes  []byte
 		reason vswitch.Reason
-		length string // what the peer announced, as the event says; empty: the stream goes on
+		length string // in the event's text; empty: the stream continues
 	}{
 		{"0", []byte{0, 0, 0, 0}, vswitch.Short, ""},
 		{"1", []byte{0, 0, 0, 1, 9}, vswitch.Short, ""},
@@ -91,7 +91,7 @@ func TestStreamTransmit(t *testing.T) {
 	conn := p.dial()
 	p.wantEvent("connected")
 	var frames [][]byte
-	for i := range 3*burst + 1 { // several calls
+	for i := range 3*burst + 1 { // for several system calls
 		frames = append(frames, frame(headerLen+i, i))
 	}
 	p.transmit(frames...)
@@ -105,7 +105,7 @@ func TestStreamTransmit(t *testing.T) {
 	}
 }
 
-// TestStreamStalledPeer fills a peer that does not read, and wants whole frames only, also when no other frame follows.
+// TestStreamStalledPeer fills the socket of a peer that does not read: the peer receives whole frames only, also if no frame follows.
 func TestStreamStalledPeer(t *testing.T) {
 	p := streamPortFor(t)
 	conn := p.dial()
@@ -142,8 +142,8 @@ func TestStreamStalledPeer(t *testing.T) {
 	}
 }
 
-// TestStreamHangUpUnderLoad lets peers hang up while frames are sent to them, some of which are begun: the port notices each
-// time, and goes on with the next one.
+// TestStreamHangUpUnderLoad has peers hang up while frames are sent to them, some of them partly: the port notices each hang-up and
+// continues with the next peer.
 func TestStreamHangUpUnderLoad(t *testing.T) {
 	p := streamPortFor(t)
 	var senders sync.WaitGroup
@@ -175,13 +175,13 @@ func TestStreamHangUpUnderLoad(t *testing.T) {
 			}
 		}
 		conn.Close()
-		if got := <-p.events; !strings.HasPrefix(got, "disconnected: ") { // with data unread, it is a reset
+		if got := <-p.events; !strings.HasPrefix(got, "disconnected: ") { // ECONNRESET if the peer has unread data
 			t.Fatalf("event %q", got)
 		}
 	}
 }
 
-// TestStreamStalledPeerGone wants that every frame is accounted for when a peer hangs up in the middle of one.
+// TestStreamStalledPeerGone: every frame is counted if a peer hangs up in the middle of one.
 func TestStreamStalledPeerGone(t *testing.T) {
 	p := streamPortFor(t)
 	conn := p.dial()
@@ -193,7 +193,7 @@ func TestStreamStalledPeerGone(t *testing.T) {
 	}
 	conn.Close()
 	select {
-	case <-p.events: // end of file or reset: what the kernel says when bytes were left unread
+	case <-p.events: // io.EOF, or ECONNRESET if the peer has unread data
 	case <-time.After(testTimeout):
 		t.Fatal("no event")
 	}
@@ -223,8 +223,8 @@ func TestStreamReconnect(t *testing.T) {
 	p.wantDrops(vswitch.PortDown, 1)
 }
 
-// TestStreamSecondConnection wants it refused while the first is alive, and accepted when the first has gone, even if
-// nobody has read yet what the first had sent.
+// TestStreamSecondConnection: a second connection is refused while the first one is open, and accepted after the first peer has hung up,
+// also if its frames are not received yet.
 func TestStreamSecondConnection(t *testing.T) {
 	p := newTestPort(t)
 	refused := make(chan error, 1)
@@ -256,8 +256,7 @@ func TestStreamSecondConnection(t *testing.T) {
 	}
 }
 
-// awaitAccepted waits until no connection to the path waits for being accepted: the kernel shows such a one as connecting,
-// state 02 (proc_net_unix(5)).
+// awaitAccepted waits until the backlog of path is empty. A connection in the backlog has the state 02, connecting, in /proc/net/unix.
 func awaitAccepted(t *testing.T, path string) {
 	t.Helper()
 	await(t, "the connection to be accepted", func() bool {
@@ -274,7 +273,7 @@ func awaitAccepted(t *testing.T, path string) {
 	})
 }
 
-// TestStreamClose closes a port that waits for a peer, for a frame, and with traffic in flight both ways.
+// TestStreamClose closes a port that waits for a peer, one that waits for a frame, and one with traffic both ways.
 func TestStreamClose(t *testing.T) {
 	t.Run("no peer", func(t *testing.T) { streamPortFor(t).wantClosed() })
 	t.Run("idle peer", func(t *testing.T) {
@@ -309,7 +308,7 @@ func closeInTraffic(t *testing.T) {
 			p.transmit(frame(9000, 1), frame(9000, 2))
 		}
 	})
-	group.Go(func() { // what is received is not kept
+	group.Go(func() { // received frames are discarded
 		for {
 			select {
 			case <-p.frames:

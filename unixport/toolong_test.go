@@ -9,9 +9,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// TestTooLong wants that of a frame that is longer than any may be, nothing is sent, and that those around it are.
+// TestTooLong: nothing of a frame above vswitch.MaxFrame is sent, and the frames around it are.
 func TestTooLong(t *testing.T) {
-	const tagged = vswitch.MaxFrame + 4 // the largest, when a port has put a VLAN tag back
+	const tagged = vswitch.MaxFrame + 4 // the largest frame with a restored VLAN tag
 	for _, sizes := range [][]int{
 		{tagged},
 		{60, tagged},
@@ -35,7 +35,7 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
-// tooLong makes frames, and returns those that may be sent.
+// tooLong returns frames, and those of them that may be sent.
 func (l *load) tooLong(sizes []int) (out []vswitch.Frame, fit [][]byte) {
 	for i, n := range sizes {
 		f := frame(n, i)
@@ -47,7 +47,7 @@ func (l *load) tooLong(sizes []int) (out []vswitch.Frame, fit [][]byte) {
 	return out, fit
 }
 
-// wantFrames has the peer read frames.
+// wantFrames expects the peer to receive the frames.
 func (l *load) wantFrames(t *testing.T, kind string, want [][]byte) {
 	t.Helper()
 	for i, f := range want {

@@ -10,7 +10,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// alwaysReady has somebody in a loop take a turn whenever there is one, and returns how many that were, once it has begun.
+// alwaysReady adds a function to a loop that always has data, waits until it has begun, and returns the counter of its turns.
 func alwaysReady(t *testing.T, l *descriptor.Loop) *atomic.Int64 {
 	t.Helper()
 	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
@@ -38,7 +38,7 @@ func alwaysReady(t *testing.T, l *descriptor.Loop) *atomic.Int64 {
 	return turns
 }
 
-// TestStreamTakesTurns has a peer that has sent very much: the others have their turns between any two batches of it.
+// TestStreamTakesTurns has a peer with many queued frames: the other functions have a turn between any two of its batches.
 func TestStreamTakesTurns(t *testing.T) {
 	l, err := descriptor.NewLoop()
 	if err != nil {
@@ -68,7 +68,7 @@ func TestStreamTakesTurns(t *testing.T) {
 			}
 			now := turns.Load()
 			if now == before {
-				t.Errorf("nobody had a turn between the frames %d and %d", got, got+n)
+				t.Errorf("no other function had a turn between the frames %d and %d", got, got+n)
 				return
 			}
 			got, before = got+n, now

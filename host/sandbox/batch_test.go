@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is struct mmsghdr (recvmmsg(2)).
+// message is struct mmsghdr of recvmmsg(2).
 type message struct {
 	unix.Msghdr
 	len uint32
 	_   [4]byte
 }
 
-// A batch receives and sends messages as ports do.
+// A batch receives and sends messages as a port does.
 type batch struct {
 	buffers [16][64]byte
 	vectors [16]unix.Iovec
@@ -41,7 +41,7 @@ func (b *batch) receive(fd uintptr) (int, error) {
 	return int(n), nil
 }
 
-// send sends the first n messages as they were received.
+// send sends the first n received messages back.
 func (b *batch) send(fd uintptr, n int) error {
 	for i := range n {
 		b.vectors[i].SetLen(int(b.all[i].len))

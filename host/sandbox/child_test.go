@@ -18,10 +18,10 @@ import (
 // testTimeout bounds the run time of a child process; it allows for a busy machine.
 const testTimeout = 60 * time.Second
 
-// entered is what a child prints, followed by its Report, when Enter has returned.
+// entered is the prefix of the line, with its Report, that a child prints after Enter has returned.
 const entered = "entered "
 
-// runChild is the main function of a child. It returns the exit code.
+// runChild is the main function of a child, and returns its exit code.
 func runChild(name string, with []string) int {
 	run, known := children()[name]
 	if !known {
@@ -56,7 +56,7 @@ func complain(err error) int {
 	return 1
 }
 
-// children are all that a child may do in the sandbox.
+// children are the functions that a child can run in the sandbox.
 func children() map[string]func() error {
 	all := map[string]func() error{"idle": idle, "work": work, "panic": panics, "signalled": signalled, "stopped": stopped}
 	for _, attempts := range []map[string]func() error{forbidden(), withFiles(), reaches(), powers()} {
@@ -67,32 +67,32 @@ func children() map[string]func() error {
 	return all
 }
 
-// report prints what came of something that a layer may refuse.
+// report prints the result of an operation that a layer may refuse.
 func report(err error) error {
 	fmt.Println("tried:", err)
 	return nil
 }
 
-// idle waits for the end of its input.
+// idle waits until its standard input ends.
 func idle() error {
 	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-// everything is what Enter puts on.
+// everything has all layers of Enter.
 func everything() []string { return []string{"landlock", "capabilities", "seccomp"} }
 
-// A started child is in the sandbox already.
+// A started is a child that has entered the sandbox.
 type started struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	input  io.WriteCloser
 	output *bufio.Reader
-	errors *bytes.Buffer // valid once it has ended
+	errors *bytes.Buffer // valid after the child's end
 	report Report
 }
 
-// startChild starts a child that enters the sandbox with the given layers, and waits until it is in.
+// startChild starts a child with the given layers, and waits until it has entered the sandbox.
 func startChild(t *testing.T, name string, with []string, change ...func(*exec.Cmd)) *started {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
@@ -134,7 +134,7 @@ func (s *started) awaitReport() {
 	}
 }
 
-// end waits for the end, and returns what else the child has printed.
+// end waits for the child's end, and returns the rest of its output.
 func (s *started) end() (string, *os.ProcessState) {
 	s.t.Helper()
 	s.input.Close()
@@ -146,7 +146,7 @@ func (s *started) end() (string, *os.ProcessState) {
 	return string(rest), s.cmd.ProcessState
 }
 
-// wantSuccess waits for the end, which has to be a good one.
+// wantSuccess waits for the child's end and expects exit code 0.
 func (s *started) wantSuccess() {
 	s.t.Helper()
 	if rest, state := s.end(); !state.Success() {

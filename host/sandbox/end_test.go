@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// panics ends as a fault in the code would: all goroutines are printed.
+// panics ends by a panic, which prints all goroutines.
 func panics() error {
 	go func() {
 		var nothing map[string]int
@@ -21,10 +21,10 @@ func panics() error {
 	return idle()
 }
 
-// signalled waits for a signal that nobody listens to.
+// signalled waits for a signal that has no handler.
 func signalled() error { return idle() }
 
-// TestFatal ends children as a panic and as signals do, with the traceback or the signal that they have without a sandbox.
+// TestFatal ends children by a panic and by signals: traceback and signal are the same as without a sandbox.
 func TestFatal(t *testing.T) {
 	for _, c := range []struct {
 		child  string
@@ -47,7 +47,7 @@ func TestFatal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.output.ReadString(0) // its end
+			s.output.ReadString(0) // until the child's end
 			_, state := s.end()
 			if state.ExitCode() != c.code || !strings.Contains(s.errors.String(), c.says) {
 				t.Errorf("%s, want the exit code %d and %q; it said:\n%s", state, c.code, c.says, s.errors)
@@ -59,10 +59,10 @@ func TestFatal(t *testing.T) {
 	}
 }
 
-// rounds is how often the stopped child waits with a timeout.
+// rounds is the number of waits with a timeout of the stopped child.
 const rounds = 40
 
-// stopped waits in the ways that the kernel goes on with by restart_syscall(2) after a stop.
+// stopped makes the waits that the kernel continues with restart_syscall(2) after a stop.
 func stopped() error {
 	for range rounds {
 		begin := time.Now()
@@ -78,10 +78,10 @@ func stopped() error {
 	return nil
 }
 
-// TestStop stops a child and lets it go on while it waits.
+// TestStop stops and continues a child that waits.
 func TestStop(t *testing.T) {
 	s := startChild(t, "stopped", everything())
-	done := make(chan struct{}) // closed when the child is, or has failed
+	done := make(chan struct{}) // closed when the child has finished or failed
 	go func() {
 		defer close(done)
 		s.output.ReadString('\n')

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A filter is the assembled program in a machine that counts as the kernel's does.
+// A filter runs the assembled program in a BPF machine that behaves as the kernel's.
 type filter struct {
 	t    *testing.T
 	vm   *bpf.VM
@@ -38,8 +38,8 @@ func newFilter(t *testing.T) filter {
 	return filter{t, vm, info}
 }
 
-// decide returns what the filter does with a call. Each word of struct seccomp_data (seccomp(2)) is turned for the machine,
-// which reads words as from a network.
+// decide returns the filter's action for a call. The machine loads words in network byte order, so decide stores the words of struct
+// seccomp_data (seccomp(2)) in that order.
 func (f filter) decide(number uint32, audit uint32, arguments [6]uint64) seccomp.Action {
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data, number)
@@ -55,7 +55,7 @@ func (f filter) decide(number uint32, audit uint32, arguments [6]uint64) seccomp
 	return seccomp.Action(uint32(action))
 }
 
-// expected is the slow reading of the list.
+// expected is a slow reference implementation of the filter.
 func expected(calls []Call, name string, arguments [6]uint64) seccomp.Action {
 	i := slices.IndexFunc(calls, func(c Call) bool { return c.Name == name })
 	if i < 0 {
@@ -77,12 +77,12 @@ func hold(all []condition, arguments [6]uint64) bool {
 	return true
 }
 
-// TestFilter asks the filter about every number, with arguments that are near those of conditions.
+// TestFilter compares filter and reference for every number, with arguments near those of the conditions.
 func TestFilter(t *testing.T) {
 	f, calls := newFilter(t), SystemCalls()
 	near := []uint64{0, 1, 2, 3, 4, 6, 7, 8, 9, 13, 17, 23, 26, 32, 34, 263, 1030, unix.PR_SET_VMA, threadFlags, threadFlags | unix.CLONE_SETTLS, uint64(os.Getpid()), 1 << 32, 1<<32 | 1}
 	for _, c := range calls {
-		near = append(near, uint64(f.arch.SyscallNames[c.Name])) // an argument must not pass for a call
+		near = append(near, uint64(f.arch.SyscallNames[c.Name])) // an argument must not pass as a number
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for number := range uint32(1024) {
@@ -99,7 +99,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestConditions has the values that conditions are about, in plain sight.
+// TestConditions has the allowed and refused arguments as literal values.
 func TestConditions(t *testing.T) {
 	f := newFilter(t)
 	pid := uint64(os.Getpid())
@@ -143,7 +143,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestOtherConventions makes the calls of another architecture, which the same process may make too: 32-bit ones, and x32.
+// TestOtherConventions makes 32-bit and x32 calls, which the same process could make on amd64.
 func TestOtherConventions(t *testing.T) {
 	f := newFilter(t)
 	read := uint32(f.arch.SyscallNames["read"])
@@ -160,7 +160,7 @@ func TestOtherConventions(t *testing.T) {
 	}
 }
 
-// TestNames looks the calls up in the tables of both architectures, and counts them.
+// TestNames looks the calls up in the tables of both architectures, and checks their number.
 func TestNames(t *testing.T) {
 	const most = 45
 	for _, info := range []*arch.Info{arch.X86_64, arch.AARCH64} {

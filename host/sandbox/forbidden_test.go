@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forbidden are system calls that end the process. What their arguments are does not matter, but where the name says so.
+// forbidden are system calls that kill the process. Their arguments matter only where the name says so.
 func forbidden() map[string]func() error {
 	all := map[string]func() error{
 		"exec":                   func() error { return unix.Exec("/bin/true", []string{"true"}, nil) },
@@ -47,7 +47,7 @@ func forbidden() map[string]func() error {
 	return all
 }
 
-// withFiles are ways to a file; landlock alone refuses them too.
+// withFiles are the calls that access files, which landlock refuses, too.
 func withFiles() map[string]func() error {
 	open := func(path string, flags int) func() error {
 		return func() error { _, err := unix.Open(path, flags, 0o600); return err }
@@ -65,7 +65,7 @@ func withFiles() map[string]func() error {
 	}
 }
 
-// sockets are ways to a new one.
+// sockets are the calls that create, bind or connect sockets.
 func sockets() map[string]func() error {
 	socket := func(domain, kind int) func() error {
 		return func() error { _, err := unix.Socket(domain, kind, 0); return err }
@@ -83,7 +83,7 @@ func sockets() map[string]func() error {
 	}
 }
 
-// numbered are calls that no function is needed for: the first look at the number is the last.
+// numbered are calls that are refused by their number alone.
 func numbered() map[string]func() error {
 	all := make(map[string]func() error)
 	for name, number := range map[string]uintptr{
@@ -108,7 +108,7 @@ func numbered() map[string]func() error {
 	return all
 }
 
-// call makes a system call with the given arguments, and zero for the others.
+// call returns a function that makes a system call with the given arguments, and zero for the others.
 func call(number uintptr, arguments ...uintptr) func() error {
 	return func() error {
 		var a [6]uintptr
@@ -120,7 +120,7 @@ func call(number uintptr, arguments ...uintptr) func() error {
 	}
 }
 
-// inNewThread runs f where the runtime has to make threads: all but the first are younger than the sandbox.
+// inNewThread runs f in a thread that the runtime has created after Enter.
 func inNewThread(f func() error) func() error {
 	return func() error {
 		const threads = 8
@@ -139,7 +139,7 @@ func inNewThread(f func() error) func() error {
 	}
 }
 
-// TestForbidden makes each of the calls in the sandbox: the process ends by the signal of seccomp(2).
+// TestForbidden makes each of the calls in the sandbox: SIGSYS ends the process (seccomp(2)).
 func TestForbidden(t *testing.T) {
 	all := forbidden()
 	maps.Copy(all, withFiles())

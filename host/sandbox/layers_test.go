@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the children of TestLandlock connect to.
+// The environment variables with the addresses that the children of TestLandlock connect to.
 const (
 	portVariable     = "PODSWITCH_SANDBOX_PORT"
 	abstractVariable = "PODSWITCH_SANDBOX_ABSTRACT"
 )
 
-// reaches are ways to other processes, which landlock refuses from the given version of its ABI on.
+// reaches are operations on other processes, each with the ABI version from which landlock refuses it.
 func reaches() map[string]func() error {
 	return map[string]func() error{
 		"tcp connect": func() error {
@@ -49,11 +49,11 @@ func withSocket(domain int, f func(fd int) error) error {
 }
 
 func testPort() *unix.SockaddrInet4 {
-	port, _ := strconv.Atoi(os.Getenv(portVariable)) // 0 is refused too, in another way
+	port, _ := strconv.Atoi(os.Getenv(portVariable)) // landlock refuses port 0, too
 	return &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}
 }
 
-// powers are what takes a capability, of namespaces that a child has for itself.
+// powers are operations that need a capability, on namespaces of the child's own.
 func powers() map[string]func() error {
 	return map[string]func() error{
 		"packet socket": func() error { _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); return err },
@@ -64,7 +64,7 @@ func powers() map[string]func() error {
 	}
 }
 
-// try runs a child with some of the layers, and returns what came of it.
+// try runs a child with some of the layers, and returns the result that it reports.
 func try(t *testing.T, name string, with []string, change ...func(*exec.Cmd)) string {
 	t.Helper()
 	rest, state := startChild(t, name, with, change...).end()
@@ -75,7 +75,7 @@ func try(t *testing.T, name string, with []string, change ...func(*exec.Cmd)) st
 	return result
 }
 
-// TestLandlock has landlock alone, with all capabilities that the test has.
+// TestLandlock applies landlock alone, and keeps the capabilities of the test.
 func TestLandlock(t *testing.T) {
 	abi := usableABI()
 	if abi == 0 {
@@ -99,7 +99,8 @@ func TestLandlock(t *testing.T) {
 	}
 }
 
-// listeners are there to be connected to, and a child is told of them: without a sandbox it reaches them.
+// listeners starts listeners that a child without a sandbox can connect to. The returned function adds their addresses to a child's
+// environment.
 func listeners(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -124,7 +125,7 @@ func listeners(t *testing.T) func(*exec.Cmd) {
 	return there
 }
 
-// TestCapabilities has no capabilities, and nothing else that refuses: what takes one is refused, to root as well.
+// TestCapabilities drops the capabilities alone: operations that need one are refused, also for root.
 func TestCapabilities(t *testing.T) {
 	needUserNamespace(t)
 	alone := func(c *exec.Cmd) {
@@ -141,7 +142,7 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestSeccomp has the filter alone.
+// TestSeccomp applies the filter alone.
 func TestSeccomp(t *testing.T) {
 	for _, name := range []string{"file for reading", "socket AF_INET", "kill of the parent"} {
 		rest, state := startChild(t, name, []string{"seccomp"}).end()

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A peer is the test's side of what a working child does.
+// A peer is the test's side of the connections of a working child.
 type peer struct {
 	t        *testing.T
 	folder   string
@@ -60,7 +60,7 @@ func (p *peer) listen(name string) *os.File {
 	return f
 }
 
-// pair keeps one end of a packet pair.
+// pair creates a seqpacket pair and keeps one end.
 func (p *peer) pair() *os.File {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	p.must(err)
@@ -69,7 +69,7 @@ func (p *peer) pair() *os.File {
 	return os.NewFile(uintptr(fds[1]), "child's packets")
 }
 
-// connect keeps one end of a TCP connection.
+// connect creates a TCP connection and keeps one end.
 func (p *peer) connect() *os.File {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	p.must(err)
@@ -86,7 +86,7 @@ func (p *peer) connect() *os.File {
 	return f
 }
 
-// stream keeps one end of a stream pair.
+// stream creates a stream pair and keeps one end.
 func (p *peer) stream() *os.File {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	p.must(err)
@@ -99,7 +99,7 @@ func (p *peer) stream() *os.File {
 	return os.NewFile(uintptr(fds[1]), "child's keeper")
 }
 
-// run starts what goes on beside the child from its start.
+// run starts the goroutines that work during the child's whole run.
 func (p *peer) run() {
 	for _, f := range []func() error{p.exchangePackets, p.exchangeTCP, p.passDescriptor} {
 		p.start(f)
@@ -111,7 +111,7 @@ func (p *peer) start(f func() error) {
 	go func() { p.finished <- f() }()
 }
 
-// wait waits for everything that was started.
+// wait waits for these goroutines.
 func (p *peer) wait() {
 	p.t.Helper()
 	for range p.running {
@@ -159,7 +159,7 @@ func (p *peer) exchangeTCP() error {
 	return nil
 }
 
-// passDescriptor passes on a file that the child could not open.
+// passDescriptor passes on the descriptor of a file that the child cannot open.
 func (p *peer) passDescriptor() error {
 	path := filepath.Join(p.folder, "file")
 	if err := os.WriteFile(path, []byte("passed on"), 0o600); err != nil {
@@ -208,7 +208,7 @@ func (p *peer) call() error {
 	return err
 }
 
-// TestWork lets a child do everything that a switch does.
+// TestWork has a child do everything that a switch does.
 func TestWork(t *testing.T) {
 	for range 3 {
 		p := newPeer(t)
@@ -229,7 +229,7 @@ func TestWork(t *testing.T) {
 	}
 }
 
-// follow reads what the child says until its end, and does what it waits for.
+// follow reads the child's output until its end, and does what each line asks for.
 func (p *peer) follow(s *started) string {
 	var said strings.Builder
 	for {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needRoot skips what takes a user that may become another one.
+// needRoot skips a test that changes to another user.
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -27,7 +27,7 @@ func as(uid uint32) func(*exec.Cmd) {
 	}
 }
 
-// inUserNamespace makes a child root of namespaces of its own, as unshare -Urn does.
+// inUserNamespace makes a child root in new namespaces, as unshare -Urn does.
 func inUserNamespace(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
@@ -36,7 +36,7 @@ func inUserNamespace(c *exec.Cmd) {
 	}
 }
 
-// needUserNamespace skips where the machine gives nobody one.
+// needUserNamespace skips a test if the machine does not allow user namespaces.
 func needUserNamespace(t *testing.T) {
 	t.Helper()
 	probe := exec.Command(os.Getenv(binaryVariable), "-test.run=^$")
@@ -47,15 +47,15 @@ func needUserNamespace(t *testing.T) {
 	_ = probe.Wait()
 }
 
-// asIs leaves a child as the test is.
+// asIs does not change a child's user or namespaces.
 func asIs(*exec.Cmd) {}
 
-// TestStatus reads what the kernel says of every thread of a child in the sandbox, whoever started it.
+// TestStatus reads the kernel's status of every thread of a child in the sandbox, for each kind of user.
 func TestStatus(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		how      func(*exec.Cmd)
-		with     []string // beside everything
+		with     []string // in addition to everything
 		need     func(*testing.T)
 		bounding bool // the bounding set has to be empty
 	}{
@@ -85,7 +85,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// mayBound tells whether a child of the test can empty its bounding set.
+// mayBound reports whether a child of the test can empty its bounding set.
 func mayBound() bool {
 	own, err := ownSet()
 	return err == nil && own.permits(unix.CAP_SETPCAP)
@@ -102,7 +102,7 @@ func statusOf(t *testing.T, pid int) []map[string]string {
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // the thread has ended meanwhile
+			continue // the thread has ended in between
 		}
 		fields := make(map[string]string)
 		for line := range strings.Lines(string(text)) {
@@ -128,7 +128,7 @@ func checkThread(t *testing.T, thread map[string]string, bounding bool) {
 	}
 }
 
-// TestAnyCaller waits and prints, and tries a forbidden call, as users of all kinds.
+// TestAnyCaller makes allowed calls and a forbidden one, for each kind of user.
 func TestAnyCaller(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -147,7 +147,7 @@ func TestAnyCaller(t *testing.T) {
 	}
 }
 
-// TestCgo refuses a binary whose threads make other calls.
+// TestCgo: Enter refuses a binary with cgo.
 func TestCgo(t *testing.T) {
 	if !withCgo {
 		t.Skip("this binary is built without cgo")

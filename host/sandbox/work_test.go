@@ -21,26 +21,26 @@ import (
 	"github.com/podswitch/podswitch/host/descriptor"
 )
 
-// The descriptors that a working child gets.
+// The descriptors of a working child.
 const (
 	listenerFD  = 3 + iota // a listening unix stream socket
 	packetsFD              // one end of a SOCK_SEQPACKET pair
 	tcpFD                  // a connected TCP socket
 	keeperFD               // one end of a unix stream pair
-	firstFreeFD            // a listening unix stream socket that is taken as a port does
+	firstFreeFD            // a listening unix stream socket that is used as by a port
 )
 
-// packets is how many the working child receives and sends back; they come in batches.
+// packets is the number of packets that the child receives and sends back, in batches.
 const packets = 64
 
-// work does in the sandbox what a switch does, and names what fails.
+// work does what a switch does in the sandbox, and its error names the operation that failed.
 func work() error {
 	for _, task := range []struct {
 		name string
 		do   func() error
 	}{
 		{"threads", manyThreads}, {"memory", memory}, {"timers", timers}, {"processors", processors}, {"panic", recovered},
-		{"packets", echoPackets}, {"tcp", echoTCP}, {"descriptors", takeDescriptor}, {"accept", acceptPolled},
+		{"packets", echoPackets}, {"tcp", echoTCP}, {"descriptors", useDescriptor}, {"accept", acceptPolled},
 		{"http", serveHTTP}, {"random", random}, {"log", logLine}, {"signal", awaitSignal},
 	} {
 		fmt.Println("doing", task.name)
@@ -51,7 +51,7 @@ func work() error {
 	return nil
 }
 
-// manyThreads makes new threads and ends some: a locked one ends with its goroutine.
+// manyThreads creates threads and ends some of them: a locked thread ends with its goroutine.
 func manyThreads() error {
 	var done sync.WaitGroup
 	var all sync.WaitGroup
@@ -67,7 +67,7 @@ func manyThreads() error {
 	return nil
 }
 
-// memory grows the heap, preempts loops that never yield, and gives all back.
+// memory grows the heap, preempts loops that never yield, and returns the memory.
 func memory() error {
 	var done sync.WaitGroup
 	stop := time.Now().Add(200 * time.Millisecond)
@@ -111,7 +111,7 @@ func timers() error {
 	}
 }
 
-// processors looks at the processors and the cgroup's limit, as the runtime does once a second.
+// processors reads the number of processors and the cgroup's limit, as the runtime does once a second.
 func processors() error {
 	runtime.GOMAXPROCS(1)
 	runtime.SetDefaultGOMAXPROCS()
@@ -126,7 +126,7 @@ func recovered() (err error) {
 		debug.Stack()
 	}()
 	var nothing *int
-	*nothing = 1 // SIGSEGV, which the runtime makes a panic of
+	*nothing = 1 // SIGSEGV, which the runtime turns into a panic
 	return nil
 }
 
@@ -137,13 +137,13 @@ func random() error {
 	return nil
 }
 
-// logLine says something about the time in its zone, which comes from a file.
+// logLine formats the local time, whose zone comes from a file.
 func logLine() error {
 	_, err := fmt.Fprintln(os.Stderr, time.Now().Local().Format(time.RFC1123))
 	return err
 }
 
-// awaitSignal ends with SIGTERM, which the test sends when it reads the line.
+// awaitSignal waits for SIGTERM, which the test sends when it reads the line.
 func awaitSignal() error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -183,7 +183,7 @@ func echoPackets() error {
 	return nil
 }
 
-// echoTCP is a kept port's connection: a passed socket that becomes a net.Conn.
+// echoTCP does what a kept port does: it makes a net.Conn of a passed socket.
 func echoTCP() error {
 	c, err := net.FileConn(os.NewFile(tcpFD, "tcp"))
 	if err != nil {
@@ -207,8 +207,8 @@ func echoTCP() error {
 	return errors.Join(tcp.CloseWrite(), tcp.SetLinger(0))
 }
 
-// takeDescriptor gets a descriptor as from the keeper, and uses it.
-func takeDescriptor() error {
+// useDescriptor receives a descriptor as from the keeper, and uses it.
+func useDescriptor() error {
 	c, err := net.FileConn(os.NewFile(keeperFD, "keeper"))
 	if err != nil {
 		return err
@@ -237,7 +237,7 @@ func takeDescriptor() error {
 	return err
 }
 
-// acceptPolled takes a hypervisor's connection as a stream port does, and sets its buffers.
+// acceptPolled accepts a connection as a stream port does, and sets its buffer sizes.
 func acceptPolled() error {
 	d, err := descriptor.New(firstFreeFD)
 	if err != nil {
@@ -261,7 +261,7 @@ func acceptPolled() error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<16)
 }
 
-// serveHTTP is the control socket: one request, and then the end.
+// serveHTTP answers one request as the control socket does.
 func serveHTTP() error {
 	l, err := net.FileListener(os.NewFile(listenerFD, "listener"))
 	if err != nil {
