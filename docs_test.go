@@ -13,7 +13,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The documents name files, tests and drop reasons, and link to each other. These tests find what was renamed or removed.
+// The documents name files, tests, drop reasons, constants and messages, and link to each other. The tests in this file fail for a
+// document that names something that has been renamed or removed.
 
 var (
 	fences    = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
@@ -27,10 +28,10 @@ var (
 	reasonRow = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|")
 )
 
-// later are names in documents that are not in the tree yet.
+// later are names in documents that need not exist yet.
 var later = []string{"testdata/api", "TestAPI"}
 
-// A tree is every file and folder of the repository, by its path, and every base name.
+// A tree has the paths of all files and directories of the repository, and their base names.
 type tree struct{ paths, names map[string]bool }
 
 func readTree(t *testing.T) tree {
@@ -70,7 +71,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestLinks: a relative link leads to a file, and its fragment to a heading there.
+// TestLinks checks that the target of a relative link exists, and that its fragment is a heading there.
 func TestLinks(t *testing.T) {
 	files := readTree(t)
 	documents := files.documents(t)
@@ -93,7 +94,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors returns the fragments of a document's headings, as GitHub makes them.
+// anchors returns the fragments of a document's headings, as GitHub derives them.
 func anchors(text string) (list []string) {
 	for _, heading := range headings.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
 		kept := strings.Map(func(r rune) rune {
@@ -110,7 +111,7 @@ func anchors(text string) (list []string) {
 	return list
 }
 
-// TestNamedFiles: a path of this repository in a document exists, and so does every Go file that is named without one.
+// TestNamedFiles checks that a path in a code span exists, and that a Go file that is named without its path exists in some directory.
 func TestNamedFiles(t *testing.T) {
 	files := readTree(t)
 	for name, text := range files.documents(t) {
@@ -127,8 +128,8 @@ func TestNamedFiles(t *testing.T) {
 	}
 }
 
-// isPath reports whether a code span looks like a path of this repository: its first element is in the top folder. Elements in
-// capitals, such as NAME, stand for others.
+// isPath reports whether a code span is a path of this repository: its first element is in the top directory. A path with an element in
+// capitals, such as NAME, is a pattern and no path.
 func (f tree) isPath(span string) bool {
 	elements := strings.Split(span, "/")
 	stands := func(element string) bool {
@@ -139,10 +140,10 @@ func (f tree) isPath(span string) bool {
 		!slices.Contains(later, span)
 }
 
-// has reports whether a path exists, seen from the top folder or from the document's.
+// has reports whether a path exists, relative to the top directory or to the document's.
 func (f tree) has(p, folder string) bool { return f.paths[p] || f.paths[path.Join(folder, p)] }
 
-// TestNamedTests: a test or fuzz target that a document names exists.
+// TestNamedTests checks that the tests and fuzz targets in code spans exist.
 func TestNamedTests(t *testing.T) {
 	files := readTree(t)
 	functions := map[string]bool{}
@@ -163,7 +164,7 @@ func TestNamedTests(t *testing.T) {
 	}
 }
 
-// TestDropReasons: the guide explains every drop reason, in the order of the code.
+// TestDropReasons checks that the guide explains every drop reason, in the order of the code.
 func TestDropReasons(t *testing.T) {
 	const guide = "docs/troubleshooting.md"
 	_, table, _ := strings.Cut(read(t, guide), "\n## Drop reasons\n")
@@ -179,7 +180,7 @@ func TestDropReasons(t *testing.T) {
 	}
 }
 
-// TestBounds: the constants that docs/security.md names for the bounds are in the files that it names for them.
+// TestBounds checks that the constants in the table of bounds are in the files beside them.
 func TestBounds(t *testing.T) {
 	const page = "docs/security.md"
 	_, rest, _ := strings.Cut(read(t, page), "\n## Bounds\n")
@@ -204,7 +205,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// inSources reports whether a file, or a Go file of a folder, has the word.
+// inSources reports whether a file, or any Go file of a directory, contains the word.
 func inSources(t *testing.T, where, word string) bool {
 	t.Helper()
 	files := []string{where}
@@ -218,11 +219,11 @@ func inSources(t *testing.T, where, word string) bool {
 var (
 	output      = regexp.MustCompile(`(?m)^(?:podswitch: |warning: |[0-9:.]+ +[a-z]+ +(?:pod +)?)([^{\n]+?)(?: +\{.*)?$`)
 	message     = regexp.MustCompile("`([a-z][^`\n]* [^`\n]*)`")
-	command     = regexp.MustCompile(`^(podswitch|ip|go|ethtool|tcpdump|cat|holder|keep|dhcp|no such|permission) `) // and what status and the kernel say
+	command     = regexp.MustCompile(`^(podswitch|ip|go|ethtool|tcpdump|cat|holder|keep|dhcp|no such|permission) `) // also status and errno texts
 	placeholder = regexp.MustCompile(`…|\S+\.yaml|no such file or directory|\b[A-Z]+\b|\S*[\d/]\S*|: (needs )?|^needs |, but |\(|\)`)
 )
 
-// TestMessages: the messages that the guide quotes are those of the program: what is between their placeholders is in a source file.
+// TestMessages checks that the program has the messages that the guide quotes: the text between their placeholders is in a source file.
 func TestMessages(t *testing.T) {
 	const guide = "docs/troubleshooting.md"
 	var all strings.Builder
@@ -239,7 +240,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// quotes returns the messages that a document quotes: in its sentences, and as output and log lines.
+// quotes returns the messages in a document: code spans, output lines and log lines.
 func quotes(text string) (list []string) {
 	for _, fence := range fences.FindAllString(text, -1) {
 		for _, line := range output.FindAllStringSubmatch(fence, -1) {
