@@ -114,6 +114,22 @@ const crowded = `addr add 10.22.0.9/24 brd + dev eth0
 	neigh add 10.22.0.1 lladdr 02:00:00:00:00:01 nud permanent dev eth0
 	neigh add 10.22.0.2 lladdr 02:00:00:00:00:02 nud stale dev eth0`
 
+// newCrowdedPod returns a pod with the configuration crowded, and its snapshot.
+func newCrowdedPod(t *testing.T) (*pod, snapshot) {
+	t.Helper()
+	p := newPod(t)
+	p.ip(crowded)
+	return p, p.snapshot()
+}
+
+// takeAndDie takes the addresses in another process, which ends without giving back.
+func (p *pod) takeAndDie() {
+	p.t.Helper()
+	if p.crash("take", 0, silenceNftables) {
+		p.t.Fatal("killed before the end of the take")
+	}
+}
+
 func TestRestoreAfterKillAtEveryStep(t *testing.T) {
 	for _, silence := range []string{silenceNftables, silenceSysctls} {
 		for _, operation := range []string{"take", "giveback", "recover"} {
@@ -146,12 +162,8 @@ func TestRestoreAfterKillAtEveryStep(t *testing.T) {
 }
 
 func TestACrashLeavesTheAddressOffTheInterface(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
-	if p.crash("take", 0, silenceNftables) {
-		t.Fatal("killed before the end of the take")
-	}
+	p, before := newCrowdedPod(t)
+	p.takeAndDie()
 	if left := p.addresses(); left != "" {
 		t.Fatalf("still on the interface: %s", left)
 	}

@@ -1,7 +1,6 @@
 package podnet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os/exec"
 	"strconv"
@@ -53,14 +52,7 @@ func (n *node) command(args ...string) *exec.Cmd {
 // run returns the standard output of a command in the namespace.
 func (n *node) run(args ...string) string {
 	n.t.Helper()
-	cmd := n.command(args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		n.t.Fatalf("on the node: %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
-	}
-	return string(out)
+	return output(n.t, n.command(args...))
 }
 
 // mac returns the MAC of node0.

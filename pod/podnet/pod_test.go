@@ -64,12 +64,17 @@ func (p *pod) ip(lines string) {
 // run returns the standard output of a command in the namespace.
 func (p *pod) run(name string, args ...string) string {
 	p.t.Helper()
-	cmd := exec.Command(name, args...)
+	return output(p.t, exec.Command(name, args...))
+}
+
+// output returns the standard output of a command that must succeed.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		p.t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, &stderr)
+		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out, &stderr)
 	}
 	return string(out)
 }

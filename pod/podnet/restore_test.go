@@ -14,10 +14,8 @@ import (
 )
 
 func TestRestoreRepairsTheOrder(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
-	p.crash("take", 0, silenceNftables)
+	p, before := newCrowdedPod(t)
+	p.takeAndDie()
 	// The secondary address is primary now, and the second default route is the first.
 	p.ip(`addr add 10.22.0.10/24 dev eth0
 		route add default via 10.22.0.2 dev eth0 onlink`)
@@ -28,9 +26,7 @@ func TestRestoreRepairsTheOrder(t *testing.T) {
 }
 
 func TestGiveBackMayRunConcurrently(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
+	p, before := newCrowdedPod(t)
 	h := p.take()
 	var group sync.WaitGroup
 	errs := make(chan error, 8)
@@ -48,9 +44,7 @@ func TestGiveBackMayRunConcurrently(t *testing.T) {
 }
 
 func TestGiveBackSetsTheLinkUpAgain(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
+	p, before := newCrowdedPod(t)
 	h := p.take()
 	p.ip("link set eth0 down")
 	if err := h.GiveBack(); err != nil {
@@ -70,8 +64,7 @@ func TestALinkThatWasDownStaysDown(t *testing.T) {
 }
 
 func TestGiveBackReportsAGoneLinkOnce(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	h := p.take()
 	p.ip("link del eth0")
 	wantError(t, h.GiveBack(), ErrLinkGone, "eth0")
@@ -84,9 +77,8 @@ func TestGiveBackReportsAGoneLinkOnce(t *testing.T) {
 }
 
 func TestRestoreReportsAGoneLinkOnce(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	p.crash("take", 0, silenceNftables)
+	p, _ := newCrowdedPod(t)
+	p.takeAndDie()
 	p.ip("link del eth0")
 	_, err := Restore(p.dir)
 	wantError(t, err, ErrLinkGone, "eth0")
@@ -101,9 +93,8 @@ func TestRestoreRefusesAnotherInterface(t *testing.T) {
 		"another MAC":  "link set eth0 address 02:00:00:00:00:77",
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPod(t)
-			p.ip(crowded)
-			p.crash("take", 0, silenceNftables)
+			p, _ := newCrowdedPod(t)
+			p.takeAndDie()
 			p.ip(line)
 			_, err := Restore(p.dir)
 			wantError(t, err, ErrForeignState, statePath(p.dir))
@@ -125,8 +116,7 @@ func TestGiveBackFollowsALinkThatWasRenamed(t *testing.T) {
 	} {
 		for silence, hooks := range map[string]testHooks{silenceNftables: {}, silenceSysctls: {silence: withoutNftables}} {
 			t.Run(name+", "+silence, func(t *testing.T) {
-				p := newPod(t)
-				p.ip(crowded)
+				p, _ := newCrowdedPod(t)
 				addresses, settings := p.addresses(), p.silentSettings("eth0")
 				h, err := takeWithHooks(p.discover(), p.dir, p.log, hooks)
 				if err != nil {
@@ -157,9 +147,8 @@ func (p *pod) silentSettings(link string) (settings string) {
 }
 
 func TestRestoreRefusesAnotherNamespace(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	p.crash("take", 0, silenceNftables)
+	p, _ := newCrowdedPod(t)
+	p.takeAndDie()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -172,10 +161,8 @@ func TestRestoreRefusesAnotherNamespace(t *testing.T) {
 
 // Two namespaces use one state directory, and each restores its own interface from there.
 func TestRecoverSetsTheStateOfAnotherNamespaceAside(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
-	p.crash("take", 0, silenceNftables)
+	p, before := newCrowdedPod(t)
+	p.takeAndDie()
 	first := p.enterNew()
 	if pending, err := Pending(p.dir); pending != nil || err != nil {
 		t.Errorf("Pending = %v, %v", pending, err)
@@ -191,7 +178,7 @@ func TestRecoverSetsTheStateOfAnotherNamespaceAside(t *testing.T) {
 		t.Errorf("Restore = %q, %v", text, err)
 	}
 	p.ip("link add eth0 type veth peer name node1\nlink set eth0 up\naddr add 10.244.1.9/24 dev eth0")
-	p.crash("take", 0, silenceNftables) // without giving back in the second namespace either
+	p.takeAndDie() // in the second namespace, too
 	if err := unix.Setns(first, unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -224,10 +211,8 @@ func (p *pod) enterNew() int {
 }
 
 func TestAStateFileInPlaceReplacesOneThatIsSetAside(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
-	p.crash("take", 0, silenceNftables)
+	p, before := newCrowdedPod(t)
+	p.takeAndDie()
 	here, err := currentNamespace()
 	if err != nil {
 		t.Fatal(err)
@@ -247,9 +232,8 @@ func TestAStateFileInPlaceReplacesOneThatIsSetAside(t *testing.T) {
 
 // A file with the same prefix that is no state file stays.
 func TestRecoverRemovesStateThatWasSetAsideBeforeTheLastBoot(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	p.crash("take", 0, silenceNftables)
+	p, _ := newCrowdedPod(t)
+	p.takeAndDie()
 	record, err := readRecord(p.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -270,8 +254,7 @@ func TestRecoverRemovesStateThatWasSetAsideBeforeTheLastBoot(t *testing.T) {
 }
 
 func TestRestoreRefusesWhileAnotherProcessHoldsTheLock(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	lock, err := Lock(p.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +274,7 @@ func TestRestoreOmitsRoutesOfALinkThatIsGone(t *testing.T) {
 		addr add 10.244.1.7/24 dev eth0
 		route add default via 10.244.1.1
 		route add 10.71.0.0/16 via 172.16.0.1 src 10.244.1.7`)
-	p.crash("take", 0, silenceNftables)
+	p.takeAndDie()
 	p.ip("link del net1")
 	text, err := Restore(p.dir)
 	if err != nil || !strings.Contains(text, "not restored: route 10.71.0.0/16") {
@@ -305,7 +288,7 @@ func TestRestoreOmitsRoutesOfALinkThatIsGone(t *testing.T) {
 func TestRestoreKeepsRoutesOfOtherPrograms(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0")
-	p.crash("take", 0, silenceNftables)
+	p.takeAndDie()
 	p.ip("route add 203.0.113.0/24 dev eth0")
 	if _, err := Restore(p.dir); err != nil {
 		t.Fatal(err)

@@ -64,8 +64,7 @@ func TestDiscoverRefusesWhatCouldNotBeRestored(t *testing.T) {
 }
 
 func TestTakeKeepsAnEarlierStateFile(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	id := p.discover()
 	if err := os.WriteFile(statePath(p.dir), []byte("earlier"), 0o600); err != nil {
 		t.Fatal(err)
@@ -81,8 +80,7 @@ func TestTakeKeepsAnEarlierStateFile(t *testing.T) {
 }
 
 func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	if err := unix.Mount("tmpfs", p.dir, "tmpfs", 0, "size=16k"); err != nil {
 		t.Skipf("needs a tmpfs: %v", err)
 	}
@@ -119,9 +117,7 @@ func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
 }
 
 func TestTakeInAnUnusableDirectoryChangesNothing(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
+	p, before := newCrowdedPod(t)
 	dir := filepath.Join(p.dir, "file", "state")
 	if err := os.WriteFile(filepath.Join(p.dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -137,8 +133,7 @@ func TestTakeInAnUnusableDirectoryChangesNothing(t *testing.T) {
 }
 
 func TestTakeRefusesAChangedInterface(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	id := p.discover()
 	p.ip("addr add 10.24.0.1/16 dev eth0")
 	_, err := Take(id, p.dir, p.log)
@@ -170,9 +165,7 @@ func TestAFailedTakeChangesNothing(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPod(t)
-			p.ip(crowded)
-			before := p.snapshot()
+			p, before := newCrowdedPod(t)
 			_, err := takeWithHooks(p.discover(), p.dir, p.log, test.hooks(p))
 			wantError(t, err, nil, test.word)
 			if strings.Contains(p.addresses(), "198.51.100.2") { // it stays, because podswitch did not add it
@@ -184,8 +177,7 @@ func TestAFailedTakeChangesNothing(t *testing.T) {
 }
 
 func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	p.sysctl("net/ipv4/conf/eth0/promote_secondaries", "1")
 	want := p.discover().Addresses
 	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{afterStep: func(step string) {
@@ -212,9 +204,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 }
 
 func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
+	p, before := newCrowdedPod(t)
 	id := p.discover()
 	h := p.take()
 	_, err := Discover("eth0")
@@ -232,9 +222,7 @@ func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 }
 
 func TestOneOfTwoConcurrentTakesFails(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
-	before := p.snapshot()
+	p, before := newCrowdedPod(t)
 	id := p.discover()
 	var first *Holding
 	other := t.TempDir()
@@ -257,8 +245,7 @@ func TestOneOfTwoConcurrentTakesFails(t *testing.T) {
 }
 
 func TestChangesListsEveryChange(t *testing.T) {
-	p := newPod(t)
-	p.ip(crowded)
+	p, _ := newCrowdedPod(t)
 	all := p.discover().Changes()
 	for _, want := range []string{
 		"state file", "nftables", "10.22.0.9/24", "10.22.0.10/24", "10.23.0.1/16", "default via 10.22.0.1 mtu 1400",
