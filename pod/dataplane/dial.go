@@ -10,15 +10,15 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// A dialed is the keeper's answer to a Dial: a connected socket or an error.
-type dialed struct {
+// A dialResult is the keeper's answer to a Dial: a connected socket or an error.
+type dialResult struct {
 	fd  int
 	err error
 }
 
 // dial asks the keeper for a connection to a target of the plan: the one with this index among those of the service.
 func (s *session) dial(ctx context.Context, service grant.Service, index int) (net.Conn, error) {
-	answer := make(chan dialed, 1)
+	answer := make(chan dialResult, 1)
 	s.mu.Lock()
 	s.lastDial++
 	id := s.lastDial
@@ -45,8 +45,8 @@ func (s *session) dial(ctx context.Context, service grant.Service, index int) (n
 	}
 }
 
-// putDialed passes an answer to the dial that waits for it. A dial that was cancelled no longer does.
-func (s *session) putDialed(d *grant.Dialled, files []int) {
+// putDialled passes an answer to the dial that waits for it. A dial that was cancelled no longer does.
+func (s *session) putDialled(d *grant.Dialled, files []int) {
 	s.mu.Lock()
 	answer := s.dials[d.ID]
 	delete(s.dials, d.ID)
@@ -56,18 +56,18 @@ func (s *session) putDialed(d *grant.Dialled, files []int) {
 		_ = grant.CloseFiles(files)
 	case d.Err != "":
 		_ = grant.CloseFiles(files)
-		answer <- dialed{-1, errors.New(d.Err)}
+		answer <- dialResult{-1, errors.New(d.Err)}
 	case len(files) != 1:
 		_ = grant.CloseFiles(files)
-		answer <- dialed{-1, fmt.Errorf("the keeper has connected, and passes %d descriptors on: want 1", len(files))}
+		answer <- dialResult{-1, fmt.Errorf("the keeper has connected, and passes %d descriptors on: want 1", len(files))}
 	default:
-		answer <- dialed{files[0], nil}
+		answer <- dialResult{files[0], nil}
 	}
 }
 
-// cancelDial makes putDialed discard the answer. If putDialed has taken the dial out of the table already, its answer is in the
+// cancelDial makes putDialled discard the answer. If putDialled has taken the dial out of the table already, its answer is in the
 // channel or will be at once, and cancelDial closes the descriptor.
-func (s *session) cancelDial(id uint64, answer chan dialed) {
+func (s *session) cancelDial(id uint64, answer chan dialResult) {
 	s.mu.Lock()
 	_, pending := s.dials[id]
 	delete(s.dials, id)

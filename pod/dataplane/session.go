@@ -25,9 +25,9 @@ type session struct {
 
 	merge tap.Merging // found before the switch enters its sandbox, which forbids the system calls for it
 
-	mu       sync.Mutex             // guards the following
-	opened   []chan openedPort      // by port number; each holds the newest descriptor
-	dials    map[uint64]chan dialed // by ID
+	mu       sync.Mutex                 // guards the following
+	opened   []chan openedPort          // by port number; each holds the newest descriptor
+	dials    map[uint64]chan dialResult // by ID
 	lastDial uint64
 }
 
@@ -56,7 +56,7 @@ func newSession(conn *grant.Conn, hello grant.Hello) (*session, *grant.Grant, *o
 	case m.Grant == nil || len(files) != 1:
 		return nil, nil, nil, errors.Join(errors.New("the keeper did not answer with a grant and a control socket"), grant.CloseFiles(files))
 	}
-	s := &session{conn: conn, commands: make(chan command, 16), ended: make(chan struct{}), dials: map[uint64]chan dialed{},
+	s := &session{conn: conn, commands: make(chan command, 16), ended: make(chan struct{}), dials: map[uint64]chan dialResult{},
 		merge: tap.Mergeable()}
 	if m.Grant.NoMerge {
 		s.merge = tap.MergeNothing
@@ -79,7 +79,7 @@ func (s *session) receive() {
 		case m.Opened != nil:
 			s.putOpened(m.Opened, files)
 		case m.Dialled != nil:
-			s.putDialed(m.Dialled, files)
+			s.putDialled(m.Dialled, files)
 		case m.Fault != nil:
 			s.cause = m.Fault
 		case m.Go == nil: // no other command carries descriptors
