@@ -7,7 +7,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// arp is an ARP packet for IPv4 over Ethernet (RFC 826), taken apart.
+// arp has the fields of an ARP packet for IPv4 over Ethernet (RFC 826).
 type arp struct {
 	operation            uint16
 	senderMAC, targetMAC vswitch.MAC
@@ -21,7 +21,7 @@ const (
 	arpRequest = ethernetHeader + arpPacket // length of a frame
 )
 
-// readARP reports false for what is malformed, or about other addresses than Ethernet's and IPv4's.
+// readARP parses the ARP packet of a frame. It reports false if the packet is malformed or not for IPv4 over Ethernet.
 func readARP(frame []byte) (arp, bool) {
 	if len(frame) < ethernetHeader+arpPacket {
 		return arp{}, false
@@ -37,7 +37,7 @@ func readARP(frame []byte) (arp, bool) {
 	}, true
 }
 
-// bytes writes the packet without an Ethernet header.
+// bytes returns the packet without an Ethernet header.
 func (a arp) bytes() []byte {
 	b := []byte{0, 1, 8, 0, 6, 4}
 	b = binary.BigEndian.AppendUint16(b, a.operation)
@@ -47,7 +47,7 @@ func (a arp) bytes() []byte {
 	return append(b, a.targetIP.AsSlice()...)
 }
 
-// frame puts an Ethernet header before a payload.
+// frame returns a payload with an Ethernet header.
 func frame(to, from vswitch.MAC, ethertype uint16, payload []byte) []byte {
 	b := append(append([]byte{}, to[:]...), from[:]...)
 	b = binary.BigEndian.AppendUint16(b, ethertype)

@@ -9,11 +9,11 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Bridge is what vswitch.Bridge has to be.
+// Bridge is the model of vswitch.Bridge.
 type Bridge struct {
 	cfg      vswitch.BridgeConfig
 	stations map[vswitch.MAC]station
-	sweep    time.Duration // before it, a full table is not searched for aged stations
+	sweep    time.Duration // when a full table may be searched for aged stations again
 }
 
 type station struct {
@@ -22,14 +22,14 @@ type station struct {
 	static bool
 }
 
-// NewBridge returns a learning switch without stations but the pinned one.
+// NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg vswitch.BridgeConfig) *Bridge {
 	b := &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }
 
-// Forward takes frames that entered at a port.
+// Forward processes frames that enter at a port.
 func (b *Bridge) Forward(in int, frames []vswitch.Frame, now time.Duration) *Outcome {
 	o := newOutcome()
 	for _, f := range frames {
@@ -100,8 +100,8 @@ func (b *Bridge) aged(s station, now time.Duration) bool {
 	return !s.static && now-s.seen >= b.cfg.Ageing
 }
 
-// isReflected tells whether a station that was heard at another port within two seconds, or belongs there, is said to be at the
-// upstream port.
+// isReflected reports whether a frame at the upstream port has the source of a station that sent at another port within two seconds, or
+// is static there.
 func (b *Bridge) isReflected(in int, from vswitch.MAC, now time.Duration) bool {
 	s, known := b.stations[from]
 	recent := now-s.seen < 2*time.Second && !b.aged(s, now)
@@ -123,7 +123,7 @@ func (b *Bridge) learn(in int, from vswitch.MAC, now time.Duration) {
 	}
 }
 
-// put adds or replaces a station. A full table makes room for a new one by forgetting aged ones, at most once a second.
+// put adds or replaces a station. If the table is full, it first removes aged stations, at most once a second.
 func (b *Bridge) put(mac vswitch.MAC, s station, now time.Duration) bool {
 	if isNobody(mac) {
 		return false
@@ -141,7 +141,7 @@ func (b *Bridge) put(mac vswitch.MAC, s station, now time.Duration) bool {
 	return true
 }
 
-// Tick forgets stations that have aged.
+// Tick removes stations that have aged.
 func (b *Bridge) Tick(now time.Duration) {
 	for mac, s := range b.stations {
 		if b.aged(s, now) {
@@ -150,7 +150,7 @@ func (b *Bridge) Tick(now time.Duration) {
 	}
 }
 
-// SetStatic binds a station to a port.
+// SetStatic adds a static station.
 func (b *Bridge) SetStatic(mac vswitch.MAC, port int, now time.Duration) bool {
 	return isStation(mac) && port >= 0 && port < b.cfg.Ports && b.put(mac, station{port: port, seen: now, static: true}, now)
 }
@@ -164,7 +164,7 @@ func (b *Bridge) Forget(port int) {
 	}
 }
 
-// Stations lists what has not aged, ordered by port and MAC.
+// Stations returns the stations that have not aged, ordered by port and MAC.
 func (b *Bridge) Stations(now time.Duration) []vswitch.Station {
 	var list []vswitch.Station
 	for mac, s := range b.stations {

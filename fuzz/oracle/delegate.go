@@ -7,22 +7,22 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Delegate is what vswitch.Delegate has to be.
+// Delegate is the model of vswitch.Delegate.
 type Delegate struct {
 	cfg       vswitch.DelegateConfig
 	self      netip.Addr // the pod address
 	broadcast netip.Addr // of its prefix; the zero Addr if it has none
 	holder    vswitch.Holder
-	guest     vswitch.MAC    // who uses the pod address; the zero MAC: nobody yet
-	lastUse   *time.Duration // when that MAC last used the pod address; nil: it did not yet
+	guest     vswitch.MAC    // MAC that uses the pod address; the zero MAC: not known yet
+	lastUse   *time.Duration // when that MAC last used the pod address; nil: never
 	kept      map[int]bool
 
 	neighbours map[netip.Addr]neighbour
 	questions  map[netip.Addr]*question
-	sweep      time.Duration // before it, a full table is not searched for silent neighbours
+	sweep      time.Duration // when a full table may be searched for expired neighbours again
 }
 
-// NewDelegate returns the forwarder with the switch as holder. OnUse is not called but counted.
+// NewDelegate returns the model with the switch as holder. It counts the calls of OnUse and does not make them.
 func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 	d := &Delegate{
 		cfg: cfg, self: cfg.Address.Addr(), holder: vswitch.HolderSwitch, guest: cfg.PinnedMAC, kept: map[int]bool{},
@@ -44,7 +44,7 @@ func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 	return d
 }
 
-// Hand makes h the holder. A MAC other than zero is the guest's from now on.
+// Hand makes h the holder. A MAC other than zero becomes the guest's.
 func (d *Delegate) Hand(h vswitch.Holder, mac vswitch.MAC) {
 	if !isNobody(mac) && mac != d.guest {
 		d.guest, d.lastUse = mac, nil
@@ -68,7 +68,7 @@ func (d *Delegate) LastUse() (at time.Duration, ok bool) {
 	return *d.lastUse, true
 }
 
-// Held is how many frames wait for a neighbour.
+// Held returns the number of frames that wait for a neighbour.
 func (d *Delegate) Held() int {
 	n := 0
 	for _, q := range d.questions {
@@ -77,7 +77,7 @@ func (d *Delegate) Held() int {
 	return n
 }
 
-// Forward takes frames that entered at a port.
+// Forward processes frames that enter at a port.
 func (d *Delegate) Forward(in int, frames []vswitch.Frame, now time.Duration) *Outcome {
 	c := &call{Delegate: d, Outcome: newOutcome(), in: in, now: now}
 	for _, f := range frames {
@@ -98,7 +98,7 @@ func (d *Delegate) Forward(in int, frames []vswitch.Frame, now time.Duration) *O
 	return c.Outcome
 }
 
-// A call is one Forward or Tick: the switch, the time, and what comes of it.
+// A call is one Forward or Tick: the switch, the time, and the outcome.
 type call struct {
 	*Delegate
 	*Outcome
@@ -108,7 +108,7 @@ type call struct {
 
 func (c *call) refuse(r vswitch.Reason) { c.drop(c.in, r) }
 
-// fault is what may be wrong with any frame of the guest or the wire, in this order. A link without useful MACs has any source.
+// fault returns the first fault of a frame from any port, in this order. If anySource is true, the source MAC is not checked.
 func fault(f vswitch.Frame, possible, anySource bool) (vswitch.Reason, bool) {
 	switch t := kind(f.Data); {
 	case !possible:
@@ -123,7 +123,7 @@ func fault(f vswitch.Frame, possible, anySource bool) (vswitch.Reason, bool) {
 	return 0, false
 }
 
-// fromPod: its ARP as it is, its IPv4 by the routes; nothing while the kernel holds the address.
+// fromPod sends ARP unchanged and IPv4 by the routes; nothing while the kernel holds the address.
 func (c *call) fromPod(f vswitch.Frame) {
 	if c.holder == vswitch.HolderKernel {
 		c.refuse(vswitch.NotHolder)
@@ -153,7 +153,7 @@ func (c *call) fromPod(f vswitch.Frame) {
 	}
 }
 
-// fromServer: to whom it says, or to the guest.
+// fromServer sends to the destination MAC, or to the guest if that is zero.
 func (c *call) fromServer(f vswitch.Frame) {
 	to := target(f.Data)
 	if isNobody(to) {

@@ -6,9 +6,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// fragments cuts an IPv4 frame without DF into frames whose packets have at most mtu bytes (RFC 791, section 3.2), with the
-// transport's checksum completed before. A packet that fits without Ethernet's padding is one piece. It reports false when the
-// options lie, when there is no room for 8 bytes, and when the packet is the fragment of an impossible one.
+// fragments cuts an IPv4 frame without DF into frames whose packets have at most mtu bytes (RFC 791, section 3.2), after it has completed
+// the transport checksum. A packet that fits without its padding yields one piece. It reports false if the options are malformed, if mtu
+// leaves less than 8 bytes of payload, or if the packet is a fragment of a packet that cannot exist.
 func fragments(f vswitch.Frame, mtu int) (pieces [][]byte, ok bool) {
 	data := f.Data
 	if f.Offload.Flags&needsChecksum != 0 {
@@ -37,7 +37,7 @@ func fragments(f vswitch.Frame, mtu int) (pieces [][]byte, ok bool) {
 	return append(pieces, piece(data, header, rest, offset, more)), true
 }
 
-// piece makes one frame: DF and the reserved bit stay as they are.
+// piece returns one fragment. DF and the reserved bit do not change.
 func piece(data, header, payload []byte, offset int, more bool) []byte {
 	ip := append([]byte{}, header...)
 	field := word(ip, 6)&0xc000 | uint16(offset/8)
@@ -51,7 +51,7 @@ func piece(data, header, payload []byte, offset int, more bool) []byte {
 	return append(append(append([]byte{}, data[:ethernetHeader]...), ip...), payload...)
 }
 
-// laterHeader is the header of all fragments but the first: only the options that are to be copied, padded to words.
+// laterHeader returns the header of all fragments but the first: only options with the copied flag, padded to 4 bytes.
 func laterHeader(header []byte) ([]byte, bool) {
 	later := append([]byte{}, header[:20]...)
 	for options := header[20:]; len(options) > 0 && options[0] != 0; {

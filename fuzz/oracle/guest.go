@@ -6,7 +6,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// fromGuest has the steps of vswitch.Delegate's comment, "what the guest sends".
+// fromGuest has the steps of the comment on vswitch.Delegate, "Frames from the guest".
 func (c *call) fromGuest(f vswitch.Frame) {
 	// 1. validate, 2. ethertype
 	var possible bool
@@ -54,7 +54,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	}
 }
 
-// isAboutKept tells whether the packet is an ICMP error that is about what was sent to a kept port, or may be.
+// isAboutKept reports whether the packet is an ICMP error about a packet to a kept port, or may be one.
 func (c *call) isAboutKept(p packet) bool {
 	if !p.isError() || len(c.kept) == 0 {
 		return false
@@ -63,7 +63,7 @@ func (c *call) isAboutKept(p packet) bool {
 	return !ok || p.fragment || q.protocol == tcp && q.target == c.self && c.kept[q.to]
 }
 
-// arpFromGuest answers for every address but the guest's own. ARP that is about its sender is a use of the address.
+// arpFromGuest answers for every address but the guest's own. ARP with the pod address as its sender is a use of the address.
 func (c *call) arpFromGuest(f vswitch.Frame) {
 	a, ok := readARP(f.Data)
 	if !ok {

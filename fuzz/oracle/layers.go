@@ -1,16 +1,16 @@
 package oracle
 
-// layers says where the parts of any frame stand, for the offload header: offsets in bytes from the start of the frame.
+// layers has the offsets of a frame's headers in bytes, which the offload header refers to.
 type layers struct {
 	ethertype uint16 // behind at most two tags
 	network   int
 	transport int
-	end       int // of the IP packet; 0: its own length lies
+	end       int // of the IP packet; 0 if its length is wrong
 	protocol  byte
 	fragment  bool
 }
 
-// readLayers reports false for a frame that ends within its headers, or whose headers contradict themselves.
+// readLayers reports false for a frame that ends within its headers, or has inconsistent headers.
 func readLayers(frame []byte) (layers, bool) {
 	if len(frame) < ethernetHeader {
 		return layers{}, false
@@ -33,7 +33,7 @@ func readLayers(frame []byte) (layers, bool) {
 	return l, true
 }
 
-// readIPv4Layers reads RFC 791, section 3.1.
+// readIPv4Layers parses the header of RFC 791, section 3.1.
 func readIPv4Layers(l layers, ip []byte) (layers, bool) {
 	if len(ip) < 20 || ip[0]>>4 != 4 {
 		return l, false
@@ -50,8 +50,8 @@ func readIPv4Layers(l layers, ip []byte) (layers, bool) {
 	return l, true
 }
 
-// readIPv6Layers reads RFC 8200, sections 3 and 4: at most eight extension headers, and none behind the header of a later
-// fragment, where the middle of something follows.
+// readIPv6Layers parses the headers of RFC 8200, sections 3 and 4: at most eight extension headers, and none behind the fragment header of
+// a later fragment.
 func readIPv6Layers(l layers, ip []byte) (layers, bool) {
 	if len(ip) < 40 || ip[0]>>4 != 6 {
 		return l, false

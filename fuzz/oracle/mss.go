@@ -6,7 +6,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// clamped returns a copy of a frame whose TCP SYN offers no larger segments than fit into mtu, and with its checksum.
+// clamped returns a copy of a frame. If the frame is a TCP SYN, the copy announces an MSS that fits into mtu at most, and its checksum is
+// updated.
 func clamped(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
 	f.Data = append([]byte{}, f.Data...)
 	if p.protocol != tcp || !p.first || p.segment[13]&0x02 == 0 {
@@ -32,13 +33,13 @@ func clamped(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
 		sum = replaceWord(sum, before, after)
 	}
 	binary.BigEndian.PutUint16(segment[at:], uint16(limit))
-	if f.Offload.Flags&needsChecksum == 0 { // else it is still to be computed
+	if f.Offload.Flags&needsChecksum == 0 { // otherwise it is computed later
 		binary.BigEndian.PutUint16(segment[16:], sum)
 	}
 	return f
 }
 
-// changedWords are the even offsets of the words that a value of two bytes at an offset is part of.
+// changedWords returns the even offsets of the words that contain a two-byte value at an offset.
 func changedWords(at int) []int {
 	if at%2 == 0 {
 		return []int{at}
@@ -46,7 +47,7 @@ func changedWords(at int) []int {
 	return []int{at - 1, at + 1}
 }
 
-// mssOption returns the offset of the value in a TCP header (RFC 9293, section 3.2), or 0 without one that can be read.
+// mssOption returns the offset of the MSS option's value in a TCP header (RFC 9293, section 3.2), or 0 if there is none.
 func mssOption(header []byte) int {
 	for i := 20; i < len(header) && header[i] != 0; {
 		if header[i] == 1 {

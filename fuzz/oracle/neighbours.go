@@ -13,7 +13,7 @@ const (
 	reachable      = 30 * time.Second
 	locked         = time.Second
 	again          = time.Second
-	silent         = 2 * reachable // a full table lets go of it
+	silent         = 2 * reachable // a full table removes it
 	tries          = 3
 	neighbourLimit = 1024
 	questionLimit  = 256
@@ -41,7 +41,7 @@ type heldFrame struct {
 	port int
 }
 
-// toNeighbour sends a frame that fits to its next hop, or lets it wait.
+// toNeighbour sends a frame that fits to its next hop, or holds it.
 func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
 	if c.cfg.NoARP {
 		c.send(vswitch.PortUplink, readdressed(f, c.cfg.WireMAC, c.cfg.WireMAC))
@@ -49,7 +49,7 @@ func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
 	}
 	n, known := c.neighbours[hop]
 	if !known {
-		c.wait(f, hop)
+		c.hold(f, hop)
 		return
 	}
 	if !n.permanent && c.now-n.seen >= reachable && c.now-n.probed >= again { // one frame in a second sends the request
@@ -60,10 +60,10 @@ func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
 	c.send(vswitch.PortUplink, readdressed(f, n.mac, c.cfg.WireMAC))
 }
 
-// wait keeps a frame until its next hop has answered, if there is room. A gateway always has some.
-func (c *call) wait(f vswitch.Frame, hop netip.Addr) {
+// hold keeps a frame until its next hop has answered, if the limits allow. Frames for a gateway are exempt from the limit of bytes.
+func (c *call) hold(f vswitch.Frame, hop netip.Addr) {
 	q := c.ask(hop, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	if q == nil || len(q.frames) >= heldFrames || c.waitingBytes()+len(f.Data) > heldBytes && !c.isGateway(hop) {
+	if q == nil || len(q.frames) >= heldFrames || c.bytesHeld()+len(f.Data) > heldBytes && !c.isGateway(hop) {
 		c.refuse(vswitch.NeighbourQueue)
 		return
 	}
@@ -71,7 +71,7 @@ func (c *call) wait(f vswitch.Frame, hop netip.Addr) {
 	q.frames = append(q.frames, heldFrame{f, c.in})
 }
 
-func (d *Delegate) waitingBytes() int {
+func (d *Delegate) bytesHeld() int {
 	n := 0
 	for _, q := range d.questions {
 		for _, f := range q.frames {
@@ -81,7 +81,7 @@ func (d *Delegate) waitingBytes() int {
 	return n
 }
 
-// ask returns the question about a next hop, and begins it when there is none and not too many.
+// ask returns the question about a next hop. If there is none, it starts one; it returns nil if there are too many.
 func (c *call) ask(hop netip.Addr, to vswitch.MAC) *question {
 	if q := c.questions[hop]; q != nil {
 		return q
@@ -101,7 +101,7 @@ func (c *call) ask(hop netip.Addr, to vswitch.MAC) *question {
 
 func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
 	q.next = c.now + again
-	if !c.take(arpRequest) {
+	if !c.reserve(arpRequest) {
 		return
 	}
 	q.tries++
@@ -110,40 +110,40 @@ func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
 	c.send(vswitch.PortUplink, vswitch.Frame{Data: frame(to, c.cfg.WireMAC, typeARP, a.bytes())})
 }
 
-// learn takes what ARP on the wire says about its sender, and reports whether that is somebody whom we know or asked for, or who
-// asked for us and is a neighbour.
+// learn updates the neighbours from the sender of an ARP packet on the wire. It reports whether the sender is known or wanted, or is an
+// on-link host that requests the pod address.
 func (c *call) learn(a arp) bool {
-	who, mac := a.senderIP, a.senderMAC
-	if who == c.self || isMartian(who) || isGroupIP(who) || who == everybody || !isStation(mac) {
+	ip, mac := a.senderIP, a.senderMAC
+	if ip == c.self || isMartian(ip) || isGroupIP(ip) || ip == everybody || !isStation(mac) {
 		return false
 	}
-	n, known := c.neighbours[who]
-	q := c.questions[who]
-	asksUs := a.targetIP == c.self && a.operation == request && c.isOnLink(who)
+	n, known := c.neighbours[ip]
+	q := c.questions[ip]
+	onLinkRequest := a.targetIP == c.self && a.operation == request && c.isOnLink(ip)
 	switch {
-	case !known && q == nil && !asksUs:
+	case !known && q == nil && !onLinkRequest:
 		return false
 	case n.permanent:
 		return true
-	case known && n.mac != mac && c.now-n.seen < locked && !asksUs:
-		return true // a second, different answer
+	case known && n.mac != mac && c.now-n.seen < locked && !onLinkRequest:
+		return true // a second, different answer to one request
 	}
-	c.remember(who, neighbour{mac: mac, seen: c.now, probed: c.now, wanted: n.wanted || q != nil})
+	c.remember(ip, neighbour{mac: mac, seen: c.now, probed: c.now, wanted: n.wanted || q != nil})
 	if q == nil {
 		return true
 	}
-	delete(c.questions, who)
+	delete(c.questions, ip)
 	for _, f := range q.frames {
 		c.send(vswitch.PortUplink, readdressed(f.Frame, mac, c.cfg.WireMAC))
 	}
 	return true
 }
 
-// remember puts a neighbour into the table. A full one lets go of the silent, at most once a second; then, for one that we asked
-// for, of those that only made themselves known; for a gateway, of everybody but gateways.
-func (c *call) remember(who netip.Addr, n neighbour) {
+// remember adds a neighbour to the table. If the table is full, it first removes the expired neighbours, at most once a second. Then, for a
+// wanted neighbour, it removes the neighbours that only made themselves known; for a gateway, all but gateways.
+func (c *call) remember(ip netip.Addr, n neighbour) {
 	full := func() bool {
-		_, known := c.neighbours[who]
+		_, known := c.neighbours[ip]
 		return !known && len(c.neighbours) >= neighbourLimit
 	}
 	if full() && c.now >= c.sweep {
@@ -153,14 +153,14 @@ func (c *call) remember(who netip.Addr, n neighbour) {
 		})
 	}
 	if full() && n.wanted {
-		c.forget(func(a netip.Addr, o neighbour) bool { return !o.wanted || c.isGateway(who) && !c.isGateway(a) })
+		c.forget(func(a netip.Addr, o neighbour) bool { return !o.wanted || c.isGateway(ip) && !c.isGateway(a) })
 	}
 	if !full() {
-		c.neighbours[who] = n
+		c.neighbours[ip] = n
 	}
 }
 
-// forget removes neighbours, but no permanent ones.
+// forget removes the neighbours for which gone returns true, except permanent ones.
 func (c *call) forget(gone func(netip.Addr, neighbour) bool) {
 	for a, n := range c.neighbours {
 		if !n.permanent && gone(a, n) {
@@ -169,8 +169,8 @@ func (c *call) forget(gone func(netip.Addr, neighbour) bool) {
 	}
 }
 
-// Tick repeats requests that are due, and then gives up on neighbours that did not answer three of them: their frames are
-// dropped, and the guest is told.
+// Tick repeats the requests that are due. It gives up on neighbours that have not answered three of them: it drops their frames and sends
+// ICMP errors to the guest.
 func (d *Delegate) Tick(now time.Duration) *Outcome {
 	c := &call{Delegate: d, Outcome: newOutcome(), now: now}
 	hops := []netip.Addr{}
@@ -201,7 +201,7 @@ func (c *call) giveUp(hop netip.Addr) {
 	for _, f := range q.frames {
 		c.drop(f.port, vswitch.Unresolved)
 		if c.in = f.port; c.in == vswitch.PortGuest {
-			c.tell(f.Frame, 1, 0) // host unreachable
+			c.sendError(f.Frame, 1, 0) // host unreachable
 		}
 	}
 }

@@ -13,7 +13,7 @@ const (
 	gsoECN        = 0x80
 )
 
-// Exact returns the offload header as it has to be for the frame, and false when it is impossible; the rules are those at
+// Exact returns the exact offload header for the frame. It reports false if the header does not fit the frame. The rules are those of
 // vnet.Check.
 func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if h == (vnet.Header{}) {
@@ -34,7 +34,7 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 		return h, false
 	}
 	own := map[byte]int{tcp: 16, icmp: 2}
-	switch offset, exact := own[l.protocol]; { // it must not change what was judged: ports, lengths, flags, what an ICMP error quotes
+	switch offset, exact := own[l.protocol]; { // it must not change checked fields: ports, lengths, flags, the packet that an ICMP error quotes
 	case exact && (start != l.transport || int(h.CsumOffset) != offset), l.protocol == udp && field < l.transport+6:
 		return h, false
 	}
@@ -50,7 +50,7 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	return h, ok && l.end-headers <= most*int(h.GSOSize)
 }
 
-// segmentHeaders returns the length of all headers of a frame to segment, and false when it is none.
+// segmentHeaders returns the length of all headers of a frame to segment. It reports false if the frame does not match its GSO type.
 func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
 	if l.fragment || h.GSOSize == 0 || int(h.CsumStart) != l.transport {
 		return 0, false
@@ -68,7 +68,7 @@ func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
 	return 0, false
 }
 
-// wireLength is the length of the largest frame that this one becomes on the wire. The header is exact.
+// wireLength returns the length of the largest frame that results from segmentation. The header is exact.
 func wireLength(h vnet.Header, frame []byte) int {
 	if segment := int(h.HdrLen) + int(h.GSOSize); h.GSOType != noGSO && segment < len(frame) {
 		return segment

@@ -7,7 +7,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// toWire sends what the guest or the pod endpoint has for the wire: what the guest may reach, next hop, size, next hop's MAC.
+// toWire sends a packet of the guest or the pod endpoint to the wire: rules, next hop, size, neighbour.
 func (c *call) toWire(f vswitch.Frame, p packet) {
 	switch {
 	case isMartian(p.target):
@@ -16,7 +16,7 @@ func (c *call) toWire(f vswitch.Frame, p packet) {
 		c.refuse(vswitch.Hairpin)
 	case c.in == vswitch.PortGuest && c.isDenied(p):
 		c.refuse(vswitch.Denied)
-		c.tell(f, 13, 0) // communication administratively prohibited
+		c.sendError(f, 13, 0) // communication administratively prohibited
 	case isGroupIP(p.target):
 		c.toGroup(f, p, groupMAC(p.target))
 	case c.isBroadcast(p.target):
@@ -30,7 +30,7 @@ func (c *call) toHost(f vswitch.Frame, p packet) {
 	nextHop, mtu, ok := c.route(p.target)
 	if !ok {
 		c.refuse(vswitch.NoRoute)
-		c.tell(f, 0, 0) // net unreachable
+		c.sendError(f, 0, 0) // net unreachable
 		return
 	}
 	if f = trimmed(f, p, mtu); c.fits(f, mtu) {
@@ -39,13 +39,13 @@ func (c *call) toHost(f vswitch.Frame, p packet) {
 	}
 	if p.whole || f.Offload.GSOType != noGSO {
 		c.refuse(vswitch.TooBig)
-		c.tell(f, 4, mtu) // fragmentation needed
+		c.sendError(f, 4, mtu) // fragmentation needed
 		return
 	}
 	c.cut(f, mtu, func(piece vswitch.Frame) { c.toNeighbour(piece, nextHop) })
 }
 
-// toGroup sends to everybody of a group: there is no next hop, and no answer to what does not fit.
+// toGroup sends a packet to a group or broadcast address, without a next hop and without ICMP errors.
 func (c *call) toGroup(f vswitch.Frame, p packet, to vswitch.MAC) {
 	send := func(f vswitch.Frame) { c.send(vswitch.PortUplink, readdressed(f, to, c.cfg.WireMAC)) }
 	f = trimmed(f, p, c.cfg.MTU)
@@ -59,7 +59,7 @@ func (c *call) toGroup(f vswitch.Frame, p packet, to vswitch.MAC) {
 	}
 }
 
-// trimmed is a frame without its Ethernet padding, if it is only the padding that does not fit.
+// trimmed returns a frame without its Ethernet padding if only the padding exceeds mtu.
 func trimmed(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
 	length := ethernetHeader + len(p.header) + len(p.segment)
 	if f.Offload.Flags&needsChecksum == 0 && len(f.Data) > ethernetHeader+mtu && length <= ethernetHeader+mtu {
@@ -72,28 +72,28 @@ func (c *call) fits(f vswitch.Frame, mtu int) bool {
 	return wireLength(f.Offload, f.Data) <= ethernetHeader+mtu
 }
 
-// cut sends a frame in pieces, and counts what that makes of one frame.
+// cut sends a frame in fragments and counts the additional frames.
 func (c *call) cut(f vswitch.Frame, mtu int, send func(vswitch.Frame)) {
 	pieces, ok := fragments(f, mtu)
 	if !ok {
 		c.refuse(vswitch.TooBig)
 		return
 	}
-	c.Made-- // the frame itself is none of the pieces
+	c.Made-- // the frame itself does not leave
 	for _, piece := range pieces {
 		c.Made++
 		if c.room < ethernetHeader+mtu {
 			c.refuse(vswitch.NoBuffer)
 			return
 		}
-		c.take(len(piece))
+		c.reserve(len(piece))
 		send(vswitch.Frame{Data: piece})
 	}
 }
 
-// tell answers the sender of a frame with ICMP destination unreachable, unless RFC 1122, section 3.2.2, says that it gets no
-// answer. It quotes at most 488 bytes behind the IP header.
-func (c *call) tell(f vswitch.Frame, code byte, mtu int) {
+// sendError sends ICMP destination unreachable to the sender of a frame, unless RFC 1122, section 3.2.2, forbids it. The error quotes at
+// most 488 bytes behind the IP header.
+func (c *call) sendError(f vswitch.Frame, code byte, mtu int) {
 	p, ok := readPacket(f.Data)
 	if !ok || !p.first || p.isError() || isGroupIP(p.target) || c.isBroadcast(p.target) {
 		return
@@ -110,7 +110,7 @@ func (c *call) tell(f vswitch.Frame, code byte, mtu int) {
 	ip = append(append(ip, from.AsSlice()...), p.source.AsSlice()...)
 	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
 	data := frame(source(f.Data), c.cfg.RouterMAC, typeIPv4, append(ip, message...))
-	if !c.take(len(data)) {
+	if !c.reserve(len(data)) {
 		c.NoRoom = append(c.NoRoom, Sent{c.in, vswitch.Frame{Data: data}})
 		return
 	}
@@ -118,7 +118,7 @@ func (c *call) tell(f vswitch.Frame, code byte, mtu int) {
 	c.send(c.in, vswitch.Frame{Data: data})
 }
 
-// groupMAC is RFC 1112, section 6.4.
+// groupMAC maps an IPv4 group to its Ethernet address (RFC 1112, section 6.4).
 func groupMAC(a netip.Addr) vswitch.MAC {
 	b := a.As4()
 	return vswitch.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}

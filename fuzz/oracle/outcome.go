@@ -2,31 +2,31 @@ package oracle
 
 import "github.com/podswitch/podswitch/vswitch"
 
-// Room is how many bytes of frames of its own a forwarder makes at most in one call: ARP, ICMP, fragments.
+// Room is the largest number of bytes of frames that a forwarder makes itself in one call: ARP, ICMP, fragments.
 const Room = 2 * vswitch.MaxFrame
 
-// An Outcome is what came of one call of Forward or Tick.
+// An Outcome is the result of one call of Forward or Tick.
 type Outcome struct {
 	Sent  []Sent
 	Drops []Drop
 	Used  int // calls of OnUse
-	// NoRoom are frames of the switch's own that there was no room for. In a tick, which goes through its neighbours in no
-	// order, any of these may leave in place of others.
+	// NoRoom are frames that the switch could not make for lack of room. Ticks have no order of neighbours, so that any of these
+	// may leave instead of others.
 	NoRoom []Sent
 
-	// What conservation needs: frames in + Made + frames held before = frames sent + drops + Noted + frames held after.
-	Made  int // frames that the switch made: requests, errors, further fragments, further copies of a flood
-	Noted int // ARP packets that told the switch something and went nowhere
-	room  int // bytes left for frames of its own
+	// For the balance: frames in + Made + frames held before = frames sent + drops + Noted + frames held after.
+	Made  int // frames that the switch made: requests, errors, additional fragments, additional copies of a flood
+	Noted int // ARP packets that updated the tables and were not forwarded
+	room  int // bytes left for frames that the switch makes
 }
 
 // Sent is a frame that leaves at a port.
 type Sent struct {
 	Port  int
-	Frame vswitch.Frame // only to be read: copies of a flood are one
+	Frame vswitch.Frame // read-only: the copies of a flood share memory
 }
 
-// Drop is a frame that was not delivered; it is counted at the port where it came in.
+// Drop is a frame that was not delivered. It is counted at the port where it entered.
 type Drop struct {
 	Port   int
 	Reason vswitch.Reason
@@ -40,8 +40,8 @@ func (o *Outcome) send(port int, f vswitch.Frame) {
 
 func (o *Outcome) drop(port int, r vswitch.Reason) { o.Drops = append(o.Drops, Drop{port, r}) }
 
-// take reserves room for a frame of the switch's own; without room there is no frame.
-func (o *Outcome) take(n int) bool {
+// reserve reports whether there is room for a frame that the switch makes, and reserves it.
+func (o *Outcome) reserve(n int) bool {
 	if n > o.room {
 		return false
 	}

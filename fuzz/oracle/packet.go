@@ -9,20 +9,19 @@ const (
 	udp  = 17
 )
 
-// packet is an IPv4 packet taken apart (RFC 791, section 3.1), only to be read: its bytes are those of the frame.
+// packet has the parts of an IPv4 packet (RFC 791, section 3.1). They are read-only: they share the frame's memory.
 type packet struct {
 	header         []byte // with its options
-	segment        []byte // what the packet carries, without Ethernet's padding
+	segment        []byte // payload without Ethernet padding
 	source, target netip.Addr
 	protocol       byte
-	first          bool // offset 0: the transport header is here
+	first          bool // offset 0: the packet contains the transport header
 	fragment       bool // one of several
-	whole          bool // must not be fragmented
-	from, to       int  // ports of TCP and UDP; -1 without
+	whole          bool // DF: must not be fragmented
+	from, to       int  // ports of TCP and UDP; otherwise -1
 }
 
-// readPacket reports false for a packet that is truncated or whose lengths lie, and for a transport header of TCP, UDP or ICMP
-// that is or does.
+// readPacket reports false if the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths.
 func readPacket(frame []byte) (packet, bool) {
 	if len(frame) < ethernetHeader+20 {
 		return packet{}, false
@@ -51,7 +50,7 @@ func (p *packet) readTransport() bool {
 		if len(s) < 20 || s[12]/16 < 5 || int(s[12]/16)*4 > len(s) {
 			return false
 		}
-	case udp: // the length in a first fragment is that of the whole
+	case udp: // a first fragment has the length of the whole datagram
 		if len(s) < 8 || word(s, 4) < 8 || int(word(s, 4)) > len(s) && !p.fragment {
 			return false
 		}
@@ -66,10 +65,10 @@ func (p *packet) readTransport() bool {
 
 func (p packet) isDHCP() bool { return p.protocol == udp && (p.to == 67 || p.to == 68) }
 
-// isConnect tells whether the packet begins a TCP connection.
+// isConnect reports whether the packet opens a TCP connection.
 func (p packet) isConnect() bool { return p.protocol == tcp && p.first && p.segment[13]&0x12 == 0x02 }
 
-// isError tells whether the packet is an ICMP error: unreachable, redirect, time exceeded, parameter problem.
+// isError reports whether the packet is an ICMP error: unreachable, redirect, time exceeded, parameter problem.
 func (p packet) isError() bool {
 	if p.protocol != icmp || !p.first {
 		return false
@@ -83,7 +82,7 @@ func (p packet) isError() bool {
 
 func (p packet) isEcho() bool { return p.protocol == icmp && p.first && p.segment[0] == 8 }
 
-// quoted is the packet that an ICMP error is about, as far as it is quoted: enough of it to see the ports.
+// quoted returns the packet that an ICMP error quotes. It reports false if the quote does not contain the ports.
 func (p packet) quoted() (quoted packet, ok bool) {
 	if !p.isError() || len(p.segment) < 8+20 {
 		return packet{}, false
@@ -96,8 +95,8 @@ func (p packet) quoted() (quoted packet, ok bool) {
 	return packet{first: word(q, 6)%0x2000 == 0, protocol: q[9], source: address(q[12:16]), target: address(q[16:20]), from: int(word(q, header)), to: int(word(q, header+2))}, true
 }
 
-// namesHops tells whether an option lists hosts on the way (loose 131, strict 137), or the options cannot be read.
-func (p packet) namesHops() bool {
+// isSourceRouted reports whether the packet has a source route option (loose 131, strict 137) or malformed options.
+func (p packet) isSourceRouted() bool {
 	for o := p.header[20:]; len(o) > 0 && o[0] != 0; {
 		if o[0] == 1 {
 			o = o[1:]
@@ -113,7 +112,7 @@ func (p packet) namesHops() bool {
 
 func isGroupIP(a netip.Addr) bool { return a.IsMulticast() }
 
-// isMartian tells whether an address is of "this network" or loopback.
+// isMartian reports whether an address is in "this network" or loopback.
 func isMartian(a netip.Addr) bool { first := a.As4()[0]; return first == 0 || first == 127 }
 
 var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})

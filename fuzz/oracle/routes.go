@@ -6,8 +6,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// route finds the next hop of a destination and the MTU of the path: the longest prefix, then the lowest metric, then the
-// first one.
+// route returns the next hop of a destination and the MTU of the path: of the longest prefix, then the lowest metric, then the first
+// route.
 func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
 	var best vswitch.Route
 	for _, r := range d.cfg.Routes {
@@ -28,7 +28,7 @@ func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
 	return to, mtu, ok
 }
 
-// isGateway tells whether a route names the address.
+// isGateway reports whether the address is the gateway of a route.
 func (d *Delegate) isGateway(a netip.Addr) bool {
 	for _, r := range d.cfg.Routes {
 		if r.Destination.Addr().Is4() && r.Gateway == a {
@@ -38,18 +38,18 @@ func (d *Delegate) isGateway(a netip.Addr) bool {
 	return false
 }
 
-// isOnLink tells whether a host is a neighbour by the routes.
+// isOnLink reports whether a host is a neighbour by the routes.
 func (d *Delegate) isOnLink(a netip.Addr) bool {
 	nextHop, _, ok := d.route(a)
 	return ok && nextHop == a || d.isGateway(a)
 }
 
-// isDenied tells whether the guest may not send the packet: the first rule about it decides.
+// isDenied reports whether the rules forbid a packet of the guest: the first match decides.
 func (d *Delegate) isDenied(p packet) bool {
 	if len(d.cfg.Rules) == 0 {
 		return false
 	}
-	if p.namesHops() || p.protocol == tcp && word(p.header, 6)%0x2000 == 1 { // such a fragment has a place for the first one's flags
+	if p.isSourceRouted() || p.protocol == tcp && word(p.header, 6)%0x2000 == 1 { // such a fragment contains the offset of the TCP flags
 		return true
 	}
 	for _, r := range d.cfg.Rules {
@@ -60,7 +60,7 @@ func (d *Delegate) isDenied(p packet) bool {
 	return false
 }
 
-// isAbout tells whether a rule is about the packet's port: of TCP, one that denies is about what begins a connection only.
+// isAbout reports whether a rule matches the packet's port. A rule that denies a TCP port matches packets that open a connection only.
 func isAbout(r vswitch.Rule, p packet) bool {
 	if r.Port == 0 {
 		return true

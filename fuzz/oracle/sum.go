@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// onesSum adds 16-bit words with the carry brought around (RFC 1071); an odd last byte is the upper half of a word.
+// onesSum returns the ones' complement sum of 16-bit words (RFC 1071). An odd last byte is the upper half of a word.
 func onesSum(b []byte) uint16 {
 	sum := 0
 	for ; len(b) >= 2; b = b[2:] {
@@ -25,7 +25,7 @@ func onesSum(b []byte) uint16 {
 
 func checksum(b []byte) uint16 { return ^onesSum(b) }
 
-// replaceWord returns the checksum after a word at an even offset has changed (RFC 1624: HC' = ~(~HC + ~m + m')).
+// replaceWord returns the new checksum after a change of one word at an even offset (RFC 1624: HC' = ~(~HC + ~m + m')).
 func replaceWord(sum, old, now uint16) uint16 {
 	all := int(^sum) + int(^old) + int(now)
 	for all > 0xffff {
@@ -34,7 +34,7 @@ func replaceWord(sum, old, now uint16) uint16 {
 	return ^uint16(all)
 }
 
-// settled is a frame whose header is exact, with SCTP's CRC in its place if that was left to be done: nobody later would know of it.
+// settled returns a frame with an exact header. It completes the CRC of SCTP, which the header cannot express.
 func settled(f vswitch.Frame, exact bool) vswitch.Frame {
 	if !exact || f.Offload.Flags&needsChecksum == 0 || f.Offload.CsumOffset != 8 {
 		return f
@@ -46,8 +46,8 @@ func settled(f vswitch.Frame, exact bool) vswitch.Frame {
 	return f
 }
 
-// completed returns a copy of an IPv4 frame with the checksum that the offload header leaves to be done (no segments): over
-// everything from its start to the end of the packet, or to the end of the frame when the field lies behind the packet.
+// completed returns a copy of an IPv4 frame, not to be segmented, with its checksum completed: over the bytes from its start to the end of
+// the packet, or to the end of the frame if the field lies behind the packet.
 func completed(frame []byte, l layers, start, offset int) []byte {
 	done := append([]byte{}, frame...)
 	field, end := start+offset, l.end
@@ -62,7 +62,7 @@ func completed(frame []byte, l layers, start, offset int) []byte {
 	}
 	sum := checksum(done[start:end])
 	if sum == 0 {
-		sum = 0xffff // 0 says "no checksum" in UDP
+		sum = 0xffff // in UDP, 0 means "no checksum"
 	}
 	binary.BigEndian.PutUint16(done[field:], sum)
 	return done

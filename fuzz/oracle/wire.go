@@ -6,10 +6,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// fromWire has the steps of vswitch.Delegate's comment, "what the wire sends".
+// fromWire has the steps of the comment on vswitch.Delegate, "Frames from the wire".
 func (c *call) fromWire(f vswitch.Frame) {
-	// 1. validate: our own frames, then the offload header; 2. ethertype
-	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isTwins(f.Data) {
+	// 1. validate: reflected frames, then the offload header; 2. ethertype
+	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isFromTwin(f.Data) {
 		c.refuse(vswitch.Reflected)
 		return
 	}
@@ -28,8 +28,8 @@ func (c *call) fromWire(f vswitch.Frame) {
 	c.ipFromWire(f)
 }
 
-// isTwins tells whether a frame with the wire MAC is another pod's, on an ipvlan: it says that it comes from another address.
-func (c *call) isTwins(frame []byte) bool {
+// isFromTwin reports whether a frame with the wire MAC comes from another pod on an ipvlan: it has another source address.
+func (c *call) isFromTwin(frame []byte) bool {
 	switch kind(frame) {
 	case typeARP:
 		a, ok := readARP(frame)
@@ -75,7 +75,7 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 		c.refuse(vswitch.TooBig)
 	case p.source == c.self, p.source == c.cfg.Server:
 		c.refuse(vswitch.ForeignSource)
-	case c.isNobodys(p.source, p.target):
+	case c.isMartianSource(p.source, p.target):
 		c.refuse(vswitch.Martian)
 	case isGroupIP(p.target):
 		c.toGuest(f, p, groupMAC(p.target))
@@ -91,16 +91,16 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 	}
 }
 
-// isNobodys tells whether no host may have the source. The unspecified one is that of hosts without an address, which speak to groups
-// or to everybody.
-func (c *call) isNobodys(source, target netip.Addr) bool {
+// isMartianSource reports whether no host may be the source. Hosts without an address send from the unspecified address to groups and
+// broadcast addresses.
+func (c *call) isMartianSource(source, target netip.Addr) bool {
 	if source.IsUnspecified() && (target == everybody || isGroupIP(target)) {
 		return false
 	}
 	return isMartian(source) || isGroupIP(source) || c.isBroadcast(source)
 }
 
-// isForPod tells whether a packet to the pod address is the pod endpoint's.
+// isForPod reports whether a packet to the pod address is for the pod endpoint.
 func (c *call) isForPod(p packet) bool {
 	if c.holder == vswitch.HolderKernel {
 		return false
