@@ -48,11 +48,11 @@ func keeperCommand() *cobra.Command {
 	return c
 }
 
-// setOwner makes the only peer beside root the owner of the keeper's sockets. Root can use any socket.
+// setOwner makes the only peer other than root the owner of the keeper's sockets. Root can use any socket.
 func setOwner(cfg *keeper.Config, peers grant.Peers) error {
 	others := slices.DeleteFunc(slices.Clone(peers.UIDs), func(uid int) bool { return uid == 0 })
 	if len(others) > 1 {
-		return fmt.Errorf("--%s %v: want at most one user beside root: the socket has one owner", peerUIDFlag, others)
+		return fmt.Errorf("--%s %v: want at most one user other than root (the socket has one owner)", peerUIDFlag, others)
 	}
 	if len(others) == 1 {
 		cfg.Owner = others[0]

@@ -48,7 +48,7 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: gateway (default: the first address of the subnet)")
 	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: MTU in `BYTES`")
 	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: MAC of the pod interface (default: 0a:58 followed by the address)")
-	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC beside its own that the guest sees")
+	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC besides its own that the guest sees")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
 		"With --address: route of the pod; repeatable (default: the subnet, and a default route via the gateway)")
 	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port of the pod address that stays with the pod; repeatable")

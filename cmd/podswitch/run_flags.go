@@ -48,7 +48,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
-		"Destination that the guest may not reach, beside those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
+		"Destination that the guest may not reach, in addition to those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file, its lock and the sockets of podswitch")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)

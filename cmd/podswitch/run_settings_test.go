@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// runFlagsOf parses a command line of run.
+// runFlagsOf returns the flags of a command line of run.
 func runFlagsOf(t *testing.T, stdin string, args ...string) (*runFlags, *cobra.Command) {
 	t.Helper()
 	var f runFlags
@@ -26,7 +26,7 @@ func runFlagsOf(t *testing.T, stdin string, args ...string) (*runFlags, *cobra.C
 	return &f, c
 }
 
-// TestSettings: a keeper plans a takeover with the settings that run would have with the same flags.
+// TestSettings checks that a keeper plans a takeover with the settings that run has for the same flags.
 func TestSettings(t *testing.T) {
 	document := filepath.Join(t.TempDir(), "vm.yaml")
 	text := "spec: {devices: {interfaces: [{name: red, bridge: {}, macAddress: '02:00:00:00:00:07'}]}, networks: [{name: red, pod: {}}]}"
@@ -65,7 +65,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestNoSettings: a takeover without settings flags leaves the keeper's settings alone.
+// TestNoSettings checks that a takeover without settings flags does not change the settings of the keeper.
 func TestNoSettings(t *testing.T) {
 	f, c := runFlagsOf(t, "")
 	s, err := f.settings(c)
@@ -74,7 +74,7 @@ func TestNoSettings(t *testing.T) {
 	}
 }
 
-// TestSettingsRefused: the keeper checks what another process sends as it checks its own flags, and names the flag.
+// TestSettingsRefused checks that the keeper validates the settings of another process like its own flags, and names the flag.
 func TestSettingsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"hold_after":"30s","keep":["80"]}`:                `--keep: kept port "80"`,
@@ -97,7 +97,7 @@ func TestSettingsRefused(t *testing.T) {
 	}
 }
 
-// TestSettingsOfNoDocument: a document without text is a fault in the keeper's process, too, and not the default document.
+// TestSettingsOfNoDocument checks that an empty document is a fault in the keeper too, and not the default document.
 func TestSettingsOfNoDocument(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  []string
@@ -121,7 +121,7 @@ func TestSettingsOfNoDocument(t *testing.T) {
 	}
 }
 
-// TestSettingsFlagsChecked: the switch that takes over refuses faulty flags before it connects.
+// TestSettingsFlagsChecked checks that a switch rejects invalid flags before it connects to the keeper.
 func TestSettingsFlagsChecked(t *testing.T) {
 	for want, args := range map[string][]string{
 		"given twice":  {"--keep", "tcp/80", "--keep", "tcp/80=localhost:1"},

@@ -63,7 +63,7 @@ func allModels() []model.Model {
 
 func folder() string { return filepath.Join("..", "..", "testdata", "hypervisor") }
 
-// readCases reads every document of the folder.
+// readCases reads every document of testdata/hypervisor.
 func readCases(t *testing.T) (cases []testCase) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder(), "*.yaml"))

@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Plan is the result of Resolve. It reads back from its JSON, except for what was found beside the pod interface. All fields are
+// A Plan is the result of Resolve. It reads back from its JSON, except for unexported fields. All fields are
 // read-only.
 type Plan struct {
 	Rule      string           `json:"rule"`                // the rule of the VM document that selected the method
@@ -36,7 +36,7 @@ type Plan struct {
 	env       *environment     // nil in a plan that was read from JSON, or of a plain bridge
 }
 
-// An environment is the part of the pod's network beside the pod interface.
+// An environment is the pod's network apart from the pod interface.
 type environment struct {
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
