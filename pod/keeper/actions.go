@@ -35,7 +35,7 @@ func (l *loop) perform(a action) {
 	case askToStop:
 		l.askToStop()
 	case release:
-		l.finish(l.release())
+		l.finish(l.releaseUntaken())
 	case giveBack:
 		l.finish(l.restore())
 	}
@@ -93,6 +93,21 @@ func (l *loop) restore() error {
 		failed = errors.Join(failed, w.failure())
 	}
 	return errors.Join(fmt.Errorf("give the address back: %w", failed), err)
+}
+
+// releaseUntaken releases everything while the address is not taken. After a failed attempt to take it, the watchdog restores what
+// the attempt could not undo.
+func (l *loop) releaseUntaken() error {
+	w := l.watchdog
+	err := l.release()
+	switch {
+	case w == nil:
+		return err
+	case w.failure() != nil:
+		return errors.Join(err, w.failure())
+	}
+	l.log.Info("the pod interface is as it was before the attempt to take the address")
+	return err
 }
 
 // release closes the resources, which unlocks the state directory, and then the watchdog, which restores what the state file

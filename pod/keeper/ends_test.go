@@ -24,8 +24,8 @@ func shorter(less func(p *timeouts)) timeouts {
 	return p
 }
 
-// told returns a switch that was told to begin.
-func (k *testKeeper) told() *fake {
+// starting returns a switch that has received Go.
+func (k *testKeeper) starting() *fake {
 	k.t.Helper()
 	f := k.granted(helloMessage())
 	f.sends(readyMessage())
@@ -45,7 +45,7 @@ func endings() []endCase {
 		}, "", 0},
 		{"it is never ready", shorter(func(p *timeouts) { p.ready = 20 * time.Millisecond }), func(k *testKeeper) { k.granted(helloMessage()).receivesEnd() },
 			"has not sent ready within 20ms", 0},
-		{"it does not start", shorter(func(p *timeouts) { p.start = 20 * time.Millisecond }), func(k *testKeeper) { k.told().receivesEnd() },
+		{"it does not start", shorter(func(p *timeouts) { p.start = 20 * time.Millisecond }), func(k *testKeeper) { k.starting().receivesEnd() },
 			"has not sent started within 20ms", 1},
 		{"it disconnects while it runs", shortTimeouts(), func(k *testKeeper) { k.running().Close() }, "without giving a reason", 1},
 		{"it sends Fault", shortTimeouts(), func(k *testKeeper) { k.running().sends(faultMessage()) }, "it does not work", 1},

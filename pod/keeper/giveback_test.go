@@ -49,6 +49,37 @@ func TestGiveBackFails(t *testing.T) {
 	}
 }
 
+// TestTakeFails checks that an attempt to take the address that failed leaves the rest to the watchdog, whose failure is an error.
+func TestTakeFails(t *testing.T) {
+	for watchdog, want := range map[string]string{"true": "", "false": "restore by the watchdog: exit status 1"} {
+		t.Run(watchdog, func(t *testing.T) {
+			k := newTestKeeper(t, shortTimeouts())
+			k.inside(func() {
+				k.loop.takeAddress = func(*resources) (giveBack func() error, err error) {
+					if k.loop.watchdog, err = startWatchdog(afterPipe(watchdog), k.loop.log); err != nil {
+						t.Error(err)
+					}
+					return nil, errors.New("the address cannot be taken")
+				}
+			})
+			f := k.granted(helloMessage())
+			f.sends(readyMessage())
+			if m, _ := f.receives("fault", 0); m.Fault.Text != "the address cannot be taken" {
+				t.Errorf("the switch gets the error %q", m.Fault.Text)
+			}
+			f.receivesEnd()
+			k.awaitWaiting()
+			why := strings.Join(k.ended(), "\n")
+			if !strings.HasPrefix(why, "the address cannot be taken") || !strings.HasSuffix(why, want) {
+				t.Errorf("the error is %q, want one that ends with %q", why, want)
+			}
+			if n := k.seen.FilterMessageSnippet("as it was").Len(); n == 1 != (want == "") {
+				t.Errorf("%d log lines report that the interface is as it was", n)
+			}
+		})
+	}
+}
+
 // afterPipe makes a watchdog that runs a command when the keeper has closed the pipe.
 func afterPipe(command string) func(pipe *os.File) *exec.Cmd {
 	return func(pipe *os.File) *exec.Cmd {

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
@@ -38,7 +39,7 @@ func (l *loop) watchGuest() {
 	resources := l.resources
 	states, err := podnet.Watch(resources.ctx, resources.ports[0].spec.Name)
 	if err != nil {
-		l.handle(end, err)
+		l.handle(end, fmt.Errorf("watch the guest's device: %w", err))
 		return
 	}
 	go func() {

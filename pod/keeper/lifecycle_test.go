@@ -73,7 +73,7 @@ func TestNames(t *testing.T) {
 type modelSwitch struct {
 	present  bool
 	answers  bool // for the address
-	told     bool // to begin, and it has not started
+	starting bool // it has received Go, and has not started
 	ready    bool // it has built its ports
 	yielding bool // it was asked to
 	stopping bool // it was asked to
@@ -95,7 +95,7 @@ func (m scenario) possible(e event) bool {
 	case ready:
 		return c.present && !c.ready
 	case started:
-		return c.present && c.told
+		return c.present && c.starting
 	case nextAdmitted:
 		return m.state == running // admitNext refuses it otherwise
 	case nextReady:
@@ -127,7 +127,7 @@ func (m scenario) apply(e event, fails bool) (scenario, error) {
 	case ready:
 		m.current.ready = true
 	case started:
-		m.current.told = false
+		m.current.starting = false
 	case nextAdmitted:
 		m.next = modelSwitch{present: true}
 	case nextReady:
@@ -160,7 +160,7 @@ func (m scenario) perform(a action, fails bool) (scenario, error) {
 		m.taken = true
 		return m.apply(taken, false)
 	case begin:
-		m.current.answers, m.current.told = true, true
+		m.current.answers, m.current.starting = true, true
 	case askToYield:
 		m.current.yielding = true
 	case handOver:
@@ -168,7 +168,7 @@ func (m scenario) perform(a action, fails bool) (scenario, error) {
 			return m, fmt.Errorf("no switch is ready to begin")
 		}
 		m.previous, m.current, m.next = m.current, m.next, modelSwitch{}
-		m.current.answers, m.current.told = true, true
+		m.current.answers, m.current.starting = true, true
 	case resume:
 		if m.previous.present {
 			m.current, m.previous = m.previous, modelSwitch{}
@@ -176,7 +176,7 @@ func (m scenario) perform(a action, fails bool) (scenario, error) {
 		if !m.current.present {
 			return m, fmt.Errorf("no switch is left to begin again")
 		}
-		m.current.answers, m.current.told = true, true
+		m.current.answers, m.current.starting = true, true
 	case dropNext:
 		m.next = modelSwitch{}
 	case complete:

@@ -104,7 +104,7 @@ func TestTakeover(t *testing.T) {
 	k.awaitWaiting()
 	_ = unix.Close(files[0])
 	files[0] = -1
-	if text, err := io.ReadAll(r); string(text) != "x" || err != nil { // nobody else has the other end
+	if text, err := io.ReadAll(r); string(text) != "x" || err != nil { // no other process has the other end
 		t.Errorf("%q, %v", text, err)
 	}
 }
@@ -129,7 +129,7 @@ func TestNextFails(t *testing.T) {
 		first.sends(dialMessage(1, grant.Kept, 0))
 		first.receives("dialled", 0)
 	}
-	for range 3 { // the next one fails when it is ready, and when it was told to begin
+	for range 3 { // the next one fails when it is ready, and when it has received Go
 		next := k.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)

@@ -62,7 +62,7 @@ func (o *opener) options() tap.Options { return tap.Options{Offload: o.offload, 
 func (o *opener) inherit() (*handle, error) {
 	fd, err := strconv.Atoi(o.spec.Name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%v: want the number of a descriptor: %w", o.spec, err)
 	}
 	isUnix, err := unixport.Inherited(fd)
 	switch {

@@ -65,15 +65,15 @@ func ip(t *testing.T, lines string) {
 // pod returns the addresses and routes of the pod interface, as ip prints them.
 func pod(t *testing.T) string {
 	t.Helper()
-	var said strings.Builder
+	var state strings.Builder
 	for _, command := range []string{"-4 -o addr show dev eth0", "-4 route show table all dev eth0"} {
 		out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("ip %s: %v\n%s", command, err, out)
 		}
-		said.Write(out)
+		state.Write(out)
 	}
-	return said.String()
+	return state.String()
 }
 
 func (k *podKeeper) wantTaken(t *testing.T) {

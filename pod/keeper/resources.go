@@ -78,7 +78,7 @@ func (r *resources) openSwitch() error {
 	if err := r.openAll(specs...); err != nil {
 		return err
 	}
-	maxFrame, err := smallestMTU(r.cfg.Switch.Ports)
+	maxFrame, err := longestFrame(r.cfg.Switch.Ports)
 	bridge := r.cfg.Switch.Bridge
 	bridge.Ports, bridge.Upstream, bridge.MaxFrame = len(specs), -1, maxFrame
 	r.bridge = &bridge
@@ -102,9 +102,9 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 	return nil
 }
 
-// smallestMTU returns the length in bytes of the longest frame that all ports can carry: a bridge has one MTU.
-func smallestMTU(ports []hypervisor.Attachment) (int, error) {
-	smallest := vswitch.MaxFrame
+// longestFrame returns the length in bytes of the longest frame that all ports can carry: a bridge has one MTU.
+func longestFrame(ports []hypervisor.Attachment) (int, error) {
+	length := vswitch.MaxFrame
 	for _, a := range ports {
 		if a.Kind != hypervisor.KindTap && a.Kind != hypervisor.KindPacket {
 			continue // a socket has no MTU
@@ -113,9 +113,9 @@ func smallestMTU(ports []hypervisor.Attachment) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		smallest = min(smallest, mtu+plan.EthernetHeader)
+		length = min(length, mtu+plan.EthernetHeader)
 	}
-	return smallest, nil
+	return length, nil
 }
 
 // close closes everything. Goroutines that still use r.ctx discard their results.

@@ -59,7 +59,7 @@ func (k *testKeeper) flap() {
 	})
 }
 
-// beginning returns a switch that has yielded, and the next one, which was told to begin.
+// beginning returns a switch that has yielded, and the next one, which has received Go.
 func (k *testKeeper) beginning() (first, next *fake) {
 	k.t.Helper()
 	first, next = k.yielding()
@@ -79,7 +79,7 @@ func TestStopWhileYielding(t *testing.T) {
 	first.receivesEnd()
 }
 
-// TestStopWhileStarting checks that a stop waits for the next switch once that was told to begin.
+// TestStopWhileStarting checks that a stop waits for the next switch once that has received Go.
 func TestStopWhileStarting(t *testing.T) {
 	for name, started := range map[string]bool{"it has not sent Started": false, "it has sent Started": true} {
 		t.Run(name, func(t *testing.T) {
