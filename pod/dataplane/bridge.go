@@ -22,7 +22,7 @@ type bridging struct {
 	known   control.Status // the fields that do not change
 }
 
-// newBridging makes everything but the ports.
+// newBridging makes the learning switch. open makes its ports.
 func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error) {
 	b := &bridging{began: time.Now()}
 	w := g.Forwarder.Bridge
@@ -58,7 +58,7 @@ func (b *bridging) forwarder() vswitch.Forwarder { return b.bridge }
 func (b *bridging) now() time.Duration           { return time.Since(b.began) }
 func (b *bridging) portList() []namedPort        { return b.ports }
 
-// A learning switch has no address to acquire or to return, and no state of the guest.
+// A learning switch holds no address, and has no state of the guest.
 func (b *bridging) start()              {}
 func (b *bridging) stop()               {}
 func (b *bridging) setGuestAbsent(bool) {}

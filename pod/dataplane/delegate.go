@@ -42,7 +42,7 @@ type delegation struct {
 	holdTimer *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
 
-// newDelegation makes everything but the ports of devices.
+// newDelegation makes the forwarder and its services. open makes the ports of devices.
 func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, err error) {
 	if g.Forwarder.Delegate == nil || len(g.Ports) != 2 {
 		return nil, errors.New("the keeper's grant does not describe a guest and a pod")

@@ -65,8 +65,8 @@ func (s *session) putDialled(d *grant.Dialled, files []int) {
 	}
 }
 
-// cancelDial makes putDialled discard the answer. If putDialled has taken the dial out of the table already, its answer is in the
-// channel or will be at once, and cancelDial closes the descriptor.
+// cancelDial makes putDialled discard the answer. If putDialled has removed the dial from the table already, its answer is in the
+// channel or will be immediately, and cancelDial closes the descriptor.
 func (s *session) cancelDial(id uint64, answer chan dialResult) {
 	s.mu.Lock()
 	_, pending := s.dials[id]

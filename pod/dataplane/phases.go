@@ -30,7 +30,7 @@ func (p *process) serve(ctx context.Context) error {
 	return err
 }
 
-// wait waits for Go, and then starts. It reports false if the switch is to end instead.
+// wait waits for Go, and then calls start. It reports false if the switch ends instead.
 func (p *process) wait(ctx context.Context) (started bool, err error) {
 	for {
 		c, err := p.nextCommand(ctx)
@@ -49,8 +49,8 @@ func (p *process) wait(ctx context.Context) (started bool, err error) {
 	}
 }
 
-// waitAgain waits after a handover. A Go means that the takeover failed; the end of the session, that the next switch works or that
-// everything ends.
+// waitAgain waits after a handover. A Go means that the takeover failed; the end of the session means that the next switch works, or
+// that podswitch ends.
 func (p *process) waitAgain() (started bool, err error) {
 	started, err = p.wait(context.Background())
 	if errors.Is(err, errKeeperEnded) {
@@ -145,7 +145,7 @@ func (p *process) forward(ctx context.Context) (err error) {
 }
 
 // handleCommands executes commands until one ends the work phase, or working is done. It reports whether the switch yields. When ctx
-// is done it sends Bye and goes on: the keeper answers with Stop after it has given the address back.
+// is done it sends Bye and continues: the switch answers for the address until the keeper sends Stop.
 func (p *process) handleCommands(ctx, working context.Context) (yielded bool, err error) {
 	asked := ctx.Done()
 	for {

@@ -15,7 +15,7 @@ import (
 	"github.com/podswitch/podswitch/pod/hypervisor"
 )
 
-// A Config is what a switch does not learn from its keeper.
+// A Config has the parameters of a switch that the keeper does not send. All fields are required except Takeover and Settings.
 type Config struct {
 	Conn         *grant.Conn     // to the keeper; Run closes it
 	Takeover     bool            // replace the running switch
@@ -29,8 +29,8 @@ type Config struct {
 // datagrams reports whether a port may be a datagram socket, which needs access to the paths that it sends to.
 type EnterSandbox func(datagrams bool) (report string, err error)
 
-// Run is the switch process. It returns nil when the keeper has stopped it, when another switch has replaced it, or when ctx is done
-// and the keeper has agreed: the address must go back first. Any other end is an error, which the keeper is sent.
+// Run is the switch process. It returns nil when the keeper has stopped it and when another switch has replaced it. When ctx is done it
+// asks the keeper for a Stop, and works until then. Any other end is an error, which Run also sends to the keeper.
 func Run(ctx context.Context, cfg Config) error {
 	defer cfg.Conn.Close()
 	greeted := closeAfter(ctx, cfg.Conn)
@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// handshakeTimeout is how long the handshake may go on after ctx is done.
+// handshakeTimeout bounds the handshake after ctx is done.
 const handshakeTimeout = time.Second
 
 // closeAfter closes conn handshakeTimeout after ctx is done, unless the channel that it returns is closed first.
@@ -118,7 +118,7 @@ func (p *process) mayHaveDatagrams() bool {
 	})
 }
 
-// source adds what is true of both methods to the method's status.
+// source returns the method's source, with the fields of the status that both methods have.
 func (p *process) source() control.Source {
 	source := p.method.source()
 	status := source.Status

@@ -91,7 +91,7 @@ func (s *session) receive() {
 	}
 }
 
-// close ends the session, waits for receive, and closes the descriptors that nothing has taken over.
+// close ends the session, waits for receive, and closes the descriptors that no caller has received.
 func (s *session) close() {
 	s.conn.Close()
 	for receiving := true; receiving; {
