@@ -11,15 +11,15 @@ import (
 
 // Errors that the errors of this package wrap.
 var (
-	// ErrTaken: another running podswitch has taken, muted or silenced this interface.
+	// ErrTaken means that another running podswitch has taken, muted or silenced this interface.
 	ErrTaken = errors.New("another podswitch has the interface's address")
-	// ErrLocked: another process uses the state directory.
+	// ErrLocked means that another process holds the lock of the state directory.
 	ErrLocked = errors.New("the state directory is in use")
-	// ErrStateExists: an earlier process took the addresses and did not give them back. Recover and Restore do.
+	// ErrStateExists means that an earlier process took the addresses and did not give them back. Recover and Restore do.
 	ErrStateExists = errors.New("the state file of an earlier run exists")
-	// ErrForeignState: the state file describes another network namespace or another interface.
+	// ErrForeignState means that the state file describes another network namespace or another interface.
 	ErrForeignState = errors.New("the state file does not belong to this interface")
-	// ErrLinkGone: the interface no longer exists. Nothing can be restored, and the state file is removed.
+	// ErrLinkGone means that the interface no longer exists. Nothing can be restored, and the state file is removed.
 	ErrLinkGone = errors.New("the pod interface is gone, nothing can be restored")
 )
 

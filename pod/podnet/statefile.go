@@ -115,6 +115,7 @@ func replaceStateFile(dir string, r *record) error {
 		return err
 	}
 	temporary := statePath(dir) + ".new"
+	// A crash may have left the file, and writeSynced refuses an existing one, so that it never follows a link.
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
