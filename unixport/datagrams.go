@@ -20,7 +20,7 @@ type address struct {
 	len  uint32 // length of name in bytes
 }
 
-// addressOf returns the address for a path that CheckPath accepts, which ends with a zero byte.
+// addressOf returns the address for a path that checkPath accepts, which ends with a zero byte.
 func addressOf(path string) address { return addressFrom(append([]byte(path), 0)) }
 
 // addressFrom returns the address with the given bytes in sun_path, at most unixsocket.MaxPath+1.

@@ -18,12 +18,12 @@ const headerLen = 14
 // streamBuffer is the size in bytes of the receive buffer: four of the largest frames, or hundreds of small ones, in one read.
 const streamBuffer = 4 * (prefixLen + vswitch.MaxFrame)
 
-// A LengthError is the error for a length field above vswitch.MaxFrame. The stream cannot be decoded any further.
-type LengthError struct{ Length uint32 } // in bytes
+// A lengthError is the error for a length field above vswitch.MaxFrame. The stream cannot be decoded any further.
+type lengthError struct{ length uint32 } // in bytes
 
 // Error returns a text with the length and the largest allowed one.
-func (e *LengthError) Error() string {
-	return fmt.Sprintf("the length field announces a frame of %d bytes; want at most %d", e.Length, vswitch.MaxFrame)
+func (e *lengthError) Error() string {
+	return fmt.Sprintf("the length field announces a frame of %d bytes; want at most %d", e.length, vswitch.MaxFrame)
 }
 
 // A decoder splits a stream of bytes into frames, in place in its buffer.
@@ -35,7 +35,7 @@ type decoder struct {
 func newDecoder() decoder { return decoder{buf: make([]byte, streamBuffer)} }
 
 // frames fills in batch with the complete frames, and returns their number. The frames are valid until the next call of room, and the
-// capacity of each ends with the last one. Frames without an Ethernet header are counted and skipped. frames returns a *LengthError after
+// capacity of each ends with the last one. Frames without an Ethernet header are counted and skipped. frames returns a *lengthError after
 // the frames before the wrong length field, and on every later call.
 func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int, error) {
 	n := 0
@@ -45,7 +45,7 @@ func (d *decoder) frames(batch []vswitch.Frame, counters *vswitch.Counters) (int
 			if n > 0 {
 				break
 			}
-			return 0, &LengthError{announced}
+			return 0, &lengthError{announced}
 		}
 		from := d.start + prefixLen
 		to := from + int(announced)

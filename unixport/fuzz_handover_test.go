@@ -173,7 +173,7 @@ func (h *handoverTest) hangUp(want decoded) {
 		h.t.Fatal(err)
 	}
 	n, err := h.Receive(make([]vswitch.Frame, 1))
-	var length *LengthError
+	var length *lengthError
 	fit := err == io.EOF
 	switch {
 	case want.broken:

@@ -189,8 +189,8 @@ func TestFDLength(t *testing.T) {
 	p.wantFrame(frame(60, 1))
 	select {
 	case err := <-p.end:
-		var length *LengthError
-		if !errors.As(err, &length) || length.Length != 1<<31 {
+		var length *lengthError
+		if !errors.As(err, &length) || length.length != 1<<31 {
 			t.Error(err)
 		}
 	case <-time.After(testTimeout):

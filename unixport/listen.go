@@ -37,7 +37,7 @@ func Listen(path string, owner int) (Socket, *File, error) {
 // The file, owner, the requirements for the directory and the errors are those of Listen.
 func Bind(local, remote string, owner int) (Socket, *File, error) {
 	if remote != "" {
-		if err := CheckPath(remote); err != nil {
+		if err := checkPath(remote); err != nil {
 			return Socket{}, nil, err
 		}
 		if remote == local {

@@ -18,9 +18,9 @@ type PathError struct{ Path, Why string }
 // Error returns `socket path "PATH": WHY`.
 func (e *PathError) Error() string { return fmt.Sprintf("socket path %q: %s", e.Path, e.Why) }
 
-// CheckPath returns a *PathError unless path has 1 to 107 bytes, no zero byte, and no '@' at the start, which would name a socket without a
+// checkPath returns a *PathError unless path has 1 to 107 bytes, no zero byte, and no '@' at the start, which would name a socket without a
 // file (abstract socket, unix(7)).
-func CheckPath(path string) error {
+func checkPath(path string) error {
 	switch {
 	case path == "":
 		return &PathError{path, "is empty; want a path of 1 to 107 bytes"}
@@ -36,7 +36,7 @@ func CheckPath(path string) error {
 
 // bind creates a non-blocking unix socket of the given type at path. It replaces the file of an ended process.
 func bind(path string, kind, owner int) (int, *File, error) {
-	if err := CheckPath(path); err != nil {
+	if err := checkPath(path); err != nil {
 		return -1, nil, err
 	}
 	if err := checkFolder(path); err != nil {

@@ -248,7 +248,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 	}
 	n := binary.BigEndian.Uint32(prefix[:])
 	if n > vswitch.MaxFrame {
-		return nil, &LengthError{n}
+		return nil, &lengthError{n}
 	}
 	f := make([]byte, n)
 	_, err := io.ReadFull(r, f)

@@ -100,7 +100,7 @@ func (s Socket) check() error {
 	case s.Remote != "" && (s.Type != typeDgram || s.Connected):
 		return fmt.Errorf("fd:%d: the remote is %q; want one only for a datagram socket that is not connected", s.FD, s.Remote)
 	case s.Remote != "":
-		return CheckPath(s.Remote)
+		return checkPath(s.Remote)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // assemble returns the BPF program of the filter in the kernel's form.
-func assemble(calls []Call) ([]unix.SockFilter, error) {
+func assemble(calls []allowedCall) ([]unix.SockFilter, error) {
 	instructions, err := program(calls)
 	if err != nil {
 		return nil, err
@@ -44,18 +44,18 @@ func assemble(calls []Call) ([]unix.SockFilter, error) {
 // The library's own assembly of a policy is not usable: if a condition does not hold, it continues with the next comparison while the
 // accumulator has the argument instead of the number. An argument could then pass as the number of an allowed call. program uses the
 // library for its labels and its tables of numbers.
-func program(calls []Call) ([]bpf.Instruction, error) {
+func program(calls []allowedCall) ([]bpf.Instruction, error) {
 	machine, err := arch.GetInfo("")
 	if err != nil {
 		return nil, fmt.Errorf("the filter of system calls: %w", err)
 	}
 	p := seccomp.NewProgram()
 	for _, c := range calls {
-		number, known := machine.SyscallNames[c.Name]
+		number, known := machine.SyscallNames[c.name]
 		if !known {
-			return nil, fmt.Errorf("the filter of system calls: %s has no system call %q", machine.Name, c.Name)
+			return nil, fmt.Errorf("the filter of system calls: %s has no system call %q", machine.Name, c.name)
 		}
-		addCall(&p, uint32(number), c.allowed)
+		addCall(&p, uint32(number), c.arguments)
 	}
 	p.Ret(seccomp.ActionKillProcess)
 	judge, err := p.Assemble()

@@ -23,7 +23,7 @@ type filter struct {
 
 func newFilter(t *testing.T) filter {
 	t.Helper()
-	instructions, err := program(SystemCalls())
+	instructions, err := program(allowedCalls())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +56,12 @@ func (f filter) decide(number uint32, audit uint32, arguments [6]uint64) seccomp
 }
 
 // expected is a slow reference implementation of the filter.
-func expected(calls []Call, name string, arguments [6]uint64) seccomp.Action {
-	i := slices.IndexFunc(calls, func(c Call) bool { return c.Name == name })
+func expected(calls []allowedCall, name string, arguments [6]uint64) seccomp.Action {
+	i := slices.IndexFunc(calls, func(c allowedCall) bool { return c.name == name })
 	if i < 0 {
 		return seccomp.ActionKillProcess
 	}
-	if len(calls[i].allowed) == 0 || slices.ContainsFunc(calls[i].allowed, func(all []condition) bool { return hold(all, arguments) }) {
+	if len(calls[i].arguments) == 0 || slices.ContainsFunc(calls[i].arguments, func(all []condition) bool { return hold(all, arguments) }) {
 		return seccomp.ActionAllow
 	}
 	return seccomp.ActionKillProcess
@@ -79,10 +79,10 @@ func hold(all []condition, arguments [6]uint64) bool {
 
 // TestFilter compares filter and reference for every number, with arguments near those of the conditions.
 func TestFilter(t *testing.T) {
-	f, calls := newFilter(t), SystemCalls()
+	f, calls := newFilter(t), allowedCalls()
 	near := []uint64{0, 1, 2, 3, 4, 6, 7, 8, 9, 13, 17, 23, 26, 32, 34, 263, 1030, unix.PR_SET_VMA, threadFlags, threadFlags | unix.CLONE_SETTLS, uint64(os.Getpid()), 1 << 32, 1<<32 | 1}
 	for _, c := range calls {
-		near = append(near, uint64(f.arch.SyscallNames[c.Name])) // an argument must not pass as a number
+		near = append(near, uint64(f.arch.SyscallNames[c.name])) // an argument must not pass as a number
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for number := range uint32(1024) {
@@ -165,18 +165,18 @@ func TestNames(t *testing.T) {
 	const most = 45
 	for _, info := range []*arch.Info{arch.X86_64, arch.AARCH64} {
 		names := map[string]string{arch.X86_64.Name: "amd64", arch.AARCH64.Name: "arm64"}
-		calls, seen := callsOf(names[info.Name], 1), make(map[string]bool)
+		calls, seen := allowedCallsOf(names[info.Name], 1), make(map[string]bool)
 		if len(calls) > most {
 			t.Errorf("%s: %d calls, want at most %d", info.Name, len(calls), most)
 		}
 		for _, c := range calls {
-			if _, known := info.SyscallNames[c.Name]; !known || seen[c.Name] {
-				t.Errorf("%s: %s is unknown, or there twice", info.Name, c.Name)
+			if _, known := info.SyscallNames[c.name]; !known || seen[c.name] {
+				t.Errorf("%s: %s is unknown, or there twice", info.Name, c.name)
 			}
-			if c.Purpose == "" || (c.Condition == "") != (len(c.allowed) == 0) {
-				t.Errorf("%s: %s has no purpose, or a condition in words or in the filter alone", info.Name, c.Name)
+			if c.purpose == "" || (c.condition == "") != (len(c.arguments) == 0) {
+				t.Errorf("%s: %s has no purpose, or a condition in words or in the filter alone", info.Name, c.name)
 			}
-			seen[c.Name] = true
+			seen[c.name] = true
 		}
 	}
 }

@@ -47,7 +47,7 @@ func enter(p Policy, l layers) (r Report, err error) {
 	if err := settle(); err != nil {
 		return r, fmt.Errorf("enter the sandbox: %w", err)
 	}
-	calls := SystemCalls()
+	calls := allowedCalls()
 	filter, err := assemble(calls) // before the first step, so that an error changes nothing
 	if err != nil {
 		return r, fmt.Errorf("enter the sandbox: %w", err)
