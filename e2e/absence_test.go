@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// A guest that goes away, comes back, comes late, or gives its address back.
+// Tests of a guest that disappears, returns, starts late, or releases its address.
 
-// TestGuestLeaves checks that the pod stays reachable when the guest's device goes away with its namespace, and that the
-// next guest, with another MAC, gets the address.
+// TestGuestLeaves checks that the pod stays reachable when the guest's device disappears with its namespace, and that the next guest,
+// with another MAC, gets the address.
 func TestGuestLeaves(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -26,7 +26,7 @@ func TestGuestLeaves(t *testing.T) {
 	l.guest.batch("link set lo up")
 	l.leased()
 	if second := l.status().Lease.MAC; second == first {
-		t.Errorf("the second guest has the first one's MAC %s: the test shows nothing", second)
+		t.Errorf("the second guest has the MAC of the first one, %s: the test proves nothing", second)
 	}
 	l.guest.must("ping", "-c1", "-W2", peerAddress)
 	p.stop()
@@ -35,7 +35,7 @@ func TestGuestLeaves(t *testing.T) {
 	}
 }
 
-// TestShortAbsence checks that a guest whose device goes and comes back in time keeps the address, without asking for it again.
+// TestShortAbsence checks that a guest whose link is down for less than --hold-after keeps the address and needs no new lease.
 func TestShortAbsence(t *testing.T) {
 	l := newLab(t)
 	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
@@ -52,7 +52,7 @@ func TestShortAbsence(t *testing.T) {
 	await(t, "the guest to be connected again", func() error { return pings(l.guest, peerAddress) })
 	await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
 	if n := strings.Count(p.text(), "DISCOVER"); n != 1 {
-		t.Errorf("%d DISCOVERs, want the first one only", n)
+		t.Errorf("podswitch received %d DISCOVERs, want 1", n)
 	}
 	if strings.Contains(p.text(), "link down") {
 		t.Errorf("the guest lost the address:\n%s", p.text())
@@ -60,7 +60,7 @@ func TestShortAbsence(t *testing.T) {
 	p.stop()
 }
 
-// TestLateDevice starts podswitch before the hypervisor has made its tap.
+// TestLateDevice starts podswitch before the guest's device exists.
 func TestLateDevice(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch("--guest", "packet:v0")
@@ -73,7 +73,7 @@ func TestLateDevice(t *testing.T) {
 	p.stop()
 }
 
-// TestLeaseFollowsPort checks that a guest that comes back with another MAC gets the address once the old MAC is silent.
+// TestLeaseFollowsPort checks that a guest that returns with another MAC gets the address.
 func TestLeaseFollowsPort(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -81,13 +81,13 @@ func TestLeaseFollowsPort(t *testing.T) {
 	l.guest.batch("addr flush dev tap0", "link set tap0 down", "link set tap0 address 02:00:00:00:00:42", "link set tap0 up")
 	l.udhcpc("tap0")
 	if got := l.status().Lease.MAC; got != "02:00:00:00:00:42" {
-		t.Errorf("the lease is %s's", got)
+		t.Errorf("the lease has the MAC %s", got)
 	}
 	l.guest.must("ping", "-c1", "-W2", peerAddress)
 	p.stop()
 }
 
-// TestRelease checks that the pod is reachable again after the guest has given the address back.
+// TestRelease checks that the pod is reachable after the guest has released the address.
 func TestRelease(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -95,7 +95,7 @@ func TestRelease(t *testing.T) {
 	script := write(t, filepath.Join(t.TempDir(), "script"), udhcpcScript, 0o755)
 	client := l.guest.start("env", "RESOLV=/dev/null", "udhcpc", "-i", "tap0", "-s", script, "-f", "-R")
 	l.awaitHolder("guest")
-	// The client sends its RELEASE and takes its address off at once: the way to the server must be known by then.
+	// The client removes its address right after it has sent its RELEASE, so it must have resolved the server's MAC before.
 	await(t, "the guest to know its gateway", func() error { return pings(l.guest, nodeAddress) })
 	client.signal(syscall.SIGTERM)
 	client.wait()

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// udhcpcScript applies what busybox udhcpc was told, as distributions' scripts do: with option 121 the router option does
-// not count (RFC 3442).
+// udhcpcScript applies the lease of busybox udhcpc as the scripts of distributions do. Option 121 replaces the router option (RFC 3442).
 const udhcpcScript = `#!/bin/sh
 case "$1" in
 deconfig) ip -4 addr flush dev "$interface" ;;
@@ -33,7 +32,7 @@ bound|renew)
 esac
 `
 
-// udhcpc gets a lease once and leaves it in place. It returns the file where the guest's resolv.conf would be.
+// udhcpc gets a lease for a device of the guest and applies it. It returns the file that the script writes instead of resolv.conf.
 func (l *lab) udhcpc(device string, args ...string) (resolv string) {
 	l.t.Helper()
 	need(l.t, "udhcpc")
@@ -44,7 +43,7 @@ func (l *lab) udhcpc(device string, args ...string) (resolv string) {
 	return resolv
 }
 
-// podResolv is the pod's resolv.conf: one name server that the guest can reach by itself, and one on the pod's loopback.
+// podResolv is the pod's resolv.conf: one name server that the guest can reach itself, and one on the pod's loopback.
 const podResolv = `search default.svc.cluster.local svc.cluster.local cluster.local
 nameserver 10.96.0.10
 nameserver 127.0.0.53
@@ -59,12 +58,12 @@ func (l *lab) withResolv(content string) {
 	}
 	l.t.Cleanup(func() {
 		os.RemoveAll(dir)
-		os.Remove("/etc/netns") // only if it is empty: others may use it
+		os.Remove("/etc/netns") // fails unless it is empty: other programs may use it
 	})
 	write(l.t, filepath.Join(dir, "resolv.conf"), content, 0o644)
 }
 
-// isolated runs a client in the guest's namespace with an /etc of its own to write to, which is returned.
+// isolated runs a client in the guest's namespace with its own writable /etc, and returns the directory with what the client writes there.
 func (l *lab) isolated(command string) (etc string, p *process) {
 	l.t.Helper()
 	dir := l.t.TempDir()
@@ -82,7 +81,7 @@ exec %[2]s`, dir, command)
 	return filepath.Join(dir, "etc"), l.guest.start("unshare", "-m", "sh", "-c", mount)
 }
 
-// TestClients gets the address with each of Debian's DHCP clients, with the scripts that they come with.
+// TestClients gets the address with each of Debian's DHCP clients and its own scripts.
 func TestClients(t *testing.T) {
 	for _, client := range []struct {
 		name  string
@@ -114,7 +113,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// expectGuest checks what the guest made of what it was told: address, routes, MTU, name servers and search list.
+// expectGuest checks how the client has configured the guest: address, routes, MTU, name servers and search list.
 func (l *lab) expectGuest(resolv string) {
 	l.t.Helper()
 	await(l.t, "the guest's configuration", func() error {
@@ -131,7 +130,7 @@ func (l *lab) expectGuest(resolv string) {
 			return err
 		}
 		for _, want := range []string{"nameserver 10.96.0.10", "nameserver 169.254.75.10", "default.svc.cluster.local svc.cluster.local cluster.local"} {
-			if !strings.Contains(strings.ReplaceAll(string(text), "local.", "local"), want) { // dhclient writes names with their root
+			if !strings.Contains(strings.ReplaceAll(string(text), "local.", "local"), want) { // dhclient appends the root dot to names
 				return fmt.Errorf("resolv.conf lacks %q: %s", want, text)
 			}
 		}

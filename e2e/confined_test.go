@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// TestConfined lists what the switch process is and has: no privilege in any thread, and no descriptor but those that it works with.
-// Whoever starts podswitch may have others open: they are not for the switch, neither for the first one nor for one that takes over.
+// TestConfined checks that no thread of the switch has a privilege, and that the switch has only the descriptors that it needs.
+// Descriptors that podswitch inherits reach neither the first switch nor one that takes over.
 func TestConfined(t *testing.T) {
 	l := newLab(t)
-	secret := write(t, filepath.Join(t.TempDir(), "secret"), "of the caller\n", 0o600)
+	secret := write(t, filepath.Join(t.TempDir(), "secret"), "of the parent process\n", 0o600)
 	p := startWith(t, exec.Command("ip", l.pod.in(program, "run", "--state-dir", l.stateDir)...), openAll(t, secret, secret))
 	p.awaitText("ready")
 	l.leased()
@@ -41,7 +41,7 @@ func openAll(t *testing.T, names ...string) (files []*os.File) {
 	return files
 }
 
-// expectConfined checks the threads and the descriptors of a switch process, which says itself that it has the number own.
+// expectConfined checks the threads and the descriptors of a switch process. own is its process id in its own process namespace.
 func (l *lab) expectConfined(pid, own int) {
 	l.t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
@@ -59,16 +59,16 @@ func (l *lab) expectConfined(pid, own int) {
 			}
 		}
 	}
-	want := map[string]int{"standard": 3, "tap": 1, "packet socket": 1, "control socket": 1, "conversation": 1, "poller": 1}
+	want := map[string]int{"standard": 3, "tap": 1, "packet socket": 1, "control socket": 1, "session": 1, "poller": 1}
 	got := l.descriptors(pid)
-	got["control socket"] = min(got["control socket"], 1) // the runtime has a number of its own for it
-	delete(got, "eventfd")                                // one each for the runtime's poller and for the ports that wait
-	delete(got, "cpu limit")                              // where the cgroup has one
+	got["control socket"] = min(got["control socket"], 1) // the runtime may duplicate it
+	delete(got, "eventfd")                                // the runtime's poller and the waiting ports have one each
+	delete(got, "cpu limit")                              // open only where the cgroup has a limit
 	if !maps.Equal(got, want) {
 		l.t.Errorf("the switch has the descriptors %v, want %v and eventfds", got, want)
 	}
 	if s := l.status(); !strings.Contains(s.Sandbox, "landlock ") || !strings.Contains(s.Sandbox, "system calls") || s.SwitchPID != own {
-		l.t.Errorf("status says of process %d: %q, and that the switch is process %d", pid, s.Sandbox, s.SwitchPID)
+		l.t.Errorf("status of process %d has the sandbox %q and the switch process %d, want %d", pid, s.Sandbox, s.SwitchPID, own)
 	}
 }
 
@@ -89,7 +89,7 @@ func readStatus(t *testing.T, file string) map[string]string {
 	return fields
 }
 
-// descriptors counts the open descriptors of a process in the pod by what they are.
+// descriptors counts the open descriptors of a process in the pod by type.
 func (l *lab) descriptors(pid int) map[string]int {
 	l.t.Helper()
 	sockets := socketsOf(l.t, pid)
@@ -122,8 +122,8 @@ func (l *lab) descriptors(pid int) map[string]int {
 	return count
 }
 
-// socketsOf names the sockets of a process's network namespace by their inode: packet sockets, the control socket, and unix sockets
-// without a name, of which a switch has one (proc_pid_net(5)).
+// socketsOf returns the types of the sockets in a process's network namespace by inode (proc_pid_net(5)). The unix socket without a
+// path that a switch has open is its session with the keeper.
 func socketsOf(t *testing.T, pid int) map[string]string {
 	t.Helper()
 	names := map[string]string{}
@@ -133,7 +133,7 @@ func socketsOf(t *testing.T, pid int) map[string]string {
 	for _, line := range procNet(t, pid, "unix") {
 		switch {
 		case len(line) == 7:
-			names[line[6]] = "conversation"
+			names[line[6]] = "session"
 		case strings.HasSuffix(line[7], "/control.sock") && line[3] == "00010000": // __SO_ACCEPTCON: it listens
 			names[line[6]] = "control socket"
 		case strings.HasSuffix(line[7], "/keeper.sock"):
@@ -143,7 +143,7 @@ func socketsOf(t *testing.T, pid int) map[string]string {
 	return names
 }
 
-// procNet reads a table without its header.
+// procNet reads a table of /proc/PID/net without its header.
 func procNet(t *testing.T, pid int, name string) (lines [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, name))

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// The keeper and the switch in containers of their own: the keeper is root, the switch the user 107 without any capability. Each is
-// the first process of a process namespace, and has mounts of its own; they share the pod's network namespace and one folder.
+// Tests of keeper and switch in separate containers: the keeper is root, the switch is user 107 without capabilities. Each is the first
+// process of its own process namespace and has its own mounts. They share the pod's network namespace and one directory.
 
 // switchUser is the user that KubeVirt's containers run as.
 const switchUser = "107"
 
-// A split is a keeper in its container, for switches in theirs.
+// A split is a keeper in a container that serves switches in other containers.
 type split struct {
 	*lab
-	socket string // where the keeper listens
+	socket string // path of the keeper's socket
 	keeper *process
 }
 
-// newSplit starts the keeper.
+// newSplit makes a lab and starts the keeper in its pod.
 func newSplit(t *testing.T, args ...string) *split {
 	l := newLab(t)
 	s := &split{lab: l, socket: filepath.Join(sharedFolder(t), "socket")}
@@ -38,7 +38,7 @@ func (s *split) startKeeper(args ...string) {
 	s.keeper.awaitText("waiting for a switch")
 }
 
-// launchSwitch starts a switch as a user.
+// launchSwitch starts a switch as a user, or as root if user is empty.
 func (s *split) launchSwitch(user string, args ...string) *process {
 	s.t.Helper()
 	return s.pod.contained(user, append([]string{program, "run", "--keeper", s.socket, "--peer-pid-namespace", "any"}, args...)...)
@@ -51,8 +51,8 @@ func (s *split) startSwitch(args ...string) *process {
 	return p
 }
 
-// contained starts a program as the first process of a process namespace with mounts of its own; as a user without capabilities,
-// if one is named.
+// contained starts a program as the first process of a new process namespace with its own mounts. If user is not empty, the program runs
+// as that user without capabilities.
 func (n namespace) contained(user string, args ...string) *process {
 	n.t.Helper()
 	if user != "" {
@@ -64,7 +64,7 @@ func (n namespace) contained(user string, args ...string) *process {
 	return startCmd(n.t, cmd)
 }
 
-// sharedFolder is a folder that every user can look into.
+// sharedFolder makes a directory that every user can read.
 func sharedFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "podswitch-e2e-shared-")
@@ -78,8 +78,8 @@ func sharedFolder(t *testing.T) string {
 	return dir
 }
 
-// TestContainers runs one switch after the other, which end in different ways: each time the pod has its address back, and the
-// keeper waits for the next one.
+// TestContainers ends switches by a request and by a kill: each time the pod has its address back, and the keeper accepts the next
+// switch. Then one switch takes over from another under traffic.
 func TestContainers(t *testing.T) {
 	s := newSplit(t, "--peer-pid-namespace", "any")
 	before := s.pristine()
@@ -112,8 +112,8 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// TestContainersKeeperKilled kills the keeper, and with it the watchdog in its container: the kernel leaves nobody of a process
-// namespace whose first process has ended. The switch ends, and the next keeper gives back.
+// TestContainersKeeperKilled kills the keeper. The kernel then kills the watchdog too, because the keeper is the first process of their
+// process namespace. The switch ends, and the next keeper gives back.
 func TestContainersKeeperKilled(t *testing.T) {
 	s := newSplit(t, "--peer-pid-namespace", "any")
 	p := s.startSwitch()
@@ -128,7 +128,7 @@ func TestContainersKeeperKilled(t *testing.T) {
 	s.keeper.stop()
 }
 
-// TestContainersPacket attaches a guest's device that the keeper's side has made, by a packet socket.
+// TestContainersPacket attaches the guest by a packet socket on a veth.
 func TestContainersPacket(t *testing.T) {
 	s := newSplit(t, "--peer-pid-namespace", "any", "--guest", "packet:v0")
 	s.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450")
@@ -139,15 +139,15 @@ func TestContainersPacket(t *testing.T) {
 	s.keeper.stop()
 }
 
-// TestContainersRefuse lets those connect who must not.
+// TestContainersRefuse checks that the keeper refuses switches of another user or of a foreign process namespace.
 func TestContainersRefuse(t *testing.T) {
-	s := newSplit(t) // and only processes that it can see
+	s := newSplit(t) // accepts only processes that are visible in its own process namespace
 	before := s.pristine()
 	for _, c := range []struct {
 		what, user string
 		args       []string
 		code       int
-		says       string
+		want       string
 	}{
 		{"of a foreign process namespace", switchUser, nil, 3, "a foreign process namespace"},
 		{"of another user", "108", nil, 3, "connect to the keeper"},
@@ -156,8 +156,8 @@ func TestContainersRefuse(t *testing.T) {
 		{"with a setting of the keeper", switchUser, []string{"--guest", "tap:tap1"}, 2, "--guest cannot be combined with --keeper"},
 	} {
 		p := s.launchSwitch(c.user, c.args...)
-		if code := p.wait(); code != c.code || !strings.Contains(p.text(), c.says) {
-			t.Errorf("a switch %s: exit code %d, want %d and %q\n%s", c.what, code, c.code, c.says, p.text())
+		if code := p.wait(); code != c.code || !strings.Contains(p.text(), c.want) {
+			t.Errorf("a switch %s: exit code %d, want %d and %q\n%s", c.what, code, c.code, c.want, p.text())
 		}
 	}
 	for _, why := range []string{"connect with a process of a foreign process namespace", "connect with user 0"} {

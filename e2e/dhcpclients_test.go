@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestWrongAddress starts dhclient with a lease of another network: it asks for that address, is refused, and takes the
-// pod's.
+// TestWrongAddress starts dhclient with a lease of another network: it requests that address, gets a NAK, and then the pod address.
 func TestWrongAddress(t *testing.T) {
 	need(t, "dhclient")
 	l := newLab(t)
@@ -38,7 +37,7 @@ func TestWrongAddress(t *testing.T) {
 	p.stop()
 }
 
-// TestRenewal has a bound client renew by unicast: the lease is extended, and the address stays where it is all the time.
+// TestRenewal checks that a bound client can renew by unicast: the lease is extended, and the guest remains the holder.
 func TestRenewal(t *testing.T) {
 	need(t, "udhcpc")
 	l := newLab(t)
@@ -65,7 +64,7 @@ func TestRenewal(t *testing.T) {
 	text := p.text()
 	for message, want := range map[string]int{"DISCOVER": 1, "OFFER": 1, "REQUEST": 2, "ACK": 2, "holder": 2} {
 		if got := strings.Count(text, "  info  "+message+"  "); got != want {
-			t.Errorf("podswitch says %s %d times, want %d\n%s", message, got, want, text)
+			t.Errorf("podswitch logs %s %d times, want %d\n%s", message, got, want, text)
 		}
 	}
 	if got := l.status().Holder; got != "guest" {
@@ -74,7 +73,7 @@ func TestRenewal(t *testing.T) {
 	p.stop()
 }
 
-// TestDHCPOptions checks that what the VM document says arrives at a client that asks for it.
+// TestDHCPOptions checks that a client gets the DHCP options of the VM document that it requests.
 func TestDHCPOptions(t *testing.T) {
 	need(t, "udhcpc")
 	l := newLab(t)
@@ -107,11 +106,11 @@ spec:
 	for _, want := range []string{"siaddr=10.244.1.8", "boot_file=boot/guest.ipxe", "bootfile=boot/guest.ipxe", "tftp=10.244.1.8",
 		"ntpsrv=10.244.1.8 10.244.1.1", "opt224=626c7565", "opt230=7261636b2037"} {
 		if !strings.Contains("\n"+string(text), "\n"+want+"\n") {
-			t.Errorf("udhcpc was not told %q:\n%s", want, text)
+			t.Errorf("udhcpc has no %q in its environment:\n%s", want, text)
 		}
 	}
 	if strings.Contains(p.text(), "dhcpOptions") {
-		t.Errorf("podswitch warns of the options:\n%s", p.text())
+		t.Errorf("podswitch warns about the options:\n%s", p.text())
 	}
 	p.stop()
 }

@@ -16,16 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDiscoverFlood sends 100,000 DISCOVERs from as many MACs, 20,000 a second: podswitch reads them, grows by at most 16 MiB
-// at its peak, and the guest gets its lease within a second of asking, during the flood and afterwards. At least a
-// quarter of the flood is answered with offers, because nobody has the lease yet.
+// TestDiscoverFlood sends 100,000 DISCOVERs from as many MACs at 20,000 a second. podswitch reads them, its peak memory grows by at most
+// 16 MiB, and the guest gets its lease within a second during the flood and afterwards. Before that, at least a quarter of the flood is
+// answered with offers, because the lease is free.
 func TestDiscoverFlood(t *testing.T) {
 	const count = 100_000
 	need(t, "nft")
 	l := newLab(t)
 	p := l.podswitch()
 	l.plugGuest()
-	// A network card takes only frames for its own MAC. On a tap the client would have to read the offers to all others.
+	// A network card receives only frames for its own MAC. Without this rule, the client would read the offers to all MACs of the flood.
 	l.guest.must("nft", "add table netdev card; add chain netdev card in { type filter hook ingress device tap0 priority 0; }; "+
 		"add rule netdev card in meta pkttype other drop")
 	switching := p.member(switchRole).pid
@@ -48,19 +48,19 @@ func TestDiscoverFlood(t *testing.T) {
 	}
 	for when, took := range map[string]time.Duration{"during": during, "after": l.asks(3)} {
 		if took > time.Second {
-			t.Errorf("%s the flood the lease took %s, want at most a second", when, took)
+			t.Errorf("%s the flood, the lease took %s, want at most 1 s", when, took)
 		}
 	}
 	if peak := memoryKiB(t, switching, "VmHWM"); peak > before+16<<10 {
-		t.Errorf("podswitch has grown from %d to %d KiB, want at most 16 MiB more", before, peak)
+		t.Errorf("the peak memory of the switch grew from %d to %d KiB, want at most 16 MiB more", before, peak)
 	}
 	if read, _ := l.guestFrames(); read < count*9/10 {
-		t.Errorf("podswitch has read %d frames of the flood, want at least nine in ten of %d", read, count)
+		t.Errorf("podswitch has read %d frames of the flood, want at least 90 %% of %d", read, count)
 	}
 	p.stop()
 }
 
-// guestFrames says how many frames podswitch has read from the guest, and written to it.
+// guestFrames returns the numbers of frames that podswitch has read from the guest and written to it.
 func (l *lab) guestFrames() (read, written uint64) {
 	l.t.Helper()
 	for _, port := range l.status().Ports {
@@ -72,8 +72,8 @@ func (l *lab) guestFrames() (read, written uint64) {
 	return 0, 0
 }
 
-// asks gets a lease several times and returns how long the middle one took: a client that loses a datagram, and on a busy
-// machine one does, waits for a whole second.
+// asks gets a lease several times and returns the median of the durations. A client that loses a datagram, which happens on a busy
+// machine, waits a second before it sends again.
 func (l *lab) asks(times int) time.Duration {
 	l.t.Helper()
 	took := make([]time.Duration, times)
@@ -86,7 +86,7 @@ func (l *lab) asks(times int) time.Duration {
 	return took[times/2]
 }
 
-// memoryKiB is a process's VmRSS, what it has in memory, or VmHWM, the peak of that (proc_pid_status(5)).
+// memoryKiB reads a size from a process's status, such as VmRSS, its resident memory, or VmHWM, the peak of that (proc_pid_status(5)).
 func memoryKiB(t *testing.T, pid int, name string) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -101,8 +101,8 @@ func memoryKiB(t *testing.T, pid int, name string) int {
 	return kib
 }
 
-// dhcpFlood sends DISCOVERs, each from another MAC, 20 a millisecond: a tap's queue drops what comes faster than it is read:
-// dhcp-flood DEVICE COUNT.
+// dhcpFlood sends DISCOVERs, each from another MAC: dhcp-flood DEVICE COUNT. It sends 20 a millisecond, because a tap's queue drops frames
+// that arrive faster than they are read.
 func dhcpFlood(args []string) error {
 	const burst = 20
 	link, err := net.InterfaceByName(args[0])
@@ -135,7 +135,7 @@ func dhcpFlood(args []string) error {
 	return nil
 }
 
-// discoverFrame is a broadcast DISCOVER without the MACs. Its UDP checksum is 0, "none" (RFC 768).
+// discoverFrame returns a broadcast DISCOVER without the MACs. Its UDP checksum is 0, which means none (RFC 768).
 func discoverFrame() []byte {
 	dhcp := make([]byte, 300)
 	copy(dhcp, []byte{1, 1, 6})

@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// Tables in docs that a test run writes.
+// Tables of docs that a test run writes.
 
 var updateDocs = flag.Bool("update-docs", false, "write the tables of docs/plugins.md, docs/guests.md and, with -soak, docs/security.md from this run")
 
-// writeTable writes the results into a file of docs, between its markers. The header is the first row.
+// writeTable replaces the table between the markers of a file in docs by a header and rows.
 func writeTable(t *testing.T, name, header string, rows []string) {
 	t.Helper()
 	writeBetween(t, name, "<!-- results -->\n", "<!-- end -->\n", header, rows)
 }
 
-// writeBetween is writeTable for a file with several tables.
+// writeBetween is writeTable with other markers, for a file with several tables.
 func writeBetween(t *testing.T, name, begin, end, header string, rows []string) {
 	t.Helper()
 	file := filepath.Join("../docs", name)

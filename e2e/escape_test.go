@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestEscape checks that the kernel ends a switch that tries to leave its sandbox, for each way out, and that the pod has its address
-// back within a second. The tag escape adds the attempts to the program.
+// TestEscape checks for each kind of attempt to leave the sandbox that the kernel ends the switch, and that the pod has its address back
+// within a second. The build tag escape adds the attempts to the program.
 func TestEscape(t *testing.T) {
 	l := newLab(t)
 	l.keepNeighbours()

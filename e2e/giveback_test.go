@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What becomes of the pod interface when podswitch ends, in whichever way, and is started again.
+// Tests of the pod interface after podswitch has ended, and of a start after a crash.
 
-// TestGiveBack ends podswitch twenty times at random moments under traffic, and wants the address back within a second, and the
-// pod interface as it was.
+// TestGiveBack ends podswitch twenty times at random moments under traffic. Each time the address must be back within a second, and the
+// pod interface must be as before.
 func TestGiveBack(t *testing.T) {
 	l := newLab(t)
 	l.pod.must("ping", "-c1", "-W2", nodeAddress)
@@ -32,8 +32,8 @@ func TestGiveBack(t *testing.T) {
 	l.pod.must("ping", "-c1", "-W2", nodeAddress)
 }
 
-// keepNeighbours leaves the pod's kernel only neighbours that stay as they are, because time alone changes what it says of one.
-// Who asks for the pod's MAC makes itself known to the pod's kernel: here nobody has to ask.
+// keepNeighbours leaves the pod's kernel only neighbours whose state does not change with time, so that snapshots can be compared. Node
+// and peer get a permanent entry for the pod, because an ARP request from them would change the entry that the pod's kernel has for them.
 func (l *lab) keepNeighbours() {
 	l.t.Helper()
 	l.pod.batch("neigh replace 10.244.1.200 lladdr 02:00:00:00:00:c8 dev eth0 nud permanent",
@@ -47,7 +47,7 @@ func (l *lab) mac(n namespace, device string) string {
 	return strings.TrimSpace(n.must("cat", "/sys/class/net/"+device+"/address"))
 }
 
-// stopOnce runs podswitch with a guest that sends, and asks it to end at a random moment between its start and half a second later.
+// stopOnce runs podswitch with a guest that sends, and stops it at a random moment up to half a second after its start.
 func (l *lab) stopOnce() {
 	l.t.Helper()
 	p := l.launch()
@@ -62,25 +62,25 @@ func (l *lab) stopOnce() {
 	members := p.members()
 	p.signal(syscall.SIGTERM)
 	l.awaitAddress("SIGTERM", time.Now(), time.Second)
-	if code := p.wait(); code != 0 && !(code == -1 && delay < 100*time.Millisecond) { // before the handler is set, the signal itself ends it
+	if code := p.wait(); code != 0 && !(code == -1 && delay < 100*time.Millisecond) { // before podswitch has installed its handler, the signal kills it
 		l.t.Fatalf("exit code %d\n%s", code, p.text())
 	}
 	awaitEnd(l.t, members)
 }
 
-// pours plugs a guest in that has an address already, and lets it send without a pause until the returned function is called.
+// pours plugs in a guest with an address, which sends without a pause until the returned function is called.
 func (l *lab) pours(address string) (stop func()) {
 	l.t.Helper()
 	l.plugGuest()
 	l.guest.batch("addr add "+address+"/24 dev tap0", "route add default via 10.244.1.1")
 	traffic := l.guest.start("ping", "-q", "-f", "-w60", peerAddress)
 	return func() {
-		_ = traffic.cmd.Process.Kill() // it may have ended with its device
+		_ = traffic.cmd.Process.Kill() // fails if it has ended with its device
 		traffic.wait()
 	}
 }
 
-// TestSignals checks that a second signal disturbs nothing.
+// TestSignals checks that podswitch stops in order when it gets several signals.
 func TestSignals(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -96,7 +96,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSignalWhileReading checks that what only reads ends by a signal.
+// TestSignalWhileReading checks that SIGTERM ends a command that waits for its standard input.
 func TestSignalWhileReading(t *testing.T) {
 	for _, verb := range []string{"replay --bridge -", "check -", "plan --vm -"} {
 		cmd := exec.Command(program, strings.Fields(verb)...)
@@ -124,15 +124,15 @@ func TestSignalWhileReading(t *testing.T) {
 		_ = cmd.Wait()
 		timer.Stop()
 		if s := cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGTERM {
-			t.Errorf("%s: %v, want an end by SIGTERM", verb, cmd.ProcessState)
+			t.Errorf("%s: ended with %v, want SIGTERM", verb, cmd.ProcessState)
 		}
 	}
 }
 
-// TestMessagesUnread checks that the address goes back whatever becomes of the reader of the messages: one that has gone, and
-// one that does not read.
+// TestMessagesUnread checks that podswitch gives the address back when the reader of its messages has closed the pipe, and when it does
+// not read.
 func TestMessagesUnread(t *testing.T) {
-	for _, reads := range []bool{false, true} {
+	for _, gone := range []bool{false, true} {
 		l := newLab(t)
 		before := l.snapshot()
 		r, w, err := os.Pipe()
@@ -141,7 +141,7 @@ func TestMessagesUnread(t *testing.T) {
 		}
 		cmd := exec.Command("ip", l.pod.in(program, "run", "--state-dir", l.stateDir)...)
 		cmd.Stderr = w
-		if !reads {
+		if !gone {
 			fill(t, w)
 		}
 		if err := cmd.Start(); err != nil {
@@ -156,8 +156,8 @@ func TestMessagesUnread(t *testing.T) {
 			}
 			return nil
 		})
-		if reads {
-			r.Close() // a reader that has gone
+		if gone {
+			r.Close()
 		}
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
@@ -165,13 +165,13 @@ func TestMessagesUnread(t *testing.T) {
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Errorf("reader gone %v: %v", reads, err)
+				t.Errorf("reader gone %v: podswitch ended with %v", gone, err)
 			}
-		case <-time.After(patience):
-			t.Fatalf("reader gone %v: does not end", reads)
+		case <-time.After(timeout):
+			t.Fatalf("reader gone %v: podswitch has not ended after %s", gone, timeout)
 		}
 		if after := l.snapshot(); after != before {
-			t.Errorf("reader gone %v: before %s\nafter %s", reads, before, after)
+			t.Errorf("reader gone %v: before %s\nafter %s", gone, before, after)
 		}
 		w.Close()
 		r.Close()
@@ -190,7 +190,7 @@ func fill(t *testing.T, w *os.File) {
 	}
 }
 
-// TestIdleGuest checks that a guest which only listens is reached again after podswitch was killed and started anew.
+// TestIdleGuest checks that a guest that only listens is reachable after podswitch was killed and started again.
 func TestIdleGuest(t *testing.T) {
 	l := newLab(t)
 	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
@@ -209,7 +209,8 @@ func TestIdleGuest(t *testing.T) {
 	p.stop()
 }
 
-// TestCrashRecovery checks that a new run puts back what one took whose every process was killed, and then serves the guest that never stopped.
+// TestCrashRecovery kills all processes of podswitch. The next run must restore the pod interface first, and then serve the guest, which has
+// kept its lease.
 func TestCrashRecovery(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -221,7 +222,7 @@ func TestCrashRecovery(t *testing.T) {
 	p = l.podswitch()
 	p.awaitText("an earlier run did not give back")
 	l.plugGuest()
-	l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1") // a guest that has its lease already
+	l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1") // the guest still has its lease
 	await(t, "the guest to be connected again", func() error {
 		if _, errs, code := l.guest.run("ping", "-c1", "-W1", peerAddress); code != 0 {
 			return errors.New(errs)

@@ -8,8 +8,8 @@ import (
 	"github.com/podswitch/podswitch/e2e/kit/guest"
 )
 
-// TestGuestAgain ends QEMU and starts it again while podswitch goes on. The plug is pulled each time: the guest says nothing of it,
-// and what it knew is gone. Each boot gets the address again and moves data.
+// TestGuestAgain kills QEMU and starts it again while podswitch keeps running. The guest releases nothing, and the next boot knows nothing
+// of the previous lease. Each boot gets the address again and moves data.
 func TestGuestAgain(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio")
 	l := newLab(t)
@@ -18,7 +18,7 @@ func TestGuestAgain(t *testing.T) {
 	p := l.podswitch("--guest", "packet:tap0")
 	for _, again := range []struct {
 		name, mac string
-		between   []string // ip commands while QEMU is gone
+		between   []string // ip commands to run before QEMU starts
 	}{
 		{name: "first boot", mac: "02:00:00:00:00:07"},
 		{name: "the same MAC", mac: "02:00:00:00:00:07"},
@@ -46,12 +46,12 @@ func TestGuestAgain(t *testing.T) {
 	p.stop()
 }
 
-// within lets faults of the lab be those of a subtest from now on.
+// within makes a subtest report the failures of the lab from now on.
 func (l *lab) within(t *testing.T) {
 	l.t, l.node.t, l.pod.t, l.peer.t, l.guest.t = t, t, t, t, t
 }
 
-// TestSwitchAgain kills podswitch and starts it again while QEMU goes on: the guest is connected again without doing anything.
+// TestSwitchAgain kills podswitch and starts it again while QEMU keeps running: the guest is connected again without a new lease.
 func TestSwitchAgain(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio")
 	l := newLab(t)
@@ -65,7 +65,7 @@ func TestSwitchAgain(t *testing.T) {
 	l.fetchesFrom(vm)
 	first.killAll()
 	if out, _, code := l.peer.run("ping", "-c1", "-W1", podAddress); code == 0 {
-		t.Errorf("somebody answers for the guest while podswitch is gone: %s", out)
+		t.Errorf("the pod address answers while podswitch does not run: %s", out)
 	}
 	second := l.podswitch(flags...)
 	l.awaitHolder("guest")
@@ -73,7 +73,7 @@ func TestSwitchAgain(t *testing.T) {
 	l.peer.must("ping", "-c1", "-W2", podAddress)
 	for what, text := range map[string]string{"the guest": vm.Console(), "podswitch": second.text()} {
 		if strings.Contains(text, "guest: renewed ") || strings.Contains(text, "ACK") {
-			t.Errorf("%s speaks of a lease that nobody had to ask for:\n%s", what, text)
+			t.Errorf("%s shows a new lease, want none:\n%s", what, text)
 		}
 	}
 	vm.Stop()

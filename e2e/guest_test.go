@@ -12,13 +12,13 @@ import (
 	"github.com/podswitch/podswitch/e2e/kit/guest"
 )
 
-// bootTime is how long a guest may take: three seconds on an idle machine, a minute on a busy one.
+// bootTime bounds the boot of a guest, which takes three seconds on an idle machine and a minute on a busy one.
 const bootTime = 3 * time.Minute
 
-// guestMAC is what the tests' documents pin.
+// guestMAC is the guest's MAC in the tests' VM documents.
 const guestMAC = "02:00:00:00:00:07"
 
-// guestTask is what the virtual machine does with its network; %d is the size of the file that it serves, in bytes.
+// guestTask is a shell script that the guest runs: it fetches a file and serves one of %d bytes.
 const guestTask = `
 card=/sys/class/net/eth0
 echo "guest: card driver=$(basename "$(readlink $card/device/driver)") mtu=$(cat $card/mtu)"
@@ -29,11 +29,11 @@ httpd -p 80 -h /www
 
 // A card is a row of the kit's table of models.
 type card struct {
-	model  string // what the VM document calls it
-	device string // what QEMU calls it
+	model  string // name in the VM document
+	device string // name in QEMU
 }
 
-// fileSize is how much a guest with the card fetches and serves, in bytes: what an emulated card moves in about a second.
+// fileSize is the size in bytes of the files that a guest with the card fetches and serves: the emulated card moves one in about a second.
 func (c card) fileSize() int {
 	switch c.model {
 	case "virtio":
@@ -45,14 +45,14 @@ func (c card) fileSize() int {
 	}
 }
 
-// missing says what this machine's QEMU lacks for the card, or nothing.
+// missing returns a message if this machine's QEMU lacks the card, and "" otherwise.
 func (c card) missing(t *testing.T) string {
 	t.Helper()
 	if strings.Contains(must(t, "qemu-system-x86_64", "-device", "help"), fmt.Sprintf("name %q,", c.device)) {
 		return ""
 	}
 	version := strings.Fields(must(t, "qemu-system-x86_64", "--version"))[3] // QEMU emulator version 7.2.22 (...
-	return fmt.Sprintf("needs a QEMU with the device %s, which %s has not", c.device, version)
+	return fmt.Sprintf("needs a QEMU with the device %s; this is %s, which lacks it", c.device, version)
 }
 
 // readCards reads the kit's table of models.
@@ -71,7 +71,7 @@ func readCards(t *testing.T) []card {
 	return cards
 }
 
-// document writes a VM document whose interface has the model, guestMAC, and further fields in YAML's flow form, each with a
+// document writes a VM document whose interface has the model and guestMAC. further has more fields in YAML's flow form, each with a
 // comma in front.
 func document(t *testing.T, model, further string) (file string) {
 	t.Helper()
@@ -86,20 +86,20 @@ spec:
 	return write(t, filepath.Join(t.TempDir(), "vm.yaml"), text, 0o644)
 }
 
-// TestVirtualMachine boots a real guest of each model on a tap that QEMU holds: it gets the pod's address from podswitch, fetches
-// a file and serves one.
+// TestVirtualMachine boots a guest with each model of card, on a tap that QEMU has open: the guest gets the pod address by DHCP, fetches
+// a file, and serves one.
 func TestVirtualMachine(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio", "ethtool")
 	var rows []string
 	for _, c := range readCards(t) {
-		result, seen := "not run", sight{"-", "-", "-"}
+		result, seen := "not run", cardReport{"-", "-", "-"}
 		t.Run(c.model, func(t *testing.T) {
 			if lacks := c.missing(t); lacks != "" {
 				result = "skipped: " + lacks
 				t.Skip(lacks)
 			}
 			seen = newLab(t).testCard(c)
-			result = "passed" // a table with a failure is not written
+			result = "passed" // writeTable is not called after a failure
 		})
 		rows = append(rows, "| "+strings.Join([]string{c.model, c.device, seen.driver, seen.mtu, seen.segments, result}, " | ")+" |")
 	}
@@ -108,10 +108,10 @@ func TestVirtualMachine(t *testing.T) {
 	}
 }
 
-// A sight is what was seen of a card, for the table.
-type sight struct{ driver, mtu, segments string }
+// A cardReport has a card's columns of the table in docs/guests.md.
+type cardReport struct{ driver, mtu, segments string }
 
-func (l *lab) testCard(c card) sight {
+func (l *lab) testCard(c card) cardReport {
 	t := l.t
 	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
 	served := l.serveFile(c.fileSize())
@@ -125,8 +125,8 @@ func (l *lab) testCard(c card) sight {
 	l.expectFetched(vm, served)
 	l.fetchesFrom(vm)
 	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress)
-	seen := sight{l.driver(vm, podMTU), "by DHCP: " + lease.MTU, l.segments(c.model == "virtio")}
-	if c.model == "virtio" { // whatever the card, QEMU's end of the tap is the same
+	seen := cardReport{l.driver(vm, podMTU), "by DHCP: " + lease.MTU, l.segments(c.model == "virtio")}
+	if c.model == "virtio" { // QEMU's end of the tap is the same for all cards
 		vm.Stop()
 		l.awaitHolder("switch")
 		l.peer.must("ping", "-c1", "-W2", podAddress)
@@ -146,8 +146,8 @@ func (l *lab) driver(vm *guest.Guest, mtu int) (name string) {
 	return name
 }
 
-// segments checks whether segments larger than the MTU reach the guest in one piece: QEMU tells the tap what the guest's driver
-// takes.
+// segments checks whether the guest receives segments larger than the MTU: QEMU sets the tap's offloads to those that the guest's driver
+// accepts.
 func (l *lab) segments(want bool) string {
 	l.t.Helper()
 	features := l.pod.must("ethtool", "-k", "tap0")
@@ -158,7 +158,7 @@ func (l *lab) segments(want bool) string {
 	return map[bool]string{true: "yes", false: "no"}[want]
 }
 
-// TestVirtualMachineMTU boots a guest that does not mind the MTU that it is told: its TCP works all the same.
+// TestVirtualMachineMTU boots a guest that ignores the MTU of its lease: its TCP connections work nevertheless.
 func TestVirtualMachineMTU(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio")
 	l := newLab(t)
@@ -174,7 +174,7 @@ func TestVirtualMachineMTU(t *testing.T) {
 	p.stop()
 }
 
-// boot starts a guest on the pod's tap0 that stays up, and waits until it has the pod address.
+// boot starts a guest on the pod's tap0 that keeps running, and waits until it has the pod address.
 func (l *lab) boot(cfg guest.Config) (*guest.Guest, guest.Lease) {
 	l.t.Helper()
 	cfg.Namespace, cfg.Stay = l.pod.name, true
@@ -207,7 +207,7 @@ func (l *lab) awaitLine(vm *guest.Guest, prefix string) (line string) {
 	return line
 }
 
-// awaitTask waits until a guest has done its task.
+// awaitTask waits until a guest has finished its task, and checks that the task succeeded.
 func (l *lab) awaitTask(vm *guest.Guest) {
 	l.t.Helper()
 	if line := l.awaitLine(vm, "guest: task done "); line != "guest: task done status=0" {
@@ -215,7 +215,7 @@ func (l *lab) awaitTask(vm *guest.Guest) {
 	}
 }
 
-// expectFetched checks the sum of the file that a guest has fetched.
+// expectFetched checks the SHA-256 of the file that a guest has fetched.
 func (l *lab) expectFetched(vm *guest.Guest, served string) {
 	l.t.Helper()
 	if line := l.awaitLine(vm, "guest: fetched "); !strings.HasPrefix(line, "guest: fetched "+served) {
@@ -223,7 +223,7 @@ func (l *lab) expectFetched(vm *guest.Guest, served string) {
 	}
 }
 
-// serveFile lets the peer serve a file of so many bytes, http://10.244.1.8:8000/file, and returns its SHA-256.
+// serveFile makes the peer serve a file of size bytes as http://10.244.1.8:8000/file, and returns its SHA-256.
 func (l *lab) serveFile(size int) string {
 	l.t.Helper()
 	www := l.t.TempDir()
@@ -237,17 +237,17 @@ func (l *lab) serveFile(size int) string {
 	return sum(l.t, file)
 }
 
-// fetchesFrom lets the peer fetch the file that a guest serves, and compares it with what the guest says of it.
+// fetchesFrom makes the peer fetch the file that a guest serves, and compares its SHA-256 with the one that the guest has printed.
 func (l *lab) fetchesFrom(vm *guest.Guest) {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "file")
 	l.peer.must("curl", "-sS", "--fail", "--max-time", "50", "-o", file, "http://"+podAddress+"/file")
 	if fetched, serves := sum(l.t, file), l.awaitLine(vm, "guest: serves "); !strings.HasPrefix(serves, "guest: serves "+fetched) {
-		l.t.Errorf("the file from the guest has the sum %s, but: %s", fetched, serves)
+		l.t.Errorf("the file from the guest has the SHA-256 %s; the guest printed %q", fetched, serves)
 	}
 }
 
-// sum is the SHA-256 of a file.
+// sum returns the SHA-256 of a file.
 func sum(t *testing.T, file string) string {
 	t.Helper()
 	return strings.Fields(must(t, "sha256sum", file))[0]

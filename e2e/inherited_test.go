@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lostText is what podswitch says when the other end of an inherited descriptor has gone.
+// lostText is the message of podswitch after the other end of an inherited descriptor was closed.
 const lostText = "inherited descriptor lost, restart podswitch with a new one"
 
-// passing starts podswitch in the pod with the files as descriptors 3 and so on; the test's own are closed, as who starts
-// podswitch has to.
+// passing starts podswitch in the pod with the files as descriptors 3 and up, and closes them in the test: podswitch can only detect the
+// end of a peer if no other process has the descriptor.
 func (l *lab) passing(files []*os.File, args ...string) *process {
 	l.t.Helper()
 	args = append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)
@@ -26,7 +26,7 @@ func (l *lab) passing(files []*os.File, args ...string) *process {
 	return startWith(l.t, cmd, files)
 }
 
-// startWith starts a command with the files as descriptors 3 and so on, and closes them here.
+// startWith starts a command with the files as descriptors 3 and up, and closes them in the test.
 func startWith(t *testing.T, cmd *exec.Cmd, files []*os.File) *process {
 	t.Helper()
 	cmd.ExtraFiles = files
@@ -37,8 +37,8 @@ func startWith(t *testing.T, cmd *exec.Cmd, files []*os.File) *process {
 	return p
 }
 
-// aPair makes a socketpair.
-func aPair(t *testing.T, kind int) (ours, theirs *os.File) {
+// socketPair makes a pair of connected unix sockets.
+func socketPair(t *testing.T, kind int) (ours, theirs *os.File) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func aPair(t *testing.T, kind int) (ours, theirs *os.File) {
 	return os.NewFile(uintptr(fds[0]), "switch"), os.NewFile(uintptr(fds[1]), "hypervisor")
 }
 
-// TestInherited hands podswitch a tap that somebody else has opened.
+// TestInherited passes podswitch a tap that another program has opened.
 func TestInherited(t *testing.T) {
 	l := newLab(t)
 	p := l.pod.start(l.pod.as("with-tap", "tap0", program, "run", "--state-dir", l.stateDir, "--guest", "fd:3")...)
@@ -58,8 +58,8 @@ func TestInherited(t *testing.T) {
 	p.stop()
 }
 
-// TestInheritedPair gives one end of a socketpair to podswitch and the other to QEMU: neither has a name, a tap or a privilege
-// for one.
+// TestInheritedPair passes one end of a socket pair to podswitch and the other to QEMU, so that QEMU needs neither a path, nor a tap, nor
+// a privilege.
 func TestInheritedPair(t *testing.T) {
 	need(t, "qemu-system-x86_64", "cpio")
 	image := strings.TrimSpace(must(t, "kit/guest-image"))
@@ -73,7 +73,7 @@ func TestInheritedPair(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
-			ours, theirs := aPair(t, test.kind)
+			ours, theirs := socketPair(t, test.kind)
 			p := l.passing([]*os.File{ours}, "--guest", "fd:3")
 			args := sockedVM(image, []string{"-netdev", test.netdev, "-device", "virtio-net-pci,netdev=net,romfile=,mac=02:00:00:00:00:01"})
 			vm := startWith(t, exec.Command("qemu-system-x86_64", args...), []*os.File{theirs})
@@ -83,8 +83,8 @@ func TestInheritedPair(t *testing.T) {
 			await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
 			_ = vm.cmd.Process.Kill()
 			vm.wait()
-			if test.kind == unix.SOCK_STREAM { // a datagram socket does not tell that its peer has gone
-				l.lost(t, p)
+			if test.kind == unix.SOCK_STREAM { // a datagram socket does not report that its peer was closed
+				l.expectLost(t, p)
 			}
 			p.stop()
 			if got := l.pod.addressed("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
@@ -94,18 +94,19 @@ func TestInheritedPair(t *testing.T) {
 	}
 }
 
-// lost wants that podswitch goes on without its guest: it says so once, answers for the address, and is idle.
-func (l *lab) lost(t *testing.T, p *process) {
+// expectLost checks that podswitch keeps running after its guest's descriptor was lost: it logs the loss once, answers for the address, and
+// is idle.
+func (l *lab) expectLost(t *testing.T, p *process) {
 	t.Helper()
 	p.awaitText(lostText)
 	l.awaitHolder("switch")
 	before := cpuTicks(t, p)
 	l.peer.must("ping", "-c10", "-i0.2", "-W2", podAddress)
-	if used := cpuTicks(t, p) - before; used > 50 { // of the 180 and more that have passed
-		t.Errorf("podswitch without a guest used %d ticks of CPU time", used)
+	if used := cpuTicks(t, p) - before; used > 50 { // a busy loop would use 180 or more
+		t.Errorf("podswitch without a guest used %d ticks of CPU time, want at most 50", used)
 	}
 	if n := strings.Count(p.text(), lostText); n != 1 {
-		t.Errorf("the loss is said %d times", n)
+		t.Errorf("podswitch logged the loss %d times, want once", n)
 	}
 }
 
@@ -130,7 +131,7 @@ func cpuTicks(t *testing.T, p *process) int {
 	return ticks
 }
 
-// TestInheritedListener passes a listening socket on, as socket activation does: QEMU connects, is killed, and connects again.
+// TestInheritedListener passes podswitch a listening socket, as socket activation does. QEMU connects, is killed, and connects again.
 func TestInheritedListener(t *testing.T) {
 	need(t, "qemu-system-x86_64", "cpio")
 	image := strings.TrimSpace(must(t, "kit/guest-image"))
@@ -162,11 +163,11 @@ func TestInheritedListener(t *testing.T) {
 	}
 	p.stop()
 	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("the socket's file, which is not podswitch's: %v", err)
+		t.Errorf("podswitch removed a socket file that it has not made: %v", err)
 	}
 }
 
-// TestInheritedUnfit passes on descriptors of which no port can be made: the message names their type, and the pod is unchanged.
+// TestInheritedUnfit passes descriptors that cannot be a port: the message names their type, and the pod is unchanged.
 func TestInheritedUnfit(t *testing.T) {
 	l := newLab(t)
 	want := "a tap, a packet socket bound to a device, or a unix socket"
@@ -175,7 +176,7 @@ func TestInheritedUnfit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	pair, peer := aPair(t, unix.SOCK_STREAM)
+	pair, peer := socketPair(t, unix.SOCK_STREAM)
 	defer peer.Close()
 	for _, test := range []struct {
 		guest     string
@@ -183,11 +184,11 @@ func TestInheritedUnfit(t *testing.T) {
 		is, wants string
 	}{
 		{"fd:3", pipe, "fd:3, which is a pipe", want},
-		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_STREAM), "fd:3, which is a TCP socket", want},
-		{"fd:3", aSocket(t, unix.AF_INET, unix.SOCK_DGRAM), "fd:3, which is a UDP socket", want},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "fd:3, which is a unix stream socket that neither listens nor is connected", "a listening socket"},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "fd:3, which is a unix datagram socket that is neither bound nor connected", "a bound socket"},
-		{"fd:3", aSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected socket"},
+		{"fd:3", newSocket(t, unix.AF_INET, unix.SOCK_STREAM), "fd:3, which is a TCP socket", want},
+		{"fd:3", newSocket(t, unix.AF_INET, unix.SOCK_DGRAM), "fd:3, which is a UDP socket", want},
+		{"fd:3", newSocket(t, unix.AF_UNIX, unix.SOCK_STREAM), "fd:3, which is a unix stream socket that neither listens nor is connected", "a listening socket"},
+		{"fd:3", newSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM), "fd:3, which is a unix datagram socket that is neither bound nor connected", "a bound socket"},
+		{"fd:3", newSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected socket"},
 		{"fd:999", pair, "fd:999", "an open descriptor"},
 	} {
 		p := l.passing([]*os.File{test.file}, "--guest", test.guest)
@@ -195,7 +196,7 @@ func TestInheritedUnfit(t *testing.T) {
 			t.Errorf("exit code %d; want 3, %q and %q in:\n%s", code, test.is, test.wants, p.text())
 		}
 	}
-	// A descriptor that podswitch has opened itself is refused. It may have any number from 3 on, because none is passed on here.
+	// podswitch refuses descriptors that it has opened itself. Their numbers start at 3, because nothing is passed here.
 	for fd := 3; fd < 10; fd++ {
 		p := l.passing(nil, "--guest", fmt.Sprintf("fd:%d", fd))
 		if code := p.wait(); code != 3 || !strings.Contains(p.text(), fmt.Sprintf("fd:%d: needs", fd)) {
@@ -207,8 +208,8 @@ func TestInheritedUnfit(t *testing.T) {
 	}
 }
 
-// aSocket makes a socket without address and peer.
-func aSocket(t *testing.T, domain, kind int) *os.File {
+// newSocket makes a socket without an address and a peer.
+func newSocket(t *testing.T, domain, kind int) *os.File {
 	t.Helper()
 	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside calls a function on a thread of its own that is in the namespace; the thread ends with it. Where time is measured, it
-// spares the start of a program.
+// inside calls a function on a new thread in the namespace. It is faster than starting a program there, which matters where a test
+// measures time.
 func (n namespace) inside(work func() error) error {
 	n.t.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and it stays locked: the runtime ends such a thread
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		f, err := os.Open(filepath.Join("/run/netns", n.name))
 		if err == nil {
 			defer f.Close()
@@ -33,7 +33,8 @@ func (n namespace) inside(work func() error) error {
 	return <-done
 }
 
-// awaitAddress waits until the pod interface has the pod address, and returns how long it took since something happened.
+// awaitAddress waits until the pod interface has the pod address, and returns the time since the event that what names. It fails the test
+// after limit.
 func (l *lab) awaitAddress(what string, since time.Time, limit time.Duration) (took time.Duration) {
 	l.t.Helper()
 	want := podAddress + "/24"
@@ -73,19 +74,19 @@ func hasAddress(device, want string) (bool, error) {
 	return false, err
 }
 
-// TestInside checks that the thread is where it is to be, and that the rest of the program is not.
+// TestInside checks that inside changes the namespace of its own thread only.
 func TestInside(t *testing.T) {
 	l := newLab(t)
 	if err := l.pod.inside(func() error {
 		has, err := hasAddress("eth0", podAddress+"/24")
 		if !has && err == nil {
-			err = fmt.Errorf("eth0 has not %s", podAddress)
+			err = fmt.Errorf("eth0 does not have %s", podAddress)
 		}
 		return err
 	}); err != nil {
 		t.Error(err)
 	}
 	if has, _ := hasAddress("eth0", podAddress+"/24"); has {
-		t.Error("the rest of the program is in the pod's namespace, too")
+		t.Error("another thread of the program is in the pod's namespace too")
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// soak makes the tests that can go on for long do so.
+// soak selects the long versions of tests.
 var soak = flag.Bool("soak", false, "run the long versions: 200 rounds of kill -9, takeovers for a minute, ten minutes of everything")
 
-// Victims are who is killed in a round.
+// victims are the processes to kill in a round.
 type victims struct {
 	roles   []string
-	restore bool // nobody is left who could give the address back
+	restore bool // neither keeper nor watchdog is left, so that `podswitch restore` has to give back
 }
 
 func killRounds() []victims {
@@ -32,13 +32,14 @@ func killRounds() []victims {
 	}
 }
 
-// TestKill kills the processes of podswitch at random moments under traffic, alone and together, and wants the pod interface as it
-// was within a second of each kill: by whoever is left, and only where nobody is, by `podswitch restore`.
+// TestKill kills processes of podswitch at random moments under traffic, alone and together. Within a second of each kill the pod
+// interface must be as before. The remaining processes restore it; only where neither keeper nor watchdog remains, `podswitch restore`
+// does.
 func TestKill(t *testing.T) {
 	bridge := plainBridge(t)
 	for _, mode := range []struct {
 		name        string
-		guest       string // its address
+		guest       string // address of the guest
 		args        []string
 		short, long int // rounds
 	}{
@@ -72,8 +73,8 @@ func plainBridge(t *testing.T) (file string) {
 	return write(t, filepath.Join(t.TempDir(), "vm.yaml"), text, 0o644)
 }
 
-// killOnce runs podswitch with a guest that sends, kills the victims in any order a moment after it is ready, and returns how long it
-// took until the pod interface had its address.
+// killOnce runs podswitch with a guest that sends, kills the victims in random order at a random moment after it is ready, and returns the
+// time from the kill until the pod interface had its address.
 func (l *lab) killOnce(v victims, before, guest string, args []string) (took time.Duration) {
 	l.t.Helper()
 	p := l.launch(args...)
@@ -94,13 +95,13 @@ func (l *lab) killOnce(v victims, before, guest string, args []string) (took tim
 		killed = time.Now()
 	}
 	took = l.awaitAddress("the kill of "+strings.Join(v.roles, ", "), killed, time.Second)
-	l.awaitPristine(before, strings.Join(v.roles, ", "))
+	l.awaitPristine(before, "the kill of "+strings.Join(v.roles, ", "))
 	awaitEnd(l.t, members)
 	p.wait()
 	return took
 }
 
-// restored lets the command put back what nobody else can; to say it twice does no harm.
+// restored runs `podswitch restore` twice after all processes have ended: the second run must succeed too.
 func (l *lab) restored(members []*member) {
 	l.t.Helper()
 	awaitEnd(l.t, members)
@@ -111,10 +112,10 @@ func (l *lab) restored(members []*member) {
 	}
 }
 
-// awaitPristine wants that the rest of the pod interface follows its address within a second.
-func (l *lab) awaitPristine(before, killed string) {
+// awaitPristine waits until the pod interface and the rules are as before, for at most a second. It is called when the address is back.
+func (l *lab) awaitPristine(before, event string) {
 	l.t.Helper()
-	awaitFor(l.t, time.Second, "the interface to be as before the kill of "+killed, func() error {
+	awaitFor(l.t, time.Second, "the pod interface to be as before "+event, func() error {
 		if after := l.pristine(); after != before {
 			return fmt.Errorf("it has changed\nbefore %s\nafter  %s", before, after)
 		}
@@ -122,13 +123,13 @@ func (l *lab) awaitPristine(before, killed string) {
 	})
 }
 
-// pristine is what the pod's kernel says of the pod interface, and what keeps it silent.
+// pristine is a snapshot of the pod interface, and of the nftables rules that silence the kernel.
 func (l *lab) pristine() string {
 	l.t.Helper()
 	return l.snapshot() + l.pod.must("nft", "list", "ruleset")
 }
 
-// TestKillAtStart kills the keeper, the switch, or both, as far as they are there, at random moments of the start.
+// TestKillAtStart kills the keeper, the switch, or both at random moments of the start, as far as they run by then.
 func TestKillAtStart(t *testing.T) {
 	l := newLab(t)
 	l.keepNeighbours()
@@ -151,7 +152,7 @@ func TestKillAtStart(t *testing.T) {
 			}
 		}
 		l.awaitAddress("the kill of all but the "+spared, time.Now(), time.Second)
-		l.awaitPristine(before, "all but the "+spared)
+		l.awaitPristine(before, "the kill of all but the "+spared)
 		awaitEnd(t, members)
 		p.wait()
 	}

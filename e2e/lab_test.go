@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A lab is a node with a bridge and two pods, and a guest to be:
+// A lab is a node with a bridge, two pods, and a namespace for the guest:
 //
 //	┌─ node ──────────────────────────────┐
 //	│   cni0 10.244.1.1/24 (bridge)       │
@@ -30,7 +30,7 @@ type lab struct {
 	stateDir               string
 }
 
-// What every lab is made of.
+// Addresses and settings of every lab.
 const (
 	podAddress  = "10.244.1.7"
 	podMAC      = "0a:58:0a:f4:01:07"
@@ -40,12 +40,13 @@ const (
 	holdAfter   = "1s"
 )
 
-// A namespace is a network namespace by its name under /run/netns.
+// A namespace is a network namespace that has a name under /run/netns.
 type namespace struct {
 	t    *testing.T
 	name string
 }
 
+// labs counts the labs of this process, for unique names.
 var labs atomic.Int32
 
 func newLab(t *testing.T) *lab {
@@ -95,7 +96,7 @@ func newNamespace(t *testing.T, name string) namespace {
 	return n
 }
 
-// in prefixes a command so that it runs in the namespace.
+// in returns the arguments of ip(8) that run a command in the namespace.
 func (n namespace) in(args ...string) []string {
 	return append([]string{"netns", "exec", n.name}, args...)
 }
@@ -123,7 +124,7 @@ func (n namespace) batch(commands ...string) {
 	}
 }
 
-// addressed tells what the namespace has on a device, as "10.244.1.7/24".
+// addressed returns the IPv4 addresses of a device, as "10.244.1.7/24".
 func (n namespace) addressed(device string) []string {
 	n.t.Helper()
 	var links []struct {
@@ -166,13 +167,13 @@ func (l *lab) launch(args ...string) *process {
 	return l.pod.start(append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)...)
 }
 
-// verb runs another command of podswitch in the pod.
+// verb runs a subcommand of podswitch in the pod to its end.
 func (l *lab) verb(args ...string) (stdout, stderr string, code int) {
 	l.t.Helper()
 	return l.pod.run(append([]string{program}, args...)...)
 }
 
-// A shown is what status says.
+// A shown is the output of podswitch status.
 type shown struct {
 	Holder, Address, Gateway string
 	WireMAC                  string `json:"wire_mac"`
@@ -217,14 +218,14 @@ func (l *lab) awaitHolder(want string) {
 	})
 }
 
-// plugGuest moves the kernel side of the tap into the guest's namespace, which thereby plays the guest.
+// plugGuest moves the tap's interface into the guest's namespace, whose kernel is then the guest.
 func (l *lab) plugGuest() {
 	l.t.Helper()
 	l.pod.batch("link set tap0 netns " + l.guest.name)
 	l.guest.batch("link set tap0 up")
 }
 
-// leased plugs the guest in and gets it the address with busybox udhcpc.
+// leased plugs the guest in and gets the address for it with busybox udhcpc.
 func (l *lab) leased() {
 	l.t.Helper()
 	l.plugGuest()
@@ -232,8 +233,8 @@ func (l *lab) leased() {
 	l.awaitHolder("guest")
 }
 
-// snapshot is what `ip -j` says about the pod interface: addresses, routes of every table, neighbours. Neighbours are sorted:
-// the kernel's hash table is everybody's, and may be built anew at any time.
+// snapshot is the output of `ip -j` for the pod interface: addresses, routes of every table, neighbours. Neighbours are sorted, because the
+// kernel lists them in the order of a hash table that all namespaces share and that may be rehashed at any time.
 func (l *lab) snapshot() string {
 	l.t.Helper()
 	var all strings.Builder

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// elements are the golden files of podswitch libvirt-xml; where it has no element, they have the error.
+// elements are the golden files of podswitch libvirt-xml. A file has the error where libvirt has no element for the document.
 const elements = "../testdata/hypervisor/*.xml"
 
-// TestLibvirtSchema validates what podswitch libvirt-xml prints, in a small domain document, with libvirt's own schema.
+// TestLibvirtSchema validates the output of podswitch libvirt-xml, inside a small domain document, against libvirt's schema.
 func TestLibvirtSchema(t *testing.T) {
 	s := findSchema(t)
 	files, err := filepath.Glob(elements)
@@ -34,11 +34,11 @@ func TestLibvirtSchema(t *testing.T) {
 		}
 	}
 	if validated == 0 {
-		t.Errorf("none of %s has an element", elements)
+		t.Errorf("no file of %s has an element", elements)
 	}
 }
 
-// TestLibvirtSchemaSeesMistakes shows that the schema knows every part of the element: with a mistake in it, it is not valid.
+// TestLibvirtSchemaSeesMistakes checks that the schema covers every part of the element: a mistake in any part makes it invalid.
 func TestLibvirtSchemaSeesMistakes(t *testing.T) {
 	s := findSchema(t)
 	text, err := os.ReadFile("../testdata/hypervisor/everything.xml")
@@ -59,7 +59,7 @@ func TestLibvirtSchemaSeesMistakes(t *testing.T) {
 		`</interface>`:                           `<queues>2</queues></interface>`,
 	} {
 		if strings.Count(string(text), right) != 1 {
-			t.Fatalf("everything.xml has no %s, or more than one", right)
+			t.Fatalf("everything.xml must have %s exactly once", right)
 		}
 		if valid, _ := s.validate(t, strings.Replace(string(text), right, wrong, 1)); valid {
 			t.Errorf("%s is valid", wrong)
@@ -67,10 +67,10 @@ func TestLibvirtSchemaSeesMistakes(t *testing.T) {
 	}
 }
 
-// A schema is libvirt's, unpacked with an xmllint in a folder.
+// A schema is a directory with libvirt's schema and an xmllint.
 type schema struct{ folder string }
 
-// findSchema has kit/schema find it. It skips the test where the machine cannot have it, and says what it lacks.
+// findSchema runs kit/schema. It skips the test with the script's message if the machine cannot unpack the schema.
 func findSchema(t *testing.T) schema {
 	t.Helper()
 	out, err := exec.Command("kit/schema").Output()
@@ -86,8 +86,8 @@ func findSchema(t *testing.T) schema {
 	return schema{strings.TrimSpace(string(out))}
 }
 
-// validate tells whether a domain document with this <interface> is valid, and what xmllint says. Code 3 of xmllint(1) is that it
-// is not; any other means that nothing was validated.
+// validate reports whether a domain document with this <interface> is valid, and returns the output of xmllint. Exit code 3 of xmllint(1)
+// means that it is invalid; another code means that the validation failed.
 func (s schema) validate(t *testing.T, element string) (valid bool, output string) {
 	t.Helper()
 	libraries, err := filepath.Glob(filepath.Join(s.folder, "usr/lib/*-linux-gnu*"))

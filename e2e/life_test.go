@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestSecondRun checks that a second podswitch changes nothing, in the same state directory and in another one.
+// TestSecondRun checks that a second podswitch in the pod fails and changes nothing, with the same state directory and with another one.
 func TestSecondRun(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -31,7 +31,7 @@ func TestSecondRun(t *testing.T) {
 	p.stop()
 }
 
-// TestPodInterfaceGone checks that podswitch ends with a message when its interface disappears.
+// TestPodInterfaceGone checks that podswitch ends with a message when the pod interface disappears.
 func TestPodInterfaceGone(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -48,7 +48,7 @@ func TestPodInterfaceGone(t *testing.T) {
 	}
 }
 
-// TestUplinkDown checks that the pod interface may go down and up.
+// TestUplinkDown checks that podswitch continues after the pod interface was down.
 func TestUplinkDown(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -66,7 +66,7 @@ func TestUplinkDown(t *testing.T) {
 	p.stop()
 }
 
-// TestStateDirectoryFull checks that nothing is changed when the state file cannot be written.
+// TestStateDirectoryFull checks that podswitch fails and changes nothing when it cannot write the state file.
 func TestStateDirectoryFull(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -80,7 +80,7 @@ func TestStateDirectoryFull(t *testing.T) {
 	}
 }
 
-// TestBadInput checks exit code and message of what cannot work, and that nothing is changed.
+// TestBadInput checks exit code and message of invalid command lines, and that they change nothing.
 func TestBadInput(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -90,7 +90,7 @@ func TestBadInput(t *testing.T) {
 		name string
 		args []string
 		code int
-		says []string
+		want []string // parts of the message
 	}{
 		{"no such interface", []string{"run", "--pod-interface", "eth7"}, 3, []string{"eth7"}},
 		{"no address", []string{"run", "--pod-interface", "bare"}, 3, []string{"bare", "plain bridge"}},
@@ -109,7 +109,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag", []string{"run", "--nope"}, 2, []string{"--nope"}},
 		{"unknown command", []string{"walk"}, 2, []string{"walk"}},
 		{"one port", []string{"switch", "--port", "tap:tap0"}, 2, []string{"2 to"}},
-		{"nobody there", []string{"status", "--control", l.stateDir + "/none.sock"}, 1, []string{"none.sock"}},
+		{"no podswitch", []string{"status", "--control", l.stateDir + "/none.sock"}, 1, []string{"none.sock"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := c.args
@@ -120,7 +120,7 @@ func TestBadInput(t *testing.T) {
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
-			for _, want := range c.says {
+			for _, want := range c.want {
 				if !strings.Contains(errs, want) {
 					t.Errorf("the message does not name %q: %s", want, errs)
 				}
@@ -131,11 +131,11 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 	if entries, err := os.ReadDir(l.stateDir); err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != "lock" }) {
-		t.Errorf("left in the state directory: %v %v", entries, err)
+		t.Errorf("the state directory has %v, want only the lock: %v", entries, err)
 	}
 }
 
-// TestPlanChangesNothing checks that plan names what run would do, and does nothing.
+// TestPlanChangesNothing checks that plan prints what run would do, and changes nothing.
 func TestPlanChangesNothing(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -145,7 +145,7 @@ func TestPlanChangesNothing(t *testing.T) {
 	}
 	for _, want := range []string{"no interfaces and no networks", "10.244.1.7/24", podMAC, "tap0", "mtu 1450", "Remove the address"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("plan does not say %q:\n%s", want, out)
+			t.Errorf("plan does not print %q:\n%s", want, out)
 		}
 	}
 	if out, _, code := l.verb("plan", "-o", "json"); code != 0 || !strings.Contains(out, `"lease_seconds": 86400`) {

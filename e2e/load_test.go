@@ -19,10 +19,9 @@ import (
 	"github.com/podswitch/podswitch/host/descriptor"
 )
 
-// Roles that load a path for as long as a test wants, and say what came of it.
+// Roles that send traffic until a test ends them, and report the result.
 
-// pour sends to a sink until it is asked to end, and prints how much it was and how many segments TCP had to send again:
-// pour ADDRESS SEED.
+// pour sends to a sink until SIGTERM, and prints the numbers of bytes and of retransmitted segments: pour ADDRESS SEED.
 func pour(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -49,7 +48,7 @@ func pour(args []string) error {
 	if err := conn.CloseWrite(); err != nil {
 		return err
 	}
-	answer, err := io.ReadAll(conn) // the sink's sum: no byte is lost, or changed, or out of place
+	answer, err := io.ReadAll(conn) // the sink's SHA-256 of the stream
 	if mine := hex.EncodeToString(sum.Sum(nil)); err != nil || string(answer) != mine {
 		return fmt.Errorf("sent %s, arrived %q: %w", mine, answer, err)
 	}
@@ -58,7 +57,7 @@ func pour(args []string) error {
 	return err
 }
 
-// retransmitted is how many segments a connection has sent more than once (struct tcp_info, tcp(7)).
+// retransmitted returns the number of retransmitted segments of a connection (struct tcp_info, tcp(7)).
 func retransmitted(conn *net.TCPConn) (n uint32, err error) {
 	info, err := descriptor.Borrow(conn, func(fd int) (*unix.TCPInfo, error) {
 		return unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -69,15 +68,15 @@ func retransmitted(conn *net.TCPConn) (n uint32, err error) {
 	return info.Total_retrans, nil
 }
 
-// Datagrams that are counted: a number, and when it was sent in nanoseconds, both in big-endian order, then nothing. After the last
-// number comes the total instead.
+// A counted datagram has its number and its time of sending in nanoseconds since 1970, both as 8 bytes in big-endian order, and padding. A
+// datagram with lastNumber has the number of datagrams instead of the time.
 const (
-	countedSize = 200
+	countedSize = 200 // bytes
 	lastNumber  = math.MaxUint64
 )
 
-// sendUDP sends numbered datagrams at a rate a second, until it is asked to end: send-udp ADDRESS RATE. One that was kept from its
-// work sends no more than a hundredth of a second's at once, because a queue on the way would lose what is more.
+// sendUDP sends RATE counted datagrams a second until SIGTERM: send-udp ADDRESS RATE. After a time without the processor it sends the
+// datagrams of 10 ms at once and skips the others, which would overflow a queue on the way.
 func sendUDP(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -111,7 +110,7 @@ func sendUDP(args []string) error {
 	return sendTotal(conn, packet, next)
 }
 
-// sendTotal says how many there were, more than once: one may be lost.
+// sendTotal sends the number of datagrams several times, because a datagram may be lost.
 func sendTotal(conn net.Conn, packet []byte, total uint64) error {
 	binary.BigEndian.PutUint64(packet, lastNumber)
 	binary.BigEndian.PutUint64(packet[8:], total)
@@ -120,13 +119,13 @@ func sendTotal(conn net.Conn, packet []byte, total uint64) error {
 	for range 25 {
 		<-ticker.C
 		if _, err := conn.Write(packet); err != nil {
-			return nil // the receiver has ended: it knows
+			return nil // the receiver has got the total and has ended
 		}
 	}
 	return nil
 }
 
-// countUDP counts the datagrams of one sender and prints what became of them: count-udp ADDRESS.
+// countUDP receives the datagrams of one sendUDP and prints how many were lost, duplicated and reordered: count-udp ADDRESS.
 func countUDP(args []string) error {
 	socket, err := net.ListenPacket("udp", args[0])
 	if err != nil {
@@ -157,11 +156,11 @@ func countUDP(args []string) error {
 	}
 }
 
-// A count is what is known of numbered datagrams.
+// A count has statistics of counted datagrams.
 type count struct {
 	seen                []bool
 	unique, again, late uint64
-	delay               time.Duration // the longest of one
+	delay               time.Duration // the longest
 }
 
 func (c *count) add(number uint64, delay time.Duration) {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,11 +27,12 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// programVariable names a program that is built already, for tests that run others as a user who cannot build.
+// programVariable is the environment variable with the path of a podswitch that is built already. TestRootless sets it for the tests that
+// it runs as a user without a Go build cache.
 const programVariable = "E2E_PROGRAM"
 
-// closeInherited sets FD_CLOEXEC on the descriptors that the parent process has left open. Otherwise podswitch would inherit them too, and
-// tests that pass descriptors on depend on their numbers.
+// closeInherited sets FD_CLOEXEC on the descriptors that the parent process has left open. podswitch would inherit them otherwise, and
+// tests that pass descriptors depend on their numbers.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	for _, entry := range entries {
@@ -40,7 +43,18 @@ func closeInherited() error {
 	return err
 }
 
+// catchIgnored installs a handler for the signals that the parent process ignores, as nohup(1) and the shell's background jobs do. A child
+// inherits an ignored signal as ignored, but a caught one with its default action (execve(2)); podswitch respects ignored signals.
+func catchIgnored() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+}
+
 func runTests(m *testing.M) int {
+	catchIgnored()
 	if err := closeInherited(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -54,13 +68,13 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // podswitch is run by other users, too
+	if err := os.Chmod(dir, 0o755); err != nil { // some tests run podswitch as other users
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	program = filepath.Join(dir, "podswitch")
 	build := exec.Command("go", "build", "-o", program, "../cmd/podswitch")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped: the sandbox knows the system calls of such a binary
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // the sandbox allows the system calls of a static binary, as releases are
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build podswitch:", err)
@@ -69,7 +83,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// need skips a test that cannot run here, and says what would let it.
+// need skips a test without root, and fails it if a tool is not installed.
 func need(t *testing.T, tools ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -82,7 +96,7 @@ func need(t *testing.T, tools ...string) {
 	}
 }
 
-// unpack has the programs that must not be installed unpacked, and returns their folder.
+// unpack runs kit/unpacked once, and returns the directory with programs that cannot be installed beside the machine's own.
 var unpack = sync.OnceValues(func() (folder string, err error) {
 	cmd := exec.Command("kit/unpacked")
 	var errs bytes.Buffer
@@ -94,8 +108,7 @@ var unpack = sync.OnceValues(func() (folder string, err error) {
 	return strings.TrimSpace(string(out)), nil
 })
 
-// unpacked returns the folder of the programs that must not be installed. It skips the test where the machine cannot have them,
-// and says what it lacks.
+// unpacked is unpack for a test. It skips the test with the script's message if the machine cannot unpack the programs.
 func unpacked(t *testing.T) (folder string) {
 	t.Helper()
 	need(t)

@@ -13,16 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The processes that one `podswitch run` is made of.
-
-// What they are.
+// Roles of the processes of one `podswitch run`.
 const (
-	keeperRole   = "keeper"   // the process that was started: it may change the pod interface
-	switchRole   = "switch"   // its child that moves the frames
-	watchdogRole = "watchdog" // its child that restores when the keeper cannot
+	keeperRole   = "keeper"   // the process that the test has started; it may change the pod interface
+	switchRole   = "switch"   // child of the keeper; it forwards frames
+	watchdogRole = "watchdog" // child of the keeper; it restores the pod interface when the keeper is killed
 )
 
-// A member is one of them. It is named by a descriptor (pidfd_open(2)), so that no other process is meant when it has ended.
+// A member is a process of a run. Its pidfd (pidfd_open(2)) never refers to another process, even when the process id is reused.
 type member struct {
 	t     *testing.T
 	role  string
@@ -30,7 +28,7 @@ type member struct {
 	pidfd int
 }
 
-// members are the processes of a run that there are now, the keeper first.
+// members returns the present processes of a run, the keeper first.
 func (p *process) members() []*member {
 	p.t.Helper()
 	var list []*member
@@ -45,7 +43,7 @@ func (p *process) members() []*member {
 			role = switchRole
 		case slices.Contains(args, "--when-closed"):
 			role = watchdogRole
-		default: // not yet, or no more, what it is to be
+		default: // before its execve(2), or after its end
 			continue
 		}
 		if m := newMember(p.t, role, pid); m != nil {
@@ -55,7 +53,7 @@ func (p *process) members() []*member {
 	return list
 }
 
-// member is the process of a run with a role.
+// member returns the process of a run with a role.
 func (p *process) member(role string) *member {
 	p.t.Helper()
 	for _, m := range p.members() {
@@ -81,7 +79,7 @@ func newMember(t *testing.T, role string, pid int) *member {
 	return &member{t, role, pid, fd}
 }
 
-// signal sends a signal; one who has ended gets none.
+// signal sends a signal, unless the process has ended.
 func (m *member) signal(s syscall.Signal) {
 	m.t.Helper()
 	if err := unix.PidfdSendSignal(m.pidfd, s, nil, 0); err != nil && err != unix.ESRCH {
@@ -89,30 +87,30 @@ func (m *member) signal(s syscall.Signal) {
 	}
 }
 
-// ended tells whether the process has.
+// ended reports whether the process has ended.
 func (m *member) ended() bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(m.pidfd), Events: unix.POLLIN}}, 0)
 	return err == nil && n == 1
 }
 
-// awaitEnd waits until all of them have ended.
+// awaitEnd waits until all members have ended.
 func awaitEnd(t *testing.T, members []*member) {
 	t.Helper()
 	await(t, "the processes of podswitch to end", func() error {
 		for _, m := range members {
 			if !m.ended() {
-				return fmt.Errorf("the %s goes on", m.role)
+				return fmt.Errorf("the %s is still running", m.role)
 			}
 		}
 		return nil
 	})
 }
 
-// killAll ends every process of a run at once, so that nobody of it can give anything back, and waits until they have ended.
+// killAll kills every process of a run before one of them can give anything back, and waits until they have ended.
 func (p *process) killAll() {
 	p.t.Helper()
 	members := p.members()
-	for _, role := range []string{watchdogRole, keeperRole, switchRole} { // nobody notices the end of another one who could act on it
+	for _, role := range []string{watchdogRole, keeperRole, switchRole} { // in this order: a process that could react to the end of another one is killed before it
 		for _, m := range members {
 			if m.role == role {
 				m.signal(syscall.SIGKILL)
@@ -123,11 +121,11 @@ func (p *process) killAll() {
 	p.wait()
 }
 
-// childrenOf are the children of a process, whichever thread has made them (proc_pid_task(5)).
+// childrenOf returns the children of all threads of a process (proc_pid_task(5)).
 func childrenOf(pid int) (pids []int) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, file := range files {
-		text, _ := os.ReadFile(file) // a thread that has ended has none
+		text, _ := os.ReadFile(file) // fails if the thread has ended
 		for _, word := range strings.Fields(string(text)) {
 			if child, err := strconv.Atoi(word); err == nil {
 				pids = append(pids, child)
@@ -137,7 +135,7 @@ func childrenOf(pid int) (pids []int) {
 	return pids
 }
 
-// argumentsOf are the words of a process's command line; of one that has ended there are none.
+// argumentsOf returns the command line of a process, or nothing if it has ended.
 func argumentsOf(pid int) []string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.Split(string(text), "\x00")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestMemory checks that keeper, switch and watchdog together hold at most 32 MiB with one guest, pages that they share counted for
-// each, before traffic and after a gigabyte each way.
+// TestMemory checks that keeper, switch and watchdog together have at most 32 MiB of resident memory with one guest, before traffic and
+// after a gigabyte each way. A page that several of them share counts for each.
 func TestMemory(t *testing.T) {
 	const most = 32 << 10 // KiB
 	l := newLab(t)
@@ -14,14 +14,14 @@ func TestMemory(t *testing.T) {
 	l.leased()
 	within := func(when string) {
 		t.Helper()
-		await(t, "little memory "+when, func() error { // what starting up has touched is let go a second later
+		await(t, "at most 32 MiB of memory "+when, func() error { // memory that only the start needs is released a second later
 			sum, each := 0, map[string]int{}
 			for _, m := range p.members() {
 				each[m.role] = memoryKiB(t, m.pid, "VmRSS")
 				sum += each[m.role]
 			}
 			if len(each) != 3 || sum > most {
-				return fmt.Errorf("%d KiB %v, want at most %d of three processes", sum, each, most)
+				return fmt.Errorf("%d KiB %v, want at most %d KiB in three processes", sum, each, most)
 			}
 			t.Logf("%s: %d KiB %v", when, sum, each)
 			return nil

@@ -17,17 +17,17 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// Datagrams that may be merged on their way come in bursts, each short enough for every queue.
+// The datagrams of the merge tests are sent in bursts that fit into every queue on the way.
 const (
 	mergeBursts  = 12
 	mergeBurst   = 250
 	mergePort    = 6000
-	mergeQueue   = 8 << 20 // bytes, of the receiving socket
+	mergeQueue   = 8 << 20 // bytes; receive buffer of the socket
 	mergeSilence = 500 * time.Millisecond
 )
 
-// TestMerge sends bursts of small and of large datagrams both ways, which the switch finds waiting: they leave it in fewer frames than
-// they are, where the egress takes that, and arrive one by one, in order and as they were.
+// TestMerge sends bursts of small and of large datagrams both ways while the switch is stopped, so that it reads each burst at once. It
+// must merge them: they leave in fewer frames where the egress accepts that. They arrive one by one, in order and unchanged.
 func TestMerge(t *testing.T) {
 	if tap.Mergeable() != tap.MergeDatagrams {
 		t.Skip("needs Linux 6.5")
@@ -35,7 +35,7 @@ func TestMerge(t *testing.T) {
 	for _, g := range guestKinds() {
 		for _, offload := range []string{"on", "off"} {
 			if offload == "off" && !g.keeps {
-				continue // a socket takes none anyway
+				continue // a unix socket never has offloads
 			}
 			t.Run(g.name+" offload "+offload, func(t *testing.T) {
 				l := newLab(t)
@@ -52,7 +52,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestMergeOff has datagrams go on one by one.
+// TestMergeOff checks that --merge off forwards datagrams one by one.
 func TestMergeOff(t *testing.T) {
 	l := newLab(t)
 	p := guestKinds()[0].attached(l, "--merge", "off")
@@ -62,20 +62,21 @@ func TestMergeOff(t *testing.T) {
 		in string
 	}{{l.mergeOneWay(t, l.guest, l.peer, peerAddress, 18), "guest"}, {l.mergeOneWay(t, l.peer, l.guest, podAddress, 18), "uplink"}} {
 		if rx, _ := w.frames(w.in); rx < w.arrived || w.arrived < mergeBursts*mergeBurst/2 {
-			t.Errorf("%d datagrams arrived, of %d frames from %s", w.arrived, rx, w.in)
+			t.Errorf("%d datagrams arrived in %d frames from %s, want a frame for each, and at least %d", w.arrived, rx, w.in, mergeBursts*mergeBurst/2)
 		}
 	}
 	p.stop()
 }
 
-// A mergedWay is what happened to datagrams on their way.
+// A mergedWay has the result of sending datagrams one way.
 type mergedWay struct {
 	size          int // bytes in each
 	arrived       uint64
 	before, after shown
 }
 
-// expectMerged checks that the datagrams were merged where they entered, and where they left, or cut again.
+// expectMerged checks that the switch merged the datagrams that it read from the port in, and that they left by the port out in merged
+// frames if whole is true, and segmented otherwise.
 func (w mergedWay) expectMerged(t *testing.T, in, out string, whole bool) {
 	t.Helper()
 	rx, _ := w.frames(in)
@@ -85,11 +86,11 @@ func (w mergedWay) expectMerged(t *testing.T, in, out string, whole bool) {
 		t.Errorf("%d of %d datagrams arrived", w.arrived, mergeBursts*mergeBurst)
 	}
 	if rx > w.arrived/2 || whole && tx > w.arrived/2 || !whole && tx < w.arrived {
-		t.Errorf("of %d datagrams, %d frames came from %s and %d frames left to %s; whole: %t", w.arrived, rx, in, tx, out, whole)
+		t.Errorf("%d datagrams: %d frames from %s, %d frames to %s; want merged frames from the first, and to the second: %t", w.arrived, rx, in, tx, out, whole)
 	}
 }
 
-// frames counts what passed a port of the switch in the meantime.
+// frames returns the numbers of frames that a port received and transmitted.
 func (w mergedWay) frames(port string) (rx, tx uint64) {
 	for i, p := range w.after.Ports {
 		if p.Name == port {
@@ -99,7 +100,7 @@ func (w mergedWay) frames(port string) (rx, tx uint64) {
 	return 0, 0
 }
 
-// mergeOneWay sends bursts from one namespace to an address in another. The switch stands still during each, so that it finds it whole.
+// mergeOneWay sends bursts from one namespace to an address in another one, each while the switch is stopped.
 func (l *lab) mergeOneWay(t *testing.T, from, to namespace, address string, size int) mergedWay {
 	t.Helper()
 	var out *net.UDPConn
@@ -114,7 +115,7 @@ func (l *lab) mergeOneWay(t *testing.T, from, to namespace, address string, size
 	w := mergedWay{size: size, before: l.status()}
 	packet, next := make([]byte, size), uint64(0)
 	for range mergeBursts {
-		l.standStill(t, w.before.SwitchPID, func() error {
+		l.whileStopped(t, w.before.SwitchPID, func() error {
 			for range mergeBurst {
 				next++
 				fillNumbered(packet, next)
@@ -135,8 +136,8 @@ func (l *lab) mergeOneWay(t *testing.T, from, to namespace, address string, size
 	return w
 }
 
-// standStill stops a process for as long as work takes.
-func (l *lab) standStill(t *testing.T, pid int, work func() error) {
+// whileStopped calls work while a process is stopped by SIGSTOP.
+func (l *lab) whileStopped(t *testing.T, pid int, work func() error) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func (l *lab) standStill(t *testing.T, pid int, work func() error) {
 	}
 }
 
-// fillNumbered writes a datagram's number and contents that follow from it.
+// fillNumbered fills a datagram with its number and contents that depend on the number.
 func fillNumbered(packet []byte, number uint64) {
 	binary.BigEndian.PutUint64(packet, number)
 	for i := range packet[8:] {
@@ -159,7 +160,7 @@ func fillNumbered(packet []byte, number uint64) {
 type numbered struct {
 	socket        *net.UDPConn
 	arrived, last atomic.Uint64
-	done          chan error // what was wrong with one
+	done          chan error // the first error
 }
 
 func listenNumbered(t *testing.T, n namespace, size int) *numbered {
@@ -181,14 +182,14 @@ func listenNumbered(t *testing.T, n namespace, size int) *numbered {
 	return r
 }
 
-// receive checks each datagram: no number comes twice, or behind a larger one, and nothing else is in it than was sent.
+// receive checks that the numbers of the datagrams increase, and that the contents are unchanged.
 func (r *numbered) receive(size int) error {
 	packet, want := make([]byte, 1<<16), make([]byte, size)
 	var wrong error
 	for {
 		n, err := r.socket.Read(packet)
 		if err != nil {
-			return wrong // closed: nothing more comes
+			return wrong // the socket was closed
 		}
 		if n < 8 {
 			return fmt.Errorf("a datagram of %d bytes", n)
@@ -198,16 +199,16 @@ func (r *numbered) receive(size int) error {
 		switch last := r.last.Load(); {
 		case wrong != nil:
 		case number <= last:
-			wrong = fmt.Errorf("number %d comes behind %d", number, last)
+			wrong = fmt.Errorf("datagram %d arrived after %d", number, last)
 		case !bytes.Equal(packet[:n], want):
-			wrong = fmt.Errorf("number %d, of %d bytes, comes as %d bytes: %x", number, size, n, packet[:n])
+			wrong = fmt.Errorf("datagram %d of %d bytes arrived as %d bytes: %x", number, size, n, packet[:n])
 		}
 		r.arrived.Add(1)
 		r.last.Store(number)
 	}
 }
 
-// settle waits until a number has arrived, or nothing does any more, because it was lost.
+// settle waits until the datagram with a number has arrived, or until none has arrived for mergeSilence, because datagrams were lost.
 func (r *numbered) settle(number uint64) {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()

@@ -9,10 +9,9 @@ import (
 	"testing"
 )
 
-// sandboxed runs a shell script in the guest's namespace with processes of its own, which end with it, and with /etc, /run
-// and /var/lib of its own; dir has them as etc, run and lib. The files, by their paths below dir, are there before. What the
-// folder usr has, unless it is empty, is laid over /usr. /sys is read-only: by that systemd-networkd and NetworkManager know that
-// no udev will tell them of devices.
+// sandboxed runs a shell script in the guest's network namespace, in a new process namespace that ends with it, and with its own /etc, /run
+// and /var/lib; dir has them as etc, run and lib. files are written before, at their paths below dir. If usr is not empty, that directory
+// is mounted over /usr as an overlay. /sys is read-only, from which systemd-networkd and NetworkManager conclude that there is no udev.
 func (l *lab) sandboxed(usr string, files map[string]string, script string) (dir string, p *process) {
 	l.t.Helper()
 	dir = l.t.TempDir()
@@ -28,7 +27,7 @@ func (l *lab) sandboxed(usr string, files map[string]string, script string) (dir
 		}
 		mode := os.FileMode(0o644)
 		if strings.HasSuffix(name, ".nmconnection") {
-			mode = 0o600 // NetworkManager reads no other
+			mode = 0o600 // NetworkManager ignores files with other modes
 		}
 		write(l.t, path, content, mode)
 	}
@@ -55,8 +54,8 @@ UseDomains=yes
 UseMTU=yes
 `
 
-// networkd is /lib/systemd/systemd-networkd by itself. It leaves /etc/resolv.conf to others and writes down what to put there,
-// which is returned as such a file.
+// networkd runs /lib/systemd/systemd-networkd without the rest of systemd. It does not write /etc/resolv.conf, but a state file with name
+// servers and domains; networkd returns a resolv.conf that it makes from that.
 func (l *lab) networkd() (resolv string) {
 	l.t.Helper()
 	const daemon = "/lib/systemd/systemd-networkd"
@@ -79,7 +78,7 @@ func (l *lab) networkd() (resolv string) {
 			}
 		}
 		if servers == "" || domains == "" {
-			return fmt.Errorf("no names yet: %s", text)
+			return fmt.Errorf("no name servers and domains: %s", text)
 		}
 		write(l.t, resolv, domains+servers+"\n", 0o644)
 		return nil
@@ -88,7 +87,7 @@ func (l *lab) networkd() (resolv string) {
 }
 
 const (
-	networkManagerUUID = "5bd1a4ab-0d9c-4b1c-9f6e-7f2d1c1f6a01" // any
+	networkManagerUUID = "5bd1a4ab-0d9c-4b1c-9f6e-7f2d1c1f6a01" // arbitrary
 
 	networkManagerConf = `[main]
 plugins=keyfile
@@ -108,7 +107,7 @@ method=auto
 [ipv6]
 method=disabled
 `
-	// busConf is a message bus for one user, at the place of the system's; Debian's own wants a user that may not be there.
+	// busConf configures a message bus at the path of the system bus. Debian's configuration requires a user that may not exist.
 	busConf = `<busconfig>
 <listen>unix:path=/run/dbus/system_bus_socket</listen>
 <auth>EXTERNAL</auth>
@@ -117,11 +116,11 @@ method=disabled
 `
 )
 
-// networkManagerLease is where NetworkManager keeps the address that it had, below the folder of sandboxed.
+// networkManagerLease is the file with the last address of NetworkManager, below the directory of sandboxed.
 const networkManagerLease = "lib/NetworkManager/internal-" + networkManagerUUID + "-tap0.lease"
 
-// networkManager is Debian's NetworkManager, unpacked and not installed, with a message bus of its own. Files are there before, by
-// their paths below dir.
+// networkManager runs Debian's NetworkManager, unpacked and not installed, with its own message bus. files are written before, at their
+// paths below dir.
 func (l *lab) networkManager(files map[string]string) (dir string) {
 	l.t.Helper()
 	all := map[string]string{
@@ -135,8 +134,8 @@ func (l *lab) networkManager(files map[string]string) (dir string) {
 	return dir
 }
 
-// attachVeth starts podswitch with one end of a veth, and gives the guest the other: NetworkManager does not take somebody else's
-// tap for an Ethernet card.
+// attachVeth starts podswitch with one end of a veth, and moves the other end to the guest: NetworkManager does not manage a tap that it
+// has not made.
 func (l *lab) attachVeth() *process {
 	l.t.Helper()
 	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
@@ -145,7 +144,7 @@ func (l *lab) attachVeth() *process {
 	return p
 }
 
-// TestNetworkManagers gets the address with the clients inside systemd-networkd and NetworkManager.
+// TestNetworkManagers gets the address with the DHCP clients of systemd-networkd and NetworkManager.
 func TestNetworkManagers(t *testing.T) {
 	for _, client := range []struct {
 		name  string
@@ -167,8 +166,8 @@ func TestNetworkManagers(t *testing.T) {
 	}
 }
 
-// TestNetworkManagerAgain starts NetworkManager with the address that it had: it asks for that one without a DISCOVER, and gets it
-// if it is the pod's. If it is not, it is refused, and takes the pod's.
+// TestNetworkManagerAgain starts NetworkManager with a lease from before: it requests that address without a DISCOVER. It gets an ACK for the
+// pod address, and a NAK for any other; then it gets the pod address.
 func TestNetworkManagerAgain(t *testing.T) {
 	for _, again := range []struct{ name, address, messages string }{
 		{"pod address", podAddress, "REQUEST ACK"},
@@ -181,7 +180,7 @@ func TestNetworkManagerAgain(t *testing.T) {
 			dir := l.networkManager(map[string]string{networkManagerLease: "ADDRESS=" + again.address + "\n"})
 			l.awaitHolder("guest")
 			l.expectGuest(filepath.Join(dir, "etc/resolv.conf"))
-			await(t, "NetworkManager's note of the address", func() error {
+			await(t, "NetworkManager's lease file to have the pod address", func() error {
 				text, err := os.ReadFile(filepath.Join(dir, networkManagerLease))
 				if err == nil && !strings.Contains(string(text), "ADDRESS="+podAddress+"\n") {
 					err = fmt.Errorf("it is %q", text)
@@ -189,18 +188,18 @@ func TestNetworkManagerAgain(t *testing.T) {
 				return err
 			})
 			if got := strings.Join(dhcpMessages(p.text()), " "); got != again.messages {
-				t.Errorf("podswitch says %s, want %s", got, again.messages)
+				t.Errorf("podswitch logs %s, want %s", got, again.messages)
 			}
 			p.stop()
 		})
 	}
 }
 
-// dhcpMessages are the messages that podswitch says it received and sent, in their order.
+// dhcpMessages returns the DHCP messages in the log of podswitch, in their order.
 func dhcpMessages(text string) (messages []string) {
 	for line := range strings.Lines(text) {
-		_, said, _ := strings.Cut(line, "  info  ")
-		if name, _, ok := strings.Cut(said, "  {"); ok && name == strings.ToUpper(name) {
+		_, event, _ := strings.Cut(line, "  info  ")
+		if name, _, ok := strings.Cut(event, "  {"); ok && name == strings.ToUpper(name) {
 			messages = append(messages, name)
 		}
 	}

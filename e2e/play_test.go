@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary plays small parts itself, in the namespace in which it is started: E2E_ROLE names the part.
+// Roles: with E2E_ROLE in its environment, the test binary runs a small program instead of the tests, in the namespace of its caller.
 
-// play returns the exit code.
+// play runs a role and returns the exit code.
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
 		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "fetch": fetch, "dns": serveDNS,
@@ -32,12 +32,12 @@ func play(role string, args []string) int {
 	return 0
 }
 
-// as is the command that plays a role in a namespace.
+// as returns the command that runs a role.
 func (n namespace) as(role string, args ...string) []string {
 	return append([]string{"env", "E2E_ROLE=" + role, os.Args[0]}, args...)
 }
 
-// A pattern is an endless stream of bytes that a seed decides.
+// A pattern is an endless stream of pseudorandom bytes that is determined by a seed.
 type pattern struct{ block [1 << 20]byte }
 
 func newPattern(seed uint64) *pattern {
@@ -49,13 +49,13 @@ func newPattern(seed uint64) *pattern {
 	return p
 }
 
-// next returns the next block; no two are equal.
+// next returns block i of the stream, valid until the next call. No two blocks are equal.
 func (p *pattern) next(i uint64) []byte {
 	binary.LittleEndian.PutUint64(p.block[:], i)
 	return p.block[:]
 }
 
-// source sends so many bytes to an address and prints their SHA-256: source ADDRESS BYTES SEED.
+// source sends BYTES bytes to a sink, compares SHA-256 sums, and prints the sum: source ADDRESS BYTES SEED.
 func source(args []string) error {
 	size, err := strconv.ParseUint(args[1], 10, 64)
 	if err != nil {
@@ -83,7 +83,7 @@ func source(args []string) error {
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		return err
 	}
-	answer, err := io.ReadAll(conn) // the sink's sum: both ends agree, or the transfer failed
+	answer, err := io.ReadAll(conn) // the sink's SHA-256
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func source(args []string) error {
 	return nil
 }
 
-// sink answers each stream with its SHA-256: sink ADDRESS.
+// sink answers each TCP stream with its SHA-256 in hexadecimal digits: sink ADDRESS.
 func sink(args []string) error {
 	return serve(args[0], func(conn *net.TCPConn) {
 		sum := sha256.New()
@@ -128,7 +128,7 @@ func serve(address string, each func(*net.TCPConn)) error {
 	}
 }
 
-// fetch prints what a server says: fetch ADDRESS.
+// fetch prints the answer of serve-text: fetch ADDRESS.
 func fetch(args []string) error {
 	conn, err := net.DialTimeout("tcp", args[0], 5*time.Second)
 	if err != nil {
@@ -158,7 +158,7 @@ func echoUDP(args []string) error {
 	}
 }
 
-// askUDP sends datagrams of several sizes and wants each back: ask-udp ADDRESS.
+// askUDP sends datagrams of several sizes to echo-udp, and checks the answers: ask-udp ADDRESS.
 func askUDP(args []string) error {
 	conn, err := net.Dial("udp", args[0])
 	if err != nil {
@@ -176,7 +176,7 @@ func askUDP(args []string) error {
 
 func exchange(conn net.Conn, question, answer []byte) error {
 	var last error
-	for range 5 { // UDP may lose one
+	for range 5 { // a datagram may be lost
 		if _, err := conn.Write(question); err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func dnsAnswer(query []byte) []byte {
 	return append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 53)
 }
 
-// sendFrames sends Ethernet frames as they are: send-frames DEVICE HEX...
+// sendFrames sends Ethernet frames by a packet socket: send-frames DEVICE HEX...
 func sendFrames(args []string) error {
 	link, err := net.InterfaceByName(args[0])
 	if err != nil {
@@ -251,7 +251,7 @@ func sendFrames(args []string) error {
 	return nil
 }
 
-// withTap opens a tap with virtio-net headers as descriptor 3 and becomes another program: with-tap DEVICE PROGRAM ARGUMENT...
+// withTap opens a tap with virtio-net headers as descriptor 3 and executes another program: with-tap DEVICE PROGRAM ARGUMENT...
 func withTap(args []string) error {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR, 0)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// One test for every network plugin: e2e/plugins/NAME is a profile, data in its head and a topology in functions of its
-// shell script (e2e/plugins/README.md says what each means). Adding a plugin is adding a file.
+// One test for all network plugins. e2e/plugins/NAME.sh is the profile of a plugin: facts in its head, and functions that make the topology
+// (e2e/plugins/README.md documents both). A new plugin needs only a new file.
 
-// segmentBulk is how much a transfer between profiles' ends moves, in bytes.
+// segmentBulk is the size of a transfer between two ends of a profile, in bytes.
 const segmentBulk = 64 << 20
 
-// TestPlugins runs the same guest on every profile and wants the same network for it.
+// TestPlugins checks that the same guest has the same network on every profile.
 func TestPlugins(t *testing.T) {
 	var rows, missing []string
 	for _, p := range readProfiles(t) {
@@ -24,7 +24,7 @@ func TestPlugins(t *testing.T) {
 			plug(t, p).test()
 			passed = !t.Failed()
 		})
-		if !passed { // or left out, or skipped
+		if !passed { // failed, skipped, or excluded by -run
 			missing = append(missing, p.name)
 		}
 		rows = append(rows, fmt.Sprintf("| [%s](plugins/%s.md) | %s | %s | passed |", p.facts["title"], p.name, p.facts["parts"], p.facts["shows"]))
@@ -57,17 +57,17 @@ func (l *plugged) test() {
 	l.expectSegments()
 	l.checkFrames(frames())
 	if after := l.forbidden(); after != counters {
-		t.Errorf("the node counted what must not leave\nbefore %s\nafter  %s", counters, after)
+		t.Errorf("forbidden frames left the pod\nbefore %s\nafter  %s", counters, after)
 	}
 	if after := l.learnt(); after != learnt {
-		t.Errorf("the node had to learn\nbefore %s\nafter  %s", learnt, after)
+		t.Errorf("the node has learned\nbefore %s\nafter  %s", learnt, after)
 	}
 	p.stop()
 	l.reachesFrom(l.pod, "the pod's own kernel, after")
 	l.settle(before)
 }
 
-// settle compares the pod interface with what it was; the kernel's own traffic since then may have confirmed neighbours.
+// settle checks that the pod interface is as before, except for neighbours, which the kernel's own traffic may have confirmed since.
 func (l *plugged) settle(before string) {
 	l.t.Helper()
 	if after := l.snapshot(); withoutNeighbours(after) != withoutNeighbours(before) {
@@ -80,7 +80,7 @@ func withoutNeighbours(snapshot string) string {
 	return strings.Join(lines[:len(lines)-1], "\n")
 }
 
-// targets are the addresses that everybody in a pod reaches, by the place that has them.
+// targets returns the addresses that every pod must reach, by their place.
 func (l *plugged) targets() map[string]string {
 	targets := map[string]string{}
 	for _, place := range []string{"local", "remote", "service"} {
@@ -91,20 +91,20 @@ func (l *plugged) targets() map[string]string {
 	return targets
 }
 
-// reachesFrom checks that a namespace reaches the gateway and every target, by ICMP, UDP and a TCP transfer.
-func (l *plugged) reachesFrom(n namespace, who string) {
+// reachesFrom checks that a namespace reaches the gateway by ICMP, and every target by ICMP, UDP and TCP.
+func (l *plugged) reachesFrom(n namespace, from string) {
 	l.t.Helper()
 	if gateway := l.fact(l.t, "gateway-answers"); gateway != "-" {
-		await(l.t, who+" to reach the gateway", func() error { return pings(n, gateway) })
+		await(l.t, from+" to reach the gateway", func() error { return pings(n, gateway) })
 	}
 	targets := l.targets()
 	for _, place := range slices.Sorted(maps.Keys(targets)) {
-		await(l.t, who+" to reach "+place, func() error { return pings(n, targets[place]) })
+		await(l.t, from+" to reach "+place, func() error { return pings(n, targets[place]) })
 		l.transfers(n, l.places[place], targets[place])
 	}
 }
 
-// reachedFrom checks that the pods on this node and on the other one, and the node itself, reach the guest.
+// reachedFrom checks that the node, and the pods on it and on another node, reach the guest.
 func (l *plugged) reachedFrom() {
 	l.t.Helper()
 	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")
@@ -124,7 +124,7 @@ func pings(n namespace, address string) error {
 	return nil
 }
 
-// transfers moves checksummed bytes over TCP and datagrams of several sizes over UDP.
+// transfers moves segmentBulk bytes over TCP, and datagrams of several sizes over UDP, and checks their contents.
 func (l *plugged) transfers(client, server namespace, address string) {
 	l.t.Helper()
 	for _, role := range []string{"sink", "echo-udp"} {
@@ -139,7 +139,7 @@ func (l *plugged) transfers(client, server namespace, address string) {
 	}
 }
 
-// expectLease checks what the guest was told against the profile.
+// expectLease checks that the guest has the address, MTU and routes of the profile.
 func (l *plugged) expectLease() {
 	t := l.t
 	if got, want := l.guest.addressed("tap0"), []string{l.fact(t, "address")}; !slices.Equal(got, want) {
@@ -162,8 +162,8 @@ func (l *plugged) expectLease() {
 	}
 }
 
-// expectSilence checks, where the address is to stay on the pod interface, that it is there, and that the pod's kernel does not
-// answer as well: ping tells of a second answer.
+// expectSilence checks a profile whose address stays on the pod interface: the address is there, and the pod's kernel does not answer for
+// it, which ping would report as a duplicate.
 func (l *plugged) expectSilence() {
 	l.t.Helper()
 	if l.facts["address-stays"] != "yes" {
@@ -175,11 +175,11 @@ func (l *plugged) expectSilence() {
 	}
 	address, _, _ := strings.Cut(cidr, "/")
 	if out := l.node.must("ping", "-c3", "-i0.2", "-W2", address); strings.Contains(out, "DUP!") || strings.Contains(out, "duplicates") {
-		l.t.Errorf("two answer for the address: %s", out)
+		l.t.Errorf("the pod address is answered twice: %s", out)
 	}
 }
 
-// expectPathMTU checks that exactly what the profile says passes to a remote pod, and that more is answered.
+// expectPathMTU checks that a packet of the profile's MTU reaches a remote pod, and that a larger one gets an ICMP error with that MTU.
 func (l *plugged) expectPathMTU() {
 	l.t.Helper()
 	remote := l.fact(l.t, "remote")
@@ -196,12 +196,12 @@ func (l *plugged) expectPathMTU() {
 		l.t.Errorf("a packet of %d bytes passed", mtu+1)
 	}
 	if out := l.guest.must("ip", "route", "get", remote); !strings.Contains(out, fmt.Sprintf("mtu %d", mtu)) {
-		l.t.Errorf("the guest was not told the MTU of the path: %s", out)
+		l.t.Errorf("the guest has not learned the MTU of the path: %s", out)
 	}
 	l.guest.must("ip", "route", "flush", "cache")
 }
 
-// forget is a long silence: nobody around the switch remembers a neighbour that was not configured.
+// forget flushes all neighbours around the switch that were not configured, as a long time without traffic would.
 func (l *plugged) forget() {
 	l.t.Helper()
 	for _, n := range []namespace{l.guest, l.node, l.places["node2"], l.places["local"], l.places["remote"]} {
@@ -211,7 +211,7 @@ func (l *plugged) forget() {
 	}
 }
 
-// expectSegments checks that segments of many packets passed whole, both ways, where the profile says that they do.
+// expectSegments checks that large segments passed the switch both ways, where the profile has segments.
 func (l *plugged) expectSegments() {
 	l.t.Helper()
 	if l.facts["segments"] != "yes" {
@@ -224,13 +224,13 @@ func (l *plugged) expectSegments() {
 			continue
 		}
 		rx, tx := float64(p.RxBytes)/float64(p.RxFrames), float64(p.TxBytes)/float64(p.TxFrames)
-		if rx < 2*mtu || tx < 2*mtu { // acknowledgements and pings count too
-			l.t.Errorf("a frame carried %.0f bytes from and %.0f to the guest, the MTU is %.0f", rx, tx, mtu)
+		if rx < 2*mtu || tx < 2*mtu { // the mean includes acknowledgements and pings
+			l.t.Errorf("the mean frame has %.0f bytes from and %.0f to the guest, want twice the MTU of %.0f", rx, tx, mtu)
 		}
 	}
 }
 
-// checkFrames looks at what left the pod, in a capture at the node's end.
+// checkFrames checks the frames that left the pod, from a capture at the node's end.
 func (l *plugged) checkFrames(frames [][]byte) {
 	l.t.Helper()
 	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")

@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must come, on a machine that is busy with something else too.
-const patience = 30 * time.Second
+// timeout bounds the wait for an event that must happen. It suits a busy machine.
+const timeout = 30 * time.Second
 
 // await polls until condition returns nil.
 func await(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	awaitFor(t, patience, what, condition)
+	awaitFor(t, timeout, what, condition)
 }
 
-// awaitFor is await with a patience of its own.
-func awaitFor(t *testing.T, patience time.Duration, what string, condition func() error) {
+// awaitFor is await with another timeout.
+func awaitFor(t *testing.T, timeout time.Duration, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -37,17 +37,17 @@ func awaitFor(t *testing.T, patience time.Duration, what string, condition func(
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited %s for %s: %v", patience, what, err)
+			t.Fatalf("waited %s for %s: %v", timeout, what, err)
 		}
 	}
 }
 
-// A process is a program in the background whose output can be awaited.
+// A process is a program in the background that collects its output.
 type process struct {
 	t    *testing.T
 	name string
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the program has ended
 	err  error         // valid once done
 
 	mu     sync.Mutex
@@ -66,7 +66,7 @@ func (p *process) text() string {
 	return p.output.String()
 }
 
-// start runs a program in a process group of its own, until the test ends at the latest.
+// start starts a program in a new process group, which is killed when the test ends.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	return startCmd(t, exec.Command(name, args...))
@@ -101,13 +101,13 @@ func startCmd(t *testing.T, cmd *exec.Cmd) *process {
 // awaitText waits until the program has written text.
 func (p *process) awaitText(text string) {
 	p.t.Helper()
-	p.awaitFor(patience, text)
+	p.awaitFor(timeout, text)
 }
 
-// awaitFor is awaitText with a patience of its own.
-func (p *process) awaitFor(patience time.Duration, text string) {
+// awaitFor is awaitText with another timeout.
+func (p *process) awaitFor(timeout time.Duration, text string) {
 	p.t.Helper()
-	awaitFor(p.t, patience, fmt.Sprintf("%q from %s", text, p.name), func() error {
+	awaitFor(p.t, timeout, fmt.Sprintf("%q from %s", text, p.name), func() error {
 		if strings.Contains(p.text(), text) {
 			return nil
 		}
@@ -127,22 +127,22 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// wait returns the exit code, -1 for one that was killed.
+// wait waits until the program has ended, and returns its exit code, or -1 if a signal has killed it.
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(patience):
-		p.t.Fatalf("%s has not ended", p.name)
+	case <-time.After(timeout):
+		p.t.Fatalf("%s has not ended after %s", p.name, timeout)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stopTime is how long podswitch may take to end. The address is back sooner (TestGiveBack); the kernel takes its time to close
-// packet sockets and to remove tables, more of it on a busy machine.
+// stopTime bounds the time from SIGTERM to the end of podswitch. The address is back sooner (TestGiveBack), but the kernel takes long to close
+// packet sockets and to remove tables, in particular on a busy machine.
 const stopTime = 5 * time.Second
 
-// stop asks the program to end and wants that it does so with code 0, and in time.
+// stop sends SIGTERM and checks that the program ends with code 0 within stopTime.
 func (p *process) stop() {
 	p.t.Helper()
 	asked := time.Now()
@@ -155,10 +155,10 @@ func (p *process) stop() {
 	}
 }
 
-// run runs a program to its end, and returns what it wrote and its exit code.
+// run runs a program to its end, and returns its output and exit code.
 func run(t *testing.T, name string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errs bytes.Buffer
@@ -171,7 +171,7 @@ func run(t *testing.T, name string, args ...string) (stdout, stderr string, code
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// must runs a program that has to succeed and returns its stdout.
+// must runs a program, fails the test unless it succeeds, and returns its stdout.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, errs, code := run(t, name, args...)
@@ -181,7 +181,7 @@ func must(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// write makes a file for a test.
+// write writes a file and returns its path.
 func write(t *testing.T, path, content string, mode os.FileMode) string {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {

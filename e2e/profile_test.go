@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// The profiles of network plugins: reading them, and calling the functions of their scripts.
+// Profiles of network plugins: parsing their facts and calling their functions.
 
-// A profile is what a plugin's script says of itself.
+// A profile is a network plugin's script and the facts in its head.
 type profile struct {
 	name, script string
 	facts        map[string]string
 }
 
-// fact returns a fact of the head of the script; a profile without it is broken.
+// fact returns a fact of the profile, and fails the test if there is none.
 func (p profile) fact(t *testing.T, name string) string {
 	t.Helper()
 	value, ok := p.facts[name]
@@ -31,7 +31,7 @@ func (p profile) fact(t *testing.T, name string) string {
 	return value
 }
 
-// list splits a fact that is a list, "-" for an empty one.
+// list returns the words of a fact; "-" is the empty list.
 func (p profile) list(t *testing.T, name string) []string {
 	t.Helper()
 	if value := p.fact(t, name); value != "-" {
@@ -68,14 +68,14 @@ func readProfiles(t *testing.T) []profile {
 	return profiles
 }
 
-// A plugged is a pod that a profile has made, with the places from which it is looked at.
+// A plugged is a lab whose pod a profile has made, with namespaces around it.
 type plugged struct {
 	*lab
 	profile
 	places map[string]namespace // node, node2, local, remote, service
 }
 
-// plug makes the namespaces and lets the profile build its topology. What runs in the background ends with the test.
+// plug makes the namespaces and calls the profile's function up. Its function down is called when the test ends.
 func plug(t *testing.T, p profile) *plugged {
 	t.Helper()
 	need(t, append([]string{"ip", "ping", "tcpdump"}, p.list(t, "needs")...)...)
@@ -93,7 +93,7 @@ func plug(t *testing.T, p profile) *plugged {
 	return l
 }
 
-// tools makes sure of the Go programs that profiles are made of, and returns their folder.
+// tools runs kit/tools once, and returns the directory with the Go programs of profiles.
 var tools = sync.OnceValues(func() (folder string, err error) {
 	cmd := exec.Command("kit/tools")
 	cmd.Stderr = os.Stderr
@@ -101,7 +101,7 @@ var tools = sync.OnceValues(func() (folder string, err error) {
 	return strings.TrimSpace(string(out)), err
 })
 
-// call runs a function of the profile's script; one that it does not define does nothing.
+// call runs a function of the profile's script, if the script defines it.
 func (l *plugged) call(function string) (output string, code int) {
 	l.t.Helper()
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", `source "$1"; if declare -F "$2" >/dev/null; then "$2"; fi`, "profile", l.script, function)
@@ -114,7 +114,7 @@ func (l *plugged) call(function string) (output string, code int) {
 		}
 		cmd.Env = append(cmd.Env, "TOOLS="+folder)
 	}
-	// Output goes to a file: a daemon that keeps it open must not keep us waiting.
+	// Output goes to a file, because Wait would wait for a daemon that keeps a pipe open.
 	file, err := os.Create(filepath.Join(l.stateDir, "profile-"+function))
 	if err != nil {
 		l.t.Fatal(err)
@@ -124,9 +124,9 @@ func (l *plugged) call(function string) (output string, code int) {
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
-	timer := time.AfterFunc(4*patience, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(4*timeout, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
-	_ = cmd.Wait() // the exit code says it
+	_ = cmd.Wait() // the exit code has the result
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		l.t.Fatal(err)
@@ -134,7 +134,7 @@ func (l *plugged) call(function string) (output string, code int) {
 	return string(text), cmd.ProcessState.ExitCode()
 }
 
-// learnt is what the node's end knows of the pod.
+// learnt returns the entries that the node has learned for the pod.
 func (l *plugged) learnt() string {
 	l.t.Helper()
 	out, code := l.call("learnt")
@@ -144,7 +144,7 @@ func (l *plugged) learnt() string {
 	return out
 }
 
-// forbidden are the node's counters of what must not leave.
+// forbidden returns the node's counters of frames that must not leave the pod.
 func (l *plugged) forbidden() string {
 	l.t.Helper()
 	out, code := l.call("forbidden")

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// bootScript is what a card's ROM loads and runs. It comes by HTTP, so the ROM has used the lease for TCP by then.
+// bootScript is the iPXE script that a card's ROM loads by HTTP and runs.
 const bootScript = "#!ipxe\necho podswitch: this script came over the network\n"
 
-// A netBoot is a machine that boots from its card's ROM, in a lab of its own.
+// A netBoot is a virtual machine in a lab that boots from the ROM of its card.
 type netBoot struct {
 	*lab
 	server    *process // the peer's HTTP server
 	podswitch *process
-	screen    *process // QEMU, and what the ROM shows
+	screen    *process // QEMU, whose output is the machine's screen
 }
 
-// TestNetworkBoot boots machines without disk and kernel from the ROM of their cards: the ROM gets the pod address, and loads the
-// script that the VM document's bootFileName names. All boot at once, because a ROM spends most of its twenty seconds with
-// waiting for IPv6 routers.
+// TestNetworkBoot boots machines without disk and kernel from the ROM of their cards: the ROM gets the pod address, and loads the script
+// that bootFileName in the VM document names. All machines boot at once, because a ROM waits for IPv6 routers for most of its twenty
+// seconds.
 func TestNetworkBoot(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox")
 	cards, boots := readCards(t), map[string]*netBoot{}
@@ -62,13 +62,13 @@ func (b *netBoot) test(t *testing.T) {
 	}
 	b.server.awaitBoot("url:/script.ipxe")
 	if !strings.Contains(b.server.text(), podAddress) {
-		t.Errorf("the script was fetched by another than %s:\n%s", podAddress, b.server.text())
+		t.Errorf("the script was not fetched by %s:\n%s", podAddress, b.server.text())
 	}
 	b.screen.awaitBoot("\npodswitch: this script came over the network")
 	b.podswitch.stop()
 }
 
-// awaitBoot is awaitText for what comes when a machine boots.
+// awaitBoot is awaitText with bootTime, and shows the output when it fails.
 func (p *process) awaitBoot(text string) {
 	p.t.Helper()
 	deadline := time.After(bootTime)

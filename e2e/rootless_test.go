@@ -14,13 +14,13 @@ import (
 // ordinaryUser is a user without any privilege.
 const ordinaryUser = "65534"
 
-// TestRootless runs some of the other tests as an ordinary user, in namespaces that any user may make: podswitch needs no root where
-// the network is its own.
+// TestRootless runs some other tests as an ordinary user in a user namespace: podswitch needs no root if the network namespace belongs to
+// its user namespace.
 func TestRootless(t *testing.T) {
 	tests := []string{"TestKeep", "TestDeny", "TestCrashRecovery", "TestKillAtStart", "TestSwitch", "TestPlainBridge", "TestTakeoverSettings"}
 	need(t, "setpriv", "unshare")
 	if os.Getenv(programVariable) != "" {
-		t.Skip("this is a run within this test")
+		t.Skip("this run was started by TestRootless itself")
 	}
 	dir := sharedFolder(t)
 	for name, from := range map[string]string{"tests": os.Args[0], "podswitch": program} {
@@ -29,12 +29,12 @@ func TestRootless(t *testing.T) {
 	script := fmt.Sprintf(`mount -t tmpfs tmpfs /run && mkdir /run/netns && exec env %s=%s/podswitch HOME=/tmp %[2]s/tests -test.v -test.run '^(%s)$'`,
 		programVariable, dir, strings.Join(tests, "|"))
 	p := start(t, "unshare", "-m", "sh", "-c", asOrdinaryUser, "sh", dir, "666", "unshare", "-Urnm", "sh", "-c", script)
-	awaitFor(t, 10*patience, "the tests of an ordinary user", func() error {
+	awaitFor(t, 10*timeout, "the tests of an ordinary user", func() error {
 		select {
 		case <-p.done:
 			return nil
 		default:
-			return fmt.Errorf("they go on:\n%s", p.text())
+			return fmt.Errorf("not finished:\n%s", p.text())
 		}
 	})
 	for _, name := range tests {
@@ -47,8 +47,8 @@ func TestRootless(t *testing.T) {
 	}
 }
 
-// asOrdinaryUser makes a device for taps in the folder that is its first argument, with the mode that is its second one, in the place
-// of the machine's own as far as its mounts go, and becomes the rest of the arguments as an ordinary user.
+// asOrdinaryUser is a shell script with the arguments DIRECTORY MODE COMMAND... It makes a tun device in DIRECTORY with MODE, mounts it over
+// /dev/net/tun in its mount namespace, and executes COMMAND as an ordinary user.
 const asOrdinaryUser = `set -e
 mknod "$1/tun" c 10 200
 chmod "$2" "$1/tun"
@@ -75,7 +75,7 @@ func copyFile(t *testing.T, to, from string) {
 	}
 }
 
-// TestRootlessImpossible checks what an ordinary user is told who lacks something, and that nothing is changed.
+// TestRootlessImpossible checks the messages for a user without the necessary privileges, and that nothing is changed.
 func TestRootlessImpossible(t *testing.T) {
 	l := newLab(t)
 	before := l.pristine()
@@ -84,12 +84,12 @@ func TestRootlessImpossible(t *testing.T) {
 	for _, c := range []struct {
 		what, mode string
 		args       []string
-		says       []string
+		want       []string // parts of the message
 	}{
 		{"without the device for taps", "600", append(slices.Clone(ownPod), program, "run"), []string{"/dev/net/tun"}},
-		{"of a pod that is not his", "666", []string{program, "run"}, []string{"CAP_NET_"}},
-		{"of a pod that is not his, with a device that somebody has made", "666", []string{program, "run", "--guest", "packet:tap0"}, []string{"CAP_NET_"}},
-		{"beside a podswitch that is not his", "666", []string{program, "run", "--takeover"}, []string{"connect to the keeper"}},
+		{"of a foreign pod", "666", []string{program, "run"}, []string{"CAP_NET_"}},
+		{"of a foreign pod, with an existing device for the guest", "666", []string{program, "run", "--guest", "packet:tap0"}, []string{"CAP_NET_"}},
+		{"beside a foreign podswitch", "666", []string{program, "run", "--takeover"}, []string{"connect to the keeper"}},
 	} {
 		dir := sharedFolder(t)
 		args := append([]string{"unshare", "-m", "sh", "-c", asOrdinaryUser, "sh", dir, c.mode}, c.args...)
@@ -97,7 +97,7 @@ func TestRootlessImpossible(t *testing.T) {
 		if code != 3 {
 			t.Errorf("a user %s: exit code %d, want 3: %s", c.what, code, errs)
 		}
-		for _, want := range c.says {
+		for _, want := range c.want {
 			if !strings.Contains(errs, want) {
 				t.Errorf("a user %s: the message does not name %q: %s", c.what, want, errs)
 			}
@@ -109,7 +109,7 @@ func TestRootlessImpossible(t *testing.T) {
 	}
 }
 
-// TestRootlessTaps joins two taps that root has made for a user with a switch that is that user's, who has no privilege at all.
+// TestRootlessTaps checks that a user without privileges can connect two taps that root has made for that user.
 func TestRootlessTaps(t *testing.T) {
 	l := newLab(t)
 	l.pod.batch("tuntap add t0 mode tap user "+ordinaryUser, "tuntap add t1 mode tap user "+ordinaryUser, "link set t0 up", "link set t1 up")
@@ -128,10 +128,10 @@ func TestRootlessTaps(t *testing.T) {
 	p.stop()
 }
 
-// TestRootlessDemo lets an ordinary user see the demo, which makes all its namespaces itself.
+// TestRootlessDemo runs the demo, which makes all its namespaces itself, as an ordinary user.
 func TestRootlessDemo(t *testing.T) {
 	need(t, "setpriv", "unshare", "qemu-system-x86_64", "cpio")
-	must(t, "kit/guest-image") // what the repository has made before is not for others to write
+	must(t, "kit/guest-image") // the user cannot write the cache of the repository
 	dir := sharedFolder(t)
 	work, err := os.MkdirTemp("", "podswitch-e2e-demo-")
 	if err == nil {

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// soakTime is how long TestSoak goes on.
-var soakTime = flag.Duration("soak-time", 10*time.Minute, "how long the long version of TestSoak goes on")
+// soakTime is the duration of TestSoak with -soak.
+var soakTime = flag.Duration("soak-time", 10*time.Minute, "duration of TestSoak with -soak")
 
-// TestSoak does everything that happens to a guest over and over: mixed traffic, leases that come and go, a device that is lost and
-// found, a pod interface that goes down and up, and clients of the control socket that mean harm. Memory, descriptors and threads stay
-// as they are, and no frame is missing. It takes a few rounds, and ten minutes with -soak, of which it does not compare the first two:
-// the keeper, which keeps less than 1 MiB, takes that long to fill what Go lets it have before it collects.
+// TestSoak repeats the events in the life of a guest: mixed traffic, new leases, a lost device, a pod interface that goes down and up, and
+// hostile clients of the control socket. Memory, descriptors and threads must not grow, and no frame may be unaccounted for. It runs three
+// rounds, or ten minutes with -soak. Of those, it ignores the first two, in which the keeper's heap of less than 1 MiB grows until Go's
+// first garbage collection.
 func TestSoak(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
@@ -27,11 +27,11 @@ func TestSoak(t *testing.T) {
 	if *soak {
 		rounds = func(_ int, since time.Duration) bool { return since < *soakTime }
 	}
-	var seen []burden
+	var seen []usage
 	started := time.Now()
 	for round := 0; rounds(round, time.Since(started)); round++ {
 		l.soakOnce(round)
-		seen = append(seen, l.weigh(p))
+		seen = append(seen, l.usage(p))
 		if *soak && time.Since(started) < *soakTime/5 {
 			warmUp = len(seen)
 		}
@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 	p.stop()
 }
 
-// soakOnce is one round. The guest's device is new in each.
+// soakOnce runs one round, with a new device for the guest.
 func (l *lab) soakOnce(round int) {
 	l.t.Helper()
 	l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
@@ -62,9 +62,9 @@ func (l *lab) soakOnce(round int) {
 	})
 	l.awaitHolder("guest")
 	tcp, udp := l.pourBoth(), l.countBoth(1000)
-	l.molest()
+	l.abuseControl()
 	if got := l.peer.must(l.peer.as("fetch", podAddress+":8080")...); got != "hello from the pod\n" {
-		l.t.Errorf("the kept port says %q", got)
+		l.t.Errorf("the kept port sends %q", got)
 	}
 	l.guest.must("ping", "-q", "-c20", "-i0.02", "-W2", peerAddress)
 	tcp.end()
@@ -75,17 +75,17 @@ func (l *lab) soakOnce(round int) {
 	l.awaitHolder("switch")
 }
 
-// molest does to the control socket what its clients should not: it connects and says nothing, nonsense, too much, or too slowly, and
-// goes away or stays.
-func (l *lab) molest() {
+// abuseControl opens connections to the control socket that send nothing, nonsense, too much, or an incomplete request, and closes half of
+// them. Then the control socket must still answer a valid request.
+func (l *lab) abuseControl() {
 	l.t.Helper()
 	path := filepath.Join(l.stateDir, "control.sock")
 	for i := range 40 {
 		c, err := net.Dial("unix", path)
 		if err != nil {
-			continue // the queue of those who wait is full
+			continue // the backlog is full
 		}
-		defer c.Close() // those that stay, stay until somebody who asks properly has had an answer
+		defer c.Close() // after the valid request was answered
 		_ = c.SetDeadline(time.Now().Add(time.Second))
 		texts := []string{"", "nonsense\r\n\r\n", "GET /status HTTP/1.1\r\n", "POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
 			"GET /status HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16)}
@@ -94,7 +94,7 @@ func (l *lab) molest() {
 			c.Close()
 		}
 	}
-	await(l.t, "an answer to who asks properly", func() error {
+	await(l.t, "an answer to a valid request", func() error {
 		if _, errs, code := l.verb("status", "--control", path); code != 0 {
 			return fmt.Errorf("status: %s", errs)
 		}
@@ -102,11 +102,11 @@ func (l *lab) molest() {
 	})
 }
 
-// A burden is what the processes of a run have, the keeper first.
-type burden struct{ kib, descriptors, threads []int }
+// A usage has the resources of each process of a run, the keeper first. Memory is RssAnon in KiB.
+type usage struct{ kib, descriptors, threads []int }
 
-// weigh looks at the processes of a run once nobody asks them anything any more.
-func (l *lab) weigh(p *process) (w burden) {
+// usage reads the resources of the processes of a run.
+func (l *lab) usage(p *process) (w usage) {
 	l.t.Helper()
 	for _, m := range p.members() {
 		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", m.pid))
@@ -123,37 +123,37 @@ func (l *lab) weigh(p *process) (w burden) {
 	return w
 }
 
-// expectFlat compares the last third of what was seen with the first: the middle of memory, because a collector of garbage lets it go
-// up and down, and the least of the others, because a connection may just be open.
-func (l *lab) expectFlat(seen []burden) {
+// expectFlat compares the last third of the rounds with the first one: the medians of memory, which garbage collection makes vary, and the
+// minima of descriptors and threads, because a connection may be open for the moment.
+func (l *lab) expectFlat(seen []usage) {
 	l.t.Helper()
 	third := max(1, len(seen)/3)
 	for i := range seen[0].kib {
-		column := func(part []burden, of func(burden) []int) (list []int) {
+		column := func(part []usage, of func(usage) []int) (list []int) {
 			for _, w := range part {
 				list = append(list, of(w)[i])
 			}
 			slices.Sort(list)
 			return list
 		}
-		kib := func(w burden) []int { return w.kib }
+		kib := func(w usage) []int { return w.kib }
 		first, last := column(seen[:third], kib), column(seen[len(seen)-third:], kib)
 		if was, is := first[len(first)/2], last[len(last)/2]; *soak && is > was*11/10 {
-			l.t.Errorf("process %d has grown from %d to %d KiB, want at most a tenth more", i, was, is)
+			l.t.Errorf("process %d has grown from %d to %d KiB, want at most 10 %% more", i, was, is)
 		}
-		for name, of := range map[string]func(burden) []int{
-			"descriptors": func(w burden) []int { return w.descriptors }, "threads": func(w burden) []int { return w.threads },
+		for name, of := range map[string]func(usage) []int{
+			"descriptors": func(w usage) []int { return w.descriptors }, "threads": func(w usage) []int { return w.threads },
 		} {
 			was, is := column(seen[:third], of)[0], column(seen[len(seen)-third:], of)[0]
 			if is > was+2 {
-				l.t.Errorf("process %d has %d %s, before %d", i, is, name, was)
+				l.t.Errorf("process %d has %d %s, want at most 2 more than %d", i, is, name, was)
 			}
 		}
 	}
 }
 
-// expectConserved checks that every frame that was received was sent, or dropped under a reason. What the kernel could not hand over
-// was not received; what the forwarder sends of its own, such as ARP requests, makes the difference negative.
+// expectConserved checks that every received frame was transmitted or dropped under a reason. Frames that the kernel dropped before the
+// switch read them do not count as received. Frames of the forwarder's own, such as ARP requests, make the difference negative.
 func (l *lab) expectConserved() {
 	l.t.Helper()
 	var in, out, dropped int
@@ -167,7 +167,7 @@ func (l *lab) expectConserved() {
 	}
 	missing := in - out - dropped
 	if missing > 0 || missing < -in/100-10 {
-		l.t.Errorf("of %d frames %d went out and %d were dropped: %d are missing", in, out, dropped, missing)
+		l.t.Errorf("of %d received frames, %d were transmitted and %d dropped: %d are unaccounted for", in, out, dropped, missing)
 	}
-	l.t.Logf("%d frames in, %d out, %d dropped", in, out, dropped)
+	l.t.Logf("%d frames received, %d transmitted, %d dropped", in, out, dropped)
 }

@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxFrame is the largest frame of a tap without offloads, in bytes, and more.
+// maxFrame is a bound of the frames of a tap without offloads, in bytes.
 const maxFrame = 1 << 16
 
-// socketTap is the least that a hypervisor does with a unix socket: it makes a tap in its namespace, whose kernel is the guest, and
-// moves frames between the two: socket-tap DEVICE stream:PATH, or dgram:LOCAL,REMOTE as podswitch is told it.
+// socketTap is a minimal hypervisor with a unix socket, whose guest is the kernel of its namespace: it makes the tap DEVICE there and moves
+// frames between tap and socket: socket-tap DEVICE SOCKET. SOCKET is the value of podswitch's flag --guest: stream:PATH or
+// dgram:LOCAL,REMOTE.
 func socketTap(args []string) error {
 	device, err := openTap(args[0])
 	if err != nil {
@@ -51,7 +52,7 @@ func openTap(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// move moves frames one way until the end. A tap that is down takes none, and that is no end.
+// move moves frames one way until an error. A tap that is down refuses frames, which are dropped.
 func move(write func([]byte) error, read func([]byte) (int, error)) error {
 	frame := make([]byte, maxFrame)
 	for {
@@ -65,7 +66,7 @@ func move(write func([]byte) error, read func([]byte) (int, error)) error {
 	}
 }
 
-// A guestSocket is a hypervisor's end of a socket.
+// A guestSocket is the hypervisor's end of a socket.
 type guestSocket struct {
 	net.Conn
 	stream bool
@@ -76,12 +77,12 @@ func dialGuestSocket(spec string) (guestSocket, error) {
 		c, err := net.Dial("unix", path)
 		return guestSocket{c, true}, err
 	}
-	local, remote, _ := strings.Cut(strings.TrimPrefix(spec, "dgram:"), ",") // theirs and ours
+	local, remote, _ := strings.Cut(strings.TrimPrefix(spec, "dgram:"), ",") // podswitch's path and the hypervisor's
 	c, err := net.DialUnix("unixgram", &net.UnixAddr{Name: remote, Net: "unixgram"}, &net.UnixAddr{Name: local, Net: "unixgram"})
 	return guestSocket{c, false}, err
 }
 
-// write sends a frame; before it, on a stream, its length in four bytes in big-endian order (QEMU's -netdev stream).
+// write sends a frame. On a stream, its length precedes it as 4 bytes in big-endian order (QEMU's -netdev stream).
 func (s guestSocket) write(frame []byte) error {
 	if s.stream {
 		frame = append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(frame)), uint32(len(frame))), frame...)

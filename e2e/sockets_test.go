@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSockets boots a guest whose QEMU has no tap and no privilege for one: its interface ends in a unix socket. QEMU is told
-// what podswitch says that it has to be told.
+// TestSockets boots a guest whose QEMU has no tap and no privilege for one, but a unix socket to podswitch. QEMU gets the arguments that
+// podswitch qemu-args prints.
 func TestSockets(t *testing.T) {
 	need(t, "qemu-system-x86_64", "cpio")
 	image := strings.TrimSpace(must(t, "kit/guest-image"))
@@ -31,7 +31,7 @@ func TestSockets(t *testing.T) {
 			await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
 			_ = vm.cmd.Process.Kill()
 			vm.wait()
-			if kind == "stream" { // a datagram socket does not tell that its peer has gone
+			if kind == "stream" { // a datagram socket does not report that its peer was closed
 				l.awaitHolder("switch")
 				vm = start(t, "qemu-system-x86_64", args...)
 				vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
@@ -42,7 +42,7 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// sockedVM returns QEMU's arguments for a guest that takes a lease and stays; netdev are those of its interface.
+// sockedVM returns QEMU's arguments for a guest that gets a lease and keeps running. netdev has the arguments of its interface.
 func sockedVM(image string, netdev []string) []string {
 	return append([]string{"-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
 		"-serial", "stdio", "-no-reboot", "-kernel", filepath.Join(image, "kernel/image"), "-initrd", filepath.Join(image, "initramfs.gz"),

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestSwitch joins three namespaces with a plain learning switch: two taps, and a packet socket on a veth.
+// TestSwitch connects three namespaces by podswitch switch, with two taps and a packet socket on a veth.
 func TestSwitch(t *testing.T) {
 	l := newLab(t)
 	l.pod.batch("link add v0 type veth peer name v1", "link set v0 up", "link set v1 netns "+l.peer.name)
@@ -15,12 +15,11 @@ func TestSwitch(t *testing.T) {
 	p := l.pod.start(program, "switch", "--port", "tap:t0", "--port", "tap:t1", "--port", "packet:v0", "--control", socket)
 	p.awaitText("ready")
 	l.pod.batch("link set t0 netns "+l.guest.name, "link set t1 netns "+l.node.name)
-	for i, end := range []struct {
+	for _, end := range []struct {
 		n      namespace
 		device string
 		cidr   string
 	}{{l.guest, "t0", "192.0.2.1/24"}, {l.node, "t1", "192.0.2.2/24"}, {l.peer, "v1", "192.0.2.3/24"}} {
-		_ = i
 		end.n.batch("addr add "+end.cidr+" dev "+end.device, "link set "+end.device+" up")
 	}
 	for _, n := range []namespace{l.guest, l.node, l.peer} {
@@ -51,8 +50,8 @@ func TestSwitch(t *testing.T) {
 	p.stop()
 }
 
-// TestPlainBridge runs the other connection method, beside a hypervisor's device: the guest is a station of its own on the pod's
-// network, the pod keeps its address, and neither hears what is for the other.
+// TestPlainBridge runs the connection method without delegateIp: the guest is a station on the pod's network, the pod keeps its address, and
+// neither receives unicast frames for the other.
 func TestPlainBridge(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -63,7 +62,7 @@ func TestPlainBridge(t *testing.T) {
 	l.plugGuest()
 	l.guest.batch("addr add 10.244.1.50/24 dev tap0")
 	if _, _, code := l.guest.run("ping", "-c1", "-W1", peerAddress); code == 0 {
-		t.Error("a guest with another MAC than the document's is connected")
+		t.Error("a guest with another MAC than that of the VM document is connected")
 	}
 	l.guest.batch("link set tap0 down", "link set tap0 address 02:00:00:00:00:42", "link set tap0 up")
 	l.guest.must("ping", "-c2", "-i0.2", "-W2", peerAddress)

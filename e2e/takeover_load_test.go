@@ -7,20 +7,20 @@ import (
 	"syscall"
 )
 
-// A load is traffic between the guest and its peer while something happens to the switch.
+// A load is traffic both ways between the guest and the peer, while a test disturbs the switch.
 type load struct {
 	l               *lab
-	sends, receives []*process // in the same order
+	sends, receives []*process // one for each direction, the direction from the guest first
 }
 
-// A flow is what came of one direction.
+// A flow has the results of one direction.
 type flow struct {
-	bytes, again            int    // TCP: moved, and segments that were sent more than once
+	bytes, again            int    // TCP: bytes, and retransmitted segments
 	sent, lost, twice, late int    // UDP: datagrams
-	delay                   string // the longest of a datagram
+	delay                   string // UDP: the longest of a datagram
 }
 
-// pourBoth begins a TCP stream each way.
+// pourBoth starts a TCP stream each way.
 func (l *lab) pourBoth() *load {
 	l.t.Helper()
 	o := &load{l: l}
@@ -29,7 +29,7 @@ func (l *lab) pourBoth() *load {
 	return o
 }
 
-// countBoth begins so many datagrams a second each way.
+// countBoth starts to send rate datagrams a second each way.
 func (l *lab) countBoth(rate int) *load {
 	l.t.Helper()
 	o := &load{l: l}
@@ -38,15 +38,15 @@ func (l *lab) countBoth(rate int) *load {
 	return o
 }
 
-func (o *load) begin(from, to namespace, address, receiver, sender, says, arg string) {
+func (o *load) begin(from, to namespace, address, receiver, sender, started, arg string) {
 	o.l.t.Helper()
 	o.receives = append(o.receives, to.serves(receiver, address[strings.IndexByte(address, ':'):]))
 	p := from.start(from.as(sender, address, arg)...)
-	p.awaitText(says)
+	p.awaitText(started)
 	o.sends = append(o.sends, p)
 }
 
-// end ends the traffic and returns what came of it: from the guest, and to it. A stream that broke or lost a byte is a fault.
+// end ends the traffic and returns the results from the guest and to it. It fails the test if a stream broke or its contents changed.
 func (o *load) end() (flows [2]flow) {
 	o.l.t.Helper()
 	for _, p := range o.sends {

@@ -57,7 +57,7 @@ func TestTakeoverFails(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		code int
-		says string
+		want string // part of the message
 	}{
 		{[]string{"--deny", "nonsense"}, 2, "nonsense"},
 		{[]string{"--keep", "tcp/80", "--keep", "tcp/80"}, 2, "twice"},
@@ -66,8 +66,8 @@ func TestTakeoverFails(t *testing.T) {
 		{[]string{"--guest", "tap:tap1"}, 2, "--guest cannot be combined with --takeover"},
 	} {
 		_, errs, code := l.verb(append([]string{"run", "--takeover", "--state-dir", l.stateDir}, c.args...)...)
-		if code != c.code || !strings.Contains(errs, c.says) {
-			t.Errorf("%q: exit code %d, want %d and %q: %s", c.args, code, c.code, c.says, errs)
+		if code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%q: exit code %d, want %d and %q: %s", c.args, code, c.code, c.want, errs)
 		}
 	}
 	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "connect to the keeper") {
@@ -82,7 +82,7 @@ func TestTakeoverFails(t *testing.T) {
 		t.Errorf("without a takeover: %+v", fault)
 	}
 	traffic.end()
-	l.sameAs(before, 0)
+	l.expectContinued(before, 0)
 	if s := l.status(); s.SwitchPID != before.SwitchPID {
 		t.Errorf("the switch is process %d, before %d", s.SwitchPID, before.SwitchPID)
 	}
@@ -103,13 +103,13 @@ func TestTakeoverDies(t *testing.T) {
 		_ = next.cmd.Process.Kill()
 		killed := time.Now()
 		next.wait()
-		wentOn := l.goesOn(p)
-		died[wentOn]++
-		if wentOn {
+		continued := l.goesOn(p)
+		died[continued]++
+		if continued {
 			l.guest.must("ping", "-c1", "-W2", peerAddress)
 			continue
 		}
-		l.awaitAddress("a takeover that died", killed, patience) // TestKill bounds the time
+		l.awaitAddress("a takeover that died", killed, timeout) // TestKill bounds the time
 		p = l.podswitch()
 		l.leased()
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// takeover starts podswitch in place of the one that is at work, and waits until it has gone on.
+// takeover starts a switch that takes over from the running one, and waits until it is ready.
 func (l *lab) takeover(args ...string) *process {
 	l.t.Helper()
 	p := l.pod.start(append([]string{program, "run", "--takeover", "--state-dir", l.stateDir}, args...)...)
@@ -19,11 +19,11 @@ func (l *lab) takeover(args ...string) *process {
 	return p
 }
 
-// attachedAs is a way in which a guest is attached.
+// attachedAs is a way to attach a guest.
 type attachedAs struct {
 	name  string
-	guest func(dir string) string // as podswitch is told
-	keeps bool                    // the kernel alone keeps what comes for a switch that is not there for a moment, not the guest's side
+	guest func(dir string) string // value of --guest
+	keeps bool                    // frames for the switch wait in a queue of the kernel during a takeover, and not in the hypervisor
 }
 
 func guestKinds() []attachedAs {
@@ -35,7 +35,7 @@ func guestKinds() []attachedAs {
 	}
 }
 
-// attached starts podswitch for a guest that is plugged in so, and gets it its lease.
+// attached starts podswitch with a guest that is attached in this way, and gets the lease for it.
 func (g attachedAs) attached(l *lab, args ...string) *process {
 	l.t.Helper()
 	guest := g.guest(l.t.TempDir())
@@ -54,8 +54,9 @@ func (g attachedAs) attached(l *lab, args ...string) *process {
 	return p
 }
 
-// TestTakeover lets one switch after the other go on while TCP and UDP pass both ways: no stream breaks, and neither the guest nor
-// the wire can tell. With -soak it happens every second for a minute, and the figures go into docs/security.md.
+// TestTakeover makes one switch after another take over while TCP and UDP pass both ways. No stream breaks, and neither the guest nor the
+// wire gets additional ARP. With -soak there is a takeover every second for a minute; with -update-docs too, the figures are written to
+// docs/security.md.
 func TestTakeover(t *testing.T) {
 	var rows []string
 	for _, g := range guestKinds() {
@@ -85,8 +86,8 @@ func TestTakeover(t *testing.T) {
 			for _, port := range l.status().Ports {
 				t.Logf("drops at %s: %v", port.Name, port.Drops)
 			}
-			l.sameAs(before, 2*times)
-			l.quietARP(wire(), guest())
+			l.expectContinued(before, 2*times)
+			l.expectQuietARP(wire(), guest())
 			p.stop()
 			rows = append(rows, "| "+strings.Join(row, " | ")+" |")
 		})
@@ -99,7 +100,7 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// takeovers lets so many switches go on one after the other, where so many have before, and checks who is at work.
+// takeovers makes switches take over one after another, and checks that status shows each. before is the number of earlier takeovers.
 func (l *lab) takeovers(before, times int, every time.Duration) {
 	l.t.Helper()
 	ticker := time.NewTicker(max(every, time.Millisecond))
@@ -110,19 +111,19 @@ func (l *lab) takeovers(before, times int, every time.Duration) {
 		next := l.takeover()
 		if last != nil {
 			if code := last.wait(); code != 0 {
-				l.t.Errorf("the switch before: exit code %d\n%s", code, last.text())
+				l.t.Errorf("the previous switch: exit code %d\n%s", code, last.text())
 			}
 		}
 		last = next
 		if s := l.status(); s.SwitchPID != next.cmd.Process.Pid || s.Takeovers != before+i+1 {
-			l.t.Fatalf("after takeover %d: the switch is process %d and has taken over %d times, want process %d",
+			l.t.Fatalf("after takeover %d: the switch is process %d after %d takeovers, want process %d",
 				before+i+1, s.SwitchPID, s.Takeovers, next.cmd.Process.Pid)
 		}
 	}
 }
 
-// sameAs checks that holder, lease and counters have gone on through takeovers.
-func (l *lab) sameAs(before shown, takeovers int) {
+// expectContinued checks that holder, lease and counters have survived takeovers.
+func (l *lab) expectContinued(before shown, takeovers int) {
 	l.t.Helper()
 	now := l.status()
 	if now.Holder != before.Holder || now.KeeperPID != before.KeeperPID || now.Takeovers != takeovers {
@@ -144,8 +145,8 @@ func (l *lab) sameAs(before shown, takeovers int) {
 	}
 }
 
-// quietARP checks what ARP there was: on the wire nothing of somebody else and no announcement, at the guest only answers.
-func (l *lab) quietARP(wireFrames, guestFrames [][]byte) {
+// expectQuietARP checks that ARP on the wire is only the pod's, without announcements, and that the guest received only ARP replies.
+func (l *lab) expectQuietARP(wireFrames, guestFrames [][]byte) {
 	l.t.Helper()
 	for _, data := range wireFrames {
 		packet := gopacket.NewPacket(data, layers.LayerTypeEthernet, gopacket.Default)
@@ -156,7 +157,7 @@ func (l *lab) quietARP(wireFrames, guestFrames [][]byte) {
 	for _, data := range guestFrames {
 		packet := gopacket.NewPacket(data, layers.LayerTypeEthernet, gopacket.Default)
 		if arp, ok := packet.Layer(layers.LayerTypeARP).(*layers.ARP); !ok || arp.Operation != layers.ARPReply {
-			l.t.Errorf("the guest got something that it did not ask for:\n%s", packet)
+			l.t.Errorf("the guest received other ARP than a reply:\n%s", packet)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// bulk is how much a checksummed transfer moves, in bytes.
+// bulk is the size of a transfer in bytes.
 const bulk = 1 << 30
 
 // serves starts a role in the background and waits until it listens.
@@ -17,7 +17,7 @@ func (n namespace) serves(role string, args ...string) *process {
 	return p
 }
 
-// TestTraffic moves everything that pods move, both ways, with offloads on and off.
+// TestTraffic sends ICMP, UDP and TCP both ways, with offloads on and off.
 func TestTraffic(t *testing.T) {
 	for _, offload := range []string{"on", "off"} {
 		t.Run("offload "+offload, func(t *testing.T) {
@@ -43,6 +43,7 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// exchangeAll sends ICMP, UDP with fragments, and bulk bytes of TCP from client to server, and checks the contents.
 func (l *lab) exchangeAll(t *testing.T, client, server namespace, address string) {
 	client.t, server.t = t, t
 	client.must("ping", "-c3", "-i0.2", "-W2", address)
@@ -56,8 +57,8 @@ func (l *lab) exchangeAll(t *testing.T, client, server namespace, address string
 	}
 }
 
-// expectSegments checks that with offloads frames of many segments passed the guest's port both ways, and without none to the
-// guest; what it sends in single segments is merged.
+// expectSegments checks that with offloads large segments passed the guest's port both ways. Without offloads none was transmitted to the
+// guest; segments from the guest are merged even so.
 func (l *lab) expectSegments(whole bool) {
 	l.t.Helper()
 	for _, p := range l.status().Ports {
@@ -66,12 +67,12 @@ func (l *lab) expectSegments(whole bool) {
 		}
 		rx, tx := bulk/float64(p.RxFrames), bulk/float64(p.TxFrames)
 		if whole && (rx < 4*podMTU || tx < 4*podMTU) || !whole && (rx < 2*podMTU || tx > podMTU) {
-			l.t.Errorf("a frame carried about %.0f bytes from and %.0f to the guest; with whole segments=%v", rx, tx, whole)
+			l.t.Errorf("the mean frame has about %.0f bytes from and %.0f to the guest; want large segments: %t", rx, tx, whole)
 		}
 	}
 }
 
-// TestKeep checks that a kept port of the pod address answers from the pod, whoever holds the address.
+// TestKeep checks that the pod's processes answer at kept ports while the switch is the holder, and while the guest is.
 func TestKeep(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
@@ -119,7 +120,7 @@ exec getent ahostsv4 name.example`, transport)
 	p.stop()
 }
 
-// TestPathMTU checks that a guest that ignores the MTU option still gets through: it is told, and TCP is clamped.
+// TestPathMTU checks a guest that ignores the MTU option: it gets an ICMP error with the MTU, and the MSS of its TCP is clamped.
 func TestPathMTU(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -134,7 +135,7 @@ func TestPathMTU(t *testing.T) {
 	}
 	l.guest.json(&cached, "route", "get", peerAddress)
 	if len(cached) != 1 || len(cached[0].Metrics) == 0 || cached[0].Metrics[0].MTU != podMTU {
-		t.Errorf("the guest was not told the MTU of the path: %+v", cached)
+		t.Errorf("the guest has not learned the MTU of the path: %+v", cached)
 	}
 	l.guest.must("ping", "-c1", "-W2", "-M", "dont", "-s", "4000", peerAddress)
 	l.peer.serves("sink", ":5000")
@@ -142,7 +143,7 @@ func TestPathMTU(t *testing.T) {
 	p.stop()
 }
 
-// TestDeny checks what the guest may not reach: what a flag names, and what OpenShift SDN's table in the pod names.
+// TestDeny checks that the guest does not reach destinations of --deny, nor those that OpenShift SDN denies by a table in the pod.
 func TestDeny(t *testing.T) {
 	l := newLab(t)
 	l.pod.must("nft", "add", "table", "ip", "openshift-block-output")
@@ -156,12 +157,12 @@ func TestDeny(t *testing.T) {
 		}
 	}
 	if n := l.guestDrops()["denied"]; n < 3 {
-		t.Errorf("%d frames were denied", n)
+		t.Errorf("%d frames were denied, want at least 3", n)
 	}
 	p.stop()
 }
 
-// TestPodMAC gives the guest the pod interface's own MAC, and no other one a connection.
+// TestPodMAC checks that a guest with the MAC of the pod interface works with --guest-mac pod.
 func TestPodMAC(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch("--guest-mac", "pod")

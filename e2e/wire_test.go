@@ -15,14 +15,14 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// capture records what a device of the node receives, which is what the other end of a veth sends, until the returned
-// function is called.
+// capture records the frames that a device of the node receives, until the returned function is called. Those are the frames that the other
+// end of a veth sends.
 func (l *lab) capture(device string) (frames func() [][]byte) {
 	l.t.Helper()
 	return l.node.capture(device)
 }
 
-// capture records what a device receives, as far as a filter lets it, until the returned function is called.
+// capture records the frames that a device receives and that pass a filter (pcap-filter(7)), until the returned function is called.
 func (n namespace) capture(device string, filter ...string) (frames func() [][]byte) {
 	n.t.Helper()
 	file := filepath.Join(n.t.TempDir(), "capture.pcap")
@@ -58,8 +58,8 @@ func readCapture(t *testing.T, file string) (frames [][]byte) {
 	}
 }
 
-// TestWire checks at the node's end what leaves the pod while a guest with a MAC of its own gets the address and uses it, and
-// sends what it must not.
+// TestWire checks the frames that leave the pod while the guest gets the address and uses it, and while it sends frames that must not
+// leave.
 func TestWire(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
@@ -68,23 +68,23 @@ func TestWire(t *testing.T) {
 	l.guest.must("ping", "-c2", "-i0.2", peerAddress)
 	l.peer.must("ping", "-c2", "-i0.2", podAddress)
 	l.sendForbidden()
-	l.guest.must("ping", "-c1", peerAddress) // whatever was forbidden has passed the switch by now
+	l.guest.must("ping", "-c1", peerAddress) // the switch has handled the forbidden frames before this one
 	for _, fault := range (wire{mac: podMAC, address: podAddress}).faults(frames()) {
 		t.Error(fault)
 	}
 	p.stop()
 }
 
-// A wire is what the node's end of a pod interface may see.
+// A wire checks the frames that leave a pod interface.
 type wire struct {
 	mac, address string // the pod's
 	macless      bool   // the link has no useful MACs, and no ARP
 }
 
-// faults says what is wrong with the frames that left a pod.
+// faults returns the faults of frames that left a pod.
 func (w wire) faults(frames [][]byte) (faults []string) {
 	if len(frames) < 6 {
-		faults = append(faults, fmt.Sprintf("the capture shows %d frames from the pod: too few to mean anything", len(frames)))
+		faults = append(faults, fmt.Sprintf("the capture has only %d frames from the pod, want at least 6", len(frames)))
 	}
 	for _, data := range frames {
 		packet := gopacket.NewPacket(data, layers.LayerTypeEthernet, gopacket.Default)
@@ -95,7 +95,7 @@ func (w wire) faults(frames [][]byte) (faults []string) {
 	return faults
 }
 
-// fault says what is wrong with a frame, or nothing.
+// fault returns the fault of a frame, or "".
 func (w wire) fault(packet gopacket.Packet) string {
 	eth, ok := packet.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
 	if !ok {
@@ -120,21 +120,21 @@ func (w wire) fault(packet gopacket.Packet) string {
 	}
 }
 
-// arpFault says what is wrong with a frame that is not IP, or nothing.
+// arpFault returns the fault of a frame that is not IP, or "".
 func (w wire) arpFault(packet gopacket.Packet) string {
 	arp, ok := packet.Layer(layers.LayerTypeARP).(*layers.ARP)
 	switch {
 	case !ok || w.macless:
 		return "neither IP nor ARP"
 	case net.HardwareAddr(arp.SourceHwAddress).String() != w.mac || net.IP(arp.SourceProtAddress).String() != w.address:
-		return "ARP from somebody else"
+		return "ARP with another sender than the pod"
 	case net.IP(arp.DstProtAddress).String() == w.address:
 		return "an announcement of the pod address"
 	}
 	return ""
 }
 
-// sendForbidden makes the guest send what must not leave, and checks that each frame was dropped under its reason.
+// sendForbidden makes the guest send frames that must not leave, and checks that each was dropped under its reason.
 func (l *lab) sendForbidden() {
 	l.t.Helper()
 	const (
