@@ -254,3 +254,17 @@ func quotes(text string) (list []string) {
 	}
 	return list
 }
+
+var (
+	released    = regexp.MustCompile(`(?m)^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$`)
+	versionLine = regexp.MustCompile(`(?m)^const version = "(.+)"$`)
+)
+
+// TestChangelog checks that the newest release of the changelog is the version that podswitch prints.
+func TestChangelog(t *testing.T) {
+	release := released.FindStringSubmatch(read(t, "CHANGELOG.md"))
+	printed := versionLine.FindStringSubmatch(read(t, "cmd/podswitch/version.go"))
+	if release == nil || printed == nil || release[1] != printed[1] {
+		t.Errorf("the newest release of CHANGELOG.md is %q, and podswitch version prints %q", release, printed)
+	}
+}
