@@ -10,21 +10,21 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// An abuse is a message that no honest client sends, with the beginning of the reason why it is ignored.
+// An abuse is an invalid message, with the beginning of the Reason why it gets no answer.
 type abuse struct {
 	name    string
 	message []byte
 	why     string
 }
 
-// patched returns a DISCOVER with other bytes from an offset on.
+// patched returns a DISCOVER with bytes replaced from an offset on.
 func patched(offset int, b ...byte) []byte {
 	m := message(discover)
 	copy(m[offset:], b)
 	return m
 }
 
-// withOptions returns a fixed part with these options behind the magic cookie.
+// withOptions returns a fixed part with these options.
 func withOptions(options ...byte) []byte { return append(message(discover)[:240:240], options...) }
 
 // abuses is the table of hostile messages, which are also seeds of the fuzz target.
@@ -91,7 +91,7 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// TestForeignOffer checks that an offer that skipped NewOffer is no way to a malformed reply.
+// TestForeignOffer checks that an Offer which is not from NewOffer gets no reply.
 func TestForeignOffer(t *testing.T) {
 	if r := Answer(&Offer{}, Query{Message: message(discover)}); r.Reply != nil || r.Reason == "" {
 		t.Errorf("sent %q, why %q", r.Sent, r.Reason)

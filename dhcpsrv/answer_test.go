@@ -12,7 +12,7 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 )
 
-// message builds a client's message; the modifiers are the library's.
+// message builds a message of a client with modifiers of the library.
 func message(kind dhcpv4.MessageType, modifiers ...dhcpv4.Modifier) []byte {
 	m := &dhcpv4.DHCPv4{
 		OpCode:        dhcpv4.OpcodeBootRequest,
@@ -54,7 +54,7 @@ const (
 	decline    = dhcpv4.MessageTypeDecline
 )
 
-// TestStates walks through the states of RFC 2131 with the flannel profile: pod address 10.244.1.7, server 10.244.1.1.
+// TestStates checks the states of RFC 2131 with the flannel profile: pod address 10.244.1.7, server 10.244.1.1.
 func TestStates(t *testing.T) {
 	mine := Lease{MAC: guestMAC, HostName: "guest", Expires: testNow.Add(time.Minute)}
 	theirs := Lease{MAC: otherMAC, HostName: "other", Expires: testNow.Add(time.Minute)}
@@ -236,7 +236,7 @@ func TestDestination(t *testing.T) {
 	}
 }
 
-// TestLifeOfALease follows one guest, and then its successor, from message to message.
+// TestLifeOfALease checks the lease after each message of one client, and then of another.
 func TestLifeOfALease(t *testing.T) {
 	offer := newOffer(t, mustProfile(t, "flannel"))
 	var lease Lease

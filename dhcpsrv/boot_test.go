@@ -93,7 +93,7 @@ func TestBootWarnings(t *testing.T) {
 	}
 }
 
-// TestPrivateInsteadOfRoutes checks that the document's option 249 is the only one.
+// TestPrivateInsteadOfRoutes checks that a private option 249 replaces the routes.
 func TestPrivateInsteadOfRoutes(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	o.Private = []PrivateOption{{249, "mine"}}

@@ -11,10 +11,10 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// A second reader of DHCP messages, which keeps the order of options that the library loses. It shares nothing with the
-// code under test.
+// A second parser of DHCP messages. It preserves the order of the options, which the library does not, and shares no code with the
+// package.
 
-// A decoded is one message in wire order.
+// A decoded is a message with its options in wire order.
 type decoded struct {
 	header  [240]byte
 	options []decodedOption
@@ -81,7 +81,7 @@ func (d *decoded) file() string {
 	return file
 }
 
-// lines writes the message for people.
+// lines returns the message as text.
 func (d *decoded) lines() string {
 	var b strings.Builder
 	h := d.header[:]

@@ -88,7 +88,7 @@ func checkOffer(t *testing.T, o *Offer) {
 	}
 }
 
-// checkLease wants the lease that was written, or the longest one that there is.
+// checkLease checks that the lease is the one in the text, or the longest possible one.
 func checkLease(t *testing.T, text string, o *Offer) {
 	t.Helper()
 	var given struct {
@@ -102,8 +102,8 @@ func checkLease(t *testing.T, text string, o *Offer) {
 	}
 }
 
-// checkNames wants the names of an offer in the reply to a client that asks for all and takes any size, as they are. A private
-// option stands in the place of any other.
+// checkNames checks that the reply to a client that asks for all options, with any size, has the names of the offer. A private option
+// replaces another option with its code.
 func checkNames(t *testing.T, o *Offer, reply *decoded) {
 	t.Helper()
 	private := map[uint8]string{}
@@ -151,7 +151,7 @@ func offerSeeds(f *testing.F) []offerSeed {
 	return seeds
 }
 
-// faultyOffers are those that cannot be made.
+// faultyOffers are refused.
 func faultyOffers() []offerSeed {
 	return []offerSeed{
 		{"an IPv6 pod address", `"address":"fd00::7/64","server":"10.0.0.1","lease_seconds":60`},
@@ -163,7 +163,7 @@ func faultyOffers() []offerSeed {
 	}
 }
 
-// offerFields are fields beside those that there must be.
+// offerFields are optional fields.
 func offerFields() []offerSeed {
 	label, many := strings.Repeat("a", 63), []string{}
 	for n := range 70 {

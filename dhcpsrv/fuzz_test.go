@@ -61,7 +61,7 @@ func FuzzDHCP(f *testing.F) {
 	})
 }
 
-// checkExchange checks a reply beside the message that it answers, and beside the offer.
+// checkExchange checks a reply against its message and the offer.
 func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
 	t.Helper()
 	if r.Reply == nil {
@@ -83,7 +83,7 @@ func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
 		said = int(binary.BigEndian.Uint16(v))
 	}
 	if limit := max(576, min(said, offer.MTU)) - 28; len(r.Reply) > limit {
-		t.Errorf("%d bytes of reply, the client takes %d", len(r.Reply), limit)
+		t.Errorf("%d bytes of reply, want at most %d", len(r.Reply), limit)
 	}
 	everyone := MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	broadcast := r.To.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255})
@@ -96,11 +96,11 @@ func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
 		len(wanted) == 0 && !ciaddr.Equal(pod) || len(chosen) > 0 && !chosen.Equal(offer.Server.AsSlice())) {
 		t.Errorf("an ACK for a client that wants %s or has %s, from %s", wanted, ciaddr, chosen)
 	}
-	checkTold(t, offer, asked, &reply)
+	checkOptions(t, offer, asked, &reply)
 }
 
-// checkTold checks that every option has the value of the offer, or the one that the client sent.
-func checkTold(t *testing.T, offer *Offer, asked *dhcpv4.DHCPv4, reply *decoded) {
+// checkOptions checks that every option has the value of the offer, or the one that the client sent.
+func checkOptions(t *testing.T, offer *Offer, asked *dhcpv4.DHCPv4, reply *decoded) {
 	t.Helper()
 	mask := binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-offer.Address.Bits()))
 	want := map[uint8][]byte{1: mask, 3: offer.Gateway.AsSlice(), 6: offer.NameServers[0].AsSlice(), 12: []byte(offer.HostName),
@@ -138,8 +138,8 @@ func sorted(list string) string {
 	return strings.Join(words, "; ")
 }
 
-// edit changes a parsable message: each 3 bytes are an operation, its position and a value. A message without options stays as
-// it is.
+// edit changes a parsable message: each 3 bytes are an operation, its position and a value. It does not change a message
+// without options.
 func edit(message, edits []byte) []byte {
 	const optionsAt = 240
 	if len(message) < optionsAt {
@@ -171,7 +171,7 @@ func edit(message, edits []byte) []byte {
 	return message
 }
 
-// findOption returns where an option is that lies within the message, or 0.
+// findOption returns the offset of an option within the message, or 0.
 func findOption(message []byte, code byte) int {
 	for i := 240; i+1 < len(message) && message[i] != 255; {
 		switch next := i + 2 + int(message[i+1]); {
@@ -188,7 +188,7 @@ func findOption(message []byte, code byte) int {
 	return 0
 }
 
-// A validSeed is a message that is answered, or ends a lease.
+// A validSeed is a message that gets an answer or ends a lease.
 type validSeed struct {
 	name    string
 	message []byte
@@ -221,7 +221,7 @@ func validSeeds() []validSeed {
 	}
 }
 
-// An editSeed is an edit that peers did not survive, or that asks for something else.
+// An editSeed is an edit that crashed other servers, or that changes the request.
 type editSeed struct {
 	name  string
 	edits []byte
@@ -241,7 +241,7 @@ func editSeeds() []editSeed {
 	}
 }
 
-// goldenMessages are the requests of the golden pairs: recorded ones of real clients, and others written after theirs.
+// goldenMessages returns the requests of the golden pairs, which are recorded ones of clients, or derived from those.
 func goldenMessages(f *testing.F) (messages [][]byte) {
 	for _, text := range filesOf(f, "../testdata/dhcp/*.txt") {
 		_, rest, _ := strings.Cut(string(text), "-- request --\n")
@@ -271,7 +271,7 @@ func capturedMessages(f *testing.F) (messages [][]byte) {
 	return messages
 }
 
-// filesOf reads the files of a pattern, of which there must be some.
+// filesOf reads the files that match a pattern, and fails if there are none.
 func filesOf(f *testing.F, pattern string) (files [][]byte) {
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Golden pairs: one file of ../testdata/dhcp is one message and its answer. To add one, write
+// Golden pairs: each file of ../testdata/dhcp has a message and its answer. To add one, write
 //
 //	# What this client does, and why the answer is right.
 //	offer flannel
@@ -25,7 +25,7 @@ import (
 //	01 01 06 00  # hex bytes; a comment up to the end of the line
 //	00*16        # a byte, 16 times
 //
-// and let "go test ./dhcpsrv -run Golden -update" write the sections below. "lease" (the owner of the address, and
+// and run "go test ./dhcpsrv -run Golden -update", which appends the answer. "lease" (the owner of the address, and
 // the time to expiry) and "gone" (that MAC no longer answers) may be absent. Offers are the profiles of
 // profiles_test.go. Check the result of -update by hand before you commit it.
 
@@ -57,7 +57,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// readGolden splits the part that people write from the rest, and reads it.
+// readGolden parses the hand-written part, and returns it with the query and the offer.
 func readGolden(t *testing.T, text string) (input string, q Query, o *Offer) {
 	t.Helper()
 	head, rest, ok := strings.Cut(text, "-- request --\n")
@@ -99,7 +99,7 @@ func readLease(t *testing.T, mac, left string) Lease {
 	return Lease{MAC: m, HostName: "before", Expires: testNow.Add(d)}
 }
 
-// readHex reads "01 ff 00*16 # comment" lines.
+// readHex parses lines such as "01 ff 00*16 # comment".
 func readHex(t testing.TB, text string) (message []byte) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -120,7 +120,7 @@ func readHex(t testing.TB, text string) (message []byte) {
 	return message
 }
 
-// answerText writes the sections that follow the request.
+// answerText returns the sections after the request.
 func answerText(t *testing.T, request []byte, r Result) string {
 	t.Helper()
 	var b strings.Builder
@@ -147,7 +147,7 @@ func answerText(t *testing.T, request []byte, r Result) string {
 	return b.String()
 }
 
-// writeHex writes 16 bytes a line, and equal bytes beyond a line's worth as one word.
+// writeHex writes 16 bytes in a line, and runs of more than 16 equal bytes as one word.
 func writeHex(message []byte) string {
 	var b strings.Builder
 	column := 0

@@ -12,7 +12,7 @@ import (
 )
 
 // TestClasslessRoutes checks option 121 byte by byte: the routes that guests of the same plugins got before, and the cases that
-// need a route of our own.
+// need an additional route.
 func TestClasslessRoutes(t *testing.T) {
 	type change = func(*Offer)
 	routes := func(list ...string) change {
@@ -166,7 +166,7 @@ func TestNameServers(t *testing.T) {
 	}
 }
 
-// TestBadNames checks that odd names are left out of the reply, with a warning each.
+// TestBadNames checks that invalid names are omitted with a warning each.
 func TestBadNames(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	o.HostName, o.Domain = "web_0", "10.0.0.1"

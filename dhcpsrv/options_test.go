@@ -12,7 +12,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// replyTo asks with the message and decodes the reply.
+// replyTo returns the decoded reply to a message.
 func replyTo(t *testing.T, o *Offer, message []byte) *decoded {
 	t.Helper()
 	r := Answer(o, Query{Message: message, Now: testNow})
@@ -62,7 +62,7 @@ func TestOptionOrder(t *testing.T) {
 	}
 }
 
-// TestOptionValues checks the bytes of everything but the routes.
+// TestOptionValues checks the bytes of all options except the routes.
 func TestOptionValues(t *testing.T) {
 	d := replyTo(t, newOffer(t, mustProfile(t, "flannel")), message(discover, raw(61, 1, 2, 3)))
 	want := map[uint8][]byte{
@@ -79,7 +79,7 @@ func TestOptionValues(t *testing.T) {
 }
 
 // TestMaximumSize checks option 57: the datagram is never larger, and options are omitted in the order of byImportance. The routes
-// take 222 bytes, so that 119 does not fit beside them in 576 bytes, while 15, 12, 58 and 59 do.
+// take 222 bytes, so that 119 no longer fits into 576 bytes, while 15, 12, 58 and 59 do.
 func TestMaximumSize(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	for i := range 26 {
@@ -136,7 +136,7 @@ func TestNothingNeededIsDropped(t *testing.T) {
 	}
 }
 
-// TestLongOption checks that a value of more than 255 bytes is split and comes together again (RFC 3396).
+// TestLongOption checks that a value of more than 255 bytes is sent in several instances (RFC 3396).
 func TestLongOption(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	o.Routes = nil
@@ -157,7 +157,7 @@ func TestLongOption(t *testing.T) {
 	for limit := uint16(576); limit <= 1450; limit++ {
 		r := Answer(offer, Query{Message: message(discover, size(limit)), Now: testNow})
 		if len(r.Reply) > int(limit)-28 {
-			t.Errorf("%d bytes for a client that takes %d", len(r.Reply), limit-28)
+			t.Errorf("%d bytes, want at most %d", len(r.Reply), limit-28)
 		}
 	}
 	m, err := dhcpv4.FromBytes(Answer(offer, Query{Message: message(discover, size(1450)), Now: testNow}).Reply)
@@ -169,7 +169,7 @@ func TestLongOption(t *testing.T) {
 	}
 }
 
-// TestLongLease checks that the longest lease is not the number for "for ever".
+// TestLongLease checks that the longest lease is not sent as infinity (RFC 2131, section 3.3).
 func TestLongLease(t *testing.T) {
 	o := mustProfile(t, "flannel")
 	o.Lease = 1 << 62

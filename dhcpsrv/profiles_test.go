@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// testNow is when every test happens.
+// testNow is the time of every query.
 var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var (
@@ -15,7 +15,7 @@ var (
 	otherMAC = MAC{0x52, 0x54, 0, 0xaa, 0xbb, 0xcc}
 )
 
-// route reads "10.244.0.0/16 via 10.244.1.1" and "169.254.1.1/32".
+// route parses "10.244.0.0/16 via 10.244.1.1" and "169.254.1.1/32".
 func route(text string) Route {
 	destination, gateway, via := strings.Cut(text, " via ")
 	r := Route{Destination: netip.MustParsePrefix(destination)}
@@ -77,7 +77,7 @@ func profile(name string) (o Offer, ok bool) {
 	return o, true
 }
 
-// mustProfile returns the profile as it is, for tests that change it.
+// mustProfile returns a profile for tests that change it.
 func mustProfile(t testing.TB, name string) Offer {
 	t.Helper()
 	o, ok := profile(name)
@@ -87,7 +87,7 @@ func mustProfile(t testing.TB, name string) Offer {
 	return o
 }
 
-// newOffer makes an offer that must be clean.
+// newOffer makes an offer without warnings.
 func newOffer(t testing.TB, o Offer) *Offer {
 	t.Helper()
 	made, warnings, err := NewOffer(o)
