@@ -7,7 +7,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A load is one batch that enters a forwarder again and again: what allocation tests and benchmarks have in common.
+// A load is a batch that enters a forwarder repeatedly, for allocation tests and benchmarks.
 type load struct {
 	forwarder vswitch.Forwarder
 	in        int
@@ -19,7 +19,7 @@ type load struct {
 	transmit  func(int, []vswitch.Frame)
 }
 
-// newLoad fills a batch with the frames that are given, in turn.
+// newLoad fills a batch with the given frames in turn.
 func newLoad(f vswitch.Forwarder, ports, in int, frames ...vswitch.Frame) *load {
 	l := &load{forwarder: f, in: in, out: vswitch.NewOut(ports, new(vswitch.Counters)), now: time.Second}
 	for i := range vswitch.BatchSize {
@@ -32,7 +32,7 @@ func newLoad(f vswitch.Forwarder, ports, in int, frames ...vswitch.Frame) *load 
 	return l
 }
 
-// run sends one batch. Of each frame the headers alone are written anew: they are all that a forwarder changes.
+// run forwards the batch once. It restores the headers of each frame first, which are all that a forwarder changes.
 func (l *load) run() {
 	for i := range l.batch {
 		b := &l.batch[i]
@@ -66,7 +66,7 @@ func delegateLoad(t testing.TB, in int, line string) *load {
 	return newLoad(d, 4, in, f)
 }
 
-// bridgeLoad is a switch of so many ports that knows so many stations; the frames go from port 0 to port 1.
+// bridgeLoad returns a load for a bridge with the given numbers of ports and known stations. The frames go from port 0 to port 1.
 func bridgeLoad(t testing.TB, ports, stations int, line string) *load {
 	b := vswitch.NewBridge(vswitch.BridgeConfig{
 		Ports: ports, Ageing: 300 * time.Second, Limit: stations, MaxFrame: 1514, Upstream: -1,
@@ -84,7 +84,7 @@ func bridgeLoad(t testing.TB, ports, stations int, line string) *load {
 	return newLoad(b, ports, 0, f)
 }
 
-// No frame of the common kinds costs an allocation, in either forwarder and direction.
+// Frames of the common kinds cause no allocation, in both forwarders and directions.
 func TestAllocations(t *testing.T) {
 	for name, l := range map[string]*load{
 		"bridge, known":             bridgeLoad(t, 3, 2, "02:..:01 > 02:..:02 "+small),

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The tick takes aged stations out of the table, so that a full one has room without a search.
+// The tick removes aged stations, so that a full table has room without a search.
 func TestBridgeTick(t *testing.T) {
 	b := NewBridge(BridgeConfig{Ports: 2, Ageing: time.Minute, Limit: 8, Upstream: -1})
 	b.learn(0, MAC{2, 1}, 0)

@@ -10,8 +10,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
 
-// Every port of a busy switch sends and receives at once, while stations come and go. Each frame arrives where it has to,
-// once; flooding may bring it elsewhere too, but never back.
+// All ports of a switch send and receive concurrently while stations change. Each frame arrives at its destination exactly once; flooding may
+// deliver it at other ports too, but not at its own.
 func TestRunConcurrent(t *testing.T) {
 	const ports, frames = 4, 4000
 	bridge := newBridge(ports)
@@ -47,7 +47,7 @@ func TestRunConcurrent(t *testing.T) {
 	}
 }
 
-// target is where the frame number n of a port goes: to the others in turn.
+// target returns the destination port of frame n of a port: the other ports in turn.
 func target(from, n, ports int) int { return (from + 1 + n%(ports-1)) % ports }
 
 func numbered(from, to, n int) vswitch.Frame {
@@ -58,7 +58,7 @@ func numbered(from, to, n int) vswitch.Frame {
 	return f
 }
 
-// receiveAll takes frames until every one for this port has come. Those of one sender come in order.
+// receiveAll reads frames until all frames for this port have arrived. The frames of one sender arrive in order.
 func receiveAll(ctx context.Context, t *testing.T, p *vswitchtest.Port, port, ports, frames int) {
 	type id struct{ from, n int }
 	missing := make(map[id]bool)
@@ -73,12 +73,12 @@ func receiveAll(ctx context.Context, t *testing.T, p *vswitchtest.Port, port, po
 	for len(missing) > 0 {
 		f, err := p.Next(ctx)
 		if err != nil {
-			t.Errorf("port %d: %d frames did not come: %v", port, len(missing), err)
+			t.Errorf("port %d: %d frames are missing: %v", port, len(missing), err)
 			return
 		}
 		got := id{int(f.Data[11]), int(f.Data[14])<<8 | int(f.Data[15])}
 		if to := int(f.Data[5]); got.from == port || got.n < last[got.from] || to == port && !missing[got] {
-			t.Errorf("port %d: frame %+v for %d came back, late or twice", port, got, to)
+			t.Errorf("port %d: frame %+v for %d is reflected, late or a duplicate", port, got, to)
 		}
 		last[got.from] = got.n
 		if int(f.Data[5]) == port {
@@ -87,7 +87,7 @@ func receiveAll(ctx context.Context, t *testing.T, p *vswitchtest.Port, port, po
 	}
 }
 
-// IP mode with traffic at every port while the holder changes: what the guest sends is delivered or counted, all of it.
+// IP mode with traffic at all ports while the holder changes: every frame of the guest is delivered or counted.
 func TestRunDelegateConcurrent(t *testing.T) {
 	s, err := parseScript("delegate", "# Busy.\ndelegate\nkeep 8080\npermanent 10.244.1.1 gw\n+0 tick\n")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
 
-// A switch is stopped, or loses a port, at any moment while frames of all kinds are on their way, the address changes hands and
-// stations come and go: every frame that entered is counted once more, as sent or under the reason why it was not.
+// A switch is stopped, or loses a port, at a random moment under load, while the holder and the stations change. Every frame that has
+// entered is counted exactly once, as sent or under a drop reason.
 func TestRunConserves(t *testing.T) {
 	for round := range 40 {
 		wrap := plain
@@ -24,7 +24,7 @@ func TestRunConserves(t *testing.T) {
 	}
 }
 
-// A busy forwarder has frames for each port that make no others, and tables that somebody changes meanwhile.
+// A busy forwarder has frames for each port that cause no other frames, and a function that changes its tables concurrently.
 type busy struct {
 	vswitch.Forwarder
 	frames [][]vswitch.Frame // by port
@@ -84,7 +84,7 @@ func busyDelegate(t *testing.T) busy {
 	return b
 }
 
-// conserve runs a forwarder under load until the round's moment has come, and balances the counters.
+// conserve runs a forwarder under load until the moment of the round, and then checks the balance of the counters.
 func conserve(t *testing.T, round int, b busy, n int, wrap func(int, vswitch.Port) vswitch.Port) {
 	t.Helper()
 	var far []*vswitchtest.Port
@@ -111,7 +111,7 @@ func conserve(t *testing.T, round int, b busy, n int, wrap func(int, vswitch.Por
 	for n := 0; far[round%len(far)].Counters().RxFrames.Load() < uint64(round*23); n++ {
 		b.change(n)
 	}
-	gone := errors.New("device is gone")
+	gone := errors.New("device removed")
 	if round%3 == 0 {
 		far[round%len(far)].Lose(gone)
 	} else {
@@ -137,7 +137,7 @@ func conserve(t *testing.T, round int, b busy, n int, wrap func(int, vswitch.Por
 	}
 }
 
-// sentOrDropped is how many frames left or were dropped.
+// sentOrDropped returns the number of frames that were sent or dropped.
 func sentOrDropped(c *vswitch.Counters) uint64 {
 	n := c.TxFrames.Load()
 	for _, dropped := range c.Drops() {

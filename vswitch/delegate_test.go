@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A new delegation is the switch's: until somebody hands the address on, the guest has none of it.
+// The switch is the holder of a new delegate: packets of the guest are dropped until Hand.
 func TestNewDelegateHolder(t *testing.T) {
 	d := NewDelegate(delegateConfig())
 	counters := new(Counters)
@@ -24,9 +24,9 @@ func TestNewDelegateHolder(t *testing.T) {
 	}
 }
 
-// Who uses the pod address is heard at once, also when the address is handed to it at that moment and somebody else was heard
+// A use of the pod address is recorded even if Hand makes its MAC the guest's at the same time and another MAC has used the address
 // just before.
-func TestHandWhileHeard(t *testing.T) {
+func TestHandDuringUse(t *testing.T) {
 	before, guest := MAC{2, 1}, MAC{2, 2}
 	for range 5000 {
 		d := NewDelegate(delegateConfig())

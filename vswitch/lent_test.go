@@ -12,7 +12,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
 
-// A lender is a port that receives what the test says, in whichever memory.
+// A lender is a port that receives batches from the test, in the test's memory.
 type lender struct {
 	*vswitchtest.Port
 	batches chan []vswitch.Frame
@@ -33,7 +33,7 @@ func (l lender) Close() error {
 
 func (l lender) Interrupt() { close(l.batches) }
 
-// lend fills a batch with n frames in memory of their own.
+// lend queues a batch of n frames in newly allocated memory.
 func (l lender) lend(t *testing.T, n int) weak.Pointer[[vswitch.MaxFrame]byte] {
 	t.Helper()
 	memory := new([vswitch.MaxFrame]byte)
@@ -47,8 +47,8 @@ func (l lender) lend(t *testing.T, n int) weak.Pointer[[vswitch.MaxFrame]byte] {
 	return weak.Make(memory)
 }
 
-// TestLentMemory shows that nothing holds the memory of frames that have passed: that of a port which is lost, and comes back with
-// fewer frames at once, would not be freed.
+// TestLentMemory shows that a switch does not keep the memory of frames after they were transmitted. Otherwise the memory of a lost port would
+// not be freed while smaller batches follow.
 func TestLentMemory(t *testing.T) {
 	l, other := lender{vswitchtest.NewPort(1024), make(chan []vswitch.Frame)}, vswitchtest.NewPort(1024)
 	began := time.Now()
@@ -60,7 +60,7 @@ func TestLentMemory(t *testing.T) {
 	l.lend(t, 1) // the batch before has passed
 	runtime.GC()
 	if before.Value() != nil {
-		t.Error("the memory of frames that have passed is held")
+		t.Error("the switch keeps the memory of transmitted frames")
 	}
 	stop()
 	if err := <-ended; err != nil {

@@ -29,7 +29,7 @@ func TestMACText(t *testing.T) {
 	}
 }
 
-// A MAC travels in JSON as its text, and the zero MAC as nothing.
+// The JSON of a MAC is its text, and the empty string for the zero MAC.
 func TestMACJSON(t *testing.T) {
 	type document struct{ A, B vswitch.MAC }
 	in := document{A: vswitch.MAC{2, 0, 0, 0, 0, 1}}
@@ -42,7 +42,7 @@ func TestMACJSON(t *testing.T) {
 		t.Errorf("Unmarshal = %+v, %v; want %+v", out, err, in)
 	}
 	if err := json.Unmarshal([]byte(`{"A":"no MAC"}`), &out); err == nil {
-		t.Error("Unmarshal takes what is no MAC")
+		t.Error("Unmarshal accepts an invalid MAC")
 	}
 }
 
@@ -63,7 +63,7 @@ func TestMACKinds(t *testing.T) {
 	}
 }
 
-// Every reason has a name of its own: it is what status, documentation and scripts know it by.
+// Every reason has a unique name, which status, documentation and scripts use.
 func TestReasonNames(t *testing.T) {
 	c := new(vswitch.Counters)
 	seen := make(map[string]vswitch.Reason)

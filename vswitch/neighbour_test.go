@@ -20,14 +20,14 @@ func delegateConfig(routes ...Route) DelegateConfig {
 
 func discard(int, []Frame) {}
 
-// ask sends a frame to ip through n, and tells whether n had to wait for the answer.
-func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (waits bool) {
+// ask resolves ip for a frame and reports whether the frame was held or dropped.
+func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (held bool) {
 	_, ok := n.resolve(PortGuest, ip, &Frame{Data: make([]byte, 60)}, now, out)
 	return !ok
 }
 
-// A guest that sends to everybody has so many questions open and no more, and they all end.
-func TestNeighbourWaitingLimit(t *testing.T) {
+// The number of questions for the guest is limited, and all of them end.
+func TestNeighbourQuestionLimit(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	n := newNeighbours(1, MAC{2}, nil, nil)
@@ -39,10 +39,10 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint64{"neighbour-queue-full": 10}, counters.Drops()); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
-	// An entry that is used on while the list is full is not asked for.
+	// Without a free question, no request is sent for an old entry, but the entry is used.
 	n.table.set(entry{key: 0x0b000001, value: MAC{2, 1}.key()})
 	if ask(n, 0x0b000001, time.Hour, out) {
-		t.Error("a stale neighbour is not used on")
+		t.Error("an old entry is not used")
 	}
 	out.Flush(discard)
 	for s := range 3 {
@@ -54,22 +54,22 @@ func TestNeighbourWaitingLimit(t *testing.T) {
 	}
 }
 
-// answer is an ARP reply to us, or a request for us.
+// answer returns an ARP reply to the pod address, or a request for it.
 func answer(operation uint16, ip uint32, mac MAC) arpPacket {
 	b := make([]byte, ethernetLen+arpLen)
 	writeARP(b, MAC{2}, operation, mac, ip, MAC{2}, 1)
 	return parseARP(b)
 }
 
-// A full table keeps those who were asked for and heard of late; who was not, and who only made itself known, makes room.
-// Without room, frames still leave when the answer comes, and permanent neighbours always stay.
+// A full table keeps wanted neighbours that were confirmed recently. It removes others for a wanted neighbour. Without room, held frames still
+// leave when the answer comes. Permanent neighbours always stay.
 func TestNeighbourTableFull(t *testing.T) {
-	for _, asked := range []bool{true, false} {
+	for _, wanted := range []bool{true, false} {
 		out := NewOut(delegatePorts, new(Counters))
 		n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}, nil)
 		for i := range uint32(NeighbourLimit - 1) {
 			ip := 0x0a000001 + i
-			if asked {
+			if wanted {
 				ask(n, ip, 0, out)
 			}
 			if !n.learn(answer(arpRequest, ip, MAC{2, 1}), true, 0, out) {
@@ -84,22 +84,22 @@ func TestNeighbourTableFull(t *testing.T) {
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 1 {
-			t.Errorf("asked %v: %d frames left with the answer, want 1", asked, sent)
+			t.Errorf("wanted %v: %d frames left with the answer, want 1", wanted, sent)
 		}
-		if ask(n, late, 30*time.Second, out) != asked {
-			t.Errorf("asked %v: whether there was room is wrong", asked)
+		if ask(n, late, 30*time.Second, out) != wanted {
+			t.Errorf("wanted %v: the late neighbour is in the table: %v", wanted, wanted)
 		}
 		n.learn(answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
 		if ask(n, late, 60*time.Second, out) {
-			t.Error("neighbours that were silent for a minute made no room")
+			t.Error("expired neighbours were not removed")
 		}
 		if ask(n, 0x0a090909, 60*time.Second, out) {
-			t.Error("a permanent neighbour made room")
+			t.Error("a permanent neighbour was removed")
 		}
 	}
 }
 
-// A frame that had to wait behind the lock finds the answer that came meanwhile.
+// A frame that waited for the lock is sent if the answer has come meanwhile.
 func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
 	n := newNeighbours(1, MAC{2}, nil, nil)
@@ -110,8 +110,8 @@ func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	}
 }
 
-// Traffic of the guest, the pod endpoint and the wire at once, with the tick: for the race detector. Every frame is
-// delivered or counted.
+// Concurrent traffic of the guest, the pod endpoint and the wire, with ticks, for the race detector. Every frame is delivered or
+// counted.
 func TestNeighbourConcurrent(t *testing.T) {
 	n := newNeighbours(1, MAC{2}, nil, nil)
 	const senders, frames = 3, 3000
@@ -165,7 +165,7 @@ func TestNeighbourConcurrent(t *testing.T) {
 	}
 }
 
-// What is permanent stands in the table from the start, also when the list has an address twice.
+// Permanent neighbours are in the table from the start. If the list has an address twice, the last entry counts.
 func TestNeighbourPermanent(t *testing.T) {
 	var list []Neighbour
 	for i := range 20 {
@@ -181,8 +181,8 @@ func TestNeighbourPermanent(t *testing.T) {
 	}
 }
 
-// Of more permanent neighbours than there is room for, the first are known; the others are asked for each time, and their frames
-// leave when the answer comes.
+// If there are more permanent neighbours than the table has room for, the first are known. The others are resolved each time, and their
+// frames leave when the answer comes.
 func TestNeighbourPermanentLimit(t *testing.T) {
 	var list []Neighbour
 	for i := range uint32(NeighbourLimit + 1) {
@@ -192,24 +192,24 @@ func TestNeighbourPermanentLimit(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
 	for _, known := range []int{0, NeighbourLimit - 1} {
 		if ask(n, ipKey(list[known].Addr), 0, out) {
-			t.Errorf("permanent neighbour %d is asked for", known)
+			t.Errorf("permanent neighbour %d is resolved", known)
 		}
 	}
 	beyond := ipKey(list[NeighbourLimit].Addr)
 	for range 2 {
 		if !ask(n, beyond, 0, out) {
-			t.Error("the neighbour beyond the limit is not asked for")
+			t.Error("the neighbour beyond the limit is not resolved")
 		}
 		n.learn(answer(arpReply, beyond, MAC{2, 1}), true, 0, out)
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 2 {
-			t.Errorf("%d frames left, want the request and the one that waited", sent)
+			t.Errorf("%d frames left, want the request and the held frame", sent)
 		}
 	}
 }
 
-// No ARP packet makes a neighbour of what cannot be one, whoever it asks for.
+// An ARP packet with an impossible sender is not learned.
 func TestNeighbourImpossible(t *testing.T) {
 	const pod, host = 0x0a000007, 0x0a000009
 	out := NewOut(delegatePorts, new(Counters))
@@ -221,11 +221,11 @@ func TestNeighbourImpossible(t *testing.T) {
 	}{
 		{"a host", host, MAC{2, 1}, true},
 		{"a host in 240.0.0.0/4", 0xf0000009, MAC{2, 1}, true},
-		{"ourselves", pod, MAC{2, 1}, false},
-		{"nobody", 0, MAC{2, 1}, false},
+		{"the pod address", pod, MAC{2, 1}, false},
+		{"the unspecified address", 0, MAC{2, 1}, false},
 		{"loopback", 0x7f000001, MAC{2, 1}, false},
 		{"a group", 0xe0000001, MAC{2, 1}, false},
-		{"everybody", 0xffffffff, MAC{2, 1}, false},
+		{"broadcast", 0xffffffff, MAC{2, 1}, false},
 		{"a group's MAC", host, MAC{3, 1}, false},
 		{"no MAC", host, MAC{}, false},
 	} {
@@ -237,7 +237,7 @@ func TestNeighbourImpossible(t *testing.T) {
 	}
 }
 
-// Whatever else the guest asks for, the gateways of its routes are asked for, waited for and kept.
+// The gateways of the routes are resolved and kept even if the guest has exhausted every limit.
 func TestNeighbourGatewayFirst(t *testing.T) {
 	const gateway, later = 0x0b000001, neighbourReachable / 2
 	counters := new(Counters)
@@ -252,7 +252,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	}
 	n.heldBytes = heldByteLimit
 	if !ask(n, gateway, 0, out) || n.questions[gateway] == nil || len(counters.Drops()) != 0 {
-		t.Fatalf("the gateway is not asked for; drops: %v", counters.Drops())
+		t.Fatalf("the gateway is not resolved; drops: %v", counters.Drops())
 	}
 	out.Flush(discard)
 	n.learn(answer(arpReply, gateway, MAC{2, 2}), true, later, out)
@@ -262,14 +262,14 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 		t.Errorf("%d frames left with the gateway's answer, want 1", sent)
 	}
 	if ask(n, gateway, later, out) {
-		t.Error("the gateway was forgotten")
+		t.Error("the gateway was removed")
 	}
 	if ask(n, 0x0a090909, later, out) {
-		t.Error("the permanent neighbour made room")
+		t.Error("the permanent neighbour was removed")
 	}
 }
 
-// A guest that asks for more neighbours than can be waited for leaves room for the pod endpoint.
+// A guest that exhausts its questions leaves some for the pod endpoint.
 func TestNeighbourScan(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)

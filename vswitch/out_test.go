@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A flush hands over each port's frames in order, and leaves nothing for the next one.
+// Flush passes on the frames of each port in order and empties the Out.
 func TestOutFlush(t *testing.T) {
 	counters := new(Counters)
 	o := NewOut(3, counters)
@@ -39,7 +39,7 @@ func TestOutFlush(t *testing.T) {
 	}
 }
 
-// Buffers do not overlap, have no room to grow into the next, and come back with the flush.
+// Buffers do not overlap, have no spare capacity, and are free again after Flush.
 func TestOutBuffer(t *testing.T) {
 	o := NewOut(1, new(Counters))
 	a, b := o.buffer(100), o.buffer(scratchSize-100)
@@ -62,7 +62,7 @@ func TestOutBuffer(t *testing.T) {
 	}
 }
 
-// packetOf returns an Ethernet frame with an IPv4 packet of so many bytes that may be fragmented.
+// packetOf returns an Ethernet frame with an IPv4 packet of the given size without DF.
 func packetOf(length int) []byte {
 	b := make([]byte, ethernetLen+length)
 	b[12] = 0x08
@@ -70,7 +70,7 @@ func packetOf(length int) []byte {
 	return b
 }
 
-// With too little room for all fragments, those that fit leave and the loss is counted once; with just enough, none is.
+// If the buffer is too small for all fragments, the first ones leave and one drop is counted. If it is just large enough, there is no drop.
 func TestOutFragmentRoom(t *testing.T) {
 	const mtu = 1000 // 4 fragments: 3 of 20+976 bytes, and one of 20+72
 	for _, test := range []struct {
@@ -100,7 +100,7 @@ func TestOutFragmentRoom(t *testing.T) {
 	}
 }
 
-// Without room for an ARP request or an ICMP error, it is left out: the frame is counted under its own reason.
+// Without room for an ARP request or an ICMP error, that frame is not sent, and the frame that caused it is counted under its own reason.
 func TestOutOfRoomForOwnFrames(t *testing.T) {
 	counters := new(Counters)
 	o := NewOut(delegatePorts, counters)

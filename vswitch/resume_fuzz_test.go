@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzResume: whatever a state says, it is refused and has changed nothing, or it is there, exactly; and then the forwarder
-// works: nothing that waited waits for ever, nor leaves in a way that no frame may.
+// FuzzResume checks that Resume rejects a state without any change, or applies it exactly. Then the forwarder works: every held frame is sent
+// or dropped, and no forbidden frame leaves.
 func FuzzResume(f *testing.F) {
 	kinds := []string{"bridge", "counters", "delegate", "pinned", "no-arp"}
 	frames := held(f, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2") + "," + held(f, 2, "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack data 3000 gso tcp4 1398")
@@ -29,7 +29,7 @@ func FuzzResume(f *testing.F) {
 	} {
 		f.Add(uint8(kind), text)
 	}
-	for _, r := range refusals(f) { // what is wrong by a little
+	for _, r := range refusals(f) { // nearly valid states
 		f.Add(uint8(slices.Index(kinds, r.kind)), r.state)
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, text string) {
@@ -51,7 +51,7 @@ func FuzzResume(f *testing.F) {
 	})
 }
 
-// canonical reads a state of the same type as like, in the order that State has.
+// canonical decodes a state of the same type as like and sorts it as State does.
 func canonical(t *testing.T, like any, text string) any {
 	t.Helper()
 	switch like.(type) {
@@ -80,12 +80,12 @@ func read[S any](t *testing.T, text string) (s S) {
 	return s
 }
 
-// works resumes s once more, and lets it answer one question and give up on the others.
+// works resumes s in another forwarder, answers one question and lets the others time out.
 func works(t *testing.T, kind string, s handover.Delegate) {
 	t.Helper()
 	r := newRun(scriptOf(t, "delegate\n"+map[string]string{"no-arp": "no-arp", "pinned": "pinned-mac guest"}[kind]))
 	if err := r.delegate.Resume(s, resumeNow); err != nil {
-		t.Fatalf("a state is refused that was taken before: %v", err)
+		t.Fatalf("Resume rejects a state that it accepted before: %v", err)
 	}
 	total, sent, dropped := 0, 0, 0
 	for _, q := range s.Questions {
@@ -94,7 +94,7 @@ func works(t *testing.T, kind string, s handover.Delegate) {
 	check := func(events []event) {
 		for _, e := range events {
 			if vnet.WireLen(e.frame.Offload, e.frame.Data) > 1450+14 && e.port == vswitch.PortUplink {
-				t.Errorf("%x leaves, which is too large", e.frame.Data)
+				t.Errorf("%x is sent, which is too large", e.frame.Data)
 			}
 			if e.port == vswitch.PortUplink && e.frame.Data[12] == 8 && e.frame.Data[13] == 0 {
 				sent++
@@ -115,6 +115,6 @@ func works(t *testing.T, kind string, s handover.Delegate) {
 		}
 	}
 	if left := r.delegate.State(resumeNow).Questions; len(left) > 0 || sent+dropped != total {
-		t.Errorf("%d frames waited, %d left, %d were dropped; still waiting: %v", total, sent, dropped, left)
+		t.Errorf("%d frames were held, %d sent, %d dropped; still held: %v", total, sent, dropped, left)
 	}
 }

@@ -8,18 +8,18 @@ import (
 	"testing"
 )
 
-// A refusal is a state, and what the error says of it.
+// A refusal is an invalid state with a part of the error.
 type refusal struct{ kind, state, want string }
 
-// refusals are all of them.
+// refusals returns all refusals.
 func refusals(t testing.TB) []refusal {
 	return slices.Concat(refusedBridges(), refusedUses(), refusedNeighbours(), refusedQuestions(t))
 }
 
-// manyHosts numbers hosts of the network behind the gateway.
+// manyHosts returns the address of host number i.
 func manyHosts(i int) string { return fmt.Sprintf("10.244.%d.%d", 16+i/250, 1+i%250) }
 
-// refusedBridges are states of a bridge of three ports, and of counters.
+// refusedBridges returns states of a bridge with three ports, and of counters.
 func refusedBridges() []refusal {
 	return []refusal{
 		{"bridge", `{"stations":[{"mac":"02:00:00:00:00:02","port":0},{"mac":"02:00:00:00:00:02","port":1}]}`,
@@ -41,7 +41,7 @@ func refusedBridges() []refusal {
 	}
 }
 
-// refusedUses are about who holds the address.
+// refusedUses returns states with an invalid holder or guest.
 func refusedUses() []refusal {
 	return []refusal{
 		{"delegate", `{}`, `holder "": want kernel, switch or guest`},
@@ -53,7 +53,7 @@ func refusedUses() []refusal {
 	}
 }
 
-// refusedNeighbours are about those who are known.
+// refusedNeighbours returns states with invalid neighbours.
 func refusedNeighbours() []refusal {
 	return []refusal{
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"fe80::1","mac":"02:00:00:00:00:02"}]}`,
@@ -78,7 +78,7 @@ func refusedNeighbours() []refusal {
 	}
 }
 
-// refusedQuestions are about those who are asked for, and the frames that wait for them.
+// refusedQuestions returns states with invalid questions or held frames.
 func refusedQuestions(t testing.TB) []refusal {
 	frame := held(t, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2")
 	big := held(t, 0, "ip 10.244.1.7 > 10.244.1.9 df tcp 1000 > 80 ack data 60000 gso tcp4 1398")

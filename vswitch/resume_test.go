@@ -27,10 +27,10 @@ func scriptOf(t testing.TB, lines string) *script {
 	return s
 }
 
-// sameState compares states as JSON has them.
+// sameState treats empty and nil slices as equal, as JSON does.
 var sameState = cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})}
 
-// A resumable is a forwarder, or counters, with what they say of themselves.
+// A resumable is a forwarder or counters, with Resume and State.
 type resumable struct {
 	resume func(text string) error
 	state  func() any
@@ -63,7 +63,7 @@ func resumableOf[S any](resume func(S) error, state func() any) resumable {
 	}, state}
 }
 
-// held is a frame that waits, as a state has it; list repeats elements that differ in a number.
+// held returns the JSON of a held frame.
 func held(t testing.TB, port int, line string) string {
 	t.Helper()
 	w := newWords("guest > router "+line, scriptOf(t, "delegate").names)
@@ -78,6 +78,7 @@ func held(t testing.TB, port int, line string) string {
 	return string(text)
 }
 
+// list returns n JSON elements that differ in a number.
 func list(n int, element func(i int) string) string {
 	var elements []string
 	for i := range n {
@@ -90,7 +91,7 @@ func question(address, frames string) string {
 	return fmt.Sprintf(`{"holder":"guest","questions":[{"address":%q,"tries":1,"frames":[%s]}]}`, address, frames)
 }
 
-// What a forwarder could not have learned itself is refused with the field and with what would be right, and changes nothing.
+// Resume rejects a state that the forwarder could not reach itself. The error names the field and the expected value, and nothing changes.
 func TestResumeRefuses(t *testing.T) {
 	for _, test := range refusals(t) {
 		r := newResumable(t, test.kind)
@@ -100,12 +101,12 @@ func TestResumeRefuses(t *testing.T) {
 			t.Errorf("%s %.200s: Resume = %v, want %q", test.kind, test.state, err, test.want)
 		}
 		if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
-			t.Errorf("%s %.200s: Resume has changed (-before +after):\n%s", test.kind, test.state, diff)
+			t.Errorf("%s %.200s: Resume has changed the state (-before +after):\n%s", test.kind, test.state, diff)
 		}
 	}
 }
 
-// A forwarder in which frames wait does not lose them to a state.
+// Resume does not discard frames that are held.
 func TestResumeTwice(t *testing.T) {
 	r := newResumable(t, "delegate")
 	state := question("10.244.1.9", held(t, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2"))
@@ -117,6 +118,6 @@ func TestResumeTwice(t *testing.T) {
 		t.Errorf("Resume = %v, want an error", err)
 	}
 	if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
-		t.Errorf("Resume has changed (-before +after):\n%s", diff)
+		t.Errorf("Resume has changed the state (-before +after):\n%s", diff)
 	}
 }

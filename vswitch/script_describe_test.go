@@ -13,8 +13,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// describe writes a frame in the shorthand of the scripts, so that a line of a failure can be read, and copied into a
-// script. What the shorthand would not give back exactly is written as raw bytes, with the nearest words as a remark.
+// describe returns a frame in the notation of scripts, so that the output of a failure can be copied into a script. A frame that the notation
+// cannot express exactly is returned as raw bytes, with a similar frame as a comment.
 func describe(f vswitch.Frame, names map[string]vswitch.MAC) string {
 	text := strings.Join(describeWords(f, names), " ")
 	w := newWords(text, names)
@@ -107,7 +107,7 @@ func arpWords(a, frame []byte, names map[string]vswitch.MAC) (line []string) {
 	return line
 }
 
-// ipWords describes a packet, and says how many bytes it has.
+// ipWords describes a packet and returns its length in bytes.
 func ipWords(b []byte, h vnet.Header) (line []string, length int) {
 	line = []string{ipWord(b[12:16]), ">", ipWord(b[16:20])}
 	add := func(word string, value, usual int) {
@@ -201,7 +201,7 @@ func icmpWords(b []byte) []string {
 	return append(line, dataWords(b[8:])...)
 }
 
-// dataWords writes the pattern that "data" makes as such.
+// dataWords returns "data" for a payload with its pattern.
 func dataWords(b []byte) []string {
 	if len(b) == 0 {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The frame shorthand of testdata/README.md: words to bytes. It is written apart from the switch's own parsers, slow and
-// plain, because it is what they are judged by.
+// Encoding of the notation for frames in testdata/README.md. It is slow and simple and shares no code with the switch's parsers, because it
+// tests them.
 
-// A spec is what the words of a frame said, before lengths and checksums are filled in.
+// A spec has the values of a frame before lengths and checksums are computed.
 type spec struct {
 	head    []byte // addresses, tags and ethertype
 	body    []byte // ARP, or the bytes behind another ethertype
@@ -95,7 +95,7 @@ func (w *words) content(s *spec, from, to vswitch.MAC) {
 	}
 }
 
-// modifier takes one word that is about the frame as a whole.
+// modifier reads one word that applies to the whole frame.
 func (w *words) modifier(s *spec) bool {
 	switch {
 	case w.accept("len"):
@@ -154,7 +154,7 @@ func (s *spec) encode() vswitch.Frame {
 	return f
 }
 
-// arp reads a verb with its addresses, and then words that change single fields.
+// arp reads a verb with its addresses, and then words that set single fields.
 func (w *words) arp(from, to vswitch.MAC) []byte {
 	operation, htype, ptype, hlen, plen := 1, 1, 0x0800, 6, 4
 	sha, tha := from, vswitch.MAC{}

@@ -2,11 +2,11 @@ package vswitch_test
 
 import "encoding/binary"
 
-// maxQuote is how many bytes behind the IP header "about" quotes at most: what fits into an ICMP error of 576 bytes with a
-// header of 60 in the quote (RFC 1812, section 4.3.2.3).
+// maxQuote is the largest number of bytes behind the IP header that "about" quotes: an ICMP error of 576 bytes has room for them behind a
+// header of 60 bytes (RFC 1812, section 4.3.2.3).
 const maxQuote = 576 - 20 - 8 - 60
 
-// packet reads an IPv4 packet with what it carries.
+// packet reads an IPv4 packet with its payload.
 func (w *words) packet() *ipSpec {
 	p := &ipSpec{ttl: 64, version: -1, ihl: -1, total: -1, sum: -1, sumAt: -1, transportSum: -1}
 	p.source = w.ip().As4()
@@ -52,7 +52,7 @@ func (w *words) headerWord(p *ipSpec) bool {
 	return true
 }
 
-// payloadWord takes: data N [from M] | payload HEX | sum N.
+// payloadWord reads: data N [from M] | payload HEX | sum N.
 func (w *words) payloadWord(p *ipSpec) bool {
 	switch {
 	case w.accept("data"):
@@ -165,7 +165,7 @@ func (w *words) icmp(p *ipSpec) {
 
 func (p *ipSpec) headerLen() int { return 20 + (len(p.options)+3)/4*4 }
 
-// encode writes the packet. With partial, the transport checksum is the pseudo-header's sum alone.
+// encode returns the bytes of the packet. If partial is true, the transport checksum is only the sum of the pseudo-header.
 func (p *ipSpec) encode(partial bool) []byte {
 	headerLen := p.headerLen()
 	b := make([]byte, headerLen, headerLen+len(p.header)+len(p.payload))
@@ -217,7 +217,7 @@ func slowSum(b []byte, initial ...uint16) uint16 {
 	return uint16(sum)
 }
 
-// or returns what the script said, or else the right value.
+// or returns the value that the script sets, or the correct one.
 func or(said, right int) int {
 	if said >= 0 {
 		return said

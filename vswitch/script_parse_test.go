@@ -23,7 +23,7 @@ type script struct {
 	steps     []step
 }
 
-// A step is what happens to the switch at one moment, with all that has to come of it.
+// A step is one action with its expected outcome.
 type step struct {
 	line     int
 	text     string
@@ -40,7 +40,7 @@ type step struct {
 	want     []event
 }
 
-// parseScript is strict: a word that it does not know is an error with file and line.
+// parseScript returns an error with file and line for an unknown word.
 func parseScript(name, text string) (*script, error) {
 	s := &script{names: map[string]vswitch.MAC{"broadcast": vswitch.Broadcast}}
 	now := time.Duration(0)
@@ -61,7 +61,7 @@ func parseScript(name, text string) (*script, error) {
 		}
 	}
 	if !strings.HasPrefix(text, "# ") {
-		return nil, fmt.Errorf("%s:1: the first line has to be a comment that says what the script shows", name)
+		return nil, fmt.Errorf("%s:1: the first line must be a comment that states what the script shows", name)
 	}
 	if len(s.steps) == 0 {
 		return nil, fmt.Errorf("%s: no steps", name)
@@ -100,7 +100,7 @@ func (s *script) port(w *words) int {
 	return max(i, 0)
 }
 
-// timed reads a line that begins with a time: a step, or something that the step before has to cause.
+// timed reads a line that begins with a time: a step, or an outcome of the previous step.
 func (s *script) timed(w *words, now time.Duration, line int, text string) {
 	if len(s.ports) == 0 {
 		w.fail("a step before the line \"bridge\" or \"delegate\"")
@@ -138,7 +138,7 @@ func (s *script) timed(w *words, now time.Duration, line int, text string) {
 	s.steps = append(s.steps, next)
 }
 
-// wants adds an event to the step before, so many times.
+// wants adds an expected event to the previous step, n times.
 func (s *script) wants(w *words, line *step, e event, times int) {
 	if len(s.steps) == 0 || s.steps[len(s.steps)-1].at != line.at {
 		w.fail("nothing happens at this time that could cause this; write the step first, and then its outcome at +0")

@@ -8,10 +8,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A word that the runner does not know, or one in the wrong place, is an error with file and line.
+// An unknown or misplaced word is an error with file and line.
 func TestScriptErrors(t *testing.T) {
 	for _, test := range []struct{ script, want string }{
-		{"bridge a b\n+0 tick", "s.txt:1: the first line has to be a comment"},
+		{"bridge a b\n+0 tick", "s.txt:1: the first line must be a comment"},
 		{"# Nothing.\nbridge a b", "s.txt: no steps"},
 		{"# .\nswitch a b", `s.txt:2: unknown word "switch", want bridge or delegate first`},
 		{"# .\n+0 a < raw -", `s.txt:2: a step before the line "bridge" or "delegate"`},
@@ -54,7 +54,7 @@ func TestScriptErrors(t *testing.T) {
 	}
 }
 
-// A switch that does something else than the script says fails it, with both sides to read.
+// A script fails if the outcome differs, and the error shows both outcomes.
 func TestScriptMismatches(t *testing.T) {
 	head := "# .\nbridge a b c\n+0 a < 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo\n"
 	b, c := "+0 b > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo\n", "+0 c > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo\n"
@@ -87,7 +87,7 @@ func TestScriptMismatches(t *testing.T) {
 	}
 }
 
-// What a failure prints can be copied into a script: it stands for the same bytes.
+// The output of a failure can be copied into a script and yields the same bytes.
 func TestDescribe(t *testing.T) {
 	names := map[string]vswitch.MAC{"guest": {2, 0, 0, 0, 0, 1}, "gw": {2, 0, 0, 0, 0, 2}}
 	for _, line := range []string{
@@ -123,11 +123,11 @@ func TestDescribe(t *testing.T) {
 	got := describe(f, names)
 	w := newWords(strings.Join(strings.Fields(got)[:2], " "), names)
 	if again := w.frame(); w.end() != nil || !bytes.Equal(again.Data, f.Data) {
-		t.Errorf("a frame that lies is described as %s", got)
+		t.Errorf("a malformed frame is described as %s", got)
 	}
 }
 
-// The bytes of the shorthand as they are on a wire. The IPv4 header is a widely printed example of the checksum.
+// The bytes of frames in the notation of scripts. The IPv4 header is a common example for the checksum.
 func TestShorthandBytes(t *testing.T) {
 	for line, want := range map[string]string{
 		"02:..:01 > ff:ff:ff:ff:ff:ff arp who-has 10.0.0.2 tell 10.0.0.1": "raw ffffffffffff0200000000010806" +

@@ -11,8 +11,7 @@ import (
 	"github.com/podswitch/podswitch/internal/handover"
 )
 
-// Every script has the same outcome when a forwarder built anew goes on with the state of the first one after any step, and also
-// when that happens after each, whatever the two clocks say.
+// Every script has the same outcome if a new forwarder takes over after any one step, or after every step, with different clocks.
 func TestTakeoverScripts(t *testing.T) {
 	bridge, err := filepath.Glob("../testdata/switch/*.txt")
 	delegate, err2 := filepath.Glob("../testdata/delegate/*.txt")
@@ -44,13 +43,13 @@ func TestTakeoverScripts(t *testing.T) {
 	}
 }
 
-// clocks say what the clock of the second process shows when that of the first one shows now.
+// clocks return the time of the second process's clock for a time of the first process's.
 var clocks = map[string]func(now time.Duration) time.Duration{
-	"a process that just began":    func(time.Duration) time.Duration { return 12345 },
-	"a process that waited for it": func(now time.Duration) time.Duration { return now + 98765*time.Second + 1 },
+	"a new process":    func(time.Duration) time.Duration { return 12345 },
+	"an older process": func(now time.Duration) time.Duration { return now + 98765*time.Second + 1 },
 }
 
-// interrupted runs a script, and after some of its steps goes on with a new forwarder.
+// interrupted runs a script and replaces the forwarder after some of the steps.
 func interrupted(s *script, after func(step int) bool, clock func(time.Duration) time.Duration) error {
 	r := newRun(s)
 	for i := range s.steps {
@@ -70,7 +69,7 @@ func interrupted(s *script, after func(step int) bool, clock func(time.Duration)
 	return nil
 }
 
-// takeOver returns a run that goes on where r is, with nothing of r but what it says as JSON.
+// takeOver returns a run that continues from the state of r, passed on as JSON.
 func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration) (*run, error) {
 	now := at + r.ahead
 	next := newRun(r.script)
@@ -92,7 +91,7 @@ func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration
 	return next, passOn(r.bridge.State(now), func(s handover.Bridge) error { return next.bridge.Resume(s, then) })
 }
 
-// passOn hands a state to resume as another process would get it.
+// passOn encodes a state as JSON, decodes it and passes it to resume.
 func passOn[S any](state S, resume func(S) error) error {
 	text, err := json.Marshal(state)
 	if err != nil {

@@ -1,20 +1,18 @@
 package vswitch_test
 
-// The scripts of testdata/switch and testdata/delegate: frames in, frames out, as text. The language is documented in
-// testdata/README.md. In short:
+// The runner of the scripts in testdata/switch and testdata/delegate. testdata/README.md documents their language. In short:
 //
 //	# What this shows.
-//	bridge a b c                                  which forwarder, and its configuration, a line each
+//	bridge a b c                                  the forwarder, and one line for each item of its configuration
 //	ageing 300s
-//	+0   a < 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     a step: this frame enters at port a
-//	+0   b > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     what has to leave because of it,
+//	+0   a < 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     a step: a frame enters at port a
+//	+0   b > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     the frames that must leave,
 //	+0   c > 02:..:01 > 02:..:02 ip 10.0.0.1 > 10.0.0.2 icmp echo     in order for each port,
 //	+5s  b < 02:..:02 > 02:..:02 lldp
-//	+0   b drop hairpin                                               and what has to be dropped
+//	+0   b drop hairpin                                               and the drops
 //
-// The files of the runner: this one runs steps and compares; script_parse_test.go reads steps and script_config_test.go the
-// lines before them; script_frame_test.go and script_packet_test.go turn the frame shorthand into bytes;
-// script_describe_test.go turns bytes into shorthand.
+// This file runs steps and compares outcomes. script_parse_test.go reads steps, script_config_test.go the lines before them.
+// script_frame_test.go and script_packet_test.go encode frames, script_describe_test.go describes them.
 
 import (
 	"bytes"
@@ -51,7 +49,7 @@ func testScripts(t *testing.T, folder string) {
 	}
 }
 
-// runScript returns what is wrong: with the script, or with the switch.
+// runScript returns an error for a malformed script or an unexpected outcome.
 func runScript(name, text string) error {
 	s, err := parseScript(name, text)
 	if err != nil {
@@ -67,7 +65,7 @@ func runScript(name, text string) error {
 	return nil
 }
 
-// A run is a script under way.
+// A run is the state of a script that is running.
 type run struct {
 	script    *script
 	forwarder vswitch.Forwarder
@@ -108,13 +106,13 @@ func newRun(s *script) *run {
 	return r
 }
 
-// hello is a neighbour's ARP request for the pod address: the switch knows the neighbour from then on.
+// hello returns a neighbour's ARP request for the pod address, which makes the neighbour known.
 func hello(n vswitch.Neighbour, cfg vswitch.DelegateConfig) vswitch.Frame {
 	w := newWords(fmt.Sprintf("%v > %v arp who-has %v tell %v", n.MAC, vswitch.Broadcast, cfg.Address.Addr(), n.Addr), nil)
 	return w.frame()
 }
 
-// input presents one frame, and destroys it when the forwarder has returned and its output was copied: it was borrowed.
+// input forwards one frame and returns copies of the output. It overwrites the frame afterwards, because a forwarder must not keep it.
 func (r *run) input(port int, f vswitch.Frame, now time.Duration) []event {
 	f.Data = bytes.Clone(f.Data)
 	r.forwarder.Forward(port, []vswitch.Frame{f}, now, r.outs[port])
@@ -135,7 +133,7 @@ func (r *run) flush(out *vswitch.Out) (events []event) {
 	return events
 }
 
-// do runs one step and returns how its outcome differs from what the script wants; "" if it does not.
+// do runs one step and returns the difference between its outcome and the script, or "".
 func (r *run) do(s *step) string {
 	before := r.drops()
 	r.used = 0
@@ -213,7 +211,7 @@ func (r *run) stations(now time.Duration) string {
 	return strings.Join(list, " ")
 }
 
-// An event is one thing that a step caused, or has to cause.
+// An event is one outcome of a step, actual or expected.
 type event struct {
 	port  int
 	frame vswitch.Frame
@@ -240,7 +238,7 @@ func (r *run) text(e event) string {
 	return fmt.Sprintf("%s > %s", port, describe(e.frame, r.script.names))
 }
 
-// diff compares events: in order for each port, and drops in any order. A tick goes through its neighbours in no order.
+// diff compares events: in order for each port, drops in any order. The order of neighbours in a tick is undefined.
 func (r *run) diff(want, got []event, anyOrder bool) string {
 	sorted := func(events []event) []event {
 		return slices.SortedStableFunc(slices.Values(events), func(a, b event) int {
@@ -271,7 +269,7 @@ func (r *run) diff(want, got []event, anyOrder bool) string {
 	return text.String()
 }
 
-// rank orders the frames of each port before its drops.
+// rank sorts the frames of each port before its drops.
 func (e event) rank() int {
 	switch {
 	case e.used:

@@ -10,8 +10,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// words reads one line of a script from left to right. The first fault stays, and everything behind it reads as zero, so
-// that callers look at err once, at the end.
+// words reads one line of a script from left to right. After the first error, all methods return zero values, so that callers check err once,
+// at the end.
 type words struct {
 	left  []string
 	names map[string]vswitch.MAC
@@ -28,7 +28,7 @@ func (w *words) fail(format string, args ...any) {
 	}
 }
 
-// peek returns the next word, or "" at the end and behind a fault.
+// peek returns the next word, or "" at the end and after an error.
 func (w *words) peek() string {
 	if w.err != nil || len(w.left) == 0 {
 		return ""
@@ -46,7 +46,7 @@ func (w *words) next(what string) string {
 	return word
 }
 
-// accept takes the next word if it is this one.
+// accept reads the next word if it equals the argument, and reports whether it does.
 func (w *words) accept(word string) bool {
 	if w.peek() != word {
 		return false
@@ -61,7 +61,7 @@ func (w *words) expect(word string) {
 	}
 }
 
-// end demands that nothing is left.
+// end returns an error if words are left.
 func (w *words) end() error {
 	if word := w.peek(); word != "" {
 		w.fail("unknown word %q", word)
@@ -80,7 +80,7 @@ func (w *words) number(what string, limit int) int {
 	return int(n)
 }
 
-// hex reads an even number of hexadecimal digits; "-" is no bytes at all.
+// hex reads an even number of hexadecimal digits; "-" stands for no bytes.
 func (w *words) hex(what string) []byte {
 	word := w.next(what)
 	if word == "-" {

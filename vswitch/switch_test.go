@@ -14,14 +14,14 @@ import (
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
 
-// A rig is a switch that runs in a bubble of its own time. A goroutine that outlives Run fails the test: synctest finds it.
+// A rig is a switch in a synctest bubble, which fails the test if a goroutine outlives Run.
 type rig struct {
 	ports []*vswitchtest.Port
 	stop  context.CancelFunc
 	ended chan error
 }
 
-// start runs a switch of n ports, which wrap may replace.
+// start runs a switch with n ports; wrap may replace them.
 func start(t *testing.T, f vswitch.Forwarder, n int, wrap func(i int, p vswitch.Port) vswitch.Port) *rig {
 	t.Helper()
 	r := &rig{ended: make(chan error, 1)}
@@ -46,7 +46,7 @@ type closable struct{ vswitch.Port }
 
 func onlyClosable(_ int, p vswitch.Port) vswitch.Port { return closable{p} }
 
-// end waits for Run and checks that ports were left open if nothing failed, and otherwise closed.
+// end waits for Run and checks that the ports are open if Run returned nil, and otherwise closed.
 func (r *rig) end(t *testing.T) error {
 	t.Helper()
 	err := <-r.ended
@@ -77,7 +77,7 @@ func newBridge(ports int) *vswitch.Bridge {
 	return vswitch.NewBridge(vswitch.BridgeConfig{Ports: ports, Ageing: 300 * time.Second, Limit: 1024, Upstream: -1})
 }
 
-// What enters is decided about, leaves and is counted; when asked to stop, Run returns nil and nothing is left of it.
+// Frames are forwarded and counted. When the context is done, Run returns nil.
 func TestRunForwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newBridge(3), 3, plain)
@@ -112,7 +112,7 @@ func TestRunForwards(t *testing.T) {
 	})
 }
 
-// Ports that cannot be interrupted are closed when Run is asked to stop.
+// When the context is done, Run closes the ports that cannot be interrupted.
 func TestRunCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newBridge(2), 2, onlyClosable)
@@ -125,7 +125,7 @@ func TestRunCloses(t *testing.T) {
 	})
 }
 
-// A context that is done already ends Run too.
+// Run returns at once if the context is done already.
 func TestRunStoppedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -140,7 +140,7 @@ func TestRunStoppedBefore(t *testing.T) {
 	})
 }
 
-// A batch that was received before the stop leaves after it. Only between two ports that have to be closed it is dropped.
+// A batch that was received before the stop is transmitted. Between two ports that cannot be interrupted it is dropped.
 func TestRunFinishes(t *testing.T) {
 	for name, wraps := range map[string][2]func(int, vswitch.Port) vswitch.Port{
 		"both go on": {plain, plain}, "it enters at one that is closed": {onlyClosable, plain},
@@ -166,7 +166,7 @@ func TestRunFinishes(t *testing.T) {
 	}
 }
 
-// A waiting forwarder says that a frame is in hand, and waits with it.
+// A waiting forwarder reports that Forward was called, and waits before it returns.
 type waiting struct {
 	vswitch.Forwarder
 	entered, goOn chan struct{}
@@ -178,11 +178,11 @@ func (w *waiting) Forward(in int, batch []vswitch.Frame, now time.Duration, out 
 	w.Forwarder.Forward(in, batch, now, out)
 }
 
-// The loss of one port ends Run with its error.
+// If a port is lost, Run returns its error.
 func TestRunLosesPort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newBridge(3), 3, plain)
-		gone := errors.New("device is gone")
+		gone := errors.New("device removed")
 		r.ports[1].Lose(gone)
 		err := r.end(t)
 		if !errors.Is(err, gone) {
@@ -192,7 +192,7 @@ func TestRunLosesPort(t *testing.T) {
 	})
 }
 
-// closing is a port whose Close fails.
+// closing is a port whose Close returns an error.
 type closing struct {
 	vswitch.Port
 	err error
@@ -200,7 +200,7 @@ type closing struct {
 
 func (c closing) Close() error { return errors.Join(c.Port.Close(), c.err) }
 
-// An error of Close is reported, after every port was closed.
+// Run returns an error of Close, after it has closed every port.
 func TestRunCloseFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := errors.New("stuck")
@@ -217,7 +217,7 @@ func TestRunCloseFails(t *testing.T) {
 	})
 }
 
-// faulty is a forwarder, and a port, that panics.
+// faulty is a forwarder and a port that panic.
 type faulty struct {
 	vswitch.Forwarder
 	vswitch.Port
@@ -240,7 +240,7 @@ func (f *faulty) Tick(now time.Duration, out *vswitch.Out) {
 
 func (f *faulty) Transmit([]vswitch.Frame) { panic("a fault in Transmit") }
 
-// A panic is an error that says where; the ports are closed and the process lives to give the address back.
+// Run returns a panic as an error with its stack, and closes the ports. The process continues and can give the address back.
 func TestRunPanics(t *testing.T) {
 	for name, f := range map[string]*faulty{"Forward": {onForward: true}, "Tick": {onTick: true}, "Transmit": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestRunPanics(t *testing.T) {
 	}
 }
 
-// The tick comes once a second without traffic: a neighbour is asked three times, and then the guest is told.
+// Ticks come once a second without traffic: a neighbour gets three requests, and then the guest gets an ICMP error.
 func TestRunTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := parseScript("delegate", "# An unknown next hop.\ndelegate\n+0 tick\n")

@@ -37,11 +37,11 @@ func TestTableLimit(t *testing.T) {
 	}
 }
 
-// The key 0 marks an empty slot. It has no entry, not even what an entry left there that is gone.
+// Key 0 marks an empty slot. It never has an entry, not even the remains of a removed one.
 func TestTableZeroKey(t *testing.T) {
 	table := newTable(4)
 	if table.put(0, 7, 7, neverExpires) {
-		t.Error("put takes the key 0")
+		t.Error("put accepts key 0")
 	}
 	for key := uint64(1); key <= 4; key++ {
 		table.put(key, 7, 7, neverExpires)
@@ -55,7 +55,7 @@ func TestTableZeroKey(t *testing.T) {
 	}
 }
 
-// When a full table needs room, what has expired goes, and only that.
+// A full table removes expired entries for a new one, and no others.
 func TestTableExpiry(t *testing.T) {
 	table := newTable(8)
 	for key := uint64(1); key <= 8; key++ {
@@ -71,26 +71,26 @@ func TestTableExpiry(t *testing.T) {
 	}
 }
 
-// A full table is not searched for every key that somebody makes up.
+// A full table is searched at most once a second, whatever the number of new keys.
 func TestTableSweepsRarely(t *testing.T) {
 	table := newTable(8)
 	for key := uint64(1); key <= 8; key++ {
 		table.put(key, key, 0, neverExpires)
 	}
-	looked := 0
-	never := func(entry) bool { looked++; return false }
+	searched := 0
+	never := func(entry) bool { searched++; return false }
 	for key := uint64(100); key < 200; key++ {
 		table.put(key, key, 5*time.Second, never)
 	}
-	if looked != 8 {
-		t.Errorf("%d entries were looked at, want 8", looked)
+	if searched != 8 {
+		t.Errorf("%d entries were examined, want 8", searched)
 	}
 	if !table.put(200, 200, 6*time.Second, func(entry) bool { return true }) {
-		t.Error("a second later, expired entries make no room")
+		t.Error("a second later, expired entries are not removed")
 	}
 }
 
-// touch writes when a second has passed, and not before.
+// touch writes the time after a second, and not before.
 func TestTableTouch(t *testing.T) {
 	table := newTable(1)
 	table.put(1, 1, 0, neverExpires)
@@ -113,12 +113,12 @@ func collide(t *table, home uint64, n int) (keys []uint64) {
 	return keys
 }
 
-// A run of entries that goes around the end of the table, with any one of them removed: the others are found.
+// Entries whose probe sequence wraps around the end of the table are found after any one of them is removed.
 func TestTableRemoveWrapsAround(t *testing.T) {
 	for remove := range 6 {
 		table := newTable(8)
 		last := table.mask
-		// From the last slot but one: two at home, two that belong to the last slot, two that belong to slot 0.
+		// Two keys each with the last slot but one, the last slot and slot 0 as their home.
 		keys := append(append(collide(table, last-1, 2), collide(table, last, 2)...), collide(table, 0, 2)...)
 		want := make(map[uint64][2]uint64)
 		for i, key := range keys {
@@ -142,7 +142,7 @@ func TestTableRemoveWrapsAround(t *testing.T) {
 	}
 }
 
-// Several entries of one run removed in one pass.
+// Several entries of one probe sequence are removed in one pass.
 func TestTableRemoveMany(t *testing.T) {
 	for mask := range 1 << 6 {
 		table := newTable(8)
@@ -166,8 +166,7 @@ func TestTableRemoveMany(t *testing.T) {
 	}
 }
 
-// A walk over a table whose every slot is taken ends. The limit keeps half of the slots empty, so this takes a table that
-// was made by hand.
+// A search in a table without an empty slot ends. The limit keeps half of the slots empty, so that the test fills them itself.
 func TestTableFindEnds(t *testing.T) {
 	table := newTable(0)
 	for i := range table.slots {
@@ -178,7 +177,7 @@ func TestTableFindEnds(t *testing.T) {
 	}
 }
 
-// An oracle is what a table must do, on Go's map: slow and obvious.
+// An oracle is a model of a table that uses a map.
 type oracle struct {
 	limit   int
 	entries map[uint64][2]uint64 // value and time
@@ -204,7 +203,7 @@ func (o *oracle) put(key, value uint64, now time.Duration, expired func(entry) b
 	return true
 }
 
-// readAlong looks for keys until stop, and must never see the value of another key. Values carry their key.
+// readAlong looks up keys until stop and checks that it never finds the value of another key. Values contain their key.
 func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
 	for {
 		select {
@@ -223,7 +222,7 @@ func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
 	}
 }
 
-// A table and its oracle do the same, step by step, while readers read along.
+// A table and its oracle agree after every step, with concurrent readers.
 func TestTableAgainstOracle(t *testing.T) {
 	const limit, keys, steps = 64, 160, 20000
 	table, oracle := newTable(limit), &oracle{limit: limit, entries: make(map[uint64][2]uint64)}

@@ -13,9 +13,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch/vswitchtest"
 )
 
-// Under load at every port, one switch after the other goes on where the one before was stopped, while the address changes hands,
-// neighbours come and go and somebody looks at it all. No frame is lost between them: at each change, what entered and what was
-// made has left, was dropped and counted, or waits; and in the end everything that was sent has entered.
+// Switches take over from each other under load at all ports, while the holder and the neighbours change. No frame is lost: at each takeover,
+// every frame that has entered or was made is sent, counted as a drop, or held. In the end, every frame has entered.
 func TestTakeoverConserves(t *testing.T) {
 	const generations, frames = 12, 3000
 	s := scriptOf(t, "delegate\nkeep 8080")
@@ -43,10 +42,10 @@ func TestTakeoverConserves(t *testing.T) {
 		})
 	}
 	g := newGeneration(s, far, nil)
-	waited := 0
+	held := 0
 	for n := range generations {
 		upTo := uint64(len(far) * frames * (n + 1) / generations)
-		waited += g.run(ctx, t, upTo)
+		held += g.run(ctx, t, upTo)
 		if n == generations-1 {
 			break
 		}
@@ -64,13 +63,13 @@ func TestTakeoverConserves(t *testing.T) {
 			t.Errorf("%d frames entered at port %d, want %d", in, port, frames)
 		}
 	}
-	if waited == 0 {
-		t.Error("no frame waited at any change, so that nothing was shown about those")
+	if held == 0 {
+		t.Error("no frame was held at any takeover: the test shows nothing about held frames")
 	}
 }
 
-// takeoverLoad is what enters at each port. %d is a host of the pod's net; every host asks for the pod address now and then,
-// and is known from then on, until it is silent for too long.
+// takeoverLoad returns the frames for each port, with %d for the number of a host. Every host sends requests for the pod address, which make it
+// a known neighbour until it expires.
 func takeoverLoad() [][]string {
 	return [][]string{
 		vswitch.PortGuest:  {"guest > router ip 10.244.1.7 > 10.244.1.%d udp 1 > 2", "guest > router ip 10.244.1.7 > 10.0.0.%d df tcp 1000 > 80 ack data 3000 gso tcp4 1398"},
@@ -80,19 +79,19 @@ func takeoverLoad() [][]string {
 	}
 }
 
-// A generation is one of the switches.
+// A generation is one of the switches that take over from each other.
 type generation struct {
 	delegate *vswitch.Delegate
 	ports    []vswitch.Port
 	clock    func() time.Duration
-	ended    time.Duration // its clock, when it had ended
+	ended    time.Duration // time of its clock when Run returned
 	made     *atomic.Uint64
 }
 
 func newGeneration(s *script, far []*vswitchtest.Port, before *generation) *generation {
 	began := time.Now()
 	g := &generation{delegate: vswitch.NewDelegate(s.delegate), made: new(atomic.Uint64)}
-	// A second of the forwarder is a millisecond here, and no two clocks are alike.
+	// A millisecond of the test is a second of the forwarder. The clocks of two generations differ.
 	g.clock = func() time.Duration { return 1000*time.Since(began) + 1 }
 	if before == nil {
 		g.delegate.Hand(vswitch.HolderGuest, s.names["guest"])
@@ -114,9 +113,9 @@ func (g *generation) resume(before *generation) error {
 	return passOn(before.delegate.State(before.ended), func(s handover.Delegate) error { return g.delegate.Resume(s, g.clock()) })
 }
 
-// run switches until so many frames have entered since the first generation, and checks the balance. It returns how many frames
-// wait then.
-func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (waiting int) {
+// run switches until the given number of frames has entered since the first generation, and checks the balance. It returns the number of held
+// frames.
+func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (held int) {
 	t.Helper()
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -138,20 +137,20 @@ func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (waitin
 	}
 	g.ended = g.clock()
 	for _, q := range g.delegate.State(g.ended).Questions {
-		waiting += len(q.Frames)
+		held += len(q.Frames)
 	}
 	sum := g.sum()
-	out := sum.TxFrames + uint64(waiting)
+	out := sum.TxFrames + uint64(held)
 	for _, n := range sum.Drops {
 		out += n
 	}
 	if in := sum.RxFrames + g.made.Load(); in != out {
-		t.Errorf("%d frames entered, %d were made; %d left, %d wait, drops: %v", sum.RxFrames, g.made.Load(), sum.TxFrames, waiting, sum.Drops)
+		t.Errorf("%d frames entered, %d were made; %d were sent, %d are held, drops: %v", sum.RxFrames, g.made.Load(), sum.TxFrames, held, sum.Drops)
 	}
-	return waiting
+	return held
 }
 
-// sum adds what the ports have counted.
+// sum adds the counters of the ports.
 func (g *generation) sum() handover.Counters {
 	total := handover.Counters{Drops: make(map[string]uint64)}
 	for _, p := range g.ports {
@@ -165,7 +164,7 @@ func (g *generation) sum() handover.Counters {
 	return total
 }
 
-// An observed port counts the frames that the forwarder made itself: ARP requests on the wire, ICMP errors for the guest.
+// An observed port counts the frames that the forwarder makes: ARP requests on the wire, ICMP errors for the guest.
 type observed struct {
 	*vswitchtest.Port
 	number int
