@@ -88,7 +88,8 @@ func dropBoth(l Link, ethertypes []uint16, families ...nftables.TableFamily) (io
 	return closer(func() error { return errors.Join(outbound.Close(), inbound.Close()) }), nil
 }
 
-// silenceReceived is the silence of Take: without addresses, the kernel has little to send, and what it sends of other protocols passes.
+// silenceReceived is the silence of Take. It does not drop what the kernel sends, because the kernel loses its IPv4 routes through the link
+// together with the addresses.
 func silenceReceived(l Link) (io.Closer, error) { return dropReceived(l, silentEthertypes()) }
 
 // dropReceived drops frames that the link receives, until the result is closed. The error wraps ErrTaken if the table exists, and
