@@ -38,11 +38,14 @@ func readTree(t *testing.T) tree {
 	t.Helper()
 	found := tree{map[string]bool{}, map[string]bool{}}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		if name != "." && strings.HasPrefix(name, ".") && d.IsDir() && name != ".ci" || name == "bin" {
-			return fs.SkipDir // .git, .cache, and what make build makes
+		if err != nil {
+			return err
+		}
+		if hidden := strings.HasPrefix(name, ".") && name != "." && name != ".ci"; d.IsDir() && (hidden || name == "bin") {
+			return fs.SkipDir // .git, .cache, and the output of make build
 		}
 		found.paths[name], found.names[d.Name()] = true, true
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
