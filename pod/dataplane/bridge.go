@@ -20,6 +20,9 @@ type bridging struct {
 	devices []*device
 	ports   []namedPort
 	known   control.Status // the fields that do not change
+
+	pinned     vswitch.MAC // the only MAC at pinnedPort; the zero MAC: any
+	pinnedPort int
 }
 
 // newBridging makes the learning switch. open makes its ports.
@@ -33,7 +36,7 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 	if err != nil {
 		return nil, err
 	}
-	b.bridge = vswitch.NewBridge(cfg)
+	b.bridge, b.pinned, b.pinnedPort = vswitch.NewBridge(cfg), cfg.Pinned, cfg.PinnedPort
 	if w.Pod != nil {
 		if b.known, err = readPod(w.Pod); err != nil {
 			return nil, err
@@ -77,6 +80,7 @@ func (b *bridging) resume(snap *snapshot) error {
 	if snap.Bridge == nil || snap.Address != nil {
 		return errors.New("the snapshot is not of a learning switch")
 	}
+	repinStations(snap.Bridge, b.pinned, b.pinnedPort)
 	return b.bridge.Resume(*snap.Bridge, b.now())
 }
 

@@ -33,6 +33,7 @@ func (d *delegation) resume(snap *snapshot) error {
 	if err != nil {
 		return err
 	}
+	state = a.repin(state, d.plan.forwarder.PinnedMAC)
 	if err := d.delegate.Resume(a.Delegate, d.clock()); err != nil {
 		return err
 	}
