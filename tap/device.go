@@ -12,7 +12,7 @@ import (
 
 // A Device is an open and configured device, of which Port makes a port. It may be used in another process than the one that opened
 // it: FD travels by SCM_RIGHTS (unix(7)) and the other fields as JSON. Frames that arrive before there is a port wait in the kernel.
-// The holder of a Device owns FD until Port or Close. The zero value is not a device: Port refuses it.
+// The holder of a Device owns FD until Port or Close. The zero value is not valid.
 type Device struct {
 	FD        int     `json:"-"`          // the open file
 	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
@@ -44,8 +44,13 @@ func OpenDevice(s Spec, o Options) (Device, error) {
 // Port makes a port of the device. The port owns FD from here on; after an error FD is closed. c outlives the port, and several ports
 // that follow one another may share it.
 //
-// A frame that the port returns may consist of several received frames, with the segmentation left to do. Port needs no privilege and
-// makes no ioctl. It checks every field, because they may come from another process; the error names the wrong one.
+// A frame that Receive returns may consist of several received frames, with the segmentation left to do. Receive returns an *os.SyscallError
+// when the device is lost: ENETDOWN or ENXIO from a packet socket, EBADFD from a tap that was deleted. Transmit drops a frame as port-full
+// if the device's queue is full, port-down if the device is down, too-big above its MTU, and transmit-error for another error. The port is a
+// vswitch.Interrupter.
+//
+// Port needs no privilege and makes no ioctl. It checks every field, because they may come from another process; the error names the wrong
+// one.
 func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 	if d.FD < 0 {
 		return nil, fmt.Errorf("make a port of %s:%s: the descriptor is %d; want an open one", d.Kind, d.Name, d.FD)

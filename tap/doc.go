@@ -5,17 +5,18 @@
 //	if err != nil {
 //		return err
 //	}
-//	port, err := device.Port(new(vswitch.Counters)) // port owns the descriptor from here on
+//	port, err := device.Port(new(vswitch.Counters))
 //	if err != nil {
 //		return err
 //	}
-//	defer port.Close()
+//	defer port.Close() // port owns the descriptor
 //
 // Opening a device needs a privilege: CAP_NET_ADMIN for a tap, except for a persistent one that belongs to the user, and CAP_NET_RAW for
 // a packet socket. Making a port of an open device needs none, so one process may open a Device and another one may use it.
 //
 // A port transfers the virtio-net header of every frame, so that a segment of 64 KiB passes without being cut, and merges frames of one
-// batch that continue one another (merge.go).
+// batch that continue one another (merge.go). A port's Receive returns an error when the device is lost; NewReattaching makes a port that
+// waits for the device and continues.
 package tap
 
 import (

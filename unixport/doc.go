@@ -5,12 +5,12 @@
 //	if err != nil {
 //		return err
 //	}
-//	defer file.Close()                                                     // removes the socket's file
-//	port, err := socket.Port(new(vswitch.Counters), unixport.Options{}) // port owns the descriptor from here on
+//	defer file.Close() // removes the socket's file
+//	port, err := socket.Port(new(vswitch.Counters), unixport.Options{})
 //	if err != nil {
 //		return err
 //	}
-//	defer port.Close()
+//	defer port.Close() // port owns the descriptor
 //
 // The ports have no offloads: the header of a received frame is empty, and a frame to transmit must have a complete checksum and no
 // segmentation left to do. Wrap a port in tap.WithSoftwareOffloads if the switch has ports with offloads.

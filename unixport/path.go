@@ -12,8 +12,11 @@ import (
 	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
-// A PathError is the error for a path that cannot be that of a socket. The fault is in the command line, not in the machine.
-type PathError struct{ Path, Why string }
+// A PathError is the error for a path at which no socket can be created. The caller's input is wrong, and not the machine.
+type PathError struct {
+	Path string
+	Why  string // the cause, and what is wanted
+}
 
 // Error returns `socket path "PATH": WHY`.
 func (e *PathError) Error() string { return fmt.Sprintf("socket path %q: %s", e.Path, e.Why) }

@@ -20,7 +20,8 @@ const (
 )
 
 // A Socket is an open unix socket, of which Port makes a port. It may be used in another process than the one that opened it: FD travels
-// by SCM_RIGHTS (unix(7)) and the other fields as JSON. The holder of a Socket owns FD until Port or Resume. The zero value is not a socket.
+// by SCM_RIGHTS (unix(7)) and the other fields as JSON. The holder of a Socket owns FD until Port or Resume. The zero value is not
+// valid.
 type Socket struct {
 	FD        int    `json:"-"`                   // the open socket
 	Type      string `json:"type"`                // "stream", "dgram" or "seqpacket"
