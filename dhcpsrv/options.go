@@ -60,10 +60,10 @@ type option struct {
 	value []byte
 }
 
-// size returns the length of all instances of o in a message.
-func (o option) size() int {
-	instances := (len(o.value) + maxInstance - 1) / maxInstance
-	return len(o.value) + 2*instances
+// size returns the length of all instances of opt in a message.
+func (opt option) size() int {
+	instances := (len(opt.value) + maxInstance - 1) / maxInstance
+	return len(opt.value) + 2*instances
 }
 
 // leaseOptions returns the times of the lease: 51, 58 (T1, half of it) and 59 (T2, seven eighths; RFC 2131, section 4.4.5).

@@ -38,27 +38,27 @@ type request struct {
 }
 
 // readRequest parses a message. A fault is why it gets no answer; the request then has the fields that were read before.
-func readRequest(message []byte) (r request, fault string) {
+func readRequest(message []byte) (req request, fault string) {
 	switch {
 	case len(message) < headerSize:
-		return r, fmt.Sprintf("truncated: %d bytes, want at least %d", len(message), headerSize)
+		return req, fmt.Sprintf("truncated: %d bytes, want at least %d", len(message), headerSize)
 	case len(message) > maxRequestSize:
-		return r, fmt.Sprintf("too long: %d bytes, want at most %d", len(message), maxRequestSize)
+		return req, fmt.Sprintf("too long: %d bytes, want at most %d", len(message), maxRequestSize)
 	}
 	m, err := dhcpv4.FromBytes(message)
 	if err != nil {
-		return r, fmt.Sprintf("malformed: %v", err)
+		return req, fmt.Sprintf("malformed: %v", err)
 	}
-	if fault := r.readHeader(m); fault != "" {
-		return r, fault
+	if fault := req.readHeader(m); fault != "" {
+		return req, fault
 	}
-	return r, r.readOptions(m.Options)
+	return req, req.readOptions(m.Options)
 }
 
 // readHeader reads the fixed part, and the message type, which the log has even of a malformed message.
-func (r *request) readHeader(m *dhcpv4.DHCPv4) (fault string) {
+func (req *request) readHeader(m *dhcpv4.DHCPv4) (fault string) {
 	if kind := m.Options[optMessageType]; len(kind) == 1 {
-		r.kind = dhcpv4.MessageType(kind[0])
+		req.kind = dhcpv4.MessageType(kind[0])
 	}
 	switch {
 	case m.OpCode != dhcpv4.OpcodeBootRequest:
@@ -69,19 +69,19 @@ func (r *request) readHeader(m *dhcpv4.DHCPv4) (fault string) {
 	case !m.GatewayIPAddr.Equal(net.IPv4zero):
 		return fmt.Sprintf("relayed by %s: only directly connected clients are served", m.GatewayIPAddr)
 	}
-	r.xid = m.TransactionID
-	r.broadcast = m.Flags&broadcastFlag != 0
-	r.ciaddr, _ = netip.AddrFromSlice(m.ClientIPAddr)
-	r.mac = MAC(m.ClientHWAddr)
-	if r.mac == (MAC{}) || r.mac[0]&1 != 0 {
-		return fmt.Sprintf("client MAC %s: want a unicast address", r.mac)
+	req.xid = m.TransactionID
+	req.broadcast = m.Flags&broadcastFlag != 0
+	req.ciaddr, _ = netip.AddrFromSlice(m.ClientIPAddr)
+	req.mac = MAC(m.ClientHWAddr)
+	if req.mac == (MAC{}) || req.mac[0]&1 != 0 {
+		return fmt.Sprintf("client MAC %s: want a unicast address", req.mac)
 	}
 	return ""
 }
 
 // readOptions reads the options. Options 50, 53, 54 and 61 determine which server and address the client means, so a wrong size is a
 // fault; other malformed options are ignored.
-func (r *request) readOptions(options dhcpv4.Options) (fault string) {
+func (req *request) readOptions(options dhcpv4.Options) (fault string) {
 	switch kind, present := options[optMessageType]; {
 	case !present:
 		return "BOOTP: no message type (option 53)"
@@ -90,21 +90,21 @@ func (r *request) readOptions(options dhcpv4.Options) (fault string) {
 	case options.Has(dhcpv4.OptionOptionOverload):
 		return "option overload (52): not supported in requests"
 	}
-	if r.requested, fault = readAddr(options, dhcpv4.OptionRequestedIPAddress); fault != "" {
+	if req.requested, fault = readAddr(options, dhcpv4.OptionRequestedIPAddress); fault != "" {
 		return fault
 	}
-	if r.server, fault = readAddr(options, dhcpv4.OptionServerIdentifier); fault != "" {
+	if req.server, fault = readAddr(options, dhcpv4.OptionServerIdentifier); fault != "" {
 		return fault
 	}
-	r.clientID = options.Get(dhcpv4.OptionClientIdentifier)
-	if len(r.clientID) > maxClientID {
-		return fmt.Sprintf("malformed: option 61 has %d bytes, want at most %d", len(r.clientID), maxClientID)
+	req.clientID = options.Get(dhcpv4.OptionClientIdentifier)
+	if len(req.clientID) > maxClientID {
+		return fmt.Sprintf("malformed: option 61 has %d bytes, want at most %d", len(req.clientID), maxClientID)
 	}
-	r.hostName = cleanHostName(options.Get(dhcpv4.OptionHostName))
-	r.wants = options.Get(dhcpv4.OptionParameterRequestList)
-	r.maxSize = sizeFloor
+	req.hostName = cleanHostName(options.Get(dhcpv4.OptionHostName))
+	req.wants = options.Get(dhcpv4.OptionParameterRequestList)
+	req.maxSize = sizeFloor
 	if size := options.Get(dhcpv4.OptionMaximumDHCPMessageSize); len(size) == 2 {
-		r.maxSize = int(size[0])<<8 | int(size[1])
+		req.maxSize = int(size[0])<<8 | int(size[1])
 	}
 	return ""
 }

@@ -44,11 +44,11 @@ func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {
 			return fmt.Errorf("relay DNS: server %s: want an address, other than %s, and a port", server, e.cfg.Address)
 		}
 	}
-	r := &dnsRelay{endpoint: e, servers: append([]netip.AddrPort(nil), servers...), dialer: dial}
-	if err := e.serveUDP(e.full(dnsPort), r.relayUDP); err != nil {
+	d := &dnsRelay{endpoint: e, servers: append([]netip.AddrPort(nil), servers...), dialer: dial}
+	if err := e.serveUDP(e.full(dnsPort), d.relayUDP); err != nil {
 		return fmt.Errorf("relay DNS over UDP: %w", err)
 	}
-	if err := e.serveTCP(dnsPort, limits{conns: dnsMaxConns}, r.serveConn); err != nil {
+	if err := e.serveTCP(dnsPort, limits{conns: dnsMaxConns}, d.serveConn); err != nil {
 		return fmt.Errorf("relay DNS over TCP: %w", err)
 	}
 	return nil
@@ -65,13 +65,13 @@ type dnsRelay struct {
 type asker func(ctx context.Context, server int, query []byte) ([]byte, error)
 
 // firstAnswer asks the servers in order. Each gets an equal share of the remaining time.
-func (r *dnsRelay) firstAnswer(ask asker, query []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(r.endpoint.ctx, dnsTimeout)
+func (d *dnsRelay) firstAnswer(ask asker, query []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(d.endpoint.ctx, dnsTimeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	var failures []error
-	for i, server := range r.servers {
-		share := time.Until(deadline) / time.Duration(len(r.servers)-i)
+	for i, server := range d.servers {
+		share := time.Until(deadline) / time.Duration(len(d.servers)-i)
 		turn, cancel := context.WithTimeout(ctx, share)
 		reply, err := ask(turn, i, query)
 		cancel()
@@ -84,8 +84,8 @@ func (r *dnsRelay) firstAnswer(ask asker, query []byte) ([]byte, error) {
 }
 
 // dial connects to a server. Reads and writes fail when ctx is done. The caller calls release when it is done.
-func (r *dnsRelay) dial(ctx context.Context, network string, server int) (conn net.Conn, release func(), err error) {
-	conn, err = r.dialer(ctx, network, server)
+func (d *dnsRelay) dial(ctx context.Context, network string, server int) (conn net.Conn, release func(), err error) {
+	conn, err = d.dialer(ctx, network, server)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,13 +13,13 @@ const dnsMaxConns = 16
 
 // serveConn relays the questions of one connection in order (RFC 7766, section 6.2.1). It closes the connection when it is idle for
 // dnsTimeout, and when no server answers a question.
-func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
+func (d *dnsRelay) serveConn(accept func() (*conn, error)) {
 	guest, err := accept()
 	if err != nil {
 		return
 	}
 	defer guest.Close()
-	stop := context.AfterFunc(r.endpoint.ctx, guest.reset)
+	stop := context.AfterFunc(d.endpoint.ctx, guest.reset)
 	defer stop()
 	for {
 		_ = guest.SetDeadline(time.Now().Add(dnsTimeout))
@@ -27,10 +27,10 @@ func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 		if err != nil || !isQuery(query) {
 			return
 		}
-		reply, err := r.firstAnswer(r.askTCP, query)
+		reply, err := d.firstAnswer(d.askTCP, query)
 		if err != nil {
-			if r.endpoint.ctx.Err() == nil {
-				r.endpoint.log.Warn("DNS question not answered", zap.Error(err))
+			if d.endpoint.ctx.Err() == nil {
+				d.endpoint.log.Warn("DNS question not answered", zap.Error(err))
 			}
 			return
 		}
@@ -42,8 +42,8 @@ func (r *dnsRelay) serveConn(accept func() (*conn, error)) {
 }
 
 // askTCP is an asker over TCP. It makes a connection for each question: resolvers use TCP only for answers that do not fit a datagram.
-func (r *dnsRelay) askTCP(ctx context.Context, server int, query []byte) ([]byte, error) {
-	conn, release, err := r.dial(ctx, "tcp", server)
+func (d *dnsRelay) askTCP(ctx context.Context, server int, query []byte) ([]byte, error) {
+	conn, release, err := d.dial(ctx, "tcp", server)
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ type udpRelay struct {
 }
 
 // relayUDP relays questions until the socket is closed.
-func (r *dnsRelay) relayUDP(socket *gonet.UDPConn) {
-	u := &udpRelay{dnsRelay: r, socket: socket, slots: make(chan struct{}, dnsMaxQueries)}
+func (d *dnsRelay) relayUDP(socket *gonet.UDPConn) {
+	u := &udpRelay{dnsRelay: d, socket: socket, slots: make(chan struct{}, dnsMaxQueries)}
 	u.buffers.New = func() any { return new([maxDatagram]byte) }
 	u.read()
 }

@@ -102,9 +102,9 @@ func (k *keptPort) connect() (*targetConn, error) {
 type targetConn struct{ Target }
 
 // reset closes the connection with RST.
-func (c *targetConn) reset() {
-	_ = c.SetLinger(0)
-	_ = c.Close()
+func (tc *targetConn) reset() {
+	_ = tc.SetLinger(0)
+	_ = tc.Close()
 }
 
 // A stream is an end of a kept connection.

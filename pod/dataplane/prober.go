@@ -29,27 +29,27 @@ type prober struct {
 }
 
 // isUnreachable reports whether the owner was probed probeCount times and has not answered.
-func (p *prober) isUnreachable(owner vswitch.MAC) bool {
-	age := p.clock() - p.last
-	return p.target == owner && p.count >= probeCount && age >= probeWait && age < probeValid && !p.isAlive()
+func (pr *prober) isUnreachable(owner vswitch.MAC) bool {
+	age := pr.clock() - pr.last
+	return pr.target == owner && pr.count >= probeCount && age >= probeWait && age < probeValid && !pr.isAlive()
 }
 
 // probe sends a probe to the owner, unless the answer to the last one may still be on its way.
-func (p *prober) probe(owner vswitch.MAC) {
-	now := p.clock()
-	if p.target == owner && now-p.last < probeWait {
+func (pr *prober) probe(owner vswitch.MAC) {
+	now := pr.clock()
+	if pr.target == owner && now-pr.last < probeWait {
 		return
 	}
-	if p.target != owner || p.isAlive() || now-p.last >= probeValid {
-		p.target, p.count, p.first, p.hasSent = owner, 0, now, false
+	if pr.target != owner || pr.isAlive() || now-pr.last >= probeValid {
+		pr.target, pr.count, pr.first, pr.hasSent = owner, 0, now, false
 	}
-	p.count++
-	p.last = now
-	p.send(owner)
+	pr.count++
+	pr.last = now
+	pr.send(owner)
 }
 
 // isAlive reports whether the target has used the address or sent a DHCP message since the first probe.
-func (p *prober) isAlive() bool {
-	at, ok := p.lastUse(p.target)
-	return p.hasSent || ok && at >= p.first
+func (pr *prober) isAlive() bool {
+	at, ok := pr.lastUse(pr.target)
+	return pr.hasSent || ok && at >= pr.first
 }

@@ -25,8 +25,9 @@ type session struct {
 
 	merge tap.Merging // found before the switch enters its sandbox, which forbids the system calls for it
 
+	opened []chan openedPort // by port number; each holds the newest descriptor
+
 	mu       sync.Mutex                 // guards the following
-	opened   []chan openedPort          // by port number; each holds the newest descriptor
 	dials    map[uint64]chan dialResult // by ID
 	lastDial uint64
 }
