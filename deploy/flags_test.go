@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFlags checks that podswitch has every command and flag that the manifests use.
-func TestFlags(t *testing.T) {
+// TestManifestsUseExistingFlags checks that podswitch has every command and flag that the manifests use.
+func TestManifestsUseExistingFlags(t *testing.T) {
 	for _, name := range manifests(t) {
 		seen := 0
 		for _, c := range readManifest(t, name).all() {
@@ -61,8 +61,8 @@ func helpFlags(t *testing.T, command string) (flags []string) {
 	return flags
 }
 
-// TestQEMU checks that QEMU's network arguments are those of qemu-args, except the MAC and the MTU, which depend on the machine.
-func TestQEMU(t *testing.T) {
+// TestQEMUHasTheArgumentsOfQEMUArgs checks that QEMU's network arguments are those of qemu-args, except the MAC and the MTU, which depend on the machine.
+func TestQEMUHasTheArgumentsOfQEMUArgs(t *testing.T) {
 	out, err := exec.Command(program, "qemu-args", "--guest", "stream:/run/podswitch/guest/socket").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestSecurityContexts checks that every container meets the restricted Pod Security Standard, except for the users and the capabilities in
+// TestContainersHaveTheDocumentedPrivileges checks that every container meets the restricted Pod Security Standard, except for the users and the capabilities in
 // README.md.
-func TestSecurityContexts(t *testing.T) {
+func TestContainersHaveTheDocumentedPrivileges(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +72,8 @@ func tableRow(manifest string, c container) string {
 	return fmt.Sprintf("| %s | `%s` | %d | %s |", c.Name, manifest, *c.SecurityContext.RunAsUser, added)
 }
 
-// TestOrder checks that podswitch runs in sidecars, which start before the guest and stop after it, the keeper first.
-func TestOrder(t *testing.T) {
+// TestTheKeeperStartsFirst checks that podswitch runs in sidecars, which start before the guest and stop after it, the keeper first.
+func TestTheKeeperStartsFirst(t *testing.T) {
 	for _, name := range manifests(t) {
 		p := readManifest(t, name)
 		for i, c := range p.Spec.InitContainers {
@@ -90,8 +90,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestResources checks that every container has a memory limit, from which podswitch derives Go's limit, and none has a CPU limit.
-func TestResources(t *testing.T) {
+// TestMemoryIsLimitedAndCPUIsNot checks that every container has a memory limit, from which podswitch derives Go's limit, and none has a CPU limit.
+func TestMemoryIsLimitedAndCPUIsNot(t *testing.T) {
 	for _, name := range manifests(t) {
 		for _, c := range readManifest(t, name).all() {
 			r := c.Resources

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestSidecar starts the containers of sidecar.yaml with their security contexts, in their order, and stops them in the kubelet's order.
-func TestSidecar(t *testing.T) {
+// TestSidecarsWorkWithTheirPrivileges starts the containers of sidecar.yaml with their security contexts, in their order, and stops them in the kubelet's order.
+func TestSidecarsWorkWithTheirPrivileges(t *testing.T) {
 	l := newLab(t, "sidecar.yaml")
 	before := l.podNetwork()
 	keeper := l.launch("keeper")
@@ -73,9 +73,9 @@ func (l *lab) checkSandbox(p *process) {
 	}
 }
 
-// TestKeeperKilled kills the container with the privileges, and with the watchdog. What it leaves in the volumes must not prevent the next
+// TestTheNextKeeperGivesBackAfterAKill kills the container with the privileges, and with the watchdog. What it leaves in the volumes must not prevent the next
 // one from taking the address and giving it back.
-func TestKeeperKilled(t *testing.T) {
+func TestTheNextKeeperGivesBackAfterAKill(t *testing.T) {
 	for _, name := range []string{"sidecar.yaml", "single.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, name)
@@ -111,9 +111,9 @@ func (l *lab) launchAll() (running []*process) {
 	return running
 }
 
-// TestNothingToSpare removes each capability from the container in turn. The container must fail with a message that names the capability,
+// TestEveryCapabilityIsNeeded removes each capability from the container in turn. The container must fail with a message that names the capability,
 // and leave the pod's network as before.
-func TestNothingToSpare(t *testing.T) {
+func TestEveryCapabilityIsNeeded(t *testing.T) {
 	for _, name := range []string{"sidecar.yaml", "single.yaml"} {
 		for _, capability := range readManifest(t, name).Spec.InitContainers[0].SecurityContext.Capabilities.Add {
 			t.Run(name+" without "+capability, func(t *testing.T) {

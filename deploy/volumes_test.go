@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestVolumes checks that every mounted volume exists, every volume is mounted, and the volumes of podswitch are small and in memory.
-func TestVolumes(t *testing.T) {
+// TestVolumesAreMountedAndSmall checks that every mounted volume exists, every volume is mounted, and the volumes of podswitch are small and in memory.
+func TestVolumesAreMountedAndSmall(t *testing.T) {
 	for _, name := range manifests(t) {
 		p := readManifest(t, name)
 		mounted := map[string]bool{}
@@ -32,8 +32,8 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
-// TestSockets checks that every socket is at the top of a volume that only the users of the socket mount.
-func TestSockets(t *testing.T) {
+// TestOnlyUsersOfASocketMountItsVolume checks that every socket is at the top of a volume that only the users of the socket mount.
+func TestOnlyUsersOfASocketMountItsVolume(t *testing.T) {
 	users := map[string]map[string][]string{
 		"sidecar.yaml": {
 			"/run/podswitch/keeper/socket":       {"keeper", "switch"},
@@ -94,8 +94,8 @@ func (p pod) mounters(c container, used string) (names []string) {
 	return names
 }
 
-// TestOnePlace checks that each volume has the same path in every container, because sockets are found by their path.
-func TestOnePlace(t *testing.T) {
+// TestAVolumeHasOnePath checks that each volume has the same path in every container, because sockets are found by their path.
+func TestAVolumeHasOnePath(t *testing.T) {
 	for _, name := range manifests(t) {
 		places := map[string]string{}
 		for _, c := range readManifest(t, name).all() {
