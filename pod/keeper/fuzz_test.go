@@ -85,32 +85,32 @@ type hostile struct {
 	readers sync.WaitGroup
 }
 
-func (h *hostile) do(k *testKeeper, step byte) {
+func (sw *hostile) do(k *testKeeper, step byte) {
 	if step %= numSteps; step == stepEnd {
 		k.stop()
 		return
 	}
-	if h.fake == nil {
+	if sw.fake == nil {
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: k.path(), Net: "unix"})
 		if err != nil {
 			return // the keeper has ended
 		}
-		h.fake = newFake(k.t, c)
-		fake := h.fake
-		h.readers.Go(func() { fake.listen(k.t) })
+		sw.fake = newFake(k.t, c)
+		fake := sw.fake
+		sw.readers.Go(func() { fake.listen(k.t) })
 	}
 	switch step {
 	case stepClose:
-		h.Close()
-		h.fake = nil
+		sw.Close()
+		sw.fake = nil
 	case stepRubbish:
-		_, _ = h.socket.Write([]byte{0, 0, 0, 2, 0, 0, 0, 0, '{', ']'})
+		_, _ = sw.socket.Write([]byte{0, 0, 0, 2, 0, 0, 0, 0, '{', ']'})
 	default:
 		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			k.t.Fatal(err)
 		}
-		h.sends(message(step), null)
+		sw.sends(message(step), null)
 		_ = unix.Close(null)
 	}
 	k.loop.do(func() {}) // the loop executes what has arrived
@@ -162,12 +162,12 @@ func (f *fake) listen(t testing.TB) {
 }
 
 // end waits until everything was received.
-func (h *hostile) end(t testing.TB) {
+func (sw *hostile) end(t testing.TB) {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.readers.Wait()
+		sw.readers.Wait()
 	}()
 	within(t, "the end of the session", ended)
 }

@@ -55,10 +55,10 @@ var stateNames = [numStates]string{"idle", "building", "starting", "running", "p
 	"committed", "stopping", "ending", "ended"}
 
 // String returns the name that the drawing has.
-func (s state) String() string { return stateNames[s] }
+func (st state) String() string { return stateNames[st] }
 
 // stops reports whether the address is about to be given back.
-func (s state) stops() bool { return s == stopping || s == ending }
+func (st state) stops() bool { return st == stopping || st == ending }
 
 // An event is what may change the state.
 type event uint8
@@ -198,9 +198,9 @@ var lifecycle = [numStates]map[event]transition{
 }
 
 // after returns the entry of the table for an event.
-func (s state) after(e event) transition {
-	if t, ok := lifecycle[s][e]; ok {
+func (st state) after(e event) transition {
+	if t, ok := lifecycle[st][e]; ok {
 		return t
 	}
-	return transition{s, none}
+	return transition{st, none}
 }

@@ -87,25 +87,25 @@ type scenario struct {
 }
 
 // possible reports whether an event can occur.
-func (m scenario) possible(e event) bool {
-	c := m.current
+func (sc scenario) possible(e event) bool {
+	c := sc.current
 	switch e {
 	case admitted:
-		return m.state == idle
+		return sc.state == idle
 	case ready:
 		return c.present && !c.ready
 	case started:
 		return c.present && c.starting
 	case nextAdmitted:
-		return m.state == running // admitNext refuses it otherwise
+		return sc.state == running // admitNext refuses it otherwise
 	case nextReady:
-		return m.next.present && !m.next.ready
+		return sc.next.present && !sc.next.ready
 	case nextLost:
-		return m.next.present
+		return sc.next.present
 	case yielded:
 		return c.present && c.yielding && !c.stopping // receiveYielded makes stopped of it otherwise
 	case previousLost:
-		return m.previous.present
+		return sc.previous.present
 	case lost, bye:
 		return c.present
 	case end:
@@ -120,99 +120,99 @@ func (m scenario) possible(e event) bool {
 
 // apply is what an event does to a scenario, by itself and by the action that the table gives. With fails, an action that can fail
 // does. The error is a violation of an invariant.
-func (m scenario) apply(e event, fails bool) (scenario, error) {
+func (sc scenario) apply(e event, fails bool) (scenario, error) {
 	switch e {
 	case admitted:
-		m.current = modelSwitch{present: true}
+		sc.current = modelSwitch{present: true}
 	case ready:
-		m.current.ready = true
+		sc.current.ready = true
 	case started:
-		m.current.starting = false
+		sc.current.starting = false
 	case nextAdmitted:
-		m.next = modelSwitch{present: true}
+		sc.next = modelSwitch{present: true}
 	case nextReady:
-		m.next.ready = true
+		sc.next.ready = true
 	case nextLost:
-		m.next = modelSwitch{}
+		sc.next = modelSwitch{}
 	case yielded:
-		m.current.answers, m.current.yielding = false, false
+		sc.current.answers, sc.current.yielding = false, false
 	case previousLost:
-		m.previous = modelSwitch{}
+		sc.previous = modelSwitch{}
 	case lost:
-		m.current = modelSwitch{}
+		sc.current = modelSwitch{}
 	case bye:
-		m.current.answers = m.current.answers && m.state != handingOver // its session is closed there
+		sc.current.answers = sc.current.answers && sc.state != handingOver // its session is closed there
 	}
-	change := m.state.after(e)
-	m.state = change.next
-	return m.perform(change.action, fails)
+	change := sc.state.after(e)
+	sc.state = change.next
+	return sc.perform(change.action, fails)
 }
 
-func (m scenario) perform(a action, fails bool) (scenario, error) {
+func (sc scenario) perform(a action, fails bool) (scenario, error) {
 	switch a {
 	case take:
-		if m.taken {
-			return m, fmt.Errorf("the address is taken twice")
+		if sc.taken {
+			return sc, fmt.Errorf("the address is taken twice")
 		}
 		if fails {
-			return m.apply(end, false)
+			return sc.apply(end, false)
 		}
-		m.taken = true
-		return m.apply(taken, false)
+		sc.taken = true
+		return sc.apply(taken, false)
 	case begin:
-		m.current.answers, m.current.starting = true, true
+		sc.current.answers, sc.current.starting = true, true
 	case askToYield:
-		m.current.yielding = true
+		sc.current.yielding = true
 	case handOver:
-		if !m.next.present || !m.next.ready {
-			return m, fmt.Errorf("no switch is ready to begin")
+		if !sc.next.present || !sc.next.ready {
+			return sc, fmt.Errorf("no switch is ready to begin")
 		}
-		m.previous, m.current, m.next = m.current, m.next, modelSwitch{}
-		m.current.answers, m.current.starting = true, true
+		sc.previous, sc.current, sc.next = sc.current, sc.next, modelSwitch{}
+		sc.current.answers, sc.current.starting = true, true
 	case resume:
-		if m.previous.present {
-			m.current, m.previous = m.previous, modelSwitch{}
+		if sc.previous.present {
+			sc.current, sc.previous = sc.previous, modelSwitch{}
 		}
-		if !m.current.present {
-			return m, fmt.Errorf("no switch is left to begin again")
+		if !sc.current.present {
+			return sc, fmt.Errorf("no switch is left to begin again")
 		}
-		m.current.answers, m.current.starting = true, true
+		sc.current.answers, sc.current.starting = true, true
 	case dropNext:
-		m.next = modelSwitch{}
+		sc.next = modelSwitch{}
 	case complete:
-		m.previous = modelSwitch{}
+		sc.previous = modelSwitch{}
 	case askToStop:
-		m.current.stopping = true
+		sc.current.stopping = true
 		if fails {
-			return m.apply(stopped, false)
+			return sc.apply(stopped, false)
 		}
 	case giveBack, release:
-		if m.taken != (a == giveBack) {
-			return m, fmt.Errorf("%v, and the address is taken: %v", a, m.taken)
+		if sc.taken != (a == giveBack) {
+			return sc, fmt.Errorf("%v, and the address is taken: %v", a, sc.taken)
 		}
-		m = scenario{state: m.state}
+		sc = scenario{state: sc.state}
 	}
-	return m, m.check()
+	return sc, sc.check()
 }
 
 // check returns the invariant that a scenario violates.
-func (m scenario) check() error {
+func (sc scenario) check() error {
 	answering := 0
-	for _, s := range []modelSwitch{m.current, m.next, m.previous} {
+	for _, s := range []modelSwitch{sc.current, sc.next, sc.previous} {
 		if s.answers {
 			answering++
 		}
 	}
-	mayBeTaken := !slices.Contains([]state{idle, building, ended}, m.state)
+	mayBeTaken := !slices.Contains([]state{idle, building, ended}, sc.state)
 	switch {
 	case answering > 1:
 		return fmt.Errorf("%d switches answer for the address", answering)
-	case answering > 0 && !m.taken:
+	case answering > 0 && !sc.taken:
 		return fmt.Errorf("a switch and the kernel answer for the address")
-	case m.taken != mayBeTaken:
-		return fmt.Errorf("the address is taken: %v", m.taken)
-	case (m.state == idle || m.state == ended) == m.current.present:
-		return fmt.Errorf("there is a current switch: %v", m.current.present)
+	case sc.taken != mayBeTaken:
+		return fmt.Errorf("the address is taken: %v", sc.taken)
+	case (sc.state == idle || sc.state == ended) == sc.current.present:
+		return fmt.Errorf("there is a current switch: %v", sc.current.present)
 	}
 	return nil
 }
@@ -224,17 +224,17 @@ func TestLifecycleProperties(t *testing.T) {
 	seen := map[scenario]bool{start: true}
 	states := map[state]bool{}
 	for queue := []scenario{start}; len(queue) > 0; queue = queue[1:] {
-		m := queue[0]
-		states[m.state] = true
-		checkStop(t, m)
+		sc := queue[0]
+		states[sc.state] = true
+		checkStop(t, sc)
 		for e := range numEvents {
 			for _, fails := range []bool{false, true} {
-				if !m.possible(e) {
+				if !sc.possible(e) {
 					continue
 				}
-				after, err := m.apply(e, fails)
+				after, err := sc.apply(e, fails)
 				if err != nil {
-					t.Errorf("%+v, %v: %v", m, e, err)
+					t.Errorf("%+v, %v: %v", sc, e, err)
 				}
 				if !seen[after] {
 					seen[after] = true
@@ -250,15 +250,15 @@ func TestLifecycleProperties(t *testing.T) {
 }
 
 // checkStop stops the keeper, with a switch that then stops, or disconnects.
-func checkStop(t *testing.T, m scenario) {
+func checkStop(t *testing.T, sc scenario) {
 	t.Helper()
 	for _, last := range []event{stopped, lost} {
-		after, err := m.apply(stop, false)
+		after, err := sc.apply(stop, false)
 		if err == nil && after.state != ended {
 			after, err = after.apply(last, false)
 		}
 		if err != nil || after.state != ended || after.taken {
-			t.Errorf("%+v, stop and %v: %+v, %v", m, last, after, err)
+			t.Errorf("%+v, stop and %v: %+v, %v", sc, last, after, err)
 		}
 	}
 }

@@ -25,10 +25,10 @@ type outgoing struct {
 }
 
 // close closes the descriptors and calls done.
-func (o *outgoing) close() {
-	_ = grant.CloseFiles(o.files)
-	if o.done != nil {
-		o.done()
+func (m *outgoing) close() {
+	_ = grant.CloseFiles(m.files)
+	if m.done != nil {
+		m.done()
 	}
 }
 
@@ -36,41 +36,41 @@ func (o *outgoing) close() {
 // that does not read: the address may have to be given back meanwhile.
 func (s *session) write() {
 	var err error
-	for o := range s.outbox {
+	for m := range s.outbox {
 		if err == nil {
-			err = s.conn.Send(o.Message, o.files...) // closes the connection when it fails, which ends read
+			err = s.conn.Send(m.Message, m.files...) // closes the connection when it fails, which ends read
 		}
-		o.close()
+		m.close()
 	}
 	s.conn.Close()
 }
 
 // send appends a message to the outbox, with copies of the descriptors. It does not wait.
-func (s *session) send(m grant.Message, files ...int) error {
-	o := outgoing{Message: m}
+func (s *session) send(message grant.Message, files ...int) error {
+	m := outgoing{Message: message}
 	for _, fd := range files {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			o.close()
+			m.close()
 			s.abort(err)
 			return err
 		}
-		o.files = append(o.files, own)
+		m.files = append(m.files, own)
 	}
-	return s.enqueue(o)
+	return s.enqueue(m)
 }
 
 // enqueue appends a message to the outbox, and owns its descriptors. A full outbox ends the session.
-func (s *session) enqueue(o outgoing) error {
+func (s *session) enqueue(m outgoing) error {
 	if s.phase != phaseClosed {
 		select {
-		case s.outbox <- o:
+		case s.outbox <- m:
 			return nil
 		default:
 			s.abort(errNotReading)
 		}
 	}
-	o.close()
+	m.close()
 	return errNotReading
 }
 

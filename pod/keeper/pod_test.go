@@ -76,7 +76,7 @@ func pod(t *testing.T) string {
 	return state.String()
 }
 
-func (k *podKeeper) wantTaken(t *testing.T) {
+func (p *podKeeper) wantTaken(t *testing.T) {
 	t.Helper()
 	if now := pod(t); strings.Contains(now, "10.244.1.7") {
 		t.Errorf("the pod interface has its address:\n%s", now)
@@ -84,16 +84,16 @@ func (k *podKeeper) wantTaken(t *testing.T) {
 }
 
 // wantBack waits until the keeper waits for a switch, and checks that the pod is as it was.
-func (k *podKeeper) wantBack(t *testing.T) {
+func (p *podKeeper) wantBack(t *testing.T) {
 	t.Helper()
-	k.awaitWaiting()
-	if now := pod(t); now != k.before {
-		t.Errorf("the pod is\n%s\nand was\n%s", now, k.before)
+	p.awaitWaiting()
+	if now := pod(t); now != p.before {
+		t.Errorf("the pod is\n%s\nand was\n%s", now, p.before)
 	}
 	if tables, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil || len(tables) > 0 {
 		t.Errorf("tables are left: %s, %v", tables, err)
 	}
-	left, err := os.ReadDir(filepath.Join(k.dir, "state"))
+	left, err := os.ReadDir(filepath.Join(p.dir, "state"))
 	if err != nil || len(left) > 1 || len(left) == 1 && left[0].Name() != "lock" {
 		t.Errorf("files are left in the state directory: %v, %v", left, err)
 	}

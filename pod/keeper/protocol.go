@@ -23,11 +23,11 @@ const (
 var phaseNames = [numPhases]string{"connected", "building", "ready", "starting", "running", "yielding", "yielded", "stopping", "closed"}
 
 // String returns the name that the table of messages has.
-func (p phase) String() string { return phaseNames[p] }
+func (ph phase) String() string { return phaseNames[ph] }
 
 // hasPorts reports whether the switch is to get the descriptor of a port that is open again. A switch that has yielded gets all of
 // them when it starts again.
-func (p phase) hasPorts() bool { return p >= phaseBuilding && p < phaseYielded }
+func (ph phase) hasPorts() bool { return ph >= phaseBuilding && ph < phaseYielded }
 
 // allowed is which message a switch may send in which phase, by the name of the message. Any other message ends the session.
 //
@@ -57,7 +57,7 @@ var allowed = map[string][]phase{
 }
 
 // allows reports whether a switch may send a message of this name in this phase.
-func (p phase) allows(name string) bool { return slices.Contains(allowed[name], p) }
+func (ph phase) allows(name string) bool { return slices.Contains(allowed[name], ph) }
 
 // awaited is the message that ends a phase of bounded duration (see timeouts.in).
 var awaited = [numPhases]string{phaseConnected: "hello", phaseBuilding: "ready", phaseStarting: "started", phaseYielding: "yielded",
