@@ -67,7 +67,7 @@ func (n namespace) contained(user string, args ...string) *process {
 // sharedFolder makes a directory that every user can read.
 func sharedFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "podswitch-e2e-shared-")
+	dir, err := os.MkdirTemp("", "shared-")
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
 	}

@@ -136,7 +136,7 @@ func TestInheritedListener(t *testing.T) {
 	need(t, "qemu-system-x86_64", "cpio")
 	image := strings.TrimSpace(must(t, "kit/guest-image"))
 	l := newLab(t)
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(socketDir(t), "s")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

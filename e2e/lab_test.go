@@ -52,7 +52,7 @@ var labs atomic.Int32
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	need(t, "ip", "ping", "tcpdump")
-	l := &lab{t: t, stateDir: t.TempDir()}
+	l := &lab{t: t, stateDir: socketDir(t)}
 	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
 	l.node, l.pod = newNamespace(t, prefix+"node"), newNamespace(t, prefix+"pod")
 	l.peer, l.guest = newNamespace(t, prefix+"peer"), newNamespace(t, prefix+"guest")

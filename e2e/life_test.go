@@ -14,7 +14,7 @@ import (
 func TestSecondRun(t *testing.T) {
 	l := newLab(t)
 	p := l.podswitch()
-	for name, dir := range map[string]string{"same": l.stateDir, "other": t.TempDir()} {
+	for name, dir := range map[string]string{"same": l.stateDir, "other": socketDir(t)} {
 		_, errs, code := l.verb("run", "--state-dir", dir, "--guest", "tap:tap1")
 		if code != 3 {
 			t.Errorf("%s state directory: exit code %d, want 3: %s", name, code, errs)

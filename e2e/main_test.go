@@ -53,6 +53,53 @@ func catchIgnored() {
 	}
 }
 
+// longestTemp is the number of bytes that the path of the temporary directory may have, so that a socket in a directory of socketDir has a
+// path of at most 107 bytes (unix(7)).
+const longestTemp = 60
+
+// makeTempDir makes a directory in which every user may create files, as in /tmp, and makes it the temporary directory of the tests: some
+// tests run podswitch as other users. It is in the present temporary directory if possible, and else in /tmp.
+func makeTempDir() (dir string, err error) {
+	parent := os.TempDir()
+	if len(parent) > longestTemp || !isPublic(parent) {
+		parent = "/tmp"
+	}
+	if dir, err = os.MkdirTemp(parent, "psw-"); err != nil {
+		return "", err
+	}
+	return dir, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Setenv("TMPDIR", dir))
+}
+
+// isPublic reports whether every user may enter a directory.
+func isPublic(dir string) bool {
+	for filepath.IsAbs(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return false
+		}
+		if dir == "/" {
+			return true
+		}
+		dir = filepath.Dir(dir)
+	}
+	return false
+}
+
+// socketDir makes a directory with a short path for the sockets of a test. The path of testing.T.TempDir has the name of the test, and may
+// be too long.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func runTests(m *testing.M) int {
 	catchIgnored()
 	if err := closeInherited(); err != nil {
@@ -62,16 +109,12 @@ func runTests(m *testing.M) int {
 	if program = os.Getenv(programVariable); program != "" {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "podswitch-e2e-")
+	dir, err := makeTempDir()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // some tests run podswitch as other users
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	program = filepath.Join(dir, "podswitch")
 	build := exec.Command("go", "build", "-o", program, "../cmd/podswitch")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // the sandbox allows the system calls of a static binary, as releases are

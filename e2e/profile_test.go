@@ -80,7 +80,7 @@ func plug(t *testing.T, p profile) *plugged {
 	t.Helper()
 	need(t, append([]string{"ip", "ping", "tcpdump"}, p.list(t, "needs")...)...)
 	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
-	l := &plugged{&lab{t: t, stateDir: t.TempDir()}, p, map[string]namespace{}}
+	l := &plugged{&lab{t: t, stateDir: socketDir(t)}, p, map[string]namespace{}}
 	for _, place := range []string{"node", "node2", "local", "remote", "service"} {
 		l.places[place] = newNamespace(t, prefix+place)
 	}

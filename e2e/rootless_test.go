@@ -133,7 +133,7 @@ func TestRootlessDemo(t *testing.T) {
 	need(t, "setpriv", "unshare", "qemu-system-x86_64", "cpio")
 	must(t, "kit/guest-image") // the user cannot write the cache of the repository
 	dir := sharedFolder(t)
-	work, err := os.MkdirTemp("", "podswitch-e2e-demo-")
+	work, err := os.MkdirTemp("", "demo-")
 	if err == nil {
 		err = os.Chmod(work, 0o777)
 	}

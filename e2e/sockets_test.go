@@ -14,7 +14,7 @@ func TestSockets(t *testing.T) {
 	for _, kind := range []string{"stream", "dgram"} {
 		t.Run(kind, func(t *testing.T) {
 			l := newLab(t)
-			dir := t.TempDir()
+			dir := socketDir(t)
 			guest := "stream:" + filepath.Join(dir, "s")
 			if kind == "dgram" {
 				guest = "dgram:" + filepath.Join(dir, "a") + "," + filepath.Join(dir, "b")

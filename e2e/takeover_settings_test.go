@@ -70,7 +70,7 @@ func TestTakeoverFails(t *testing.T) {
 			t.Errorf("%q: exit code %d, want %d and %q: %s", c.args, code, c.code, c.want, errs)
 		}
 	}
-	if _, errs, code := l.verb("run", "--takeover", "--state-dir", t.TempDir()); code != 3 || !strings.Contains(errs, "connect to the keeper") {
+	if _, errs, code := l.verb("run", "--takeover", "--state-dir", socketDir(t)); code != 3 || !strings.Contains(errs, "connect to the keeper") {
 		t.Errorf("without a keeper: exit code %d: %s", code, errs)
 	}
 	fault := l.sendHello(grant.Hello{Version: grant.Version + 1, Takeover: true})

@@ -38,7 +38,7 @@ func guestKinds() []attachedAs {
 // attached starts podswitch with a guest that is attached in this way, and gets the lease for it.
 func (g attachedAs) attached(l *lab, args ...string) *process {
 	l.t.Helper()
-	guest := g.guest(l.t.TempDir())
+	guest := g.guest(socketDir(l.t))
 	if g.name == "packet" {
 		l.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
 	}
