@@ -10,9 +10,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzBridge: whatever enters in whatever order, with time passing and ports that are closed, the learning switch does what the
-// oracle does and has the same table; no frame is changed or goes back to where it came from; and every frame leaves somewhere or
-// is one drop.
+// FuzzBridge checks a Bridge with any frames in any order, with time between them and ports that are forgotten. The oracle agrees and has the
+// same table. No frame changes or returns to its port. Every frame is sent or counted as one drop.
 func FuzzBridge(f *testing.F) {
 	for _, s := range bridgeSeeds(f) {
 		f.Add(s.input)
@@ -31,7 +30,7 @@ func runBridge(t testing.TB, desk *desk, b []byte) {
 	}
 }
 
-// A bridgeRig is a Bridge beside its oracle.
+// A bridgeRig is a Bridge with its oracle.
 type bridgeRig struct {
 	*rig
 	cfg    vswitch.BridgeConfig
@@ -70,7 +69,7 @@ func (r *bridgeRig) do(s step) {
 	r.conserved(0)
 }
 
-// unchanged checks that what leaves is what entered, and leaves elsewhere.
+// unchanged checks that a frame leaves unchanged and not at its own port.
 func (r *bridgeRig) unchanged(s step, sent [][]vswitch.Frame) {
 	for port, frames := range sent {
 		for _, f := range frames {

@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// recorded are the steps as a capture has them. It has no form for what is done to a bridge's table from outside.
+// recorded returns the steps as packets of a capture. A capture cannot express changes of a bridge's table by SetStatic and Forget.
 func recorded(steps []step, ports []string) (all []replay.Packet) {
 	var now time.Duration
 	for _, s := range steps {
@@ -33,19 +33,19 @@ func recorded(steps []step, ports []string) (all []replay.Packet) {
 	return all
 }
 
-// saved writes the steps so far as a capture, and returns what to say of it.
+// saved writes the steps as a capture and returns a message with its path.
 func (r *rig) saved() string {
 	file, err := os.CreateTemp("", strings.ReplaceAll(r.t.Name(), "/", "-")+"-*.pcapng")
 	if err == nil {
 		err = errors.Join(replay.Write(file, r.setup, recorded(r.steps, r.setup.Ports())), file.Close())
 	}
 	if err != nil {
-		return fmt.Sprintf("the frames could not be saved: %v", err)
+		return fmt.Sprintf("cannot save the frames: %v", err)
 	}
 	return "to see it: podswitch replay " + file.Name()
 }
 
-// TestCapture shows that what is saved is what was done: played again, as many frames leave at each port.
+// TestCapture replays a saved capture and compares the counts of frames.
 func TestCapture(t *testing.T) {
 	cfg := delegate(0)
 	d := newDelegateRig(t, newDesk(), cfg)
@@ -81,6 +81,6 @@ func TestCapture(t *testing.T) {
 	}
 	player.Finish()
 	if s := player.Summary(); s.Frames != d.in || s.Dropped != d.dropped || s.Sent != d.in-d.dropped-d.noted-d.oracle.Held() {
-		t.Errorf("played again: %s; at first %d frames entered and %d were dropped", s, d.in, d.dropped)
+		t.Errorf("replayed: %s; originally %d frames entered and %d were dropped", s, d.in, d.dropped)
 	}
 }

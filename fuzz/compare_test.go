@@ -14,18 +14,18 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A rig runs a real forwarder with counters at each port, and compares what it does with what the oracle says.
+// A rig runs a forwarder with counters for each port and compares it with the oracle.
 type rig struct {
 	t         testing.TB
-	setup     replay.Setup // of the forwarder, for who wants to see a failure again
+	setup     replay.Setup // of the forwarder, for the capture of a failure
 	forwarder vswitch.Forwarder
 	*desk
-	counted []map[string]uint64 // what the counters said before
+	counted []map[string]uint64 // drops at the previous comparison
 	steps   []step              // so far
 	now     time.Duration
 
-	in, out, dropped int // frames of the real forwarder
-	made, noted      int // frames by the oracle's account
+	in, out, dropped int // frames of the forwarder
+	made, noted      int // frames that the oracle counts
 }
 
 func newRig(t testing.TB, desk *desk, f vswitch.Forwarder, setup replay.Setup) *rig {
@@ -34,25 +34,25 @@ func newRig(t testing.TB, desk *desk, f vswitch.Forwarder, setup replay.Setup) *
 	return r
 }
 
-// A desk is what one input after the other is worked on with: an Out has room for the largest frames, and clearing that for each
-// input took half of the time. What an earlier input left there is as foreign as what an earlier batch leaves in the switch.
+// A desk has the buffers that all inputs share: allocating and clearing an Out for each input took half of the time. The remains of an earlier
+// input are no different from those of an earlier batch in a Switch.
 type desk struct {
 	outs     []*vswitch.Out // by port, and one for ticks
 	counters []*vswitch.Counters
-	lent     arena // the batch that the forwarder borrows
-	left     arena // what left
+	lent     arena // frames that the forwarder borrows
+	left     arena // frames that were sent
 	poison   []byte
 }
 
 func newDesk() *desk { return &desk{poison: bytes.Repeat([]byte{0xdb}, vswitch.MaxFrame)} }
 
-// An arena is where frames are copied to that live until the next batch.
+// An arena has copies of frames that are valid until the next batch.
 type arena struct {
 	room []byte
 	used int
 }
 
-// copy returns a copy of a frame that has no room behind it: writing there fails.
+// copy returns a copy of a frame without spare capacity, so that writing behind it panics.
 func (a *arena) copy(f vswitch.Frame) vswitch.Frame {
 	if len(f.Data) > len(a.room)-a.used {
 		a.room, a.used = make([]byte, 2*len(a.room)+len(f.Data)), 0
@@ -62,7 +62,7 @@ func (a *arena) copy(f vswitch.Frame) vswitch.Frame {
 	return vswitch.Frame{Offload: f.Offload, Data: b}
 }
 
-// clear makes the desk one for a number of ports. An input that failed may have left something in the Outs.
+// clear prepares the desk for a number of ports. It empties the Outs, because a failed input may have left frames in them.
 func (d *desk) clear(ports int) {
 	if len(d.outs) != ports+1 {
 		d.outs, d.counters = nil, nil
@@ -77,7 +77,8 @@ func (d *desk) clear(ports int) {
 	}
 }
 
-// forward presents a batch to the real forwarder, returns copies of what left, and destroys the batch: it was borrowed.
+// forward forwards a batch and returns copies of the frames that leave. It overwrites the batch afterwards, because a forwarder must not keep
+// it.
 func (r *rig) forward(s step) (sent [][]vswitch.Frame) {
 	batch := make([]vswitch.Frame, len(s.frames))
 	r.lent.used = 0
@@ -99,7 +100,7 @@ func (r *rig) tick() [][]vswitch.Frame {
 	return r.flush(last)
 }
 
-// flush returns copies of what left, by port and in order, which live until the next call.
+// flush returns copies of the frames that leave, by port and in order. They are valid until the next call.
 func (r *rig) flush(out int) [][]vswitch.Frame {
 	r.left.used = 0
 	sent := make([][]vswitch.Frame, len(r.outs)-1)
@@ -112,7 +113,7 @@ func (r *rig) flush(out int) [][]vswitch.Frame {
 	return sent
 }
 
-// agree compares what left, in order for each port, and what was dropped, in any order.
+// agree compares the frames that leave, in order for each port, and the drops, in any order.
 func (r *rig) agree(sent [][]vswitch.Frame, want *oracle.Outcome) {
 	r.made += want.Made
 	r.noted += want.Noted
@@ -137,8 +138,8 @@ func (r *rig) agree(sent [][]vswitch.Frame, want *oracle.Outcome) {
 	}
 }
 
-// sortTick orders what a tick does, which goes through its neighbours in no order. Where there was no room for all errors, it is
-// not fixed which ones leave.
+// sortTick sorts the outcome of a tick, because the order of neighbours is undefined. If there is no room for all ICMP errors, it is undefined
+// which ones leave.
 func (r *rig) sortTick(sent, wanted [][]vswitch.Frame, want *oracle.Outcome) {
 	if len(want.NoRoom) > 0 {
 		all := wanted[vswitch.PortGuest]
@@ -163,13 +164,13 @@ func (r *rig) sortTick(sent, wanted [][]vswitch.Frame, want *oracle.Outcome) {
 
 func equal(f, g vswitch.Frame) bool { return f.Offload == g.Offload && bytes.Equal(f.Data, g.Data) }
 
-// A loss is a drop as the counters have it.
+// A loss is the number of drops at one port for one reason.
 type loss struct {
 	port   int
 	reason string
 }
 
-// drops returns what was counted since the last call.
+// drops returns the drops since the last call.
 func (r *rig) drops() map[loss]uint64 {
 	lost := make(map[loss]uint64)
 	for port, c := range r.counters {
@@ -185,7 +186,7 @@ func (r *rig) drops() map[loss]uint64 {
 	return lost
 }
 
-// conserved checks that every frame that entered or was made has left, was dropped, told the switch something, or waits.
+// conserved checks that every frame that has entered or was made is sent, dropped, noted or held.
 func (r *rig) conserved(held int) {
 	if r.in+r.made != r.out+r.dropped+r.noted+held {
 		r.fail("%d frames entered and %d were made, but %d left, %d were dropped, %d were noted and %d wait",
@@ -193,7 +194,7 @@ func (r *rig) conserved(held int) {
 	}
 }
 
-// fail ends the test with all steps so far, which it also saves as a capture.
+// fail ends the test with the list of steps, and saves them as a capture.
 func (r *rig) fail(format string, args ...any) {
 	r.t.Helper()
 	var text strings.Builder
@@ -204,7 +205,7 @@ func (r *rig) fail(format string, args ...any) {
 	r.t.Fatalf("%sat %v: %s\n%s", &text, r.now, fmt.Sprintf(format, args...), r.saved())
 }
 
-// describe writes each frame on a line of its own; of long ones, the beginning.
+// describe returns one line for each frame, with the first bytes of long frames.
 func describe(frames []vswitch.Frame) string {
 	var text strings.Builder
 	for _, f := range frames {

@@ -20,7 +20,7 @@ var (
 	noMAC     = vswitch.MAC{}
 )
 
-// Configurations of a Delegate, as the first byte of an input chooses them. The addresses are those of testdata/delegate.
+// Configurations of a Delegate. The first byte of an input selects one. The addresses are those of testdata/delegate.
 const (
 	flannel = iota
 	keptPorts
@@ -38,11 +38,10 @@ const (
 	delegates
 )
 
-// nobodyYet is added to a choice: the switch is the holder and has seen no guest, as when it has just taken the address. Without
-// it the guest is the holder from the start.
+// nobodyYet is a flag of the first byte: the switch is the holder and no guest is known, as after a start. Without it, the guest is the holder.
 const nobodyYet = 128
 
-// delegate returns a configuration.
+// delegate returns the configuration for the first byte of an input.
 func delegate(choice int) (c vswitch.DelegateConfig) {
 	choice %= nobodyYet
 	gateway := netip.MustParseAddr("10.244.1.1")
@@ -77,7 +76,7 @@ func delegate(choice int) (c vswitch.DelegateConfig) {
 	return c
 }
 
-// unusual has the configurations with routes of their own.
+// unusual returns a configuration with other routes.
 func unusual(c *vswitch.DelegateConfig, choice int) {
 	switch choice {
 	case slash31:
@@ -117,7 +116,7 @@ func to(destination, gateway string) vswitch.Route {
 	return r
 }
 
-// delegateWorld is what is likely to be in the frames of a configuration.
+// delegateWorld returns addresses that are likely to be useful with a configuration.
 func delegateWorld(c vswitch.DelegateConfig) world {
 	self := c.Address.Addr()
 	ours := append([]netip.Addr{self}, addresses("10.244.1.8", "0.0.0.0", "10.244.1.1")...)
@@ -152,8 +151,8 @@ func delegateWorld(c vswitch.DelegateConfig) world {
 	return w
 }
 
-// scanDelegate returns batches that fill bounds: packets to many hosts, from the guest or the pod, and their ARP requests and
-// replies.
+// scanDelegate returns batches that exhaust limits: packets to many hosts, from the guest or the pod, and ARP requests and replies of many
+// hosts.
 func scanDelegate(c vswitch.DelegateConfig) func(what, n, first int) (int, []vswitch.Frame) {
 	self := c.Address.Addr().As4()
 	return func(what, n, first int) (int, []vswitch.Frame) {
@@ -181,14 +180,14 @@ func ethernet(to, from vswitch.MAC, ethertype uint16) []byte {
 	return binary.BigEndian.AppendUint16(append(append([]byte{}, to[:]...), from[:]...), ethertype)
 }
 
-// udpPacket is the smallest one.
+// udpPacket returns a UDP packet without data.
 func udpPacket(from, to [4]byte) []byte {
 	b := []byte{0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0}
 	b = append(append(b, from[:]...), to[:]...)
 	return append(b, 0, 1, 0, 2, 0, 8, 0, 0)
 }
 
-// Configurations of a Bridge. A scan from scanTo on is of destinations.
+// Configurations of a Bridge. Scans from scanTo on vary the destination instead of the source.
 const (
 	bridges = 6
 	scanTo  = 128
@@ -197,7 +196,7 @@ const (
 func bridge(choice int) vswitch.BridgeConfig {
 	c := vswitch.BridgeConfig{Ports: 3, Ageing: 300 * time.Second, Limit: 4096, Upstream: -1}
 	switch choice % bridges {
-	case 1: // as with devices of a pod
+	case 1: // as in a pod
 		c.Ports, c.Upstream, c.MaxFrame = 2, 1, 1514
 	case 2:
 		c.Limit, c.Ageing, c.Upstream = 2, time.Minute, 2

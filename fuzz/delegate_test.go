@@ -12,9 +12,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// FuzzDelegate: whatever enters at the four ports in whatever order, with time passing and the address changing hands, the
-// forwarder does what the oracle does, frame by frame and reason by reason; nothing leaves that the rules forbid; and every frame
-// leaves, is counted as a drop, is noted, or waits.
+// FuzzDelegate checks a Delegate with any frames at its four ports in any order, with time between them and changes of the holder. The oracle
+// agrees on every frame and reason. No forbidden frame leaves. Every frame is sent, counted as a drop, noted or held.
 func FuzzDelegate(f *testing.F) {
 	for _, s := range delegateSeeds(f) {
 		f.Add(s.input)
@@ -37,7 +36,7 @@ func runDelegate(t testing.TB, desk *desk, b []byte) {
 	d.close()
 }
 
-// A delegateRig is a Delegate beside its oracle.
+// A delegateRig is a Delegate with its oracle.
 type delegateRig struct {
 	*rig
 	cfg    vswitch.DelegateConfig
@@ -100,7 +99,7 @@ func (d *delegateRig) forwardBoth(s step) {
 	}
 }
 
-// close shows the neighbours, which have no other list, by sending to each; and then waits until nobody waits any more.
+// close sends a frame to every neighbour, which compares the neighbour tables, and then advances the time until no frame is held.
 func (d *delegateRig) close() {
 	d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
 	_, hosts := delegateWorld(d.cfg).ips(vswitch.PortGuest)
@@ -115,12 +114,12 @@ func (d *delegateRig) close() {
 		d.do(step{op: opTick})
 	}
 	if n := d.oracle.Held(); n != 0 {
-		d.fail("%d frames wait for ever", n)
+		d.fail("%d frames are held forever", n)
 	}
 }
 
-// trust makes the frames of the two endpoints such as an endpoint of ours sends: the server's with an offload header that is
-// true, the pod's with the wire MAC, also within ARP. The switch does not check these again.
+// trust changes the frames of the two endpoints to frames that they could send: the server's with a correct offload header, the pod's with the
+// wire MAC, also within ARP. The forwarder does not check these.
 func (d *delegateRig) trust(s step) {
 	for i := range s.frames {
 		f := &s.frames[i]
@@ -150,8 +149,8 @@ func (d *delegateRig) fromEndpoint(f *vswitch.Frame) {
 	copy(f.Data[28:], d.cfg.Address.Addr().AsSlice())
 }
 
-// allowed checks what may leave, by the design and not by the oracle. The frames came of one that entered at port in, -1 for a
-// tick.
+// allowed checks that the frames may leave, by rules that do not depend on the oracle. The frames are the outcome of a frame that has entered at
+// port in, or of a tick if in is -1.
 func (d *delegateRig) allowed(sent [][]vswitch.Frame, in int) {
 	for port, frames := range sent {
 		for _, f := range frames {
@@ -225,7 +224,7 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 	return "another ethertype than IPv4 and ARP"
 }
 
-// deniedAsFinished tells whether a frame is one that the configuration "rules" denies, once the kernel has completed its checksum.
+// deniedAsFinished reports whether the configuration "rules" denies a frame after the kernel has completed its checksum.
 func (d *delegateRig) deniedAsFinished(f vswitch.Frame, transport int, first bool) bool {
 	if !slices.ContainsFunc(d.cfg.Rules, func(r vswitch.Rule) bool { return r.Port == 22623 }) {
 		return false

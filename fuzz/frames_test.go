@@ -8,8 +8,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// makeFrame reads what a frame is made of: addresses, tags, content, faults, and the work that its sender left undone. Where
-// the input ends, or is zero, the frame is an ordinary one for the port.
+// makeFrame reads the parts of a frame: addresses, tags, content, faults, and the offload header. If the input ends or is zero, the frame is a
+// common one for the port.
 func makeFrame(r *reader, w world, port int) vswitch.Frame {
 	from, to := w.macs(port)
 	source := r.mac(from...)
@@ -36,7 +36,7 @@ func makeFrame(r *reader, w world, port int) vswitch.Frame {
 	return f
 }
 
-// place is where a transport header stands, and its checksum in it.
+// place has the offset of a transport header, and the offset of its checksum within it.
 type place struct{ start, offset, protocol int }
 
 func makeARP(r *reader, w world, port int, source vswitch.MAC, b []byte) []byte {
@@ -56,7 +56,7 @@ func makeARP(r *reader, w world, port int, source vswitch.MAC, b []byte) []byte 
 	return append(b, make([]byte, choose(r, 0, 18, 1))...)
 }
 
-// makeIPv4 makes a packet with true lengths; spoil makes them lie.
+// makeIPv4 makes a packet with correct lengths; spoil changes them.
 func makeIPv4(r *reader, w world, port int, b []byte) ([]byte, place) {
 	from, to := w.ips(port)
 	source, target := r.ip(from...), r.ip(to...)
@@ -81,7 +81,7 @@ func makeIPv4(r *reader, w world, port int, b []byte) ([]byte, place) {
 	return b, place{start, map[int]int{6: 16, 17: 6, 1: 2, 132: 8}[protocol], protocol}
 }
 
-// payload is a length at which something changes, give or take a few bytes.
+// payload returns a payload with a length near one at which the behaviour changes.
 func payload(r *reader) int {
 	n := choose(r, 0, 1, 8, 28, 40, 100, 488, 1400, 1410, 1422, 1430, 1472, 2000, 9000, 30000, 65400)
 	return max(0, n+r.byte()%8-r.byte()%8)
@@ -99,7 +99,7 @@ func makeTransport(r *reader, w world, port, protocol int) []byte {
 	return []byte{}
 }
 
-// ports appends two ports, a client's or a kept or served one.
+// ports appends two port numbers: of a client, a kept port or a service.
 func ports(r *reader, b []byte, rest ...byte) []byte {
 	for range 2 {
 		b = binary.BigEndian.AppendUint16(b, choose[uint16](r, 1000, 2000, 80, 8080, 67, 68, 53, 22, 111, 22623, 0, 65535))
@@ -142,7 +142,7 @@ func makeIPv6(r *reader, b []byte) ([]byte, place) {
 	return append(b, body...), place{len(b) + len(extensions), 16, 6}
 }
 
-// spoil changes single bytes, cuts the frame, or adds to it.
+// spoil changes single bytes, truncates the frame, or extends it.
 func spoil(r *reader, b []byte) []byte {
 	for range choose(r, 0, 0, 0, 1, 2, 3) {
 		if at, value := r.word(), byte(r.byte()); len(b) > 0 {
@@ -158,7 +158,7 @@ func spoil(r *reader, b []byte) []byte {
 	return b[:min(len(b), vswitch.MaxFrame)]
 }
 
-// makeOffload leaves nothing to do, or exactly what a kernel would, or anything.
+// makeOffload returns the zero header, a header as a kernel sends it, or any header.
 func makeOffload(r *reader, l place) vnet.Header {
 	h := vnet.Header{Flags: 1, CsumStart: uint16(l.start), CsumOffset: uint16(l.offset)}
 	switch choose(r, 0, 0, 0, 1, 2, 3, 4, 5) {
@@ -183,7 +183,7 @@ func makeOffload(r *reader, l place) vnet.Header {
 	return h
 }
 
-// addresses turns text into addresses.
+// addresses parses a list of addresses.
 func addresses(text ...string) (list []netip.Addr) {
 	for _, t := range text {
 		list = append(list, netip.MustParseAddr(t))

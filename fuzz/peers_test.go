@@ -5,7 +5,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A peer is what made another switch or network stack crash, loop or leak, or what switches are known to get wrong.
+// A peer is a list of frames that made another switch or network stack crash, loop or leak, or that switches are known to handle wrongly.
 type peer struct {
 	name   string
 	frames []vswitch.Frame
@@ -24,7 +24,7 @@ func packets(list ...ipv4) (frames []vswitch.Frame) {
 	return frames
 }
 
-// cut is a frame that ends too early.
+// cut returns a truncated frame.
 func cut(f vswitch.Frame, n int) vswitch.Frame {
 	f.Data = f.Data[:n]
 	return f
@@ -33,18 +33,18 @@ func cut(f vswitch.Frame, n int) vswitch.Frame {
 var segment = append(tcpHeader(0x18, ""), make([]byte, 3000)...)
 
 var peers = []peer{
-	// gvisor-tap-vsock indexed into a frame without looking at its length; a tun write of no bytes was a panic in gVisor (beabb5de0).
+	// gvisor-tap-vsock indexed into a frame without a check of its length; gVisor panicked on a tun write of 0 bytes (beabb5de0).
 	{"zero and short frames", []vswitch.Frame{bare(), bare(2), cut(typed(routerMAC, guestMAC, 0x800), 6), cut(typed(routerMAC, guestMAC, 0x800), 13),
 		typed(routerMAC, guestMAC, 0x0800), typed(routerMAC, guestMAC, 0x0806, 0, 1), typed(routerMAC, guestMAC, 0x8100, 0),
 		cut(plain(ipv4{to: farIP}), 33)}},
-	// passt took Ethernet's padding for payload (f072bc0).
+	// passt processed Ethernet padding as payload (f072bc0).
 	{"60 bytes with padding", []vswitch.Frame{{Data: append(plain(ipv4{to: farIP, payload: udpTo(2, 1)}).Data, make([]byte, 17)...)},
 		{Data: append(plain(ipv4{to: farIP, payload: udpTo(2, 1)}).Data, make([]byte, 2000)...)},
 		{Data: append(plain(ipv4{to: farIP, flags: 0x4000, payload: udpTo(2, 1)}).Data, make([]byte, 2000)...)}}},
-	// tailscale (21331): the header's length below its least, and beyond the packet.
+	// tailscale (21331): a header length below the minimum, and beyond the packet.
 	{"header length", packets(ipv4{to: farIP, ihl: 4, payload: udpTo(2, 9)}, ipv4{to: farIP, ihl: 15, payload: udpTo(2, 9)},
 		ipv4{to: farIP, ihl: 15, total: 60, payload: udpTo(2, 40)}, ipv4{to: farIP, ihl: 6, payload: []byte{1, 2, 3}})},
-	// tailscale (21232): a total length that leaves no room for the transport's header, or is beyond the frame.
+	// tailscale (21232): a total length without room for the transport header, or beyond the frame.
 	{"total length", packets(ipv4{to: farIP, total: 19, payload: udpTo(2, 9)}, ipv4{to: farIP, total: 27, payload: udpTo(2, 9)},
 		ipv4{to: farIP, total: 39, protocol: 6, payload: segment}, ipv4{to: farIP, total: 27, protocol: 1, payload: udpTo(2, 9)},
 		ipv4{to: farIP, total: 65535, payload: udpTo(2, 9)}, ipv4{to: farIP, total: 20, protocol: 47})},
@@ -53,12 +53,12 @@ var peers = []peer{
 		ipv4{to: farIP, options: "\x07\xff\x00\x00", payload: udpTo(2, 9)}, ipv4{to: farIP, options: "\x83\x07\x04\x0a\x00\x00\x01\x00", payload: udpTo(2, 9)},
 		ipv4{to: farIP, options: "\x01\x89\x03\x04", payload: udpTo(2, 9)}, ipv4{to: farIP, options: "\x01\x01\x01\x07", payload: udpTo(2, 9)},
 		ipv4{to: farIP, options: "\x00\x83\x00\x00", payload: udpTo(2, 9)}, ipv4{to: farIP, options: "\x94\x01\x00\x00", payload: udpTo(2, 9)})},
-	// gVisor (752de092a) panicked on a transport that it does not know when forwarding.
+	// gVisor (752de092a) panicked when it forwarded an unknown transport protocol.
 	{"unknown transports", packets(ipv4{to: farIP, protocol: 255}, ipv4{to: farIP, protocol: 2, payload: []byte{1}}, ipv4{to: farIP, protocol: 132})},
-	// gVisor (9a232a6e5): a data offset beyond the segment, and below its least.
+	// gVisor (9a232a6e5): a data offset beyond the segment, and below the minimum.
 	{"data offset", packets(ipv4{to: farIP, protocol: 6, payload: offset(15)}, ipv4{to: farIP, protocol: 6, payload: offset(4)},
 		ipv4{to: farIP, protocol: 6, payload: offset(0)}, ipv4{to: farIP, protocol: 6, payload: offset(6)}, ipv4{to: farIP, protocol: 6, payload: offset(5)[:19]})},
-	// TCP options whose lengths lie, for who looks for the maximum segment size.
+	// TCP options with wrong lengths, which the search for the MSS option reads.
 	{"TCP options", packets(ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x02\x04\x05\xb4")}, ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x01\x02\x04\x05\xb4\x00\x00\x00")},
 		ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x01\x01\x01\x02")}, ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x08\x00\x02\x04")},
 		ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x08\xff\x02\x04")}, ipv4{to: farIP, protocol: 6, payload: tcpHeader(2, "\x01\x01\x02\x04")},
@@ -66,42 +66,42 @@ var peers = []peer{
 	// gVisor (901ffefc3): a UDP length beyond the payload.
 	{"UDP length", packets(ipv4{to: farIP, payload: []byte{0, 1, 0, 2, 0, 255, 0, 0, 1}}, ipv4{to: farIP, payload: []byte{0, 1, 0, 2, 0, 8, 0, 0, 1}},
 		ipv4{to: farIP, flags: 0x2000, payload: []byte{0, 1, 0, 2, 0, 255, 0, 0, 1}})},
-	// The DHCP library (583) sliced below zero on a UDP length under 8.
+	// The DHCP library (583) computed a negative slice bound for a UDP length below 8.
 	{"UDP length at DHCP's ports", packets(ipv4{to: [4]byte{255, 255, 255, 255}, payload: []byte{0, 68, 0, 67, 0, 7, 0, 0}},
 		ipv4{to: [4]byte{255, 255, 255, 255}, payload: []byte{0, 68, 0, 67, 0, 0, 0, 0}}, ipv4{to: [4]byte{255, 255, 255, 255}, payload: []byte{0, 68, 0, 67, 0, 8, 0, 0}},
 		ipv4{to: farIP, payload: []byte{0, 68, 0, 67, 0, 8, 0, 0}})},
-	// tailscale (20320) merged IPv4 fragments as if they were segments.
+	// tailscale (20320) merged IPv4 fragments like segments.
 	{"fragments with offloads", []vswitch.Frame{undone(ipv4{to: farIP, protocol: 6, flags: 0x2000, payload: segment}, 16, 1, 1400),
 		undone(ipv4{to: farIP, protocol: 6, flags: 3, payload: segment}, 16, 1, 1400), undone(ipv4{to: farIP, flags: 0x2000, payload: udpTo(2, 800)}, 6, 0, 0)}},
-	// Open vSwitch has a test of its own for later fragments of IPv6; behind them nothing is a header.
+	// Open vSwitch has a separate test for later fragments of IPv6: no header follows in them.
 	{"IPv6 fragments and extensions", []vswitch.Frame{v6(44, "\x06\x00\x00\x01\x00\x00\x00\x07"), v6(44, "\x06\x00\x05\xa9\x00\x00\x00\x07"), v6(44, "\x2c\x00\x00\x08\x00\x00\x00\x07"),
 		v6(0, "\x06\x00\x01\x04\x00\x00\x00\x00"), v6(0, "\x06\xff\x01\x04\x00\x00\x00\x00"), v6(51, "\x06\x00\x00\x00\x00\x00\x00\x00"), v6(43, "\x3c\x00\x01\x04\x00\x00\x00\x00\x06\x00\x01\x04\x00\x00\x00\x00"),
 		v6(60, nine), v6(6, ""), cut(v6(6, ""), 53), cut(v6(0, "\x06\x00"), 56)}},
-	// Neighbour discovery whose option has the length 0: who goes on by the length never ends. No IPv6 passes in IP mode; a bridge floods it.
+	// Neighbour discovery with an option of length 0, which makes naive parsers loop. IP mode drops IPv6; a bridge floods it.
 	{"router advertisement and neighbour solicitation with an option of length 0", []vswitch.Frame{
 		discovery("\x86\x00\x00\x00\x40\x00\x07\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x02\x00\x00\x00\x00\x01"),
 		discovery("\x87\x00\x00\x00\x00\x00\x00\x00\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00\x02\x00\x00\x00\x00\x01")}},
-	// Tags in tags with nothing known in them, or nothing at all.
+	// Nested tags with an unknown or no payload.
 	{"tags in tags", []vswitch.Frame{typed(routerMAC, guestMAC, 0x88a8, 0, 1, 0x81, 0, 0, 2, 0x12, 0x34), typed(routerMAC, guestMAC, 0x88a8, 0, 1, 0x81, 0, 0, 2), typed(routerMAC, guestMAC, 0x8100, 0, 1, 0x81),
 		typed(routerMAC, guestMAC, 0x8100, 0, 1, 8, 0), {Offload: vnet.Header{Flags: 1, CsumStart: 18, CsumOffset: 2}, Data: typed(routerMAC, guestMAC, 0x8100, 0, 1, 0x12, 0x34, 0, 0, 0, 0).Data}}},
-	// The kernel's no_forwarding test: 802.3 lengths instead of types; local_termination: PTP, LLDP and BPDUs stay on their link.
+	// The kernel's tests no_forwarding (802.3 lengths instead of types) and local_termination (PTP, LLDP and BPDUs stay on their link).
 	{"802.3 lengths, and reserved groups", []vswitch.Frame{typed(routerMAC, guestMAC, 4, 1, 2, 3, 4), typed(routerMAC, guestMAC, 0), typed(vswitch.MAC{1, 0x80, 0xc2, 0, 0, 0}, guestMAC, 38, 0x42, 0x42, 3),
 		typed(lldpMAC, guestMAC, 0x88f7), typed(lldpMAC, guestMAC, 0x88cc), typed(vswitch.MAC{1, 0x80, 0xc2, 0, 0, 0x0f}, guestMAC, 0x0800), typed(vswitch.MAC{1, 0x80, 0xc2, 0, 0, 0x10}, guestMAC, 0x0800)}},
-	// A group, nobody or the destination for a source must not be learned.
+	// A source that is a group, zero or the destination must not be learned.
 	{"sources that are no station", []vswitch.Frame{typed(vswitch.Broadcast, groupMAC, 0x0800), typed(vswitch.Broadcast, vswitch.Broadcast, 0x0806), typed(vswitch.Broadcast, noMAC, 0x0800),
 		typed(guestMAC, guestMAC, 0x0800), typed(wireMAC, wireMAC, 0x0800), typed(routerMAC, routerMAC, 0x0806)}},
-	// Linux refuses these since a kernel update, and tailscale (13041) met that; others divided by the segment size.
+	// Linux rejects these since an update, which broke tailscale (13041); other programs divided by the segment size.
 	{"impossible offloads", offloads()},
-	// What ICMP errors quote is the sender's to choose.
+	// The sender chooses the packet that an ICMP error quotes.
 	{"quotes", packets(ipv4{to: farIP, protocol: 1, payload: []byte{3, 4, 0, 0, 0, 0, 0}}, ipv4{to: farIP, protocol: 1, payload: make([]byte, 8)},
 		ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 19)}, ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 23)}, ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 24)},
 		ipv4{to: farIP, protocol: 1, payload: quote(0x4f, 6, 40)}, ipv4{to: farIP, protocol: 1, payload: quote(0x44, 6, 40)}, ipv4{to: farIP, protocol: 1, payload: quote(0x45, 17, 40)})},
-	// ARP for other addresses than IPv4's and Ethernet's, and cut off.
-	{"ARP", []vswitch.Frame{typed(vswitch.Broadcast, guestMAC, 0x0806, 0, 1, 8, 0, 6, 16, 0, 1), cut(heardARP(1, guestMAC, peerIP), 41), heardARP(0, guestMAC, peerIP), heardARP(2, gwMAC, podIP),
-		heardARP(1, groupMAC, peerIP), heardARP(1, gwMAC, [4]byte{127, 0, 0, 1}), heardARP(1, gwMAC, [4]byte{224, 0, 0, 1}), heardARP(1, gwMAC, [4]byte{255, 255, 255, 255}), heardARP(1, gwMAC, [4]byte{8, 8, 8, 8}), heardARP(1, wireMAC, peerIP)}},
+	// ARP for other addresses than IPv4 over Ethernet, and truncated ARP.
+	{"ARP", []vswitch.Frame{typed(vswitch.Broadcast, guestMAC, 0x0806, 0, 1, 8, 0, 6, 16, 0, 1), cut(hostARP(1, guestMAC, peerIP), 41), hostARP(0, guestMAC, peerIP), hostARP(2, gwMAC, podIP),
+		hostARP(1, groupMAC, peerIP), hostARP(1, gwMAC, [4]byte{127, 0, 0, 1}), hostARP(1, gwMAC, [4]byte{224, 0, 0, 1}), hostARP(1, gwMAC, [4]byte{255, 255, 255, 255}), hostARP(1, gwMAC, [4]byte{8, 8, 8, 8}), hostARP(1, wireMAC, peerIP)}},
 }
 
-// nine are more extension headers than anybody sends.
+// nine returns more extension headers than the parsers accept.
 const nine = "\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00" +
 	"\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
 
@@ -111,14 +111,14 @@ func offset(words byte) []byte {
 	return b
 }
 
-// quote is an ICMP error that quotes n bytes of a packet from a kept port of the pod address.
+// quote returns an ICMP error that quotes n bytes of a packet from a kept port of the pod address.
 func quote(first, protocol byte, n int) []byte {
 	q := ipv4{to: farIP, protocol: protocol, payload: append([]byte{0x1f, 0x90, 0, 80}, make([]byte, 20)...)}.bytes()
 	q[0] = first
 	return append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, q[:min(n, len(q))]...)
 }
 
-// discovery is an ICMPv6 message to all hosts, with the hop limit that it must have (RFC 4861, section 6.1).
+// discovery returns an ICMPv6 message to all hosts, with the required hop limit (RFC 4861, section 6.1).
 func discovery(message string) vswitch.Frame {
 	b := append(ethernet(vswitch.MAC{0x33, 0x33, 0, 0, 0, 1}, guestMAC, 0x86dd), 0x60, 0, 0, 0, 0, byte(len(message)), 58, 255)
 	b = append(append(b, 0xfe, 0x80), make([]byte, 13)...)
@@ -126,7 +126,7 @@ func discovery(message string) vswitch.Frame {
 	return vswitch.Frame{Data: append(append(b, 1), message...)}
 }
 
-// v6 is a frame with extension headers before a TCP header, whose checksum and segments are to be made.
+// v6 returns a frame with extension headers and a TCP header, with a checksum to complete and segments to cut.
 func v6(next byte, extensions string) vswitch.Frame {
 	body := append([]byte(extensions), segment...)
 	b := append(ethernet(otherMAC, guestMAC, 0x86dd), 0x60, 0, 0, 0, byte(len(body)>>8), byte(len(body)), next, 64)
@@ -139,11 +139,11 @@ func offloads() (frames []vswitch.Frame) {
 	tcp := plain(ipv4{to: farIP, protocol: 6, payload: segment}).Data
 	udp := plain(ipv4{to: farIP, payload: udpTo(2, 3000)}).Data
 	for _, h := range []vnet.Header{
-		{Flags: 1, GSOType: 1, CsumStart: 34, CsumOffset: 16},                   // segments of no bytes
-		{Flags: 1, GSOType: 1, GSOSize: 1, CsumStart: 34, CsumOffset: 16},       // of one
-		{Flags: 1, GSOType: 1, GSOSize: 1410, CsumStart: 34, CsumOffset: 16},    // as large as fits
+		{Flags: 1, GSOType: 1, CsumStart: 34, CsumOffset: 16},                   // segments of 0 bytes
+		{Flags: 1, GSOType: 1, GSOSize: 1, CsumStart: 34, CsumOffset: 16},       // of 1 byte
+		{Flags: 1, GSOType: 1, GSOSize: 1410, CsumStart: 34, CsumOffset: 16},    // of the MTU
 		{Flags: 1, GSOType: 1, GSOSize: 1411, CsumStart: 34, CsumOffset: 16},    // one byte more
-		{Flags: 1, GSOType: 1, GSOSize: 65535, CsumStart: 34, CsumOffset: 16},   // more than there is
+		{Flags: 1, GSOType: 1, GSOSize: 65535, CsumStart: 34, CsumOffset: 16},   // above the payload
 		{Flags: 1, GSOType: 0x81, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}, // with ECN
 		{Flags: 1, GSOType: 1, HdrLen: 20, GSOSize: 1400, CsumStart: 34, CsumOffset: 16},
 		{Flags: 1, GSOType: 77, GSOSize: 1400, CsumStart: 34, CsumOffset: 16},

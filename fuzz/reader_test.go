@@ -8,10 +8,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A reader hands out the bytes of a fuzz input; behind its end there are zeros.
+// A reader reads the bytes of a fuzz input, and zeros after its end.
 type reader struct{ left []byte }
 
-// maxInput is how many bytes of an input are read. Every seed has fewer; what the fuzzer makes is often longer, and slow.
+// maxInput is the number of bytes of an input that are read at most. Seeds are shorter; the fuzzer often makes longer inputs, which are slow.
 const maxInput = 1 << 14
 
 func newReader(input []byte) *reader { return &reader{input[:min(len(input), maxInput)]} }
@@ -28,10 +28,10 @@ func (r *reader) byte() int   { return int(r.bytes(1)[0]) }
 func (r *reader) word() int   { return int(binary.BigEndian.Uint16(r.bytes(2))) }
 func (r *reader) number() int { return int(binary.BigEndian.Uint32(r.bytes(4))) }
 
-// choose takes one of a list; 0 is the first.
+// choose returns one element of a list; 0 selects the first.
 func choose[T any](r *reader, list ...T) T { return list[r.byte()%len(list)] }
 
-// mac takes one of a list, or 6 bytes of its own behind 0xff.
+// mac returns one element of a list, or, after 0xff, any 6 bytes.
 func (r *reader) mac(list ...vswitch.MAC) vswitch.MAC {
 	i := r.byte()
 	if i == 0xff {
@@ -40,7 +40,7 @@ func (r *reader) mac(list ...vswitch.MAC) vswitch.MAC {
 	return list[i%len(list)]
 }
 
-// ip takes one of a list, or 4 bytes of its own behind 0xff.
+// ip returns one element of a list, or, after 0xff, any 4 bytes.
 func (r *reader) ip(list ...netip.Addr) netip.Addr {
 	i := r.byte()
 	if i == 0xff {
@@ -51,7 +51,7 @@ func (r *reader) ip(list ...netip.Addr) netip.Addr {
 
 func (r *reader) header() vnet.Header { return vnet.Decode(r.bytes(vnet.Size)) }
 
-// A writer makes what a reader reads, for seeds.
+// A writer writes the input of a seed, which a reader reads.
 type writer struct{ b []byte }
 
 func (w *writer) byte(n ...int) {

@@ -10,8 +10,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// captured are the captures of testdata/captures as seeds: what was sent in earnest, by a pod of a network plugin and its gateway, by
-// a guest, and by DHCP clients (testdata/captures/README.md). Who sent the first frame is the guest, everybody else is on the wire.
+// captured returns the captures of testdata/captures as seeds: real traffic of a pod and its gateway, of a guest, and of DHCP clients
+// (testdata/captures/README.md). The source of the first frame is the guest; all other sources are on the wire.
 func captured(t testing.TB) (seeds []seed) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/captures/*.pcap")

@@ -8,18 +8,18 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// ipv4 is a packet from the pod address, UDP if nothing else is said, whose lengths are true if nothing else is said.
+// ipv4 is a packet from the pod address. The zero values of the other fields mean UDP and correct lengths.
 type ipv4 struct {
 	to       [4]byte
 	protocol byte
 	flags    int
 	options  string
 	payload  []byte
-	ihl      int // in words
+	ihl      int // in units of 4 bytes
 	total    int
 }
 
-// sixty is an option that makes a header as long as it can be, in every fragment too: a router alert with zeros.
+// sixty is a copied option that makes the header 60 bytes long: a router alert with zeros.
 var sixty = "\x94\x28" + strings.Repeat("\x00", 38)
 
 func (p ipv4) bytes() []byte {
@@ -39,27 +39,27 @@ func (p ipv4) bytes() []byte {
 	return append(append(b, p.options...), p.payload...)
 }
 
-// udpTo is a datagram with n bytes of data.
+// udpTo returns a datagram with n bytes of data.
 func udpTo(port, n int) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{0, 1}, uint16(port))
 	b = binary.BigEndian.AppendUint16(b, uint16(8+n))
 	return append(b, make([]byte, 2+n)...)
 }
 
-// tcpHeader is one from port 1000 to 80.
+// tcpHeader returns a header from port 1000 to 80.
 func tcpHeader(flags byte, options string) []byte {
 	b := []byte{3, 0xe8, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, byte(20+len(options)) << 2, flags, 0x20, 0, 0x12, 0x34, 0, 0}
 	return append(b, options...)
 }
 
-// heardARP is what a host on the wire says: it asks for the pod address, or answers.
-func heardARP(operation byte, mac vswitch.MAC, ip [4]byte) vswitch.Frame {
+// hostARP returns a host's ARP request for the pod address, or its reply.
+func hostARP(operation byte, mac vswitch.MAC, ip [4]byte) vswitch.Frame {
 	b := append(ethernet(wireMAC, mac, 0x0806), 0, 1, 8, 0, 6, 4, 0, operation)
 	b = append(append(append(b, mac[:]...), ip[:]...), wireMAC[:]...)
 	return vswitch.Frame{Data: append(b, podIP[:]...)}
 }
 
-// giveUp lets the time pass that questions have.
+// giveUp advances the time until all questions have ended.
 func (w *writer) giveUp() {
 	for range 4 {
 		w.wait(time.Second)
@@ -67,14 +67,14 @@ func (w *writer) giveUp() {
 	}
 }
 
-// fill lets more hosts ask for the pod address, or answer, than the table of neighbours has room for.
+// fill writes ARP requests or replies of more hosts than the neighbour table has room for.
 func (w *writer) fill(what int) {
 	for first := 0; first < 1100; first += 100 {
 		w.scan(what, 100, first)
 	}
 }
 
-// handOver lets everybody speak for whom the address may be, and a little later the guest again.
+// handOver changes the holder and sends frames from every party, and a little later from the guest again.
 func (w *writer) handOver(h vswitch.Holder) {
 	w.gateway()
 	for _, mac := range []vswitch.MAC{noMAC, otherMAC, guestMAC} {
@@ -86,8 +86,8 @@ func (w *writer) handOver(h vswitch.Holder) {
 	}
 }
 
-// evade sends what could become what a rule denies, or what is a kept port's: completed, put together, quoted, cut. And it speaks from
-// the wire as nobody there may.
+// evade sends frames that could become forbidden ones after checksum completion, reassembly or truncation, or by a quote: denied destinations and
+// kept ports. It also sends forbidden sources from the wire.
 func (w *writer) evade() {
 	w.gateway()
 	denied, metadata := [4]byte{10, 9, 1, 2}, [4]byte{169, 254, 169, 254}
@@ -127,7 +127,7 @@ func (w *writer) evade() {
 	}
 }
 
-// exchange sends one of each: ARP, echo, a connection, a kept one, DHCP and an error, in both directions.
+// exchange sends one frame of each kind in both directions: ARP, echo, a connection, a kept port, DHCP and an ICMP error.
 func (w *writer) exchange() {
 	arp := append(ethernet(vswitch.Broadcast, guestMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)
 	arp = append(append(arp, guestMAC[:]...), 10, 244, 1, 7, 0, 0, 0, 0, 0, 0)
@@ -157,5 +157,5 @@ func (w *writer) exchange() {
 		w.raw(vswitch.PortPod, 1, plain(p))
 	}
 	w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
-	w.raw(vswitch.PortUplink, 1, heardARP(1, gwMAC, [4]byte{10, 244, 1, 1}))
+	w.raw(vswitch.PortUplink, 1, hostARP(1, gwMAC, [4]byte{10, 244, 1, 1}))
 }

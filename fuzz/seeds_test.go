@@ -9,9 +9,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// The seeds are of four kinds: what made other switches and stacks crash (peers_test.go), states that take a sequence to reach
-// (below, and tables_test.go), what was captured (seed_captures_test.go), and the scripts of testdata/switch and testdata/delegate,
-// which lie as files in testdata/fuzz under their own names.
+// There are four kinds of seeds: frames that made other switches and stacks crash (peers_test.go), states that need a sequence of steps (below,
+// and tables_test.go), captures (seed_captures_test.go), and the scripts of testdata/switch and testdata/delegate, which are files with
+// the same names in testdata/fuzz.
 
 // A seed is a named input, without its configuration.
 type seed struct {
@@ -19,7 +19,7 @@ type seed struct {
 	steps func(w *writer)
 }
 
-// A namedInput is a seed with its configuration, as a target reads it.
+// A namedInput is a seed with its configuration: the input of a target.
 type namedInput struct {
 	name  string
 	input []byte
@@ -76,7 +76,7 @@ func bridgeSeeds(t testing.TB) (list []namedInput) {
 	return list
 }
 
-// TestSeedsFit: a target that stops reading within a seed would not do what its name says.
+// TestSeedsFit checks that the targets read every seed to its end.
 func TestSeedsFit(t *testing.T) {
 	for _, s := range delegateSeeds(t) {
 		in := newReader(s.input)
@@ -93,7 +93,7 @@ func TestSeedsFit(t *testing.T) {
 func fits(t *testing.T, s namedInput, in *reader) {
 	t.Helper()
 	if len(s.input) > maxInput || !in.done() {
-		t.Errorf("%s: %d bytes, %d are not read; want at most %d bytes and all of them read", s.name, len(s.input), len(in.left), maxInput)
+		t.Errorf("%s: %d bytes, of which %d are not read; want at most %d bytes, all of them read", s.name, len(s.input), len(in.left), maxInput)
 	}
 }
 
@@ -106,7 +106,7 @@ func (w *writer) peer(p peer, port int) {
 	}
 }
 
-// inbound turns an IPv4 frame of the guest into one for it.
+// inbound returns an IPv4 frame of the guest with source and destination exchanged.
 func inbound(f vswitch.Frame) vswitch.Frame {
 	f.Data = append([]byte{}, f.Data...)
 	if len(f.Data) >= 12 && f.Data[0]%2 == 0 {
@@ -121,7 +121,7 @@ func inbound(f vswitch.Frame) vswitch.Frame {
 	return f
 }
 
-// gateway lets the gateway ask for the pod address: it is known then.
+// gateway writes an ARP request of the gateway, which makes it known.
 func (w *writer) gateway() {
 	b := append(ethernet(vswitch.Broadcast, gwMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)
 	b = append(append(b, gwMAC[:]...), 10, 244, 1, 1, 0, 0, 0, 0, 0, 0, 10, 244, 1, 7)
@@ -132,11 +132,11 @@ var (
 	podIP  = [4]byte{10, 244, 1, 7}
 	farIP  = [4]byte{10, 0, 0, 1}
 	peerIP = [4]byte{10, 244, 1, 9}
-	// outside is behind a gateway wherever there is one.
+	// outside is behind the gateway in every configuration that has one.
 	outside = [4]byte{8, 8, 8, 8}
 )
 
-// plain is an IPv4 frame of the guest.
+// plain returns an IPv4 frame of the guest.
 func plain(p ipv4) vswitch.Frame {
 	return vswitch.Frame{Data: append(ethernet(routerMAC, guestMAC, 0x0800), p.bytes()...)}
 }
@@ -147,19 +147,19 @@ func undone(p ipv4, offset int, gso uint8, size uint16) vswitch.Frame {
 	return f
 }
 
-// states are the states of a Delegate that single frames do not reach.
+// states are seeds for states of a Delegate that single frames do not reach.
 var states = []seed{
-	{"an answer releases what waited, in order", func(w *writer) {
+	{"an answer releases held frames in order", func(w *writer) {
 		w.raw(vswitch.PortGuest, 3, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 		w.raw(vswitch.PortPod, 1, plain(ipv4{to: peerIP, protocol: 6, payload: tcpHeader(0x02, "\x02\x04\x05\xb4")}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 	}},
-	{"sixteen frames wait for a neighbour, and what is too many after that is dropped", func(w *writer) {
+	{"sixteen frames wait for a neighbour, further frames are dropped", func(w *writer) {
 		w.raw(vswitch.PortGuest, 18, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 		w.giveUp()
 	}},
-	{"a neighbour that is silent is used on, asked by unicast, then by broadcast, and given up", func(w *writer) {
+	{"an unconfirmed neighbour is used, probed by unicast, then by broadcast, and removed", func(w *writer) {
 		w.gateway()
 		for _, pause := range []time.Duration{29999 * time.Millisecond, time.Millisecond, 999 * time.Millisecond, time.Millisecond, time.Minute} {
 			w.wait(pause)
@@ -169,18 +169,18 @@ var states = []seed{
 		w.giveUp()
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, payload: udpTo(2, 9)}))
 	}},
-	{"a second, different answer within a second is not believed, and a request is", func(w *writer) {
+	{"a second, different answer within a second is ignored, a request is not", func(w *writer) {
 		w.wait(time.Minute)
-		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(1, peerMAC, peerIP))
 		for _, pause := range []time.Duration{0, 999 * time.Millisecond, time.Millisecond} {
 			w.wait(pause)
-			w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, peerIP))
+			w.raw(vswitch.PortUplink, 1, hostARP(2, otherMAC, peerIP))
 			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 		}
-		w.raw(vswitch.PortUplink, 1, heardARP(1, gwMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(1, gwMAC, peerIP))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 	}},
-	{"errors about frames that waited: none about errors, later fragments and groups; more than there is room for", func(w *writer) {
+	{"errors about held frames: none about errors, later fragments and groups; more than fit into the buffer", func(w *writer) {
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, protocol: 1, payload: make([]byte, 30)}))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, protocol: 1, payload: append([]byte{3, 1}, make([]byte, 60)...)}))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, flags: 0x2003, payload: make([]byte, 64)}))
@@ -189,7 +189,7 @@ var states = []seed{
 		}
 		w.giveUp()
 	}},
-	{"fragments: of a large datagram, with a checksum to complete, with options, of a fragment; more than there is room for", func(w *writer) {
+	{"fragments: of a large datagram, with a checksum to complete, with options, of a fragment; more than fit into the buffer", func(w *writer) {
 		w.gateway()
 		for _, options := range []string{"", "\x94\x04\x00\x00\x07\x04\x04\x00", "\x94\xff\x00\x00", sixty} {
 			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: farIP, options: options, payload: udpTo(2, 3000)}))
@@ -202,7 +202,7 @@ var states = []seed{
 		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, protocol: 132, payload: make([]byte, 3000)}, 8, 0, 0))
 		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, protocol: 132, payload: make([]byte, 3000)}, 9, 0, 0))
 	}},
-	{"fragments take all the room for frames of our own, and a question of the same batch has to be repeated", func(w *writer) {
+	{"fragments exhaust the buffer, and a question of the same batch is repeated", func(w *writer) {
 		w.gateway()
 		w.raw(vswitch.PortGuest, 1+joinNext, plain(ipv4{to: outside, options: sixty, payload: udpTo(2, 65000)}))
 		for host := range 3 {
@@ -212,11 +212,11 @@ var states = []seed{
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 22}, payload: udpTo(2, 9)}))
 		w.giveUp()
 	}},
-	{"the address goes from the guest to the kernel: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderKernel) }},
-	{"the address goes from the guest to the switch: who uses it is noted, and nothing passes", func(w *writer) { w.handOver(vswitch.HolderSwitch) }},
-	{"the address goes from one guest to another, and what passes is noted ten times a second", func(w *writer) { w.handOver(vswitch.HolderGuest) }},
-	{"what rules and kept ports are about, as the kernel will finish it", (*writer).evade},
-	{"a guest that has no MAC yet is sent nothing", func(w *writer) {
+	{"the holder changes from the guest to the kernel: uses are recorded, no frame passes", func(w *writer) { w.handOver(vswitch.HolderKernel) }},
+	{"the holder changes from the guest to the switch: uses are recorded, no frame passes", func(w *writer) { w.handOver(vswitch.HolderSwitch) }},
+	{"the guest changes: uses are recorded ten times a second", func(w *writer) { w.handOver(vswitch.HolderGuest) }},
+	{"rules and kept ports after completion by the kernel", (*writer).evade},
+	{"a guest without a known MAC receives no frames", func(w *writer) {
 		w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})
 		w.hand(vswitch.HolderGuest, noMAC)
 		w.raw(vswitch.PortUplink, 1, inbound(plain(ipv4{to: farIP, payload: udpTo(2, 9)})))
@@ -224,9 +224,9 @@ var states = []seed{
 	}},
 }
 
-// crowds fill the bounds, which takes many frames.
+// crowds are seeds that exhaust limits, which needs many frames.
 var crowds = []seed{
-	{"a mebibyte waits in all; the gateway has room nevertheless", func(w *writer) {
+	{"a mebibyte is held in total; the gateway is exempt", func(w *writer) {
 		big := plain(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 65000)...)})
 		big.Offload = vnet.Header{Flags: 1, GSOType: 1, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}
 		w.raw(vswitch.PortGuest, 16, big)
@@ -235,39 +235,39 @@ var crowds = []seed{
 		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: outside, payload: udpTo(2, 1000)}))
 		w.giveUp()
 	}},
-	{"a guest scans: 192 questions are its own, the others the pod endpoint's, and the gateway's is always asked", func(w *writer) {
+	{"a guest scans: 192 questions are for it, the others for the pod endpoint; the gateway is exempt", func(w *writer) {
 		w.scan(0, 200, 0)
 		w.scan(1, 100, 300)
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
 		w.giveUp()
 	}},
-	{"a table that is full of neighbours nobody asked for makes room for one that was asked for", func(w *writer) {
+	{"a full table removes unwanted neighbours for a wanted one", func(w *writer) {
 		w.fill(2)
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
 		w.scan(0, 100, 0)
 	}},
-	{"a table full of neighbours that were asked for makes room for the gateway, and when they are silent for others", func(w *writer) {
+	{"a full table removes wanted neighbours for the gateway, and expired ones for others", func(w *writer) {
 		for first := 0; first < 1100; first += 100 {
 			w.scan(0, 100, first)
 			w.scan(3, 100, first)
 		}
-		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(1, peerMAC, peerIP))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))
 		w.gateway()
 		w.fill(2)
 		w.wait(61 * time.Second)
-		w.raw(vswitch.PortUplink, 1, heardARP(1, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(1, peerMAC, peerIP))
 		w.scan(2, 20, 2000)
 	}},
-	{"one that was asked for is kept in a full table, also after it was heard again unasked", func(w *writer) {
+	{"a wanted neighbour stays in a full table, also after ARP without a request", func(w *writer) {
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
 		w.wait(2 * time.Second)
-		w.raw(vswitch.PortUplink, 1, heardARP(2, peerMAC, peerIP))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
 		w.fill(2)
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 20}, payload: udpTo(2, 9)}))
-		w.raw(vswitch.PortUplink, 1, heardARP(2, otherMAC, [4]byte{10, 244, 1, 20}))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, otherMAC, [4]byte{10, 244, 1, 20}))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 	}},
 }

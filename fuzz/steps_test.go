@@ -10,18 +10,18 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// An input is one byte that chooses a configuration, and steps. A step is one byte that says what happens, and its operands:
+// An input is one byte that selects a configuration, and steps. A step is one byte for the operation and its operands:
 //
-//	raw     port, times, offload header (10), how many bytes are given (2), length of the frame (2), the bytes given; the
-//	        rest of the frame counts up. With 128 added to times, the next raw step of the port is in the same batch
-//	made    port, and what a frame is made of (frames_test.go)
+//	raw     port, repetitions, offload header (10), number of explicit bytes (2), length of the frame (2), the explicit bytes; the
+//	        rest of the frame counts up. With 128 added to the repetitions, the next raw step of the port is in the same batch
+//	made    port, and the parts of a frame (frames_test.go)
 //	wait    milliseconds (4)
-//	pause   one of the times at which something changes
+//	pause   one of the times in pauses
 //	tick
 //	hand    holder, MAC
-//	scan    what, count, first host (2): many frames that differ in one address
-//	static  port, MAC          a bridge's
-//	forget  port               a bridge's
+//	scan    kind, count, first host (2): many frames that differ in one address
+//	static  port, MAC          for a bridge
+//	forget  port               for a bridge
 const (
 	opRaw = iota
 	opMade
@@ -35,37 +35,37 @@ const (
 	ops
 )
 
-// joinNext is added to the times of a raw frame.
+// joinNext is added to the repetitions of a raw frame: the next one is in the same batch.
 const joinNext = 128
 
-// maxSteps and maxWork keep one input short: so many bytes of frames, where a frame costs as much as frameWork of them. There
-// is room for the mebibyte that may wait for neighbours, and to fill the tables three times.
+// maxSteps and maxWork limit the time for one input. Work is measured in bytes of frames; each frame costs another frameWork bytes. The limit
+// allows an input to hold a mebibyte of frames and to fill the tables three times.
 const (
 	maxSteps  = 400
 	maxWork   = 5 << 18
 	frameWork = 256
 )
 
-// A step is something that happens to a switch.
+// A step is one operation on a forwarder.
 type step struct {
 	op     int
 	port   int
-	frames []vswitch.Frame // one batch, whose frames may have their bytes in common
+	frames []vswitch.Frame // one batch; its frames may share memory
 	wait   time.Duration
 	holder vswitch.Holder
 	mac    vswitch.MAC
 }
 
-// A world is what the frames of one configuration are made of.
+// A world has the likely addresses for the frames of one configuration.
 type world struct {
 	ports  int
-	macs   func(port int) (from, to []vswitch.MAC) // the likely ones first
+	macs   func(port int) (from, to []vswitch.MAC) // the most likely ones first
 	ips    func(port int) (from, to []netip.Addr)
 	holder []vswitch.MAC
 	scan   func(what, n, first int) (port int, frames []vswitch.Frame)
 }
 
-// pauses are the times at which something changes, and a moment on either side: neighbours, ageing, the noting of use.
+// pauses are the timeouts of neighbours, ageing and the record of use, and times just before and after.
 var pauses = []time.Duration{
 	time.Millisecond, 99 * time.Millisecond, 100 * time.Millisecond, 999 * time.Millisecond, time.Second, 1001 * time.Millisecond,
 	29 * time.Second, 30*time.Second - 1, 30 * time.Second, 59 * time.Second, time.Minute - 1, time.Minute, 300*time.Second - 1,
@@ -113,7 +113,7 @@ func decode(r *reader, w world) (steps []step) {
 	return steps
 }
 
-// raw reads a frame byte for byte, and as many of it as a batch may have.
+// raw reads an explicit frame and its number of repetitions, at most a batch.
 func raw(r *reader, w world) (port int, frames []vswitch.Frame, joined bool) {
 	port = r.byte() % w.ports
 	times := r.byte()
@@ -130,7 +130,7 @@ func raw(r *reader, w world) (port int, frames []vswitch.Frame, joined bool) {
 	return port, frames, joined
 }
 
-// counting are all bytes in their order, again and again.
+// counting has the bytes 0 to 255 repeatedly.
 var counting = func() (b []byte) {
 	for n := range 1 << 16 {
 		b = append(b, byte(n))
@@ -138,9 +138,9 @@ var counting = func() (b []byte) {
 	return b
 }()
 
-// The writer's side of the above.
+// Methods that write steps.
 
-// raw writes a frame; a payload of zeros counts up instead, but for its beginning, which keeps the seed short.
+// raw writes a frame. A payload of zeros is replaced by one that counts up, except for its beginning, which keeps the seed short.
 func (w *writer) raw(port, times int, f vswitch.Frame) {
 	given := len(bytes.TrimRight(f.Data, "\x00"))
 	if given += 16; given > len(f.Data) {
@@ -179,5 +179,5 @@ func (w *writer) static(port int, mac vswitch.MAC) {
 
 func (w *writer) forget(port int) { w.byte(opForget, port) }
 
-// none is the offload header of a frame with no work left undone.
+// none is the zero offload header.
 var none = vnet.Header{}

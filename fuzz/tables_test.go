@@ -6,9 +6,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// tables are the states of a Bridge.
+// tables are seeds for states of a Bridge.
 var tables = []seed{
-	{"stations are learned, age, move and are forgotten", func(w *writer) {
+	{"stations are learned, age, move and are removed", func(w *writer) {
 		ab := vswitch.Frame{Data: append(ethernet(otherMAC, guestMAC, 0x88b5), 1)}
 		ba := vswitch.Frame{Data: append(ethernet(guestMAC, otherMAC, 0x88b5), 2)}
 		for _, pause := range []time.Duration{0, 999 * time.Millisecond, time.Second, 59 * time.Second, time.Minute, 299 * time.Second, 300 * time.Second} {
@@ -25,7 +25,7 @@ var tables = []seed{
 		w.tick()
 		w.raw(0, 1, ab)
 	}},
-	{"static stations neither age nor move nor are reflected", func(w *writer) {
+	{"static stations do not age or move and are not reflected", func(w *writer) {
 		w.static(1, guestMAC)
 		w.static(-1, otherMAC)
 		w.static(0, noMAC)
@@ -37,7 +37,7 @@ var tables = []seed{
 		w.raw(0, 1, vswitch.Frame{Data: append(ethernet(guestMAC, peerMAC, 0x88b5), 1)})
 		w.forget(1)
 	}},
-	{"a full table learns nobody until stations have aged, and looks for those once a second", func(w *writer) {
+	{"a full table learns no station until others have aged, and is searched once a second", func(w *writer) {
 		w.scan(0, 100, 0)
 		w.wait(400 * time.Millisecond)
 		w.scan(1, 60, 50)
@@ -56,7 +56,7 @@ var tables = []seed{
 		w.wait(time.Second)
 		w.scan(1, 20, 200)
 	}},
-	{"stations are found after others of the same table have gone", func(w *writer) {
+	{"stations are found after others were removed", func(w *writer) {
 		w.scan(0, 28, 0)
 		w.scan(1, 30, 100)
 		w.forget(0)
@@ -68,7 +68,7 @@ var tables = []seed{
 		w.tick()
 		w.scan(2+scanTo, 30, 100)
 	}},
-	{"sizes: at, above and far above the limit, with no, one, two and three tags, and by segments", func(w *writer) {
+	{"sizes: at, above and far above the limit, with 0 to 3 tags, and with segments", func(w *writer) {
 		for _, size := range []int{60, 64, 1514, 1515, 1518, 1519, 1522, 1523, 1526, 1527, 9000} {
 			for _, tags := range []string{"\x08\x00", "\x81\x00\x00\x01\x08\x00", "\x88\xa8\x00\x02\x81\x00\x00\x01\x08\x00", "\x81\x00\x00\x01\x81\x00\x00\x02\x81\x00\x00\x03\x08\x00"} {
 				b := append(append([]byte{}, ethernet(otherMAC, guestMAC, 0)[:12]...), tags...)
