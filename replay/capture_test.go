@@ -32,7 +32,7 @@ func bridge(ports int) replay.Setup {
 	return replay.Setup{Bridge: &vswitch.BridgeConfig{Ports: ports, Ageing: 300 * time.Second, Limit: 16, Upstream: -1}}
 }
 
-// everything has a packet of each kind.
+// everything returns a packet of each kind.
 func everything() []replay.Packet {
 	long := append(bytes.Repeat([]byte{2}, 12), bytes.Repeat([]byte{0x88, 0xb5, 1}, 20000)...)
 	return []replay.Packet{
@@ -47,7 +47,7 @@ func everything() []replay.Packet {
 	}
 }
 
-// readAll returns the packets until the end or an error.
+// readAll returns the packets up to the end or an error.
 func readAll(r io.Reader) (setup *replay.Setup, packets []replay.Packet, err error) {
 	c, err := replay.NewReader(r)
 	if err != nil {
@@ -74,7 +74,7 @@ func written(t testing.TB, setup replay.Setup, packets []replay.Packet) []byte {
 	return b.Bytes()
 }
 
-// TestRoundTrip: what was written is read back as it was, the configuration included.
+// TestRoundTrip reads what Write has written and compares packets and setup.
 func TestRoundTrip(t *testing.T) {
 	four := bridge(4)
 	for name, c := range map[string]struct {
@@ -102,13 +102,13 @@ func TestRoundTrip(t *testing.T) {
 		}
 		for i, p := range packets {
 			if p.Event == nil && p.Port != c.packets[i].Port || p.Number != i+1 || p.Length != len(p.Frame.Data) {
-				t.Errorf("%s: packet %d is at port %q, has the number %d and the length %d", name, i, p.Port, p.Number, p.Length)
+				t.Errorf("%s: packet %d has port %q, number %d and length %d", name, i, p.Port, p.Number, p.Length)
 			}
 		}
 	}
 }
 
-// TestWriteRefuses what could not be read back.
+// TestWriteRefuses shows that Write rejects packets that a Reader would not return.
 func TestWriteRefuses(t *testing.T) {
 	many := delegate()
 	for i := range 3000 {
@@ -132,7 +132,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// plain is a capture in the old format: big-endian, with what the fields say.
+// plain returns a big-endian pcap file with the given fields.
 func plain(linkType, snapLength, captured, length uint32, data ...byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, 0xa1b2c3d4)
 	b = append(b, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -142,7 +142,7 @@ func plain(linkType, snapLength, captured, length uint32, data ...byte) []byte {
 	return append(b, data...)
 }
 
-// TestMalformed: each fault is an error that says where, and what is wrong; the frames before it are read.
+// TestMalformed shows that an error names the fault and its position, after the packets in front of it were returned.
 func TestMalformed(t *testing.T) {
 	good := written(t, delegate(), everything()[:2])
 	for _, c := range []struct {
@@ -173,7 +173,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// zeros is a file without an end.
+// zeros is an infinite file.
 type zeros struct{ read int }
 
 func (z *zeros) Read(b []byte) (int, error) {
@@ -182,7 +182,7 @@ func (z *zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestHugeLengths: whatever length a file claims, no more than a bounded part of it is read into memory.
+// TestHugeLengths shows that memory is bounded for every length in a file.
 func TestHugeLengths(t *testing.T) {
 	const most = 17 << 20
 	block := binary.LittleEndian.AppendUint32(nil, 6)
@@ -204,7 +204,7 @@ func TestHugeLengths(t *testing.T) {
 	}
 }
 
-// TestPlainTime: the old format has the time and no interface.
+// TestPlainTime shows that packets of a pcap file have a time and no port.
 func TestPlainTime(t *testing.T) {
 	setup, packets, err := readAll(bytes.NewReader(plain(1, 100, 3, 5, 1, 2, 3)))
 	if err != nil || setup != nil || len(packets) != 1 {

@@ -10,8 +10,8 @@ import (
 	"github.com/podswitch/podswitch/replay"
 )
 
-// FuzzReadCapture: whatever the bytes of a file are, it is an error or packets, which a switch takes, the one that the file
-// describes or another, and every frame is accounted for; and what was read of a capture of ours is written and read back the same.
+// FuzzReadCapture reads any bytes. The result is an error or packets. A player with the setup of the file, or another one, accounts for every
+// frame. Packets of a file with a setup are the same after they were written and read again.
 func FuzzReadCapture(f *testing.F) {
 	for _, s := range captureSeeds(f) {
 		f.Add(s.file)
@@ -27,7 +27,7 @@ func FuzzReadCapture(f *testing.F) {
 		}
 		p, err := replay.NewPlayer(o)
 		if err != nil {
-			t.Fatalf("a setup that was read is refused: %v", err)
+			t.Fatalf("NewPlayer rejects the setup of a file: %v", err)
 		}
 		frames := 0
 		for i := range packets {
@@ -46,7 +46,7 @@ func FuzzReadCapture(f *testing.F) {
 	})
 }
 
-// readAgain writes the packets that Write takes, and compares what is read of that.
+// readAgain writes the packets that Write accepts, reads the result and compares.
 func readAgain(t *testing.T, setup replay.Setup, packets []replay.Packet) {
 	t.Helper()
 	ports := setup.Ports()
@@ -66,7 +66,7 @@ func readAgain(t *testing.T, setup replay.Setup, packets []replay.Packet) {
 	}
 }
 
-// A captureSeed is a file, by what it exercises.
+// A captureSeed is a file with a name that states what it exercises.
 type captureSeed struct {
 	name string
 	file []byte
@@ -84,7 +84,7 @@ func captureSeeds(f *testing.F) []captureSeed {
 	nanos := plain(1, 100, 3, 3, 1, 2, 3)
 	copy(nanos, []byte{0xa1, 0xb2, 0x3c, 0x4d})
 	cooked := bytes.Clone(events)
-	cooked[binary.LittleEndian.Uint32(cooked[4:])+8] = 113 // the link type of the block behind the section's
+	cooked[binary.LittleEndian.Uint32(cooked[4:])+8] = 113 // the link type, in the block after the section's
 	seeds := []captureSeed{
 		{"all outcomes, events, offload headers", full},
 		{"another setup", written(f, bridge(3), flooded())},
@@ -104,7 +104,7 @@ func captureSeeds(f *testing.F) []captureSeed {
 	return append(seeds, setupSeeds(f)...)
 }
 
-// setupSeeds are captures whose setup or comments of packets are none, or one that no switch can be made of.
+// setupSeeds returns captures with an invalid setup or invalid comments of packets.
 func setupSeeds(f *testing.F) (seeds []captureSeed) {
 	for _, s := range []struct {
 		setup      replay.Setup
@@ -132,7 +132,7 @@ func setupSeeds(f *testing.F) (seeds []captureSeed) {
 			packets = flooded()
 		}
 		good := written(f, s.setup, packets)
-		not := s.not + strings.Repeat(" ", len(s.right)-len(s.not)) // blocks have lengths
+		not := s.not + strings.Repeat(" ", len(s.right)-len(s.not)) // keep the length of the block
 		if !bytes.Contains(good, []byte(s.right)) {
 			f.Fatalf("no capture has %q", s.right)
 		}

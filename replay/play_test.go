@@ -21,7 +21,7 @@ func eth(to, from vswitch.MAC, ethertype uint16, body ...byte) []byte {
 	return append(binary.BigEndian.AppendUint16(append(to[:], from[:]...), ethertype), body...)
 }
 
-// packet is an IPv4 packet from the pod address, or to it.
+// packet returns an IPv4 packet.
 func packet(from, to [4]byte, protocol byte, flags uint16, body ...byte) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{0x45, 0}, uint16(20+len(body)))
 	b = append(binary.BigEndian.AppendUint16(append(b, 0, 7), flags), 64, protocol, 0, 0)
@@ -43,7 +43,7 @@ var (
 	echo                       = []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}
 )
 
-// outcomes is a capture with every outcome that a frame can have.
+// outcomes returns a capture with every outcome of a frame.
 func outcomes() []replay.Packet {
 	var packets []replay.Packet
 	clock := time.Second
@@ -90,7 +90,7 @@ func flooded() []replay.Packet {
 		frame("port2", 4, other, guestMAC), frame("port1", 5, vswitch.MAC{1, 0x80, 0xc2}, other)}
 }
 
-// TestSamples keeps the captures in testdata/replay, which the command's golden test plays, what Write writes.
+// TestSamples compares the captures in testdata/replay, which the command's golden test replays, with the output of Write.
 func TestSamples(t *testing.T) {
 	for name, want := range map[string][]byte{
 		"outcomes.pcapng": written(t, delegate(), outcomes()), "bridge.pcapng": written(t, bridge(3), flooded()),
@@ -102,7 +102,7 @@ func TestSamples(t *testing.T) {
 			}
 		}
 		if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, want) {
-			t.Errorf("%s is not what Write writes (%v): run with -update, and look at the command's golden test", path, err)
+			t.Errorf("%s differs from the output of Write (%v): run with -update, and check the command's golden test", path, err)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func play(t *testing.T, o replay.Options, packets ...replay.Packet) (*replay.Pla
 	return p, append(records, p.Finish()...)
 }
 
-// TestPort: where a frame enters by --in, by the interface, and by the source MAC.
+// TestPort shows at which port a frame enters: by Options.In, by the interface, and by the source MAC.
 func TestPort(t *testing.T) {
 	far := vswitch.MAC{2, 9, 9, 9, 9, 9}
 	anyMAC := delegate()
@@ -157,7 +157,7 @@ func TestPort(t *testing.T) {
 	}
 }
 
-// TestSkipped: frames that no real switch gets like this are said, and not played.
+// TestSkipped shows the frames that do not enter the forwarder.
 func TestSkipped(t *testing.T) {
 	p, records := play(t, replay.Options{Setup: delegate()},
 		replay.Packet{Port: "guest", Length: 1514, Frame: vswitch.Frame{Data: eth(routerMAC, guestMAC, 0x0800)}},
@@ -173,7 +173,8 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
-// TestTime: the clock follows the time stamps, also far, and never goes back; what waits gives up at the end of the capture.
+// TestTime shows that the clock follows the time stamps, also over long gaps, and never goes back. Frames that are held at the end are
+// dropped.
 func TestTime(t *testing.T) {
 	ping := eth(routerMAC, guestMAC, 0x0800, packet(pod, far, 1, 0, echo...)...)
 	at := func(s int64) replay.Packet {
@@ -193,13 +194,13 @@ func TestTime(t *testing.T) {
 	}
 	for i := 1; i < len(records); i++ {
 		if records[i].Seconds < records[i-1].Seconds {
-			t.Errorf("time goes back:\n%s\n%s", lines[i-1], lines[i])
+			t.Errorf("the clock goes back:\n%s\n%s", lines[i-1], lines[i])
 		}
 	}
 }
 
-// TestSameIdentification: Linux gives datagrams without fragments the identification 0; those that wait for the same next hop are
-// told apart all the same when they leave, the shorter one behind the longer one.
+// TestSameIdentification shows that held datagrams with the same identification are distinguished when they leave. Linux sets identification 0 in
+// datagrams with DF.
 func TestSameIdentification(t *testing.T) {
 	at := func(port string, data []byte) replay.Packet {
 		return replay.Packet{Port: port, Time: replay.At(time.Second), Frame: vswitch.Frame{Data: data}}
@@ -215,6 +216,6 @@ func TestSameIdentification(t *testing.T) {
 	}
 	last := records[len(records)-1].String()
 	if !strings.Contains(last, "frame 1") || !strings.Contains(last, "frame 2") {
-		t.Errorf("the answer lets go: %s", last)
+		t.Errorf("the record of the answer: %s", last)
 	}
 }

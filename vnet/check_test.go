@@ -24,7 +24,7 @@ var (
 	tcp6Extended = packet{v6: true, protocol: tcp, tcpOptions: timestamps, extensions: hopByHop, firstNext: 0, payload: 3000}
 )
 
-// route is an IPv6 routing header of a type, with so many addresses, of which some are left.
+// route returns an IPv6 routing header of a type, with the given numbers of addresses and of segments left.
 func route(kind, addresses, left byte) []byte {
 	b := []byte{0, 2 * addresses, kind, left, 0, 0, 0, 0}
 	for i := range addresses {
@@ -48,13 +48,13 @@ func TestCheckAccepts(t *testing.T) {
 	exact := func(p packet, size uint16, headerLen int) vnet.Header {
 		return with(p.gso(size), func(h *vnet.Header) { h.HdrLen = uint16(headerLen) })
 	}
-	// A guest's VXLAN: the checksum to complete is the inner packet's.
+	// VXLAN of a guest: the checksum to complete is that of the inner packet.
 	tunnel := vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 14 + 20 + 8 + 8 + 14 + 20, CsumOffset: 16}
 	tests := []struct {
 		name  string
 		h     vnet.Header
 		frame []byte
-		want  vnet.Header // afterwards
+		want  vnet.Header // after Check
 	}{
 		{"zero header, no frame", vnet.Header{}, nil, vnet.Header{}},
 		{"zero header, half a frame", vnet.Header{}, make([]byte, 7), vnet.Header{}},
@@ -88,7 +88,7 @@ func TestCheckAccepts(t *testing.T) {
 	for _, test := range tests {
 		got := test.h
 		if !vnet.Check(&got, test.frame) {
-			t.Errorf("%s: %+v is refused", test.name, test.h)
+			t.Errorf("%s: %+v is rejected", test.name, test.h)
 		} else if got != test.want {
 			t.Errorf("%s: becomes %+v, want %+v", test.name, got, test.want)
 		}
@@ -199,7 +199,7 @@ func TestCheckRefusesLyingFrame(t *testing.T) {
 	}
 }
 
-// Frames that end anywhere within their headers, with a checksum in their last two bytes.
+// Frames that end within their headers, with the checksum field in their last two bytes.
 func TestCheckRefusesShortFrame(t *testing.T) {
 	tagged := packet{tags: twoTags, v6: true, protocol: udp, extensions: hopByHop, payload: 10}
 	for _, p := range []packet{tcp4Options, tcp6Extended, tagged} {
@@ -212,14 +212,14 @@ func TestCheckRefusesShortFrame(t *testing.T) {
 	}
 }
 
-// refuse fails the test when the header passes or changes.
+// refuse fails the test if Check accepts or changes the header.
 func refuse(t *testing.T, name string, h vnet.Header, frame []byte) {
 	t.Helper()
 	got := h
 	if vnet.Check(&got, frame) {
 		t.Errorf("%s: %+v is accepted", name, h)
 	} else if got != h {
-		t.Errorf("%s: the refused header changed from %+v to %+v", name, h, got)
+		t.Errorf("%s: the rejected header changed from %+v to %+v", name, h, got)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestWireLen(t *testing.T) {
 		}
 		frame := test.p.frame()
 		if !vnet.Check(&h, frame) {
-			t.Fatalf("%s: refused", test.name)
+			t.Fatalf("%s: rejected", test.name)
 		}
 		if got := vnet.WireLen(h, frame); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
@@ -256,7 +256,7 @@ func TestCheckDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		for _, h := range headers {
 			if !vnet.Check(&h, frame) {
-				t.Error("refused")
+				t.Error("rejected")
 			}
 		}
 	}); n != 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// Every alignment in memory, every length around the unrolled loops, random and extreme bytes.
+// Sum is correct for every alignment in memory and every length near the unrolled loops, with random and extreme bytes.
 func TestSumMatchesSlowSum(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	fills := map[string]func() byte{
@@ -38,10 +38,10 @@ func TestSumMatchesSlowSum(t *testing.T) {
 	}
 }
 
-// sameSum tells whether two ones' complement sums are equal: 0 has two forms, but a sum of anything but zeros is never 0.
+// sameSum reports whether two ones' complement sums are equal: 0 and 0xffff are the same value.
 func sameSum(a, b uint16) bool { return a == b || a%0xffff == b%0xffff }
 
-// The example of RFC 1071, section 3, the header that text books use, and the two forms of zero.
+// The example of RFC 1071, section 3, a common example of an IPv4 header, and the two forms of zero.
 func TestChecksumGolden(t *testing.T) {
 	tests := []struct {
 		name    string

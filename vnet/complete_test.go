@@ -35,18 +35,18 @@ func TestComplete(t *testing.T) {
 		}
 		h.Flags |= vnet.FlagDataValid
 		if !vnet.Check(&h, frame) {
-			t.Fatalf("%s: refused", test.name)
+			t.Fatalf("%s: rejected", test.name)
 		}
 		want := append([]byte(nil), frame...)
 		got := vnet.Complete(h, frame)
 		if got != (vnet.Header{Flags: vnet.FlagDataValid}) {
-			t.Errorf("%s: leaves %+v", test.name, got)
+			t.Errorf("%s: Complete returns %+v", test.name, got)
 		}
 		receive(t, test.p, frame)
 		field := int(h.CsumStart) + int(h.CsumOffset)
 		copy(want[field:], frame[field:field+2])
 		if !bytes.Equal(frame, want) {
-			t.Errorf("%s: bytes beside the checksum changed", test.name)
+			t.Errorf("%s: bytes other than the checksum changed", test.name)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestCompleteWithNothingToDo(t *testing.T) {
 	}
 }
 
-// A UDP datagram whose checksum comes out as 0 bears 0xffff, as 0 would say "no checksum".
+// A UDP datagram whose checksum is 0 contains 0xffff, because 0 means "no checksum".
 func TestCompleteWritesNoZero(t *testing.T) {
 	p := packet{protocol: udp, payload: 2}
 	h, frame := p.header(), p.frame()
@@ -77,14 +77,14 @@ func TestCompleteWritesNoZero(t *testing.T) {
 	receive(t, p, frame)
 }
 
-// Without a usable IP length the sum goes to the end of the frame, as in a kernel.
+// Without a valid IP length, the checksum covers the frame to its end, as in Linux.
 func TestCompleteOfLyingLength(t *testing.T) {
 	for _, total := range []uint16{0, 20, 30, 65535} {
 		p := packet{protocol: tcp, payload: 100}
 		h, frame := p.header(), p.frame()
 		binary.BigEndian.PutUint16(frame[16:], total)
 		if !vnet.Check(&h, frame) {
-			t.Fatalf("total length %d: refused", total)
+			t.Fatalf("total length %d: rejected", total)
 		}
 		vnet.Complete(h, frame)
 		binary.BigEndian.PutUint16(frame[16:], uint16(len(frame)-14))
@@ -94,12 +94,12 @@ func TestCompleteOfLyingLength(t *testing.T) {
 	}
 }
 
-// The checksum of a packet that is not IP runs to the end of the frame.
+// The checksum of a packet that is not IP covers the frame to its end.
 func TestCompleteOtherEthertype(t *testing.T) {
 	frame := []byte("\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x88\x47some label\x00\x00and more")
 	h := vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 14, CsumOffset: 10}
 	if !vnet.Check(&h, frame) {
-		t.Fatal("refused")
+		t.Fatal("rejected")
 	}
 	vnet.Complete(h, frame)
 	if got := slowSum(frame[14:]); got != 0xffff {
@@ -113,7 +113,7 @@ func TestCompleteSCTP(t *testing.T) {
 	h := p.header()
 	h.CsumOffset = 8
 	if !vnet.Check(&h, frame) {
-		t.Fatal("refused")
+		t.Fatal("rejected")
 	}
 	packet := frame[p.transport() : len(frame)-p.padding]
 	vnet.Complete(h, frame)

@@ -21,7 +21,7 @@ func split(t testing.TB, frame []byte, mtu int) [][]byte {
 	before := append([]byte(nil), frame...)
 	fragments, ok := vnet.Split(frame, mtu)
 	if !ok {
-		t.Fatalf("a frame of %d bytes is refused for an MTU of %d", len(frame), mtu)
+		t.Fatalf("a frame of %d bytes is rejected for an MTU of %d", len(frame), mtu)
 	}
 	var pieces [][]byte
 	dst := make([]byte, 14+8+mtu)
@@ -34,8 +34,8 @@ func split(t testing.TB, frame []byte, mtu int) [][]byte {
 	return pieces
 }
 
-// join puts the payloads of fragments together by their offsets, which begin at first bytes. It fails the test unless
-// they are in order, without gaps, with right headers and within mtu.
+// join reassembles the payload of fragments whose offsets begin at first bytes. It fails the test unless the fragments are in order, without
+// gaps, with correct headers and within mtu.
 func join(t testing.TB, network, mtu, first int, pieces [][]byte) (payload []byte, more bool) {
 	t.Helper()
 	for i, piece := range pieces {
@@ -43,7 +43,7 @@ func join(t testing.TB, network, mtu, first int, pieces [][]byte) (payload []byt
 		headerLen := int(ip[0]&0xf) * 4
 		field := binary.BigEndian.Uint16(ip[6:])
 		if total := int(binary.BigEndian.Uint16(ip[2:])); total != len(ip) || total > mtu {
-			t.Fatalf("fragment %d says %d bytes and has %d; the MTU is %d", i, total, len(ip), mtu)
+			t.Fatalf("fragment %d has a total length of %d and %d bytes; the MTU is %d", i, total, len(ip), mtu)
 		}
 		if sum := slowSum(ip[:headerLen]); sum != 0xffff {
 			t.Fatalf("the header of fragment %d sums to %#04x, want 0xffff", i, sum)
@@ -53,7 +53,7 @@ func join(t testing.TB, network, mtu, first int, pieces [][]byte) (payload []byt
 		}
 		more = field&mf != 0
 		if last := i == len(pieces)-1; !last && !more {
-			t.Fatalf("fragment %d of %d says that it is the last", i, len(pieces))
+			t.Fatalf("fragment %d of %d has no more-fragments flag", i, len(pieces))
 		}
 		payload = append(payload, ip[headerLen:]...)
 	}
@@ -79,7 +79,7 @@ func TestSplitAndReassemble(t *testing.T) {
 			pieces := split(t, frame, mtu)
 			payload, more := join(t, p.network(), mtu, 0, pieces)
 			if want := frame[p.transport() : len(frame)-p.padding]; !bytes.Equal(payload, want) || more {
-				t.Errorf("the packet is another, or goes on: %v", more)
+				t.Errorf("the payload differs, or \"more fragments\" is %v", more)
 			}
 			for n, piece := range pieces {
 				if !bytes.Equal(piece[:p.network()], frame[:p.network()]) || binary.BigEndian.Uint16(piece[p.network()+4:]) != p.id {
@@ -99,7 +99,7 @@ func TestSplitFragment(t *testing.T) {
 		frame := p.frame()
 		payload, goesOn := join(t, 14, 600, 185*8, split(t, frame, 600))
 		if !bytes.Equal(payload, frame[34:]) || goesOn != more {
-			t.Errorf("more fragments %v: the last one says %v, or the payload is another", more, goesOn)
+			t.Errorf("more fragments %v: the last one has %v, or the payload differs", more, goesOn)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestSplitOptions(t *testing.T) {
 	}
 }
 
-// A copied option of odd length is padded to a whole word.
+// A copied option of odd length is padded to a multiple of 4 bytes.
 func TestSplitPadsOptions(t *testing.T) {
 	p := packet{protocol: udp, payload: 300, options: []byte{0x83, 7, 4, 10, 0, 0, 1, 0}}
 	pieces := split(t, p.frame(), 128)
@@ -179,7 +179,7 @@ func TestNextFragmentNeedsRoom(t *testing.T) {
 	frame := packet{protocol: udp, payload: 3000}.frame()
 	fragments, ok := vnet.Split(frame, 1500)
 	if !ok {
-		t.Fatal("refused")
+		t.Fatal("rejected")
 	}
 	if n := fragments.Next(make([]byte, 1000)); n != 0 || fragments.Done() {
 		t.Errorf("Next writes %d bytes into too small a buffer, and is done: %v", n, fragments.Done())

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// FuzzMerge merges what may be segments of one stream or datagrams of one flow, of one size or behind a smaller one, with whatever is
-// stated of their checksums and with bytes changed anywhere: cutting gives back the same.
+// FuzzMerge merges segments of one stream or datagrams of one flow, of one size or after a smaller one, with every state of their checksums and
+// with changes of any byte. Segmentation restores the same frames.
 func FuzzMerge(f *testing.F) {
 	for _, s := range []struct {
 		name          string
 		payload, size uint16
-		changes       []byte // four bytes each: the frame, with 128 to mend its checksums; where (2); which bits, or 0 to clear all
+		changes       []byte // four bytes each: number of the frame, plus 128 to correct its checksums; offset (2); bits to invert, or 0 to clear the byte
 	}{
 		{"all of a stream", 300, 100, nil},
 		{"more frames than Linux takes in one", 70, 1, nil},
@@ -75,11 +75,11 @@ func FuzzMerge(f *testing.F) {
 				s.put(p.protocol, frame)
 			}
 		}
-		giveBack(t, s, p.protocol, frames)
+		restore(t, s, p.protocol, frames)
 	})
 }
 
-// flow returns the pieces of a packet; or, if there is more, between two smaller ones of the same flow.
+// flow returns the pieces of a packet. With more, they follow and precede those of two smaller packets of the same flow.
 func flow(t *testing.T, p packet, size uint16, more bool) [][]byte {
 	half := p
 	if half.payload = int(size / 2); !more || half.payload == 0 {

@@ -62,10 +62,10 @@ func offloadSeeds() []offloadSeed {
 		{"not IP", vnet.Header{Flags: 1, CsumStart: 20, CsumOffset: 2}, append(make([]byte, 12), 0x88, 0xb5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 600},
 		{"ARP has no checksum", vnet.Header{Flags: 1, CsumStart: 20, CsumOffset: 2}, append(make([]byte, 12), 8, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 600},
 	}
-	return append(seeds, append(lyingSeeds(), fragmentSeeds()...)...)
+	return append(seeds, append(badLengthSeeds(), fragmentSeeds()...)...)
 }
 
-// zeroSum is the frame of a packet whose payload makes its transport checksum zero.
+// zeroSum returns a frame whose payload makes its transport checksum zero.
 func zeroSum(p packet) []byte {
 	frame := p.frame()
 	done := bytes.Clone(frame)
@@ -78,8 +78,8 @@ func zeroSum(p packet) []byte {
 	return frame
 }
 
-// lyingSeeds are packets whose own lengths are wrong.
-func lyingSeeds() (seeds []offloadSeed) {
+// badLengthSeeds returns packets with wrong lengths.
+func badLengthSeeds() (seeds []offloadSeed) {
 	add := func(name string, p packet, at int, with ...byte) {
 		frame := p.frame()
 		copy(frame[at:], with)
@@ -106,7 +106,7 @@ func lyingSeeds() (seeds []offloadSeed) {
 	return seeds
 }
 
-// fragmentSeeds are packets for Split.
+// fragmentSeeds returns packets for Split.
 func fragmentSeeds() (seeds []offloadSeed) {
 	recordRoute := []byte{7, 7, 4, 0, 0, 0, 0}
 	options := append(append(append([]byte{1}, recordRoute...), routerAlert...), 0, 0, 0, 0)

@@ -8,9 +8,9 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// FuzzOffload: whatever header comes with whatever frame, an accepted one is safe to work with; its segments, put together again
-// by a reader of their own, are what was cut, and every checksum verifies; completing it changes the checksum alone, to the sum
-// that a receiver computes; fragments join to the packet.
+// FuzzOffload checks any header with any frame. Functions that use an accepted header do not panic. An independent implementation reassembles
+// the segments to the same payload, and every checksum verifies. Complete changes the checksum only, to the sum that a receiver
+// computes. Fragments reassemble to the packet.
 func FuzzOffload(f *testing.F) {
 	for _, s := range offloadSeeds() {
 		b := make([]byte, vnet.Size)
@@ -35,10 +35,10 @@ func FuzzOffload(f *testing.F) {
 	})
 }
 
-// An anatomy is what a receiver knows of a frame with IP in it.
+// An anatomy has the parts of an IP packet from a receiver's point of view.
 type anatomy struct{ network, transport, end int }
 
-// dissect reads a frame whose header was accepted; the transport header is where the offload header says.
+// dissect parses a frame whose header was accepted; CsumStart is the offset of the transport header.
 func dissect(t *testing.T, h vnet.Header, frame []byte) (a anatomy, v6 bool) {
 	t.Helper()
 	a.network, a.transport = 14, int(h.CsumStart)
@@ -67,11 +67,11 @@ func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 	short := len(frame) - 1
 	if h.GSOType != vnet.GSONone {
 		a, _ := dissect(t, h, frame)
-		short = min(int(h.HdrLen), a.end-1) // room for the headers alone, or less where nothing follows them
+		short = min(int(h.HdrLen), a.end-1) // room for the headers only, or less if the payload is empty
 	}
 	if short >= 0 {
 		if n := segments.Next(dst[:short]); n != 0 || segments.Done() {
-			t.Fatalf("%d bytes have room in %d", n, short)
+			t.Fatalf("%d bytes were written to a buffer of %d", n, short)
 		}
 	}
 	if h.GSOType == vnet.GSONone {
@@ -90,19 +90,19 @@ func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 		fuzzSegment(t, h, frame, dst[:n], a, v6, i)
 		piece := dst[h.HdrLen:n]
 		if !bytes.HasPrefix(payload, piece) || len(piece) > int(h.GSOSize) || len(piece) < int(h.GSOSize) && len(piece) != len(payload) {
-			t.Fatalf("segment %d has %d bytes of another payload", i, len(piece))
+			t.Fatalf("segment %d has %d bytes and another payload", i, len(piece))
 		}
 		payload = payload[len(piece):]
 	}
 	if n := segments.Next(dst); n != 0 {
-		t.Fatalf("%d bytes are left when all is done", n)
+		t.Fatalf("Next writes %d bytes after the end", n)
 	}
 	if len(payload) > 0 || !bytes.Equal(frame, before) {
-		t.Fatalf("%d bytes got lost, or the frame changed", len(payload))
+		t.Fatalf("%d bytes are missing, or the frame changed", len(payload))
 	}
 }
 
-// fuzzSegment checks segment i of a frame: it has the frame's headers but for what differs by right, and its checksums verify.
+// fuzzSegment checks segment i of a frame: its headers are those of the frame with the necessary changes, and its checksums verify.
 func fuzzSegment(t *testing.T, h vnet.Header, frame, segment []byte, a anatomy, v6 bool, i int) {
 	t.Helper()
 	want := bytes.Clone(frame[:h.HdrLen])
@@ -148,7 +148,7 @@ func fuzzSegment(t *testing.T, h vnet.Header, frame, segment []byte, a anatomy, 
 	}
 }
 
-// finalAddress is where an IPv6 packet ends its way: behind the hops of a routing header, if there are any left.
+// finalAddress returns the final destination of an IPv6 packet, from a routing header with segments left if there is one.
 func finalAddress(ip []byte, transport int) []byte {
 	final := ip[24:40]
 	for next, at := ip[6], 40; at < transport; {
@@ -170,18 +170,17 @@ func finalAddress(ip []byte, transport int) []byte {
 	return final
 }
 
-// fuzzComplete completes the checksum and sums again as a receiver does, that has the same pseudo-header: its sum stood in the
-// field.
+// fuzzComplete completes the checksum and verifies it as a receiver does. The pseudo-header's sum is the value that the field had before.
 func fuzzComplete(t *testing.T, h vnet.Header, frame []byte) {
 	t.Helper()
 	done := bytes.Clone(frame)
 	left := vnet.Complete(h, done)
 	if left.Flags != h.Flags&^vnet.FlagNeedsChecksum || left.GSOType != vnet.GSONone {
-		t.Fatalf("Complete leaves %+v of %+v", left, h)
+		t.Fatalf("Complete returns %+v for %+v", left, h)
 	}
 	if h.Flags&vnet.FlagNeedsChecksum == 0 {
 		if !bytes.Equal(done, frame) {
-			t.Fatal("Complete had nothing to do, and changed the frame")
+			t.Fatal("Complete changed the frame without FlagNeedsChecksum")
 		}
 		return
 	}
@@ -194,15 +193,15 @@ func fuzzComplete(t *testing.T, h vnet.Header, frame []byte) {
 		t.Fatal("Complete changed more than the checksum")
 	}
 	if done[field] == 0 && done[field+1] == 0 {
-		t.Fatal("a checksum of 0 says that there is none")
+		t.Fatal("the checksum is 0, which means that there is none")
 	}
 	if h.GSOType == vnet.GSONone {
 		t.Fatalf("the checksum is %x", done[field:field+2])
 	}
 }
 
-// slowComplete tells whether done has one of the checksums that the header asks for: over everything to the end of the frame, or
-// to an end before Ethernet's padding; or the CRC of SCTP.
+// slowComplete reports whether done has a checksum that the header asks for: over all bytes to the end of the frame, or to an end before the
+// Ethernet padding; or the CRC of SCTP.
 func slowComplete(frame []byte, h vnet.Header, done []byte) bool {
 	start, field := int(h.CsumStart), int(h.CsumStart)+int(h.CsumOffset)
 	ends := []int{len(frame)}
@@ -241,7 +240,7 @@ func slowComplete(frame []byte, h vnet.Header, done []byte) bool {
 	return false
 }
 
-// slowCRC is CRC-32C bit by bit (RFC 9260, appendix A).
+// slowCRC returns the CRC-32C, computed bit by bit (RFC 9260, appendix A).
 func slowCRC(b []byte) uint32 {
 	crc := ^uint32(0)
 	for _, c := range b {
@@ -267,7 +266,7 @@ func fuzzSplit(t *testing.T, frame []byte, mtu int) {
 	var pieces [][]byte
 	dst := make([]byte, network+max(mtu, total))
 	if n := fragments.Next(dst[:network]); n != 0 || fragments.Done() {
-		t.Fatalf("%d bytes have room in %d", n, network)
+		t.Fatalf("%d bytes were written to a buffer of %d", n, network)
 	}
 	for !fragments.Done() {
 		n := fragments.Next(dst)
@@ -280,13 +279,13 @@ func fuzzSplit(t *testing.T, frame []byte, mtu int) {
 		}
 	}
 	if n := fragments.Next(dst); n != 0 {
-		t.Fatalf("%d bytes are left when all is done", n)
+		t.Fatalf("Next writes %d bytes after the end", n)
 	}
 	payload, more := join(t, network, mtu, int(field&0x1fff)*8, pieces)
 	if !bytes.Equal(payload, ip[headerLen:total]) || more != (field&mf != 0) {
-		t.Fatalf("%d bytes were joined from %d, more %t", len(payload), total-headerLen, more)
+		t.Fatalf("%d bytes were reassembled from %d, more %t", len(payload), total-headerLen, more)
 	}
 	if len(pieces) > 1 && field&df != 0 {
-		t.Fatal("a packet was fragmented that must not be")
+		t.Fatal("a packet with DF was fragmented")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// TestMergeHeaders lists the headers of two datagrams that would be one run: they are merged only when both say the same, and
-// something that can be said of a frame to segment.
+// TestMergeHeaders lists offload headers of two datagrams of one run. The datagrams are merged only if both headers are the same, and one that
+// a frame to segment can have.
 func TestMergeHeaders(t *testing.T) {
 	whole, verified, unfinished := nothing.header(udp), valid.header(udp), undone.header(udp)
 	change := func(f func(*vnet.Header)) vnet.Header {
@@ -49,12 +49,12 @@ func TestMergeHeaders(t *testing.T) {
 			t.Errorf("%s: merged %t, want %t", test.name, got, test.want)
 		}
 		if h, _ := run.Frame(); !test.want && h != test.first {
-			t.Errorf("%s: the header is %+v, was %+v", test.name, h, test.first)
+			t.Errorf("%s: the header is %+v, want %+v", test.name, h, test.first)
 		}
 	}
 }
 
-// TestMergeDatagrams merges datagrams, and looks at every field that a receiver relies on; without leave to, it merges none.
+// TestMergeDatagrams merges datagrams and checks every field that a receiver uses. Without Run.Datagrams, none are merged.
 func TestMergeDatagrams(t *testing.T) {
 	frames := pieces(t, packet{protocol: udp, fragment: df, payload: 50, id: 7}, 18)
 	for _, leave := range []bool{true, false} {
@@ -67,7 +67,7 @@ func TestMergeDatagrams(t *testing.T) {
 			continue
 		}
 		if !run.Add(vnet.Header{}, frames[2]) || run.Add(vnet.Header{}, frames[2]) {
-			t.Error("the last datagram, which is shorter, is the last of the run")
+			t.Error("a datagram after a shorter one was merged")
 		}
 		h, f := run.Frame()
 		want := vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4, HdrLen: 42, GSOSize: 18, CsumStart: 34, CsumOffset: 6}
@@ -82,7 +82,7 @@ func TestMergeDatagrams(t *testing.T) {
 	}
 }
 
-// TestMergeWithoutChecksum shows that a sender who sends no checksum does not get one.
+// TestMergeWithoutChecksum shows that datagrams without a checksum do not get one.
 func TestMergeWithoutChecksum(t *testing.T) {
 	for s := nothing; s < kinds; s++ {
 		for which := range 2 {
@@ -93,14 +93,14 @@ func TestMergeWithoutChecksum(t *testing.T) {
 					f[40], f[41] = 0, 0
 				}
 			}
-			if got := giveBack(t, s, udp, frames); got != 2 {
+			if got := restore(t, s, udp, frames); got != 2 {
 				t.Errorf("%+v: datagram %d has no checksum, and was merged", s.header(udp), which)
 			}
 		}
 	}
 }
 
-// TestMergeAllocs merges datagrams and segments: nothing is allocated.
+// TestMergeAllocs shows that merging does not allocate.
 func TestMergeAllocs(t *testing.T) {
 	buffer := make([]byte, 0, 64<<10)
 	for _, protocol := range []uint8{tcp, udp} {
@@ -111,7 +111,7 @@ func TestMergeAllocs(t *testing.T) {
 	}
 }
 
-// mergeAll merges frames that are one run.
+// mergeAll merges the frames of one run.
 func mergeAll(t testing.TB, buffer []byte, h vnet.Header, frames [][]byte) {
 	run := vnet.Run{Datagrams: true}
 	run.Start(h, append(buffer, frames[0]...))
@@ -123,7 +123,7 @@ func mergeAll(t testing.TB, buffer []byte, h vnet.Header, frames [][]byte) {
 	run.Frame()
 }
 
-// BenchmarkMerge merges batches of 32 frames, whatever is stated of their checksums.
+// BenchmarkMerge merges batches of 32 frames, for each state of their checksums.
 func BenchmarkMerge(b *testing.B) {
 	for _, bench := range []struct {
 		name     string
@@ -149,7 +149,7 @@ func BenchmarkMerge(b *testing.B) {
 	}
 }
 
-// BenchmarkMergeNothing looks at batches of 32 frames in which nothing can be merged.
+// BenchmarkMergeNothing processes batches of 32 frames that cannot be merged.
 func BenchmarkMergeNothing(b *testing.B) {
 	for name, change := range map[string]func(i int, frame []byte){
 		"of other flows":       func(i int, frame []byte) { frame[36] = byte(i) },
@@ -179,7 +179,7 @@ func BenchmarkMergeNothing(b *testing.B) {
 	}
 }
 
-// perFrame reports what each of 32 frames has cost.
+// perFrame reports the time for each of 32 frames.
 func perFrame(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/frame")
 }

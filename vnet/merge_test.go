@@ -8,19 +8,19 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// A merged is what a Run made of some frames.
+// A merged is a result of Run.Frame.
 type merged struct {
 	header vnet.Header
 	frame  []byte
 }
 
-// A stated is what the headers of all frames of a run say about their checksums.
+// A stated is the state of the checksums of a run, which the offload headers express.
 type stated int
 
 const (
-	nothing stated = iota // complete, and to be verified
-	valid                 // complete, and verified by the kernel
-	undone                // the sum of the pseudo-header is in the field
+	nothing stated = iota // complete and not verified
+	valid                 // complete and verified by the kernel
+	undone                // the field contains the sum of the pseudo-header
 	kinds
 )
 
@@ -35,10 +35,10 @@ func (s stated) header(protocol uint8) vnet.Header {
 	return vnet.Header{}
 }
 
-// field returns where the checksum stands in a plain frame of the protocol.
+// field returns the offset of the checksum in a plain frame of the protocol.
 func field(protocol uint8) int { return 34 + int(packet{protocol: protocol}.header().CsumOffset) }
 
-// put makes the checksums of a frame with a plain IPv4 header what is stated of them, whatever the frame has become.
+// put writes the checksums of a frame with a plain IPv4 header in the given state.
 func (s stated) put(protocol uint8, frame []byte) {
 	at := field(protocol)
 	if len(frame) < at+2 {
@@ -55,8 +55,8 @@ func (s stated) put(protocol uint8, frame []byte) {
 	binary.BigEndian.PutUint16(frame[at:], sum)
 }
 
-// seen returns a frame that was merged as a receiver takes it: complete, with 0xffff for a TCP or IPv4 checksum of 0, which is the
-// same. A checksum that the kernel has verified is right, if there is one.
+// seen returns a frame in a normal form: complete, with 0xffff instead of 0 for a TCP or IPv4 checksum. A checksum that the kernel has verified
+// becomes correct.
 func (s stated) seen(protocol uint8, frame []byte) []byte {
 	frame = bytes.Clone(frame)
 	at := field(protocol)
@@ -81,7 +81,7 @@ func notZero(sum uint16) uint16 {
 	return sum
 }
 
-// merge puts the frames into one buffer, with a gap before each as a stream has it, and merges what can be merged.
+// merge copies the frames into one buffer, with a gap in front of each as in a stream, and merges them.
 func merge(h vnet.Header, frames [][]byte) []merged {
 	var buffer []byte
 	ends := make([]int, len(frames))
@@ -107,9 +107,9 @@ func mergedOf(run *vnet.Run) merged {
 	return merged{h, f}
 }
 
-// giveBack checks that cutting what was merged gives back the frames, and that what was not is as it was. It returns how many
-// frames there were before the cut.
-func giveBack(t *testing.T, s stated, protocol uint8, frames [][]byte) int {
+// restore checks that segmentation restores the merged frames and that the other frames are unchanged. It returns the number of frames before
+// segmentation.
+func restore(t *testing.T, s stated, protocol uint8, frames [][]byte) int {
 	t.Helper()
 	h := s.header(protocol)
 	runs := merge(h, frames)
@@ -117,20 +117,20 @@ func giveBack(t *testing.T, s stated, protocol uint8, frames [][]byte) int {
 	for _, m := range runs {
 		if m.header == h {
 			if len(left) == 0 || !bytes.Equal(m.frame, left[0]) {
-				t.Fatalf("a frame that was not merged is\n%x, was\n%x", m.frame, left)
+				t.Fatalf("a frame that was not merged is\n%x, want\n%x", m.frame, left)
 			}
 			left = left[1:]
 			continue
 		}
 		for _, got := range segment(t, m.header, m.frame) {
 			if len(left) == 0 || !bytes.Equal(nothing.seen(protocol, got), s.seen(protocol, left[0])) {
-				t.Fatalf("a frame comes back as\n%x, was\n%x", got, left)
+				t.Fatalf("a restored frame is\n%x, want\n%x", got, left)
 			}
 			left = left[1:]
 		}
 	}
 	if len(left) > 0 {
-		t.Fatalf("%d frames do not come back", len(left))
+		t.Fatalf("%d frames are not restored", len(left))
 	}
 	return len(runs)
 }
@@ -143,7 +143,7 @@ func pieces(t testing.TB, p packet, size uint16) [][]byte {
 	return segment(t, p.gso(size), p.frame())
 }
 
-// TestMerge lists what is merged into how many frames; all of it comes back, whatever is stated of the checksums.
+// TestMerge lists frames and the number of frames after merging. All are restored, for each state of their checksums.
 func TestMerge(t *testing.T) {
 	bulk := packet{fragment: df, flags: ack | psh, payload: 10*1400 + 77, seq: 1<<32 - 3000, id: 65530}
 	stamped := bulk
@@ -194,7 +194,7 @@ func TestMerge(t *testing.T) {
 						s.put(protocol, f)
 					}
 				}
-				if got := giveBack(t, s, protocol, frames); got != test.want {
+				if got := restore(t, s, protocol, frames); got != test.want {
 					t.Errorf("%+v: %d frames became %d, want %d", s.header(protocol), len(frames), got, test.want)
 				}
 			}
@@ -202,7 +202,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// protocolOf returns UDP for a frame that has it in a plain IPv4 header, and TCP otherwise.
+// protocolOf returns UDP for a frame with UDP in a plain IPv4 header, and otherwise TCP.
 func protocolOf(frame []byte) uint8 {
 	if len(frame) > 23 && frame[23] == udp {
 		return udp
@@ -217,28 +217,28 @@ func clones(frames [][]byte) (all [][]byte) {
 	return all
 }
 
-// TestMergeRoom shows that a run ends where its buffer or an IPv4 packet does.
+// TestMergeRoom shows that a run ends at the end of its buffer, or at the largest IPv4 packet.
 func TestMergeRoom(t *testing.T) {
 	for _, protocol := range []uint8{tcp, udp} {
 		frames := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 60 * 1000}, 1000)
 		more := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 20 * 1000, seq: 60 * 1000, id: 60}, 1000)
-		if got := giveBack(t, nothing, protocol, append(frames, more...)); got != 2 {
+		if got := restore(t, nothing, protocol, append(frames, more...)); got != 2 {
 			t.Errorf("80 frames of 1000 bytes became %d, want 2", got)
 		}
 		tight := append(make([]byte, 0, len(frames[0])+999), frames[0]...)
 		run := vnet.Run{Datagrams: true}
 		run.Start(vnet.Header{}, tight)
 		if run.Add(vnet.Header{}, frames[1]) {
-			t.Error("a frame was added beyond the room")
+			t.Error("a frame was added beyond the capacity")
 		}
 		if h, f := run.Frame(); h != (vnet.Header{}) || !bytes.Equal(f, frames[0]) {
-			t.Error("a frame to which nothing was added is not as it was")
+			t.Error("a frame to which nothing was added has changed")
 		}
 	}
 }
 
-// TestMergeDifferences changes each bit of the second of three frames, with its checksums made right again and without: the three
-// always come back as they were, and one with a fault that somebody has to answer for is never merged.
+// TestMergeDifferences inverts each bit of the second of three frames, with and without correcting its checksums. All three frames are always
+// restored, and a frame with a wrong checksum that must be verified is never merged.
 func TestMergeDifferences(t *testing.T) {
 	for _, p := range []packet{
 		{protocol: tcp, fragment: df, flags: ack, payload: 300, tcpOptions: []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}},
@@ -256,7 +256,7 @@ func TestMergeDifferences(t *testing.T) {
 					if right {
 						s.put(p.protocol, frames[1])
 					}
-					got := giveBack(t, s, p.protocol, frames)
+					got := restore(t, s, p.protocol, frames)
 					if at := i / 8; !right && got != 3 && s.answersFor(p.protocol, at) {
 						t.Errorf("%+v: bit %d of byte %d is wrong, and was merged", s.header(p.protocol), i%8, at)
 					}
@@ -266,7 +266,7 @@ func TestMergeDifferences(t *testing.T) {
 	}
 }
 
-// answersFor tells whether a checksum that somebody verifies covers a byte of a frame, or is there.
+// answersFor reports whether a checksum that must be verified covers a byte of a frame, or contains it.
 func (s stated) answersFor(protocol uint8, at int) bool {
 	inField := at == field(protocol) || at == field(protocol)+1
 	return at >= 14 && at < 34 || at >= 34 && s == nothing || s == undone && inField

@@ -1,7 +1,6 @@
 package vnet_test
 
-// The tests' own view of packets: a builder and a reader that share nothing with the package, so that a mistake cannot
-// hide in both.
+// A builder and a parser of packets for tests. They share no code with the package, so that the same mistake is not in both.
 
 import (
 	"encoding/binary"
@@ -19,23 +18,23 @@ const (
 	fin, syn, psh, ack, cwr = 0x01, 0x02, 0x08, 0x10, 0x80
 )
 
-// A packet describes a frame to build. The zero value of a field is the plain case.
+// A packet describes a frame to build. Zero values select the common case.
 type packet struct {
 	tags       []uint16 // TPIDs, outermost first
 	v6         bool
-	options    []byte // of IPv4, whole words
-	extensions []byte // of IPv6, ready but for the last one's next header, which is the byte at lastNext
+	options    []byte // of IPv4, a multiple of 4 bytes
+	extensions []byte // of IPv6, complete except for the next header of the last one, the byte at lastNext
 	firstNext  uint8  // kind of the first extension
 	lastNext   int
-	final      int // where in the extensions the packet's last address is; 0: it is the destination
+	final      int // offset of the final destination in the extensions; 0: the destination of the header
 	protocol   uint8
 	flags      uint8  // of TCP
-	tcpOptions []byte // whole words
+	tcpOptions []byte // a multiple of 4 bytes
 	seq        uint32
 	id         uint16
 	fragment   uint16 // flags and offset of IPv4
 	payload    int    // bytes
-	padding    int    // bytes of Ethernet padding, not zero on purpose
+	padding    int    // bytes of Ethernet padding, which are not zero
 	nonzeroSum bool   // a wrong pseudo-header sum
 }
 
@@ -76,7 +75,7 @@ func (p packet) gso(size uint16) vnet.Header {
 	return h
 }
 
-// frame builds the frame with the folded sum of the pseudo-header where the checksum will stand.
+// frame builds the frame with the folded sum of the pseudo-header in the checksum field.
 func (p packet) frame() []byte {
 	b := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}
 	for i, tag := range p.tags {
@@ -147,7 +146,7 @@ func (p packet) segment() []byte {
 	return b
 }
 
-// slowSum is RFC 1071 word by word.
+// slowSum returns the sum of RFC 1071, computed word by word.
 func slowSum(b []byte) uint16 {
 	sum := 0
 	for i, c := range b {
@@ -163,7 +162,7 @@ func slowSum(b []byte) uint16 {
 	return uint16(sum)
 }
 
-// A wire is a frame as a receiver reads it.
+// A wire has the parts of a received frame.
 type wire struct {
 	ethernet  []byte // with its tags
 	ip        []byte // header with options and extensions
@@ -175,7 +174,7 @@ func (w wire) id() uint16   { return binary.BigEndian.Uint16(w.ip[4:]) }
 func (w wire) seq() uint32  { return binary.BigEndian.Uint32(w.transport[4:]) }
 func (w wire) flags() uint8 { return w.transport[13] }
 
-// receive reads the frame that p became and fails the test unless its lengths and checksums are right.
+// receive parses a frame that results from p, and fails the test unless its lengths and checksums are correct.
 func receive(t testing.TB, p packet, frame []byte) wire {
 	t.Helper()
 	var w wire
@@ -186,7 +185,7 @@ func receive(t testing.TB, p packet, frame []byte) wire {
 	var addresses []byte
 	if p.v6 {
 		if total := 40 + int(binary.BigEndian.Uint16(packet[4:])); total != len(packet)-p.padding {
-			t.Fatalf("the IPv6 packet says %d bytes and has %d", total, len(packet)-p.padding)
+			t.Fatalf("the IPv6 packet has a length of %d and %d bytes", total, len(packet)-p.padding)
 		}
 		addresses = slices.Clone(packet[8:40])
 		if p.final > 0 {
@@ -194,7 +193,7 @@ func receive(t testing.TB, p packet, frame []byte) wire {
 		}
 	} else {
 		if total := int(binary.BigEndian.Uint16(packet[2:])); total != len(packet)-p.padding {
-			t.Fatalf("the IPv4 packet says %d bytes and has %d", total, len(packet)-p.padding)
+			t.Fatalf("the IPv4 packet has a total length of %d and %d bytes", total, len(packet)-p.padding)
 		}
 		if sum := slowSum(w.ip); sum != 0xffff {
 			t.Fatalf("the IPv4 header sums to %#04x, want 0xffff", sum)
@@ -206,7 +205,7 @@ func receive(t testing.TB, p packet, frame []byte) wire {
 	if p.protocol == tcp {
 		transportLen = int(segment[12]>>4) * 4
 	} else if said := int(binary.BigEndian.Uint16(segment[4:])); said != len(segment) {
-		t.Fatalf("UDP says %d bytes and has %d", said, len(segment))
+		t.Fatalf("the UDP datagram has a length of %d and %d bytes", said, len(segment))
 	}
 	sum := append(append([]byte(nil), addresses...), 0, p.protocol, byte(len(segment)>>8), byte(len(segment)))
 	if got := slowSum(append(sum, segment...)); got != 0xffff {

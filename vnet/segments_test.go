@@ -13,7 +13,7 @@ import (
 func segment(t testing.TB, h vnet.Header, frame []byte) [][]byte {
 	t.Helper()
 	if !vnet.Check(&h, frame) {
-		t.Fatalf("%+v is refused", h)
+		t.Fatalf("%+v is rejected", h)
 	}
 	before := append([]byte(nil), frame...)
 	var pieces [][]byte
@@ -31,14 +31,14 @@ func segment(t testing.TB, h vnet.Header, frame []byte) [][]byte {
 	return pieces
 }
 
-// Packets on a way with hops: the last one has the pseudo-header's address.
+// Packets with a routing header: the pseudo-header contains the final destination.
 var (
 	viaTwo     = packet{v6: true, protocol: udp, extensions: route(0, 2, 1), firstNext: 43, final: 24}
 	bySegments = packet{v6: true, protocol: tcp, extensions: route(4, 2, 1), firstNext: 43, final: 8}
 	arrived    = packet{v6: true, protocol: tcp, extensions: route(4, 2, 0), firstNext: 43}
 )
 
-// What comes out, put together again, is what went in; every piece is right on its own.
+// Segments reassemble to the payload of the frame, and each is a valid packet.
 func TestCutAndReassemble(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	bases := []packet{
@@ -54,7 +54,7 @@ func TestCutAndReassemble(t *testing.T) {
 			size = 1 + i%3
 			p.payload %= 50
 		}
-		if p.protocol == udp { // has a bound of its own
+		if p.protocol == udp { // has another limit
 			size = max(size, (p.payload+127)/128)
 		} else {
 			size = max(size, (p.payload+1023)/1024)
@@ -70,7 +70,7 @@ func TestCutAndReassemble(t *testing.T) {
 	}
 }
 
-// reassemble compares pieces of at most size payload bytes with the frame they came from.
+// reassemble compares segments of at most size payload bytes with their frame.
 func reassemble(t *testing.T, p packet, size int, frame []byte, pieces [][]byte) {
 	t.Helper()
 	if want := max(1, (p.payload+size-1)/size); len(pieces) != want {
@@ -102,7 +102,7 @@ func reassemble(t *testing.T, p packet, size int, frame []byte, pieces [][]byte)
 		payload = append(payload, w.payload...)
 	}
 	if want := frame[len(frame)-sent.padding-p.payload : len(frame)-sent.padding]; !bytes.Equal(payload, want) {
-		t.Error("the payload is another")
+		t.Error("the payload differs")
 	}
 }
 
@@ -157,7 +157,7 @@ func TestCutKeepsEverythingOfOneSegment(t *testing.T) {
 	}
 }
 
-// A UDP segment whose checksum comes out as 0 bears 0xffff.
+// A UDP segment whose checksum is 0 contains 0xffff.
 func TestCutWritesNoZero(t *testing.T) {
 	p := packet{protocol: udp, payload: 4}
 	frame := p.frame()
@@ -168,7 +168,7 @@ func TestCutWritesNoZero(t *testing.T) {
 		for _, piece := range segment(t, p.gso(2), frame) {
 			switch sum := uint16(piece[p.transport()+6])<<8 | uint16(piece[p.transport()+7]); sum {
 			case 0:
-				t.Fatal("a segment bears no checksum")
+				t.Fatal("a segment has no checksum")
 			case 0xffff:
 				receive(t, p, piece)
 				seen = true
@@ -176,7 +176,7 @@ func TestCutWritesNoZero(t *testing.T) {
 		}
 	}
 	if !seen {
-		t.Error("no segment bears 0xffff")
+		t.Error("no segment contains 0xffff")
 	}
 }
 
@@ -190,7 +190,7 @@ func TestCutWithoutGSO(t *testing.T) {
 	}
 	arp := []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x08\x06anything")
 	if pieces := segment(t, vnet.Header{}, arp); len(pieces) != 1 || !bytes.Equal(pieces[0], arp) {
-		t.Errorf("becomes %q", pieces)
+		t.Errorf("the segments are %q", pieces)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestNextSegmentNeedsRoom(t *testing.T) {
 			h = tcp4.gso(size)
 		}
 		if !vnet.Check(&h, frame) {
-			t.Fatal("refused")
+			t.Fatal("rejected")
 		}
 		segments := vnet.Cut(h, frame)
 		if n := segments.Next(make([]byte, vnet.WireLen(h, frame)-1)); n != 0 || segments.Done() {
