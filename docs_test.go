@@ -223,7 +223,7 @@ var (
 	output      = regexp.MustCompile(`(?m)^(?:podswitch: |warning: |[0-9:.]+ +[a-z]+ +(?:pod +)?)([^{\n]+?)(?: +\{.*)?$`)
 	message     = regexp.MustCompile("`([a-z][^`\n]* [^`\n]*)`")
 	command     = regexp.MustCompile(`^(podswitch|ip|go|ethtool|tcpdump|cat|holder|keep|dhcp|no such|permission) `) // also status and errno texts
-	placeholder = regexp.MustCompile(`…|\S+\.yaml|no such file or directory|\b[A-Z]+\b|\S*[\d/]\S*|: (needs )?|^needs |, but |\(|\)`)
+	placeholder = regexp.MustCompile(`…|\S+\.yaml|no such file or directory|an encapsulation|\b[A-Z]+\b|\S*[\d/]\S*|: (needs )?|^needs |, but |\(|\)`)
 )
 
 // TestMessages checks that the program has the messages that the guide quotes: the text between their placeholders is in a source file.
