@@ -27,7 +27,7 @@ func (o *Offer) cleanBoot(w *warnings) {
 	if a, err := netip.ParseAddr(o.TFTPServerName); err == nil && usable(a) {
 		o.next = a
 	}
-	o.NTPServers = w.cleanNTPServers(o.NTPServers)
+	o.NTPServers = w.cleanServers("NTP server", o.NTPServers, maxNTPServers)
 	o.Private = w.cleanPrivate(o.Private)
 	o.private = nil
 	for _, p := range o.Private {
@@ -47,23 +47,6 @@ func (w *warnings) cleanText(what, given string) string {
 		return given
 	}
 	return ""
-}
-
-// cleanNTPServers returns the unicast IPv4 addresses without duplicates, as many as one option instance holds.
-func (w *warnings) cleanNTPServers(servers []netip.Addr) []netip.Addr {
-	var clean []netip.Addr
-	for _, a := range servers {
-		switch {
-		case !usable(a):
-			w.add("NTP server %s: want a unicast IPv4 address; not offered", a)
-		case slices.Contains(clean, a):
-		case len(clean) == maxNTPServers:
-			w.add("NTP server %s: only the first %d are offered", a, maxNTPServers)
-		default:
-			clean = append(clean, a)
-		}
-	}
-	return clean
 }
 
 // cleanPrivate returns the options that can be sent. An explicit option 249 replaces the routes for Windows; other clients have them

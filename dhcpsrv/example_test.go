@@ -71,7 +71,7 @@ func ExampleNewOffer() {
 	fmt.Println(err)
 	// Output:
 	// [10.96.0.10] [default.svc.cluster.local] <nil>
-	// name server fd00::a: not IPv4; not offered
+	// name server fd00::a: want a unicast IPv4 address; not offered
 	// domain "_tcp": want labels of letters, digits, '_' and '-', the last one beginning with a letter; not offered
 	// dhcp offer: pod address invalid Prefix: want a unicast IPv4 address with a prefix length
 }

@@ -24,24 +24,29 @@ func NeedsRelay(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsUnspecified()
 }
 
-// cleanNameServers returns the IPv4 name servers without duplicates, and relay in place of those on the pod's loopback.
+// cleanNameServers returns the IPv4 name servers, and relay in place of those on the pod's loopback.
 func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr) []netip.Addr {
-	var clean []netip.Addr
+	var reachable []netip.Addr
 	for _, a := range servers {
-		given := a
-		a = a.Unmap()
 		if NeedsRelay(a) {
-			w.add("name server %s: on the pod's loopback; %s is offered instead", given, relay)
+			w.add("name server %s: on the pod's loopback; %s is offered instead", a, relay)
 			a = relay
 		}
+		reachable = append(reachable, a.Unmap())
+	}
+	return w.cleanServers("name server", reachable, maxNameServers)
+}
+
+// cleanServers returns the unicast IPv4 addresses without duplicates, and at most limit of them.
+func (w *warnings) cleanServers(what string, servers []netip.Addr, limit int) []netip.Addr {
+	var clean []netip.Addr
+	for _, a := range servers {
 		switch {
-		case !a.Is4():
-			w.add("name server %s: not IPv4; not offered", given)
 		case !usable(a):
-			w.add("name server %s: not a unicast address; not offered", given)
+			w.add("%s %s: want a unicast IPv4 address; not offered", what, a)
 		case slices.Contains(clean, a):
-		case len(clean) == maxNameServers:
-			w.add("name server %s: only the first %d are offered", given, maxNameServers)
+		case len(clean) == limit:
+			w.add("%s %s: only the first %d are offered", what, a, limit)
 		default:
 			clean = append(clean, a)
 		}
