@@ -53,7 +53,7 @@ func (r *bridgeRig) do(s step) {
 		r.agree(sent, &oracle.Outcome{})
 	case opStatic:
 		if got, want := r.real.SetStatic(s.mac, s.port, r.now), r.oracle.SetStatic(s.mac, s.port, r.now); got != want {
-			r.fail("SetStatic returns %v, and the oracle says %v", got, want)
+			r.fail("SetStatic returns %v, the oracle has %v", got, want)
 		}
 	case opForget:
 		r.real.Forget(s.port)
@@ -61,7 +61,7 @@ func (r *bridgeRig) do(s step) {
 	}
 	got, want := r.real.Stations(r.now), r.oracle.Stations(r.now)
 	if !slices.Equal(got, want) {
-		r.fail("the stations are\n%v\nand the oracle says\n%v", got, want)
+		r.fail("the stations are\n%v\nthe oracle has\n%v", got, want)
 	}
 	if len(got) > r.cfg.Limit {
 		r.fail("%d stations, and the limit is %d", len(got), r.cfg.Limit)

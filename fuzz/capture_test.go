@@ -56,12 +56,12 @@ func TestCapture(t *testing.T) {
 		d.do(step{op: opWait, wait: time.Second})
 		d.do(step{op: opTick})
 	}
-	said := d.saved()
-	path := said[strings.LastIndex(said, " ")+1:]
+	message := d.saved()
+	path := message[strings.LastIndex(message, " ")+1:]
 	defer os.Remove(path)
 	file, err := os.Open(path)
 	if err != nil {
-		t.Fatalf("%s: %v", said, err)
+		t.Fatalf("%s: %v", message, err)
 	}
 	defer file.Close()
 	capture, err := replay.NewReader(file)

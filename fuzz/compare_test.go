@@ -126,7 +126,7 @@ func (r *rig) agree(sent [][]vswitch.Frame, want *oracle.Outcome) {
 	}
 	for port := range sent {
 		if !slices.EqualFunc(sent[port], wanted[port], equal) {
-			r.fail("at port %d leave%s\nand the oracle says%s", port, describe(sent[port]), describe(wanted[port]))
+			r.fail("at port %d leave%s\nthe oracle has%s", port, describe(sent[port]), describe(wanted[port]))
 		}
 	}
 	lost := make(map[loss]uint64)
@@ -134,7 +134,7 @@ func (r *rig) agree(sent [][]vswitch.Frame, want *oracle.Outcome) {
 		lost[loss{d.Port, d.Reason.String()}]++
 	}
 	if got := r.drops(); !maps.Equal(got, lost) {
-		r.fail("dropped are %v, and the oracle says %v", got, lost)
+		r.fail("dropped are %v, the oracle has %v", got, lost)
 	}
 }
 

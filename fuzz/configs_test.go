@@ -38,12 +38,12 @@ const (
 	delegates
 )
 
-// nobodyYet is a flag of the first byte: the switch is the holder and no guest is known, as after a start. Without it, the guest is the holder.
-const nobodyYet = 128
+// noGuestYet is a flag of the first byte: the switch is the holder and no guest is known, as after a start. Without it, the guest is the holder.
+const noGuestYet = 128
 
 // delegate returns the configuration for the first byte of an input.
 func delegate(choice int) (c vswitch.DelegateConfig) {
-	choice %= nobodyYet
+	choice %= noGuestYet
 	gateway := netip.MustParseAddr("10.244.1.1")
 	c = vswitch.DelegateConfig{
 		WireMAC: wireMAC, RouterMAC: routerMAC, Address: netip.MustParsePrefix("10.244.1.7/24"), Gateway: gateway,

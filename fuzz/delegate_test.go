@@ -27,7 +27,7 @@ func runDelegate(t testing.TB, desk *desk, b []byte) {
 	choice := in.byte()
 	cfg := delegate(choice)
 	d := newDelegateRig(t, desk, cfg)
-	if choice < nobodyYet {
+	if choice < noGuestYet {
 		d.do(step{op: opHand, holder: vswitch.HolderGuest, mac: guestMAC})
 	}
 	for _, s := range decode(in, delegateWorld(cfg)) {
@@ -95,7 +95,7 @@ func (d *delegateRig) forwardBoth(s step) {
 	d.allowed(sent, s.port)
 	d.agree(sent, want)
 	if d.used != want.Used {
-		d.fail("OnUse was called %d times, and the oracle says %d", d.used, want.Used)
+		d.fail("OnUse was called %d times, the oracle has %d", d.used, want.Used)
 	}
 }
 
@@ -176,7 +176,7 @@ func (d *delegateRig) forbidden(port, in int, f vswitch.Frame) string {
 		if in == vswitch.PortUplink && kind(f) == 0x0806 {
 			return "ARP of the wire"
 		}
-		return unless(vswitch.MAC(f.Data[6:12]) == routerMAC, "a frame of somebody but the router")
+		return unless(vswitch.MAC(f.Data[6:12]) == routerMAC, "a frame with another source than the router MAC")
 	case vswitch.PortUplink:
 		return d.forbiddenOnWire(in, f)
 	case vswitch.PortPod:
@@ -219,7 +219,7 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 		if in != vswitch.PortPod && f.Data[21] != 1 {
 			return "ARP other than a request"
 		}
-		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP of somebody else")
+		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP with another sender than the pod")
 	}
 	return "another ethertype than IPv4 and ARP"
 }

@@ -34,7 +34,7 @@ func (s seed) with(config int) namedInput {
 
 func delegateSeeds(t testing.TB) (list []namedInput) {
 	for _, s := range captured(t) {
-		list = append(list, s.with(flannel), s.with(permanent+nobodyYet))
+		list = append(list, s.with(flannel), s.with(permanent+noGuestYet))
 	}
 	for _, p := range peers {
 		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU} {
@@ -45,12 +45,12 @@ func delegateSeeds(t testing.TB) (list []namedInput) {
 		}
 	}
 	for _, s := range states {
-		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU, noRoutes, wideNet, permanent + nobodyYet} {
+		for _, config := range []int{flannel, keptPorts, rules, noARP, smallMTU, noRoutes, wideNet, permanent + noGuestYet} {
 			list = append(list, s.with(config))
 		}
 	}
 	for _, s := range crowds {
-		for _, config := range []int{flannel, wideNet, permanent + nobodyYet} {
+		for _, config := range []int{flannel, wideNet, permanent + noGuestYet} {
 			list = append(list, s.with(config))
 		}
 	}

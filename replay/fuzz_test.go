@@ -96,7 +96,7 @@ func captureSeeds(f *testing.F) []captureSeed {
 		{"the old format, of a longer frame", plain(1, 100, 3, 5, 1, 2, 3)},
 		{"the old format in the other byte order", swapped},
 		{"the old format with nanoseconds", nanos},
-		{"the old format: a lying length", plain(1, 0xffffffff, 0xfffffff0, 1)},
+		{"pcap: a wrong length", plain(1, 0xffffffff, 0xfffffff0, 1)},
 		{"the old format: no Ethernet", plain(113, 100, 3, 3, 1, 2, 3)},
 		{"the old format: it ends in its header", plain(1, 100, 0, 0)[:20]},
 		{"the old format: it ends behind the header of a packet", plain(1, 100, 60, 60)},

@@ -1,6 +1,6 @@
 package vnet
 
-// Completion of checksums in software, for an egress that takes no offloads and for endpoints in this process.
+// Completion of checksums in software, for an egress that accepts no offloads and for endpoints in this process.
 
 import (
 	"encoding/binary"

@@ -144,8 +144,8 @@ func TestSplitOfPacketThatFits(t *testing.T) {
 func TestSplitRefuses(t *testing.T) {
 	large := packet{protocol: udp, payload: 3000}
 	with := func(change func(*packet)) []byte { p := large; change(&p); return p.frame() }
-	lying := large.frame()
-	binary.BigEndian.PutUint16(lying[16:], 0xffff)
+	badLength := large.frame()
+	binary.BigEndian.PutUint16(badLength[16:], 0xffff)
 	short := large.frame()
 	binary.BigEndian.PutUint16(short[16:], 19)
 	tests := []struct {
@@ -156,13 +156,13 @@ func TestSplitRefuses(t *testing.T) {
 		{"no frame", nil, 1500},
 		{"IPv6", udp6.frame(), 1500},
 		{"DF", with(func(p *packet) { p.fragment = df }), 1500},
-		{"total length beyond the frame", lying, 1500},
+		{"total length beyond the frame", badLength, 1500},
 		{"total length within the header", short, 1500},
 		{"MTU 0", large.frame(), 0},
 		{"MTU below 8 bytes of payload", large.frame(), 27},
 		{"MTU below 8 bytes behind the options", with(func(p *packet) { p.options = routerAlert }), 31},
 		{"ends beyond 65535", with(func(p *packet) { p.fragment = 0x1fff }), 1500},
-		{"goes on at an odd place", with(func(p *packet) { p.fragment = mf; p.payload = 3001 }), 1500},
+		{"more fragments after an odd length", with(func(p *packet) { p.fragment = mf; p.payload = 3001 }), 1500},
 		{"option of length 0", with(func(p *packet) { p.options = []byte{7, 0, 0, 0} }), 1500},
 		{"option beyond the header", with(func(p *packet) { p.options = []byte{7, 5, 0, 0} }), 1500},
 		{"option without a length", with(func(p *packet) { p.options = []byte{1, 1, 1, 7} }), 1500},

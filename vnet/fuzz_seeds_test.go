@@ -16,7 +16,7 @@ type offloadSeed struct {
 }
 
 func offloadSeeds() []offloadSeed {
-	lie := func(change func(*vnet.Header)) vnet.Header { return with(tcp4.gso(1000), change) }
+	change := func(change func(*vnet.Header)) vnet.Header { return with(tcp4.gso(1000), change) }
 	small := packet{protocol: tcp, flags: ack | psh | fin | cwr, payload: 40}
 	extended := packet{tags: twoTags, v6: true, protocol: tcp, extensions: hopByHop, payload: 99}
 	routed := packet{protocol: udp, options: routerAlert, payload: 20, padding: 3}
@@ -35,17 +35,17 @@ func offloadSeeds() []offloadSeed {
 		{"gso_size 1 of a large frame: as much work as for a thousand", tcp4.gso(1), tcp4.frame(), 600},
 		{"a route that ends elsewhere", tcp6Routed.gso(99), tcp6Routed.frame(), 600},
 		{"a route by segments", bySegments.gso(9), bySegments.frame(), 600},
-		{"csum_start odd", lie(func(h *vnet.Header) { h.CsumStart++ }), tcp4.frame(), 600},
-		{"csum_start beyond the frame", lie(func(h *vnet.Header) { h.CsumStart = 65535 }), tcp4.frame(), 600},
+		{"csum_start odd", change(func(h *vnet.Header) { h.CsumStart++ }), tcp4.frame(), 600},
+		{"csum_start beyond the frame", change(func(h *vnet.Header) { h.CsumStart = 65535 }), tcp4.frame(), 600},
 		{"csum_start in the MAC addresses", vnet.Header{Flags: 1, CsumOffset: 6}, tcp4.frame(), 600},
-		{"csum_start and csum_offset beyond 16 bits", lie(func(h *vnet.Header) { h.CsumStart, h.CsumOffset = 65535, 65535 }), tcp4.frame(), 600},
+		{"csum_start and csum_offset beyond 16 bits", change(func(h *vnet.Header) { h.CsumStart, h.CsumOffset = 65535, 65535 }), tcp4.frame(), 600},
 		{"csum_offset at the last byte", with(small.header(), func(h *vnet.Header) { h.CsumOffset = 59 }), small.frame(), 600},
 		{"csum_offset at the ports", with(tcp4.header(), func(h *vnet.Header) { h.CsumOffset = 2 }), tcp4.frame(), 600},
-		{"csum_offset not that of the protocol", lie(func(h *vnet.Header) { h.CsumOffset = 6 }), tcp4.frame(), 600},
-		{"hdr_len below csum_start: the kernel's hint lies", lie(func(h *vnet.Header) { h.HdrLen = 20 }), tcp4.frame(), 600},
-		{"gso_type unknown", lie(func(h *vnet.Header) { h.GSOType = 2 }), tcp4.frame(), 600},
-		{"gso_type of the other version", lie(func(h *vnet.Header) { h.GSOType = vnet.GSOTCPv6 }), tcp4.frame(), 600},
-		{"GSO without a checksum to complete", lie(func(h *vnet.Header) { h.Flags = 0 }), tcp4.frame(), 600},
+		{"csum_offset not that of the protocol", change(func(h *vnet.Header) { h.CsumOffset = 6 }), tcp4.frame(), 600},
+		{"hdr_len below csum_start: a wrong hint of the kernel", change(func(h *vnet.Header) { h.HdrLen = 20 }), tcp4.frame(), 600},
+		{"gso_type unknown", change(func(h *vnet.Header) { h.GSOType = 2 }), tcp4.frame(), 600},
+		{"gso_type of the other version", change(func(h *vnet.Header) { h.GSOType = vnet.GSOTCPv6 }), tcp4.frame(), 600},
+		{"GSO without a checksum to complete", change(func(h *vnet.Header) { h.Flags = 0 }), tcp4.frame(), 600},
 		{"flags unknown", vnet.Header{Flags: 0x80}, small.frame(), 600},
 		{"nothing but a hint that data is valid", vnet.Header{Flags: vnet.FlagDataValid, HdrLen: 9}, small.frame(), 600},
 		{"ECN: CWR on the first segment alone", with(small.gso(9), func(h *vnet.Header) { h.GSOType |= vnet.GSOECN }), small.frame(), 600},
@@ -102,7 +102,7 @@ func badLengthSeeds() (seeds []offloadSeed) {
 	add("data offset past the end", p4, 46, 0xf0)
 	add("data offset below 5", p4, 46, 0x10)
 	add("a first fragment", p4, 20, 0x20)
-	add("a protocol nobody knows", p4, 23, 253)
+	add("an unknown protocol", p4, 23, 253)
 	return seeds
 }
 

@@ -28,7 +28,7 @@ func TestMergeHeaders(t *testing.T) {
 		{"complete and unfinished", whole, unfinished, false},
 		{"unfinished and verified", unfinished, verified, false},
 		{"both flags", change(func(h *vnet.Header) { h.Flags |= vnet.FlagDataValid }), vnet.Header{}, false},
-		{"a flag that nobody knows", change(func(h *vnet.Header) { h.Flags |= 4 }), vnet.Header{}, false},
+		{"an unknown flag", change(func(h *vnet.Header) { h.Flags |= 4 }), vnet.Header{}, false},
 		{"the checksum of TCP", undone.header(tcp), vnet.Header{}, false},
 		{"a checksum within the packet", change(func(h *vnet.Header) { h.CsumStart = 42 }), vnet.Header{}, false},
 		{"a frame to segment", change(func(h *vnet.Header) { h.GSOType, h.GSOSize, h.HdrLen = vnet.GSOUDPL4, 50, 42 }), vnet.Header{}, false},

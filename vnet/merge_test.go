@@ -178,7 +178,7 @@ func TestMerge(t *testing.T) {
 		{"datagrams, then others of their size", append(pieces(t, voice, 18), pieces(t, later, 18)...), 1},
 		{"datagrams behind a shorter one", append(pieces(t, voice, 19), pieces(t, later, 19)...), 2},
 		{"larger datagrams", append(pieces(t, voice, 18), pieces(t, later, 20)...), 2},
-		{"more datagrams than Linux takes", pieces(t, packet{protocol: udp, fragment: df, payload: 18 * 65}, 18), 2},
+		{"more datagrams than Linux merges", pieces(t, packet{protocol: udp, fragment: df, payload: 18 * 65}, 18), 2},
 		{"no payload in the datagrams", append(pieces(t, packet{protocol: udp, fragment: df}, 9), pieces(t, packet{protocol: udp, fragment: df, id: 1}, 9)...), 2},
 		{"datagrams that may be fragmented", pieces(t, packet{protocol: udp, payload: 200}, 100), 2},
 		{"datagrams with IP options", pieces(t, packet{protocol: udp, options: routerAlert, fragment: df, payload: 200}, 100), 2},

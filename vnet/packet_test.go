@@ -204,8 +204,8 @@ func receive(t testing.TB, p packet, frame []byte) wire {
 	transportLen := 8
 	if p.protocol == tcp {
 		transportLen = int(segment[12]>>4) * 4
-	} else if said := int(binary.BigEndian.Uint16(segment[4:])); said != len(segment) {
-		t.Fatalf("the UDP datagram has a length of %d and %d bytes", said, len(segment))
+	} else if length := int(binary.BigEndian.Uint16(segment[4:])); length != len(segment) {
+		t.Fatalf("the UDP datagram has a length of %d and %d bytes", length, len(segment))
 	}
 	sum := append(append([]byte(nil), addresses...), 0, p.protocol, byte(len(segment)>>8), byte(len(segment)))
 	if got := slowSum(append(sum, segment...)); got != 0xffff {

@@ -1,6 +1,6 @@
 package vnet
 
-// Segmentation in software, for an egress that takes no frame larger than its MTU. Each segment has a copy of the frame's headers with
+// Segmentation in software, for an egress that accepts no frame larger than its MTU. Each segment has a copy of the frame's headers with
 // these changes:
 //
 //	IPv4   total length, identification (incremented for each segment), header checksum

@@ -16,7 +16,7 @@ type spec struct {
 	body    []byte // ARP, or the bytes behind another ethertype
 	ip      *ipSpec
 	size    int // of the whole frame, when above 0: zeros are appended
-	cut     int // of the whole frame, when not negative: bytes are taken off
+	cut     int // length of the truncated frame in bytes; negative: not truncated
 	offload *vnet.Header
 	partial bool // the checksum is left undone
 	gso     vnet.Header
@@ -71,7 +71,7 @@ func (w *words) tags(s *spec) {
 
 func (w *words) content(s *spec, from, to vswitch.MAC) {
 	ethertype := 0
-	switch word := w.next("what is in the frame"); word {
+	switch word := w.next("the content of the frame"); word {
 	case "ip":
 		ethertype = 0x0800
 		s.ip = w.packet()

@@ -218,9 +218,9 @@ func slowSum(b []byte, initial ...uint16) uint16 {
 }
 
 // or returns the value that the script sets, or the correct one.
-func or(said, right int) int {
-	if said >= 0 {
-		return said
+func or(set, right int) int {
+	if set >= 0 {
+		return set
 	}
 	return right
 }

@@ -153,7 +153,7 @@ func TestRunFinishes(t *testing.T) {
 				r.ports[0].Inject(shorthand(t, "02:..:01 > 02:..:02 ipv6"))
 				<-slow.entered
 				r.stop()
-				synctest.Wait() // whatever does not wait for the frame has happened
+				synctest.Wait() // everything that does not wait for the frame is done
 				close(slow.goOn)
 				if err := <-r.ended; err != nil {
 					t.Errorf("Run = %v", err)

@@ -166,4 +166,4 @@ func (c *call) fromServer(f vswitch.Frame) {
 	c.send(vswitch.PortGuest, readdressed(f, to, c.cfg.RouterMAC))
 }
 
-func (d *Delegate) isBroadcast(a netip.Addr) bool { return a == everybody || a == d.broadcast }
+func (d *Delegate) isBroadcast(a netip.Addr) bool { return a == limitedBroadcast || a == d.broadcast }

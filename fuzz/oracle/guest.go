@@ -31,7 +31,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	switch {
 	case !ok:
 		c.refuse(vswitch.BadIPv4)
-	case p.isDHCP() && p.to == 67 && (p.target == everybody || p.target == c.cfg.Server):
+	case p.isDHCP() && p.to == 67 && (p.target == limitedBroadcast || p.target == c.cfg.Server):
 		c.send(vswitch.PortServer, f)
 	case p.isDHCP():
 		c.refuse(vswitch.DHCP)

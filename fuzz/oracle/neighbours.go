@@ -114,7 +114,7 @@ func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
 // on-link host that requests the pod address.
 func (c *call) learn(a arp) bool {
 	ip, mac := a.senderIP, a.senderMAC
-	if ip == c.self || isMartian(ip) || isGroupIP(ip) || ip == everybody || !isStation(mac) {
+	if ip == c.self || isMartian(ip) || isGroupIP(ip) || ip == limitedBroadcast || !isStation(mac) {
 		return false
 	}
 	n, known := c.neighbours[ip]

@@ -115,4 +115,4 @@ func isGroupIP(a netip.Addr) bool { return a.IsMulticast() }
 // isMartian reports whether an address is in "this network" or loopback.
 func isMartian(a netip.Addr) bool { first := a.As4()[0]; return first == 0 || first == 127 }
 
-var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})

@@ -94,7 +94,7 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 // isMartianSource reports whether no host may be the source. Hosts without an address send from the unspecified address to groups and
 // broadcast addresses.
 func (c *call) isMartianSource(source, target netip.Addr) bool {
-	if source.IsUnspecified() && (target == everybody || isGroupIP(target)) {
+	if source.IsUnspecified() && (target == limitedBroadcast || isGroupIP(target)) {
 		return false
 	}
 	return isMartian(source) || isGroupIP(source) || c.isBroadcast(source)

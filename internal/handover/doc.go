@@ -1,5 +1,5 @@
-// Package handover defines the JSON that one switch passes to the switch that replaces it: forwarding tables, counters and queued
-// frames. It contains data types only, and no behaviour beyond the text form of a MAC.
+// Package handover defines the JSON that one switch passes to the switch that replaces it: forwarding tables, counters, held frames and
+// the state of sockets. It contains data types only, and no behaviour beyond the text form of a MAC.
 //
 // vswitch fills these types in and reads them back (Bridge.State, Bridge.Resume and their counterparts on Delegate and Counters), and so
 // does unixport (StateOf, Socket.Resume); pod/dataplane puts them into the snapshot that it sends.
