@@ -63,11 +63,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}()
 	d.holdTimer = time.AfterFunc(time.Hour, d.endAbsence)
 	d.holdTimer.Stop()
-	for i, p := range g.Ports {
-		d.devices = append(d.devices, newDevice(s, i, p, log))
-	}
-	guestDevice := d.devices[vswitch.PortGuest]
-	guestDevice.onLost, guestDevice.onBack = func() { d.setGuestAbsent(true) }, func() { d.setGuestAbsent(false) }
+	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
 	d.delegate.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until start
 	if err := d.newEndpoints(); err != nil {
@@ -75,6 +71,14 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}
 	d.lessee = d.newLessee()
 	return d, d.startServices()
+}
+
+func (d *delegation) newDevices(ports []grant.Port) {
+	for i, p := range ports {
+		d.devices = append(d.devices, newDevice(d.session, i, p, d.log))
+	}
+	guestDevice := d.devices[vswitch.PortGuest]
+	guestDevice.onLost, guestDevice.onBack = func() { d.setGuestAbsent(true) }, func() { d.setGuestAbsent(false) }
 }
 
 func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
