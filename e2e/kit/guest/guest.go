@@ -1,8 +1,8 @@
 // Package guest boots a small Linux guest in QEMU for tests and reads what it prints on its console.
 //
-// It is the Go side of the script guest-run, which chooses QEMU's options, and of guest-image, which makes the kernel and
-// the initramfs; the file init in this folder is the guest's first process and says which lines it prints. A test starts a
-// guest with a task, a shell script for the guest's busybox, and awaits lines:
+// It runs the script guest-run, which chooses QEMU's options and calls guest-image to make the kernel and the initramfs. The file
+// init in this folder is the guest's first process and documents the lines that it prints. A test starts a guest with a task, a
+// shell script for the guest's busybox, and waits for lines:
 //
 //	vm, err := guest.Start(guest.Config{Namespace: pod, Task: "wget -qO- http://10.244.1.8/"})
 //	defer vm.Stop()
@@ -23,16 +23,16 @@ import (
 	"sync"
 )
 
-// A Config says which guest to boot, and where. The zero value is a virtio guest on tap0 of the calling process's network
-// namespace that asks for a lease and powers off.
+// A Config describes a guest and its network. The zero value is a guest with a virtio card on tap0 of the calling process's
+// network namespace, which gets a lease and powers off.
 type Config struct {
-	Namespace string // named network namespace (ip-netns(8)) that has the tap; empty: the caller's
-	Tap       string // the tap; empty: tap0
+	Namespace string // named network namespace of the tap (ip-netns(8)); empty: the caller's
+	Tap       string // name of the tap; empty: tap0
 	Model     string // a model of the table e2e/kit/models; empty: virtio
 	MAC       string // the guest's MAC; empty: 02:00:00:00:00:01
-	Task      string // a shell script that the guest runs after it got its lease; empty: none
-	NoDHCP    bool   // the guest's interface stays without an address
-	Stay      bool   // the guest stays up after the task
+	Task      string // a shell script that the guest runs after it has got its lease; empty: none
+	NoDHCP    bool   // the guest's interface gets no address
+	Stay      bool   // the guest keeps running after the task
 }
 
 // A Guest is a running virtual machine. Its methods may be called from any goroutine.
@@ -47,8 +47,8 @@ type Guest struct {
 	err     error         // why QEMU ended; valid once ended is closed
 }
 
-// Start boots a guest and returns while it boots. The image is made first if it is not there yet, which takes a few
-// seconds and the network once. The caller has to call Stop.
+// Start starts a guest and does not wait for its boot. It makes the image first if necessary, which takes a few seconds and, once,
+// needs a network. The caller must call Stop.
 func Start(cfg Config) (*Guest, error) {
 	script, err := runScript()
 	if err != nil {
@@ -79,7 +79,7 @@ func Start(cfg Config) (*Guest, error) {
 	return g, nil
 }
 
-// arguments returns those of guest-run.
+// arguments returns the arguments of guest-run.
 func (c Config) arguments(task string) []string {
 	var arguments []string
 	for _, option := range []struct{ name, value string }{
@@ -115,8 +115,8 @@ func (g *Guest) read(console io.Reader, task string) {
 	close(g.ended)
 }
 
-// Await returns the first line of the console, counted from the start, that begins with prefix. It waits for one until ctx
-// is done or the guest has ended; the error then holds the console.
+// Await returns the first line of the console since the start that begins with prefix. If there is none, it waits until ctx is done
+// or the guest has ended, and returns an error with the console.
 func (g *Guest) Await(ctx context.Context, prefix string) (string, error) {
 	for seen := 0; ; {
 		g.mu.Lock()
@@ -146,14 +146,14 @@ func (g *Guest) count() int {
 	return len(g.lines)
 }
 
-// Console returns all that the guest has printed so far.
+// Console returns the guest's output so far.
 func (g *Guest) Console() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return strings.Join(g.lines, "\n")
 }
 
-// Wait waits until the guest has powered off. It returns an error when QEMU failed, and when ctx was done first.
+// Wait waits until the guest has powered off. It returns an error if QEMU has failed or if ctx is done before.
 func (g *Guest) Wait(ctx context.Context) error {
 	select {
 	case <-g.ended:
@@ -163,22 +163,22 @@ func (g *Guest) Wait(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err != nil {
-		return fmt.Errorf("guest: %w; QEMU said: %s", g.err, g.stderr.String())
+		return fmt.Errorf("guest: %w; QEMU printed: %s", g.err, g.stderr.String())
 	}
 	return nil
 }
 
-// Stop pulls the plug and waits until QEMU is gone. It may be called more than once, and after the guest has powered off.
+// Stop kills QEMU and waits until it has ended. It may be called more than once, and after the guest has powered off.
 func (g *Guest) Stop() {
 	select {
 	case <-g.ended:
 	default:
-		_ = g.command.Process.Kill() // fails only when it has ended meanwhile
+		_ = g.command.Process.Kill() // fails only if QEMU has ended meanwhile
 		<-g.ended
 	}
 }
 
-// runScript finds guest-run from the folder of the test, which is anywhere below the module's root.
+// runScript finds guest-run. The working directory of a test is below the module's root.
 func runScript() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -196,7 +196,7 @@ func runScript() (string, error) {
 	}
 }
 
-// writeTask puts the task into a file of its own and returns its path, or nothing when there is no task.
+// writeTask writes the task to a temporary file and returns its path, or "" if there is no task.
 func writeTask(task string) (string, error) {
 	if task == "" {
 		return "", nil

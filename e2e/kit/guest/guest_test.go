@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-const bootTime = 3 * time.Minute // an idle machine takes three seconds, one that runs all tests at once takes far longer
+const bootTime = 3 * time.Minute // a boot takes three seconds on an idle machine, and far longer on a busy one
 
 func TestParseLease(t *testing.T) {
 	t.Parallel()
@@ -64,8 +64,8 @@ func TestParseLease(t *testing.T) {
 	}
 }
 
-// TestGuest boots a guest on a kernel bridge with another namespace behind it that serves DHCP and a page: what a guest
-// prints and does is right before podswitch comes into play.
+// TestGuest boots a guest on a kernel bridge, behind which another namespace serves DHCP and a page. It tests the guest without
+// podswitch.
 func TestGuest(t *testing.T) {
 	network := newNetwork(t)
 	vm := start(t, Config{Namespace: network.near, Stay: true, Task: `
@@ -96,7 +96,7 @@ exit 7`})
 		t.Fatalf("line %q, error %v; want status 7", line, err)
 	}
 	for _, line := range []string{
-		"default via 10.244.1.1 dev eth0 \n", // option 121 goes before the router of option 3
+		"default via 10.244.1.1 dev eth0 \n", // option 121 replaces the router of option 3
 		"10.244.0.0/16 via 10.244.1.1 dev eth0 \n",
 		"192.0.2.0/24 dev eth0 scope link \n",
 		"search default.svc svc\nnameserver 10.96.0.10\nnameserver 10.96.0.11\n",
@@ -143,7 +143,7 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// TestGuestFaults shows that a guest that cannot be had says why.
+// TestGuestFaults checks the errors for a guest that cannot start.
 func TestGuestFaults(t *testing.T) {
 	network := newNetwork(t)
 	tests := []struct {
@@ -198,8 +198,8 @@ func models(t *testing.T) []model {
 	return all
 }
 
-// A network is two namespaces: the near one has tap0 on a bridge, the far one is 10.244.1.1 behind it, with a DHCP server
-// that gives 10.244.1.7 and an HTTP server that has a page.
+// A network has two namespaces: near has tap0 on a bridge; far is 10.244.1.1 behind the bridge, with a DHCP server that offers
+// 10.244.1.7 and an HTTP server with a page.
 type network struct {
 	near, far string
 	pageSum   string // SHA-256 in hexadecimal digits
@@ -273,7 +273,7 @@ opt hostname web-0
 opt lease 600
 `
 
-// run runs a command to its end and returns what it printed.
+// run runs a command to its end and returns its stdout.
 func run(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -285,7 +285,7 @@ func run(t *testing.T, name string, arguments ...string) string {
 	return stdout.String()
 }
 
-// background starts a command that lives as long as the test.
+// background starts a command and kills it at the end of the test.
 func background(t *testing.T, name string, arguments ...string) {
 	t.Helper()
 	command := exec.Command(name, arguments...)
@@ -293,7 +293,7 @@ func background(t *testing.T, name string, arguments ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // fails only when it has ended meanwhile
-		_ = command.Wait()         // says that it was killed
+		_ = command.Process.Kill() // fails only if it has ended meanwhile
+		_ = command.Wait()         // returns that it was killed
 	})
 }

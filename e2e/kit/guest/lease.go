@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Lease is what the guest's DHCP client was given, as the guest printed it. Options that it was not given are empty.
+// A Lease is the lease of the guest's DHCP client, as the guest printed it. The fields of absent options are empty.
 type Lease struct {
 	Address  netip.Prefix
 	Router   string   // option 3
@@ -30,7 +30,7 @@ func (g *Guest) Lease(ctx context.Context) (Lease, error) {
 	return parseLease(line)
 }
 
-// parseLease reads the line "guest: lease ADDRESS NAME=VALUE...", in which a value may be a list with commas.
+// parseLease parses a line "guest: lease ADDRESS NAME=VALUE...". The elements of a list are separated by commas.
 func parseLease(line string) (Lease, error) {
 	words := strings.Fields(strings.TrimPrefix(line, "guest: lease "))
 	if len(words) == 0 {
