@@ -47,7 +47,7 @@ func TestInterrupt(t *testing.T) {
 	}
 	b := make([]byte, 16)
 	if n, err := unix.Read(shared, b); err != nil || string(b[:n]) != "kept" {
-		t.Errorf("who goes on reads %q, %v", b[:max(n, 0)], err)
+		t.Errorf("the next reader reads %q, %v", b[:max(n, 0)], err)
 	}
 	empty(peer)
 	if err := <-drained; err != nil {
@@ -134,7 +134,7 @@ func TestWake(t *testing.T) {
 	}
 	select {
 	case n := <-tries:
-		t.Errorf("nobody has asked for try %d", n)
+		t.Errorf("attempt %d without a Wake", n)
 	case <-time.After(50 * time.Millisecond):
 	}
 	if _, err := unix.Write(peer, []byte("now")); err != nil {

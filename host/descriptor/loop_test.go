@@ -175,7 +175,7 @@ func TestLoopEnds(t *testing.T) {
 	late := join(t, l, nothing)
 	late.send(t, "late")
 	if got := <-late.got; got != "late" {
-		t.Errorf("who came late received %q", got)
+		t.Errorf("the member that joined late received %q", got)
 	}
 	late.end(t)
 	stays.end(t)
