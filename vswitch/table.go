@@ -109,16 +109,14 @@ func (t *table) put(key, value uint64, now time.Duration, expired func(entry) bo
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := entry{key, value, now, now}
-	if t.setLocked(e) {
-		return true
+	if _, _, known := t.find(key); !known && t.count >= t.limit {
+		if now < t.nextSweep {
+			return false
+		}
+		t.nextSweep = now + sweepInterval
+		t.removeLocked(expired)
 	}
-	if now < t.nextSweep {
-		return false
-	}
-	t.nextSweep = now + sweepInterval
-	t.removeLocked(expired)
-	return t.setLocked(e)
+	return t.setLocked(entry{key, value, now, now})
 }
 
 // set adds or replaces an entry and makes no room for it. It reports whether the table now has the entry; its key must not be 0.
