@@ -166,7 +166,7 @@ func TestInterruptBesideLoss(t *testing.T) {
 	counters := new(vswitch.Counters)
 	var p vswitch.Port
 	first, second := &loadedPort{counters: counters, closed: make(chan struct{})}, newFakePort(counters)
-	told := func() { t.Error("somebody was told") }
+	told := func() { t.Error("Lost or Back was called") }
 	lost := lostPort{first, func() { p.(vswitch.Interrupter).Interrupt() }}
 	p = NewReattaching(lost, counters, Reattach{Lost: func(error) { told() }, Back: told})
 	if _, err := p.Receive(make([]vswitch.Frame, 1)); !errors.Is(err, net.ErrClosed) {

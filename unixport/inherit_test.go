@@ -263,7 +263,7 @@ func TestFDUnfit(t *testing.T) {
 		status, err := unix.FcntlInt(uintptr(test.fd), unix.F_GETFL, 0)
 		flags, flagsErr := unix.FcntlInt(uintptr(test.fd), unix.F_GETFD, 0)
 		if err != nil || flagsErr != nil || status&unix.O_NONBLOCK != 0 || flags != 0 {
-			t.Errorf("%s is not as it was: %#x %#x, %v", test.is, status, flags, errors.Join(err, flagsErr))
+			t.Errorf("%s has changed: %#x %#x, %v", test.is, status, flags, errors.Join(err, flagsErr))
 		}
 		unix.Close(test.fd)
 	}
