@@ -20,7 +20,7 @@ import (
 //  5. Forward to the port of the destination. Flood to all other ports if the destination is a group or is not known. A frame never
 //     leaves at the port where it entered.
 //
-// Forward, Stations and the other methods may be called concurrently.
+// All methods except Resume may be called concurrently.
 type Bridge struct {
 	cfg      BridgeConfig
 	stations *table // by MAC.key; the values are stationValues
@@ -33,8 +33,9 @@ type BridgeConfig struct {
 	Ageing   time.Duration // a station that sends nothing for this time is forgotten; 0: no station is remembered
 	Limit    int           // largest number of stations; 0: every frame is flooded
 	MaxFrame int           // largest frame in bytes after segmentation, without VLAN tags; 0: no limit
-	// Upstream is the port on whose far side a hairpin bridge may return frames that the switch sent, or -1 if there is none. A station
-	// that sent at another port less than two seconds ago is not learned there: such a frame is dropped as Reflected.
+	// Upstream is the port on whose far side a hairpin bridge may return frames that the switch sent, or -1 if there is none; 0 is the
+	// first port. A station that sent at another port less than two seconds ago is not learned at Upstream: such a frame is dropped
+	// as Reflected.
 	Upstream int
 	// Pinned is the only source that may send at PinnedPort, and is a static station there. With the zero MAC any station may,
 	// and PinnedPort has no meaning.

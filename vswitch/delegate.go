@@ -57,7 +57,7 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 // Frames from the pod endpoint (fromPod) are validated like the guest's. ARP leaves unchanged; IPv4 with the pod address as its
 // source goes to the wire, except DHCP. Frames from the server (fromServer) go to the guest.
 //
-// All methods may be called concurrently.
+// All methods except Resume may be called concurrently.
 type Delegate struct {
 	cfg        DelegateConfig
 	address    uint32 // the pod address

@@ -25,8 +25,8 @@ type Port interface {
 	// is lost; n is 0 if err is not nil. Receive must not be called concurrently.
 	Receive(batch []Frame) (n int, err error)
 
-	// Transmit sends the frames in order. It does not change them and does not keep them. It does not wait for a slow attachment:
-	// a frame that the attachment has no room for is counted as a drop. Transmit may be called concurrently.
+	// Transmit sends the frames in order. It does not change them and does not keep them. It never fails: a frame that the
+	// attachment rejects or has no room for is counted as a drop. Transmit may be called concurrently.
 	Transmit(batch []Frame)
 
 	// Counters returns the port's counters, always the same. The port counts frames that it transmits or drops; the Switch counts

@@ -15,7 +15,7 @@
 // The port counts frames and drops as a device port does. It enforces the rule that frames are borrowed: each Receive overwrites
 // the frames of the Receive before, so that a test fails if a forwarder keeps one.
 //
-// The package is part of the promised interface.
+// The package is for tests and may change without notice: docs/library.md has the packages that are promised.
 package vswitchtest
 
 import (
