@@ -100,7 +100,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 	vnet.CompleteSCTP(&f.Offload, f.Data)
 	target, source := destination(f.Data), sender(f.Data)
 	if in == b.cfg.PinnedPort && !b.cfg.Pinned.IsZero() && source != b.cfg.Pinned {
-		out.Drop(ForeignMAC)
+		out.dropFor(ForeignMAC, offendingMAC(source))
 		return
 	}
 	if isReserved(target) {

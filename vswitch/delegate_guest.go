@@ -14,10 +14,13 @@ func (d *Delegate) fromGuest(f *Frame, now time.Duration, out *Out) {
 	}
 	if reason, ok := normalize(f, false); !ok {
 		out.Drop(reason)
+		if reason == VLAN {
+			out.in.offend(VLAN, offendingTag(f.Data))
+		}
 		return
 	}
 	if !d.cfg.PinnedMAC.IsZero() && sender(f.Data) != d.cfg.PinnedMAC {
-		out.Drop(ForeignMAC)
+		out.dropFor(ForeignMAC, offendingMAC(sender(f.Data)))
 		return
 	}
 	if ethertype(f.Data) == typeARP {
@@ -55,13 +58,13 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	case p.isDHCP():
 		d.dhcpFromGuest(f, &p, out)
 	case p.source != d.address:
-		out.Drop(ForeignSource)
+		out.dropFor(ForeignSource, offendingIP(p.source))
 	case !d.isHeldBy(HolderGuest):
 		out.Drop(NotHolder)
 		d.recordUse(sender(f.Data), now, false)
 		d.notifyUse()
 	case d.isAboutKept(f.Data, &p):
-		out.Drop(KeptPort)
+		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
 	case p.target == d.server:
 		d.recordUse(sender(f.Data), now, false)
 		out.Send(PortServer, *f)
@@ -102,7 +105,7 @@ func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *O
 	case p.target == d.address:
 		out.Drop(Hairpin)
 	case in == PortGuest && d.rules.deny(p, f.Data):
-		out.Drop(Denied)
+		out.dropFor(Denied, offendingIP(p.target))
 		d.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
 	case isMulticastIP(p.target):
 		d.toGroup(f, p, multicastMAC(p.target), out)
@@ -117,7 +120,7 @@ func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *O
 func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
 	nextHop, mtu, ok := d.routes.lookup(p.target)
 	if !ok {
-		out.Drop(NoRoute)
+		out.dropFor(NoRoute, offendingIP(p.target))
 		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
 		return
 	}

@@ -16,6 +16,9 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if reason, ok := normalize(f, d.cfg.NoARP); !ok {
+		if reason == Ethertype && ethertype(f.Data) == typeIPv6 {
+			reason = PodIPv6
+		}
 		out.Drop(reason)
 		return
 	}
@@ -44,6 +47,9 @@ func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
 	if a == nil || d.cfg.NoARP {
 		out.Drop(BadARP)
 		return
+	}
+	if a.senderIP() == d.address && a.senderMAC() != d.cfg.WireMAC { // the drop is counted below, or the pod endpoint gets the packet
+		out.in.offend(ForeignARP, offendingMAC(a.senderMAC()))
 	}
 	isForPod := a.targetIP() == d.address
 	isRequest := a.operation() == arpRequest
@@ -74,7 +80,7 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	case !trimToFit(f, &p, d.cfg.MTU):
 		out.Drop(TooBig)
 	case p.source == d.address, p.source == d.server:
-		out.Drop(ForeignSource)
+		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))
 	case d.isMartianSource(&p):
 		out.Drop(Martian)
 	case isMulticastIP(p.target):

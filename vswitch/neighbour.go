@@ -262,6 +262,7 @@ func (n *neighbours) giveUpLocked(ip uint32, q *question, out *Out, unreachable 
 			f.in = out.at(f.port)
 		}
 		f.in.Drop(Unresolved, 1)
+		f.in.offend(Unresolved, offendingIP(ip))
 		unreachable(f)
 	}
 }

@@ -53,6 +53,8 @@ const (
 	VLAN Reason = iota + NoPort + 1
 	// Ethertype: the frame is neither IPv4 nor ARP.
 	Ethertype
+	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well. It is no loss of the guest.
+	PodIPv6
 	// BadARP: the ARP packet is malformed, or not for IPv4 over Ethernet.
 	BadARP
 	// OwnARP: an ARP probe, announcement or reply of the guest, or a request for its own address, which gets no answer.
@@ -93,7 +95,7 @@ var reasonNames = [numReasons]string{
 	ReceiveError: "receive-error", ReceiveFull: "receive-full", Truncated: "truncated", PortDown: "port-down", PortFull: "port-full",
 	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", BadOffload: "bad-offload", Reserved: "reserved-destination",
 	BadSource: "bad-source-mac", ForeignMAC: "foreign-source-mac", Reflected: "reflected", Hairpin: "hairpin",
-	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype",
+	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype", PodIPv6: "pod-ipv6",
 	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4", DHCP: "dhcp",
 	ForeignSource: "foreign-source-ip", ForeignTarget: "foreign-destination-ip", Martian: "martian",
 	NotHolder: "not-holder", KeptPort: "kept-port", Denied: "denied", NoRoute: "no-route", Unresolved: "neighbour-unresolved",

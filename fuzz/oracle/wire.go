@@ -17,6 +17,9 @@ func (c *call) fromWire(f vswitch.Frame) {
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
 	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
+		if reason == vswitch.Ethertype && kind(f.Data) == typeIPv6 {
+			reason = vswitch.PodIPv6
+		}
 		c.refuse(reason)
 		return
 	}

@@ -15,11 +15,12 @@ import (
 // A bridging is Ethernet mode: a learning switch between the guest and the pod interface, whose address stays in the pod's kernel, or
 // between plain devices.
 type bridging struct {
-	began   time.Time // 0 of the switch's clock
-	bridge  *vswitch.Bridge
-	devices []*device
-	ports   []namedPort
-	known   control.Status // the fields that do not change
+	began    time.Time // 0 of the switch's clock
+	bridge   *vswitch.Bridge
+	devices  []*device
+	offences *offenceLog
+	ports    []namedPort
+	known    control.Status // the fields that do not change
 
 	pinned     vswitch.MAC // the only MAC at pinnedPort; the zero MAC: any
 	pinnedPort int
@@ -36,6 +37,7 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 	if err != nil {
 		return nil, err
 	}
+	b.offences = newOffenceLog(log, bridgeOffences(&cfg))
 	b.bridge, b.pinned, b.pinnedPort = vswitch.NewBridge(cfg), cfg.Pinned, cfg.PinnedPort
 	if w.Pod != nil {
 		if b.known, err = readPod(w.Pod); err != nil {
@@ -67,8 +69,16 @@ func (b *bridging) stop()               {}
 func (b *bridging) setGuestAbsent(bool) {}
 
 func (b *bridging) attend(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			b.offences.check(b.ports, b.now())
+		}
+	}
 }
 
 func (b *bridging) snapshot() snapshot {

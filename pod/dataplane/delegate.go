@@ -34,6 +34,8 @@ type delegation struct {
 	devices  []*device     // guest and uplink
 	ports    []namedPort   // in the forwarder's order
 	used     chan struct{} // a value: the guest has used the address while it was not the holder
+	offences *offenceLog   // belongs to attend
+	hinted   bool          // hint has logged, or needed not to; belongs to attend
 	faults   chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	mu        sync.Mutex // guards the following
@@ -53,7 +55,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}
 	began := time.Now()
 	d := &delegation{
-		session: s, plan: p, log: log, guestLog: newGuestLog(log), used: make(chan struct{}, 1), faults: make(chan error, 1),
+		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)), used: make(chan struct{}, 1), faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	defer func() {
@@ -129,7 +131,8 @@ func (d *delegation) start() {
 // stop implements method.
 func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
 
-// attend implements method: it handles uses of the address and the expiry of the lease, and probes for the guest.
+// attend implements method: it handles uses of the address and the expiry of the lease, probes for the guest, and logs what an operator
+// has to know.
 func (d *delegation) attend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -144,6 +147,8 @@ func (d *delegation) attend(ctx context.Context) error {
 		case <-ticker.C:
 			d.lessee.expire()
 			d.probeForGuest()
+			d.offences.check(d.ports, d.clock())
+			d.hint()
 		}
 	}
 }

@@ -24,6 +24,7 @@ type lessee struct {
 	mu       sync.Mutex // guards the following, and the prober
 	lease    dhcpsrv.Lease
 	linkLost bool // the guest's link went down since the lease was given
+	asked    bool // a client has sent a DHCP message
 }
 
 func (d *delegation) newLessee() *lessee {
@@ -49,7 +50,7 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	} else if vswitch.MAC(r.Client) == owner {
 		l.hasSent = true
 	}
-	l.lease = r.Lease
+	l.lease, l.asked = r.Lease, l.asked || r.Received != ""
 	l.report(r)
 	switch r.Change {
 	case dhcpsrv.Bound:
@@ -94,6 +95,13 @@ func (l *lessee) expire() {
 		l.lease = dhcpsrv.Lease{}
 		l.apply(expire, vswitch.MAC{})
 	}
+}
+
+// wasAsked reports whether a client has sent a DHCP message.
+func (l *lessee) wasAsked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
 }
 
 // current returns the lease; it is not ok if there is none.

@@ -1,0 +1,43 @@
+package dataplane
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// hintAfter is how long a guest may take to boot and to ask for the address before a hint is logged.
+const hintAfter = 60 * time.Second
+
+// hint logs once, hintAfter after the start, that no guest has the address, and what to look at.
+func (d *delegation) hint() {
+	if d.hinted || d.clock() < hintAfter {
+		return
+	}
+	d.hinted = true
+	d.mu.Lock()
+	st, absent := d.state, d.away.isAbsent
+	d.mu.Unlock()
+	if st != waiting {
+		return
+	}
+	port := d.ports[vswitch.PortGuest]
+	frames := port.Counters().RxFrames.Load()
+	d.log.Warn("no guest has the pod address yet", zap.String("guest", d.devices[vswitch.PortGuest].port.Spec),
+		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, d.lessee.wasAsked())))
+}
+
+// whatToLookAt returns where the search for a silent guest begins.
+func whatToLookAt(absent bool, frames uint64, asked bool) string {
+	switch {
+	case absent:
+		return "the hypervisor: it does not run, or is not attached to this device"
+	case frames == 0:
+		return "the guest: it has not sent a frame (is its network card this one, with a driver, and up?)"
+	case asked:
+		return "the DHCP messages above, and the guest's DHCP client: it has asked for the address and has not accepted it"
+	}
+	return "the guest's network configuration: it sends frames, and has not asked for the address by DHCP (podswitch status shows the drops)"
+}

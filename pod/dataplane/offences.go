@@ -1,0 +1,94 @@
+package dataplane
+
+import (
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// An offence is a kind of drop that the log names, with the value for which frames were dropped (vswitch.Offender).
+type offence struct {
+	port    int
+	reason  vswitch.Reason
+	message string
+	value   string    // name of the value in the log
+	want    zap.Field // what the value should be; zap.Skip: there is no such thing
+}
+
+// bridgeOffences are those of a learning switch.
+func bridgeOffences(cfg *vswitch.BridgeConfig) []offence {
+	return []offence{{cfg.PinnedPort, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.Pinned)}}
+}
+
+// delegateOffences are those of IP mode.
+func delegateOffences(cfg *vswitch.DelegateConfig) []offence {
+	address, none := zap.Stringer("pod_address", cfg.Address.Addr()), zap.Skip()
+	return []offence{
+		{vswitch.PortGuest, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.PinnedMAC)},
+		{vswitch.PortGuest, vswitch.ForeignSource, "guest's packets dropped: foreign source address", "source", address},
+		{vswitch.PortGuest, vswitch.VLAN, "guest's frames dropped: VLAN tag", "vlan", none},
+		{vswitch.PortGuest, vswitch.KeptPort, "guest's packets dropped: source port is kept for the pod", "port", none},
+		{vswitch.PortGuest, vswitch.Denied, "guest's packets dropped: destination denied", "destination", none},
+		{vswitch.PortGuest, vswitch.NoRoute, "guest's packets dropped: no route", "destination", none},
+		{vswitch.PortGuest, vswitch.Unresolved, "guest's packets dropped: next hop does not answer ARP", "next_hop", none},
+		{vswitch.PortPod, vswitch.Unresolved, "packets of kept ports dropped: next hop does not answer ARP", "next_hop", none},
+		{vswitch.PortUplink, vswitch.ForeignARP, "another host uses the pod address", "mac", address},
+		{vswitch.PortUplink, vswitch.ForeignSource, "packets from the wire dropped: the pod's own address as source", "mac", address},
+	}
+}
+
+// Bounds of the lines about one offence. The guest and the hosts on the wire choose the values, and can choose a new one for each frame.
+const (
+	offenderLimit  = 8         // values that are named in offencePeriod; one further line says that there are more
+	offencePeriod  = time.Hour // after which values are named again
+	offenderEvents = "further values of this message are not logged"
+)
+
+// An offenceLog logs the offenders that the counters of the ports have, each value once in offencePeriod. Values are numbers that
+// vswitch formats: no text of the guest reaches the log.
+type offenceLog struct {
+	log  *zap.Logger
+	seen []seenOffenders // by offence
+	list []offence
+}
+
+// seenOffenders are the values of one offence that were logged since a time on the switch's clock.
+type seenOffenders struct {
+	since  time.Duration
+	values []vswitch.Offender
+}
+
+func newOffenceLog(log *zap.Logger, list []offence) *offenceLog {
+	return &offenceLog{log: log, list: list, seen: make([]seenOffenders, len(list))}
+}
+
+// check logs what is new at the ports. It is called once a second.
+func (l *offenceLog) check(ports []namedPort, now time.Duration) {
+	for i := range l.list {
+		o := &l.list[i]
+		counters := ports[o.port].Counters()
+		if by, ok := counters.TakeOffender(o.reason); ok {
+			l.report(i, by, counters.Drops()[o.reason.String()], now)
+		}
+	}
+}
+
+// report logs one value, unless it was logged before or there were too many.
+func (l *offenceLog) report(index int, by vswitch.Offender, drops uint64, now time.Duration) {
+	o, seen := &l.list[index], &l.seen[index]
+	if now-seen.since >= offencePeriod {
+		*seen = seenOffenders{since: now}
+	}
+	if len(seen.values) > offenderLimit || slices.Contains(seen.values, by) {
+		return
+	}
+	seen.values = append(seen.values, by)
+	if len(seen.values) > offenderLimit {
+		l.log.Warn(o.message, zap.String("and", offenderEvents), zap.Duration("for", offencePeriod-(now-seen.since)))
+		return
+	}
+	l.log.Warn(o.message, zap.Stringer(o.value, by), o.want, zap.Stringer("reason", o.reason), zap.Uint64("drops", drops))
+}

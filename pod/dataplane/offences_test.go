@@ -1,0 +1,136 @@
+package dataplane
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A countedPort is a port with counters and nothing else.
+type countedPort struct {
+	vswitch.Port
+	counters vswitch.Counters
+}
+
+func (p *countedPort) Counters() *vswitch.Counters { return &p.counters }
+func (p *countedPort) Close() error                { return nil }
+
+// countedPorts returns the ports of IP mode.
+func countedPorts() (ports []namedPort) {
+	for _, name := range []string{"guest", "uplink", "pod", "server"} {
+		ports = append(ports, namedPort{new(countedPort), name, "fake"})
+	}
+	return ports
+}
+
+// observed returns a delegation with fake ports, a clock that shows what now has, and its log.
+func observed(t *testing.T, now *time.Duration) (*delegation, *observer.ObservedLogs) {
+	t.Helper()
+	core, seen := observer.New(zapcore.InfoLevel)
+	fake := &pod{t: t, plan: delegatePlan(t)}
+	d, err := newDelegation(&session{}, fake.grant(), zap.New(core))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	d.ports, d.clock = countedPorts(), func() time.Duration { return *now }
+	return d, seen
+}
+
+// fromGuest passes a UDP packet of the guest to the forwarder.
+func fromGuest(d *delegation, source string) {
+	frame := make([]byte, 60)
+	copy(frame, []byte{2, 0xab, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0, 0x45, 0, 0, 28})
+	frame[22], frame[23] = 64, 17
+	_, _ = fmt.Sscanf(source, "%d.%d.%d.%d", &frame[26], &frame[27], &frame[28], &frame[29])
+	copy(frame[30:], []byte{10, 0, 0, 1, 0, 9, 0, 9, 0, 8})
+	out := vswitch.NewOut(len(d.ports), d.ports[vswitch.PortGuest].Counters())
+	d.delegate.Forward(vswitch.PortGuest, []vswitch.Frame{{Data: frame}}, d.clock(), out)
+}
+
+// TestForeignAddressIsLogged checks that the log has both addresses, of what the guest uses and of what it should use.
+func TestForeignAddressIsLogged(t *testing.T) {
+	now := time.Second
+	d, seen := observed(t, &now)
+	for range 3 {
+		fromGuest(d, "10.244.1.99")
+		d.offences.check(d.ports, now)
+		now += time.Second
+	}
+	entries := seen.FilterMessageSnippet("foreign source address").All()
+	if len(entries) != 1 || entries[0].Level != zapcore.WarnLevel {
+		t.Fatalf("%d lines, want one warning: %v", len(entries), entries)
+	}
+	if fields := fmt.Sprint(entries[0].ContextMap()); !strings.Contains(fields, "source:10.244.1.99") || !strings.Contains(fields, "pod_address:10.244.1.7") {
+		t.Errorf("fields %s", fields)
+	}
+}
+
+// TestOffencesAreBounded checks that a guest with a new address for each frame causes few lines, and some again in a later period.
+func TestOffencesAreBounded(t *testing.T) {
+	now := time.Second
+	d, seen := observed(t, &now)
+	for i := range 500 {
+		fromGuest(d, fmt.Sprintf("10.9.%d.%d", i/250, i%250))
+		d.offences.check(d.ports, now)
+		now += time.Second
+	}
+	if n := seen.Len(); n != offenderLimit+1 {
+		t.Errorf("%d lines of 500 addresses, want %d", n, offenderLimit+1)
+	}
+	if n := seen.FilterField(zap.String("and", offenderEvents)).Len(); n != 1 {
+		t.Errorf("%d lines say that there are more, want 1", n)
+	}
+	now += offencePeriod
+	fromGuest(d, "10.9.0.0")
+	d.offences.check(d.ports, now)
+	if n := seen.Len(); n != offenderLimit+2 {
+		t.Errorf("%d lines with those of the next period, want %d", n, offenderLimit+2)
+	}
+}
+
+// TestHint checks when the log says that no guest has the address, and where it tells to look.
+func TestHint(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(d *delegation)
+		want    string // empty: no hint
+	}{
+		"a hypervisor that is away": {func(d *delegation) { d.setGuestAbsent(true) }, "the hypervisor"},
+		"a guest that is silent":    {func(*delegation) {}, "it has not sent a frame"},
+		"a guest that does not ask": {func(d *delegation) { d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7) }, "has not asked for the address"},
+		"a guest that only asks": {func(d *delegation) {
+			d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7)
+			d.lessee.asked = true
+		}, "the DHCP messages above"},
+		"a guest with the address":          {func(d *delegation) { d.apply(use, firstMAC) }, ""},
+		"a guest that released the address": {func(d *delegation) { d.apply(use, firstMAC); d.apply(release, vswitch.MAC{}) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := hintAfter - 1
+			d, seen := observed(t, &now)
+			d.apply(taken, vswitch.MAC{})
+			c.prepare(d)
+			for range 3 {
+				d.hint()
+				if n := seen.FilterMessageSnippet("no guest has").Len(); now < hintAfter && n > 0 {
+					t.Fatal("the hint is early")
+				}
+				now += time.Second
+			}
+			entries := seen.FilterMessageSnippet("no guest has").All()
+			if (len(entries) == 1) != (c.want != "") || len(entries) > 1 {
+				t.Fatalf("%d hints: %v", len(entries), entries)
+			}
+			if c.want != "" && !strings.Contains(fmt.Sprint(entries[0].ContextMap()), c.want) {
+				t.Errorf("hint %v, want %q", entries[0].ContextMap(), c.want)
+			}
+		})
+	}
+}
