@@ -48,4 +48,8 @@ func CheckName(name string) error {
 type Options struct {
 	Offload bool // the device completes checksums and cuts segments of frames that leave through it
 	MTU     int  // in bytes, for a tap: set on its kernel side; 0: it stays as it is
+
+	// Ethertypes are the types of frames that a packet socket receives; the kernel does not queue others. Frames with a VLAN tag count by
+	// the type behind the tag if the driver has removed it (PACKET_AUXDATA), and by the tag's own otherwise. Nil: all frames.
+	Ethertypes []uint16
 }

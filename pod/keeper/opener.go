@@ -56,7 +56,9 @@ func (o *opener) openOnce() (*handle, error) {
 	return deviceHandle(tap.OpenDevice(tap.Spec{Kind: o.spec.Kind, Name: o.spec.Name}, o.options()))
 }
 
-func (o *opener) options() tap.Options { return tap.Options{Offload: o.offload, MTU: o.mtu} }
+func (o *opener) options() tap.Options {
+	return tap.Options{Offload: o.offload, MTU: o.mtu, Ethertypes: o.types}
+}
 
 // inherit uses an inherited descriptor, of a unix socket or of a device.
 func (o *opener) inherit() (*handle, error) {

@@ -25,6 +25,7 @@ type portSpec struct {
 	owner   int          // user id that a socket is given to; -1: this process's own
 	guest   bool         // the device may appear later, and the pod's kernel is kept out of it
 	uplink  *podnet.Link // the pod interface; nil: the port is another one
+	types   []uint16     // ethertypes that a packet socket receives; nil: all
 }
 
 // A port is what the loop has of a port.

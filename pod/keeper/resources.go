@@ -66,7 +66,8 @@ func (r *resources) openPod() (err error) {
 	link := &r.plan.Identity.Link
 	return r.openAll(
 		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: link.MTU, guest: true},
-		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link})
+		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link,
+			types: r.plan.UplinkEthertypes()})
 }
 
 // openSwitch opens the ports of a plain learning switch.

@@ -38,6 +38,24 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	return c
 }
 
+// Ethertypes (IEEE 802 numbers).
+const (
+	typeIPv4 = 0x0800
+	typeARP  = 0x0806
+	typeVLAN = 0x8100
+	typeQinQ = 0x88a8
+)
+
+// UplinkEthertypes returns the types of frames that the forwarder may use from the uplink; nil: all. Others need not wake the switch: in
+// IP mode the pod's kernel keeps IPv6, and the network's own protocols such as LLDP and spanning tree do not pass. Tagged frames do
+// not pass either, but they are counted.
+func (p *Plan) UplinkEthertypes() []uint16 {
+	if !p.Delegates() {
+		return nil
+	}
+	return []uint16{typeIPv4, typeARP, typeVLAN, typeQinQ}
+}
+
 // Bridge returns the configuration of the learning switch between the guest and the pod interface.
 func (p *Plan) Bridge() vswitch.BridgeConfig { return PodBridge(p.Identity.Link.MTU, p.GuestMAC) }
 
