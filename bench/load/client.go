@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// size is what a request and its answer have, in octets.
+	// size is the length of a request and of its answer, in octets.
 	size = 1
-	// patience is how long an answer may take before it counts as lost, or for a connection as failed.
-	patience = time.Second
+	// timeout is the time after which a request counts as lost, or a connection as failed.
+	timeout = time.Second
 )
 
-// requester returns a function that makes one request, and one that ends it all.
+// requester returns a function that makes one request, and a function that closes its socket.
 func requester(verb string, address netip.AddrPort) (once func() error, done func(), err error) {
 	switch verb {
 	case "connect":
@@ -37,16 +37,16 @@ func requester(verb string, address netip.AddrPort) (once func() error, done fun
 	return func() error { return exchange(fd, request) }, func() { unix.Close(fd) }, nil
 }
 
-// dial returns a connected, blocking socket that waits for answers no longer than patience.
+// dial returns a connected, blocking socket whose receive timeout is timeout.
 func dial(kind int, address netip.AddrPort) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("make a socket: %w", err)
 	}
-	limit := unix.NsecToTimeval(int64(patience))
+	limit := unix.NsecToTimeval(int64(timeout))
 	err = errors.Join(
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit), // connect(2) heeds it
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit), // it applies to connect(2) too
 		noDelay(fd, kind),
 	)
 	if err == nil {
@@ -74,7 +74,7 @@ func exchange(fd int, request []byte) error {
 		return fmt.Errorf("send a request: %w", err)
 	}
 	n, err := unix.Read(fd, request)
-	for errors.Is(err, unix.EINTR) { // the runtime's signals, which SA_RESTART does not cover where a timeout is set
+	for errors.Is(err, unix.EINTR) { // a signal of the runtime: SA_RESTART has no effect on a socket with a timeout (signal(7))
 		n, err = unix.Read(fd, request)
 	}
 	switch {
@@ -88,7 +88,7 @@ func exchange(fd int, request []byte) error {
 	return nil
 }
 
-// connectOnce connects, asks, and closes with a reset: a port that waits for late segments could not be used again soon.
+// connectOnce connects, makes one request, and closes with a reset: TIME_WAIT would make local ports unavailable.
 func connectOnce(address netip.AddrPort) error {
 	fd, err := dial(unix.SOCK_STREAM, address)
 	if err != nil {
@@ -101,7 +101,7 @@ func connectOnce(address netip.AddrPort) error {
 	return exchange(fd, make([]byte, size))
 }
 
-// await makes connections until one is answered.
+// await connects and makes requests until one is answered.
 func await(address netip.AddrPort, length time.Duration) error {
 	deadline := time.After(length)
 	again := time.NewTicker(20 * time.Millisecond)

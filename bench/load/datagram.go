@@ -13,11 +13,11 @@ const (
 	ipv4Length = 20 // of a header without options
 	udpLength  = 8
 
-	// protocolIPv4 is ETH_P_IP in network byte order, as packet(7) wants it on a machine that has the least octet first.
+	// protocolIPv4 is ETH_P_IP in network byte order (packet(7)), on a little-endian machine.
 	protocolIPv4 = 0x0008
 )
 
-// packet puts a client's message into UDP and IPv4, from 0.0.0.0 to everybody (RFC 2131 4.1).
+// packet encapsulates a client's message in UDP and IPv4, from 0.0.0.0 to 255.255.255.255 (RFC 2131 4.1).
 func packet(message []byte) []byte {
 	b := make([]byte, ipv4Length+udpLength, ipv4Length+udpLength+len(message))
 	b = append(b, message...)
@@ -33,14 +33,14 @@ func packet(message []byte) []byte {
 	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
 	sum := vnet.Checksum(udp, vnet.PseudoSum(ip[12:16], ip[16:20], unix.IPPROTO_UDP, len(udp)))
 	if sum == 0 {
-		sum = 0xffff // 0 would say that there is none (RFC 768)
+		sum = 0xffff // 0 means no checksum (RFC 768)
 	}
 	binary.BigEndian.PutUint16(udp[6:], sum)
 	return b
 }
 
-// reply returns the DHCP message of an IPv4 packet that goes to a client. Checksums are not looked at: the kernel leaves them
-// open on devices of the same machine.
+// reply returns the DHCP message of an IPv4 packet to a client. It does not verify checksums, which the kernel leaves incomplete between
+// devices of the same machine.
 func reply(b []byte) (*dhcpv4.DHCPv4, bool) {
 	if len(b) < ipv4Length || b[0]>>4 != 4 || b[9] != unix.IPPROTO_UDP {
 		return nil, false

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A leaseReport says how long exchanges took, from the first octet of the DISCOVER that is sent to the ACK. The first one
-// stands for itself too: it is the only one that a guest makes when it starts.
+// A leaseReport has the durations of DHCP exchanges, from sending the DISCOVER to receiving the ACK. It has the first one separately, because
+// a guest makes only one exchange when it starts.
 type leaseReport struct {
-	Rounds int     `json:"rounds"` // that were answered
+	Rounds int     `json:"rounds"` // answered exchanges
 	Lost   int     `json:"lost"`
-	First  float64 `json:"first"`  // microseconds, as all of them
-	Median float64 `json:"median"` // the first one included
+	First  float64 `json:"first"`  // microseconds, like the following
+	Median float64 `json:"median"` // includes the first one
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 }
 
-// A client asks for an address by a packet socket, as a guest does whose interface has none. It sends the REQUEST as soon as
-// it has the OFFER, and it uses nothing of what it gets.
+// A client requests a lease by a packet socket, as a guest does whose interface has no address. It sends the REQUEST as soon as it has
+// received the OFFER, and it does not apply the lease.
 type client struct {
 	fd     int
 	link   int // index
@@ -43,7 +43,7 @@ func newClient(device string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a packet socket: %w", err)
 	}
-	limit := unix.NsecToTimeval(int64(patience))
+	limit := unix.NsecToTimeval(int64(timeout))
 	err = errors.Join(
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
 		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocolIPv4, Ifindex: link.Index}))
@@ -54,7 +54,7 @@ func newClient(device string) (*client, error) {
 	return &client{fd: fd, link: link.Index, mac: link.HardwareAddr}, nil
 }
 
-// lease makes one exchange (RFC 2131 3.1) and returns the time that it took.
+// lease makes one exchange (RFC 2131 3.1) and returns its duration.
 func (c *client) lease() (time.Duration, error) {
 	discover, err := dhcpv4.NewDiscovery(c.mac)
 	if err != nil {
@@ -73,14 +73,14 @@ func (c *client) lease() (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-// ask sends a message and returns the first answer to it. Whatever else arrives is passed over.
+// ask sends a message and returns the first answer to it. It ignores other packets.
 func (c *client) ask(message *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.DHCPv4, error) {
 	broadcast := unix.SockaddrLinklayer{Protocol: protocolIPv4, Ifindex: c.link, Halen: 6,
 		Addr: [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 	if err := unix.Sendto(c.fd, packet(message.ToBytes()), 0, &broadcast); err != nil {
 		return nil, fmt.Errorf("send a %s: %w", message.MessageType(), err)
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 		n, _, err := unix.Recvfrom(c.fd, c.buffer[:], 0)
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -104,7 +104,7 @@ func (c *client) ask(message *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.D
 	return nil, errLost
 }
 
-// leases makes exchanges one after another. It fails where none is answered.
+// leases makes exchanges one after another. It returns an error if none is answered.
 func leases(once func() (time.Duration, error), rounds int) (leaseReport, error) {
 	var times []time.Duration
 	var lost int

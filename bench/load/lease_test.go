@@ -90,7 +90,7 @@ func TestReplyRefuses(t *testing.T) {
 	}
 }
 
-// answerTo returns a packet that answers some message by one of type kind.
+// answerTo returns a packet with an answer of type kind to a message.
 func answerTo(t *testing.T, kind dhcpv4.MessageType) []byte {
 	t.Helper()
 	discover, err := dhcpv4.NewDiscovery(net.HardwareAddr{2, 0, 0, 0, 0, 1})
@@ -113,7 +113,7 @@ func serverPacket(t *testing.T, to *dhcpv4.DHCPv4, kind dhcpv4.MessageType) []by
 	return b
 }
 
-// TestClient leases from a server at the other end of a veth, which also sends what is not for the client.
+// TestClient gets leases from a server at the other end of a veth, which also sends packets that are not for the client.
 func TestClient(t *testing.T) {
 	devices(t, "guest", "server")
 	c, err := newClient("guest")
@@ -150,7 +150,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// answer is a server for one exchange: it ends with the answer to a REQUEST, or when none is due any more.
+// answer is a server for one exchange: it returns after the answer to a REQUEST, or when no further message will come.
 func (c *client) answer(t *testing.T, answers map[dhcpv4.MessageType]dhcpv4.MessageType) {
 	everybody := unix.SockaddrLinklayer{Protocol: protocolIPv4, Ifindex: c.link, Halen: 6, Addr: [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 	stranger, err := dhcpv4.NewDiscovery(c.mac)
@@ -185,13 +185,13 @@ func (c *client) answer(t *testing.T, answers map[dhcpv4.MessageType]dhcpv4.Mess
 	}
 }
 
-// devices moves the test's thread into a network namespace of its own, which ends with the thread, and makes a veth there.
+// devices moves the test's thread into a new network namespace, which ends with the thread, and makes a veth there.
 func devices(t *testing.T, one, other string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: a network namespace is made")
+		t.Skip("needs root, for a network namespace")
 	}
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked, so that the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func devices(t *testing.T, one, other string) {
 	running(t, other)
 }
 
-// running waits for the carrier, before which the kernel drops what is sent.
+// running waits for the carrier: before, the kernel drops frames.
 func running(t *testing.T, device string) {
 	t.Helper()
 	again := time.NewTicker(5 * time.Millisecond)

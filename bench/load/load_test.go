@@ -50,7 +50,7 @@ func TestMeasureStopsAtAFault(t *testing.T) {
 	}
 }
 
-// TestLoads asks the server on loopback in each of the ways.
+// TestLoads makes each kind of request to the server on loopback.
 func TestLoads(t *testing.T) {
 	listener, err := bind(unix.SOCK_STREAM, 0)
 	if err != nil {

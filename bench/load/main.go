@@ -1,12 +1,12 @@
-// Load is the two ends of the measurements that iperf3 does not make: request and response with one in flight, connections one
-// after another, a DHCP client without pauses, and the receiving end of a flood. All block in their system calls, so that no
-// event loop of a runtime is measured.
+// Load is client and server of the measurements that iperf3 does not make: requests and responses with one in flight, connections one
+// after another, a DHCP client without pauses, and the receiver of a flood. All use blocking system calls, so that the results do not
+// depend on an event loop of the Go runtime.
 //
 //	load serve PORT                            echo requests over TCP and UDP
-//	load refuse PORT                           hold a UDP port at which datagrams are counted and nothing is taken; say ready
+//	load refuse PORT                           bind a UDP port that counts and refuses datagrams; print ready
 //	load await HOST:PORT SECONDS               wait until a request over TCP is answered
 //	load tcp|udp|connect HOST:PORT SECONDS     measure, after a fifth of the time has passed; print a report as JSON
-//	load lease DEVICE ROUNDS                   ask for an address by DHCP; print a report as JSON
+//	load lease DEVICE ROUNDS                   get leases by DHCP; print a report as JSON
 package main
 
 import (

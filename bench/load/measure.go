@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A report says how long requests took. A request without an answer counts as lost, and not among the times.
+// A report has the response times of requests. A request without an answer counts as lost and has no response time.
 type report struct {
 	Requests int     `json:"requests"`
 	Lost     int     `json:"lost"`
@@ -15,10 +15,10 @@ type report struct {
 	P99      float64 `json:"p99"` // microseconds
 }
 
-// errLost is what a requester returns for a request that nobody answered in time.
+// errLost is the error of a request without an answer in time.
 var errLost = errors.New("no answer")
 
-// measure makes requests one after another. It fails where none is answered.
+// measure makes requests one after another. It returns an error if none is answered.
 func measure(once func() error, length time.Duration) (report, error) {
 	times := make([]time.Duration, 0, 1<<18)
 	var lost int
@@ -53,7 +53,7 @@ func summary(times []time.Duration, lost int, length time.Duration) (report, err
 	}, nil
 }
 
-// percentile is the least of sorted times that at least p of a hundred do not exceed.
+// percentile returns the least of sorted times that at least p percent of them do not exceed.
 func percentile(times []time.Duration, p int) time.Duration {
 	rank := (len(times)*p + 99) / 100
 	return times[max(rank, 1)-1]

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuse holds a UDP port at which datagrams are counted and nothing is taken, writes "ready", and waits until the process is
-// ended.
+// refuse binds a UDP port that counts and refuses datagrams, prints "ready", and waits until the process is killed.
 func refuse(port uint16, ready io.Writer) error {
 	fd, err := refuser(port)
 	if err != nil {
@@ -26,14 +25,15 @@ func refuse(port uint16, ready io.Writer) error {
 		case err != nil:
 			return fmt.Errorf("wait at port %d: %w", port, err)
 		default:
-			return fmt.Errorf("port %d: a datagram has passed the filter that refuses all", port)
+			return fmt.Errorf("port %d: a datagram has passed the socket filter that refuses all", port)
 		}
 	}
 }
 
-// refuser returns a UDP socket with a filter that takes 0 octets of every datagram. The kernel verifies a datagram's checksum
-// before it asks the filter, unless it came with the checksum still to be completed, as from a merged frame; and it counts what is refused in Udp InErrors of the namespace: no program is woken that would
-// compete with what is measured. A GSO datagram comes to a socket without UDP_GRO in its segments (udp(7)), and so each counts.
+// refuser returns a UDP socket with a filter that refuses every datagram. The kernel counts a refused datagram in Udp InErrors of the
+// namespace and wakes no program, which would compete with the measured one. It verifies the checksum of a datagram before it runs the
+// filter, unless the checksum is incomplete, as in a merged frame. A socket without UDP_GRO receives a GSO datagram as its segments
+// (udp(7)), each of which counts.
 func refuser(port uint16) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -42,7 +42,7 @@ func refuser(port uint16) (int, error) {
 	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
 	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
 	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}) // after the filter, so that none comes before it
+		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}) // after the filter, which so covers every datagram
 	}
 	if err != nil {
 		unix.Close(fd)

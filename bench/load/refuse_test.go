@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuserAddress is the receiver's.
+// refuserAddress is the address of the receiver.
 func refuserAddress() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.2:5204") }
 
-// refused is what a namespace counts: packets as they reach IPv4, and datagrams as a socket refuses them.
+// refused has counters of a namespace: packets that reached IPv4, and datagrams that a socket has refused.
 type refused struct{ packets, datagrams, wrong int }
 
-// TestRefusedDatagramsCountOneByOne sends across a veth between two namespaces, where a GSO datagram stays one packet.
+// TestRefusedDatagramsCountOneByOne checks that each segment of a GSO datagram counts, although the datagram crosses a veth as one packet.
 func TestRefusedDatagramsCountOneByOne(t *testing.T) {
 	receiver := network(t)
 	sender := network(t)
@@ -60,13 +60,13 @@ func TestRefusedDatagramsCountOneByOne(t *testing.T) {
 	}
 }
 
-// network takes the thread into a network namespace of its own, which ends with the thread, and returns a descriptor of it.
+// network moves the thread into a new network namespace, which ends with the thread, and returns a descriptor of it.
 func network(t *testing.T) int {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: a network namespace is made")
+		t.Skip("needs root, for a network namespace")
 	}
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked, so that the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func enter(t *testing.T, network int) {
 	}
 }
 
-// datagram sends some octets, cut by the kernel in segments where their size is not 0.
+// datagram sends octets, which the kernel segments if the segment size is not 0.
 func datagram(t *testing.T, length, segment int) {
 	t.Helper()
 	fd, err := dial(unix.SOCK_DGRAM, refuserAddress())
@@ -126,7 +126,7 @@ func datagram(t *testing.T, length, segment int) {
 	}
 }
 
-// wrongDatagram sends one with a wrong checksum.
+// wrongDatagram sends a datagram with a wrong checksum.
 func wrongDatagram(t *testing.T) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
@@ -142,7 +142,7 @@ func wrongDatagram(t *testing.T) {
 	}
 }
 
-// awaitRefusals fails where the counters stay below what is wanted, or go beyond it.
+// awaitRefusals waits until the counters have the wanted values, and fails the test if they do not reach or if they exceed them.
 func awaitRefusals(t *testing.T, what string, network int, want refused) {
 	t.Helper()
 	again := time.NewTicker(5 * time.Millisecond)
@@ -171,7 +171,7 @@ func refusals(t *testing.T, network int) refused {
 	}
 }
 
-// snmp finds a number in the second line of a protocol by its name in the first.
+// snmp returns the value with a name in the two lines of a protocol.
 func snmp(t *testing.T, text []byte, protocol, name string) int {
 	t.Helper()
 	var names [][]byte

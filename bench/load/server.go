@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve echoes until the process is ended.
+// serve echoes requests over TCP and UDP until the process is killed.
 func serve(port uint16) error {
 	stream, err := bind(unix.SOCK_STREAM, port)
 	if err != nil {
@@ -46,7 +46,7 @@ func echoDatagrams(fd int) error {
 		if err != nil {
 			return fmt.Errorf("receive a datagram: %w", err)
 		}
-		// An answer that cannot be sent is one that the client misses and counts.
+		// The client counts an answer that cannot be sent as lost.
 		_ = unix.Sendto(fd, buffer[:n], 0, from)
 	}
 }
@@ -64,7 +64,7 @@ func accept(listener int) error {
 	}
 }
 
-// echo ends with its connection.
+// echo returns when the connection is closed.
 func echo(fd int) {
 	defer unix.Close(fd)
 	_ = noDelay(fd, unix.SOCK_STREAM)

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// arrivals are the datagrams that a namespace's UDP sockets were given since it was made: those that were read, those that a
-// socket refused, and, apart from them, those with a wrong checksum.
+// arrivals has the numbers of datagrams that reached the UDP sockets of a namespace: datagrams that were read or refused by a socket, and,
+// separately, datagrams with a wrong checksum.
 type arrivals struct{ datagrams, wrong uint64 }
 
-// arrivals reads the counters of the namespace without starting a program there.
+// arrivals reads the counters of the namespace. It starts no program there.
 func (n namespace) arrivals() (arrivals, error) {
 	var text []byte
 	err := n.within(func() (err error) {
-		text, err = os.ReadFile("/proc/thread-self/net/snmp") // /proc/net is the namespace of the process's first thread
+		text, err = os.ReadFile("/proc/thread-self/net/snmp") // /proc/net would be that of the process's first thread
 		return err
 	})
 	if err != nil {
@@ -24,8 +24,8 @@ func (n namespace) arrivals() (arrivals, error) {
 	return parseArrivals(string(text))
 }
 
-// parseArrivals reads /proc/net/snmp: for each protocol a line of names, and one of values. Linux counts a wrong checksum in
-// InErrors too, as it does what a socket's filter refuses (net/ipv4/udp.c, udp_queue_rcv_one_skb).
+// parseArrivals parses /proc/net/snmp, which has a line of names and a line of values for each protocol. Linux counts in InErrors both
+// datagrams with a wrong checksum and datagrams that a socket's filter refused (net/ipv4/udp.c, udp_queue_rcv_one_skb).
 func parseArrivals(text string) (arrivals, error) {
 	var names []string
 	for line := range strings.Lines(text) {
@@ -47,7 +47,7 @@ func arrivalsOf(names, values []string) (arrivals, error) {
 	}
 	found := map[string]uint64{}
 	for i, name := range names {
-		// Some value that nobody asks for may be below 0.
+		// Other values may be negative.
 		if n, err := strconv.ParseUint(values[i], 10, 64); err == nil {
 			found[name] = n
 		}

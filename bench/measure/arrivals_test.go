@@ -41,7 +41,7 @@ func TestParseArrivals(t *testing.T) {
 	}
 }
 
-// TestArrivalsOfANamespace reads the counters of a namespace that nobody else is in, so that another one's would be seen.
+// TestArrivalsOfANamespace checks that arrivals reads the counters of its namespace, and not those of another one.
 func TestArrivalsOfANamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip(&missing.Error{What: "count in a namespace", Need: "root", Give: "a network namespace is made"})
@@ -78,7 +78,7 @@ func TestArrivalsOfANamespace(t *testing.T) {
 	}
 }
 
-// toItself sends a socket some datagrams of its own, and reads them.
+// toItself sends datagrams from a socket to itself, and reads them.
 func toItself(datagrams int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -2,24 +2,24 @@ package main
 
 import "context"
 
-// A candidate is something that connects a pod's interface with a guest.
+// A candidate is a program, or a device of the kernel, that connects a pod's interface with a guest.
 type candidate struct {
 	name     string
-	what     string   // for the results' reader
-	baseline string   // whom it is compared with
-	groups   []string // which figures it has; nil for all
-	leases   bool     // it has a DHCP server for its guest
-	largest  int      // MTU that it can have; Open vSwitch without TSO takes 1500 for that of a tap in another namespace
+	what     string   // description
+	baseline string   // candidate that it is compared with
+	groups   []string // groups of figures to measure; nil for all
+	leases   bool     // it has a DHCP server for the guest
+	largest  int      // largest MTU; Open vSwitch without TSO assumes 1500 for a tap in another namespace
 	needs    []need
 	start    func(context.Context, *session) error // returns when the guest has its interface
 }
 
-// A need is a program of a candidate, and what gives it.
+// A need is a program of a candidate, and the package that has it.
 type need struct{ program, give string }
 
 const jumbo = 9000
 
-// candidates are in the order of the table. The bare pump and the kernel bridge are the measure of the others.
+// candidates returns all candidates in the order of the table. The pump and the kernel bridge are the baselines of the others.
 func candidates() []candidate {
 	ovs := []need{{"ovsdb-server", "openvswitch-switch"}, {"ovs-vsctl", "openvswitch-switch"}, {"ovs-vswitchd", "openvswitch-switch"}}
 	tso := append(ovs[:2:2], need{tsoDaemon, "openvswitch-switch-dpdk"})
@@ -43,12 +43,12 @@ func candidates() []candidate {
 	}
 }
 
-// The names that others refer to.
+// Names of candidates that are used elsewhere.
 const (
 	ourselves = "podswitch"
 	pump      = "pump"
 	bridge    = "kernel-bridge"
 )
 
-// tsoDaemon is where Debian has the build of Open vSwitch that can do segments in userspace.
+// tsoDaemon is Debian's build of Open vSwitch with segmentation in userspace.
 const tsoDaemon = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"

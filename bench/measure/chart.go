@@ -13,12 +13,12 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// charted are the figures of the chart, a panel each.
+// charted has the figures of the chart, which has a panel for each.
 func charted() []figure {
 	return []figure{tcpFigure(ways[0], 1, 1500, cubic), tcpFigure(ways[1], 1, 1500, cubic), floodFigure(ways[0], 1), floodFigure(ways[1], 1), askTCP50}
 }
 
-// draw writes an SVG chart with a bar for each candidate, and a line from the lowest to the highest round.
+// draw writes an SVG chart with a bar for the median of each candidate, and a line from the lowest to the highest round.
 func (r *results) draw(path string) error {
 	if path == "" {
 		return nil
@@ -60,9 +60,9 @@ func chart(o outcome) (*plot.Plot, error) {
 	p.Title.Text = fmt.Sprintf("%s (%s)", o.Name, o.Unit)
 	p.X.Min = 0
 	var names []string
-	for i := range o.Rows { // the first candidate stands at the top
+	for i := range o.Rows { // the first candidate is at the top
 		row := o.Rows[len(o.Rows)-1-i]
-		names = append(names, row.Candidate+"        ") // whoever shows the chart may have a wider font
+		names = append(names, row.Candidate+"        ") // space for a wider font of the viewer
 		bar, err := plotter.NewBarChart(plotter.Values{row.Median}, vg.Centimeter*0.4)
 		if err != nil {
 			return nil, err

@@ -2,13 +2,13 @@ package main
 
 import "fmt"
 
-// A figure is one thing that is measured of every candidate.
+// A figure is a quantity that is measured for every candidate.
 type figure struct {
 	Name  string `json:"name"`
 	Unit  string `json:"unit"`
 	Lower bool   `json:"lowerIsBetter"`
-	Cost  string `json:"cost,omitempty"` // what a candidate's CPU seconds are divided by
-	Note  string `json:"note,omitempty"` // what a reader has to know to read it right
+	Cost  string `json:"cost,omitempty"` // divisor of a candidate's CPU seconds
+	Note  string `json:"note,omitempty"` // how to read the figure
 }
 
 const (
@@ -16,7 +16,7 @@ const (
 	perMillion  = "million packets"
 )
 
-// The figures that are not made of parameters.
+// The figures without parameters.
 var (
 	askTCP50    = figure{Name: "TCP request/response p50", Unit: "µs", Lower: true}
 	askTCP99    = figure{Name: "TCP request/response p99", Unit: "µs", Lower: true}
@@ -58,7 +58,7 @@ func plural(flows int) string {
 	return fmt.Sprintf("%d flows", flows)
 }
 
-// A reading is what one measurement gave for a figure. CPU is in seconds for each of the figure's cost, 0 where there is none.
+// A reading is the result of one measurement of a figure. CPU is in seconds divided by the figure's Cost, or 0 if it has none.
 type reading struct {
 	figure figure
 	value  float64

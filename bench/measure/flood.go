@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// flood measures how many of the smallest packets arrive when more are sent than anybody can take: datagrams of one flow, or of
-// several in turn. They are counted at a socket, where each is one again that was merged with others on its way.
+// flood measures how many packets of minimal size arrive when more are sent than any candidate can forward: datagrams of one flow, or of
+// several flows in turn. They are counted at a socket, after merged datagrams were segmented again.
 func flood(w way, flows int) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
 		link, err := s.ends(ctx, w)
@@ -29,12 +29,12 @@ func flood(w way, flows int) measurement {
 		if err := sink.awaitReady(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, end(sink.text(), 3))
 		}
-		// Without these flags it would change settings of the whole machine.
+		// These flags prevent trafgen from changing settings of the whole machine.
 		sender, err := start(w.floodFrom(s), "", "trafgen", "--dev", w.floodDev, "--conf", config, "--cpus", "1", "--no-sock-mem", "--notouch-irq")
 		if err != nil {
 			return nil, err
 		}
-		defer sender.end(0) // it goes on at SIGTERM, and has nothing to put back
+		defer sender.end(0) // kills it at once: it ignores SIGTERM and has nothing to restore
 		readings, err := s.count(ctx, w, flows)
 		return readings, errors.Join(err, sender.alive(), sink.alive())
 	}
@@ -72,7 +72,7 @@ func (s *session) count(ctx context.Context, w way, flows int) ([]reading, error
 	return floodReading(floodFigure(w, flows), from, to)
 }
 
-// A snapshot is what has arrived and what the candidate has taken of the processors, in seconds, until some time.
+// A snapshot has the arrivals and the CPU seconds of the candidate at a time.
 type snapshot struct {
 	arrivals
 	cpu float64
@@ -88,8 +88,8 @@ func (s *session) snapshot(w way) (snapshot, error) {
 	return snapshot{arrivals: got, cpu: cpu, at: time.Now()}, err
 }
 
-// floodReading is what was delivered between two snapshots. What changes the datagrams on their way has no speed: wrong
-// checksums fail the figure, instead of lowering it.
+// floodReading returns the rate between two snapshots. It returns an error for datagrams with a wrong checksum, because a candidate that
+// changes datagrams has no valid rate.
 func floodReading(f figure, from, to snapshot) ([]reading, error) {
 	if wrong := to.wrong - from.wrong; wrong > 0 {
 		return nil, fmt.Errorf("%d datagrams of a flood have arrived with a wrong checksum", wrong)

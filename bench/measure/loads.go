@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// A way is a direction, as the guest sees it.
+// A way is a direction, from the guest's point of view.
 type way struct {
 	name string
 	from func(*session) namespace
-	to   func(*session) string // the address that the load goes to
+	to   func(*session) string // destination address of the load
 	end  func(*session) namespace
 
-	// A flood in begins at the node's own end of its bridge: from the peer it would walk one veth and one bridge more, all on the
-	// generator's core, and how many packets that takes would be measured, and not the candidate.
+	// A flood to the guest starts at the node's bridge. From the peer, each packet would pass a veth and the bridge on the generator's
+	// core too, and their rate would limit the result.
 	floodFrom func(*session) namespace
-	floodDev  string // the interface that it leaves by
+	floodDev  string // interface that the flood is sent from
 }
 
 var ways = [2]way{
@@ -30,14 +30,14 @@ func atGuest(s *session) namespace { return s.guest }
 func atPeer(s *session) namespace  { return s.peer }
 func atNode(s *session) namespace  { return s.node }
 
-// The congestion control is said and not left to the machine. CUBIC is Linux's own default. BBR paces: a flow alone is then as fast
-// as its answers come soon, and not as its way is wide.
+// Congestion controls, which are set so that the machine's default has no effect. CUBIC is Linux's default. BBR paces, so that the
+// throughput of a single flow depends on the round-trip time and not only on the capacity of the path.
 const (
 	cubic = "cubic"
 	bbr   = "bbr"
 )
 
-// bulk measures a TCP transfer. The first second does not count for the throughput, but it does for the CPU.
+// bulk measures a TCP transfer. The throughput excludes the first second; the CPU time includes it.
 func bulk(w way, flows int, control string) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
 		if err := s.control(ctx, control); err != nil {
@@ -66,10 +66,10 @@ func bulk(w way, flows int, control string) measurement {
 	}
 }
 
-// control gives the connections that are made from now on a congestion control, those that a candidate makes in the pod among them, by
-// the routes (ip-route(8), congctl): a namespace may not set a default of its own that the machine does not allow to everybody. A
-// connection must not begin with BBR and be given another one later, as iperf3 -C does: the kernel would go on pacing it, with a timer
-// for every frame (sk_pacing_status, net/ipv4/tcp_bbr.c).
+// control sets the congestion control of new connections, including those that a candidate makes in the pod, with routes (ip-route(8),
+// congctl). The default of a namespace cannot be used: the kernel accepts only congestion controls that the machine allows to
+// unprivileged users. iperf3 -C cannot be used: it changes the congestion control of an existing connection, and the kernel keeps pacing a
+// connection that began with BBR, with a timer for every frame (sk_pacing_status, net/ipv4/tcp_bbr.c).
 func (s *session) control(ctx context.Context, name string) error {
 	for _, n := range s.namespaces() {
 		routes, err := n.run(ctx, "ip -4 route show")
@@ -83,7 +83,7 @@ func (s *session) control(ctx context.Context, name string) error {
 	return nil
 }
 
-// controlled returns the commands that give routes, as ip-route(8) shows them, a congestion control.
+// controlled returns the commands of ip(8) that set a congestion control on routes, which are given in the format of ip-route(8).
 func controlled(routes, name string) (commands []string) {
 	for route := range strings.Lines(routes) {
 		var words []string
@@ -99,7 +99,8 @@ func controlled(routes, name string) (commands []string) {
 	return commands
 }
 
-// parseIperf reads what iperf3 -J prints: bits per second that were received, and the octets of the whole run, warm-up included.
+// parseIperf parses the output of iperf3 -J. It returns the received bits per second, and the octets of the whole run including the first
+// second.
 func parseIperf(text []byte) (speed, bytes float64, err error) {
 	var report struct {
 		Error     string
@@ -125,7 +126,7 @@ func parseIperf(text []byte) (speed, bytes float64, err error) {
 	return report.End.Received.Speed, bytes, nil
 }
 
-// ask measures requests of bench/load from the guest.
+// ask measures the response times of requests that bench/load makes in the guest.
 func ask(verb string, half, most figure) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
 		report, err := s.loadReport(ctx, verb)
@@ -144,7 +145,7 @@ func connect(ctx context.Context, s *session) ([]reading, error) {
 	return []reading{{figure: connections, value: float64(report.Requests) / report.Seconds}}, nil
 }
 
-// askReport is what bench/load prints.
+// An askReport is the output of bench/load.
 type askReport struct {
 	Requests, Lost    int
 	Seconds, P50, P99 float64

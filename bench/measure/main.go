@@ -1,10 +1,10 @@
-// Measure compares podswitch with its peers and with the limits of the machine: all candidates in turn, in rounds, in one
-// topology, so that every figure is a ratio inside one run.
+// Measure compares podswitch with its peers and with the limits of the machine. It measures all candidates in turn, in several rounds, in
+// the same topology, so that figures can be compared within a run.
 //
 //	go run ./bench/measure -only pump,podswitch -figures tcp,pps -rounds 5 -seconds 2
 //
-// It prints a table and writes the results as JSON and as a chart. It needs root, and bin/podswitch; peers that the machine
-// lacks are named. Everything happens in network namespaces whose names begin with pswb and the process's number.
+// It prints a table and writes the results as JSON and as a chart. It needs root and bin/podswitch. It reports peers that the machine
+// lacks. Its network namespaces have names that begin with pswb and its process id.
 package main
 
 import (
@@ -63,7 +63,7 @@ func measure(ctx context.Context, args []string) error {
 	return errors.Join(b.results.write(o.json), b.results.draw(o.chart))
 }
 
-// prepare builds our own ends and looks at the machine.
+// prepare builds bench/pump and bench/load, and checks the machine.
 func prepare(ctx context.Context, o options) (*bench, error) {
 	if os.Geteuid() != 0 {
 		return nil, &missing.Error{What: "measure", Need: "root", Give: "network namespaces are made"}

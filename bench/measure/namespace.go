@@ -14,14 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A namespace is a network namespace that this program made, by the name that ip-netns(8) gives it. The empty name stands for
-// the one that this program is in.
+// A namespace is the name of a network namespace (ip-netns(8)). The empty name stands for the namespace of this program.
 type namespace string
 
 func (n namespace) path() string { return "/run/netns/" + string(n) }
 
-// within runs f on a thread in the namespace. A program that f starts stays there: unlike with `ip netns exec`, no other
-// program runs first, so that the time until it is ready is its own.
+// within calls f on a thread in the namespace. Programs that f starts are in the namespace from the beginning, so that the time until they
+// are ready does not include the start of `ip netns exec`.
 func (n namespace) within(f func() error) error {
 	if n == "" {
 		return f()
@@ -51,17 +50,17 @@ func (n namespace) within(f func() error) error {
 	return err
 }
 
-// run runs a program in the namespace to its end and returns its standard output. Fields are separated by spaces in line.
+// run runs a program in the namespace to its end and returns its standard output. line has program and arguments, separated by spaces.
 func (n namespace) run(ctx context.Context, line string) (string, error) {
 	return n.feed(ctx, "", strings.Fields(line)...)
 }
 
-// feed is run with text on standard input and arguments that may hold spaces.
+// feed is run with a standard input, and with arguments that may contain spaces.
 func (n namespace) feed(ctx context.Context, input string, args ...string) (string, error) {
 	return finish(ctx, input, append([]string{"ip", "netns", "exec", string(n)}, args...))
 }
 
-// host runs a program outside of any of our namespaces.
+// host runs a program in the namespace of this program.
 func host(ctx context.Context, line string) (string, error) {
 	return finish(ctx, "", strings.Fields(line))
 }
@@ -108,7 +107,7 @@ func poll(ctx context.Context, every time.Duration, what string, condition func(
 	}
 }
 
-// pause waits while something else is at work.
+// pause waits for a duration, or until the context is done.
 func pause(ctx context.Context, length time.Duration) error {
 	timer := time.NewTimer(length)
 	defer timer.Stop()

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// options are the command line.
+// options has the settings from the command line.
 type options struct {
 	seconds, rounds               int
 	only, figures                 []string
 	podswitch, peers, json, chart string
 }
 
-// errUsage is for a command line that was wrong; why has been said.
+// errUsage is returned for an invalid command line after the cause was printed.
 var errUsage = errors.New("wrong command line")
 
 func parse(args []string) (options, error) {
@@ -35,7 +35,7 @@ func parse(args []string) (options, error) {
 	}
 	flags := flag.NewFlagSet("measure", flag.ContinueOnError)
 	flags.IntVar(&o.seconds, "seconds", 2, "length of a transfer or flood, in seconds")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often each candidate is measured")
+	flags.IntVar(&o.rounds, "rounds", 3, "number of measurements of each candidate")
 	only := flags.String("only", "", "the candidates, separated by commas (default all)")
 	figures := flags.String("figures", strings.Join(names, ","), "groups of figures, separated by commas")
 	flags.StringVar(&o.podswitch, "podswitch", "bin/podswitch", "the program to measure")
@@ -74,7 +74,7 @@ func (o options) check(names, rest []string) string {
 	return ""
 }
 
-// candidates returns those that -only names, in the order of all.
+// candidates returns the candidates that -only names, in the order of the table.
 func (o options) candidates(all []candidate) ([]candidate, error) {
 	if o.only == nil {
 		return all, nil
@@ -96,7 +96,7 @@ func (o options) candidates(all []candidate) ([]candidate, error) {
 	return chosen, nil
 }
 
-// thisMachine leaves out what it cannot read.
+// thisMachine describes the machine. Fields that it cannot read are empty.
 func thisMachine() machine {
 	m := machine{Cores: runtime.NumCPU()}
 	var name unix.Utsname
@@ -108,7 +108,7 @@ func thisMachine() machine {
 	return m
 }
 
-// processor reads /proc/cpuinfo.
+// processor returns the model name in /proc/cpuinfo.
 func processor(info string) string {
 	for line := range strings.Lines(info) {
 		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == "model name" {

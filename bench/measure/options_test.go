@@ -27,7 +27,7 @@ func TestChosenCandidates(t *testing.T) {
 	}
 }
 
-// TestTableOfCandidates checks that the table refers to what there is.
+// TestTableOfCandidates checks that the table refers only to existing candidates and groups.
 func TestTableOfCandidates(t *testing.T) {
 	names, groupNames := map[string]bool{}, map[string]bool{}
 	for _, c := range candidates() {
@@ -70,16 +70,16 @@ func TestWants(t *testing.T) {
 		want      bool
 	}{
 		{candidate{name: pump}, "tcp", 0, true},
-		{candidate{name: pump}, "pps", 0, false}, // not asked for
+		{candidate{name: pump}, "pps", 0, false}, // not selected
 		{candidate{name: pump}, "idle", 0, true},
-		{candidate{name: pump}, "idle", 1, false}, // once
+		{candidate{name: pump}, "idle", 1, false}, // first round only
 		{candidate{name: pump}, "ports", 0, false},
 		{candidate{name: pump}, "startup", 0, false},
 		{candidate{name: ourselves, leases: true}, "startup", 1, true},
 		{candidate{name: "few", groups: []string{"ports"}}, "ports", 0, true},
 		{candidate{name: "few", groups: []string{"ports"}}, "tcp", 0, false},
-		{candidate{name: "slow"}, "tcp", 0, false}, // has failed
-		{candidate{name: "bad"}, "tcp", 0, false},  // has failed here
+		{candidate{name: "slow"}, "tcp", 0, false}, // the candidate has failed
+		{candidate{name: "bad"}, "tcp", 0, false},  // this group has failed
 		{candidate{name: "bad"}, "idle", 0, true},
 	} {
 		if got := b.wants(test.candidate, by(test.group), test.round); got != test.want {

@@ -7,17 +7,16 @@ import (
 	"strings"
 )
 
-// descriptions is how many packets trafgen sends in turn. With more of them it takes longer to begin (60 ms with these, 9 s
-// with 65536), and with fewer their identifications begin again more often; how fast it sends does not depend on it.
+// descriptions is the number of packets that trafgen sends in turn. trafgen needs longer to start with more of them (60 ms with these, 9 s
+// with 65536), and repeats IP identifications more often with fewer. Its rate does not depend on the number.
 const descriptions = 4096
 
-// ends are the addresses of a flood's packets: from, to, and the MAC addresses of the sender and of its next hop.
+// ends has the addresses of a flood's packets: source, destination, and the MACs of the sender and of its next hop.
 type ends struct{ from, to, mac, hop string }
 
-// description is trafgen's configuration of a flood: 60 octets a packet, which are 64 on a wire, of some flows in turn, each
-// with a source port of its own. The packets are what a connected socket of Linux sends: not to be fragmented, and with
-// identifications that count up in each flow, so that a switch can merge here what it can merge elsewhere. trafgen adds
-// lengths and checksums when it starts.
+// description returns trafgen's configuration of a flood: packets of 60 octets, which are 64 on a wire, of several flows in turn, each with
+// its own source port. Like packets of a connected socket of Linux, they have the DF flag and identifications that increase within a flow,
+// so that a switch can merge them. trafgen adds lengths and checksums when it starts.
 func description(e ends, flows int) string {
 	var b strings.Builder
 	for i := range descriptions {
@@ -28,7 +27,8 @@ func description(e ends, flows int) string {
 	return b.String()
 }
 
-// ends looks for the addresses of a flood where its sender is, which has to have spoken to the receiver: trafgen resolves none.
+// ends reads the addresses of a flood in the sender's namespace. The sender must have resolved its next hop before, because trafgen does
+// not.
 func (s *session) ends(ctx context.Context, w way) (ends, error) {
 	from, hop := w.floodFrom(s), w.to(s)
 	if _, err := from.run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, hop, askPort)); err != nil {
@@ -52,7 +52,7 @@ func (s *session) ends(ctx context.Context, w way) (ends, error) {
 	return ends{from: route.Prefsrc, to: w.to(s), mac: link.Address, hop: neighbour.Lladdr}, nil
 }
 
-// only reads a listing of ip -j that has one object.
+// only parses the output of ip -j with exactly one object.
 func only[T any](text string, err error) (T, error) {
 	var objects []T
 	var none T

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The page has the table of the results between these lines.
+// The page and the lines around its tables.
 const (
 	pagePath  = "../../docs/performance.md"
 	pageBegin = "<!-- results: begin -->\n"
@@ -19,7 +19,7 @@ const (
 
 var update = flag.Bool("update", false, "write the table of docs/performance.md")
 
-// TestPage compares the table in the documents with bench/results.json; with -update it writes it.
+// TestPage compares the tables in docs/performance.md with bench/results.json. With -update it writes them.
 func TestPage(t *testing.T) {
 	var r results
 	text, err := os.ReadFile("../results.json")
@@ -50,8 +50,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// markdown is two tables: of the candidates that have all figures, beside each what podswitch is of it, and of the others, beside each
-// what it is of its baseline.
+// markdown returns two tables. The first one has the candidates with all figures, with the ratio of podswitch to each; the second one has
+// the others, with the ratio of each to its baseline.
 func (r *results) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d rounds of %d s on %d cores of %s, Linux %s. The rounds of %s lie %.0f %% of their median apart (median over the figures), "+
@@ -71,7 +71,7 @@ func (r *results) markdown() string {
 	return b.String()
 }
 
-// table has a line for each figure of one of the columns, and another for the CPU that it took.
+// table writes a line for each figure of the columns, and another one for its CPU time.
 func (r *results) table(b *strings.Builder, columns []string, ratio func(row) *spread) {
 	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for _, f := range r.Figures {

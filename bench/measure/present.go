@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// present returns the candidates whose programs the machine has, and notes the others.
+// present returns the candidates whose programs the machine has, and records the others as absent.
 func (b *bench) present(all []candidate) []candidate {
 	return slices.DeleteFunc(slices.Clone(all), func(c candidate) bool {
 		for _, n := range c.needs {
@@ -34,7 +34,7 @@ func (b *bench) lacks(c candidate, n need) error {
 	return nil
 }
 
-// loads notes the groups that were asked for and whose load the machine has no program for.
+// loads records the selected groups whose load program the machine lacks as absent.
 func (b *bench) loads() {
 	for _, g := range groups() {
 		if g.load == "" || !slices.Contains(b.figures, g.name) {

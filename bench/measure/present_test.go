@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMissingPrograms takes everything from the machine but one peer: the others are named, and so are the groups without load.
+// TestMissingPrograms checks that candidates and groups are recorded as absent on a machine with the programs of one peer only.
 func TestMissingPrograms(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "pasta"), []byte("#!/bin/sh\n"), 0o755); err != nil {
@@ -23,7 +23,7 @@ func TestMissingPrograms(t *testing.T) {
 	for _, gone := range []string{"ovs", "vde_switch", "slirp4netns", "gvproxy"} {
 		told := slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Candidate == gone && a.Figure == "" && a.Why != "" })
 		if slices.Contains(names, gone) || !told {
-			t.Errorf("%s: present among %q, or not told in %+v", gone, names, b.results.Absent)
+			t.Errorf("%s: present among %q, or not recorded in %+v", gone, names, b.results.Absent)
 		}
 	}
 	if !slices.Contains(names, "pasta") || !slices.Contains(names, ourselves) {
@@ -31,7 +31,7 @@ func TestMissingPrograms(t *testing.T) {
 	}
 	last := b.results.Absent[len(b.results.Absent)-1]
 	if last.Figure != "pps" || slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Figure == "ports" }) {
-		t.Errorf("%+v: want pps, which was asked for, and not ports", last)
+		t.Errorf("%+v: want pps, which was selected, and not ports", last)
 	}
 	for _, g := range groups() {
 		if got, want := b.wants(candidate{name: pump}, g, 0), g.name == "tcp"; got != want {

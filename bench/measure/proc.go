@@ -15,21 +15,21 @@ import (
 // ticksPerSecond is USER_HZ, which is 100 on every architecture that podswitch is built for (proc_pid_stat(5), time(7)).
 const ticksPerSecond = 100
 
-// A stat is what /proc/PID/stat tells of a process (proc_pid_stat(5)).
+// A stat has fields of /proc/PID/stat (proc_pid_stat(5)).
 type stat struct {
-	state          string // of its first thread: Z has ended, and nobody has waited for it
+	state          string // of its first thread; Z: it has ended, and its parent has not waited for it
 	parent         int
 	group, session int
-	ended          float64 // CPU seconds of the children that have ended and were waited for, and of theirs
-	born           uint64  // with the number, says which process it is: numbers are given anew
+	ended          float64 // CPU seconds of descendants that have ended and were waited for
+	born           uint64  // start time; identifies the process together with its id, which may be reused
 }
 
-// parseStat reads /proc/PID/stat. The name of the program is in brackets and may hold anything, brackets included.
+// parseStat parses /proc/PID/stat. The name of the program is in parentheses and may contain any character, including parentheses.
 func parseStat(text string) (stat, error) {
 	_, rest, found := cutLast(text, ") ")
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 20 {
-		return stat{}, fmt.Errorf("stat %q: want a name in brackets and 20 fields or more", text)
+		return stat{}, fmt.Errorf("stat %q: want a name in parentheses and at least 20 fields", text)
 	}
 	s := stat{state: fields[0]}
 	var user, system uint64
@@ -50,7 +50,7 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text[:i], text[i+len(separator):], true
 }
 
-// parseSize reads a line like VmRSS of /proc/PID/status or Pss of /proc/PID/smaps_rollup and returns MiB.
+// parseSize returns a size in MiB, such as VmRSS of /proc/PID/status or Pss of /proc/PID/smaps_rollup.
 func parseSize(text, name string) (float64, error) {
 	for line := range strings.Lines(text) {
 		value, found := strings.CutPrefix(line, name+":")
@@ -63,10 +63,10 @@ func parseSize(text, name string) (float64, error) {
 		}
 		return kib / 1024, nil
 	}
-	return 0, fmt.Errorf("no %s: the process has ended, or is the kernel's", name)
+	return 0, fmt.Errorf("no %s: the process has ended, or is a kernel thread", name)
 }
 
-// processes reads the whole of /proc. A process that ends meanwhile is left out.
+// processes returns all processes. It omits a process that ends meanwhile.
 func processes() (map[int]stat, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -98,8 +98,8 @@ func statOf(pid int) (stat, error) {
 	return parseStat(string(text))
 }
 
-// family returns the processes that descend from roots, roots included. One whose parent has ended is known by its process
-// group or session, which are a root's because start has made them; and so are the descendants of such a one.
+// family returns roots and their descendants. A process whose parent has ended is found by its process group or session, which start
+// makes for a root; so are its own descendants.
 func family(all map[int]stat, roots []int) []int {
 	member := func(pid int) bool {
 		return slices.Contains(roots, pid) || slices.Contains(roots, all[pid].group) || slices.Contains(roots, all[pid].session)
@@ -116,10 +116,10 @@ func family(all map[int]stat, roots []int) []int {
 	return found
 }
 
-// cpuOf returns the CPU seconds of a process with all its threads, those that have ended included. The clock counts
-// nanoseconds (clock_getcpuclockid(3)); /proc/PID/stat would round to hundredths of a second.
+// cpuOf returns the CPU seconds of all threads of a process, including threads that have ended. The process's CPU clock has a resolution
+// of nanoseconds (clock_getcpuclockid(3)); /proc/PID/stat has one of 10 ms.
 func cpuOf(pid int) (float64, error) {
-	const perProcess = 2 // CPUCLOCK_SCHED, without the bit for a thread
+	const perProcess = 2 // CPUCLOCK_SCHED without CPUCLOCK_PERTHREAD_MASK
 	var used unix.Timespec
 	if err := unix.ClockGettime(int32(^pid)<<3|perProcess, &used); err != nil {
 		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)

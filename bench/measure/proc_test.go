@@ -34,8 +34,8 @@ func TestParseStat(t *testing.T) {
 func TestFamily(t *testing.T) {
 	all := map[int]stat{
 		1: {}, 10: {parent: 1, group: 10, session: 10}, 11: {parent: 10, group: 10, session: 10}, 12: {parent: 11, group: 12, session: 12},
-		13: {parent: 1, group: 10, session: 10}, // whose parent has ended
-		14: {parent: 1, group: 14, session: 10}, // and so here, where it has made a group of its own
+		13: {parent: 1, group: 10, session: 10}, // its parent has ended
+		14: {parent: 1, group: 14, session: 10}, // its parent has ended, and it has its own group
 		15: {parent: 14, group: 15, session: 15},
 		20: {parent: 1, group: 20, session: 20}, 21: {parent: 20, group: 20, session: 20},
 	}
@@ -74,7 +74,7 @@ func TestCPUOfNobody(t *testing.T) {
 	if own, err := cpuOf(os.Getpid()); err != nil || own <= 0 {
 		t.Errorf("this process: %v s, %v", own, err)
 	}
-	if _, err := cpuOf(1 << 22); err == nil { // pid_max is never more
-		t.Error("a process that cannot be: no error")
+	if _, err := cpuOf(1 << 22); err == nil { // the maximum of pid_max
+		t.Error("an impossible process id: no error")
 	}
 }

@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// A process is a program in the background. What it and its children write is kept for the report of a failure.
+// A process is a program in the background. It keeps the output of the program and its children for error messages.
 type process struct {
 	name    string
 	cmd     *exec.Cmd
 	started time.Time
-	born    uint64        // as a stat has it
-	done    chan struct{} // closed when it has ended
+	born    uint64        // stat.born
+	done    chan struct{} // closed when the program has ended
 
 	mu     sync.Mutex
 	output bytes.Buffer
-	marker *regexp.Regexp // what tells that it is ready; nil for nothing
+	marker *regexp.Regexp // matches the output of a program that is ready; nil for none
 	ready  chan struct{}  // closed when the marker was written
-	at     time.Time      // when that was; valid once ready
+	at     time.Time      // time of that; valid once ready is closed
 }
 
-// ownSession keeps the terminal's interrupt from reaching a program before we have taken down what stands on it, and marks
-// what it starts: a child whose parent ends gets another parent, but keeps its session.
+// ownSession starts a program in a new session. An interrupt from the terminal does not reach it, so that measure can stop programs in
+// order. The session identifies its descendants: a process whose parent ends gets another parent, but stays in its session.
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// start starts a program in a namespace, in a session of its own. The marker is a regular expression for a line by which it,
-// or a child of it, tells that it is ready; it may be empty.
+// start starts a program in a namespace, in a new session. marker is a regular expression for a line that the program or a child prints
+// when it is ready; it may be empty.
 func start(where namespace, marker string, args ...string) (*process, error) {
 	p := &process{
 		name:  args[0],
@@ -50,24 +50,24 @@ func start(where namespace, marker string, args ...string) (*process, error) {
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = ownSession()
 	p.cmd.WaitDelay = time.Second
-	if _, err := p.cmd.StdinPipe(); err != nil { // some end with their standard input
+	if _, err := p.cmd.StdinPipe(); err != nil { // some programs end at the end of their standard input
 		return nil, err
 	}
 	p.started = time.Now()
 	if err := where.within(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", strings.Join(args, " "), err)
 	}
-	if own, err := statOf(p.pid()); err == nil { // nobody waits for it before this
+	if own, err := statOf(p.pid()); err == nil { // it cannot be reaped before the Wait below
 		p.born = own.born
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is told by whoever misses it
+		_ = p.cmd.Wait() // alive reports the end
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// Write keeps output and looks for the marker.
+// Write keeps output and searches it for the marker.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,10 +85,10 @@ func (p *process) text() string {
 	return p.output.String()
 }
 
-// pid is that of the process itself, which may have children.
+// pid returns the id of the process itself, without children.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// alive returns an error when the process has ended.
+// alive returns an error if the process has ended.
 func (p *process) alive() error {
 	select {
 	case <-p.done:
@@ -98,7 +98,7 @@ func (p *process) alive() error {
 	}
 }
 
-// awaitReady waits for the marker.
+// awaitReady waits until the marker was printed.
 func (p *process) awaitReady() error {
 	select {
 	case <-p.ready:
@@ -106,6 +106,6 @@ func (p *process) awaitReady() error {
 	case <-p.done:
 		return p.alive()
 	case <-time.After(15 * time.Second):
-		return fmt.Errorf("%s has not written anything like %q in 15 s", filepath.Base(p.name), p.marker)
+		return fmt.Errorf("%s has not printed %q within 15 s", filepath.Base(p.name), p.marker)
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// work is what a shell does for some time.
+// work is a shell command that uses CPU time.
 const work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
 
-// launched starts a shell script that writes "ready" and goes on, and ends it with the test.
+// launched starts a shell script, waits until it prints "ready", and kills it at the end of the test.
 func launched(t *testing.T, script string) *process {
 	t.Helper()
 	p, err := start("", "^ready$", "sh", "-c", script)
@@ -26,12 +26,12 @@ func launched(t *testing.T, script string) *process {
 	return p
 }
 
-// TestCandidateOfSeveral measures processes in each of the relations in which a candidate's may be.
+// TestCandidateOfSeveral measures candidates with several processes, in all relations between them.
 func TestCandidateOfSeveral(t *testing.T) {
 	for name, test := range map[string]struct {
 		script string
-		want   int  // processes that live
-		works  bool // and one of them has worked, or one that has ended
+		want   int  // number of running processes
+		works  bool // a descendant, which may have ended, has used CPU time
 	}{
 		"alone":                  {script: "echo ready; exec sleep 60", want: 1},
 		"a child":                {script: "(" + work + "; echo ready; exec sleep 60) & exec sleep 60", want: 2, works: true},
@@ -39,7 +39,7 @@ func TestCandidateOfSeveral(t *testing.T) {
 		"a child without parent": {script: "sh -c '(" + work + "; echo ready; exec sleep 60) &'; exec sleep 60", want: 2, works: true},
 		"a child in a session":   {script: "setsid sh -c '" + work + "; echo ready; exec sleep 60' & exec sleep 60", want: 2, works: true},
 		"a child that has ended": {script: "sh -c '" + work + "'; echo ready; exec sleep 60", want: 1, works: true},
-		"a child nobody waits for": {script: "(" + work + ") & (until grep -q '^State:.Z' /proc/$!/status; do :; done; echo ready; exec sleep 60) & exec sleep 60",
+		"a child without a wait": {script: "(" + work + ") & (until grep -q '^State:.Z' /proc/$!/status; do :; done; echo ready; exec sleep 60) & exec sleep 60",
 			want: 2, works: true},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestCandidateOfSeveral(t *testing.T) {
 	}
 }
 
-// asleep waits until all that live have become sleep, and returns them: a shell that has said ready may still be about to.
+// asleep waits until all running processes have executed sleep, and returns them: a shell prints ready before it executes sleep.
 func asleep(t *testing.T, p *process) (kin map[int]stat) {
 	t.Helper()
 	err := await(t.Context(), "sleep", func() error {
@@ -81,7 +81,7 @@ func asleep(t *testing.T, p *process) (kin map[int]stat) {
 	return kin
 }
 
-// checkMemory compares the sizes of all with those of the first process: they run the same programs and are about as large.
+// checkMemory compares the sum of the sizes with the size of the first process: all run the same program and have similar sizes.
 func checkMemory(t *testing.T, p *process, processes int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
@@ -125,7 +125,7 @@ func TestStopEndsTheFamily(t *testing.T) {
 	}
 }
 
-// TestReadyOfAChild checks that a message counts whoever of the processes writes it, and that no other message does.
+// TestReadyOfAChild checks that the marker is recognised in the output of every process, and that no other line is.
 func TestReadyOfAChild(t *testing.T) {
 	for script, ready := range map[string]bool{
 		"echo '16:46:51.157  info  ready' >&2; exec sleep 60":                    true,
@@ -155,8 +155,8 @@ func TestReadyOfAChild(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	for name, attempt := range map[string]func() (*process, error){
-		"no such program":   func() (*process, error) { return start("", "", "/nobody") },
-		"no such namespace": func() (*process, error) { return start("pswb-nobody", "", "true") },
+		"no such program":   func() (*process, error) { return start("", "", "/nonexistent") },
+		"no such namespace": func() (*process, error) { return start("pswb-nonexistent", "", "true") },
 		"a wrong marker":    func() (*process, error) { return start("", "(", "true") },
 	} {
 		if p, err := attempt(); err == nil {

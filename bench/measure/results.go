@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// results are what the table, the chart and the file are made of.
+// results has the data of the table, the chart and the JSON file.
 type results struct {
 	Machine  machine   `json:"machine"`
 	Settings settings  `json:"settings"`
 	Noise    noise     `json:"noise"`
-	Absent   []absence `json:"absent"` // what was not measured, and why
+	Absent   []absence `json:"absent"` // candidates and figures that were not measured
 	Figures  []outcome `json:"figures"`
 
 	readings map[string]map[string]*series // by figure and candidate
@@ -30,38 +30,38 @@ type settings struct {
 	Seconds int `json:"seconds"`
 }
 
-// noise is how far the rounds of one candidate lie apart: relative to their median, over all figures.
+// noise is the relative spread of the rounds of one candidate: the difference between highest and lowest, divided by the median.
 type noise struct {
 	Candidate string  `json:"candidate"`
 	Typical   float64 `json:"typical"` // the median over the figures
 	Worst     float64 `json:"worst"`
-	Figure    string  `json:"figure"` // which has the worst
+	Figure    string  `json:"figure"` // figure with the worst spread
 }
 
 type absence struct {
 	Candidate string `json:"candidate"`
-	Figure    string `json:"figure,omitempty"` // empty: all of them
+	Figure    string `json:"figure,omitempty"` // empty: all figures
 	Why       string `json:"why"`
 }
 
-// An outcome is one figure of all candidates.
+// An outcome has one figure for all candidates.
 type outcome struct {
 	figure
 	Rows []row `json:"candidates"`
 }
 
-// A row is one figure of one candidate.
+// A row has one figure for one candidate.
 type row struct {
 	Candidate string    `json:"candidate"`
 	Values    []float64 `json:"values"` // by round
 	spread
-	CPU      *spread `json:"cpu,omitempty"`      // seconds for each of the figure's cost
-	Baseline string  `json:"baseline,omitempty"` // whom the ratio is to
-	Ratio    *spread `json:"ratio,omitempty"`    // this one's value by the baseline's, round by round
-	Ours     *spread `json:"ours,omitempty"`     // podswitch's value by this one's, round by round
+	CPU      *spread `json:"cpu,omitempty"`      // seconds, divided by the figure's Cost
+	Baseline string  `json:"baseline,omitempty"` // candidate whose value Ratio divides by
+	Ratio    *spread `json:"ratio,omitempty"`    // value divided by that of the baseline, round by round
+	Ours     *spread `json:"ours,omitempty"`     // value of podswitch divided by this one, round by round
 }
 
-// series are the readings of one figure of one candidate, by round.
+// A series has the readings of one figure of one candidate, by round.
 type series struct{ values, cpu map[int]float64 }
 
 func newResults(m machine, s settings) *results {
@@ -83,7 +83,7 @@ func (r *results) add(name string, round int, readings []reading) {
 	}
 }
 
-// conclude makes the outcomes of the readings. Candidates stand in the order given.
+// conclude computes the outcomes from the readings, with candidates in the given order.
 func (r *results) conclude(all []candidate) {
 	r.Figures = []outcome{}
 	for _, figure := range r.order {
@@ -137,7 +137,7 @@ func byRound(values map[int]float64) []float64 {
 	return sorted
 }
 
-// noise is the bare pump's, or where that was not measured the first candidate's. A figure of one round tells nothing.
+// noise returns the noise of the pump, or of the first candidate if the pump was not measured. It ignores figures with one round.
 func (r *results) noise(all []candidate) noise {
 	name := pump
 	if !slices.ContainsFunc(r.order, func(f figure) bool { return r.readings[f.Name][pump] != nil }) && len(all) > 0 {

@@ -35,10 +35,10 @@ func TestRatiosPairRounds(t *testing.T) {
 	}
 }
 
-// example has two rounds in which the machine is fast and then slow: the ratio is the same in both.
+// example has two rounds, on a fast and on a slow machine, with equal ratios.
 func example() *results {
 	f := tcpFigure(ways[0], 1, 1500, cubic)
-	f.Note = "what a reader has to know"
+	f.Note = "how to read the figure"
 	r := newResults(machine{Kernel: "6.1", CPU: "A CPU", Cores: 2}, settings{Rounds: 2, Seconds: 1})
 	for round, speed := range []float64{10, 5} {
 		r.add(pump, round, []reading{{figure: f, value: speed, cpu: 0.8}})
@@ -114,7 +114,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"TCP out, 1 flow, MTU 1500, Gbit/s (more is better)",
 		"CPU s/GB",
-		"what a reader has to know",
+		"how to read the figure",
 		"1.20", // the ratio
 		"Noise: the rounds of pump lie 67 % of their median apart",
 		"Not measured: vde_switch, all figures: needs vde_switch",

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// A measurement is one load on a candidate that is in place.
+// A measurement applies a load to a running candidate.
 type measurement = func(context.Context, *session) ([]reading, error)
 
-// A group is what -figures can ask for: measurements that a session makes one after another.
+// A group is a set of measurements that -figures can select. A session makes them one after another.
 type group struct {
 	name string
 	mtu  int
-	once bool   // in the first round only
-	bare bool   // the guest has no address, and asks for one: for candidates with a DHCP server
-	load string // a program for it that a machine may lack; empty for none
+	once bool   // only in the first round
+	bare bool   // the guest gets its address by DHCP; only for candidates with a DHCP server
+	load string // program that the group needs and that a machine may lack; empty for none
 	list []measurement
 }
 
-// groups are in the order in which a session makes them: floods last, because they may leave queues behind.
+// groups returns the groups in the order in which a session measures them. Floods are last, because they may leave full queues.
 func groups() []group {
 	out, in := ways[0], ways[1]
 	bulks := []measurement{bulk(out, 1, cubic), bulk(in, 1, cubic), bulk(out, 4, cubic), bulk(in, 4, cubic)}
@@ -40,18 +40,18 @@ func groups() []group {
 	}
 }
 
-// A bench is one run over all candidates.
+// A bench is a run of this program.
 type bench struct {
 	options
-	id         string // of our namespaces' names
+	id         string // prefix of the namespaces' names
 	work       string
-	pump, load string // the programs in the work folder
+	pump, load string // paths of the programs in the work folder
 	progress   io.Writer
 	results    *results
-	given      map[string]bool // candidates, groups, or candidates' groups, that have failed and are not tried again
+	given      map[string]bool // candidates, groups, and groups of a candidate that have failed and are not measured again
 }
 
-// run makes all rounds. Who comes first changes from round to round.
+// run makes all rounds. Each round starts with another candidate.
 func (b *bench) run(ctx context.Context, all []candidate) error {
 	for round := range b.rounds {
 		for i := range all {
@@ -64,7 +64,7 @@ func (b *bench) run(ctx context.Context, all []candidate) error {
 	return nil
 }
 
-// candidate makes one round with one candidate. Only the end of the whole run is an error; a failure is noted.
+// candidate measures one candidate in one round. It records failures, and returns an error only if the run was interrupted.
 func (b *bench) candidate(ctx context.Context, c candidate, round int) error {
 	for _, mtu := range []int{1500, jumbo} {
 		var together []group
@@ -99,7 +99,7 @@ func (b *bench) wants(c candidate, g group, round int) bool {
 	}
 }
 
-// session makes some groups of one round, one after another in one topology.
+// session measures groups of one round, one after another in one topology.
 func (b *bench) session(ctx context.Context, c candidate, round int, together []group) {
 	fmt.Fprintf(b.progress, "bench: round %d of %d: %s, MTU %d\n", round+1, b.rounds, c.name, together[0].mtu)
 	s, err := b.open(ctx, together[0].mtu)
@@ -145,7 +145,7 @@ func (b *bench) group(ctx context.Context, c candidate, round int, g group, s *s
 	return nil
 }
 
-// giveUp notes why a candidate, or a group of its figures, is left out from now on. An interrupt is no failure.
+// giveUp records the failure of a candidate, or of one of its groups, which is not measured again. An interrupt is not a failure.
 func (b *bench) giveUp(ctx context.Context, c candidate, group string, err error) {
 	if ctx.Err() != nil {
 		return

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// leaseRounds is how many exchanges of DHCP a session makes.
+// leaseRounds is the number of DHCP exchanges of a session.
 const leaseRounds = 20
 
-// startup measures how long a candidate took to be ready, and how long its DHCP server then takes. What the bench does in
-// between, which is to hand the tap to the guest, does not count.
+// startup measures the time until a candidate is ready, and the time of DHCP exchanges. It excludes the time in between, in which the
+// bench moves the tap to the guest.
 func startup(ctx context.Context, s *session) ([]reading, error) {
 	report, err := s.exchanges(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func startup(ctx context.Context, s *session) ([]reading, error) {
 		{figure: leaseWorst, value: report.Max / 1e3},
 		{figure: pausedTime, value: milliseconds(paused)},
 	}
-	if len(s.parts) == 1 && s.ready > 0 { // the start of several has steps of the bench's own in it
+	if len(s.parts) == 1 && s.ready > 0 { // the start of several processes includes steps of the bench
 		readings = append(readings,
 			reading{figure: readyTime, value: milliseconds(s.ready)},
 			reading{figure: ackTime, value: milliseconds(s.ready) + report.First/1e3})
@@ -41,7 +41,7 @@ func startup(ctx context.Context, s *session) ([]reading, error) {
 	return readings, nil
 }
 
-// A leaseReport is what bench/load prints, in microseconds.
+// A leaseReport is the output of bench/load, in microseconds.
 type leaseReport struct {
 	Rounds, Lost       int
 	First, Median, Max float64
@@ -68,7 +68,7 @@ func parseLeases(text []byte) (leaseReport, error) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// udhcpc runs a real client, which ends with its lease and changes nothing, and returns what it took from DISCOVER to ACK.
+// udhcpc runs busybox udhcpc, which ends when it has a lease and does not apply it, and returns the time from DISCOVER to ACK.
 func (s *session) udhcpc(ctx context.Context) (time.Duration, error) {
 	watch, err := start(s.guest, "listening on", "tcpdump", "-i", "tap0", "-n", "-tt", "-l", "--immediate-mode", "udp and port 67")
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *session) udhcpc(ctx context.Context) (time.Duration, error) {
 	return times[3].Sub(times[0]), nil
 }
 
-// parseDump reads the times of DISCOVER, OFFER, REQUEST and ACK from what tcpdump -tt prints.
+// parseDump returns the times of DISCOVER, OFFER, REQUEST and ACK in the output of tcpdump -tt.
 func parseDump(text string) ([]time.Time, error) {
 	var times []time.Time
 	for line := range strings.Lines(text) {
@@ -121,8 +121,8 @@ func parseDump(text string) ([]time.Time, error) {
 	return times, nil
 }
 
-// appeared waits for the interface that a program without a message makes for the guest, makes that the time at which it was
-// ready, and gets a bare one up.
+// appeared waits for the guest's interface that a program without a ready message makes, and records that time as the time of being
+// ready. It sets a bare interface up.
 func (s *session) appeared(ctx context.Context, p *process) error {
 	var at time.Time
 	err := s.guest.within(func() error {

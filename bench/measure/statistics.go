@@ -2,14 +2,14 @@ package main
 
 import "slices"
 
-// A spread is what a few rounds gave.
+// A spread summarises the values of several rounds.
 type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 }
 
-// spreadOf is of one value at least.
+// spreadOf returns the spread of at least one value.
 func spreadOf(values []float64) spread {
 	sorted := slices.Sorted(slices.Values(values))
 	half := len(sorted) / 2
@@ -20,7 +20,7 @@ func spreadOf(values []float64) spread {
 	return spread{Median: median, Min: sorted[0], Max: sorted[len(sorted)-1]}
 }
 
-// relative is how far the rounds lie apart, as a part of their median; 0 where that is 0.
+// relative returns the difference between maximum and minimum divided by the median, or 0 if the median is 0.
 func (s spread) relative() float64 {
 	if s.Median == 0 {
 		return 0
@@ -28,8 +28,8 @@ func (s spread) relative() float64 {
 	return (s.Max - s.Min) / s.Median
 }
 
-// ratios divides round by round: what slows a machine for a while slows both. Rounds that only one of them has are left out,
-// and those where the divisor is 0.
+// ratios divides round by round, because a slow phase of the machine affects both candidates of a round. It omits rounds that only one of
+// them has, and rounds whose divisor is 0.
 func ratios(values, of map[int]float64) []float64 {
 	var result []float64
 	for round, value := range values {

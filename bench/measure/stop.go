@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// stop asks the process to end and gives it and its family a few seconds.
+// stop ends the process and its family, with a timeout of a few seconds.
 func (p *process) stop() { p.end(3 * time.Second) }
 
-// end asks the process to end. Who of its family is there after some time is killed.
-func (p *process) end(patience time.Duration) {
-	// Who has made a session of its own is known by its parent alone, and by nobody once that has ended.
+// end sends SIGTERM to the process, and kills it and its family after a timeout.
+func (p *process) end(timeout time.Duration) {
+	// A process with its own session is found by its parent only, and no longer after the end of that.
 	kin := p.living(nil)
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails where it has ended
-	kin = p.outlast(kin, 0, patience)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if it has ended
+	kin = p.outlast(kin, 0, timeout)
 	p.outlast(kin, syscall.SIGKILL, time.Second)
 	<-p.done
 }
 
-// outlast waits until nobody is left of the family and of kin, and no longer than some time. It returns who is left. Whoever is
-// there gets the signal again and again: one that dies later than its child may have made another. 0 is no signal (kill(2)).
-func (p *process) outlast(kin map[int]stat, signal syscall.Signal, patience time.Duration) map[int]stat {
-	deadline := time.After(patience)
+// outlast waits until the family and kin have ended, or for a timeout, and returns the remaining processes. It sends the signal to them
+// repeatedly, because a process may have started another child meanwhile. Signal 0 only checks that a process exists (kill(2)).
+func (p *process) outlast(kin map[int]stat, signal syscall.Signal, timeout time.Duration) map[int]stat {
+	deadline := time.After(timeout)
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for kin = p.living(kin); len(kin) > 0; kin = p.living(kin) {
 		for pid := range kin {
-			_ = syscall.Kill(pid, signal) // fails where it has ended meanwhile
+			_ = syscall.Kill(pid, signal) // fails if it has ended meanwhile
 		}
 		select {
 		case <-again.C:
@@ -37,15 +37,14 @@ func (p *process) outlast(kin map[int]stat, signal syscall.Signal, patience time
 	return kin
 }
 
-// living returns those of the process, its family and some others that have not ended. Where /proc cannot be read it returns
-// the process alone.
+// living returns the running processes of the process, its family and others. If /proc cannot be read it returns the process alone.
 func (p *process) living(others map[int]stat) map[int]stat {
 	all, err := processes()
 	if err != nil {
 		return map[int]stat{p.pid(): {}}
 	}
 	found := map[int]stat{}
-	if root, there := all[p.pid()]; !there || root.born == p.born { // else its number is another one's by now
+	if root, there := all[p.pid()]; !there || root.born == p.born { // otherwise another process has its id now
 		for _, pid := range family(all, []int{p.pid()}) {
 			found[pid] = all[pid]
 		}

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// saysReady is podswitch's message, and not one that has the word in it.
+// saysReady matches the message ready of podswitch, and no message that contains the word.
 const saysReady = `^\S+ +info +ready( |$)`
 
-// starter returns when the guest of a session has its interface.
+// A starter returns when the guest of a session has its interface.
 type starter = func(context.Context, *session) error
 
 func delegate(offload string) starter {
@@ -25,15 +25,15 @@ func delegate(offload string) starter {
 	}
 }
 
-// learn is the learning switch with some more ports, each a tap that is up and that nobody uses.
+// learn starts podswitch switch with additional idle ports, each a tap that is up.
 func learn(idle int) starter {
 	return func(ctx context.Context, s *session) error {
-		// The switch's frames are as large as its devices take when it starts.
+		// The switch reads the MTU of its devices when it starts.
 		err := s.pod.ip(ctx, "tuntap add mode tap vnet_hdr name tap0", fmt.Sprintf("link set tap0 mtu %d", s.mtu))
 		if err != nil {
 			return err
 		}
-		// Others can write to the session's folder, and podswitch refuses such a one.
+		// podswitch refuses the session's folder for its socket, because other users can write to it.
 		own := filepath.Join(s.work, "switch")
 		if err := os.Mkdir(own, 0o700); err != nil {
 			return err
@@ -68,8 +68,7 @@ func startPump(plain ...string) starter {
 	}
 }
 
-// whole has the node's kernel send only whole frames to the pod: segments are cut, checksums computed. It is for candidates
-// that know no offloads.
+// whole makes the node's kernel segment frames to the pod and complete their checksums, for candidates without offloads.
 func (s *session) whole(ctx context.Context) error {
 	_, err := s.node.run(ctx, "ethtool -K v-pod tx off")
 	return err
@@ -88,7 +87,7 @@ func startBridge(ctx context.Context, s *session) error {
 	return s.plug(ctx, guestAddr)
 }
 
-// openVSwitch keeps everything that it writes in the session's folder: the system's own is not touched.
+// openVSwitch starts Open vSwitch with all its files in the session's folder, so that it does not affect the machine's.
 func openVSwitch(daemon string, segments bool) starter {
 	return func(ctx context.Context, s *session) error {
 		database := filepath.Join(s.work, "conf.db")
@@ -142,7 +141,7 @@ func (s *session) bridgeOVS(ctx context.Context, daemon, socket string, segments
 	return s.plug(ctx, guestAddr)
 }
 
-// startVDE joins the switch to eth0 by a bridge and a tap: vde_pcapplug sends, but does not get what arrives.
+// startVDE connects vde_switch to eth0 by a bridge and a tap. vde_pcapplug cannot be used: it sends frames, but receives none.
 func startVDE(ctx context.Context, s *session) error {
 	if err := s.whole(ctx); err != nil {
 		return err

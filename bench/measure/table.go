@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// print writes the results for a terminal.
+// print writes the results as tables for a terminal.
 func (r *results) print(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range r.Figures {
@@ -47,7 +47,7 @@ func (r *results) print(to io.Writer) error {
 	return nil
 }
 
-// number has three digits that count, and no more than that behind the point.
+// number formats a value with three digits, but at most two decimals.
 func number(v float64) string {
 	switch {
 	case v >= 100:

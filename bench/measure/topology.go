@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The addresses of the topology. A candidate that moves the pod's address gives it to the guest; with one that connects the
-// guest by Ethernet the guest has an address of its own.
+// The addresses of the topology. The guest has the pod's address if the candidate moves it, and its own address if the candidate connects
+// it by Ethernet.
 const (
 	gateway   = "10.244.1.1"
 	podAddr   = "10.244.1.7"
@@ -19,11 +19,11 @@ const (
 	guestAddr = "10.244.1.50"
 )
 
-// The ports of the loads. A peer that translates addresses forwards them to the guest.
+// The ports of the loads. A candidate that translates addresses forwards them to the guest.
 const (
 	bulkPort  = 5201 // iperf3
 	askPort   = 5203 // bench/load
-	floodPort = 5204 // bench/load, which counts and takes nothing
+	floodPort = 5204 // bench/load refuse
 )
 
 // A session is one candidate in a topology of its own:
@@ -33,12 +33,12 @@ type session struct {
 	*bench
 	node, pod, peer, guest namespace
 	mtu                    int
-	work                   string // folder for what a candidate writes
+	work                   string // folder for the files of the candidate
 	services               []*process
 	parts                  []*process    // the processes of the candidate
-	target                 string        // the address at which the peer finds the guest
-	bare                   bool          // the guest's interface gets no address: a DHCP client is to ask for it
-	ready                  time.Duration // from the start of the candidate's last process until it was ready; 0 where nothing tells
+	target                 string        // address of the guest, as seen by the peer
+	bare                   bool          // the guest's interface gets no address, for a DHCP client
+	ready                  time.Duration // from the start of the candidate's last process until it was ready; 0: unknown
 }
 
 // open makes the topology without a candidate.
@@ -51,7 +51,7 @@ func (b *bench) open(ctx context.Context, mtu int) (*session, error) {
 	if s.work, err = os.MkdirTemp(b.work, "session"); err != nil {
 		return nil, err
 	}
-	// Some peers give up root before they make their sockets here.
+	// Some candidates drop root before they make their sockets here.
 	err = errors.Join(os.Chmod(s.work, 0o777), s.connect(ctx))
 	if err == nil {
 		err = s.serve(ctx)
@@ -70,7 +70,7 @@ func (s *session) connect(ctx context.Context) error {
 		if _, err := host(ctx, "ip netns add "+string(n)); err != nil {
 			return err
 		}
-		// What the kernel says of its own accord on a new device would be measured too.
+		// Otherwise the kernel's IPv6 packets on a new device would be measured too.
 		if _, err := n.run(ctx, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"); err != nil {
 			return err
 		}
@@ -95,13 +95,13 @@ func (s *session) attach(ctx context.Context, end namespace, device, address str
 	return end.ip(ctx, "addr add "+address+"/24 dev eth0", "link set eth0 up", "route add default via "+gateway)
 }
 
-// ip makes each line a command of ip(8).
+// ip runs each line as a command of ip(8).
 func (n namespace) ip(ctx context.Context, lines ...string) error {
 	_, err := finish(ctx, strings.Join(lines, "\n")+"\n", []string{"ip", "-n", string(n), "-batch", "-"})
 	return err
 }
 
-// serve starts what answers the loads, at both ends.
+// serve starts the servers of the loads at both ends.
 func (s *session) serve(context.Context) error {
 	for _, where := range []namespace{s.peer, s.guest} {
 		for _, args := range [][]string{{"iperf3", "-s", "-p", fmt.Sprint(bulkPort)}, {s.load, "serve", fmt.Sprint(askPort)}} {
@@ -115,7 +115,7 @@ func (s *session) serve(context.Context) error {
 	return nil
 }
 
-// launch starts a process of the candidate in the pod. With a marker it waits until the process has written it.
+// launch starts a process of the candidate in the pod. If marker is not empty, it waits until the process has printed it.
 func (s *session) launch(marker string, args ...string) (*process, error) {
 	return s.launchIn(s.pod, marker, args...)
 }
@@ -136,7 +136,7 @@ func (s *session) launchIn(where namespace, marker string, args ...string) (*pro
 	return p, nil
 }
 
-// healthy returns an error with the end of the log of a process of the candidate that has ended.
+// healthy returns an error with the last output of a process if a process of the candidate has ended.
 func (s *session) healthy() error {
 	var errs []error
 	for _, p := range s.parts {
@@ -145,7 +145,7 @@ func (s *session) healthy() error {
 	return errors.Join(errs...)
 }
 
-// plug makes tap0, which the candidate has made in the pod, the guest's interface.
+// plug moves tap0, which the candidate has made in the pod, to the guest.
 func (s *session) plug(ctx context.Context, address string) error {
 	if err := s.awaitLink(ctx, s.pod, "tap0"); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *session) plug(ctx context.Context, address string) error {
 	return s.dress(ctx, address+"/24", gateway)
 }
 
-// dress gives the guest's interface its MTU, address and gateway; a bare one's MTU alone.
+// dress sets MTU, address and gateway of the guest's interface, or only the MTU if it is bare.
 func (s *session) dress(ctx context.Context, prefix, router string) error {
 	if s.bare {
 		return s.guest.ip(ctx, fmt.Sprintf("link set tap0 mtu %d up", s.mtu))
@@ -178,13 +178,13 @@ func (s *session) reach(ctx context.Context) error {
 	for _, way := range ways {
 		_, err := way.from(s).run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, way.to(s), askPort))
 		if err != nil {
-			return errors.Join(fmt.Errorf("guest %s: nobody answers: %w", way.name, err), s.healthy())
+			return errors.Join(fmt.Errorf("guest %s: no answer: %w", way.name, err), s.healthy())
 		}
 	}
 	return nil
 }
 
-// logs returns what the candidate has written last, as an error.
+// logs returns the last output of the candidate as an error.
 func (s *session) logs() error {
 	var errs []error
 	for _, p := range s.parts {
@@ -195,18 +195,18 @@ func (s *session) logs() error {
 	return errors.Join(errs...)
 }
 
-// close ends every process and removes every namespace of the session.
+// close ends all processes and removes all namespaces of the session.
 func (s *session) close() {
 	for _, list := range [][]*process{s.services, s.parts} {
 		for i := len(list) - 1; i >= 0; i-- {
 			list[i].stop()
 		}
 	}
-	// Also after an interrupt, which has ended the context of everything else.
+	// Not the session's context, which an interrupt may have cancelled.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, n := range s.namespaces() {
-		_, _ = host(ctx, "ip netns del "+string(n)) // fails for one that was not made
+		_, _ = host(ctx, "ip netns del "+string(n)) // fails if it was not made
 	}
 	_ = os.RemoveAll(s.work)
 }

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// A peer in this file ends the guest's connections and makes its own from the pod. The way in leads through ports of the
-// pod's address that it forwards to the guest.
+// The candidates in this file terminate the guest's connections and make their own from the pod. They forward ports of the pod's address to
+// the guest.
 
 func startPasta(ctx context.Context, s *session) error {
 	s.target = podAddr
@@ -76,7 +76,7 @@ func forwardSlirp(ctx context.Context, socket, proto string, port int) error {
 	return nil
 }
 
-// startGvproxy starts gvproxy in the pod and, in the guest, the program that a virtual machine would run.
+// startGvproxy starts gvproxy in the pod, and gvforwarder, which a virtual machine would run, in the guest.
 func startGvproxy(ctx context.Context, s *session) error {
 	s.target = podAddr
 	network, services := filepath.Join(s.work, "network.sock"), filepath.Join(s.work, "services.sock")
@@ -94,7 +94,7 @@ func startGvproxy(ctx context.Context, s *session) error {
 	if err := s.guest.ip(ctx, "tuntap add mode tap name tap0", "link set tap0 address 5a:94:ef:e4:0c:ee"); err != nil {
 		return err
 	}
-	// It takes its MTU for the length of a whole frame.
+	// gvforwarder's MTU includes the Ethernet header.
 	_, err = s.launchIn(s.guest, "waiting for packets", filepath.Join(s.peers, "gvforwarder"), "-preexisting", "-iface", "tap0",
 		"-stop-if-exist", "", "-mtu", fmt.Sprint(s.mtu+14), "-url", "unix://"+network)
 	if err != nil {

@@ -18,9 +18,8 @@ func (s *session) roots() []int {
 	return pids
 }
 
-// cpu returns the seconds that the candidate's processes have used, those that have ended since the start included. What
-// the kernel does for them elsewhere, in interrupts and in the processes at the ends, is not among them: the kernel bridge
-// has none.
+// cpu returns the CPU seconds of the candidate's processes, including processes that have ended since the start. It does not include the
+// kernel's work in interrupts and in the processes at both ends, so that the kernel bridge has none.
 func (s *session) cpu() (float64, error) { return cpu(s.roots()) }
 
 func cpu(roots []int) (float64, error) {
@@ -32,7 +31,7 @@ func cpu(roots []int) (float64, error) {
 	for _, pid := range family(all, roots) {
 		one, err := cpuOf(pid)
 		switch {
-		case errors.Is(err, unix.EINVAL): // it has ended meanwhile, and the next look finds it with whoever waited for it
+		case errors.Is(err, unix.EINVAL): // it has ended meanwhile; the next reading includes it in its parent's time
 			continue
 		case err != nil:
 			return 0, err
@@ -42,10 +41,10 @@ func cpu(roots []int) (float64, error) {
 	return seconds, nil
 }
 
-// memory measures after the loads.
+// memory measures the memory of the candidate after the loads.
 func memory(_ context.Context, s *session) ([]reading, error) {
 	if len(s.parts) == 0 {
-		return nil, nil // the kernel's is not to be had
+		return nil, nil // the memory of a candidate in the kernel is unknown
 	}
 	rss, err := occupied(s.roots(), "status", "VmRSS")
 	if err != nil {
@@ -53,13 +52,13 @@ func memory(_ context.Context, s *session) ([]reading, error) {
 	}
 	readings := []reading{{figure: resident, value: rss}}
 	pss, err := occupied(s.roots(), "smaps_rollup", "Pss")
-	if err == nil && pss > 0 { // a kernel may be built without
+	if err == nil && pss > 0 { // a kernel may lack smaps_rollup
 		readings = append(readings, reading{figure: shared, value: pss})
 	}
 	return readings, err
 }
 
-// occupied adds up a size that a file of each process tells, in MiB.
+// occupied returns the sum of a size in a file of each process, in MiB.
 func occupied(roots []int, file, name string) (float64, error) {
 	all, err := processes()
 	if err != nil {
@@ -67,7 +66,7 @@ func occupied(roots []int, file, name string) (float64, error) {
 	}
 	var mib float64
 	for _, pid := range family(all, roots) {
-		if all[pid].state == "Z" { // it has no memory any more
+		if all[pid].state == "Z" { // it has no memory
 			continue
 		}
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
@@ -92,7 +91,7 @@ func idle(ctx context.Context, s *session) ([]reading, error) {
 	if len(s.parts) == 0 {
 		return nil, nil
 	}
-	if err := pause(ctx, time.Second); err != nil { // what the loads have left behind is worked off
+	if err := pause(ctx, time.Second); err != nil { // until the work of the loads is finished
 		return nil, err
 	}
 	before, err := s.cpu()

@@ -1,11 +1,10 @@
-// Pump is the least that any userspace switch must do: a blocking read from one device and a write to the other, for a tap
-// and a packet socket with virtio-net headers, one goroutine a direction, and nothing else. It is what podswitch is measured
-// against.
+// Pump is a minimal userspace switch, as the baseline for podswitch: in one goroutine for each direction, it reads frames from a
+// device with a blocking read and writes them to the other. The devices are a tap and a packet socket with virtio-net headers.
 //
 //	pump TAP DEVICE [plain]
 //
-// plain does without the headers: the kernel has to give and take whole frames, and podswitch is measured against that where a
-// guest takes no offloads.
+// With plain, there are no virtio-net headers, so that the kernel computes checksums and segments. It is the baseline for a guest
+// without offloads.
 package main
 
 import (
@@ -51,7 +50,7 @@ func openPacket(device string, headers bool) int {
 		must(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
 	}
 	must(unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1))
-	must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)) // as podswitch has it
+	must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)) // as podswitch sets it
 	must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20))
 	promiscuous := unix.PacketMreq{Ifindex: int32(link.Index), Type: unix.PACKET_MR_PROMISC}
 	must(unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &promiscuous))
@@ -59,7 +58,7 @@ func openPacket(device string, headers bool) int {
 	return fd
 }
 
-// copyFrames ends at the first read error; what cannot be written is lost.
+// copyFrames exits at the first read error. A frame that cannot be written is lost.
 func copyFrames(to, from int) {
 	frame := make([]byte, 10+14+4+65535)
 	for {
