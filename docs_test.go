@@ -28,9 +28,6 @@ var (
 	reasonRow = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|")
 )
 
-// later are names in documents that need not exist yet.
-var later = []string{"testdata/api", "TestAPI"}
-
 // A tree has the paths of all files and directories of the repository, and their base names.
 type tree struct{ paths, names map[string]bool }
 
@@ -139,8 +136,7 @@ func (f tree) isPath(span string) bool {
 		stem, _, _ := strings.Cut(element, ".")
 		return stem != "README" && stem == strings.ToUpper(stem) && stem != strings.ToLower(stem)
 	}
-	return len(elements) > 1 && filePaths.MatchString(span) && f.paths[elements[0]] && !slices.ContainsFunc(elements, stands) &&
-		!slices.Contains(later, span)
+	return len(elements) > 1 && filePaths.MatchString(span) && f.paths[elements[0]] && !slices.ContainsFunc(elements, stands)
 }
 
 // has reports whether a path exists, relative to the top directory or to the document's.
@@ -160,7 +156,7 @@ func TestNamedTests(t *testing.T) {
 	for name, text := range files.documents(t) {
 		for _, span := range codeSpans.FindAllString(fences.ReplaceAllString(text, ""), -1) {
 			test := testNames.FindString(strings.Trim(span, "`"))
-			if test != "" && !functions[test] && !slices.Contains(later, test) {
+			if test != "" && !functions[test] {
 				t.Errorf("%s names %s, and no test has that name", name, test)
 			}
 		}
