@@ -5,7 +5,8 @@ package vswitch
 // fragment that is not delivered.
 type Reason uint8
 
-// Reasons that ports count.
+// The reasons. Ports count the first group, both forwarders the second, and Delegate the third. Within a group they have the order of
+// the checks.
 const (
 	// ReceiveError: the kernel reported an error instead of the frame (EINVAL from a packet socket).
 	ReceiveError Reason = iota
@@ -21,12 +22,9 @@ const (
 	TransmitError
 	// EndpointFault: the network stack behind the egress port failed on the frame.
 	EndpointFault
-)
 
-// Reasons that both forwarders count.
-const (
 	// Short: the frame is shorter than an Ethernet header.
-	Short Reason = iota + EndpointFault + 1
+	Short
 	// BadOffload: the offload header does not fit the frame (vnet.Check).
 	BadOffload
 	// Reserved: the destination is an 802.1 reserved address, 01:80:c2:00:00:00 to 0f.
@@ -45,12 +43,9 @@ const (
 	NoBuffer
 	// NoPort: the switch has no other port.
 	NoPort
-)
 
-// Reasons that a Delegate counts.
-const (
 	// VLAN: the frame has a VLAN tag.
-	VLAN Reason = iota + NoPort + 1
+	VLAN
 	// Ethertype: the frame is neither IPv4 nor ARP.
 	Ethertype
 	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well. It is no loss of the guest.
