@@ -95,11 +95,11 @@ spec:
 `, 0o644)
 	p := l.podswitch("--vm", document)
 	l.plugGuest()
-	script := write(t, filepath.Join(dir, "script"), "#!/bin/sh\nenv > \"$TOLD.$1\"\n", 0o755)
-	told := filepath.Join(dir, "told")
-	l.guest.must("env", "TOLD="+told, "udhcpc", "-i", "tap0", "-s", script, "-n", "-q", "-f", "-t", "10", "-T", "1",
+	script := write(t, filepath.Join(dir, "script"), "#!/bin/sh\nenv > \"$ENVIRONMENT.$1\"\n", 0o755)
+	environment := filepath.Join(dir, "environment")
+	l.guest.must("env", "ENVIRONMENT="+environment, "udhcpc", "-i", "tap0", "-s", script, "-n", "-q", "-f", "-t", "10", "-T", "1",
 		"-O", "ntpsrv", "-O", "tftp", "-O", "bootfile", "-O", "0xe0")
-	text, err := os.ReadFile(told + ".bound")
+	text, err := os.ReadFile(environment + ".bound")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func TestKillAtStart(t *testing.T) {
 		p := l.launch()
 		moment := time.NewTimer(time.Duration(rand.IntN(200)) * time.Millisecond)
 		<-moment.C
-		members, spared := p.members(), []string{"nobody", keeperRole, switchRole}[rand.IntN(3)]
+		members, spared := p.members(), []string{watchdogRole, keeperRole, switchRole}[rand.IntN(3)]
 		for _, m := range members {
 			switch m.role {
 			case watchdogRole:

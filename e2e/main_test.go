@@ -102,6 +102,7 @@ func socketDir(t *testing.T) string {
 
 func runTests(m *testing.M) int {
 	catchIgnored()
+	unix.Umask(0o022) // other users read files and run programs of the tests
 	if err := closeInherited(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -103,7 +103,7 @@ func TestTakeoverDies(t *testing.T) {
 		_ = next.cmd.Process.Kill()
 		killed := time.Now()
 		next.wait()
-		continued := l.goesOn(p)
+		continued := l.answers(p)
 		died[continued]++
 		if continued {
 			l.guest.must("ping", "-c1", "-W2", peerAddress)
@@ -117,8 +117,8 @@ func TestTakeoverDies(t *testing.T) {
 	p.stop()
 }
 
-// goesOn waits until podswitch answers or ends, and reports whether it answers.
-func (l *lab) goesOn(p *process) (on bool) {
+// answers waits until podswitch answers or ends, and reports whether it answers.
+func (l *lab) answers(p *process) (on bool) {
 	l.t.Helper()
 	await(l.t, "podswitch to answer, or to end", func() error {
 		select {

@@ -218,7 +218,7 @@ func running(t *testing.T, device string) {
 }
 
 func TestNewClientRefuses(t *testing.T) {
-	for device, want := range map[string]string{"nobody": "nobody", "lo": "MAC"} {
+	for device, want := range map[string]string{"nonexistent": "nonexistent", "lo": "MAC"} {
 		if _, err := newClient(device); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", device, err, want)
 		}

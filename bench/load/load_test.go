@@ -90,7 +90,7 @@ func loopback(t *testing.T, fd int) netip.AddrPort {
 func TestRunRefuses(t *testing.T) {
 	for _, args := range [][]string{nil, {"serve", "x"}, {"serve", "70000"}, {"refuse", "x"}, {"tcp", "host:1", "1"}, {"tcp", "[::1]:1", "1"},
 		{"tcp", "127.0.0.1:1", "0"}, {"shout", "127.0.0.1:1", "1"},
-		{"lease", "lo", "0"}, {"lease", "lo", "many"}, {"lease", "lo"}, {"lease", "nobody", "1"}} {
+		{"lease", "lo", "0"}, {"lease", "lo", "many"}, {"lease", "lo"}, {"lease", "nonexistent", "1"}} {
 		if err := run(args); err == nil {
 			t.Errorf("%q: no error", args)
 		}

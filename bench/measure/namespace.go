@@ -72,8 +72,8 @@ func finish(ctx context.Context, input string, args []string) (string, error) {
 	var out, faults bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &faults
 	if err := cmd.Run(); err != nil {
-		said := strings.TrimSpace(faults.String() + out.String())
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, end(said, 3))
+		output := strings.TrimSpace(faults.String() + out.String())
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, end(output, 3))
 	}
 	return out.String(), nil
 }

@@ -22,7 +22,7 @@ func TestChosenCandidates(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].name != ourselves || got[1].name != pump {
 		t.Errorf("%+v, %v: want podswitch and pump in the table's order", got, err)
 	}
-	if _, err := (options{only: []string{"nobody"}}).candidates(candidates()); !errors.Is(err, errUsage) {
+	if _, err := (options{only: []string{"nonexistent"}}).candidates(candidates()); !errors.Is(err, errUsage) {
 		t.Errorf("an unknown candidate: %v", err)
 	}
 }

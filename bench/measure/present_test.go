@@ -21,8 +21,8 @@ func TestMissingPrograms(t *testing.T) {
 	}
 	b.loads()
 	for _, gone := range []string{"ovs", "vde_switch", "slirp4netns", "gvproxy"} {
-		told := slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Candidate == gone && a.Figure == "" && a.Why != "" })
-		if slices.Contains(names, gone) || !told {
+		recorded := slices.ContainsFunc(b.results.Absent, func(a absence) bool { return a.Candidate == gone && a.Figure == "" && a.Why != "" })
+		if slices.Contains(names, gone) || !recorded {
 			t.Errorf("%s: present among %q, or not recorded in %+v", gone, names, b.results.Absent)
 		}
 	}

@@ -128,8 +128,8 @@ func forwardGvproxy(ctx context.Context, socket, proto string, port int) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(response.Body)
-		return fmt.Errorf("gvproxy does not forward %s port %d: %s", proto, port, said)
+		answer, _ := io.ReadAll(response.Body)
+		return fmt.Errorf("gvproxy does not forward %s port %d: %s", proto, port, answer)
 	}
 	return nil
 }
