@@ -55,7 +55,8 @@ func (p *pattern) next(i uint64) []byte {
 	return p.block[:]
 }
 
-// source sends BYTES bytes to a sink, compares SHA-256 sums, and prints the sum: source ADDRESS BYTES SEED.
+// source sends BYTES bytes to a sink, compares SHA-256 sums, and prints the sum: source ADDRESS BYTES SEED. It fails when the connection
+// makes no progress for the time of timeout.
 func source(args []string) error {
 	size, err := strconv.ParseUint(args[1], 10, 64)
 	if err != nil {
@@ -75,8 +76,11 @@ func source(args []string) error {
 		block := p.next(i)
 		block = block[:min(uint64(len(block)), size)]
 		sum.Write(block)
-		if _, err := conn.Write(block); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return err
+		}
+		if _, err := conn.Write(block); err != nil {
+			return fmt.Errorf("%d bytes before the end: %w", size, err)
 		}
 		size -= uint64(len(block))
 	}

@@ -130,7 +130,7 @@ func (l *plugged) transfers(client, server namespace, address string) {
 	for _, role := range []string{"sink", "echo-udp"} {
 		p := server.serves(role, ":5000")
 		if role == "sink" {
-			client.must(client.as("source", address+":5000", fmt.Sprint(segmentBulk), "7")...)
+			client.sends(address+":5000", segmentBulk)
 		} else {
 			client.must(client.as("ask-udp", address+":5000")...)
 		}

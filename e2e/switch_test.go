@@ -28,7 +28,7 @@ func TestSwitch(t *testing.T) {
 		}
 	}
 	l.peer.serves("sink", "192.0.2.3:5000")
-	l.guest.must(l.guest.as("source", "192.0.2.3:5000", "100000000", "3")...)
+	l.guest.sends("192.0.2.3:5000", 100_000_000)
 	out, errs, code := l.verb("fdb", "--control", socket, "-o", "json")
 	if code != 0 {
 		t.Fatalf("fdb: %s", errs)
@@ -69,7 +69,7 @@ func TestPlainBridge(t *testing.T) {
 	l.peer.must("ping", "-c2", "-i0.2", "-W2", "10.244.1.50")
 	l.pod.must("ping", "-c1", "-W2", peerAddress)
 	l.peer.serves("sink", ":5000")
-	l.guest.must(l.guest.as("source", peerAddress+":5000", "100000000", "3")...)
+	l.guest.sends(peerAddress+":5000", 100_000_000)
 	_, _, _ = l.guest.run("ping", "-c1", "-W1", podAddress)
 	if out := l.guest.must("ip", "neigh", "show", podAddress); strings.Contains(out, l.mac(l.pod, "v0")) {
 		t.Errorf("the pod's kernel answers the guest on v0: %s", out)
