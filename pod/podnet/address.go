@@ -44,6 +44,9 @@ func (a Address) String() string {
 // same reports whether the kernel treats a and b as one address (find_matching_ifa in net/ipv4/devinet.c).
 func (a Address) same(b Address) bool { return a.Prefix == b.Prefix && a.Peer == b.Peer }
 
+// isSecondary reports whether the kernel has an earlier address in the same subnet (IFA_F_SECONDARY).
+func (a Address) isSecondary() bool { return a.Flags&unix.IFA_F_SECONDARY != 0 }
+
 // aged returns the address with the lifetimes that it would have after d on the link. It returns false if it would have expired.
 func (a Address) aged(d time.Duration) (Address, bool) {
 	seconds := uint32(min(max(d/time.Second, 0), Forever-1))

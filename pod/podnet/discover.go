@@ -43,7 +43,7 @@ func readIdentity(conn *rtnetlink, name string) (*Identity, error) {
 	if id.Routes, err = conn.routes(link.Index, id.Addresses); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if id.Neighbours, err = conn.neighbours(link.Index); err != nil {
+	if id.Neighbours, err = conn.neighbours(link.Index, link.MAC); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if id.HostName, err = os.Hostname(); err != nil {

@@ -40,13 +40,16 @@
 // # What is restored, in which order
 //
 //	link up          the kernel accepts a route only through a link that is up
-//	addresses        routes need them: as preferred source, and to reach their gateways
+//	addresses        before those of other programs (giveback_addresses.go); routes need them: as source, and to reach their gateways
 //	extra routes     removed: the kernel adds a prefix route for each address, which the plugin may have deleted (ptp does)
 //	routes           slot by slot, in the recorded order (giveback_routes.go)
 //	neighbours       after the addresses, because the kernel drops all neighbours with the last address
 //	sysctls          their recorded values
 //	end of silence   the kernel answers again only when it has everything that a right answer needs
 //	state file       removed last, when the kernel is the holder again
+//
+// What the kernel itself would have lost meanwhile is lost, with a warning: an expired address, a route from it, a route through an interface
+// that is down or gone. It does not keep the rest from being restored, and the state file is removed.
 //
 // Each step reads the kernel's state and changes only what differs from the record. This makes giving back idempotent: it completes
 // after a stop at any point of either direction, and a second run changes nothing.

@@ -38,3 +38,10 @@ func explain(operation string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", operation, err)
 }
+
+// isLasting reports whether err is a refusal of the kernel for a reason that will not pass: the object depends on something that does not
+// exist or is down, such as a source address or the interface of a next hop. Lack of privilege, memory or time is no such reason.
+func isLasting(err error) bool {
+	var number unix.Errno
+	return errors.As(err, &number) && !isErrno(number, unix.EPERM, unix.EACCES, unix.EAGAIN, unix.EINTR, unix.EBUSY, unix.ENOMEM, unix.ENOBUFS)
+}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // giveBack performs all steps, even after an earlier one has failed, because each restored part helps the pod. It removes the state file
@@ -43,9 +41,9 @@ func (t *transaction) endIfLinkGone(err error) error {
 	return err
 }
 
-// identifyLink checks that the recorded link exists and is the same one. A process that took the addresses itself knows the link by its
-// index, and accepts a change of the name or of the MAC. A process that only has the state file accepts neither, because the kernel may
-// have given the index to a new interface.
+// identifyLink checks that the recorded link exists and is the same one. The index identifies the link while its namespace exists: it then
+// may have another name or another MAC. Where it is not certain that the namespace is the recorded one, neither may differ, because the
+// index may belong to a new interface.
 func (t *transaction) identifyLink() error {
 	want := t.record.Pod.Link
 	link, ok, err := t.conn.linkByIndex(want.Index)
@@ -54,10 +52,10 @@ func (t *transaction) identifyLink() error {
 		return explain("read the pod interface "+want.Name, err)
 	case !ok:
 		return fmt.Errorf("%s (index %d, MAC %v): %w", want.Name, want.Index, want.MAC, ErrLinkGone)
-	case t.took && (link.Name == want.Name || link.MAC == want.MAC):
+	case t.indexIsCertain && link.Kind == want.Kind:
 	case link.Name != want.Name || link.MAC != want.MAC:
-		return fmt.Errorf("%w: %s describes %s (MAC %v), but interface %d is %s (MAC %v) (if that is right, remove the file)",
-			ErrForeignState, statePath(t.dir), want.Name, want.MAC, want.Index, link.Name, link.MAC)
+		return fmt.Errorf("%w: %s describes %s (%s, MAC %v), but interface %d is %s (%s, MAC %v) (if that is right, remove the file)",
+			ErrForeignState, statePath(t.dir), want.Name, want.Kind, want.MAC, want.Index, link.Name, link.Kind, link.MAC)
 	}
 	t.linkName = link.Name
 	return nil
@@ -76,58 +74,18 @@ func (t *transaction) restoreUp() error {
 	return nil
 }
 
-// restoreAddresses adds the recorded addresses that are absent. The order of addresses decides which one is primary, and the kernel adds
-// an address at the end. So it removes recorded addresses that are not in their place first. Addresses that other programs added stay.
-func (t *transaction) restoreAddresses() error {
-	index := t.record.Pod.Link.Index
-	have, err := t.conn.addresses(index)
-	if err != nil {
-		return err
-	}
-	want := t.unexpiredAddresses()
-	have = slices.DeleteFunc(have, func(a Address) bool {
-		return !slices.ContainsFunc(want, a.same)
-	})
-	inPlace := commonPrefix(have, want, Address.same)
-	for _, a := range slices.Backward(have[inPlace:]) {
-		if err := t.conn.removeAddress(index, a); err != nil {
-			return err
-		}
-		t.stepDone("remove an address to add it elsewhere")
-	}
-	var errs []error
-	for _, a := range want[inPlace:] {
-		errs = append(errs, t.conn.addAddress(index, a))
-		t.stepDone("add an address")
-	}
-	return errors.Join(errs...)
-}
-
-// unexpiredAddresses returns the recorded addresses with the lifetimes that are left. It omits an expired address, because the kernel would
-// have removed it.
-func (t *transaction) unexpiredAddresses() []Address {
-	var list []Address
-	for _, a := range t.record.Pod.Addresses {
-		if aged, ok := a.aged(uptime() - t.record.Uptime); ok {
-			list = append(list, aged)
-		} else {
-			t.reportLost("address %v: it has expired", a)
-		}
-	}
-	return list
-}
-
-// removeExtraRoutes removes the prefix routes that the kernel added for the addresses (fib_add_ifaddr in net/ipv4/fib_frontend.c) and
-// that the record lacks. Routes that another program added meanwhile stay.
+// removeExtraRoutes removes the prefix routes that the kernel added for the recorded addresses and that the record lacks. Routes that another
+// program added meanwhile stay, and so do the prefix routes of its addresses.
 func (t *transaction) removeExtraRoutes() error {
 	pod := t.record.Pod
 	have, err := t.conn.routes(pod.Link.Index, pod.Addresses)
 	if err != nil {
 		return err
 	}
+	recorded := bySlot(pod.Routes)
 	var errs []error
 	for _, route := range have {
-		if route.Protocol != unix.RTPROT_KERNEL || route.Link != pod.Link.Index || slices.ContainsFunc(pod.Routes, route.same) {
+		if route.Link != pod.Link.Index || !isPrefixRoute(route, pod.Addresses) || slices.ContainsFunc(recorded[route.slot()], route.same) {
 			continue
 		}
 		errs = append(errs, t.conn.removeRoute(route))
@@ -136,19 +94,31 @@ func (t *transaction) removeExtraRoutes() error {
 	return errors.Join(errs...)
 }
 
-// restoreNeighbours adds the entries that are absent, in reverse: the kernel lists the newest entry of a hash bucket first.
+// restoreNeighbours adds the entries that are absent, in reverse: the kernel lists the newest entry of a hash bucket first. Without an
+// address, the link has no neighbours (fib_disable_ip in net/ipv4/fib_frontend.c).
 func (t *transaction) restoreNeighbours() error {
 	pod := t.record.Pod
-	have, err := t.conn.neighbours(pod.Link.Index)
+	if len(pod.Neighbours) == 0 {
+		return nil
+	}
+	addresses, err := t.conn.addresses(pod.Link.Index)
+	if err != nil || len(addresses) == 0 {
+		return err
+	}
+	list, err := t.conn.neighbours(pod.Link.Index, pod.Link.MAC)
 	if err != nil {
 		return err
 	}
+	have := make(map[Neighbour]bool, len(list))
+	for _, n := range list {
+		have[n] = true
+	}
 	var errs []error
 	for _, n := range slices.Backward(pod.Neighbours) {
-		if slices.Contains(have, n) {
+		if have[n] {
 			continue
 		}
-		errs = append(errs, t.conn.setNeighbour(pod.Link.Index, n))
+		errs = append(errs, t.lostOr(t.conn.setNeighbour(pod.Link.Index, n)))
 		t.stepDone("add a neighbour")
 	}
 	return errors.Join(errs...)

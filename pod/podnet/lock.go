@@ -30,9 +30,13 @@ func Lock(dir string) (io.Closer, error) {
 	if err := makeStateDir(dir); err != nil {
 		return nil, fmt.Errorf("create the state directory %s: %w (--state-dir selects another)", dir, err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the state directory: %w (--state-dir selects another)", err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(fmt.Errorf("the lock of the state directory %s is no regular file (--state-dir selects another)", dir), err)
 	}
 	err = lockFile(f)
 	switch {

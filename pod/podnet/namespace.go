@@ -3,6 +3,7 @@ package podnet
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -23,6 +24,11 @@ func (n Namespace) matches(other Namespace) bool {
 	return n.Device == other.Device && n.Inode == other.Inode &&
 		(n.Cookie == 0 || other.Cookie == 0 || n.Cookie == other.Cookie) &&
 		(n.Boot == "" || other.Boot == "" || n.Boot == other.Boot)
+}
+
+// isCertainly reports whether the descriptions are certainly of the same namespace: its cookie is unique until the next boot.
+func (n Namespace) isCertainly(other Namespace) bool {
+	return n.matches(other) && n.Cookie != 0 && other.Cookie != 0 && n.Boot != "" && other.Boot != ""
 }
 
 // rebootedSince reports whether the machine was restarted between the description other and n. The namespace other is then gone, with
@@ -48,11 +54,37 @@ func currentNamespace() (Namespace, error) {
 		return Namespace{}, fmt.Errorf("stat the network namespace /proc/thread-self/ns/net: %w", err)
 	}
 	n := Namespace{Device: uint64(st.Dev), Inode: st.Ino}
-	if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
-		n.Boot = strings.TrimSpace(string(boot))
-	}
+	n.Boot = bootID(bootIDFile)
 	n.Cookie, err = namespaceCookie()
 	return n, err
+}
+
+// bootIDFile has the boot ID, which the kernel generates at each boot (random(4)).
+const bootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// bootID returns the content of a file, or "" if that is not the boot ID of the kernel: container managers mask the file, or mount one with
+// an ID of the container over it. Another ID would look like another boot.
+func bootID(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil || fs.Type != unix.PROC_SUPER_MAGIC {
+		return ""
+	}
+	var st unix.Statx_t // attributes since Linux 5.8
+	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, 0, &st)
+	if err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return ""
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	id := strings.TrimSpace(string(text))
+	if err != nil || len(id) != 36 || strings.Trim(id, "0123456789abcdef-") != "" {
+		return ""
+	}
+	return id
 }
 
 // namespaceCookie returns zero on a kernel without SO_NETNS_COOKIE.

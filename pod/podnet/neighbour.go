@@ -23,23 +23,27 @@ type Neighbour struct {
 	Proxy    bool       `json:"proxy,omitempty"`     // the kernel answers ARP for Address
 }
 
-// Permanent reports whether the entry never expires (NUD_PERMANENT). Some plugins add such an entry for a gateway that answers no ARP.
-func (n Neighbour) Permanent() bool { return n.State&netlink.NUD_PERMANENT != 0 }
+// Permanent reports whether the entry needs no resolution (NUD_PERMANENT, NUD_NOARP). Some plugins add such an entry for a gateway that
+// answers no ARP.
+func (n Neighbour) Permanent() bool { return n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 }
 
 // String returns the entry as an argument of ip-neighbour(8).
 func (n Neighbour) String() string {
 	if n.Proxy {
 		return "proxy " + n.Address.String()
 	}
-	if n.Permanent() {
+	switch {
+	case n.State&netlink.NUD_NOARP != 0:
+		return fmt.Sprintf("%v lladdr %v nud noarp", n.Address, n.MAC)
+	case n.Permanent():
 		return fmt.Sprintf("%v lladdr %v permanent", n.Address, n.MAC)
 	}
 	return fmt.Sprintf("%v lladdr %v", n.Address, n.MAC)
 }
 
-// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. It needs two dumps, because the flag NTF_PROXY
+// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. own is the link's MAC. It needs two dumps, because the flag NTF_PROXY
 // selects proxy entries instead of the others (neigh_dump_info in net/core/neighbour.c).
-func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
+func (c *rtnetlink) neighbours(index int, own MAC) ([]Neighbour, error) {
 	var list []Neighbour
 	for _, flags := range []uint8{0, netlink.NTF_PROXY} {
 		messages, err := c.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, &netlink.Ndmsg{Family: unix.AF_INET, Flags: flags})
@@ -54,7 +58,7 @@ func (c *rtnetlink) neighbours(index int) ([]Neighbour, error) {
 			if err != nil {
 				return nil, err
 			}
-			if usable && n.Proxy == (flags == netlink.NTF_PROXY) {
+			if usable && !n.isImplied(own) && n.Proxy == (flags == netlink.NTF_PROXY) {
 				list = append(list, n)
 			}
 		}
@@ -89,8 +93,14 @@ func decodeNeighbour(message []byte) (n Neighbour, usable bool, err error) {
 		}
 		return nil
 	})
-	const resolved = netlink.NUD_PERMANENT | netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
+	const resolved = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE
 	return n, n.Proxy || macLength == len(n.MAC) && n.State&resolved != 0, err
+}
+
+// isImplied reports whether the kernel itself adds the entry, which needs no resolution (arp_constructor in net/ipv4/arp.c): for a multicast
+// or broadcast address with a MAC of that kind, or with the link's own MAC if the link has no ARP.
+func (n Neighbour) isImplied(own MAC) bool {
+	return n.State&netlink.NUD_NOARP != 0 && (n.MAC[0]&1 != 0 || n.MAC == own || n.MAC == MAC{})
 }
 
 // setNeighbour adds or replaces an entry. An entry that was being confirmed (NUD_DELAY, NUD_PROBE) is added as NUD_STALE, from where

@@ -27,6 +27,13 @@ type pod struct {
 
 func newPod(t *testing.T) *pod {
 	t.Helper()
+	t.Parallel()
+	return newSerialPod(t)
+}
+
+// newSerialPod is newPod for a test that measures time.
+func newSerialPod(t *testing.T) *pod {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to create network namespaces")
 	}
@@ -35,7 +42,6 @@ func newPod(t *testing.T) *pod {
 			t.Skipf("needs %s", tool)
 		}
 	}
-	t.Parallel()
 	runtime.LockOSThread() // never unlocked: the runtime ends the thread when the test's goroutine ends
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)

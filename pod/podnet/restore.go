@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -44,11 +45,16 @@ func Restore(dir string) (report string, err error) {
 // Recover restores the interface that the state file in dir describes, after a process that ended without giving back. The caller holds the
 // Lock of dir. The report is text for a user, without a final newline, and empty if there was nothing to do.
 //
+// Recover removes the state file also if the addresses are restored and something else cannot be, because the caller would otherwise not
+// be able to take the addresses. The report says what.
+//
 // If the state file describes another network namespace and the kernel can tell namespaces apart (Linux 5.14), Recover sets it aside; the
 // report says so even if err is not nil. The error wraps ErrForeignState if the state file describes another interface, ErrTaken if a
 // podswitch with another state directory has the address, and ErrLinkGone if the interface is gone. In the last case Recover has removed
 // the state file.
-func Recover(dir string) (report string, err error) {
+func Recover(dir string) (report string, err error) { return recoverWithHooks(dir, testHooks{}) }
+
+func recoverWithHooks(dir string, hooks testHooks) (report string, err error) {
 	here, err := currentNamespace()
 	if err != nil {
 		return "", err
@@ -57,7 +63,10 @@ func Recover(dir string) (report string, err error) {
 	if err != nil {
 		return "", err
 	}
-	report, err = recoverState(dir, testHooks{})
+	report, err = recoverState(dir, hooks)
+	if err != nil {
+		report, err = giveUp(dir, err)
+	}
 	if aside != "" {
 		report = strings.TrimPrefix(report+"; the state file of another network namespace is kept in "+aside, "; ")
 	}
@@ -87,17 +96,55 @@ func recoverState(dir string, hooks testHooks) (report string, err error) {
 		return "", err
 	}
 	defer conn.close()
-	tx := &transaction{conn: conn, dir: dir, record: record, log: zap.NewNop(), hooks: hooks}
+	tx := &transaction{conn: conn, dir: dir, record: record, log: zap.NewNop(), hooks: hooks,
+		indexIsCertain: here.isCertainly(record.Pod.Namespace)}
 	if err := tx.giveBack(); err != nil {
 		return "", err
 	}
 	return tx.report(), nil
 }
 
+// giveUp removes the state file after the error failed of recoverState, if the link has all recorded addresses: what cannot be restored then
+// must not keep another podswitch from taking them. The report has what is not restored. Otherwise the error is failed.
+func giveUp(dir string, failed error) (report string, err error) {
+	if isForeign := errors.Is(failed, ErrForeignState); isForeign || errors.Is(failed, ErrTaken) || errors.Is(failed, ErrLinkGone) {
+		return "", failed
+	}
+	record, err := readRecord(dir)
+	if err != nil {
+		return "", failed
+	}
+	if complete, err := record.hasAddresses(); err != nil || !complete {
+		return "", failed
+	}
+	if err := removeRecord(dir); err != nil {
+		return "", errors.Join(failed, err)
+	}
+	return fmt.Sprintf("the addresses of %s are restored, and the state file is removed; not restored: %v", record.Pod.Link.Name, failed), nil
+}
+
+// hasAddresses reports whether the link has all recorded addresses that have not expired.
+func (r *record) hasAddresses() (bool, error) {
+	conn, err := openRtnetlink()
+	if err != nil {
+		return false, err
+	}
+	defer conn.close()
+	have, err := conn.addresses(r.Pod.Link.Index)
+	return !slices.ContainsFunc(r.Pod.Addresses, func(a Address) bool {
+		_, alive := a.aged(uptime() - r.Uptime)
+		return alive && !slices.ContainsFunc(have, a.same)
+	}), err
+}
+
 // report describes what giveBack has restored.
 func (t *transaction) report() string {
 	pod := t.record.Pod
-	text := fmt.Sprintf("%s is restored: %s, %s, %s", pod.Link.Name, count(len(pod.Addresses), "address", "addresses"),
+	name := pod.Link.Name
+	if t.linkName != name {
+		name += ", now " + t.linkName + ","
+	}
+	text := fmt.Sprintf("%s is restored: %s, %s, %s", name, count(len(pod.Addresses), "address", "addresses"),
 		count(len(pod.Routes), "route", "routes"), count(len(pod.Neighbours), "neighbour", "neighbours"))
 	if len(t.lost) > 0 {
 		text += "; not restored: " + strings.Join(t.lost, "; ")

@@ -87,15 +87,21 @@ func TestRestoreReportsAGoneLinkOnce(t *testing.T) {
 	}
 }
 
+// The index may belong to another interface: one of another kind, or of a namespace that cannot be identified.
 func TestRestoreRefusesAnotherInterface(t *testing.T) {
-	for name, line := range map[string]string{
-		"another name": "link set eth0 down\nlink set eth0 name eth1",
-		"another MAC":  "link set eth0 address 02:00:00:00:00:77",
+	for name, test := range map[string]struct {
+		lines  string
+		change func(*Identity)
+	}{
+		"another kind":                      {"", func(id *Identity) { id.Link.Kind, id.Link.Name = "macvlan", "eth1" }},
+		"another name, without the boot ID": {"link set eth0 down\nlink set eth0 name eth1", func(id *Identity) { id.Namespace.Boot = "" }},
+		"another MAC, without the cookie":   {"link set eth0 address 02:00:00:00:00:77", func(id *Identity) { id.Namespace.Cookie = 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := newCrowdedPod(t)
 			p.takeAndDie()
-			p.ip(line)
+			p.changeState(func(r *record) { test.change(r.Pod) })
+			p.ip(test.lines)
 			_, err := Restore(p.dir)
 			wantError(t, err, ErrForeignState, statePath(p.dir))
 			if exists, _ := stateExists(p.dir); !exists {
@@ -103,6 +109,43 @@ func TestRestoreRefusesAnotherInterface(t *testing.T) {
 			}
 			if out := p.run("ip", "-4", "-o", "addr"); strings.Contains(out, "10.22.") {
 				t.Errorf("the interface was changed: %s", out)
+			}
+		})
+	}
+}
+
+// changeState rewrites the state file.
+func (p *pod) changeState(change func(*record)) {
+	p.t.Helper()
+	r, err := readRecord(p.dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	change(r)
+	if err := writeRecord(p.dir, r); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// The index identifies the interface while its namespace exists.
+func TestRestoreFollowsALinkThatWasChanged(t *testing.T) {
+	for name, change := range map[string]struct{ lines, name, report string }{
+		"another name":              {"link set eth0 down\nlink set eth0 name eth1", "eth1", "eth0, now eth1, is restored"},
+		"another MAC":               {"link set eth0 address 02:00:00:00:00:77", "eth0", "eth0 is restored"},
+		"another name and MAC":      {"link set eth0 down\nlink set eth0 name eth1 address 02:00:00:00:00:77", "eth1", "eth0, now eth1, is restored"},
+		"another name, and eth0 is": {"link set eth0 down\nlink set eth0 name eth1\nlink add eth0 type veth peer name node9", "eth1", "eth0, now eth1, is restored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := newCrowdedPod(t)
+			addresses := p.addresses()
+			p.takeAndDie()
+			p.ip(change.lines)
+			if report, err := Restore(p.dir); err != nil || !strings.HasPrefix(report, change.report) {
+				t.Fatalf("Restore = %q, %v", report, err)
+			}
+			have := strings.ReplaceAll(p.run("ip", "-4", "-o", "addr", "show", "dev", change.name), change.name, "eth0")
+			if have != addresses || len(p.files()) > 0 {
+				t.Errorf("addresses\n%s, want\n%s; files %v", have, addresses, p.files())
 			}
 		})
 	}

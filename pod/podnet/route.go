@@ -117,9 +117,15 @@ func (r Route) String() string {
 	add(r.Metrics["mtu"] != 0, " mtu %d", r.Metrics["mtu"])
 	add(r.Table != unix.RT_TABLE_MAIN, " table %d", r.Table)
 	for _, h := range r.NextHops {
-		add(true, " nexthop link %d", h.Link)
-		add(h.Gateway.IsValid(), " via %v", h.Gateway)
-		add(true, " weight %d", h.Weight)
+		fmt.Fprintf(&s, " nexthop %v weight %d", h, h.Weight)
 	}
 	return s.String()
+}
+
+// String returns the destination of the next hop: "link 3 via 10.244.1.1".
+func (h NextHop) String() string {
+	if !h.Gateway.IsValid() {
+		return fmt.Sprintf("link %d", h.Link)
+	}
+	return fmt.Sprintf("link %d via %v", h.Link, h.Gateway)
 }

@@ -20,7 +20,7 @@ import (
 const (
 	stateName    = "state.json"
 	stateVersion = 1
-	stateLimit   = 4 << 20 // bytes that are read at most; the record of a pod has a few thousand
+	stateLimit   = 64 << 20 // bytes, of a file that is written or read; a route has about 200, and the record of a pod a few thousand
 )
 
 // A record is the content of the state file.
@@ -68,21 +68,55 @@ func parseRecord(text []byte) (*record, error) {
 func readRecord(dir string) (*record, error) { return readRecordAt(statePath(dir)) }
 
 func readRecordAt(path string) (*record, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := openStateFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the state file: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, stateLimit))
+	text, err := io.ReadAll(io.LimitReader(f, stateLimit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the state file: %w", err)
 	}
 	r, err := parseRecord(text)
+	if len(text) > stateLimit {
+		err = fmt.Errorf("it is larger than %d bytes", stateLimit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is no valid state file: %w (if the interface is complete, remove the file)",
 			path, err)
 	}
 	return r, nil
+}
+
+// openStateFile opens a state file for reading. Other users may be able to write to the directory, such as a shared volume: the file must
+// not be theirs. O_NONBLOCK keeps a FIFO from blocking the call.
+func openStateFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the state file: %w", err)
+	}
+	if err := checkStateFile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s is no valid state file: %w (if the interface is complete, remove the file)", path, err)
+	}
+	return f, nil
+}
+
+// checkStateFile returns an error unless f is a regular file of this process's user or of root.
+func checkStateFile(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return errors.New("it is no regular file")
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("it belongs to user %d, and podswitch runs as user %d", st.Uid, os.Geteuid())
+	case st.Mode&unix.S_IWOTH != 0:
+		return errors.New("every user can write to it")
+	}
+	return nil
 }
 
 // stateExists reports whether dir has a state file, valid or not.
@@ -101,7 +135,7 @@ func stateExists(dir string) (bool, error) {
 // file is unchanged.
 func writeRecord(dir string, r *record) error {
 	if err := replaceStateFile(dir, r); err != nil {
-		return fmt.Errorf("write the state file in %s (it needs a few kilobytes): %w", dir, err)
+		return fmt.Errorf("write the state file in %s (it needs a few kilobytes, and 200 bytes for each route): %w", dir, err)
 	}
 	return nil
 }
@@ -110,6 +144,9 @@ func replaceStateFile(dir string, r *record) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
+	}
+	if len(text) >= stateLimit {
+		return fmt.Errorf("%d routes and %d neighbours need %d bytes, want less than %d", len(r.Pod.Routes), len(r.Pod.Neighbours), len(text), stateLimit)
 	}
 	if err := makeStateDir(dir); err != nil {
 		return err

@@ -45,7 +45,7 @@ func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (
 		conn.close()
 		return nil, err
 	}
-	tx := &transaction{conn: conn, dir: dir, record: newRecord(now), took: true, log: log, hooks: hooks}
+	tx := &transaction{conn: conn, dir: dir, record: newRecord(now), indexIsCertain: true, log: log, hooks: hooks}
 	if err := tx.take(); err != nil {
 		if failed := tx.rollBack(); failed != nil {
 			err = errors.Join(err, fmt.Errorf("undo the steps before: %w", failed))

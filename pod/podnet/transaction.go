@@ -11,14 +11,14 @@ import (
 // A transaction moves the addresses of one link off the interface (take.go) or back (giveback.go). After any error the state file tells
 // another transaction where to continue.
 type transaction struct {
-	conn     *rtnetlink
-	dir      string  // state directory
-	record   *record // the content of the state file
-	silence  io.Closer
-	removing bool // an address may have been removed
-	took     bool // this process has removed the addresses from this link
-	log      *zap.Logger
-	hooks    testHooks
+	conn           *rtnetlink
+	dir            string  // state directory
+	record         *record // the content of the state file
+	silence        io.Closer
+	removing       bool // an address may have been removed
+	indexIsCertain bool // the recorded index belongs to the recorded link: the namespace is certainly the recorded one
+	log            *zap.Logger
+	hooks          testHooks
 
 	// Set by giveBack:
 	linkName string   // the present name of the link
@@ -67,4 +67,13 @@ func (t *transaction) reportLost(format string, args ...any) {
 	object := fmt.Sprintf(format, args...)
 	t.log.Warn("not restored", zap.String("object", object))
 	t.lost = append(t.lost, object)
+}
+
+// lostOr notes the loss of what an error is about, if the reason will not pass. It returns any other error.
+func (t *transaction) lostOr(err error) error {
+	if !isLasting(err) {
+		return err
+	}
+	t.reportLost("%v", err)
+	return nil
 }
