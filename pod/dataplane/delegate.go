@@ -38,10 +38,11 @@ type delegation struct {
 	hinted   bool          // hint has logged, or needed not to; belongs to attend
 	faults   chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
 
-	mu        sync.Mutex // guards the following
-	state     state
-	away      absence
-	holdTimer *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
+	mu         sync.Mutex // guards the following
+	state      state
+	releasedAt time.Duration // when the state released began, on the switch's clock
+	away       absence
+	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
 
 // newDelegation makes the forwarder and its services. open makes the ports of devices.
@@ -131,7 +132,7 @@ func (d *delegation) start() {
 // stop implements method.
 func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
 
-// attend implements method: it handles uses of the address and the expiry of the lease, probes for the guest, and logs what an operator
+// attend implements method: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, and logs what an operator
 // has to know.
 func (d *delegation) attend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
@@ -146,6 +147,7 @@ func (d *delegation) attend(ctx context.Context) error {
 			d.apply(use, vswitch.MAC{})
 		case <-ticker.C:
 			d.lessee.expire()
+			d.endGrace()
 			d.probeForGuest()
 			d.offences.check(d.ports, d.clock())
 			d.hint()
@@ -162,6 +164,9 @@ func (d *delegation) apply(e event, mac vswitch.MAC) {
 		d.state = from.next(e)
 	}
 	to := d.state
+	if from != to && to == released {
+		d.releasedAt = d.clock()
+	}
 	d.delegate.Hand(to.holder(), mac)
 	d.mu.Unlock()
 	if to.holder() == from.holder() {

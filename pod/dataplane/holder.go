@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -13,14 +14,15 @@ import (
 //	kernel ─────────▶ waiting ─────────────────────▶ guest
 //	   ▲                 ▲ ▲                          │ │
 //	   │                 │ └──── expire, link down ◀──┘ │
-//	   │ stop            │ link down                    │
+//	   │ stop            │ link down, grace             │
 //	   │ (from any)      │         release, decline     │
 //	   └────────────── released ◀───────────────────────┘
 //	                      └──────────── ack ──────────▶ guest
 //
 // In the states waiting and released the switch is the holder. A guest that uses the address without a DHCP exchange becomes the
 // holder in the state waiting: podswitch was restarted, or the guest's link was down. It does not in the state released: the guest has
-// given the address up, and its remaining frames were sent before that.
+// given the address up, and its remaining frames were sent before that. The state released lasts for releaseGrace: a guest that uses the
+// address afterwards has configured it by hand, as after a change from DHCP to a static address.
 type state uint8
 
 const (
@@ -42,11 +44,12 @@ const (
 	decline               // the guest found the address in use
 	expire                // the lease expired
 	linkDown              // the guest was away for the hold time
+	grace                 // releaseGrace has passed since the guest gave the address up
 	stop                  // the switch ends
 	numEvents
 )
 
-var eventNames = [numEvents]string{"taken", "ack", "use", "release", "decline", "expire", "link down", "stop"}
+var eventNames = [numEvents]string{"taken", "ack", "use", "release", "decline", "expire", "link down", "grace", "stop"}
 
 func (e event) String() string { return eventNames[e] }
 
@@ -59,7 +62,7 @@ func (st state) next(e event) state {
 		return waiting
 	case st == waiting && (e == ack || e == use), st == released && e == ack:
 		return guest
-	case st == guest && (e == expire || e == linkDown), st == released && e == linkDown:
+	case st == guest && (e == expire || e == linkDown), st == released && (e == linkDown || e == grace):
 		return waiting
 	case st == guest && (e == release || e == decline):
 		return released
@@ -91,4 +94,18 @@ func parseState(name string) (state, error) {
 		}
 	}
 	return kernel, fmt.Errorf("state %q of the pod address: want one of %q", name, stateNames)
+}
+
+// releaseGrace is how long frames that a guest sent before it gave the address up, or while it removes it, may take to arrive.
+const releaseGrace = 5 * time.Second
+
+// endGrace ends the state released after releaseGrace. It is called once a second.
+func (d *delegation) endGrace() {
+	d.mu.Lock()
+	over := d.state == released && d.clock()-d.releasedAt >= releaseGrace
+	d.mu.Unlock()
+	if over {
+		d.hinted = true // a guest had the address
+		d.apply(grace, vswitch.MAC{})
+	}
 }

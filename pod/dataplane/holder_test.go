@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"testing"
+	"time"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -11,7 +12,7 @@ func TestStates(t *testing.T) {
 	moves := map[state]map[event]state{
 		kernel:   {taken: waiting},
 		waiting:  {ack: guest, use: guest, stop: kernel},
-		released: {ack: guest, linkDown: waiting, stop: kernel},
+		released: {ack: guest, linkDown: waiting, grace: waiting, stop: kernel},
 		guest:    {release: released, decline: released, expire: waiting, linkDown: waiting, stop: kernel},
 	}
 	for s := range numStates {
@@ -34,5 +35,48 @@ func TestHolders(t *testing.T) {
 		if got := s.holder(); got != want {
 			t.Errorf("state %d: %s, want %s", s, got, want)
 		}
+	}
+}
+
+// TestUseAfterRelease checks that a guest which gave the address up gets it back by using it: not at once, also not after a takeover,
+// but after the time of grace, without a hint that no guest was there.
+func TestUseAfterRelease(t *testing.T) {
+	for _, gaveUp := range []event{release, decline} {
+		t.Run(gaveUp.String(), func(t *testing.T) {
+			now := time.Second
+			before, _ := observed(t, &now)
+			before.apply(taken, vswitch.MAC{})
+			before.apply(ack, firstMAC)
+			before.apply(gaveUp, vswitch.MAC{})
+			for range int(releaseGrace/time.Second) - 1 {
+				now += time.Second
+				useAfterTick(t, before, vswitch.HolderSwitch)
+			}
+			snap := before.snapshot()
+			d, seen := observed(t, &now)
+			if err := d.resume(&snap); err != nil {
+				t.Fatal(err)
+			}
+			useAfterTick(t, d, vswitch.HolderSwitch)
+			now += releaseGrace
+			useAfterTick(t, d, vswitch.HolderGuest)
+			now += hintAfter
+			d.hint()
+			if n := seen.FilterMessageSnippet("no guest has").Len(); n > 0 {
+				t.Error("a hint although a guest had the address")
+			}
+		})
+	}
+}
+
+// useAfterTick lets the time work, then the guest uses the address; want is the holder afterwards.
+func useAfterTick(t *testing.T, d *delegation, want vswitch.Holder) {
+	t.Helper()
+	d.endGrace()
+	fromGuest(d, "10.244.1.7")
+	<-d.used
+	d.apply(use, firstMAC)
+	if got := d.state.holder(); got != want {
+		t.Fatalf("the %s holds the address, want the %s", got, want)
 	}
 }

@@ -42,7 +42,7 @@ func (d *delegation) resume(snap *snapshot) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state, d.away.isAbsent = state, a.Absent
+	d.state, d.releasedAt, d.away.isAbsent = state, d.clock(), a.Absent // a release gets its whole grace again
 	if a.Left != nil {
 		d.away.hasLeft, d.away.since = true, d.clock()-*a.Left
 		if rest := d.plan.holdAfter - *a.Left; rest > 0 || a.Absent {
