@@ -117,7 +117,7 @@ func TestClients(t *testing.T) {
 func (l *lab) expectGuest(resolv string) {
 	l.t.Helper()
 	await(l.t, "the guest's configuration", func() error {
-		if got := l.guest.addressed("tap0"); !slices.Equal(got, []string{podAddress + "/24"}) {
+		if got := l.guest.addresses("tap0"); !slices.Equal(got, []string{podAddress + "/24"}) {
 			return fmt.Errorf("address %v", got)
 		}
 		for destination, via := range map[string]string{"default": nodeAddress, "10.244.0.0/16": nodeAddress, "10.244.1.0/24": ""} {

@@ -37,7 +37,7 @@ func TestDiscoverFlood(t *testing.T) {
 		}
 		return nil
 	})
-	during := l.asks(3)
+	during := l.leaseTime(3)
 	select {
 	case <-flood.done:
 		t.Errorf("the flood ended before the guest had its lease: %s", flood.text())
@@ -46,7 +46,7 @@ func TestDiscoverFlood(t *testing.T) {
 	if code := flood.wait(); code != 0 {
 		t.Fatalf("flood: exit code %d\n%s", code, flood.text())
 	}
-	for when, took := range map[string]time.Duration{"during": during, "after": l.asks(3)} {
+	for when, took := range map[string]time.Duration{"during": during, "after": l.leaseTime(3)} {
 		if took > time.Second {
 			t.Errorf("%s the flood, the lease took %s, want at most 1 s", when, took)
 		}
@@ -72,9 +72,9 @@ func (l *lab) guestFrames() (read, written uint64) {
 	return 0, 0
 }
 
-// asks gets a lease several times and returns the median of the durations. A client that loses a datagram, which happens on a busy
+// leaseTime gets a lease several times and returns the median of the durations. A client that loses a datagram, which happens on a busy
 // machine, waits a second before it sends again.
-func (l *lab) asks(times int) time.Duration {
+func (l *lab) leaseTime(times int) time.Duration {
 	l.t.Helper()
 	took := make([]time.Duration, times)
 	for i := range took {

@@ -129,7 +129,7 @@ func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn
 		case m.Fault != nil:
 			l.t.Fatal(m.Fault)
 		case m.Go != nil:
-			if got := l.pod.addressed("eth0"); slices.Contains(got, podAddress+"/24") {
+			if got := l.pod.addresses("eth0"); slices.Contains(got, podAddress+"/24") {
 				l.t.Fatalf("the keeper sends Go, and the pod has %v", got)
 			}
 			if err := conn.Send(grant.Message{Started: &grant.Started{}}); err != nil {

@@ -151,7 +151,7 @@ func TestMessagesUnread(t *testing.T) {
 		go func() { ended <- cmd.Wait() }()
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
 		await(t, "the address to be taken", func() error {
-			if got := l.pod.addressed("eth0"); len(got) > 0 {
+			if got := l.pod.addresses("eth0"); len(got) > 0 {
 				return fmt.Errorf("eth0 has %v", got)
 			}
 			return nil
@@ -216,7 +216,7 @@ func TestCrashRecovery(t *testing.T) {
 	before := l.snapshot()
 	p := l.podswitch()
 	p.killAll()
-	if got := l.pod.addressed("eth0"); len(got) != 0 {
+	if got := l.pod.addresses("eth0"); len(got) != 0 {
 		t.Fatalf("eth0 has %v after the kill", got)
 	}
 	p = l.podswitch()

@@ -17,9 +17,9 @@ import (
 // lostText is the message of podswitch after the other end of an inherited descriptor was closed.
 const lostText = "inherited descriptor lost, restart podswitch with a new one"
 
-// passing starts podswitch in the pod with the files as descriptors 3 and up, and closes them in the test: podswitch can only detect the
+// startPassing starts podswitch in the pod with the files as descriptors 3 and up, and closes them in the test: podswitch can only detect the
 // end of a peer if no other process has the descriptor.
-func (l *lab) passing(files []*os.File, args ...string) *process {
+func (l *lab) startPassing(files []*os.File, args ...string) *process {
 	l.t.Helper()
 	args = append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)
 	cmd := exec.Command("ip", l.pod.in(args...)...)
@@ -74,8 +74,8 @@ func TestInheritedPair(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			ours, theirs := socketPair(t, test.kind)
-			p := l.passing([]*os.File{ours}, "--guest", "fd:3")
-			args := sockedVM(image, []string{"-netdev", test.netdev, "-device", "virtio-net-pci,netdev=net,romfile=,mac=02:00:00:00:00:01"})
+			p := l.startPassing([]*os.File{ours}, "--guest", "fd:3")
+			args := vmWithSocket(image, []string{"-netdev", test.netdev, "-device", "virtio-net-pci,netdev=net,romfile=,mac=02:00:00:00:00:01"})
 			vm := startWith(t, exec.Command("qemu-system-x86_64", args...), []*os.File{theirs})
 			p.awaitText("ready")
 			vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
@@ -87,7 +87,7 @@ func TestInheritedPair(t *testing.T) {
 				l.expectLost(t, p)
 			}
 			p.stop()
-			if got := l.pod.addressed("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
+			if got := l.pod.addresses("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
 				t.Errorf("the pod has %v", got)
 			}
 		})
@@ -146,14 +146,14 @@ func TestInheritedListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := l.passing([]*os.File{file}, "--guest", "fd:3")
+	p := l.startPassing([]*os.File{file}, "--guest", "fd:3")
 	p.awaitText("ready")
 	netdev, errs, code := l.verb("qemu-args", "--guest", "stream:"+path, "--guest-mac", "02:00:00:00:00:01")
 	if code != 0 {
 		t.Fatalf("qemu-args: %s", errs)
 	}
 	for range 2 {
-		vm := start(t, "qemu-system-x86_64", sockedVM(image, strings.Split(strings.TrimSpace(netdev), "\n"))...)
+		vm := start(t, "qemu-system-x86_64", vmWithSocket(image, strings.Split(strings.TrimSpace(netdev), "\n"))...)
 		vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
 		l.awaitHolder("guest")
 		await(t, "the guest to be reached", func() error { return pings(l.peer, podAddress) })
@@ -191,19 +191,19 @@ func TestInheritedUnfit(t *testing.T) {
 		{"fd:3", newSocket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET), "fd:3, which is a unix seqpacket socket that is not connected", "a connected socket"},
 		{"fd:999", pair, "fd:999", "an open descriptor"},
 	} {
-		p := l.passing([]*os.File{test.file}, "--guest", test.guest)
+		p := l.startPassing([]*os.File{test.file}, "--guest", test.guest)
 		if code := p.wait(); code != 3 || !strings.Contains(p.text(), test.is) || !strings.Contains(p.text(), "needs "+test.wants) {
 			t.Errorf("exit code %d; want 3, %q and %q in:\n%s", code, test.is, test.wants, p.text())
 		}
 	}
 	// podswitch refuses descriptors that it has opened itself. Their numbers start at 3, because nothing is passed here.
 	for fd := 3; fd < 10; fd++ {
-		p := l.passing(nil, "--guest", fmt.Sprintf("fd:%d", fd))
+		p := l.startPassing(nil, "--guest", fmt.Sprintf("fd:%d", fd))
 		if code := p.wait(); code != 3 || !strings.Contains(p.text(), fmt.Sprintf("fd:%d: needs", fd)) {
 			t.Errorf("exit code %d; want 3 in:\n%s", code, p.text())
 		}
 	}
-	if got := l.pod.addressed("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
+	if got := l.pod.addresses("eth0"); !slices.Equal(got, []string{podAddress + "/24"}) {
 		t.Errorf("the pod has %v", got)
 	}
 }

@@ -91,7 +91,7 @@ func (l *lab) killOnce(v victims, before, guest string, args []string) (took tim
 		}
 	}
 	if v.restore {
-		l.restored(members)
+		l.restoreTwice(members)
 		killed = time.Now()
 	}
 	took = l.awaitAddress("the kill of "+strings.Join(v.roles, ", "), killed, time.Second)
@@ -101,8 +101,8 @@ func (l *lab) killOnce(v victims, before, guest string, args []string) (took tim
 	return took
 }
 
-// restored runs `podswitch restore` twice after all processes have ended: the second run must succeed too.
-func (l *lab) restored(members []*member) {
+// restoreTwice runs `podswitch restore` twice after all processes have ended: the second run must succeed too.
+func (l *lab) restoreTwice(members []*member) {
 	l.t.Helper()
 	awaitEnd(l.t, members)
 	for range 2 {

@@ -124,8 +124,8 @@ func (n namespace) batch(commands ...string) {
 	}
 }
 
-// addressed returns the IPv4 addresses of a device, as "10.244.1.7/24".
-func (n namespace) addressed(device string) []string {
+// addresses returns the IPv4 addresses of a device, as "10.244.1.7/24".
+func (n namespace) addresses(device string) []string {
 	n.t.Helper()
 	var links []struct {
 		AddrInfo []struct {
@@ -173,8 +173,8 @@ func (l *lab) verb(args ...string) (stdout, stderr string, code int) {
 	return l.pod.run(append([]string{program}, args...)...)
 }
 
-// A shown is the output of podswitch status.
-type shown struct {
+// A statusReport has the output of podswitch status.
+type statusReport struct {
 	Holder, Address, Gateway string
 	WireMAC                  string `json:"wire_mac"`
 	RouterMAC                string `json:"router_mac"`
@@ -195,7 +195,7 @@ type shown struct {
 	Takeovers int
 }
 
-func (l *lab) status() (s shown) {
+func (l *lab) status() (s statusReport) {
 	l.t.Helper()
 	out, errs, code := l.verb("status", "--control", filepath.Join(l.stateDir, "control.sock"), "-o", "json")
 	if code != 0 {

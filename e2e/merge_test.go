@@ -72,7 +72,7 @@ func TestMergeOff(t *testing.T) {
 type mergedWay struct {
 	size          int // bytes in each
 	arrived       uint64
-	before, after shown
+	before, after statusReport
 }
 
 // expectMerged checks that the switch merged the datagrams that it read from the port in, and that they left by the port out in merged

@@ -21,7 +21,7 @@ func TestPlugins(t *testing.T) {
 	for _, p := range readProfiles(t) {
 		passed := false
 		t.Run(p.name, func(t *testing.T) {
-			plug(t, p).test()
+			newPluginLab(t, p).test()
 			passed = !t.Failed()
 		})
 		if !passed { // failed, skipped, or excluded by -run
@@ -37,7 +37,7 @@ func TestPlugins(t *testing.T) {
 	}
 }
 
-func (l *plugged) test() {
+func (l *pluginLab) test() {
 	t := l.t
 	l.reachesFrom(l.pod, "the pod's own kernel")
 	before, learnt, counters := l.snapshot(), l.learnt(), l.forbidden()
@@ -68,7 +68,7 @@ func (l *plugged) test() {
 }
 
 // settle checks that the pod interface is as before, except for neighbours, which the kernel's own traffic may have confirmed since.
-func (l *plugged) settle(before string) {
+func (l *pluginLab) settle(before string) {
 	l.t.Helper()
 	if after := l.snapshot(); withoutNeighbours(after) != withoutNeighbours(before) {
 		l.t.Errorf("the pod interface has changed\nbefore %s\nafter  %s", before, after)
@@ -81,7 +81,7 @@ func withoutNeighbours(snapshot string) string {
 }
 
 // targets returns the addresses that every pod must reach, by their place.
-func (l *plugged) targets() map[string]string {
+func (l *pluginLab) targets() map[string]string {
 	targets := map[string]string{}
 	for _, place := range []string{"local", "remote", "service"} {
 		if address := l.fact(l.t, place); address != "-" {
@@ -92,7 +92,7 @@ func (l *plugged) targets() map[string]string {
 }
 
 // reachesFrom checks that a namespace reaches the gateway by ICMP, and every target by ICMP, UDP and TCP.
-func (l *plugged) reachesFrom(n namespace, from string) {
+func (l *pluginLab) reachesFrom(n namespace, from string) {
 	l.t.Helper()
 	if gateway := l.fact(l.t, "gateway-answers"); gateway != "-" {
 		await(l.t, from+" to reach the gateway", func() error { return pings(n, gateway) })
@@ -105,7 +105,7 @@ func (l *plugged) reachesFrom(n namespace, from string) {
 }
 
 // reachedFrom checks that the node, and the pods on it and on another node, reach the guest.
-func (l *plugged) reachedFrom() {
+func (l *pluginLab) reachedFrom() {
 	l.t.Helper()
 	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")
 	await(l.t, "the node to reach the guest", func() error { return pings(l.node, address) })
@@ -125,7 +125,7 @@ func pings(n namespace, address string) error {
 }
 
 // transfers moves segmentBulk bytes over TCP, and datagrams of several sizes over UDP, and checks their contents.
-func (l *plugged) transfers(client, server namespace, address string) {
+func (l *pluginLab) transfers(client, server namespace, address string) {
 	l.t.Helper()
 	for _, role := range []string{"sink", "echo-udp"} {
 		p := server.serves(role, ":5000")
@@ -140,9 +140,9 @@ func (l *plugged) transfers(client, server namespace, address string) {
 }
 
 // expectLease checks that the guest has the address, MTU and routes of the profile.
-func (l *plugged) expectLease() {
+func (l *pluginLab) expectLease() {
 	t := l.t
-	if got, want := l.guest.addressed("tap0"), []string{l.fact(t, "address")}; !slices.Equal(got, want) {
+	if got, want := l.guest.addresses("tap0"), []string{l.fact(t, "address")}; !slices.Equal(got, want) {
 		t.Errorf("address %v, want %v", got, want)
 	}
 	if got, want := fmt.Sprint(l.status().MTU), l.fact(t, "mtu"); got != want {
@@ -164,13 +164,13 @@ func (l *plugged) expectLease() {
 
 // expectSilence checks a profile whose address stays on the pod interface: the address is there, and the pod's kernel does not answer for
 // it, which ping would report as a duplicate.
-func (l *plugged) expectSilence() {
+func (l *pluginLab) expectSilence() {
 	l.t.Helper()
 	if l.facts["address-stays"] != "yes" {
 		return
 	}
 	cidr := l.fact(l.t, "address")
-	if got, want := l.pod.addressed("eth0"), []string{cidr}; !slices.Equal(got, want) {
+	if got, want := l.pod.addresses("eth0"), []string{cidr}; !slices.Equal(got, want) {
 		l.t.Errorf("the pod interface has %v, want %v", got, want)
 	}
 	address, _, _ := strings.Cut(cidr, "/")
@@ -180,7 +180,7 @@ func (l *plugged) expectSilence() {
 }
 
 // expectPathMTU checks that a packet of the profile's MTU reaches a remote pod, and that a larger one gets an ICMP error with that MTU.
-func (l *plugged) expectPathMTU() {
+func (l *pluginLab) expectPathMTU() {
 	l.t.Helper()
 	remote := l.fact(l.t, "remote")
 	if remote == "-" {
@@ -202,7 +202,7 @@ func (l *plugged) expectPathMTU() {
 }
 
 // forget flushes all neighbours around the switch that were not configured, as a long time without traffic would.
-func (l *plugged) forget() {
+func (l *pluginLab) forget() {
 	l.t.Helper()
 	for _, n := range []namespace{l.guest, l.node, l.places["node2"], l.places["local"], l.places["remote"]} {
 		for _, state := range []string{"reachable", "stale", "delay", "probe"} {
@@ -212,7 +212,7 @@ func (l *plugged) forget() {
 }
 
 // expectSegments checks that large segments passed the switch both ways, where the profile has segments.
-func (l *plugged) expectSegments() {
+func (l *pluginLab) expectSegments() {
 	l.t.Helper()
 	if l.facts["segments"] != "yes" {
 		return
@@ -231,7 +231,7 @@ func (l *plugged) expectSegments() {
 }
 
 // checkFrames checks the frames that left the pod, from a capture at the node's end.
-func (l *plugged) checkFrames(frames [][]byte) {
+func (l *pluginLab) checkFrames(frames [][]byte) {
 	l.t.Helper()
 	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")
 	w := wire{mac: l.mac(l.pod, "eth0"), address: address, macless: l.facts["macless"] == "yes"}

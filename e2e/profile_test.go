@@ -68,19 +68,19 @@ func readProfiles(t *testing.T) []profile {
 	return profiles
 }
 
-// A plugged is a lab whose pod a profile has made, with namespaces around it.
-type plugged struct {
+// A pluginLab is a lab whose pod a profile has made, with namespaces around it.
+type pluginLab struct {
 	*lab
 	profile
 	places map[string]namespace // node, node2, local, remote, service
 }
 
-// plug makes the namespaces and calls the profile's function up. Its function down is called when the test ends.
-func plug(t *testing.T, p profile) *plugged {
+// newPluginLab makes the namespaces and calls the profile's function up. Its function down is called when the test ends.
+func newPluginLab(t *testing.T, p profile) *pluginLab {
 	t.Helper()
 	need(t, append([]string{"ip", "ping", "tcpdump"}, p.list(t, "needs")...)...)
 	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
-	l := &plugged{&lab{t: t, stateDir: socketDir(t)}, p, map[string]namespace{}}
+	l := &pluginLab{&lab{t: t, stateDir: socketDir(t)}, p, map[string]namespace{}}
 	for _, place := range []string{"node", "node2", "local", "remote", "service"} {
 		l.places[place] = newNamespace(t, prefix+place)
 	}
@@ -102,7 +102,7 @@ var tools = sync.OnceValues(func() (folder string, err error) {
 })
 
 // call runs a function of the profile's script, if the script defines it.
-func (l *plugged) call(function string) (output string, code int) {
+func (l *pluginLab) call(function string) (output string, code int) {
 	l.t.Helper()
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", `source "$1"; if declare -F "$2" >/dev/null; then "$2"; fi`, "profile", l.script, function)
 	cmd.Env = append(os.Environ(), "WORK="+l.stateDir, "NODE="+l.node.name, "NODE2="+l.places["node2"].name, "POD="+l.pod.name,
@@ -135,7 +135,7 @@ func (l *plugged) call(function string) (output string, code int) {
 }
 
 // learnt returns the entries that the node has learned for the pod.
-func (l *plugged) learnt() string {
+func (l *pluginLab) learnt() string {
 	l.t.Helper()
 	out, code := l.call("learnt")
 	if code != 0 {
@@ -145,7 +145,7 @@ func (l *plugged) learnt() string {
 }
 
 // forbidden returns the node's counters of frames that must not leave the pod.
-func (l *plugged) forbidden() string {
+func (l *pluginLab) forbidden() string {
 	l.t.Helper()
 	out, code := l.call("forbidden")
 	if code != 0 {

@@ -24,7 +24,7 @@ func TestSockets(t *testing.T) {
 			if code != 0 {
 				t.Fatalf("qemu-args: %s", errs)
 			}
-			args := sockedVM(image, strings.Split(strings.TrimSpace(net), "\n"))
+			args := vmWithSocket(image, strings.Split(strings.TrimSpace(net), "\n"))
 			vm := start(t, "qemu-system-x86_64", args...)
 			vm.awaitFor(bootTime, "guest: lease "+podAddress+"/24")
 			l.awaitHolder("guest")
@@ -42,8 +42,8 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// sockedVM returns QEMU's arguments for a guest that gets a lease and keeps running. netdev has the arguments of its interface.
-func sockedVM(image string, netdev []string) []string {
+// vmWithSocket returns QEMU's arguments for a guest that gets a lease and keeps running. netdev has the arguments of its interface.
+func vmWithSocket(image string, netdev []string) []string {
 	return append([]string{"-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
 		"-serial", "stdio", "-no-reboot", "-kernel", filepath.Join(image, "kernel/image"), "-initrd", filepath.Join(image, "initramfs.gz"),
 		"-append", "console=ttyS0 quiet panic=-1 guest.model=virtio guest.stay=yes"}, netdev...)

@@ -19,15 +19,15 @@ func (l *lab) takeover(args ...string) *process {
 	return p
 }
 
-// attachedAs is a way to attach a guest.
-type attachedAs struct {
+// An attachment is a way to attach a guest.
+type attachment struct {
 	name  string
 	guest func(dir string) string // value of --guest
 	keeps bool                    // frames for the switch wait in a queue of the kernel during a takeover, and not in the hypervisor
 }
 
-func guestKinds() []attachedAs {
-	return []attachedAs{
+func guestKinds() []attachment {
+	return []attachment{
 		{"tap", func(string) string { return "tap:tap0" }, true},
 		{"packet", func(string) string { return "packet:v0" }, true},
 		{"stream", func(dir string) string { return "stream:" + filepath.Join(dir, "s") }, false},
@@ -36,7 +36,7 @@ func guestKinds() []attachedAs {
 }
 
 // attached starts podswitch with a guest that is attached in this way, and gets the lease for it.
-func (g attachedAs) attached(l *lab, args ...string) *process {
+func (g attachment) attached(l *lab, args ...string) *process {
 	l.t.Helper()
 	guest := g.guest(socketDir(l.t))
 	if g.name == "packet" {
@@ -123,7 +123,7 @@ func (l *lab) takeovers(before, times int, every time.Duration) {
 }
 
 // expectContinued checks that holder, lease and counters have survived takeovers.
-func (l *lab) expectContinued(before shown, takeovers int) {
+func (l *lab) expectContinued(before statusReport, takeovers int) {
 	l.t.Helper()
 	now := l.status()
 	if now.Holder != before.Holder || now.KeeperPID != before.KeeperPID || now.Takeovers != takeovers {
