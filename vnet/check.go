@@ -27,7 +27,7 @@ const (
 //     above 0, and a packet of that type: not a fragment, with a length within the frame and a complete transport header, with
 //     CsumStart at that header and CsumOffset at its checksum field.
 //   - A frame yields at most 1024 TCP segments or 128 UDP datagrams, because cutting has a cost for each. Linux sends more only to a peer
-//     that announces an MSS below 64 bytes.
+//     that announces an MSS below 64 bytes. The bound counts everything behind the headers, as a kernel that cuts the frame does.
 //
 // A frame to segment whose payload is not larger than GSOSize fits; it yields one segment.
 func Check(h *Header, frame []byte) bool {
@@ -96,7 +96,7 @@ func checkGSO(h *Header, frame []byte, l *layout) bool {
 	if headerLen == 0 || l.transport+headerLen > l.end {
 		return false
 	}
-	payload := l.end - l.transport - headerLen
+	payload := len(frame) - l.transport - headerLen // a kernel cuts the whole frame, whatever length its IP header states
 	if most := mostSegments(h.GSOType); payload > most*int(h.GSOSize) {
 		return false
 	}

@@ -47,7 +47,7 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if h.GSOType == gsoUDP {
 		most = 128
 	}
-	return h, ok && l.end-headers <= most*int(h.GSOSize)
+	return h, ok && len(frame)-headers <= most*int(h.GSOSize)
 }
 
 // segmentHeaders returns the length of all headers of a frame to segment. It reports false if the frame does not match its GSO type.
