@@ -61,7 +61,7 @@ func (l *lab) expectConfined(pid, own int) {
 	}
 	want := map[string]int{"standard": 3, "tap": 1, "packet socket": 1, "control socket": 1, "session": 1, "poller": 1}
 	got := l.descriptors(pid)
-	got["control socket"] = min(got["control socket"], 1) // the runtime may duplicate it
+	got["control socket"] = min(got["control socket"], 1) // net.FileListener duplicates it
 	delete(got, "eventfd")                                // the runtime's poller and the waiting ports have one each
 	delete(got, "cpu limit")                              // open only where the cgroup has a limit
 	if !maps.Equal(got, want) {

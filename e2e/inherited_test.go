@@ -17,8 +17,8 @@ import (
 // lostText is the message of podswitch after the other end of an inherited descriptor was closed.
 const lostText = "inherited descriptor lost, restart podswitch with a new one"
 
-// startPassing starts podswitch in the pod with the files as descriptors 3 and up, and closes them in the test: podswitch can only detect the
-// end of a peer if no other process has the descriptor.
+// startPassing starts podswitch in the pod with the files as descriptors 3 and up, and closes them in the test, as every program that starts
+// podswitch must: the peer of a socket is notified only when its last descriptor is closed.
 func (l *lab) startPassing(files []*os.File, args ...string) *process {
 	l.t.Helper()
 	args = append([]string{program, "run", "--state-dir", l.stateDir, "--hold-after", holdAfter}, args...)
