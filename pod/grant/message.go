@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the protocol, of which a keeper and a switch must have the same. It moves when the form of a message or
 // of a snapshot changes.
-const Version = 2
+const Version = 3
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
