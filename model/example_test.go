@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/model"
 )
 
-// A document in podswitch's own shape. The result has the connection method and the rule that selected it.
+// A document in podswitch's own format. The result has the connection method and the rule that selected it.
 func ExampleParse() {
 	vm, err := model.Parse([]byte(`
 kind: VM
@@ -33,7 +33,7 @@ spec:
 	// spec.devices: delegateIp: true moves the pod address to the guest
 }
 
-// A document in the shape of KubeVirt, where "bridge: {}" delegates the pod address.
+// A document in the format of KubeVirt, where "bridge: {}" delegates the pod address.
 func ExampleParse_kubeVirt() {
 	vm, err := model.Parse([]byte(`
 kind: VirtualMachineInstance

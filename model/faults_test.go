@@ -168,13 +168,13 @@ func TestDocumentFaults(t *testing.T) {
 		{"autoattach", "kind: VirtualMachineInstance\nspec: {domain: {devices: {autoattachPodInterface: false}}}", []string{
 			"spec.domain.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
 				"set it to true, or add one to spec.domain.devices.interfaces"}},
-		{"autoattach in the shape that is not the kind's", "kind: VirtualMachineInstance\nspec: {devices: {autoattachPodInterface: false}}", []string{
+		{"autoattach in the format that is not the kind's", "kind: VirtualMachineInstance\nspec: {devices: {autoattachPodInterface: false}}", []string{
 			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
 				"set it to true, or add one to spec.domain.devices.interfaces"}},
 		{"autoattach beside a domain", "kind: VM\nspec: {domain: {}, devices: {autoattachPodInterface: false}}", []string{
 			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
 				"set it to true, or add one to spec.domain.devices.interfaces"}},
-		{"autoattach said in both shapes", "spec: {domain: {devices: {autoattachPodInterface: true}}, devices: {autoattachPodInterface: false}}", []string{
+		{"autoattach said in both formats", "spec: {domain: {devices: {autoattachPodInterface: true}}, devices: {autoattachPodInterface: false}}", []string{
 			"spec.devices.autoattachPodInterface: false leaves the guest without an interface, and exactly one is supported; " +
 				"set it to true, or add one to spec.domain.devices.interfaces"}},
 		{"autoattach beside a domain is a string", "spec: {domain: {}, devices: {autoattachPodInterface: 'false'}}", []string{

@@ -16,14 +16,14 @@
 //
 // # Shapes
 //
-// A document is YAML or JSON in one of three shapes. The location of the interfaces decides which one, not the kind:
+// A document is YAML or JSON in one of three formats. The location of the interfaces decides which one, not the kind:
 //
-//	spec.devices.interfaces                        spec.networks                 podswitch's own shape
+//	spec.devices.interfaces                        spec.networks                 podswitch's own format
 //	spec.domain.devices.interfaces                 spec.networks                 KubeVirt, VirtualMachineInstance
 //	spec.template.spec.domain.devices.interfaces   spec.template.spec.networks   KubeVirt, VirtualMachine
 //
-// In podswitch's own shape, an absent bridge.delegateIp means false. In KubeVirt's shapes it means true, because KubeVirt
-// itself delegates the address for "bridge: {}". A document without interfaces and networks means [Default] in every shape.
+// In podswitch's own format, an absent bridge.delegateIp means false. In KubeVirt's formats it means true, because KubeVirt
+// itself delegates the address for "bridge: {}". A document without interfaces and networks means [Default] in every format.
 //
 // # Unknown fields
 //

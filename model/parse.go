@@ -3,7 +3,7 @@ package model
 // Theory of operation. Parse walks the document once, from the outside in, and records every fault on its way:
 //
 //  1. read      decodes the bytes into one object (document.go)
-//  2. locate    determines the shape, and with it the location of interfaces and networks
+//  2. locate    determines the format, and with it the location of interfaces and networks
 //  3. resolve   returns the default if there are none; else readInterface (interface.go) and readNetwork read the entries,
 //     and connect (connect.go) checks that they match
 //
@@ -28,7 +28,7 @@ func Parse(data []byte) (*VM, error) {
 	return vm, nil
 }
 
-// checkKind accepts the three kinds that have one of the shapes, and an absent kind. It returns the kind.
+// checkKind accepts the three kinds that have one of the formats, and an absent kind. It returns the kind.
 func checkKind(kind value) string {
 	name := kind.text()
 	switch name {
@@ -39,15 +39,15 @@ func checkKind(kind value) string {
 	return name
 }
 
-// A layout is the location of the objects that podswitch reads, for one shape of document.
+// A layout is the location of the objects that podswitch reads, for one format of document.
 type layout struct {
 	spec     value // contains networks, hostname and subdomain
 	devices  value // contains interfaces
-	other    value // the devices of the other shape without a template; not set in a document with a template
+	other    value // the devices of the other format without a template; not set in a document with a template
 	kubevirt bool  // bridge means delegateIp
 }
 
-// locate determines the shape of a document. A document without interfaces has no definite shape; locate then picks the one that
+// locate determines the format of a document. A document without interfaces has no definite format; locate then picks the one that
 // suits the kind and the other fields, so that messages name the fields that the author most likely wants.
 func locate(spec value, kind string) layout {
 	if !spec.object() {
@@ -154,8 +154,8 @@ func (l layout) resolve() *VM {
 	return vm
 }
 
-// checkAutoattach reports a fault when a document without interfaces forbids the default interface. It checks both shapes, because
-// such a document has no definite shape.
+// checkAutoattach reports a fault when a document without interfaces forbids the default interface. It checks both formats, because
+// such a document has no definite format.
 func (l layout) checkAutoattach() {
 	for _, devices := range []value{l.devices, l.other} {
 		field := devices.field("autoattachPodInterface")

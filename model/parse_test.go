@@ -106,7 +106,7 @@ spec:
 	}
 }
 
-// TestMethod checks which rule selects the method in each shape.
+// TestMethod checks which rule selects the method in each format.
 func TestMethod(t *testing.T) {
 	inTemplate := func(fields string) string {
 		return `{"kind": "VirtualMachine", "spec": {"template": {"spec": {"domain": {"devices": {"interfaces": [{name: red, ` +

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// Marshal returns vm as a YAML document in podswitch's own shape. The document always contains the model and delegateIp; it omits
+// Marshal returns vm as a YAML document in podswitch's own format. The document always contains the model and delegateIp; it omits
 // other fields that have their default value. [Parse] reads it back as an equal VM, except for Rule. Marshal does not validate:
 // vm must come from Parse or Default, with valid changes. The caller owns the result.
 func (vm *VM) Marshal() ([]byte, error) {

@@ -123,8 +123,8 @@ func checkRoundTrip(t *testing.T, vm *VM) {
 // Parse.
 func FuzzModel(f *testing.F) {
 	seeds := []struct{ name, document string }{
-		{"the documented shape", inOwn("bridge: {delegateIp: true}")},
-		{"kubevirt's shape", inKubevirt("bridge: {}, macAddress: '02:00:00:00:00:01', state: down")},
+		{"the documented format", inOwn("bridge: {delegateIp: true}")},
+		{"kubevirt's format", inKubevirt("bridge: {}, macAddress: '02:00:00:00:00:01', state: down")},
 		{"a virtual machine", `{"kind":"VirtualMachine","spec":{"template":{"spec":{"domain":{"devices":{"interfaces":[{"name":"a","bridge":{}}]}},"networks":[{"name":"a","pod":{}}]}}}}`},
 		{"strings that look like numbers", inOwn("bridge: {}, tag: '1_0', dhcpOptions: {bootFileName: '0x1', privateOptions: [{option: 224, value: '=' }]}")},
 		{"strings that YAML has to escape", inOwn(`bridge: {}, tag: "\0\x7f\u0085\ufeff \n\t", dhcpOptions: {bootFileName: "\n  a\r\n"}`)},

@@ -1,4 +1,4 @@
-# title: AWS-VPC-shaped
+# title: AWS-VPC-like
 # parts: veth, permanent neighbours at both ends, a node that drops ARP (nftables), MTU 9001
 # shows: the gateway's MAC comes from the pod's permanent neighbour; no ARP request for it is sent or would be answered
 # needs: nft

@@ -1,4 +1,4 @@
-# title: Calico-shaped, BPF
+# title: Calico-like, BPF
 # parts: Calico's veth; frames to the pod with the MAC of the node's end and the packet type that bpf_redirect_peer sets; source filter (nftables)
 # shows: frames to the pod address reach the guest, whatever their destination MAC
 # needs: nft sysctl

@@ -1,4 +1,4 @@
-# title: Calico-shaped
+# title: Calico-like
 # parts: veth, proxy ARP, permanent neighbour on the node, reverse-path filter (nftables)
 # shows: a /32 address behind a link-local gateway that never answers ping; a node that never resolves the pod's MAC
 # needs: nft sysctl

@@ -1,4 +1,4 @@
-# title: Cilium-shaped, netkit
+# title: Cilium-like, netkit
 # parts: veth without ARP, both ends with the same MAC (netkit's ends have none), VXLAN between the nodes, filters on ethertype and source address (nftables, netdev ingress)
 # shows: a link without ARP and without distinct MACs: no ARP frame leaves, and frames from the pod's own MAC arrive
 # needs: nft

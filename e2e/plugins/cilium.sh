@@ -1,4 +1,4 @@
-# title: Cilium-shaped
+# title: Cilium-like
 # parts: veth, VXLAN between the nodes, proxy ARP, filters on ethertype and source address (nftables, netdev ingress)
 # shows: the MTU is the default route's, below the link's; only IPv4 and ARP leave, with no source address other than the pod's
 # needs: nft sysctl

@@ -1,4 +1,4 @@
-# title: ipvlan-shaped
+# title: ipvlan-like
 # parts: veth, with ipvlan's parent emulated at the node's end (nftables, netdev ingress and egress): delivery by the addresses of the pod interface, one MAC for all pods
 # shows: with `--address mute` the address stays on the interface, so that frames still arrive, and the kernel is silent; other pods of the node send from the pod's own MAC
 # needs: nft mkfifo jq sysctl

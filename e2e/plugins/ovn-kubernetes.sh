@@ -1,4 +1,4 @@
-# title: OVN-Kubernetes-shaped
+# title: OVN-Kubernetes-like
 # parts: bridge without learning that answers ARP for its pods, nftables for port security on every field, routes with an MTU of their own
 # shows: only the pod's MAC and address pass, in every field and both directions; a path MTU below the link's
 # needs: nft sysctl bridge
