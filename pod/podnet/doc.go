@@ -12,6 +12,7 @@
 // # Vocabulary
 //
 //	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
+//	adopt        continue with what a process has taken that was killed ([Adopt])
 //	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
 //	silence      make the kernel drop IPv4 and ARP that an interface receives, so that it answers nothing (Take); [Mute] and [Silence]
 //	             also drop what the kernel sends there
@@ -35,7 +36,8 @@
 //  5. The caller may [Watch] the interface while the addresses are taken.
 //  6. GiveBack restores the interface in the order below, ends the silence and removes the state file.
 //
-// If Take fails, it performs step 6 for what it has done. If the process dies, Recover or Restore performs step 6 from the state file.
+// If Take fails, it performs step 6 for what it has done. If the process dies, Recover or Restore performs step 6 from the state file, or
+// Adopt continues with step 5: it repeats step 3, and finds the addresses removed.
 //
 // # What is restored, in which order
 //

@@ -120,8 +120,7 @@ func (t *transaction) mergedRecord(want, others []Address) (*record, error) {
 	}
 	pod.Neighbours = mergeNeighbours(pod.Neighbours, neighbours)
 	merged := *t.record
-	pod.readAt = uptime()
-	merged.Pod, merged.Uptime = &pod, pod.readAt
+	merged.Pod, merged.Uptime = &pod, uptime()
 	return &merged, nil
 }
 

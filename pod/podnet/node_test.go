@@ -88,18 +88,29 @@ func newPacketSocket(t *testing.T) int {
 // receivedFrames counts the ARP and IPv4 frames that wait in a packet socket and were received, not sent.
 func receivedFrames(t *testing.T, fd int) int {
 	t.Helper()
-	frame, count := make([]byte, 2048), 0
+	received, _ := countFrames(t, fd)
+	return received
+}
+
+// countFrames counts the ARP and IPv4 frames that wait in a packet socket, by direction.
+func countFrames(t *testing.T, fd int) (received, sent int) {
+	t.Helper()
+	frame := make([]byte, 2048)
 	for {
 		n, from, err := unix.Recvfrom(fd, frame, 0)
 		if err != nil {
-			return count
+			return received, sent
 		}
 		sender, ok := from.(*unix.SockaddrLinklayer)
-		if !ok || n < 14 || sender.Pkttype == unix.PACKET_OUTGOING {
+		if !ok || n < 14 {
 			continue
 		}
-		if kind := binary.BigEndian.Uint16(frame[12:]); kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP {
-			count++
+		kind := binary.BigEndian.Uint16(frame[12:])
+		switch isOurs := kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP; {
+		case isOurs && sender.Pkttype == unix.PACKET_OUTGOING:
+			sent++
+		case isOurs:
+			received++
 		}
 	}
 }

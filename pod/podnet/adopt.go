@@ -1,0 +1,69 @@
+package podnet
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The kernel releases the nftables table of a process that was killed a moment after its lock.
+const (
+	adoptAttempts = 50
+	adoptPause    = 10 * time.Millisecond
+)
+
+// Adopt continues the Holding of a process that was killed, from the state file in dir: the addresses stay off the interface, and this
+// process silences the kernel. The caller holds the Lock of dir. Adopt returns nil if it cannot continue, and the caller then calls
+// Recover: there is no state file, it describes another interface or boot, or the interface has an address.
+//
+// The kernel is silent about the addresses also between the end of the first process and Adopt: it answers neither ARP nor IP for an
+// address that no interface has, as long as no route leads to it.
+func Adopt(dir string, log *zap.Logger) (*Holding, error) {
+	return adoptWithHooks(dir, log, testHooks{})
+}
+
+func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Holding, error) {
+	here, err := currentNamespace()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := claimStateFile(dir, here); err != nil {
+		return nil, nil // Recover reports why
+	}
+	record, err := readRecord(dir)
+	if err != nil || here.rebootedSince(record.Pod.Namespace) || !here.matches(record.Pod.Namespace) || len(record.Sysctls) > 0 {
+		return nil, nil // with sysctls, other values than those of the record may be right by now
+	}
+	conn, err := openRtnetlink()
+	if err != nil {
+		return nil, err
+	}
+	tx := &transaction{conn: conn, dir: dir, record: record, removing: true, log: log, hooks: hooks}
+	if !tx.isTaken() || tx.adoptSilence() != nil {
+		conn.close()
+		return nil, nil
+	}
+	tx.indexIsCertain = true // from now on, this process follows the link
+	return &Holding{tx: tx, id: record.Pod}, nil
+}
+
+// isTaken reports whether the recorded link exists and has no address.
+func (t *transaction) isTaken() bool {
+	if t.identifyLink() != nil {
+		return false
+	}
+	left, err := t.conn.addresses(t.record.Pod.Link.Index)
+	return err == nil && len(left) == 0
+}
+
+// adoptSilence silences the kernel as soon as the table of the process before this one is gone.
+func (t *transaction) adoptSilence() (err error) {
+	for range adoptAttempts {
+		if err = t.silenceKernel(); !errors.Is(err, ErrTaken) {
+			return err
+		}
+		time.Sleep(adoptPause)
+	}
+	return err
+}
