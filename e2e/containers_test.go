@@ -78,10 +78,10 @@ func sharedFolder(t *testing.T) string {
 	return dir
 }
 
-// TestContainers ends switches by a request and by a kill: each time the pod has its address back, and the keeper accepts the next
-// switch. Then one switch takes over from another under traffic.
+// TestContainers ends switches by a request and by a kill: each time the pod has its address back, because the keeper does not hold it, and
+// the keeper accepts the next switch. Then one switch takes over from another under traffic.
 func TestContainers(t *testing.T) {
-	s := newSplit(t, "--peer-pid-namespace", "any")
+	s := newSplit(t, "--peer-pid-namespace", "any", "--hold-switch", "0s")
 	before := s.pristine()
 	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		p := s.startSwitch()
@@ -113,7 +113,7 @@ func TestContainers(t *testing.T) {
 }
 
 // TestContainersKeeperKilled kills the keeper. The kernel then kills the watchdog too, because the keeper is the first process of their
-// process namespace. The switch ends, and the next keeper gives back.
+// process namespace. The switch ends, and the next keeper gives back, because it does not hold the address.
 func TestContainersKeeperKilled(t *testing.T) {
 	s := newSplit(t, "--peer-pid-namespace", "any")
 	p := s.startSwitch()
@@ -123,7 +123,7 @@ func TestContainersKeeperKilled(t *testing.T) {
 	if code := p.wait(); code != 1 || !strings.Contains(p.text(), "the keeper has ended") {
 		t.Errorf("exit code %d\n%s", code, p.text())
 	}
-	s.startKeeper("--peer-pid-namespace", "any")
+	s.startKeeper("--peer-pid-namespace", "any", "--hold-switch", "0s")
 	s.awaitAddress("a new keeper", time.Now(), time.Second)
 	s.keeper.stop()
 }

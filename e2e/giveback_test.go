@@ -209,8 +209,8 @@ func TestIdleGuest(t *testing.T) {
 	p.stop()
 }
 
-// TestCrashRecovery kills all processes of podswitch. The next run must restore the pod interface first, and then serve the guest, which has
-// kept its lease.
+// TestCrashRecovery kills all processes of podswitch. A run that holds nothing must restore the pod interface first, and then serve the guest,
+// which has kept its lease.
 func TestCrashRecovery(t *testing.T) {
 	l := newLab(t)
 	before := l.snapshot()
@@ -219,7 +219,7 @@ func TestCrashRecovery(t *testing.T) {
 	if got := l.pod.addresses("eth0"); len(got) != 0 {
 		t.Fatalf("eth0 has %v after the kill", got)
 	}
-	p = l.podswitch()
+	p = l.podswitch("--hold-switch", "0s")
 	p.awaitText("an earlier run did not give back")
 	l.plugGuest()
 	l.guest.batch("addr add 10.244.1.7/24 dev tap0", "route add default via 10.244.1.1") // the guest still has its lease

@@ -34,7 +34,7 @@ func killRounds() []victims {
 
 // TestKill kills processes of podswitch at random moments under traffic, alone and together. Within a second of each kill the pod
 // interface must be as before. The remaining processes restore it; only where neither keeper nor watchdog remains, `podswitch restore`
-// does.
+// does. The keeper starts no other switch (TestStreamsSurvive is about that).
 func TestKill(t *testing.T) {
 	bridge := plainBridge(t)
 	for _, mode := range []struct {
@@ -77,7 +77,7 @@ func plainBridge(t *testing.T) (file string) {
 // time from the kill until the pod interface had its address.
 func (l *lab) killOnce(v victims, before, guest string, args []string) (took time.Duration) {
 	l.t.Helper()
-	p := l.launch(args...)
+	p := l.launch(append([]string{"--hold-switch", "0s"}, args...)...)
 	p.awaitText("ready")
 	defer l.pours(guest)()
 	moment := time.NewTimer(time.Duration(rand.IntN(150)) * time.Millisecond)
@@ -138,7 +138,7 @@ func TestKillAtStart(t *testing.T) {
 		rounds = 100
 	}
 	for range rounds {
-		p := l.launch()
+		p := l.launch("--hold-switch", "0s")
 		moment := time.NewTimer(time.Duration(rand.IntN(200)) * time.Millisecond)
 		<-moment.C
 		members, spared := p.members(), []string{watchdogRole, keeperRole, switchRole}[rand.IntN(3)]

@@ -23,7 +23,7 @@ import (
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
 		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "fetch": fetch, "dns": serveDNS,
-		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood, "pour": pour, "send-udp": sendUDP, "count-udp": countUDP, "socket-tap": socketTap,
+		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood, "pour": pour, "beat": beat, "echo-tcp": echoTCP, "send-udp": sendUDP, "count-udp": countUDP, "socket-tap": socketTap,
 	}
 	if err := roles[role](args); err != nil {
 		fmt.Fprintln(os.Stderr, role+":", err)

@@ -12,6 +12,13 @@ import (
 // State returns what d has learned, with copies of the frames that wait for a neighbour; d keeps the originals. It is for a takeover
 // inside podswitch. It may be called at any time; if frames arrive meanwhile, it may or may not include their effects.
 func (d *Delegate) State(now time.Duration) handover.Delegate {
+	s := d.GuestState(now)
+	s.Neighbours, s.Questions, s.NextSweep = d.neighbours.state(now)
+	return s
+}
+
+// GuestState is State without neighbours and frames that wait for them, and copies none. Resume accepts it. It may be called at any time.
+func (d *Delegate) GuestState(now time.Duration) handover.Delegate {
 	s := handover.Delegate{Holder: Holder(d.holder.Load()).String()}
 	d.using.Lock()
 	s.GuestMAC = handover.MAC(d.guest())
@@ -20,7 +27,6 @@ func (d *Delegate) State(now time.Duration) handover.Delegate {
 		s.LastUse = &age
 	}
 	d.using.Unlock()
-	s.Neighbours, s.Questions, s.NextSweep = d.neighbours.state(now)
 	return s
 }
 

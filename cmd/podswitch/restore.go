@@ -1,24 +1,24 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// watchdogFlag makes restore the watchdog of a keeper.
-const watchdogFlag = "when-closed"
+// The flags that make restore the watchdog of a keeper.
+const (
+	watchdogFlag     = "when-closed"
+	watchdogHoldFlag = "hold"
+)
 
 func restoreCommand() *cobra.Command {
 	var (
-		dir  string
-		pipe int
+		dir string
+		w   watchdog
 	)
 	c := &cobra.Command{
 		Use:   "restore",
@@ -28,8 +28,9 @@ func restoreCommand() *cobra.Command {
 		Example: "  podswitch restore",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if pipe >= 0 {
-				return watchKeeper(pipe, dir)
+			if w.pipe >= 0 {
+				w.dir, w.isDoomed = dir, os.Getppid() == 1
+				return w.run(c.Context())
 			}
 			report, err := podnet.Restore(dir)
 			if err != nil {
@@ -40,27 +41,10 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file")
-	c.Flags().IntVar(&pipe, watchdogFlag, -1, "Wait until the other end of the pipe with this descriptor `NUMBER` is closed")
-	_ = c.Flags().MarkHidden(watchdogFlag) // only the keeper uses it
+	c.Flags().IntVar(&w.pipe, watchdogFlag, -1, "Wait until the other end of the pipe with this descriptor `NUMBER` is closed")
+	c.Flags().DurationVar(&w.hold, watchdogHoldFlag, 0, "Wait for this `DURATION` after that, for another keeper")
+	for _, name := range []string{watchdogFlag, watchdogHoldFlag} {
+		_ = c.Flags().MarkHidden(name) // only the keeper uses it
+	}
 	return c
-}
-
-// A process that is killed releases its locks and addresses one after the other. The watchdog retries meanwhile.
-const (
-	watchdogAttempts = 100
-	watchdogPause    = 10 * time.Millisecond
-)
-
-// watchKeeper waits until the keeper has ended and restores the pod interface if the keeper has not done so.
-func watchKeeper(pipe int, dir string) (err error) {
-	if _, err := io.Copy(io.Discard, os.NewFile(uintptr(pipe), "pipe")); err != nil {
-		return fmt.Errorf("watch the keeper: %w", err)
-	}
-	for range watchdogAttempts {
-		if _, err = podnet.Restore(dir); !errors.Is(err, podnet.ErrLocked) && !errors.Is(err, podnet.ErrTaken) {
-			return err
-		}
-		time.Sleep(watchdogPause)
-	}
-	return err
 }

@@ -19,6 +19,9 @@ import (
 // defaultHoldAfter is long enough for a hypervisor to restart a guest.
 const defaultHoldAfter = 30 * time.Second
 
+// defaultHoldSwitch is long enough for a kubelet to start a container again.
+const defaultHoldSwitch = 30 * time.Second
+
 // runFlags are the flags of run, keeper and plan.
 type runFlags struct {
 	vm, iface string
@@ -28,6 +31,8 @@ type runFlags struct {
 	cfg       plan.Config
 	control   string
 	log       logFlags
+
+	holdSwitch, holdKeeper time.Duration
 }
 
 func (f *runFlags) add(c *cobra.Command) {
@@ -45,6 +50,8 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT]", plan.ParseKeptPort}, "keep",
 		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT); repeatable")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
+	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")
+	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
@@ -94,8 +101,13 @@ func (f *runFlags) check() error {
 	if err := tap.CheckName(f.cfg.PodInterface); err != nil {
 		return fmt.Errorf("--pod-interface: %w", err)
 	}
-	if f.cfg.StateDir == "" {
+	switch {
+	case f.cfg.StateDir == "":
 		return errors.New("--state-dir is empty: want a directory")
+	case f.holdSwitch < 0:
+		return fmt.Errorf("--hold-switch %s: want 0s or more", f.holdSwitch)
+	case f.holdKeeper < 0:
+		return fmt.Errorf("--hold-keeper %s: want 0s or more", f.holdKeeper)
 	}
 	return checkSettings(&f.cfg.Settings)
 }
@@ -142,7 +154,8 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	if err != nil {
 		return keeper.Config{}, err
 	}
-	cfg := keeper.Config{Pod: &pod, Control: f.control, Owner: -1, ExitCode: exitCode, Watchdog: watchdogCommand(pod.StateDir)}
+	cfg := keeper.Config{Pod: &pod, Control: f.control, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
+		Watchdog: watchdogCommand(pod.StateDir, f.holdKeeper)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err
 	}

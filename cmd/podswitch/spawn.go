@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // self is the running program, even if its file has been replaced since.
@@ -19,6 +21,8 @@ func (f *logFlags) switchCommandLine(end *os.File) *exec.Cmd {
 	c := exec.Command(self, "run", "--"+keeperFlag, fmt.Sprintf("fd:%d", firstExtra), "--log-level", f.level.value, "--log-format", f.format.value)
 	c.Args[0] = os.Args[0]
 	c.ExtraFiles, c.Stderr, c.Env = []*os.File{end}, os.Stderr, switchEnvironment()
+	// A stopped switch that goes on after its keeper was killed would answer what waits in its queues, beside the kernel.
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
 }
 
@@ -35,10 +39,10 @@ func switchEnvironment() []string {
 var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR", "TZ"}
 
 // watchdogCommand returns a function that returns the command of a watchdog. The watchdog restores the pod interface from the
-// state file in stateDir when the other end of the pipe, which the keeper holds, is closed.
-func watchdogCommand(stateDir string) func(pipe *os.File) *exec.Cmd {
+// state file in stateDir when the other end of the pipe, which the keeper holds, has been closed for the hold time.
+func watchdogCommand(stateDir string, hold time.Duration) func(pipe *os.File) *exec.Cmd {
 	return func(pipe *os.File) *exec.Cmd {
-		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir)
+		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir, "--"+watchdogHoldFlag, hold.String())
 		c.Args[0] = os.Args[0]
 		c.ExtraFiles, c.Stderr = []*os.File{pipe}, os.Stderr
 		return c

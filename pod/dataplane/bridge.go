@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -67,6 +68,9 @@ func (b *bridging) portList() []namedPort        { return b.ports }
 func (b *bridging) start()              {}
 func (b *bridging) stop()               {}
 func (b *bridging) setGuestAbsent(bool) {}
+
+// recall implements method. Stations are learned anew.
+func (b *bridging) recall(json.RawMessage) {}
 
 func (b *bridging) attend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)

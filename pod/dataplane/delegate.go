@@ -21,6 +21,7 @@ import (
 //	lease.go     the guest's lease, and when another MAC gets it
 //	absence.go   a guest whose device is away
 //	resume.go    the state that a takeover passes on
+//	learned.go   the state that a switch leaves which ends unasked
 type delegation struct {
 	session  *session
 	plan     *podPlan
@@ -36,6 +37,7 @@ type delegation struct {
 	used     chan struct{} // a value: the guest has used the address while it was not the holder
 	offences *offenceLog   // belongs to attend
 	hinted   bool          // hint has logged, or needed not to; belongs to attend
+	changed  chan struct{} // a value: the state of the address or the lease has changed
 	faults   chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	mu         sync.Mutex // guards the following
@@ -56,7 +58,8 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}
 	began := time.Now()
 	d := &delegation{
-		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)), used: make(chan struct{}, 1), faults: make(chan error, 1),
+		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)), used: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	defer func() {
@@ -132,11 +135,13 @@ func (d *delegation) start() {
 // stop implements method.
 func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
 
-// attend implements method: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, and logs what an operator
-// has to know.
+// attend implements method: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, logs what an
+// operator has to know, and reports what the next switch has to know.
 func (d *delegation) attend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	var learned reporter
+	d.report(&learned)
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,6 +156,9 @@ func (d *delegation) attend(ctx context.Context) error {
 			d.probeForGuest()
 			d.offences.check(d.ports, d.clock())
 			d.hint()
+			d.report(&learned)
+		case <-d.changed:
+			d.report(&learned)
 		}
 	}
 }
@@ -169,6 +177,9 @@ func (d *delegation) apply(e event, mac vswitch.MAC) {
 	}
 	d.delegate.Hand(to.holder(), mac)
 	d.mu.Unlock()
+	if to != from {
+		d.noteChange()
+	}
 	if to.holder() == from.holder() {
 		return
 	}

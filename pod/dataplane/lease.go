@@ -19,6 +19,7 @@ type lessee struct {
 	log    *guestLog
 	now    func() time.Time
 	apply  func(event, vswitch.MAC)
+	change func() // called when the lease has changed
 	prober
 
 	mu       sync.Mutex // guards the following, and the prober
@@ -29,7 +30,7 @@ type lessee struct {
 
 func (d *delegation) newLessee() *lessee {
 	return &lessee{
-		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply,
+		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply, change: d.noteChange,
 		prober: prober{
 			clock:   d.clock,
 			lastUse: d.delegate.LastUseBy,
@@ -50,7 +51,11 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	} else if vswitch.MAC(r.Client) == owner {
 		l.hasSent = true
 	}
-	l.lease, l.asked = r.Lease, l.asked || r.Received != ""
+	l.asked = l.asked || r.Received != ""
+	if r.Lease != l.lease {
+		l.lease = r.Lease
+		l.change()
+	}
 	l.report(r)
 	switch r.Change {
 	case dhcpsrv.Bound:

@@ -40,8 +40,9 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	lt.lessee = &lessee{
 		offer: offer, log: newGuestLog(zap.NewNop()),
-		now:   func() time.Time { return epoch.Add(lt.time) },
-		apply: func(e event, _ vswitch.MAC) { lt.events = append(lt.events, e) },
+		now:    func() time.Time { return epoch.Add(lt.time) },
+		apply:  func(e event, _ vswitch.MAC) { lt.events = append(lt.events, e) },
+		change: func() {},
 		prober: prober{
 			clock:   func() time.Duration { return lt.time },
 			lastUse: func(mac vswitch.MAC) (time.Duration, bool) { at, ok := lt.alive[mac]; return at, ok },

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/podswitch/podswitch/pod/control"
@@ -14,10 +15,11 @@ type method interface {
 	// open makes the ports, and continues those of the snapshot unless it is nil. After an error the caller calls close.
 	open(ctx context.Context, before *snapshot) error
 
-	// start makes the switch the holder of the address, which the keeper has taken. resume continues from a snapshot instead. One of
-	// them precedes forwarding.
+	// start makes the switch the holder of the address, which the keeper has taken. resume continues from a snapshot instead, and
+	// recall after a switch that has ended unasked, with what that one has learned (grant.Learned). One of them precedes forwarding.
 	start()
 	resume(snap *snapshot) error
+	recall(learned json.RawMessage)
 
 	// stop ends the use of the address, which the keeper then gives back to the kernel.
 	stop()

@@ -78,13 +78,17 @@ func (p *process) nextCommand(ctx context.Context) (command, error) {
 // start makes the method ready for frames, from a snapshot if the Go has one, and sends Started.
 func (p *process) start(ctx context.Context, c command) error {
 	p.takeovers = c.Go.Takeovers
-	if c.Go.Snapshot == nil {
-		if len(p.method.portList()) == 0 || len(c.files) > 0 {
-			return errors.Join(errors.New("the keeper sent a Go without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
+	switch {
+	case c.Go.Snapshot != nil:
+		if err := p.resume(ctx, c); err != nil {
+			return err
 		}
+	case len(p.method.portList()) == 0 || len(c.files) > 0:
+		return errors.Join(errors.New("the keeper sent a Go without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
+	case c.Go.Resumed:
+		p.method.recall(c.Go.Learned)
+	default:
 		p.method.start()
-	} else if err := p.resume(ctx, c); err != nil {
-		return err
 	}
 	if p.session.conn.Send(grant.Message{Started: &grant.Started{}}) != nil {
 		return errKeeperEnded

@@ -13,8 +13,10 @@
 //	        ◀────────────────── Grant  what to forward, and the control socket
 //	        ◀────────────────── Opened once for each port that is present, with its descriptor
 //	  Ready ──────────────────▶        the ports are built, and all privileges are dropped
-//	        ◀────────────────── Go     the address is taken; at a takeover: the snapshot of the previous switch
+//	        ◀────────────────── Go     the address is taken; at a takeover: the snapshot of the previous switch; after the unasked end
+//	                                   of a switch: what that one has learned
 //	  Started ────────────────▶        frames are forwarded
+//	  Learned ────────────────▶        the holder and the guest's lease, for the next switch if this one ends unasked
 //	  ...
 //	  Reopen, Dial ───────────▶        a port was lost; a connection that the plan names is needed
 //	        ◀────────────────── Opened, Dialled
@@ -44,6 +46,7 @@
 //	Started  switch  starting, stopping                -                               running
 //	Reopen   switch  starting to stopping              -                               -
 //	Dial     switch  starting to stopping              -                               -
+//	Learned  switch  starting to stopping              -                               -
 //	Dialled  keeper  starting to stopping, in answer   1: connected socket; 0 with Err -
 //	                 to Dial
 //	Guest    keeper  running                           -                               -

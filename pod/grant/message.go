@@ -24,6 +24,7 @@ type Message struct {
 	Dial    *Dial    `json:"dial,omitempty"`
 	Dialled *Dialled `json:"dialled,omitempty"`
 	Guest   *Guest   `json:"guest,omitempty"`
+	Learned *Learned `json:"learned,omitempty"`
 	Yield   *Yield   `json:"yield,omitempty"`
 	Yielded *Yielded `json:"yielded,omitempty"`
 	Bye     *Bye     `json:"bye,omitempty"`
@@ -89,6 +90,8 @@ type Go struct {
 	Snapshot    json.RawMessage `json:"snapshot,omitempty"`    // Yielded.Snapshot of the previous switch; absent: there was none
 	Connections Owners          `json:"connections,omitempty"` // ports of the descriptors with this message
 	Takeovers   int             `json:"takeovers,omitempty"`   // number of takeovers so far
+	Resumed     bool            `json:"resumed,omitempty"`     // a switch before this one has ended unasked; the address stayed taken since
+	Learned     json.RawMessage `json:"learned,omitempty"`     // with Resumed: the last Learned.State of that switch; absent: there was none
 }
 
 // Started reports that the switch forwards frames. At a takeover it releases the previous switch.
@@ -97,6 +100,15 @@ type Started struct{}
 // Guest reports whether the guest's device is there, with a hypervisor behind it.
 type Guest struct {
 	Absent bool `json:"absent"` // the device is away, or has no hypervisor behind it
+}
+
+// Learned reports what the next switch has to know if this one ends unasked: the holder of the address and the guest's lease. A switch
+// sends it when it has started, and after each change.
+//
+// The state is an object that pod/dataplane writes, reads and checks, and that Version covers. The keeper keeps the newest one, and
+// passes it on without decoding it.
+type Learned struct {
+	State json.RawMessage `json:"state"` // one object
 }
 
 // Reopen asks for a port that was lost. An Opened answers it as soon as the port is open again.

@@ -28,6 +28,10 @@ func (s side) String() string {
 // maxSmall is the largest size of a message without a large part, in bytes of JSON.
 const maxSmall = 64 << 10
 
+// maxLearned is the largest size of a Learned, in bytes of JSON. Its largest part is the guest's host name, of at most 255 bytes, which
+// JSON may write with six characters for each.
+const maxLearned = 4 << 10
+
 // A rule is what holds for every message of one name.
 type rule struct {
 	senders side // both bits: either side
@@ -47,6 +51,7 @@ var rules = map[string]rule{
 	"dial":    {switchSide, maxSmall},
 	"dialled": {keeperSide, maxSmall},
 	"guest":   {keeperSide, maxSmall},
+	"learned": {switchSide, maxLearned},
 	"yield":   {keeperSide, maxSmall},
 	"yielded": {switchSide, maxMessage},
 	"bye":     {switchSide, maxSmall},

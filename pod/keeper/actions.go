@@ -18,6 +18,10 @@ func (l *loop) perform(a action) {
 		l.take()
 	case begin:
 		l.begin(grant.Go{})
+	case beginAgain:
+		l.beginAgain()
+	case hold:
+		l.hold()
 	case reportGuest:
 		l.reportGuest()
 	case dropNext:
@@ -56,7 +60,14 @@ func (l *loop) tryTake() (err error) {
 			return err
 		}
 	}
-	l.giveBack, err = l.takeAddress(l.resources)
+	if l.watchdog == nil || l.cfg.HoldSwitch <= 0 {
+		l.giveBack, err = l.takeAddress(l.resources)
+		return err
+	}
+	removeLearned(l.cfg.Pod.StateDir) // of a take before this one
+	if l.giveBack, err = l.takeAddress(l.resources); err == nil {
+		l.keepLearned()
+	}
 	return err
 }
 
@@ -80,6 +91,7 @@ func (l *loop) askToStop() {
 func (l *loop) restore() error {
 	failed := l.giveBack()
 	l.giveBack = nil
+	l.forgetLearned()
 	w := l.watchdog
 	err := l.release()
 	switch {
@@ -115,14 +127,20 @@ func (l *loop) releaseUntaken() error {
 func (l *loop) release() error {
 	err := l.resources.close()
 	l.watchdog.close()
+	l.closeSwitches()
+	l.resources, l.watchdog, l.guest = nil, nil, guestState{}
+	return err
+}
+
+// closeSwitches closes the sessions of all switches that were admitted, and forgets them.
+func (l *loop) closeSwitches() {
 	for _, s := range []*session{l.current, l.next, l.previous} {
 		if s != nil {
 			s.close()
 		}
 	}
 	l.discardHandover()
-	l.resources, l.watchdog, l.current, l.next, l.previous, l.nextPlan, l.guest = nil, nil, nil, nil, nil, nil, guestState{}
-	return err
+	l.current, l.next, l.previous, l.nextPlan = nil, nil, nil, nil
 }
 
 // finish reports why a switch has ended, and ends a keeper that has started it itself.

@@ -30,7 +30,7 @@ func (l *loop) receiveHello(s *session, h *grant.Hello) {
 	l.sendPorts(s)
 }
 
-// admit checks that a switch may begin, or take over. For the first one it opens the resources.
+// admit checks that a switch may begin, or take over. For the first one, unless the address is held, it opens the resources.
 func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	switch {
 	case h.Version != grant.Version:
@@ -43,8 +43,12 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	case l.current != nil:
 		return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves process %d", l.current.pid),
 			Give: "end that switch, or use --takeover"}
+	case l.state == holding:
+		l.current = s
+		l.handle(admitted, nil)
+		return nil
 	}
-	if l.resources, err = openResources(&l.cfg); err != nil {
+	if l.resources, err = openResources(&l.cfg, false); err != nil {
 		l.log.Error("cannot serve a switch", zap.Error(err))
 		return err
 	}

@@ -51,6 +51,13 @@ func start(spawn func(end *os.File) *exec.Cmd) (*child, error) {
 	return c, nil
 }
 
+// kill kills the switch, which has ended as far as the keeper can tell. A nil child is none.
+func (c *child) kill() {
+	if c != nil {
+		_ = c.command.Process.Kill()
+	}
+}
+
 // end waits until the switch has ended, and kills it after endTimeout. It returns the error of the run, with the signal that has
 // killed the switch, if one has.
 func (c *child) end(err error) error {

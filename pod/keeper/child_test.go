@@ -28,6 +28,7 @@ const (
 	roleLeaves = "leaves" // starts, and then ends
 	roleKilled = "killed" // starts, and then is killed by a signal
 	roleFails  = "fails"  // starts, and then sends Fault
+	roleStays  = "stays"  // starts, and then disconnects and lives on
 )
 
 // playSwitch is the main function of the process of a switch.
@@ -74,6 +75,9 @@ func working(role string, conn *grant.Conn) error {
 		return unix.Kill(os.Getpid(), unix.SIGKILL)
 	case roleFails:
 		return conn.Send(faultMessage())
+	case roleStays:
+		conn.Close()
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	case roleDeaf:
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
@@ -196,7 +200,7 @@ func TestWatchdog(t *testing.T) {
 
 // endOfPipe makes a watchdog that waits for the end of the pipe.
 func endOfPipe(pipe *os.File) *exec.Cmd {
-	c := exec.Command("cat", "/proc/self/fd/3")
+	c := exec.Command("cat", "/proc/self/fd/3") // prints to nowhere
 	c.ExtraFiles = []*os.File{pipe}
 	return c
 }

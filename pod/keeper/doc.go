@@ -1,7 +1,8 @@
 // Package keeper is the privileged process of podswitch: it may change the pod's interface, and never touches a frame.
 //
 // A keeper resolves the plan, opens all devices and sockets, and passes their descriptors to a switch, an unprivileged process. It
-// takes the address when the switch has built its ports, and gives it back when the switch has ended, for whatever reason. In
+// takes the address when the switch has built its ports, and gives it back when the switch has been asked to end, or when no other one has
+// continued in time after it has ended unasked. In
 // between it does what the switch has no privilege for: it reopens a device that was lost, makes connections that the plan
 // names, and reports whether the guest is there. A switch can request nothing else (protocol.go).
 //
@@ -17,6 +18,8 @@
 //	receive.go    what the loop does on a message
 //	session.go    the connection with one switch; outbox.go has its messages
 //	takeover.go   one switch replaces another one
+//	hold.go       a switch has ended unasked: nothing answers until another one continues
+//	learned.go    the file that keeps for the next keeper what the switch has reported
 //	resources.go  what is open for a switch; port.go and opener.go have the ports
 //
 // A watchdog, which is a process that only waits, restores the interface if the keeper is killed.

@@ -18,6 +18,7 @@ type guestState struct {
 // reportGuest sends Guest to the switch that has started. For the first switch of the resources it starts the watch, whose first
 // report follows at once.
 func (l *loop) reportGuest() {
+	l.endHold()
 	if l.guest.watched {
 		l.sendGuest()
 		return
@@ -62,7 +63,7 @@ func (l *loop) guestChanged(r *resources, absent bool) {
 		return
 	}
 	l.guest.absent = absent
-	if l.current.phase == phaseRunning {
+	if l.current != nil && l.current.phase == phaseRunning {
 		l.sendGuest()
 	}
 }

@@ -17,18 +17,20 @@ import (
 // one; empty: there is no such socket.
 func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, takeovers string) (err error) {
 	l := newLoop(cfg)
-	if l.resources, err = openResources(&l.cfg); err != nil {
+	l.spawn = spawn
+	if err := l.open(rebuilding, building); err != nil {
 		return err
 	}
 	first, err := start(spawn)
 	if err != nil {
-		return errors.Join(err, l.resources.close())
+		return errors.Join(err, l.abandon())
 	}
-	defer func() { err = first.end(err) }()
+	l.child = first
+	defer func() { err = l.child.end(err) }()
 	if takeovers != "" {
 		listener, err := unixsocket.Listen(unixsocket.Spec{Path: takeovers, Owner: -1, Name: "takeover socket", Flag: "--state-dir"})
 		if err != nil {
-			return errors.Join(err, l.resources.close())
+			return errors.Join(err, l.abandon())
 		}
 		defer listener.Close()
 		go l.accept(listener)
@@ -37,17 +39,43 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 	return l.run(ctx)
 }
 
+// open opens the resources. The state is taken if the address was taken by a keeper that was killed, and free otherwise.
+func (l *loop) open(taken, free state) (err error) {
+	if l.resources, err = openResources(&l.cfg, true); err != nil {
+		return err
+	}
+	l.state = free
+	if l.resources.adopted == nil {
+		return nil
+	}
+	if err := l.resumeTaken(taken); err != nil {
+		return errors.Join(err, l.release())
+	}
+	return nil
+}
+
+// abandon releases what open has opened, before the loop runs.
+func (l *loop) abandon() error {
+	switch {
+	case l.giveBack != nil:
+		return l.restore()
+	case l.resources != nil:
+		return l.release()
+	}
+	return nil
+}
+
 // Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
 func Listen(ctx context.Context, cfg Config, path string) error {
 	l := newLoop(cfg)
 	if cfg.Pod != nil { // a switch may connect much later
-		if err := recoverNow(&l.cfg); err != nil {
+		if err := l.recover(); err != nil {
 			return err
 		}
 	}
 	listener, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: cfg.Owner, Name: "keeper socket", Flag: "--listen"})
 	if err != nil {
-		return err
+		return errors.Join(err, l.abandon())
 	}
 	defer listener.Close()
 	go l.accept(listener)

@@ -16,19 +16,26 @@ package keeper
 //	  │  │               │ │                                             │   │
 //	  │  └── yielded ────┼─┼──────────── recalling ◀─────────────────────┘   │
 //	  │                  │ │                                                 ▼
-//	  └── lost, bye ─────┼─┼─────────────────────────────────────── handing over
-//	                     │ └──────────── started ────────────────────┘   │
-//	                     │                                               │ previous lost
-//	                     │                                               ▼
-//	                     └────────────── started ──────────────────── committed
+//	  ├── lost, bye ─────┼─┼─────────────────────────────────────── handing over
+//	  │                  │ └──────────── started ────────────────────┘   │
+//	  │                  │                                               │ previous lost
+//	  │                  │                                               ▼
+//	  │                  └────────────── started ──────────────────── committed
+//	  │ ready
+//	rebuilding ◀── admitted ── holding ◀── lost ── (each state from starting on but handing over)
+//	  └────────── lost ──────────▶┘
+//
+// In holding and rebuilding nothing answers for the address: the current switch has ended unasked, and another one is awaited, or
+// builds its ports. The event expired ends that. A keeper that finds the address taken by one that was killed begins there.
 //
 // The other ways out of a state above and below the line:
 //
-//	idle:      stop ─▶ ended
-//	building:  lost, bye, end ─▶ idle;   stop ─▶ ended
-//	below:     lost ─▶ idle
-//	           bye, end ─▶ stopping;     stopping: stopped, lost ─▶ idle;   stop ─▶ ending
-//	           stop ─▶ ending;           ending:   stopped, lost ─▶ ended
+//	idle:       stop ─▶ ended
+//	building:   lost, bye, end ─▶ idle;            stop ─▶ ended
+//	holding:    expired ─▶ idle;                   stop ─▶ ended
+//	rebuilding: expired, bye, end ─▶ idle;         stop ─▶ ended
+//	others:     bye, end ─▶ stopping;              stopping: stopped, lost ─▶ idle;   stop ─▶ ending
+//	            stop ─▶ ending;                    ending:   stopped, lost ─▶ ended
 //
 // The address is given back on the way from any state below the line, stopping, or ending, to idle or ended. In stopping and ending
 // the keeper waits, for a bounded time, for the current switch to stop answering.
@@ -45,6 +52,8 @@ const (
 	recalling                // the next switch has failed after that; the current one will begin again when it has yielded
 	handingOver              // the previous switch has yielded; the current one has been sent Go in its place
 	committed                // handingOver, and the previous switch has disconnected: it cannot begin again
+	holding                  // the last switch has ended unasked; there is no other one yet
+	rebuilding               // holding, and the current switch builds its ports
 	stopping                 // the current switch has been sent Stop
 	ending                   // stopping, and the keeper ends afterwards
 	ended                    // the keeper has ended; the address is the kernel's
@@ -52,7 +61,7 @@ const (
 )
 
 var stateNames = [numStates]string{"idle", "building", "starting", "running", "preparing", "yielding", "recalling", "handing over",
-	"committed", "stopping", "ending", "ended"}
+	"committed", "holding", "rebuilding", "stopping", "ending", "ended"}
 
 // String returns the name that the drawing has.
 func (st state) String() string { return stateNames[st] }
@@ -77,12 +86,13 @@ const (
 	bye                       // the current switch asks for its end
 	end                       // the keeper cannot go on with the current switch, or the previous one asks for the end
 	stopped                   // the current switch has stopped answering for the address, or the time for that has passed
+	expired                   // no other switch has started in time, or too many have ended unasked
 	stop                      // the keeper is to end
 	numEvents
 )
 
 var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "next admitted", "next ready", "next lost", "yielded",
-	"previous lost", "lost", "bye", "end", "stopped", "stop"}
+	"previous lost", "lost", "bye", "end", "stopped", "expired", "stop"}
 
 // String returns the name that the drawing has.
 func (e event) String() string { return eventNames[e] }
@@ -94,6 +104,8 @@ const (
 	none            action = iota
 	take                   // take the address; the event taken or end follows
 	begin                  // send Go to the current switch
+	beginAgain             // begin, with what the last switch has learned
+	hold                   // forget all switches, and wait for another one, for a bounded time; the event expired may follow
 	reportGuest            // send Guest to the current switch, now and on each change
 	dropNext               // forget the next switch
 	askToYield             // send Yield to the current switch
@@ -107,7 +119,7 @@ const (
 	numActions
 )
 
-var actionNames = [numActions]string{"none", "take", "begin", "report guest", "drop next", "ask to yield", "hand over", "resume",
+var actionNames = [numActions]string{"none", "take", "begin", "begin again", "hold", "report guest", "drop next", "ask to yield", "hand over", "resume",
 	"discard handover", "complete", "ask to stop", "release", "give back"}
 
 // String returns the name of the action.
@@ -135,14 +147,14 @@ var lifecycle = [numStates]map[event]transition{
 	},
 	starting: {
 		started: {running, reportGuest},
-		lost:    {idle, giveBack},
+		lost:    {holding, hold},
 		bye:     {stopping, askToStop},
 		end:     {stopping, askToStop},
 		stop:    {ending, askToStop},
 	},
 	running: {
 		nextAdmitted: {preparing, none},
-		lost:         {idle, giveBack},
+		lost:         {holding, hold},
 		bye:          {stopping, askToStop},
 		end:          {stopping, askToStop},
 		stop:         {ending, askToStop},
@@ -150,7 +162,7 @@ var lifecycle = [numStates]map[event]transition{
 	preparing: {
 		nextReady: {yielding, askToYield},
 		nextLost:  {running, dropNext},
-		lost:      {idle, giveBack},
+		lost:      {holding, hold},
 		bye:       {stopping, askToStop},
 		end:       {stopping, askToStop},
 		stop:      {ending, askToStop},
@@ -158,14 +170,14 @@ var lifecycle = [numStates]map[event]transition{
 	yielding: {
 		yielded:  {handingOver, handOver},
 		nextLost: {recalling, dropNext},
-		lost:     {idle, giveBack},
+		lost:     {holding, hold},
 		bye:      {stopping, askToStop},
 		end:      {stopping, askToStop},
 		stop:     {ending, askToStop},
 	},
 	recalling: {
 		yielded: {starting, resume},
-		lost:    {idle, giveBack},
+		lost:    {holding, hold},
 		bye:     {stopping, askToStop},
 		end:     {stopping, askToStop},
 		stop:    {ending, askToStop},
@@ -180,10 +192,23 @@ var lifecycle = [numStates]map[event]transition{
 	},
 	committed: {
 		started: {running, complete},
-		lost:    {idle, giveBack},
+		lost:    {holding, hold},
 		bye:     {stopping, askToStop},
 		end:     {stopping, askToStop},
 		stop:    {ending, askToStop},
+	},
+	holding: {
+		admitted: {rebuilding, none},
+		expired:  {idle, giveBack},
+		stop:     {ended, giveBack},
+	},
+	rebuilding: {
+		ready:   {starting, beginAgain},
+		lost:    {holding, hold},
+		bye:     {idle, giveBack},
+		end:     {idle, giveBack},
+		expired: {idle, giveBack},
+		stop:    {ended, giveBack},
 	},
 	stopping: {
 		stopped: {idle, giveBack},

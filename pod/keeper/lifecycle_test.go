@@ -36,7 +36,14 @@ func TestLifecycle(t *testing.T) {
 	list(bye, release, idle, building)
 	list(end, release, idle, building)
 	list(stop, release, ended, building)
-	list(lost, giveBack, idle, starting, running, preparing, yielding, recalling, committed, stopping)
+	list(lost, hold, holding, starting, running, preparing, yielding, recalling, committed, rebuilding)
+	list(lost, giveBack, idle, stopping)
+	list(admitted, none, rebuilding, holding)
+	list(ready, beginAgain, starting, rebuilding)
+	list(expired, giveBack, idle, holding, rebuilding)
+	list(bye, giveBack, idle, rebuilding)
+	list(end, giveBack, idle, rebuilding)
+	list(stop, giveBack, ended, holding, rebuilding)
 	list(bye, askToStop, stopping, starting, running, preparing, yielding, recalling, committed)
 	list(end, askToStop, stopping, starting, running, preparing, yielding, recalling, handingOver, committed)
 	list(stop, askToStop, ending, starting, running, preparing, yielding, recalling, handingOver, committed)
@@ -83,6 +90,7 @@ type modelSwitch struct {
 type scenario struct {
 	state                   state
 	taken                   bool
+	waits                   bool // the hold time runs
 	current, next, previous modelSwitch
 }
 
@@ -91,7 +99,7 @@ func (sc scenario) possible(e event) bool {
 	c := sc.current
 	switch e {
 	case admitted:
-		return sc.state == idle
+		return sc.state == idle || sc.state == holding
 	case ready:
 		return c.present && !c.ready
 	case started:
@@ -112,6 +120,8 @@ func (sc scenario) possible(e event) bool {
 		return c.present
 	case stopped:
 		return c.stopping
+	case expired:
+		return sc.waits
 	case stop:
 		return true
 	}
@@ -128,6 +138,9 @@ func (sc scenario) apply(e event, fails bool) (scenario, error) {
 		sc.current.ready = true
 	case started:
 		sc.current.starting = false
+		sc.waits = sc.waits && sc.state != starting // reportGuest ends the hold
+	case expired:
+		sc.waits = false
 	case nextAdmitted:
 		sc.next = modelSwitch{present: true}
 	case nextReady:
@@ -159,7 +172,15 @@ func (sc scenario) perform(a action, fails bool) (scenario, error) {
 		}
 		sc.taken = true
 		return sc.apply(taken, false)
-	case begin:
+	case hold:
+		sc = scenario{state: sc.state, taken: sc.taken, waits: true}
+		if fails {
+			return sc.apply(expired, false)
+		}
+	case begin, beginAgain:
+		if !sc.taken {
+			return sc, fmt.Errorf("a switch begins without the address")
+		}
 		sc.current.answers, sc.current.starting = true, true
 	case askToYield:
 		sc.current.yielding = true
@@ -211,22 +232,26 @@ func (sc scenario) check() error {
 		return fmt.Errorf("a switch and the kernel answer for the address")
 	case sc.taken != mayBeTaken:
 		return fmt.Errorf("the address is taken: %v", sc.taken)
-	case (sc.state == idle || sc.state == ended) == sc.current.present:
+	case (sc.state == idle || sc.state == ended || sc.state == holding) == sc.current.present:
 		return fmt.Errorf("there is a current switch: %v", sc.current.present)
+	case (sc.state == holding || sc.state == rebuilding) && (answering > 0 || !sc.waits):
+		return fmt.Errorf("while the address is held, %d switches answer, and the time is bounded: %v", answering, sc.waits)
 	}
 	return nil
 }
 
 // TestLifecycleProperties explores every scenario that can be reached. In none of them do two switches answer for the address, the address is
-// given back exactly once each time that it was taken, and a stop leads to the end with the address given back.
+// given back exactly once each time that it was taken, and a stop leads to the end with the address given back. While the address is held,
+// no switch answers, and the hold time ends it.
 func TestLifecycleProperties(t *testing.T) {
-	start := scenario{}
-	seen := map[scenario]bool{start: true}
+	start, found := scenario{}, scenario{state: holding, taken: true, waits: true} // of a keeper that finds the address taken
+	seen := map[scenario]bool{start: true, found: true}
 	states := map[state]bool{}
-	for queue := []scenario{start}; len(queue) > 0; queue = queue[1:] {
+	for queue := []scenario{start, found}; len(queue) > 0; queue = queue[1:] {
 		sc := queue[0]
 		states[sc.state] = true
 		checkStop(t, sc)
+		checkHold(t, sc)
 		for e := range numEvents {
 			for _, fails := range []bool{false, true} {
 				if !sc.possible(e) {
@@ -260,5 +285,19 @@ func checkStop(t *testing.T, sc scenario) {
 		if err != nil || after.state != ended || after.taken {
 			t.Errorf("%+v, stop and %v: %+v, %v", sc, last, after, err)
 		}
+	}
+}
+
+// checkHold lets the hold time pass: the address is given back, and no switch is left.
+func checkHold(t *testing.T, sc scenario) {
+	t.Helper()
+	if sc.state != holding && sc.state != rebuilding {
+		return
+	}
+	if after, err := sc.apply(expired, false); err != nil || after != (scenario{state: idle}) {
+		t.Errorf("%+v, expired: %+v, %v", sc, after, err)
+	}
+	if after, err := sc.apply(stop, false); err != nil || after != (scenario{state: ended}) {
+		t.Errorf("%+v, stop: %+v, %v", sc, after, err)
 	}
 }

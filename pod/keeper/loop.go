@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"os"
+	"os/exec"
 	"sync"
 
 	"go.uber.org/zap"
@@ -25,9 +26,11 @@ type loop struct {
 	takeAddress func(*resources) (giveBack func() error, err error)
 
 	state          state
-	endsWithSwitch bool  // the keeper has started its first switch, and ends with that or with the one that replaces it
-	cause          error // of the last event; in stopping and ending, of the event that led there
-	err            error // what run returns
+	endsWithSwitch bool                         // the keeper has started its first switch, and ends with that or with the one that replaces it
+	spawn          func(end *os.File) *exec.Cmd // makes the command of a switch; nil: switches connect
+	child          *child                       // the last switch that the keeper has started; nil: there is none
+	cause          error                        // of the last event; in stopping and ending, of the event that led there
+	err            error                        // what run returns
 
 	sessions map[*session]bool
 	writers  sync.WaitGroup
@@ -39,7 +42,8 @@ type loop struct {
 	giveBack  func() error
 	watchdog  *watchdog  // nil: the address is not taken off the interface
 	nextPlan  *plan.Plan // of the next switch, where it brings settings of its own; otherwise nil
-	handover  *handover  // the snapshot of the switch that has yielded; nil: there is none
+	held      holdState
+	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
 	guest     guestState
 	takeovers int // completed ones
 }
@@ -51,7 +55,7 @@ func newLoop(cfg Config) *loop {
 
 // serveChild makes the keeper's own child the current switch.
 func (l *loop) serveChild(c *child) {
-	l.endsWithSwitch, l.state = true, building
+	l.endsWithSwitch = true
 	l.current = l.connect(c.conn, c.command.Process.Pid, os.Geteuid())
 }
 

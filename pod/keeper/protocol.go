@@ -38,6 +38,7 @@ func (ph phase) hasPorts() bool { return ph >= phaseBuilding && ph < phaseYielde
 //	yielded                                               x                 x
 //	reopen                               x       x        x       x         x
 //	dial                                 x       x        x       x         x
+//	learned                              x       x        x       x         x
 //	bye                    x       x     x       x        x       x         x
 //	stopped                                                                 x
 //	fault         x        x       x     x       x        x       x         x
@@ -50,6 +51,7 @@ var allowed = map[string][]phase{
 	"yielded": {phaseYielding, phaseStopping},
 	"reopen":  {phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
 	"dial":    {phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
+	"learned": {phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
 	"bye":     {phaseBuilding, phaseReady, phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
 	"stopped": {phaseStopping},
 	"fault": {phaseConnected, phaseBuilding, phaseReady, phaseStarting, phaseRunning, phaseYielding, phaseYielded,

@@ -17,6 +17,7 @@ func TestAllowed(t *testing.T) {
 		"yielded": ".....x.x.",
 		"reopen":  "...xxxxx.",
 		"dial":    "...xxxxx.",
+		"learned": "...xxxxx.",
 		"bye":     ".xxxxxxx.",
 		"stopped": ".......x.",
 		"fault":   "xxxxxxxx.",

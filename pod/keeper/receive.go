@@ -33,6 +33,8 @@ func (l *loop) receive(s *session, m grant.Message, files []int) {
 		l.receiveStarted(s)
 	case m.Reopen != nil:
 		l.receiveReopen(s, m.Reopen)
+	case m.Learned != nil:
+		l.receiveLearned(s, m.Learned)
 	case m.Dial != nil:
 		l.receiveDial(s, m.Dial)
 	case m.Bye != nil:

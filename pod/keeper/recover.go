@@ -25,6 +25,22 @@ func recoverEarlier(cfg *Config) error {
 	return nil
 }
 
+// recover continues with what an earlier run has left taken, or gives it back.
+func (l *loop) recover() error {
+	pending, err := podnet.Pending(l.cfg.Pod.StateDir)
+	if pending == nil || err != nil || l.cfg.HoldSwitch <= 0 {
+		return recoverNow(&l.cfg)
+	}
+	if err := l.open(holding, idle); err != nil {
+		l.log.Warn("cannot continue where the keeper before this one has ended", zap.Error(err))
+		return recoverNow(&l.cfg)
+	}
+	if l.state == idle { // it was given back
+		return l.release()
+	}
+	return nil
+}
+
 // recoverNow is recoverEarlier for a caller that does not hold the lock.
 func recoverNow(cfg *Config) error {
 	lock, err := podnet.Lock(cfg.Pod.StateDir)

@@ -22,6 +22,7 @@ type resources struct {
 	bridge    *vswitch.BridgeConfig // nil: a guest and a pod
 	ports     []*port               // in the order of the forwarder's ports
 	control   *net.UnixListener
+	adopted   *podnet.Holding    // the address that was taken already; nil: it was not
 	lock      io.Closer          // of the state directory; nil: a plain learning switch
 	ctx       context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
 	cancel    context.CancelFunc // ends ctx
@@ -29,12 +30,15 @@ type resources struct {
 }
 
 // openResources opens everything that a switch needs. It does not change the pod interface, but for giving back what an earlier run
-// has left.
-func openResources(cfg *Config) (r *resources, err error) {
+// has left. With adopt, it leaves an address off the interface that a keeper has taken which was killed.
+func openResources(cfg *Config, adopt bool) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r = &resources{cfg: cfg, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
 	defer func() {
 		if err != nil {
+			if r.adopted != nil {
+				err = errors.Join(err, r.adopted.GiveBack())
+			}
 			err = errors.Join(err, r.close())
 			r = nil
 		}
@@ -42,19 +46,16 @@ func openResources(cfg *Config) (r *resources, err error) {
 	if cfg.Switch != nil {
 		return r, r.openSwitch()
 	}
-	return r, r.openPod()
+	return r, r.openPod(adopt)
 }
 
 // openPod resolves the plan, and opens the ports of a guest and a pod.
-func (r *resources) openPod() (err error) {
+func (r *resources) openPod(adopt bool) (err error) {
 	pod := r.cfg.Pod
 	if r.lock, err = podnet.Lock(pod.StateDir); err != nil {
 		return err
 	}
-	if err := recoverEarlier(r.cfg); err != nil {
-		return err
-	}
-	if r.plan, err = plan.Resolve(*pod); err != nil {
+	if r.plan, err = r.resolve(adopt); err != nil {
 		return err
 	}
 	for _, w := range r.plan.Warnings {
@@ -68,6 +69,19 @@ func (r *resources) openPod() (err error) {
 		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: link.MTU, guest: true},
 		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link,
 			types: r.plan.UplinkEthertypes()})
+}
+
+// resolve returns the plan. It gives back what an earlier run has left, or adopts it.
+func (r *resources) resolve(adopt bool) (*plan.Plan, error) {
+	if adopt {
+		if p, err := r.adopt(); p != nil || err != nil {
+			return p, err
+		}
+	}
+	if err := recoverEarlier(r.cfg); err != nil {
+		return nil, err
+	}
+	return plan.Resolve(*r.cfg.Pod)
 }
 
 // openSwitch opens the ports of a plain learning switch.

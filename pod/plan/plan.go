@@ -63,6 +63,14 @@ func Resolve(cfg Config) (*Plan, error) {
 	return resolve(cfg, id, nil)
 }
 
+// ResolveTaken is like Resolve for a pod interface whose address an earlier run has taken. The identity is that of before.
+func ResolveTaken(cfg Config, id *podnet.Identity) (*Plan, error) {
+	if id.Link.Name != cfg.PodInterface {
+		return nil, &ConflictError{fmt.Sprintf("the address was taken from %s, not from %s", id.Link.Name, cfg.PodInterface)}
+	}
+	return resolve(cfg, id, nil)
+}
+
 // Revise returns the plan for cfg while p is in effect. The pod interface does not have its address then, so that Revise uses the
 // pod's network as p found it. The connection method cannot change.
 func Revise(p *Plan, cfg Config) (*Plan, error) {

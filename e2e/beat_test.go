@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Roles for a connection that lives while parts of podswitch are killed.
+
+// beatEvery is the time between two messages of beat, and gapLeast the shortest time without an answer that it reports.
+const (
+	beatEvery = 5 * time.Millisecond
+	gapLeast  = 10 * beatEvery
+)
+
+// beat sends eight bytes again and again over one connection, and waits for their echo, until SIGTERM: beat ADDRESS. It prints each time
+// without an answer, when that is over, and at the end the number of echoes.
+func beat(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	conn, err := net.DialTimeout("tcp", args[0], 10*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Println("beating")
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	message, beats := []byte("beating\n"), 0
+	for last := time.Now(); ctx.Err() == nil; <-ticker.C {
+		if _, err := conn.Write(message); err != nil {
+			return fmt.Errorf("after %d beats: %w", beats, err)
+		}
+		if _, err := io.ReadFull(conn, message); err != nil {
+			return fmt.Errorf("after %d beats: %w", beats, err)
+		}
+		beats++
+		now := time.Now()
+		if gap := now.Sub(last); gap >= gapLeast {
+			fmt.Printf("gap %s\n", gap.Round(time.Millisecond))
+		}
+		last = now
+	}
+	fmt.Printf("beats %d\n", beats)
+	return nil
+}
+
+// echoTCP returns what it receives, on any number of connections: echo-tcp ADDRESS.
+func echoTCP(args []string) error {
+	listener, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			_, err := io.Copy(conn, conn)
+			conn.Close()
+			if err != nil {
+				fmt.Println("echo:", err)
+			}
+		}()
+	}
+}
+
+// beats are connections from the guest and to it.
+type beats struct {
+	t    *testing.T
+	ends [2]*process
+	seen [2]int // gaps
+}
+
+func (l *lab) beatBoth() *beats {
+	l.t.Helper()
+	l.peer.serves("echo-tcp", ":5001")
+	l.guest.serves("echo-tcp", ":5001")
+	b := &beats{t: l.t}
+	for i, end := range []struct {
+		from    namespace
+		address string
+	}{{l.guest, peerAddress}, {l.peer, podAddress}} {
+		b.ends[i] = end.from.start(end.from.as("beat", end.address+":5001")...)
+		b.ends[i].awaitText("beating")
+	}
+	return b
+}
+
+// resumed waits until both connections have an answer again after an interruption, and returns the longest time without one.
+func (b *beats) resumed() (longest time.Duration) {
+	b.t.Helper()
+	for i, p := range b.ends {
+		var gaps []string
+		await(b.t, "an answer after the interruption", func() error {
+			if gaps = gapsOf(p.text()); len(gaps) <= b.seen[i] {
+				return fmt.Errorf("no more than %d interruptions: %s", b.seen[i], p.text())
+			}
+			return nil
+		})
+		for _, text := range gaps[b.seen[i]:] {
+			gap, err := time.ParseDuration(text)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			longest = max(longest, gap)
+		}
+		b.seen[i] = len(gaps)
+	}
+	return longest
+}
+
+func gapsOf(text string) (gaps []string) {
+	for line := range strings.Lines(text) {
+		if gap, ok := strings.CutPrefix(strings.TrimSpace(line), "gap "); ok {
+			gaps = append(gaps, gap)
+		}
+	}
+	return gaps
+}
+
+// end ends the connections, which must not have broken.
+func (b *beats) end() {
+	b.t.Helper()
+	for _, p := range b.ends {
+		_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
+		if code := p.wait(); code != 0 || !strings.Contains(p.text(), "beats ") {
+			b.t.Errorf("%s: exit code %d: %s", p.name, code, p.text())
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStreamsSurvive kills parts of podswitch with SIGKILL while connections from the guest and to it are in use, and starts again what does
+// not start by itself. No connection breaks. The log has the longest time without an answer for each part.
+func TestStreamsSurvive(t *testing.T) {
+	for _, g := range guestKinds() {
+		if !g.keeps {
+			continue // the socket roles of these tests do not reconnect
+		}
+		t.Run("run, the switch, "+g.name, func(t *testing.T) {
+			l := newLab(t)
+			p := g.attached(l)
+			l.survives("the switch", func(round int) {
+				p.member(switchRole).signal(syscall.SIGKILL)
+				awaitCount(t, p, "another switch continues", round+1)
+			})
+			p.stop()
+		})
+	}
+	packet := guestKinds()[1]
+	t.Run("run, all processes", func(t *testing.T) {
+		l := newLab(t)
+		p := packet.attached(l)
+		l.survives("all processes", func(int) {
+			p.killAll()
+			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
+		})
+		p.stop()
+	})
+	t.Run("run, the keeper", func(t *testing.T) {
+		l := newLab(t)
+		before := l.addressCount()
+		p := packet.attached(l, "--hold-keeper", "30s")
+		l.survives("the keeper", func(int) {
+			members := p.members()
+			p.signal(syscall.SIGKILL)
+			p.wait()
+			if now := l.addressCount(); now == before {
+				t.Error("the address is back")
+			}
+			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h", "--hold-keeper", "30s")
+			awaitEnd(t, members) // the watchdog is relieved
+		})
+		p.stop()
+	})
+}
+
+// TestStreamsSurviveContainers is TestStreamsSurvive for keeper and switch in containers of their own.
+func TestStreamsSurviveContainers(t *testing.T) {
+	own := []string{"--peer-pid-namespace", "any", "--guest", "packet:v0", "--hold-after", "1h"}
+	s := newSplit(t, own...)
+	s.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
+	p := s.startSwitch()
+	s.leased()
+	killKeeper := func() {
+		s.keeper.signal(syscall.SIGKILL)
+		s.keeper.wait()
+		p.wait()
+	}
+	killSwitch := func() {
+		p.signal(syscall.SIGKILL)
+		p.wait()
+	}
+	s.survives("the switch's container", func(int) { killSwitch(); p = s.startSwitch() })
+	s.survives("the keeper's container, and thereby the switch's", func(int) { killKeeper(); s.startKeeper(own...); p = s.startSwitch() })
+	s.survives("both containers", func(int) {
+		p.signal(syscall.SIGKILL)
+		killKeeper()
+		s.startKeeper(own...)
+		p = s.startSwitch()
+	})
+	s.keeper.stop()
+}
+
+// TestHoldPasses checks that the pod has its address back when no switch has started within the hold time, with the pod's kernel silent until
+// then; and at once after an orderly stop of the switch, or of the keeper while it holds.
+func TestHoldPasses(t *testing.T) {
+	own := []string{"--peer-pid-namespace", "any", "--hold-switch", "2s"}
+	s := newSplit(t, own...)
+	before := s.pristine()
+	p := s.startSwitch()
+	p.signal(syscall.SIGKILL)
+	killed := time.Now()
+	s.keeper.awaitText("holding the pod address")
+	if out, _, code := s.peer.run("ping", "-c1", "-W1", podAddress); code == 0 {
+		t.Errorf("the pod address answers during the hold: %s", out)
+	}
+	s.awaitAddress("the hold time", time.Now(), 3*time.Second)
+	if took := time.Since(killed); took < 2*time.Second {
+		t.Errorf("the address is back after %s", took)
+	}
+	if after := s.pristine(); withoutNeighbours(after) != withoutNeighbours(before) {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+	p = s.startSwitch()
+	p.signal(syscall.SIGTERM)
+	s.awaitAddress("SIGTERM to the switch", time.Now(), time.Second)
+	p.wait()
+	p = s.startSwitch()
+	p.signal(syscall.SIGKILL)
+	awaitCount(t, s.keeper, "holding the pod address", 2)
+	s.keeper.stop()
+	s.awaitAddress("SIGTERM to a keeper that holds", time.Now(), time.Second)
+}
+
+// TestSwitchFailsAgain checks that run ends with an error, and the address back, when its switch has been killed too often.
+func TestSwitchFailsAgain(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	for round := range 6 {
+		p.member(switchRole).signal(syscall.SIGKILL)
+		if round < 5 {
+			awaitCount(t, p, "another switch continues", round+1)
+		}
+	}
+	l.awaitAddress("the last kill", time.Now(), time.Second)
+	if code := p.wait(); code != 1 || !strings.Contains(p.text(), "ended unasked 6 times") {
+		t.Errorf("exit code %d\n%s", code, p.text())
+	}
+}
+
+// TestStoppedSwitchOfKilledKeeper kills a keeper whose switch is stopped (SIGSTOP). The switch must not go on beside the kernel.
+func TestStoppedSwitchOfKilledKeeper(t *testing.T) {
+	l := newLab(t)
+	p := l.podswitch()
+	members := p.members()
+	p.member(switchRole).signal(syscall.SIGSTOP)
+	p.signal(syscall.SIGKILL)
+	l.awaitAddress("the kill of the keeper", time.Now(), time.Second)
+	awaitEnd(t, members) // the switch too, which is stopped
+}
+
+// survives kills parts of podswitch several times while connections are in use.
+func (l *lab) survives(what string, kill func(round int)) {
+	l.t.Helper()
+	b := l.beatBoth()
+	var longest time.Duration
+	const rounds = 3
+	for round := range rounds {
+		kill(round)
+		l.awaitHolder("guest")
+		longest = max(longest, b.resumed())
+	}
+	b.end()
+	l.t.Logf("%d kills of %s: no connection broke, and the longest time without an answer was %s", rounds, what, longest)
+	for _, n := range []namespace{l.peer, l.guest} {
+		_, _, _ = n.run("fuser", "-k", "5001/tcp")
+	}
+}
+
+func (l *lab) addressCount() int {
+	l.t.Helper()
+	return len(l.pod.addresses("eth0"))
+}
+
+// awaitCount waits until a process has written a text several times.
+func awaitCount(t *testing.T, p *process, text string, times int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%q %d times from %s", text, times, p.name), func() error {
+		if n := strings.Count(p.text(), text); n < times {
+			return fmt.Errorf("%d times", n)
+		}
+		select {
+		case <-p.done:
+			return errors.New("it has ended: " + p.text())
+		default:
+		}
+		return nil
+	})
+}

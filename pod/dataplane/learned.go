@@ -1,0 +1,115 @@
+package dataplane
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A switch that ends unasked leaves no snapshot. It therefore reports to the keeper, while it works, what the next switch cannot learn
+// anew: the state of the address, the guest's MAC and the guest's lease. Neighbours are resolved anew.
+
+// reportEvery bounds the rate of reports: a guest decides how often its lease changes. A change that comes sooner is reported by the
+// ticker of attend.
+const reportEvery = 100 * time.Millisecond
+
+// A reporter sends Learned. The goroutine of attend has it.
+type reporter struct {
+	last learnedState // reported last
+	at   time.Duration
+	sent bool
+}
+
+// A learnedState is the part of an addressState whose change is worth a report.
+type learnedState struct {
+	state    string
+	gone     bool
+	lease    leaseState
+	guestMAC vswitch.MAC
+}
+
+// learned returns what the next switch has to know.
+func (d *delegation) learned() *addressState {
+	lease, linkLost := d.lessee.snapshot()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &addressState{State: d.state.String(), Gone: linkLost, Lease: lease, Delegate: d.delegate.GuestState(d.clock())}
+}
+
+// key returns what reports are compared by.
+func (a *addressState) key() learnedState {
+	k := learnedState{state: a.State, gone: a.Gone, guestMAC: vswitch.MAC(a.Delegate.GuestMAC)}
+	if a.Lease != nil {
+		k.lease = *a.Lease
+	}
+	return k
+}
+
+// report sends Learned if something has changed since the last one. An error means that the session has ended, which ends the switch.
+func (d *delegation) report(r *reporter) {
+	now := d.clock()
+	if r.sent && now-r.at < reportEvery {
+		return
+	}
+	a := d.learned()
+	if r.sent && a.key() == r.last {
+		return
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		d.log.Error("state not reported to the keeper", zap.Error(err))
+		return
+	}
+	r.last, r.at, r.sent = a.key(), now, true
+	_ = d.session.conn.Send(grant.Message{Learned: &grant.Learned{State: text}})
+}
+
+// noteChange makes attend report.
+func (d *delegation) noteChange() {
+	select {
+	case d.changed <- struct{}{}:
+	default: // attend has not read the last one yet
+	}
+}
+
+// recall implements method. A state that is not usable is no reason to end: its writer may have crashed because of it.
+func (d *delegation) recall(text json.RawMessage) {
+	a, err := readLearned(text)
+	if err == nil && a != nil {
+		err = d.resume(&snapshot{Address: a})
+	}
+	if err != nil {
+		d.log.Warn("what the switch before this one has reported is not usable", zap.Error(err))
+	}
+	if err != nil || a == nil {
+		d.apply(taken, vswitch.MAC{})
+	}
+}
+
+// readLearned reads the report of another switch, which is not trusted. It returns nil for an empty text.
+func readLearned(text json.RawMessage) (*addressState, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	a := &addressState{}
+	if err := decoder.Decode(a); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("report: want one object, with nothing after it")
+	}
+	if len(a.Delegate.Neighbours)+len(a.Delegate.Questions) > 0 || a.Absent || a.Left != nil {
+		return nil, errors.New("report: want no neighbours and no absence")
+	}
+	return a, nil
+}

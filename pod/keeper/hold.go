@@ -1,0 +1,167 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// A switch that ends unasked leaves connections of the guest, which the kernel would reset if it answered for the address. The keeper
+// therefore holds the address, without an answer from anything, until another switch continues: one that it starts itself (Run), or one
+// that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The resources stay open, so that
+// frames wait in the queues of the devices.
+
+// The bound of switches that end unasked: a switch that fails again and again must not keep the address from the pod.
+const (
+	maxLosses  = 5 // within lossWindow; the next one ends the hold
+	lossWindow = time.Minute
+)
+
+// A holdState belongs to the loop.
+type holdState struct {
+	until   time.Time // when the hold ends; zero: there is none
+	losses  []time.Time
+	learned *learnedFile // nil: the next keeper cannot continue
+	last    []byte       // the last Learned.State
+}
+
+// hold performs the action of that name.
+func (l *loop) hold() {
+	why := l.cause
+	l.closeSwitches()
+	if err := l.countLoss(why); err != nil {
+		l.handle(expired, err)
+		return
+	}
+	rest := l.armHold(why)
+	switch {
+	case rest <= 0:
+		l.handle(expired, why)
+	case l.spawn != nil:
+		l.log.Warn("the switch has ended unasked, starting another one", zap.Error(why))
+		l.startAgain()
+	default:
+		l.log.Warn("the switch has ended unasked, holding the pod address for the next one", zap.Duration("for", rest), zap.Error(why))
+	}
+}
+
+// countLoss counts a switch that has ended unasked. The error means that there were too many.
+func (l *loop) countLoss(why error) error {
+	now := time.Now()
+	recent := l.held.losses[:0]
+	for _, at := range l.held.losses {
+		if now.Sub(at) < lossWindow {
+			recent = append(recent, at)
+		}
+	}
+	l.held.losses = append(recent, now)
+	if len(l.held.losses) > maxLosses && l.cfg.HoldSwitch > 0 {
+		return fmt.Errorf("the switch has ended unasked %d times within %s: %w", len(l.held.losses), lossWindow, why)
+	}
+	return nil
+}
+
+// armHold bounds a hold, and returns the rest of its time. A switch that ends before it has started does not prolong it.
+func (l *loop) armHold(why error) (rest time.Duration) {
+	if l.held.until.IsZero() {
+		l.held.until = time.Now().Add(l.cfg.HoldSwitch)
+	}
+	until := l.held.until
+	rest = time.Until(until)
+	if rest > 0 {
+		time.AfterFunc(rest, func() {
+			l.do(func() {
+				if l.held.until.Equal(until) {
+					l.handle(expired, fmt.Errorf("no other switch has started within %s: %w", l.cfg.HoldSwitch, why))
+				}
+			})
+		})
+	}
+	return rest
+}
+
+// startAgain starts a switch in place of the one that has ended.
+func (l *loop) startAgain() {
+	l.child.kill() // a switch that has only disconnected would still answer
+	c, err := start(l.spawn)
+	if err != nil {
+		l.handle(expired, err)
+		return
+	}
+	l.child = c
+	l.current = l.connect(c.conn, c.command.Process.Pid, os.Geteuid())
+	l.handle(admitted, nil)
+}
+
+// beginAgain sends Go to a switch that continues after the unasked end of another one.
+func (l *loop) beginAgain() {
+	l.begin(grant.Go{Resumed: true, Learned: l.held.last, Takeovers: l.takeovers})
+}
+
+// endHold notes that a switch has started.
+func (l *loop) endHold() {
+	if l.held.until.IsZero() {
+		return
+	}
+	l.held.until = time.Time{}
+	l.log.Info("another switch continues", zap.Int("process", l.current.pid))
+}
+
+// receiveLearned keeps what the next switch has to know. The previous switch of a takeover has nothing to add.
+func (l *loop) receiveLearned(s *session, m *grant.Learned) {
+	if s != l.current {
+		return
+	}
+	l.held.last = m.State
+	l.held.learned.write(m.State)
+}
+
+// resumeTaken continues where a keeper has ended that was killed: the address is taken already. The state is the one to begin in.
+func (l *loop) resumeTaken(begin state) (err error) {
+	r := l.resources
+	if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
+		return errors.Join(err, r.adopted.GiveBack())
+	}
+	l.giveBack, l.state = r.adopted.GiveBack, begin
+	l.held.last = readLearned(l.cfg.Pod.StateDir)
+	l.keepLearned()
+	l.armHold(errors.New("the keeper before this one was killed"))
+	l.log.Info("continuing where the keeper before this one has ended: the pod address is taken")
+	return nil
+}
+
+// adopt continues with the address that a keeper has taken which was killed, and returns the plan. The plan is nil if there is none, or
+// if the settings do not allow that: the address is given back then.
+func (r *resources) adopt() (*plan.Plan, error) {
+	if r.cfg.HoldSwitch <= 0 {
+		return nil, nil
+	}
+	holding, err := podnet.Adopt(r.cfg.Pod.StateDir, r.cfg.Log)
+	if err != nil || holding == nil {
+		return nil, err
+	}
+	p, err := plan.ResolveTaken(*r.cfg.Pod, holding.Identity())
+	if err != nil || !p.Delegates() || p.Mute {
+		return nil, holding.GiveBack() // an error of the plan returns with the plan of the interface as it then is
+	}
+	r.adopted = holding
+	return p, nil
+}
+
+// keepLearned writes what switches report from now on, for a keeper that continues after this one was killed.
+func (l *loop) keepLearned() {
+	l.held.learned = openLearned(l.cfg.Pod.StateDir, l.log)
+}
+
+// forgetLearned removes what switches have reported: the address is given back.
+func (l *loop) forgetLearned() {
+	l.held.learned.remove()
+	l.held.learned, l.held.last, l.held.until = nil, nil, time.Time{}
+}
