@@ -12,13 +12,13 @@ import (
 
 // A Device is an open and configured device, of which Port makes a port. It may be used in another process than the one that opened
 // it: FD travels by SCM_RIGHTS (unix(7)) and the other fields as JSON. Frames that arrive before there is a port wait in the kernel.
-// The holder of a Device owns FD until Port or Close. The zero value is not valid.
+// The owner of a Device owns FD until Port or Close. The zero value is not valid.
 type Device struct {
 	FD        int     `json:"-"`          // the open file
 	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
 	Kind      string  `json:"kind"`       // KindTap or KindPacket
 	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
-	Offload   bool    `json:"offload"`    // the device completes checksums and cuts segments; false: the port does so in software
+	Offload   bool    `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	Merge     Merging `json:"-"`          // frames that the port merges; each process asks its own kernel: Mergeable
 }
 

@@ -17,6 +17,17 @@
 // A port transfers the virtio-net header of every frame, so that a segment of 64 KiB passes without being cut, and merges frames of one
 // batch that continue one another (merge.go). A port's Receive returns an error when the device is lost; NewReattaching makes a port that
 // waits for the device and continues.
+//
+// # Files
+//
+//	device.go                 a Device, and the port of it
+//	tun.go, socket.go, fd.go  open a tap and a packet socket, and inherit either
+//	tap.go, packet.go         the port of a tap, and of a packet socket
+//	filter.go                 ethertypes that a packet socket receives
+//	pending.go, refused.go    errors of a packet socket; frames that some kernels refuse
+//	merge.go, software.go     merge received frames; finish offload work for a device that does not
+//	reattach.go               waits for a device that was lost
+//	share.go                  ports that share a thread
 package tap
 
 import (
@@ -44,9 +55,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Options say how a device is opened. With the zero value, checksums and segmentation are done in software, and the MTU stays.
+// Options say how a device is opened. With the zero value, podswitch finishes offload work in software, and the MTU stays.
 type Options struct {
-	Offload bool // the device completes checksums and cuts segments of frames that leave through it
+	Offload bool // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	MTU     int  // in bytes, for a tap: set on its kernel side; 0: it stays as it is
 
 	// Ethertypes are the types of frames that a packet socket receives; the kernel does not queue others. Frames with a VLAN tag count by

@@ -16,13 +16,13 @@ const (
 	MergeDatagrams         // and UDP datagrams of one flow
 )
 
-// A mergingPort merges frames that continue one another into one frame, whose segmentation is left to the port where it leaves. So a
-// sender without offloads costs the path behind it one frame instead of many.
+// A mergingPort merges frames that continue one another into one frame, which the egress port segments. A sender without offloads
+// therefore costs the rest of the path one frame instead of many.
 //
 //  1. Receive takes one batch of the inner port. It never waits for more frames: a frame that arrives alone passes at once, and merging
 //     adds no delay.
 //  2. merge walks through the batch once. vnet.Run starts a run with a frame, and adds each following frame that continues it: same
-//     flow, next sequence number, same size but for the last, headers that segmentation restores.
+//     flow, next sequence number, same size except the last, headers that segmentation restores.
 //  3. A run of several frames becomes one frame, in place: each payload moves behind the one before it, over the headers between them.
 //     Segmentation restores the original frames byte for byte.
 //

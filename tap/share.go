@@ -30,8 +30,8 @@ func setTurn(p vswitch.Port, t *descriptor.Turn) {
 //  4. The device's port waits by the Turn. When the device is lost, Receive leaves the thread before it waits for another device.
 type Threads []*descriptor.Loop
 
-// ShareThreads starts threads for the ports that NewReattaching has made, four ports in each, in the order of the list. Other ports keep
-// a goroutine of their own. Call ShareThreads before vswitch.New; the caller owns the threads and closes them after Switch.Run has
+// ShareThreads starts threads for the ports that NewReattaching has made, four ports in each, in the order of the list. Other ports
+// keep their own thread. Call ShareThreads before vswitch.New; the caller owns the threads and closes them after Switch.Run has
 // returned. After an error no thread is left.
 func ShareThreads(ports []vswitch.Port) (threads Threads, err error) {
 	shared := 0

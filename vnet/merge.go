@@ -14,7 +14,8 @@ import "encoding/binary"
 const maxPacket = 65535
 
 // maxMerged is the largest number of frames in a run: the number of datagrams that Linux merges (UDP_GRO_CNT_MAX,
-// net/ipv4/udp_offload.c) and that all supported kernels can cut (UDP_MAX_SEGMENTS, linux/udp.h; later kernels allow more).
+// net/ipv4/udp_offload.c) and that all supported kernels can cut (UDP_MAX_SEGMENTS, linux/udp.h; later kernels allow more). In a switch a
+// run has at most vswitch.BatchSize frames, 32, because ports merge within one batch.
 const maxMerged = 64
 
 // transportAt is the offset of the transport header in a frame that can be merged: it has no VLAN tags and no IP options.

@@ -45,17 +45,19 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 // Frames from the wire (fromWire), in this order:
 //
-//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Then validate the offload header.
+//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Then validate the offload header and the source MAC,
+//     which one station can have, unless the link has no ARP.
 //  2. Check the ethertype: ARP or IPv4, without VLAN tags.
 //  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
 //  4. IPv4: validate the packet. Drop DHCP, packets above the link's MTU, and the sources that no other host may use. Decide by the
 //     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
 //     address nowhere.
-//  5. Send kept ports, and ICMP errors about them, to the pod endpoint.
-//  6. Send the rest to the holder: everything to the guest, or ICMP echo to the pod endpoint.
+//  5. Send packets to kept ports, and ICMP errors about those, to the pod endpoint.
+//  6. Send the rest to the guest if it is the holder. If the switch is, send only ICMP echo to the pod endpoint.
 //
-// Frames from the pod endpoint (fromPod) are validated like the guest's. ARP leaves unchanged; IPv4 with the pod address as its
-// source goes to the wire, except DHCP. Frames from the server (fromServer) go to the guest.
+// Frames from the pod endpoint (fromPod) are dropped while the kernel is the holder, and then validated like those of the wire, with any
+// source MAC. ARP frames are sent unchanged; IPv4 with the pod address as its source goes to the wire, except DHCP. Frames from the server
+// (fromServer) go to the guest.
 //
 // All methods except Resume may be called concurrently.
 type Delegate struct {

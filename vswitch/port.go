@@ -2,12 +2,12 @@ package vswitch
 
 import "github.com/podswitch/podswitch/vnet"
 
-// A Frame is one Ethernet frame with the work that its sender has left to others: a checksum to complete, segments to cut.
+// A Frame is one Ethernet frame with its unfinished offload work: a checksum to complete, segments to cut.
 //
 // A Frame is borrowed. As an argument it is valid until the call returns; from Receive, until the next Receive of the same port.
 // Keep a copy of Data to use it for longer.
 type Frame struct {
-	Offload vnet.Header // the zero Header: nothing is left to do
+	Offload vnet.Header // the zero Header: the frame is complete
 	Data    []byte      // from the destination MAC on, without the frame check sequence; a Forwarder may write to it
 }
 

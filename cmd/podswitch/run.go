@@ -18,14 +18,18 @@ const (
 const runLong = `Connect the guest to the network of the pod until a signal (SIGINT, SIGTERM) asks to stop, then restore the pod interface.
 
 This process becomes the keeper, which needs CAP_NET_ADMIN and CAP_NET_RAW. It starts the switch, a process without privileges
-that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running.`
+that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running.
+
+With --takeover, any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny replaces all six: repeat those that must stay.`
 
 const runExample = `  # Give the pod address to the guest behind tap0, which QEMU holds
   podswitch run --guest packet:tap0
   # Keep port 8080 of the pod address for the pod, for probes
   podswitch run --guest packet:tap0 --keep tcp/8080
-  # Replace the running switch by one of this program, and change the kept ports
-  podswitch run --takeover --keep tcp/9090
+  # Replace the running switch by one of this program
+  podswitch run --takeover
+  # The same, and change the kept ports; an earlier --deny is repeated, because it would be removed
+  podswitch run --takeover --keep tcp/9090 --deny 169.254.169.254
   # Run only the switch, in a container without capabilities
   podswitch run --keeper /run/podswitch/keeper/socket`
 

@@ -10,7 +10,7 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// Limits of a learning switch. Each port has its own goroutine and buffers.
+// Limits of a learning switch. Each port has its own receive loop and buffers.
 const (
 	maxPorts    = 256
 	maxStations = 1 << 20

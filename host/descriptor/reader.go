@@ -13,10 +13,10 @@ type Reader[T any] struct {
 	err  error
 }
 
-// An Attempt reads what is there, without waiting. It returns the number of items that it has read, or an error. Without either, wait
-// says whether to wait for the kernel; false means that it has read something that is no item, or was interrupted, and shall be called
-// again. An Attempt does not repeat itself until it has an item: the other functions of the Loop have their turns in between, and Close
-// waits for it.
+// An Attempt reads the available data without waiting. It returns the number of items that it has read, such as frames, or an error. If it
+// returns neither, wait reports whether to wait for the kernel. If wait is false, the Attempt was interrupted, or the data that it read
+// contained no item; Receive then calls it again. An Attempt must not repeat itself until it has an item, because the other functions of
+// the Loop have their turns between two Attempts, and Close waits for an Attempt.
 type Attempt[T any] func(fd uintptr, into T) (n int, wait bool, err error)
 
 // NewReader returns a Reader of d, which the caller still owns.

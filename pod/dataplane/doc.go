@@ -6,15 +6,19 @@
 //
 // # Phases
 //
-// One switch has one session with its keeper. Package grant documents the messages, phases.go has the functions.
+// One switch has one session with its keeper. Package grant documents the messages and phases, phases.go has the functions.
 //
-//	handshake   Hello, Grant                      session.go
-//	build       forwarder, netstack endpoints     delegate.go, bridge.go
-//	open        ports from Opened descriptors     device.go; a switch that takes over opens them with the snapshot
-//	sandbox     Config.EnterSandbox, then Ready   run.go
-//	wait        until Go or Stop                  phases.go
-//	work        until Yield, Stop or a failure    phases.go
-//	hand over   Yielded with a snapshot; build    snapshot.go; then wait again: a Go means that the takeover failed
+//	connected   Hello, until Grant                session.go
+//	building    forwarder, endpoints              delegate.go, bridge.go
+//	            ports from Opened descriptors     device.go; a switch that takes over opens them with the snapshot
+//	            Config.EnterSandbox, then Ready   run.go
+//	ready       until Go or Stop                  phases.go
+//	starting    until Started is sent             phases.go
+//	running     until Yield, Stop or a failure    phases.go
+//	yielding    Yielded with a snapshot           snapshot.go
+//	yielded     builds again; a Go means that     phases.go
+//	            the takeover failed
+//	stopping    until Stopped is sent             phases.go
 //
 // A plan with an address to delegate makes a delegation (IP mode): the pod address moves from the kernel to the switch and to the
 // guest, and holder.go draws the states. Any other plan makes a bridging (Ethernet mode): a learning switch.
@@ -23,7 +27,7 @@
 //
 //	receive     reads the session from the handshake to its end. Opened and Dialled go to the goroutine that waits for them;
 //	            every other message becomes a command
-//	forward     vswitch.Switch.Run, which owns one goroutine for each port
+//	forward     vswitch.Switch.Run: one receive loop for each port; up to four of them share a thread (tap.ShareThreads)
 //	control     control.Serve: status and fdb
 //	attend      events of a delegation that are not DHCP messages: lease expiry, uses of the address, probes; and reports to the
 //	            keeper of what the next switch has to know if this one ends unasked (learned.go)
@@ -31,13 +35,13 @@
 //	services    netstack's own: DHCP, DNS, kept ports (package stack)
 //	hold timer  runs once, some time after the guest's device disappeared
 //
-// The work phase starts forward, control, attend and commands in one error group. The first one that fails, and commands when it
-// returns, ends the group. At the end of the work phase the switch stops using the address, and the keeper gives it back to the kernel,
+// The phase running starts forward, control, attend and commands in one error group. The first one that fails, and commands when it
+// returns, ends the group. At the end of the phase the switch stops using the address, and the keeper gives it back to the kernel,
 // except after Yield, when the next switch continues.
 //
 // # Takeover
 //
-// The next switch connects to the keeper, builds its forwarder and enters its sandbox while the first one works. Yield interrupts the first one: its
+// The next switch connects to the keeper, builds its forwarder and enters its sandbox while the first one runs. Yield interrupts the first one: its
 // ports stop receiving, frames wait in the kernel's queues, and Yielded carries a snapshot: tables, lease, counters, and the bytes and
 // connections that its ports hold. The next switch checks the whole snapshot, because its writer has parsed more of the guest's input
 // than any other process, opens its ports with it and resumes. If it fails instead, the first switch gets the snapshot back with a Go.

@@ -14,7 +14,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// serve repeats the phases wait, work and hand over until the switch ends. A second round follows a takeover that failed.
+// serve repeats the phases from ready to yielded until the switch ends. A second round follows a takeover that failed.
 func (p *process) serve(ctx context.Context) error {
 	started, err := p.wait(ctx)
 	for started && err == nil {

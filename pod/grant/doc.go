@@ -2,7 +2,7 @@
 //
 // The keeper may change the pod's interface and never touches a frame. The switch forwards frames and has no privilege. Both are
 // one program, and possibly two builds of it: Version stands for the form of the messages. A session is one connection, over a unix
-// stream socket. Each message is a header of eight bytes, the length of the JSON and the number of descriptors as big-endian uint32,
+// stream socket; for either process, the other one is its peer. Each message is a header of eight bytes, the length of the JSON and the number of descriptors as big-endian uint32,
 // and a JSON object with exactly one member, the name and the content of the message. Descriptors travel with the first byte
 // (SCM_RIGHTS, unix(7)).
 //
@@ -30,10 +30,13 @@
 // Either side may send a Fault instead of the next message, and ends the session then. A session ends with its connection, and a
 // switch with its session.
 //
+// Package grant is the whole protocol; the message Grant is its second one, from which the switch learns what to do.
+//
 // # Messages
 //
 // The phases of a session are connected, building, ready, starting, running, yielding and yielded, in this order. A switch that has
-// yielded starts again if the takeover fails, and stopping follows each phase from starting on. pod/keeper tracks the phase. A
+// yielded starts again if the takeover fails, and stopping follows each phase from starting on. The keeper tracks the phase
+// (pod/keeper/protocol.go). A
 // message of the switch that the table does not have for the phase ends the session; a switch ignores such a message of the keeper.
 //
 //	message  sender  phase                             descriptors                     next phase

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Version is the version of the protocol, of which a keeper and a switch must have the same. It moves when the form of a message or
-// of a snapshot changes.
+// Version is the version of the protocol. Keeper and switch must have the same Version. It increases when the form of a message or of a
+// snapshot changes.
 const Version = 3
 
 // A Message is one message. Exactly one field is set.
@@ -57,7 +57,7 @@ type Port struct {
 	Present bool   `json:"present"` // an Opened follows at once; otherwise it follows when the device is there
 }
 
-// Opened brings the descriptor of a port, for the first time or again. Either Device or Socket is set.
+// Opened brings the descriptor of a port, for the first time or again. Exactly one of Device and Socket is set.
 type Opened struct {
 	Port   int     `json:"port"` // index in Grant.Ports
 	Device *Device `json:"device,omitempty"`
@@ -69,7 +69,7 @@ type Device struct {
 	Name      string `json:"name"`       // for messages: name of the device, or fd:N
 	Kind      string `json:"kind"`       // "tap" or "packet"
 	HeaderLen int    `json:"header_len"` // bytes of virtio-net header before each frame; 0: none
-	Offload   bool   `json:"offload"`    // the device takes unfinished checksums and segments larger than the MTU
+	Offload   bool   `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 }
 
 // A Socket is an open unix socket.

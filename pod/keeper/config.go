@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A Config configures a keeper. Either Pod or Switch is set.
+// A Config configures a keeper. Exactly one of Pod and Switch is set.
 type Config struct {
 	Pod      *plan.Config     // a guest and a pod
 	Switch   *SwitchConfig    // a plain learning switch
@@ -38,6 +38,6 @@ type Config struct {
 type SwitchConfig struct {
 	Ports   []hypervisor.Attachment
 	Bridge  vswitch.BridgeConfig // the keeper sets Ports, Upstream and MaxFrame
-	Offload bool                 // frames may have an unfinished checksum, or be segments larger than the MTU
+	Offload bool                 // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	NoMerge bool                 // ports do not merge received frames
 }

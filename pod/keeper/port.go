@@ -20,7 +20,7 @@ var errUplinkGone = errors.New("the pod interface has disappeared")
 type portSpec struct {
 	name    string // as status shows it
 	spec    hypervisor.Attachment
-	offload bool         // frames may have an unfinished checksum, or be segments larger than the MTU
+	offload bool         // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	mtu     int          // for a tap: MTU that its kernel side gets; 0: it keeps its own
 	owner   int          // user id that a socket is given to; -1: this process's own
 	guest   bool         // the device may appear later, and the pod's kernel is kept out of it

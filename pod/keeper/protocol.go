@@ -11,11 +11,11 @@ const (
 	phaseConnected phase = iota // it has sent nothing
 	phaseBuilding               // it has its grant
 	phaseReady                  // it has built its ports and waits for the address
-	phaseStarting               // it has been sent Go
+	phaseStarting               // the keeper has sent it Go
 	phaseRunning                // it forwards frames
-	phaseYielding               // it has been sent Yield
+	phaseYielding               // the keeper has sent it Yield
 	phaseYielded                // it has yielded
-	phaseStopping               // it has been sent Stop
+	phaseStopping               // the keeper has sent it Stop
 	phaseClosed                 // the keeper sends nothing more, and ignores what arrives
 	numPhases
 )
@@ -29,7 +29,8 @@ func (ph phase) String() string { return phaseNames[ph] }
 // them when it starts again.
 func (ph phase) hasPorts() bool { return ph >= phaseBuilding && ph < phaseYielded }
 
-// allowed is which message a switch may send in which phase, by the name of the message. Any other message ends the session.
+// allowed has the phases in which a switch may send a message, by the name of the message. Any other message ends the session. The table
+// in the documentation of package grant has the same, and the messages of the keeper.
 //
 //	          connected building ready starting running yielding yielded stopping
 //	hello         x
@@ -43,7 +44,7 @@ func (ph phase) hasPorts() bool { return ph >= phaseBuilding && ph < phaseYielde
 //	stopped                                                                 x
 //	fault         x        x       x     x       x        x       x         x
 //
-// A switch that has been sent Stop may have sent started or yielded before it received that.
+// A switch may have sent started or yielded before it received Stop.
 var allowed = map[string][]phase{
 	"hello":   {phaseConnected},
 	"ready":   {phaseBuilding},

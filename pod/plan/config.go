@@ -30,7 +30,7 @@ type Config struct {
 	PodInterface string                // the name of the pod interface
 	Guest        hypervisor.Attachment // must not be the pod interface
 	Mute         bool                  // the pod address stays on the pod interface, and the kernel ignores traffic for it
-	Offload      bool                  // the device of the guest accepts frames with a checksum to complete or segments to cut
+	Offload      bool                  // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	NoMerge      bool                  // do not merge consecutive frames of a flow
 	StateDir     string                // the directory of the state file and its lock
 }

@@ -6,7 +6,8 @@
 //	holding, err := podnet.Take(id, dir, log)   // the addresses are off the interface
 //	err = holding.GiveBack()                    // the interface is as Discover found it
 //
-// Every call works in the network namespace of the calling thread. IPv6 stays with the pod's kernel. No netlink type leaves this
+// Every call works in the network namespace of the calling thread. The pod's IPv6 is never changed or
+// silenced on the pod interface. No netlink type leaves this
 // package.
 //
 // # Vocabulary
@@ -14,8 +15,8 @@
 //	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
 //	adopt        continue with what a process has taken that was killed ([Adopt])
 //	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
-//	silence      make the kernel drop IPv4 and ARP that an interface receives, so that it answers nothing (Take); [Mute] and [Silence]
-//	             also drop what the kernel sends there
+//	silence      make the kernel answer nothing on an interface. Take drops IPv4 and ARP that the kernel would receive on the pod
+//	             interface; [Mute] also what it would send; [Silence], for the guest's device, both directions, and IPv6 too
 //	mute         silence the kernel and leave the addresses on the interface ([Mute])
 //	identity     everything that giving back needs: link, addresses, routes, neighbours ([Identity])
 //	record       the identity and the changed sysctls, as the state file holds them
@@ -50,7 +51,7 @@
 //	end of silence   the kernel answers again only when it has everything that a right answer needs
 //	state file       removed last, when the kernel is the holder again
 //
-// What the kernel itself would have lost meanwhile is lost, with a warning: an expired address, a route from it, a route through an interface
+// Objects that the kernel itself would have lost in that time are lost, with a warning: an expired address, a route from it, a route through an interface
 // that is down or gone. It does not keep the rest from being restored, and the state file is removed.
 //
 // Each step reads the kernel's state and changes only what differs from the record. This makes giving back idempotent: it completes
