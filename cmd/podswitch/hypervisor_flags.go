@@ -75,7 +75,7 @@ func (f *hypervisorFlags) readPod(c *cobra.Command, wantMTU bool) error {
 		return nil
 	}
 	if wantMTU {
-		f.settings.MTU = id.Link.MTU
+		f.settings.MTU = min(id.Link.MTU, f.guest.MaxMTU())
 	}
 	switch known := id.Link.MAC != (podnet.MAC{}); {
 	case known:

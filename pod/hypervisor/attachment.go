@@ -50,6 +50,16 @@ func ParseAttachment(text string) (Attachment, error) {
 	return a, nil
 }
 
+// MaxMTU returns the size in bytes of the largest IP packet that the attachment carries. A frame of a tap has at most 65535 bytes (MAX_MTU in
+// drivers/net/tun.c); a descriptor may be one of a tap. A socket carries every packet.
+func (a Attachment) MaxMTU() int {
+	const maxPacket, ethernetHeader = 65535, 14
+	if a.Kind == KindStream || a.Kind == KindDgram {
+		return maxPacket
+	}
+	return maxPacket - ethernetHeader
+}
+
 // checkUsable returns an error if a hypervisor cannot use the attachment.
 func (a Attachment) checkUsable() error {
 	switch a.Kind {

@@ -20,6 +20,22 @@ type podKeeper struct {
 	before string // output of pod before the keeper
 }
 
+// TestTapOfAPodWithALargeMTU checks that a tap gets the largest MTU that the kernel accepts, and that the guest is offered the same.
+func TestTapOfAPodWithALargeMTU(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap7"})
+	ip(t, "link set eth0 mtu 65535")
+	f := k.connect()
+	f.sends(helloMessage())
+	m, _ := f.receives("grant", 1)
+	if d := m.Grant.Forwarder.Delegate; d == nil || d.LinkMTU != 65535 || d.Offer.MTU != 65521 {
+		t.Errorf("the grant describes %+v", d)
+	}
+	if out, err := exec.Command("ip", "link", "show", "dev", "tap7").CombinedOutput(); err != nil || !strings.Contains(string(out), "mtu 65521") {
+		t.Errorf("the tap is %s, %v", out, err)
+	}
+	f.Close()
+}
+
 func newPodKeeper(t *testing.T, guest hypervisor.Attachment) *podKeeper {
 	t.Helper()
 	if os.Getenv(insideVariable) == "" {

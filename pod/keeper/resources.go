@@ -66,7 +66,7 @@ func (r *resources) openPod(adopt bool) (err error) {
 	}
 	link := &r.plan.Identity.Link
 	return r.openAll(
-		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: link.MTU, guest: true},
+		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: r.plan.GuestMTU, guest: true},
 		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link,
 			types: r.plan.UplinkEthertypes()})
 }

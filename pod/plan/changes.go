@@ -8,11 +8,11 @@ import (
 )
 
 // portChanges returns the changes that opening the ports makes, one sentence each.
-func portChanges(cfg Config, id *podnet.Identity) []string {
-	return []string{guestChange(cfg, id), fmt.Sprintf("Open a packet socket on %s in promiscuous mode.", id.Link.Name)}
+func portChanges(cfg Config, p *Plan) []string {
+	return []string{guestChange(cfg, p), fmt.Sprintf("Open a packet socket on %s in promiscuous mode.", p.Identity.Link.Name)}
 }
 
-func guestChange(cfg Config, id *podnet.Identity) string {
+func guestChange(cfg Config, p *Plan) string {
 	switch cfg.Guest.Kind {
 	case hypervisor.KindStream, hypervisor.KindDgram:
 		return fmt.Sprintf("Create the unix socket of %s.", cfg.Guest)
@@ -21,7 +21,7 @@ func guestChange(cfg Config, id *podnet.Identity) string {
 	case hypervisor.KindPacket:
 		return fmt.Sprintf("Open a packet socket on %s in promiscuous mode, set the device up, and silence the pod's kernel on it with nftables tables.", cfg.Guest.Name)
 	}
-	return fmt.Sprintf("Open the tap %s with MTU %d; create it if it does not exist.", cfg.Guest.Name, id.Link.MTU)
+	return fmt.Sprintf("Open the tap %s with MTU %d; create it if it does not exist.", cfg.Guest.Name, p.GuestMTU)
 }
 
 // addressChanges returns the changes that moving or muting the pod address makes, one sentence each.

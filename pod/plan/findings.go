@@ -39,14 +39,23 @@ func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list 
 	if ip := address.Addr().As4(); id.Link.MAC == (podnet.MAC{0x0a, 0x58, ip[0], ip[1], ip[2], ip[3]}) {
 		add("the wire MAC is derived from the pod address: the network may verify that they match, and sees no other MAC")
 	}
-	if mtu := id.MTU(); mtu < id.Link.MTU {
-		add("the default route has MTU %d, the link has MTU %d: the guest gets MTU %d", mtu, id.Link.MTU, mtu)
-	}
 	if id.Link.Kind == kindIPVlan {
 		add("%s is an ipvlan, which delivers frames by its addresses: the pod address stays on it, and the kernel is muted", id.Link.Name)
 	}
 	if slices.Contains(tables, blockTable) {
 		add("the pod's firewall %s does not apply to the guest: the switch applies the same rules", blockTable)
+	}
+	return list
+}
+
+// guestMTUFindings returns why the MTU of the guest differs from that of the pod interface. guestMTU is that of its device.
+func guestMTUFindings(id *podnet.Identity, guestMTU int) (list []string) {
+	mtu := id.MTU()
+	if mtu < id.Link.MTU {
+		list = append(list, fmt.Sprintf("the default route has MTU %d, the link has MTU %d: the guest gets MTU %d", mtu, id.Link.MTU, min(mtu, guestMTU)))
+	}
+	if guestMTU < mtu {
+		list = append(list, fmt.Sprintf("the MTU of %s is %d, and a tap carries %d at most: the guest gets MTU %d", id.Link.Name, id.Link.MTU, guestMTU, guestMTU))
 	}
 	return list
 }

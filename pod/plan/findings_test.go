@@ -45,6 +45,9 @@ func TestFindings(t *testing.T) {
 		}, "does not resolve it by ARP", ""},
 		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "derived from the pod address", ""},
 		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "has MTU 1450, the link has MTU 1500", ""},
+		{"largest MTU of a tap", func(id *podnet.Identity) { id.Link.MTU = 65521 }, "", ""},
+		{"MTU above that of a tap", func(id *podnet.Identity) { id.Link.MTU = 65522 }, "a tap carries 65521 at most: the guest gets MTU 65521", ""},
+		{"route MTU below that of a tap", func(id *podnet.Identity) { id.Link.MTU, id.Routes[0].Metrics = 65535, podnet.Metrics{"mtu": 9000} }, "the guest gets MTU 9000", ""},
 		{"ipvlan", func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "delivers frames by its addresses", ""},
 		{"several addresses", func(id *podnet.Identity) {
 			id.Addresses = append(id.Addresses, podnet.Address{Prefix: netip.MustParsePrefix("10.244.1.9/24")})
@@ -67,7 +70,7 @@ func TestFindings(t *testing.T) {
 			id := identity()
 			c.change(id)
 			address, _ := id.PodAddress()
-			onlySentence(t, "findings", findings(id, address, nil), c.finds)
+			onlySentence(t, "findings", append(findings(id, address, nil), guestMTUFindings(id, min(id.Link.MTU, 65521))...), c.finds)
 			onlySentence(t, "warnings", warnings(id, address, &environment{}), c.warns)
 		})
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -57,7 +58,9 @@ func (p *Plan) UplinkEthertypes() []uint16 {
 }
 
 // Bridge returns the configuration of the learning switch between the guest and the pod interface.
-func (p *Plan) Bridge() vswitch.BridgeConfig { return PodBridge(p.Identity.Link.MTU, p.GuestMAC) }
+func (p *Plan) Bridge() vswitch.BridgeConfig {
+	return PodBridge(cmp.Or(p.GuestMTU, p.Identity.Link.MTU), p.GuestMAC) // 0 in the JSON of an earlier version
+}
 
 // PodBridge returns the configuration of a learning switch between a guest and a pod interface with the given MTU in bytes. The guest
 // may use only the MAC pinned; zero: any.

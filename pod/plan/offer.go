@@ -24,7 +24,7 @@ var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
 func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	id := p.Identity
 	o := dhcpsrv.Offer{
-		Address: p.Address, Server: p.Server, MTU: id.MTU(), NameServers: slices.Clone(id.Resolv.NameServers),
+		Address: p.Address, Server: p.Server, MTU: min(id.MTU(), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
 	o.Gateway, _ = id.Gateway()

@@ -22,6 +22,7 @@ type Plan struct {
 	GuestMAC  vswitch.MAC      `json:"guest_mac,omitzero"`  // the only MAC that the guest may use; absent: any
 	RouterMAC vswitch.MAC      `json:"router_mac,omitzero"` // the MAC that the guest sees for every other host
 	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the prefix length of the interface
+	GuestMTU  int              `json:"guest_mtu"`           // of the guest's device: that of the pod interface, or the largest possible one
 	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if RelayDNS is set
 	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only processes of the pod can reach
 	KeptPorts []KeptPort       `json:"keep,omitempty"`      // TCP ports of the pod address that stay with the pod
@@ -102,7 +103,8 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	}
 	p := &Plan{
 		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
-		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), Identity: id, HoldAfter: cfg.HoldAfter, env: env,
+		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), GuestMTU: min(id.Link.MTU, cfg.Guest.MaxMTU()),
+		Identity: id, HoldAfter: cfg.HoldAfter, env: env,
 	}
 	if cfg.PodMAC {
 		p.GuestMAC = vswitch.MAC(id.Link.MAC)
@@ -113,7 +115,8 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	if err := p.checkBridge(cfg); err != nil {
 		return nil, err
 	}
-	p.Changes = append(portChanges(cfg, id), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
+	p.Found = guestMTUFindings(id, p.GuestMTU)
+	p.Changes = append(portChanges(cfg, p), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
 	return p, nil
 }
 
@@ -159,11 +162,11 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 			return err
 		}
 	}
-	p.Found = findings(id, p.Address, p.env.tables)
+	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
 	p.Warnings = append(p.Warnings, warnings(id, p.Address, p.env)...)
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
-	p.Changes = append(portChanges(cfg, id), addressChanges(id, p.Mute)...)
+	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
 	return nil
 }
 
