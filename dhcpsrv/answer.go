@@ -53,6 +53,9 @@ func (x *exchange) answer(fault string) Result {
 // discover offers the address, even if the client asks for another one (RFC 2131, section 4.3.1). An offer reserves nothing: no other
 // client competes for the address.
 func (x *exchange) discover() Result {
+	if x.hasExpired() {
+		return x.ignore("the lifetime of %s has ended", x.offer.Address.Addr())
+	}
 	if x.held() {
 		return x.holdOff()
 	}
@@ -75,17 +78,20 @@ func (x *exchange) requestAddress() Result {
 		asked = req.ciaddr
 	}
 	if asked != x.offer.Address.Addr() {
-		return x.refuse(asked)
+		return x.refuse("requested %s: the pod address is %s", asked, x.offer.Address.Addr())
+	}
+	if x.hasExpired() {
+		return x.refuse("the lifetime of %s has ended", asked)
 	}
 	if !req.server.IsValid() && !req.ciaddr.IsUnspecified() && !x.hasAddress() {
-		return x.refuse(req.ciaddr)
+		return x.refuse("requested %s: the pod address is %s", req.ciaddr, x.offer.Address.Addr())
 	}
 	if x.held() {
 		return x.holdOff()
 	}
 	result := x.reply(dhcpv4.MessageTypeAck, x.offer.Address.Addr(), x.leaseOptions())
 	result.Change = Bound
-	result.Lease = Lease{MAC: req.mac, HostName: req.hostName, Expires: x.query.Now.Add(x.offer.Lease)}
+	result.Lease = Lease{MAC: req.mac, HostName: req.hostName, Expires: x.query.Now.Add(x.leaseTime())}
 	if result.Lease.HostName == "" && x.query.Lease.MAC == req.mac {
 		result.Lease.HostName = x.query.Lease.HostName
 	}
@@ -164,8 +170,8 @@ func (x *exchange) otherServer() Result {
 }
 
 // refuse answers NAK (RFC 2131, table 3), with the reason in option 56.
-func (x *exchange) refuse(asked netip.Addr) Result {
-	why := fmt.Sprintf("requested %s: the pod address is %s", asked, x.offer.Address.Addr())
+func (x *exchange) refuse(format string, args ...any) Result {
+	why := fmt.Sprintf(format, args...)
 	result := x.reply(dhcpv4.MessageTypeNak, netip.IPv4Unspecified(), []option{{optMessage, []byte(why)}})
 	result.Reason = why
 	return result

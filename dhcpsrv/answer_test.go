@@ -270,3 +270,46 @@ func TestLifeOfALease(t *testing.T) {
 	step("", message(release, ciaddr("10.244.1.7"), mac(otherMAC)))
 	step(MessageOffer, message(discover))
 }
+
+// TestNoLeaseIsLongerThanTheAddress checks that a lease ends with the lifetime of the address, and T1 and T2 before its preferred one.
+func TestNoLeaseIsLongerThanTheAddress(t *testing.T) {
+	given := mustProfile(t, "flannel")
+	given.Lease, given.Expires, given.Deprecated = time.Hour, testNow.Add(1000*time.Second), testNow.Add(400*time.Second)
+	offer := newOffer(t, given)
+	request := message(requesting, asks("10.244.1.7"), server("10.244.1.1"))
+	for _, test := range []struct {
+		after         time.Duration
+		sent          MessageType
+		lease, t1, t2 int
+	}{
+		{-3000 * time.Second, MessageAck, 3600, 1700, 2975},
+		{0, MessageAck, 1000, 200, 350},
+		{200 * time.Second, MessageAck, 800, 100, 175},
+		{400 * time.Second, MessageAck, 600, 300, 525},
+		{999 * time.Second, MessageAck, 1, 0, 0},
+		{1000 * time.Second, MessageNak, 0, 0, 0},
+		{5000 * time.Second, MessageNak, 0, 0, 0},
+	} {
+		now := testNow.Add(test.after)
+		r := Answer(offer, Query{Message: request, Now: now})
+		if r.Sent != test.sent {
+			t.Errorf("after %s: sent %q (%s), want %q", test.after, r.Sent, r.Reason, test.sent)
+			continue
+		}
+		if test.sent == MessageNak {
+			if d := Answer(offer, Query{Message: message(discover), Now: now}); d.Sent != "" || r.Lease != (Lease{}) {
+				t.Errorf("after %s: sent %q for DISCOVER, the lease is %v", test.after, d.Sent, r.Lease)
+			}
+			continue
+		}
+		reply, err := dhcpv4.FromBytes(r.Reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := time.Duration(test.lease) * time.Second
+		got := []time.Duration{reply.IPAddressLeaseTime(0), reply.IPAddressRenewalTime(0), reply.IPAddressRebindingTime(0), r.Lease.Expires.Sub(now)}
+		if diff := cmp.Diff([]time.Duration{want, time.Duration(test.t1) * time.Second, time.Duration(test.t2) * time.Second, want}, got); diff != "" {
+			t.Errorf("after %s: -want +got:\n%s", test.after, diff)
+		}
+	}
+}

@@ -33,6 +33,8 @@ type Offer struct {
 	Search      []string      // option 119
 	HostName    string        // option 12; empty: not sent
 	Lease       time.Duration // option 51; truncated to seconds
+	Expires     time.Time     // end of the pod address: no lease ends later; zero: never
+	Deprecated  time.Time     // end of its preferred lifetime: T1 and T2 are earlier (RFC 8415, section 21.4); zero or past: no effect
 
 	BootFileName   string          // option 67, and the field "file" if it fits; empty: not sent
 	TFTPServerName string          // option 66, and siaddr if it is an IPv4 address; empty: not sent
@@ -81,6 +83,8 @@ type offerText struct {
 	Search      []string     `json:"search,omitempty"`
 	HostName    string       `json:"host_name,omitempty"`
 	Lease       int          `json:"lease_seconds"`
+	Expires     time.Time    `json:"expires,omitzero"`
+	Deprecated  time.Time    `json:"deprecated,omitzero"`
 
 	BootFileName   string          `json:"boot_file_name,omitempty"`
 	TFTPServerName string          `json:"tftp_server_name,omitempty"`
@@ -96,7 +100,7 @@ type routeText struct {
 // MarshalJSON returns the fields as an object; the lease is in seconds.
 func (o *Offer) MarshalJSON() ([]byte, error) {
 	text := offerText{o.Address, o.Server, o.Gateway, []routeText{}, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName,
-		int(o.Lease / time.Second), o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private}
+		int(o.Lease / time.Second), o.Expires, o.Deprecated, o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private}
 	for _, r := range o.Routes {
 		text.Routes = append(text.Routes, routeText(r))
 	}
@@ -111,7 +115,8 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 	}
 	given := Offer{Address: text.Address, Server: text.Server, Gateway: text.Gateway, MTU: text.MTU, NameServers: text.NameServers,
 		Domain: text.Domain, Search: text.Search, HostName: text.HostName,
-		Lease:        time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // bounded first, because the product could overflow
+		Lease:   time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // bounded first, because the product could overflow
+		Expires: text.Expires, Deprecated: text.Deprecated,
 		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private}
 	for _, r := range text.Routes {
 		given.Routes = append(given.Routes, Route(r))

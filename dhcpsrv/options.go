@@ -68,13 +68,28 @@ func (opt option) size() int {
 
 // leaseOptions returns the times of the lease: 51, 58 (T1, half of it) and 59 (T2, seven eighths; RFC 2131, section 4.4.5).
 func (x *exchange) leaseOptions() []option {
-	lease := x.offer.Lease
+	preferred := x.leaseTime()
+	if left := x.offer.Deprecated.Sub(x.query.Now); left >= time.Second {
+		preferred = min(preferred, left)
+	}
 	return []option{
-		{optLeaseTime, seconds(lease)},
-		{optRenewalTime, seconds(lease / 2)},
-		{optRebindingTime, seconds(lease / 8 * 7)},
+		{optLeaseTime, seconds(x.leaseTime())},
+		{optRenewalTime, seconds(preferred / 2)},
+		{optRebindingTime, seconds(preferred / 8 * 7)},
 	}
 }
+
+// leaseTime returns the duration of a lease that starts now, which is not longer than the remaining lifetime of the address. It is below a
+// second, which no option can express, if the address has expired.
+func (x *exchange) leaseTime() time.Duration {
+	if x.offer.Expires.IsZero() {
+		return x.offer.Lease
+	}
+	return min(x.offer.Lease, x.offer.Expires.Sub(x.query.Now))
+}
+
+// hasExpired reports whether the lifetime of the address has ended.
+func (x *exchange) hasExpired() bool { return x.leaseTime() < time.Second }
 
 // seconds encodes a duration, which NewOffer has bounded, as 32 bits of seconds.
 func seconds(d time.Duration) []byte {

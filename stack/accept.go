@@ -1,6 +1,9 @@
 package stack
 
 import (
+	"container/list"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -19,7 +22,7 @@ import (
 // accepts or refuses it: a kept port refuses the connection if its target does, so a health check that only connects gets the right
 // result.
 //
-//	SYN ─▶ ports.handle ─▶ tcp.Forwarder (bounds attempts) ─▶ acceptor.handle (bounds connections)
+//	SYN ─▶ ports.handle ─▶ tcp.Forwarder ─▶ acceptor.handle (bounds attempts: handshakes.go, and connections: places.go)
 //	                                                            │ refused: RST
 //	                                                            └ accepted: SYN-ACK, ACK ─▶ service ─▶ closing.go
 //
@@ -63,20 +66,22 @@ func (p *ports) add(port uint16, forwarder *tcp.Forwarder) error {
 	return nil
 }
 
-// A service handles the connections of one port, each on a goroutine of its own. It returns when the connection has ended. Returning
-// without a call of accept refuses the connection.
-type service func(accept func() (*conn, error))
+// A service handles the attempts to connect to one port, each on a goroutine of its own. It returns when the connection has ended.
+// Returning without a call of accept refuses the connection.
+type service func(*attempt)
 
 // limits bound the resources of the connections of one port.
 type limits struct {
-	conns        int // attempts, and connections, at a time
-	largeBuffers int // connections whose buffers may grow to maxBuffer; further ones get reducedBuffer
+	conns        int  // connections at a time
+	largeBuffers int  // connections whose buffers may grow to maxBuffer; further ones get reducedBuffer
+	isShared     bool // by several clients, each of which gets a share
 }
 
 // An acceptor bounds the connections of one port.
 type acceptor struct {
 	endpoint     *Endpoint
-	slots        chan struct{} // one value for each connection
+	places       places
+	handshakes   handshakes
 	largeBuffers int
 	serve        service
 }
@@ -88,8 +93,10 @@ func (e *Endpoint) serveTCP(port uint16, l limits, serve service) error {
 	if e.closed {
 		return net.ErrClosed
 	}
-	a := &acceptor{endpoint: e, slots: make(chan struct{}, l.conns), largeBuffers: l.largeBuffers, serve: serve}
-	return e.served.add(port, tcp.NewForwarder(e.stack, defaultBuffer, l.conns, a.handle))
+	a := &acceptor{endpoint: e, places: places{limit: l.conns, isShared: l.isShared}, handshakes: handshakes{isShared: l.isShared},
+		largeBuffers: l.largeBuffers, serve: serve}
+	// Twice the bound of unfinished handshakes: those that were evicted end a moment later.
+	return e.served.add(port, tcp.NewForwarder(e.stack, defaultBuffer, 2*maxHandshakes, a.handle))
 }
 
 // handle serves one request, and returns when its connection needs no resources of netstack.
@@ -99,28 +106,42 @@ func (a *acceptor) handle(request *tcp.ForwarderRequest) {
 		return
 	}
 	defer a.endpoint.tasks.Done()
-	attempt := &attempt{endpoint: a.endpoint, request: request}
-	defer attempt.refuse()
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	default:
-		a.endpoint.log.Warn("connection refused: too many", zap.Uint16("port", request.ID().LocalPort))
+	t := &attempt{acceptor: a, endpoint: a.endpoint, request: request, id: request.ID(), client: request.ID().RemoteAddress}
+	defer t.refuse()
+	if !a.places.hasRoom(t.client) {
+		t.logRefusal()
 		return
 	}
-	attempt.reduced = len(a.slots) > a.largeBuffers
-	a.serve(attempt.accept)
-	attempt.awaitClose()
+	t.ctx, t.cancel = context.WithCancel(a.endpoint.ctx)
+	defer t.cancel()
+	a.endpoint.handshaking.Add(1)
+	t.isEager = a.handshakes.enter(t)
+	defer t.endHandshake()
+	a.serve(t)
+	t.awaitClose()
+	if t.hasPlace {
+		a.places.leave(t.client)
+	}
 }
 
 // An attempt is a request, which is completed exactly once.
 type attempt struct {
+	acceptor  *acceptor
 	endpoint  *Endpoint
 	request   *tcp.ForwarderRequest
-	reduced   bool // its connection gets small buffers
+	id        netstack.TransportEndpointID
+	client    tcpip.Address
 	completed bool
 	events    waiter.Queue // of conn
 	conn      *conn        // nil: not accepted
+	hasPlace  bool         // among acceptor.places
+
+	// The handshake.
+	ctx     context.Context // done when the attempt is evicted or the endpoint closes
+	cancel  context.CancelFunc
+	place   *list.Element // in acceptor.handshakes
+	isEager bool          // the target may be dialled before accept
+	ended   bool          // the handshake
 }
 
 // refuse sends a reset, unless the attempt is completed.
@@ -131,36 +152,71 @@ func (t *attempt) refuse() {
 	}
 }
 
+func (t *attempt) logRefusal() {
+	t.endpoint.log.Warn("connection refused: too many", zap.Uint16("port", t.id.LocalPort), zap.Stringer("client", t.client))
+}
+
+// evict ends the handshake of an attempt that makes room for another one.
+func (t *attempt) evict() {
+	t.cancel()
+	t.abort()
+}
+
+// endHandshake removes the attempt from the unfinished handshakes. It is idempotent.
+func (t *attempt) endHandshake() {
+	if !t.ended {
+		t.ended = true
+		t.acceptor.handshakes.leave(t)
+		t.endpoint.handshaking.Add(-1)
+	}
+}
+
 // accept answers the SYN and waits for the handshake.
 func (t *attempt) accept() (*conn, error) {
-	timeout := t.endpoint.stack.Clock().AfterFunc(handshakeTimeout, t.abort(t.request.ID()))
+	if err := t.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	timeout := t.endpoint.stack.Clock().AfterFunc(handshakeTimeout, t.abort)
 	socket, err := t.request.CreateEndpoint(&t.events)
 	timeout.Stop()
 	t.completed = true
 	t.request.Complete(false)
+	t.endHandshake()
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", stackError(err))
 	}
 	c := &conn{TCPConn: gonet.NewTCPConn(&t.events, detachingSocket{socket}), socket: socket, copySize: copySize}
 	t.conn = c
-	if t.reduced {
-		c.reduceBuffers()
-	}
-	if err := c.keepAlive(); err != nil {
+	if err := t.settle(c); err != nil {
 		c.reset()
 		c.Close()
-		return nil, fmt.Errorf("set keepalive: %w", err)
+		return nil, err
 	}
 	return c, nil
 }
 
-// abort returns a function that ends the handshake of one attempt. Netstack's own timeout is longer than two minutes.
-func (t *attempt) abort(id netstack.TransportEndpointID) func() {
+// settle gives an established connection its place.
+func (t *attempt) settle(c *conn) error {
+	taken := t.acceptor.places.take(t.client)
+	if taken == 0 {
+		t.logRefusal()
+		return errors.New("too many connections")
+	}
+	t.hasPlace = true
+	if taken > t.acceptor.largeBuffers {
+		c.reduceBuffers()
+	}
+	if err := c.keepAlive(); err != nil {
+		return fmt.Errorf("set keepalive: %w", err)
+	}
+	return nil
+}
+
+// abort ends the handshake. Netstack's own timeout is longer than two minutes.
+func (t *attempt) abort() {
 	s := t.endpoint.stack
-	return func() {
-		if socket := s.FindTransportEndpoint(header.IPv4ProtocolNumber, header.TCPProtocolNumber, id, nicID); socket != nil {
-			socket.Abort()
-		}
+	if socket := s.FindTransportEndpoint(header.IPv4ProtocolNumber, header.TCPProtocolNumber, t.id, nicID); socket != nil {
+		socket.Abort()
 	}
 }
 

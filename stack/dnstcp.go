@@ -13,8 +13,8 @@ const dnsMaxConns = 16
 
 // serveConn relays the questions of one connection in order (RFC 7766, section 6.2.1). It closes the connection when it is idle for
 // dnsTimeout, and when no server answers a question.
-func (d *dnsRelay) serveConn(accept func() (*conn, error)) {
-	guest, err := accept()
+func (d *dnsRelay) serveConn(t *attempt) {
+	guest, err := t.accept()
 	if err != nil {
 		return
 	}

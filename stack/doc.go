@@ -30,7 +30,12 @@
 //	kept connection        maxConns 256 for each kept port     3                1st to 16th (largeBufferConns): 2 × 1 MiB (maxBuffer),
 //	                                                                            and 2 × 64 KiB (copySize); others: 2 × 64 KiB
 //	                                                                            (reducedBuffer) and 2 × 8 KiB (reducedCopySize)
-//	unfinished handshake   maxConns for each port, for 10 s    1                0.5 KiB
+//	                                                           A client, which is a source address, has at most three times as many
+//	                                                           as are free (fairShare). After the target has ended writing, a peer
+//	                                                           may be idle for 60 s (maxPeerIdle); after the peer, a target for 15 min.
+//	unfinished handshake   maxHandshakes 256 for each port,    1                0.5 KiB
+//	                       64 of a client, for 10 s; then the
+//	                       oldest one makes room
 //	closing connection     counts as a kept one, for up to 60 s (closeTimeout)
 //	TIME-WAIT              maxTimeWait 1024, for 10 s          0                6 KiB
 //	DNS over UDP           dnsMaxQueries 64, for 5 s           1                3 × 64 KiB
@@ -44,10 +49,9 @@
 //	out of order, SACK     within the receive buffer; 100 blocks
 //	log lines              each message once a minute, if Config.Log limits them so
 //
-// The dial functions are called for at most 256 connections of each kept port and 80 DNS questions at a time. Netstack has one goroutine
+// The dial functions are called for at most 288 connections of each kept port and 80 DNS questions at a time. Netstack has one goroutine
 // for each processor. A full kept port was measured to hold 53 MiB of heap; TestConnectionsWithoutEnd holds it below 96 MiB, and
-// TestClosedConnectionsKeepTheirSlots, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds. 256 half-open connections
-// make one kept port refuse connections for 10 s, and affect nothing else.
+// TestClosedConnectionsKeepTheirSlots, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds.
 //
 // A panic of netstack in the goroutine that transmits drops the frame. A panic in any other goroutine of netstack or of a service ends
 // the process.

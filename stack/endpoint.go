@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/podswitch/podswitch/vswitch"
@@ -58,6 +59,9 @@ type Endpoint struct {
 	receiver  receiver
 	served    ports
 	timeWaits timeWaits
+
+	// handshaking counts the attempts of all ports whose handshake is unfinished.
+	handshaking atomic.Int32
 
 	// ctx is done when Close begins; tasks counts the goroutines of the services.
 	ctx    context.Context

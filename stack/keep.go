@@ -39,52 +39,78 @@ type Target interface {
 	SetLinger(seconds int) error
 }
 
+// A Dial returns a connection to the target of a kept port: a Target. It must return soon after its context is done.
+type Dial func(ctx context.Context) (net.Conn, error)
+
 // KeepTCP connects each TCP connection to the endpoint's port with one that dial returns, until Close. It serves at most 256 connections
-// at a time and refuses more. Dial is called before the connection is accepted, on a goroutine for each connection, and has five
-// seconds; it must return soon after its context is done. If it fails, or the connection is not a Target, the peer's connection is
-// refused. The connection that it returns belongs to the endpoint. KeepTCP returns at once: an error if the port is 0 or served already
+// at a time, 192 of one source address, and refuses more. Dial is called before the connection is accepted, on a goroutine for each
+// connection, and has five seconds; while many handshakes are unfinished, it is called afterwards. If it fails, or the connection is not
+// a Target, the peer's connection is refused. The connection that it returns belongs to the endpoint. A connection whose target has
+// ended writing is reset when the peer sends nothing for a minute. KeepTCP returns at once: an error if the port is 0 or served already
 // or dial is nil, and net.ErrClosed after Close.
-func (e *Endpoint) KeepTCP(port uint16, dial func(ctx context.Context) (net.Conn, error)) error {
-	if port == 0 || dial == nil {
-		return fmt.Errorf("keep tcp/%d: want a port from 1 to 65535 and a dial function", port)
+func (e *Endpoint) KeepTCP(port uint16, dial Dial) error {
+	return e.keep(&keptPort{endpoint: e, port: port, dial: dial})
+}
+
+// KeepTCPWithProxy is KeepTCP, and writes a header of the PROXY protocol, version 2, to each target first: the target learns the address
+// and port of the peer, and must expect the header.
+func (e *Endpoint) KeepTCPWithProxy(port uint16, dial Dial) error {
+	return e.keep(&keptPort{endpoint: e, port: port, dial: dial, tellsClient: true})
+}
+
+// keep serves a kept port.
+func (e *Endpoint) keep(k *keptPort) error {
+	if k.port == 0 || k.dial == nil {
+		return fmt.Errorf("keep tcp/%d: want a port from 1 to 65535 and a dial function", k.port)
 	}
-	k := &keptPort{endpoint: e, port: port, dial: dial}
-	if err := e.serveTCP(port, limits{conns: maxConns, largeBuffers: largeBufferConns}, k.relay); err != nil {
-		return fmt.Errorf("keep tcp/%d: %w", port, err)
+	if err := e.serveTCP(k.port, limits{conns: maxConns, largeBuffers: largeBufferConns, isShared: true}, k.relay); err != nil {
+		return fmt.Errorf("keep tcp/%d: %w", k.port, err)
 	}
 	return nil
 }
 
 // A keptPort relays the connections of one port.
 type keptPort struct {
-	endpoint *Endpoint
-	port     uint16
-	dial     func(ctx context.Context) (net.Conn, error)
+	endpoint    *Endpoint
+	port        uint16
+	dial        Dial
+	tellsClient bool // by a PROXY header
 }
 
-// relay is a service.
-func (k *keptPort) relay(accept func() (*conn, error)) {
-	e := k.endpoint
-	target, err := k.connect()
+// relay is a service. It dials before it accepts, or afterwards if the attempt is not eager.
+func (k *keptPort) relay(t *attempt) {
+	var peer *conn
+	if !t.isEager {
+		var err error
+		if peer, err = t.accept(); err != nil {
+			return
+		}
+		defer peer.Close()
+	}
+	target, err := k.connect(t)
 	if err != nil {
-		if e.ctx.Err() == nil {
-			e.log.Warn("kept port: dial failed", zap.Uint16("port", k.port), zap.Error(err))
+		if t.ctx.Err() == nil {
+			k.endpoint.log.Warn("kept port: dial failed", zap.Uint16("port", k.port), zap.Error(err))
+		}
+		if peer != nil {
+			peer.reset()
 		}
 		return
 	}
 	defer target.Close()
-	peer, err := accept()
-	if err != nil {
-		target.reset()
-		return
+	if peer == nil {
+		if peer, err = t.accept(); err != nil {
+			target.reset()
+			return
+		}
+		defer peer.Close()
 	}
-	defer peer.Close()
-	splice(e.ctx, peer, target, peer.copySize)
+	k.splice(peer, target)
 }
 
-// connect dials the target.
-func (k *keptPort) connect() (*targetConn, error) {
-	ctx, cancel := context.WithTimeout(k.endpoint.ctx, dialTimeout)
+// connect dials the target, and writes the PROXY header.
+func (k *keptPort) connect(t *attempt) (*targetConn, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	defer cancel()
 	dialled, err := k.dial(ctx)
 	if err != nil {
@@ -94,6 +120,12 @@ func (k *keptPort) connect() (*targetConn, error) {
 	if !ok {
 		_ = dialled.Close()
 		return nil, fmt.Errorf("connection of type %T: want a stack.Target, such as *net.TCPConn", dialled)
+	}
+	if k.tellsClient {
+		if _, err := target.Write(proxyHeader(t.id)); err != nil { // does not block: the send buffer is empty
+			_ = target.Close()
+			return nil, fmt.Errorf("write the PROXY header: %w", err)
+		}
 	}
 	return &targetConn{target}, nil
 }
@@ -107,36 +139,46 @@ func (tc *targetConn) reset() {
 	_ = tc.Close()
 }
 
-// A stream is an end of a kept connection.
-type stream interface {
-	io.ReadWriter
-	CloseWrite() error
-	reset()
-}
-
-// splice copies both ways through buffers of size bytes until both directions have ended. It resets both ends if one direction fails or
-// ctx is done. The caller closes them.
-func splice(ctx context.Context, a, b stream, size int) {
+// splice copies both ways until both directions have ended. It resets both ends if one direction fails, if the endpoint closes, or if
+// one direction has ended and nothing arrives in the other one for too long (idle.go). The caller closes them.
+func (k *keptPort) splice(peer *conn, target *targetConn) {
 	reset := func() {
-		a.reset()
-		b.reset()
+		peer.reset()
+		target.reset()
 	}
-	stop := context.AfterFunc(ctx, reset)
+	stop := context.AfterFunc(k.endpoint.ctx, reset)
 	defer stop()
-	ended := make(chan error, 2)
-	go func() { ended <- pump(a, b, size) }()
-	go func() { ended <- pump(b, a, size) }()
-	for range 2 {
-		if err := <-ended; err != nil {
-			reset()
-		}
+	fromPeer, fromTarget := &countingReader{Reader: peer}, &countingReader{Reader: target}
+	peerEnded, targetEnded := make(chan error, 1), make(chan error, 1)
+	go func() { peerEnded <- pump(target, fromPeer, peer.copySize) }()
+	go func() { targetEnded <- pump(peer, fromTarget, peer.copySize) }()
+	var err error
+	clock, limit, reader, rest := k.endpoint.stack.Clock(), maxTargetIdle, fromTarget, targetEnded
+	select {
+	case err = <-peerEnded:
+	case err = <-targetEnded:
+		limit, reader, rest = maxPeerIdle, fromPeer, peerEnded
+	}
+	idle := newIdleLimit(clock, limit, reader, reset)
+	defer idle.stop()
+	if err != nil {
+		reset()
+	}
+	if err := <-rest; err != nil {
+		reset()
 	}
 }
 
-// pump copies from src to dst until the end of src, and then ends writing to dst. The structs hide ReadFrom and WriteTo, which would use
-// smaller buffers.
-func pump(dst, src stream, size int) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, make([]byte, size))
+// A sink is where pump writes.
+type sink interface {
+	io.Writer
+	CloseWrite() error
+}
+
+// pump copies from src to dst until the end of src, and then ends writing to dst. The struct hides ReadFrom, which would use smaller
+// buffers.
+func pump(dst sink, src *countingReader, size int) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, src, make([]byte, size))
 	if err != nil {
 		return err
 	}

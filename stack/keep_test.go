@@ -6,16 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket/layers"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/faketime"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // A target is a server on the process's loopback. It serves each connection on a goroutine of its own, until the end of the test.
@@ -151,28 +157,125 @@ func TestKeptPortRefusesAsItsTargetDoes(t *testing.T) {
 	}
 }
 
+// TestKeptPortBoundsConnections checks that one client gets three quarters of the places, and that a place can be used again.
 func TestKeptPortBoundsConnections(t *testing.T) {
 	pod, other := newPod(t)
 	keep(t, pod, 8080, target(t, echoBack))
-	for i := range maxConns {
-		c := other.mustDial(t, 8080)
-		if i == 0 {
-			defer func() {
-				// A released slot can be used again.
-				_ = c.CloseWrite()
-				_, _ = io.ReadAll(c)
-				await(t, "a free place", func() bool {
-					again, err := other.dial(8080)
-					if err == nil {
-						again.Close()
-					}
-					return err == nil
-				})
-			}()
+	first := other.mustDial(t, 8080)
+	const share = maxConns * fairShare / (fairShare + 1)
+	for range share - 1 {
+		other.mustDial(t, 8080)
+	}
+	other.awaitRefusal(t, 8080)
+	_ = first.CloseWrite()
+	_, _ = io.ReadAll(first)
+	await(t, "a free place", func() bool {
+		again, err := other.dial(8080)
+		if err == nil {
+			again.Close()
+		}
+		return err == nil
+	})
+}
+
+// TestPlacesAreShared checks that each further client finds a place, until there is none.
+func TestPlacesAreShared(t *testing.T) {
+	p := places{limit: maxConns, isShared: true}
+	client := func(i int) tcpip.Address { return tcpip.AddrFrom4([4]byte{10, 1, 0, byte(i)}) }
+	for i := range 20 {
+		n := 0
+		for p.take(client(i)) != 0 {
+			n++
+		}
+		if free := p.limit - p.taken; n == 0 && free > 0 {
+			t.Fatalf("client %d got no place of %d", i, free)
+		}
+		switch {
+		case i == 0 && n != 192:
+			t.Errorf("one client got %d places, want 192", n)
+		case i == 1 && n < 40:
+			t.Errorf("the second client got %d places", n)
 		}
 	}
-	if _, err := other.dial(8080); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("connection %d: %v, want it refused", maxConns+1, err)
+	if p.taken != maxConns || p.take(client(20)) != 0 {
+		t.Errorf("%d places of %d are taken", p.taken, maxConns)
+	}
+	for c, n := range maps.Clone(p.byClient) {
+		for range n {
+			p.leave(c)
+		}
+	}
+	if p.taken != 0 || len(p.byClient) != 0 {
+		t.Errorf("%d places are taken, by %v", p.taken, p.byClient)
+	}
+}
+
+// TestKeptPortForgetsPeersOfAClosedTarget opens connections whose target writes and closes, from clients that read to the end and never
+// close: their places are free after a minute, as an orphan of Linux is.
+func TestKeptPortForgetsPeersOfAClosedTarget(t *testing.T) {
+	clock := faketime.NewManualClock()
+	cfg := podConfig()
+	cfg.clock = clock
+	var ended atomic.Int32
+	p := newRawPeer(t, cfg, dialTo(target(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, "hello") })),
+		func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {
+			if got.FIN {
+				ended.Add(1)
+			}
+			p.say(from, got, 0, flagACK, nil)
+		})
+	p.open(maxConns)
+	p.await("the clients to read to the end", func() bool { return ended.Load() == maxConns })
+	p.await("the endpoint to know", func() bool { return p.in(tcp.StateFinWait2) == maxConns })
+	passed := time.Duration(0)
+	p.await("the connections to be reset", func() bool {
+		if passed < 3*maxPeerIdle { // in steps: a timer may start after the client has read to the end
+			clock.Advance(maxPeerIdle / 4)
+			passed += maxPeerIdle / 4
+		}
+		return p.connections() == 0
+	})
+}
+
+// TestIdleLimitCountsData checks that a reader with data is not idle.
+func TestIdleLimitCountsData(t *testing.T) {
+	clock := faketime.NewManualClock()
+	r := &countingReader{Reader: zeros{}}
+	var expired atomic.Bool
+	l := newIdleLimit(clock, time.Minute, r, func() { expired.Store(true) })
+	for range 3 {
+		_, _ = r.Read(make([]byte, 1))
+		clock.Advance(time.Minute)
+	}
+	if expired.Load() {
+		t.Error("the limit expired although the reader had data")
+	}
+	clock.Advance(time.Minute)
+	if !expired.Load() {
+		t.Error("the limit did not expire")
+	}
+	l.stop()
+}
+
+// TestKeptPortTellsTheClient checks the PROXY header byte by byte.
+func TestKeptPortTellsTheClient(t *testing.T) {
+	pod, other := newPod(t)
+	received := make(chan []byte, 1)
+	to := target(t, func(c *net.TCPConn) {
+		got, _ := io.ReadAll(c)
+		received <- got
+	})
+	if err := pod.KeepTCPWithProxy(8080, dialTo(to)); err != nil {
+		t.Fatal(err)
+	}
+	c := other.mustDial(t, 8080)
+	local := c.LocalAddr().(*net.TCPAddr)
+	_, _ = c.Write([]byte("data"))
+	_ = c.CloseWrite()
+	want := "\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a" + "\x21\x11\x00\x0c" + "\x0a\xf4\x09\x09" + "\x0a\xf4\x01\x07" +
+		string([]byte{byte(local.Port >> 8), byte(local.Port)}) + "\x1f\x90" + "data"
+	if got := within(t, received); string(got) != want {
+		t.Errorf("the target got %q, want %q", got, want)
 	}
 }
 
@@ -216,4 +319,65 @@ func TestHalfOpenAttemptIsGivenUp(t *testing.T) {
 	}
 	clock.Advance(handshakeTimeout)
 	within(t, ended)
+}
+
+// TestHandshakesMakeRoom opens more connections than there may be unfinished handshakes, from forged addresses that never answer: each
+// client between them is served at once, and the target sees few of the forged ones.
+func TestHandshakesMakeRoom(t *testing.T) {
+	cfg := podConfig()
+	cfg.clock = faketime.NewManualClock() // no handshake is given up for its age
+	dialled := new(atomic.Int32)
+	to := target(t, echoBack)
+	dial := func(ctx context.Context) (net.Conn, error) {
+		dialled.Add(1)
+		return dialTo(to)(ctx)
+	}
+	var served atomic.Int32
+	honest := netip.MustParseAddr("10.2.0.1")
+	p := newRawPeer(t, cfg, dial, func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {
+		if got.SYN && from.Addr() == honest {
+			p.say(from, got, 0, flagACK, nil)
+			served.Add(1)
+		}
+	})
+	for i := range 5 {
+		p.open(maxHandshakes)
+		p.put(synFrame(t, addrPort(honest, uint16(5000+i)), addrPort(podAddress, 8080)))
+		p.await("the client to be served", func() bool {
+			return served.Load() == int32(i+1) && p.in(tcp.StateEstablished) == i+1
+		})
+	}
+	if n := p.in(tcp.StateSynRecv); n > 2*maxHandshakes {
+		t.Errorf("%d unfinished handshakes", n)
+	}
+	if n := dialled.Load(); n > maxEagerDials+5 {
+		t.Errorf("the target was dialled %d times for 5 clients", n)
+	}
+}
+
+// TestHandshakesOfOneClient checks that one source address makes room for itself.
+func TestHandshakesOfOneClient(t *testing.T) {
+	h := handshakes{isShared: true}
+	pod, _ := newPod(t)
+	attempts := make([]*attempt, maxClientHandshakes+1)
+	for i := range attempts {
+		attempts[i] = idleAttempt(pod, 1)
+		h.enter(attempts[i])
+	}
+	other := idleAttempt(pod, 2)
+	h.enter(other)
+	if attempts[0].ctx.Err() == nil || attempts[1].ctx.Err() != nil || other.ctx.Err() != nil {
+		t.Error("want the oldest attempt of the client evicted, and no other one")
+	}
+	h.leave(attempts[0])
+	if n := h.list.Len(); n != maxClientHandshakes+1 {
+		t.Errorf("%d attempts remain", n)
+	}
+}
+
+// idleAttempt returns an attempt of a client that does nothing.
+func idleAttempt(pod *Endpoint, client byte) *attempt {
+	a := &attempt{endpoint: pod, client: tcpip.AddrFrom4([4]byte{10, 0, 0, client})}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	return a
 }

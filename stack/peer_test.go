@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,18 @@ func (p *peer) dial(port uint16) (*gonet.TCPConn, error) {
 	defer cancel()
 	to := tcpip.FullAddress{NIC: 1, Addr: stackAddress(p.endpoint.cfg.Address), Port: port}
 	return gonet.DialContextTCP(ctx, p.stack, to, header.IPv4ProtocolNumber)
+}
+
+// awaitRefusal waits until the port refuses a connection: those before it get their places a moment after they are established.
+func (p *peer) awaitRefusal(t testing.TB, port uint16) {
+	t.Helper()
+	await(t, "a refusal", func() bool {
+		c, err := p.dial(port)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil && strings.Contains(err.Error(), "refused")
+	})
 }
 
 // mustDial is dial for a served port.

@@ -92,11 +92,14 @@ func (p *rawPeer) say(from netip.AddrPort, got *layers.TCP, offset int, flags by
 	p.Transmit([]vswitch.Frame{{Offload: h, Data: data}})
 }
 
+// put transmits one frame without offloads.
+func (p *rawPeer) put(data []byte) { p.Transmit([]vswitch.Frame{{Data: data}}) }
+
 // send sends n SYNs, each from a different address and port.
 func (p *rawPeer) send(n int) {
 	for range n {
 		i := p.syns
-		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(1024+i&0xff))
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), uint16(1024+i>>16))
 		p.Transmit([]vswitch.Frame{{Data: synFrame(p.t, from, addrPort(podAddress, 8080))}})
 		p.syns++
 	}

@@ -78,11 +78,21 @@ func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 	for _, p := range o.Private {
 		given.Private = append(given.Private, dhcpsrv.PrivateOption{Code: p.Code, Value: p.Value})
 	}
+	now := time.Now()
+	given.Expires, given.Deprecated = after(now, o.Valid), after(now, o.Preferred)
 	made, _, err := dhcpsrv.NewOffer(given)
 	if err != nil {
 		return nil, fmt.Errorf("the keeper's grant: %w", err)
 	}
 	return made, nil
+}
+
+// after returns the time a number of seconds after now, or the zero time for 0.
+func after(now time.Time, seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(min(max(0, seconds), maxLease)) * time.Second)
 }
 
 // readPod converts the description of a pod in Ethernet mode to the fields of the status that do not change.

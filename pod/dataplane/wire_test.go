@@ -29,6 +29,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	offer, warnings, err := dhcpsrv.NewOffer(dhcpsrv.Offer{
 		Address: p.Address, Server: p.Server, Gateway: gateway, Routes: []dhcpsrv.Route{{Destination: everywhere, Gateway: gateway}}, MTU: 1400,
 		NameServers: []netip.Addr{p.Server}, Domain: "a.example", Search: []string{"a.example", "example"}, HostName: "pod-0", Lease: time.Hour,
+		Expires: time.Now().Add(time.Hour), Deprecated: time.Now().Add(time.Minute),
 		BootFileName: "boot", TFTPServerName: "10.0.0.9", NTPServers: []netip.Addr{gateway}, Private: []dhcpsrv.PrivateOption{{Code: 224, Value: "x y"}},
 	})
 	if err != nil || warnings != nil {
@@ -93,7 +94,8 @@ func TestReadDelegate(t *testing.T) {
 	if diff := cmp.Diff(want, got.forwarder, compared...); diff != "" {
 		t.Errorf("the forwarder: -planned +read:\n%s", diff)
 	}
-	if diff := cmp.Diff(p.Offer, got.offer, compared...); diff != "" {
+	// Lifetimes travel in seconds.
+	if diff := cmp.Diff(p.Offer, got.offer, append(compared, cmpopts.EquateApproxTime(5*time.Second))...); diff != "" {
 		t.Errorf("the offer: -planned +read:\n%s", diff)
 	}
 	if diff := cmp.Diff(p.RelayDNS, got.relayDNS, compared...); diff != "" || got.holdAfter != p.HoldAfter {

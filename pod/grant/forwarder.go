@@ -71,19 +71,21 @@ type Rule struct {
 
 // An Offer has the DHCP options for the guest. The address is that of Pod.
 type Offer struct {
-	Server         netip.Addr      `json:"server"`                     // address of the DHCP server
-	Gateway        netip.Addr      `json:"gateway,omitzero"`           // option 3; absent: not sent
-	Routes         []OfferRoute    `json:"routes,omitempty"`           // options 121 and 249
-	MTU            int             `json:"mtu,omitempty"`              // option 26; 0: not sent
-	NameServers    []netip.Addr    `json:"name_servers,omitempty"`     // option 6
-	Domain         string          `json:"domain,omitempty"`           // option 15
-	Search         []string        `json:"search,omitempty"`           // option 119
-	HostName       string          `json:"host_name,omitempty"`        // option 12
-	Lease          int64           `json:"lease_seconds"`              // option 51, in seconds
-	BootFileName   string          `json:"boot_file_name,omitempty"`   // option 67
-	TFTPServerName string          `json:"tftp_server_name,omitempty"` // option 66
-	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`      // option 42
-	Private        []PrivateOption `json:"private_options,omitempty"`  // sent in this order
+	Server         netip.Addr      `json:"server"`                      // address of the DHCP server
+	Gateway        netip.Addr      `json:"gateway,omitzero"`            // option 3; absent: not sent
+	Routes         []OfferRoute    `json:"routes,omitempty"`            // options 121 and 249
+	MTU            int             `json:"mtu,omitempty"`               // option 26; 0: not sent
+	NameServers    []netip.Addr    `json:"name_servers,omitempty"`      // option 6
+	Domain         string          `json:"domain,omitempty"`            // option 15
+	Search         []string        `json:"search,omitempty"`            // option 119
+	HostName       string          `json:"host_name,omitempty"`         // option 12
+	Lease          int64           `json:"lease_seconds"`               // option 51, in seconds
+	Valid          int64           `json:"valid_seconds,omitempty"`     // remaining lifetime of the address when the message is sent; 0: unlimited
+	Preferred      int64           `json:"preferred_seconds,omitempty"` // remaining preferred lifetime; 0: no effect
+	BootFileName   string          `json:"boot_file_name,omitempty"`    // option 67
+	TFTPServerName string          `json:"tftp_server_name,omitempty"`  // option 66
+	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`       // option 42
+	Private        []PrivateOption `json:"private_options,omitempty"`   // sent in this order
 }
 
 // An OfferRoute is a classless static route (RFC 3442).

@@ -27,6 +27,7 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 		Address: p.Address, Server: p.Server, MTU: min(id.MTU(), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
+	o.Expires, o.Deprecated = id.Lifetimes(time.Now())
 	o.Gateway, _ = id.Gateway()
 	for _, r := range guestRoutes(p.Identity) {
 		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index)})

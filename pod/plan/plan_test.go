@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,5 +69,23 @@ func TestRelayDNS(t *testing.T) {
 		if told := slices.Contains(p.Offer.NameServers, p.Server); len(p.RelayDNS) == 1 != relayed || told != relayed {
 			t.Errorf("%s: relayed to %v, the guest is told %v of %s; want relayed: %t", server, p.RelayDNS, p.Offer.NameServers, p.Server, relayed)
 		}
+	}
+}
+
+// TestAddressLifetime checks that the switch is told the remaining lifetimes of the pod address, and that the summary shows its end.
+func TestAddressLifetime(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	id := identity()
+	id.Addresses[0].Valid, id.Addresses[0].Preferred = 1<<31, 1<<30 // the identity was read at the boot
+	p, err := resolve(cfg, id, &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := p.Wire().Delegate.Offer
+	if o.Valid < 1 || o.Valid > 1<<31 || o.Preferred < 1 || o.Preferred > 1<<30 || o.Valid-o.Preferred < 1<<29 {
+		t.Errorf("the address is valid for %d seconds and preferred for %d", o.Valid, o.Preferred)
+	}
+	if text := strings.Join(p.Summary(), "\n"); !strings.Contains(text, "lease 24h0m0s until 2") {
+		t.Errorf("the summary is\n%s", text)
 	}
 }

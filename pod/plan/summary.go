@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/vswitch"
@@ -75,7 +76,11 @@ func describe(o *dhcpsrv.Offer) string {
 	if o.HostName != "" {
 		parts = append(parts, "host name "+o.HostName)
 	}
-	return strings.Join(append(parts, "lease "+o.Lease.String()), "  ")
+	lease := "lease " + o.Lease.String()
+	if !o.Expires.IsZero() {
+		lease += " until " + o.Expires.UTC().Format(time.RFC3339)
+	}
+	return strings.Join(append(parts, lease), "  ")
 }
 
 // describeBoot returns the options that only the VM document can set, in one line, or "" if it sets none. It quotes texts, which may

@@ -58,7 +58,7 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 	w := grant.Offer{
 		Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain, Search: o.Search,
 		HostName: o.HostName, Lease: int64(o.Lease / time.Second), BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName,
-		NTPServers: o.NTPServers,
+		NTPServers: o.NTPServers, Valid: wireLeft(o.Expires), Preferred: wireLeft(o.Deprecated),
 	}
 	for _, r := range o.Routes {
 		w.Routes = append(w.Routes, grant.OfferRoute{Destination: r.Destination, Gateway: r.Gateway})
@@ -67,6 +67,14 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 		w.Private = append(w.Private, grant.PrivateOption{Code: p.Code, Value: p.Value})
 	}
 	return w
+}
+
+// wireLeft returns the seconds until t, at least 1, or 0 for the zero time.
+func wireLeft(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, int64(time.Until(t)/time.Second))
 }
 
 // wireMAC returns the text of a MAC, which is empty for the zero MAC.

@@ -33,7 +33,7 @@ func readIdentity(conn *rtnetlink, name string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{Link: link}
+	id := &Identity{Link: link, readAt: uptime()}
 	if id.Namespace, err = currentNamespace(); err != nil {
 		return nil, err
 	}

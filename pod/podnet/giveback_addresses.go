@@ -120,7 +120,8 @@ func (t *transaction) mergedRecord(want, others []Address) (*record, error) {
 	}
 	pod.Neighbours = mergeNeighbours(pod.Neighbours, neighbours)
 	merged := *t.record
-	merged.Pod, merged.Uptime = &pod, uptime()
+	pod.readAt = uptime()
+	merged.Pod, merged.Uptime = &pod, pod.readAt
 	return &merged, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,8 @@ type Identity struct {
 	Neighbours []Neighbour `json:"neighbours,omitempty"` // IPv4; Neighbour says which
 	HostName   string      `json:"host_name,omitempty"`
 	Resolv     Resolv      `json:"resolv"`
+
+	readAt time.Duration // uptime when the identity was read, from which the lifetimes of addresses count
 }
 
 // A Link is the pod interface itself.
@@ -40,6 +43,31 @@ func (id *Identity) PodAddress() (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
+}
+
+// Lifetimes returns the times when the pod address ends and when it is deprecated (ip-address(8): valid_lft, preferred_lft). The zero time
+// means never, or that it is deprecated already.
+func (id *Identity) Lifetimes(now time.Time) (expires, deprecated time.Time) {
+	address, _ := id.PodAddress()
+	for _, a := range id.Addresses {
+		if a.Prefix != address || a.Valid == 0 { // the kernel reports no such lifetime
+			continue
+		}
+		left, alive := a.aged(uptime() - id.readAt)
+		if !alive {
+			return now, time.Time{}
+		}
+		return after(now, left.Valid), after(now, left.Preferred)
+	}
+	return time.Time{}, time.Time{}
+}
+
+// after returns the time at the end of a lifetime in seconds. It is zero if the lifetime is endless or has ended.
+func after(now time.Time, seconds uint32) time.Time {
+	if seconds == Forever || seconds == 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(seconds) * time.Second)
 }
 
 // Gateway returns the IPv4 next hop on this link of the default route that the kernel tries first. It returns false if there is no

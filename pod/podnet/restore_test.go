@@ -375,3 +375,40 @@ func TestGiveBackRestoresTheRemainingLifetimes(t *testing.T) {
 		t.Errorf("valid for %d, preferred for %d", a.Valid, a.Preferred)
 	}
 }
+
+// TestLifetimesOfThePodAddress checks that they count from the time when the identity was read, also in a state file.
+func TestLifetimesOfThePodAddress(t *testing.T) {
+	p := newPod(t)
+	p.ip("addr add 10.244.1.7/24 dev eth0 valid_lft 1000 preferred_lft 500")
+	now := time.Now()
+	want := func(what string, id *Identity, valid, preferred int) {
+		t.Helper()
+		expires, deprecated := id.Lifetimes(now)
+		for _, got := range []struct {
+			at   time.Time
+			left int
+		}{{expires, valid}, {deprecated, preferred}} {
+			if got.left == 0 && !got.at.IsZero() || got.left != 0 && (got.at.Sub(now) > time.Duration(got.left)*time.Second || got.at.Sub(now) < time.Duration(got.left-60)*time.Second) {
+				t.Errorf("%s: it ends %s, want %d seconds", what, got.at.Sub(now), got.left)
+			}
+		}
+	}
+	id := p.discover()
+	want("discovered", id, 1000, 500)
+	id.readAt -= 300 * time.Second
+	want("300 seconds later", id, 700, 200)
+	id.readAt -= 300 * time.Second
+	want("deprecated", id, 400, 0)
+	p.takeAndDie()
+	p.changeState(func(r *record) { r.Uptime -= 300 * time.Second })
+	pending, err := Pending(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("in the state file", pending, 700, 200)
+	p.changeState(func(r *record) { r.Pod.Addresses[0].Valid, r.Pod.Addresses[0].Preferred = Forever, Forever })
+	if pending, err = Pending(p.dir); err != nil {
+		t.Fatal(err)
+	}
+	want("endless", pending, 0, 0)
+}

@@ -32,7 +32,7 @@ type record struct {
 }
 
 func newRecord(id *Identity) *record {
-	return &record{Version: stateVersion, Pod: id, Uptime: uptime()}
+	return &record{Version: stateVersion, Pod: id, Uptime: id.readAt}
 }
 
 // uptime reads CLOCK_MONOTONIC. Like the kernel's address lifetimes, it does not advance while the machine is suspended
@@ -61,7 +61,11 @@ func parseRecord(text []byte) (*record, error) {
 	if r.Version != stateVersion {
 		return nil, fmt.Errorf("version is %d, want %d", r.Version, stateVersion)
 	}
-	return &r, r.check()
+	if err := r.check(); err != nil {
+		return &r, err
+	}
+	r.Pod.readAt = r.Uptime
+	return &r, nil
 }
 
 // readRecord returns an error that wraps fs.ErrNotExist if there is no state file.

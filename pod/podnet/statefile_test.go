@@ -36,6 +36,7 @@ func sample() *record {
 			}},
 			Neighbours: []Neighbour{{Address: address("10.244.1.1"), MAC: MAC{2, 0, 0, 0, 0, 2}, State: 128, Flags: 1, FlagsExt: 2, Protocol: 3, Proxy: true}},
 			HostName:   "pod-1",
+			readAt:     5,
 			Resolv:     Resolv{NameServers: []netip.Addr{address("10.96.0.10")}, Search: []string{"svc"}},
 		},
 	}
