@@ -1,4 +1,4 @@
-// Package podswitch has no code of its own: its tests hold for the whole tree.
+// Package podswitch has no code: its tests hold for the whole tree.
 package podswitch
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 // Tests of keeper and switch in separate containers: the keeper is root, the switch is user 107 without capabilities. Each is the first
-// process of its own process namespace and has its own mounts. They share the pod's network namespace and one directory.
+// process of a new process namespace and has its own mounts. They share the pod's network namespace and one directory.
 
 // switchUser is the user that KubeVirt's containers run as.
 const switchUser = "107"

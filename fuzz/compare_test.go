@@ -149,7 +149,7 @@ func (r *rig) sortTick(sent, wanted [][]vswitch.Frame, want *oracle.Outcome) {
 		for _, f := range sent[vswitch.PortGuest] {
 			i := slices.IndexFunc(all, func(g vswitch.Frame) bool { return equal(f, g) })
 			if i < 0 {
-				r.fail("leaves, and is no error of the oracle's:%s", describe([]vswitch.Frame{f}))
+				r.fail("leaves, and is not an error of the oracle:%s", describe([]vswitch.Frame{f}))
 			}
 			all = slices.Delete(all, i, i+1)
 		}

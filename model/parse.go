@@ -7,7 +7,7 @@ package model
 //  3. resolve   returns the default if there are none; else readInterface (interface.go) and readNetwork read the entries,
 //     and connect (connect.go) checks that they match
 //
-// The result has passed every rule, so that its users need no checks of their own.
+// The result has passed every rule, so that its users need no further checks.
 
 import "strings"
 

@@ -8,7 +8,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A heldFrame is a frame that the forwarder may hold until its next hop is resolved. Each frame has counters of its own: the forwarder
+// A heldFrame is a frame that the forwarder may hold until its next hop is resolved. Each frame has its own counters: the forwarder
 // counts a drop at the counters with which the frame entered.
 type heldFrame struct {
 	number   int

@@ -9,7 +9,7 @@ import (
 // deliverDatagrams delivers the UDP datagrams of an admitted frame one by one, because netstack would parse the frame as one datagram;
 // two questions of a resolver can arrive in one frame. vnet.Check bounds their number: it refuses more than the 128 that Linux sends.
 //
-// Each datagram is delivered, dropped and counted as if it were a frame of its own.
+// Each datagram is delivered, dropped and counted as if it were a separate frame.
 func (e *Endpoint) deliverDatagrams(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
 	offload := frame.Offload
 	if !vnet.Check(&offload, frame.Data) {

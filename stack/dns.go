@@ -14,7 +14,7 @@ import (
 // The DNS relay. A guest cannot reach a name server on the pod's loopback, so it asks the endpoint's address, and the relay asks the
 // server. Messages pass unchanged; the relay reads only the identifier and the QR bit of the header (RFC 1035, section 4.1.1).
 //
-// Each question has a connection of its own: the kernel chooses a random port for a connected UDP socket, and delivers only datagrams
+// Each question has its own connection: the kernel chooses a random port for a connected UDP socket, and delivers only datagrams
 // of the server that it is connected to.
 
 // dnsPort is the port of DNS, over UDP and TCP.

@@ -52,7 +52,7 @@ func (u *udpRelay) read() {
 	}
 }
 
-// start answers one question on a goroutine of its own, which releases the slot.
+// start answers one question in a new goroutine, which releases the slot.
 func (u *udpRelay) start(guest net.Addr, query []byte) {
 	err := u.endpoint.startTask(func() {
 		defer func() { <-u.slots }()

@@ -78,7 +78,7 @@ func checkEthernet(fd int) error {
 	}
 	link, ok := address.(*unix.SockaddrLinklayer)
 	switch {
-	case ok && link.Hatype == 0: // the device was removed meanwhile
+	case ok && link.Hatype == 0: // the device was removed after that
 		return os.NewSyscallError("getsockname", unix.ENODEV)
 	case !ok || link.Hatype != unix.ARPHRD_ETHER:
 		return &missing.Error{What: "switch the frames of a device without Ethernet headers", Need: "an Ethernet device", Give: "name another device"}

@@ -17,7 +17,7 @@ const greeting = "VFKT"
 
 // maxEmpty is the largest number of consecutive empty packets that a peer may have sent before it hung up. After a seqpacket peer has hung
 // up and all its packets are received, every further receive returns an empty packet, which looks like one from the peer
-// (unix_dgram_recvmsg, net/unix/af_unix.c). ioctl(2) with FIONREAD could tell them apart, but the sandbox does not allow ioctl. So more than
+// (unix_dgram_recvmsg, net/unix/af_unix.c). ioctl(2) with FIONREAD could tell them apart; the sandbox does not allow it. So more than
 // maxEmpty of them mean the end. A send buffer of the default size, 208 KiB, has room for 278 empty packets. maxEmpty is larger than a
 // batch, so that no frame comes with the end.
 const maxEmpty = 1024

@@ -21,7 +21,7 @@ type Options struct {
 
 // A streamPort listens on a unix stream socket and has one peer at a time.
 //
-//  1. acceptConnections, a goroutine of its own, accepts a connection and makes it the current one (admit, addLocked).
+//  1. acceptConnections, in its own goroutine, accepts a connection and makes it the current one (admit, addLocked).
 //  2. Receive reads from the current connection, and Transmit writes to it. Without one, Receive waits (peer) and Transmit drops frames.
 //  3. A connection that comes while the current peer is connected is closed. If the current peer has hung up, its remaining frames must be
 //     received first: the new connection becomes the next one, and acceptConnections pauses (awaitFreeSlot).

@@ -29,7 +29,7 @@ type Fragments struct {
 	first    int              // fragment offset of the frame's packet in bytes
 	more     bool             // "more fragments" of the frame's packet
 	payload  int              // first byte of the next fragment's payload
-	later    [maxIPv4Len]byte // IPv4 header of every fragment but the first
+	later    [maxIPv4Len]byte // IPv4 header of every fragment except the first
 	laterLen int              // its length in bytes
 	left     bool             // there is a next fragment
 }
@@ -113,7 +113,7 @@ func (f *Fragments) writeHeader(packet []byte, headerLen int, more bool) {
 	writeIPv4Checksum(packet[:headerLen])
 }
 
-// makeLater builds the header of all fragments but the first: only options with optionCopied, padded to a multiple of 4 bytes. It
+// makeLater builds the header of all fragments except the first: only options with optionCopied, padded to a multiple of 4 bytes. It
 // reports false if an option has an invalid length.
 func (f *Fragments) makeLater() bool {
 	header := f.frame[f.layout.network:f.layout.transport]

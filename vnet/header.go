@@ -27,7 +27,7 @@ type Header struct {
 	Flags      uint8  // FlagNeedsChecksum, FlagDataValid
 	GSOType    uint8  // one of the GSO constants
 	HdrLen     uint16 // length of all headers of a frame to segment; exact only after Check
-	GSOSize    uint16 // payload bytes of each segment but the last
+	GSOSize    uint16 // payload bytes of each segment except the last
 	CsumStart  uint16 // first byte that the checksum covers
 	CsumOffset uint16 // offset of the checksum field, from CsumStart
 }

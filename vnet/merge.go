@@ -47,7 +47,7 @@ type Run struct {
 	frame   []byte // the first frame; its capacity bounds the merged one
 	length  int    // bytes of the merged frame
 	headers int    // bytes of all headers
-	size    int    // payload bytes of each frame but the last
+	size    int    // payload bytes of each frame except the last
 	count   int    // number of frames
 	open    bool   // more frames may follow
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // An atomicTime is a time on the switch's clock that may be absent, for use by several goroutines. The zero value is absent.
-// Every time but the largest Duration can be stored, zero and negative ones included.
+// Every time except the largest Duration can be stored, zero and negative ones included.
 type atomicTime struct{ encoded atomic.Int64 } // 0: absent; otherwise nanoseconds, and one more from 0 upwards
 
 func (a *atomicTime) store(t time.Duration) {

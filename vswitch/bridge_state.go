@@ -9,7 +9,7 @@ import (
 )
 
 // State returns the stations that b has learned. It is for a takeover inside podswitch; Stations is for everything else. It may
-// be called at any time; if frames arrive meanwhile, it may or may not include their sources.
+// be called at any time; if frames arrive during the call, it may or may not include their sources.
 func (b *Bridge) State(now time.Duration) handover.Bridge {
 	s := handover.Bridge{NextSweep: b.stations.untilSweep(now)}
 	b.stations.each(func(e entry) {

@@ -10,7 +10,7 @@ import (
 )
 
 // State returns what d has learned, with copies of the frames that wait for a neighbour; d keeps the originals. It is for a takeover
-// inside podswitch. It may be called at any time; if frames arrive meanwhile, it may or may not include their effects.
+// inside podswitch. It may be called at any time; if frames arrive during the call, it may or may not include their effects.
 func (d *Delegate) State(now time.Duration) handover.Delegate {
 	s := d.GuestState(now)
 	s.Neighbours, s.Questions, s.NextSweep = d.neighbours.state(now)

@@ -103,14 +103,14 @@ func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, o
 	}
 	value := neighbourValue(e.value)
 	// probe selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has been
-	// given to another neighbour meanwhile, probe only delays the request for that neighbour.
+	// given to another neighbour since, probe only delays the request for that neighbour.
 	if !value.isPermanent() && now-e.seen >= neighbourReachable && s.probe(now) {
 		n.ask(port, ip, value.mac(), now, out)
 	}
 	return value.mac(), true
 }
 
-// hold keeps a copy of the frame until the neighbour has answered. If the answer has come meanwhile, hold returns it.
+// hold keeps a copy of the frame until the neighbour has answered. If the answer has come since the lookup, hold returns it.
 func (n *neighbours) hold(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -48,7 +48,7 @@ const (
 	VLAN
 	// Ethertype: the frame is neither IPv4 nor ARP.
 	Ethertype
-	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well. It is no loss of the guest.
+	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well. The guest loses nothing.
 	PodIPv6
 	// BadARP: the ARP packet is malformed, or not for IPv4 over Ethernet.
 	BadARP

@@ -90,7 +90,7 @@ func (s *Switch) interrupt() {
 	}
 }
 
-// close closes all ports, or all but the Interrupters.
+// close closes all ports, or all except the Interrupters.
 func (s *Switch) close(keepInterrupters bool) (err error) {
 	for _, p := range s.ports {
 		if _, interruptible := p.(Interrupter); !interruptible || !keepInterrupters {

@@ -78,7 +78,7 @@ func (s *slot) load(key uint64) entry {
 	return entry{key, s.value.Load(), time.Duration(s.seen.Load()), time.Duration(s.probed.Load())}
 }
 
-// store replaces the contents of the slot. The key is absent meanwhile, so that no reader combines two entries.
+// store replaces the contents of the slot. The key is absent until the end, so that no reader combines two entries.
 func (s *slot) store(e entry) {
 	s.key.Store(0)
 	s.value.Store(e.value)

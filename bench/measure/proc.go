@@ -66,7 +66,7 @@ func parseSize(text, name string) (float64, error) {
 	return 0, fmt.Errorf("no %s: the process has ended, or is a kernel thread", name)
 }
 
-// processes returns all processes. It omits a process that ends meanwhile.
+// processes returns all processes. It omits a process that ends before it is read.
 func processes() (map[int]stat, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {

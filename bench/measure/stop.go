@@ -19,14 +19,14 @@ func (p *process) end(timeout time.Duration) {
 }
 
 // outlast waits until the family and kin have ended, or for a timeout, and returns the remaining processes. It sends the signal to them
-// repeatedly, because a process may have started another child meanwhile. Signal 0 only checks that a process exists (kill(2)).
+// repeatedly, because a process may have started another child since the last list. Signal 0 only checks that a process exists (kill(2)).
 func (p *process) outlast(kin map[int]stat, signal syscall.Signal, timeout time.Duration) map[int]stat {
 	deadline := time.After(timeout)
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for kin = p.living(kin); len(kin) > 0; kin = p.living(kin) {
 		for pid := range kin {
-			_ = syscall.Kill(pid, signal) // fails if it has ended meanwhile
+			_ = syscall.Kill(pid, signal) // fails if it has ended since
 		}
 		select {
 		case <-again.C:

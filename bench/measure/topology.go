@@ -26,7 +26,7 @@ const (
 	floodPort = 5204 // bench/load refuse
 )
 
-// A session is one candidate in a topology of its own:
+// A session is one candidate in its own topology:
 //
 //	peer ── veth ── bridge (node) ── veth ── eth0 (pod) ─[ candidate ]─ tap0 (guest)
 type session struct {

@@ -31,7 +31,7 @@ func cpu(roots []int) (float64, error) {
 	for _, pid := range family(all, roots) {
 		one, err := cpuOf(pid)
 		switch {
-		case errors.Is(err, unix.EINVAL): // it has ended meanwhile; the next reading includes it in its parent's time
+		case errors.Is(err, unix.EINVAL): // the process has ended; the next reading includes it in its parent's time
 			continue
 		case err != nil:
 			return 0, err
@@ -70,7 +70,7 @@ func occupied(roots []int, file, name string) (float64, error) {
 			continue
 		}
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) { // it has ended meanwhile
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) { // the process has ended
 			continue
 		}
 		if err != nil {

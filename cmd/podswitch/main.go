@@ -19,7 +19,7 @@ import (
 )
 
 // blockedThreads is the number of threads that are expected to block in system calls at the same time. The Go scheduler takes
-// milliseconds to release the processor of such a thread; meanwhile other goroutines need one of their own.
+// milliseconds to release the processor of such a thread; until then other goroutines need another one.
 const blockedThreads = 2
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"github.com/podswitch/podswitch/pod/keeper"
 )
 
-// The flags that make run a switch without a keeper of its own.
+// The flags that make run the switch of another keeper.
 const (
 	keeperFlag   = "keeper"
 	takeoverFlag = "takeover"

@@ -63,7 +63,7 @@ func planSettings(s *grant.Settings) (p plan.Settings, err error) {
 	return p, checkInterface(s.Interface, p.VM)
 }
 
-// planFlags reads everything but the VM document and its interface.
+// planFlags reads everything except the VM document and its interface.
 func planFlags(p *plan.Settings, s *grant.Settings) (err error) {
 	if p.HoldAfter, err = time.ParseDuration(s.HoldAfter); err != nil {
 		return fmt.Errorf("--hold-after: %w", err)

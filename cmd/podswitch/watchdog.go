@@ -19,7 +19,7 @@ type watchdog struct {
 	isDoomed bool // the keeper is the first process of its namespace, whose end the kernel makes the end of this process
 }
 
-// A process that is killed releases its locks and addresses one after the other. The watchdog retries meanwhile.
+// A process that is killed releases its locks and addresses one after the other. The watchdog retries until all are released.
 const (
 	watchdogAttempts = 100
 	watchdogPause    = 10 * time.Millisecond
@@ -52,7 +52,7 @@ func (w *watchdog) run(ctx context.Context) (err error) {
 }
 
 // isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory. The
-// kernel does not answer for the address meanwhile, because no interface has it. A signal ends the wait.
+// kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
 func (w *watchdog) isRelieved(ctx context.Context) bool {
 	for end := time.Now().Add(w.hold); time.Now().Before(end); {
 		switch lock, err := podnet.Lock(w.dir); { // waits longer than the kernel takes to release the lock of the first keeper

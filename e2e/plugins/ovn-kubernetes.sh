@@ -1,5 +1,5 @@
 # title: OVN-Kubernetes-like
-# parts: bridge without learning that answers ARP for its pods, nftables for port security on every field, routes with an MTU of their own
+# parts: bridge without learning that answers ARP for its pods, nftables for port security on every field, routes with their own MTU
 # shows: only the pod's MAC and address pass, in every field and both directions; a path MTU below the link's
 # needs: nft sysctl bridge
 # address: 10.129.0.7/24

@@ -20,7 +20,7 @@ import (
 //  3. close the file and the eventfds
 type Descriptor struct {
 	fd       int
-	control  sync.Mutex  // held while a wait is ended or woken, so that Close does not close its eventfd meanwhile
+	control  sync.Mutex  // held while a wait is ended or woken, so that Close does not close its eventfd in between
 	closed   atomic.Bool // set by step 1
 	receive  waiter
 	drain    waiter
@@ -204,7 +204,7 @@ func (d *Descriptor) Wake() {
 }
 
 // Close ends both waits and closes the file. It is idempotent. A function that was passed to another method must not call Close, which
-// waits for that function. Close holds no lock while it waits, so a caller may hold a lock of its own that such a function takes.
+// waits for that function. Close holds no lock while it waits, so a caller may hold a lock that such a function takes.
 func (d *Descriptor) Close() error {
 	first, err := d.endAll()
 	if !first {

@@ -10,7 +10,7 @@ import (
 // other goroutines only call wake. A nil Turn belongs to no Loop.
 type Turn struct {
 	loop        *Loop
-	wakePending atomic.Bool        // the function shall attempt again, whatever poll(2) says
+	wakePending atomic.Bool        // the function must attempt again, whatever poll(2) reports
 	resume      func() (end, bool) // runs the function until its turn ends; false: the function has returned
 	endTurn     func(end) bool     // suspends the function
 	poll        unix.PollFd        // what the function waits for

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// install applies the filter to every thread (SECCOMP_FILTER_FLAG_TSYNC, seccomp(2)). A thread that has a different filter of its own cannot
+// install applies the filter to every thread (SECCOMP_FILTER_FLAG_TSYNC, seccomp(2)). A thread that has a different filter cannot
 // be synchronised: with TSYNC_ESRCH (Linux 5.7) the call fails with ESRCH, and without it the call returns the ID of that thread.
 func install(program []unix.SockFilter) error {
 	err := load(program, unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
@@ -28,7 +28,7 @@ func load(program []unix.SockFilter, flags uintptr) error {
 	case err != 0:
 		return err
 	case thread != 0:
-		return fmt.Errorf("thread %d has a seccomp filter of its own", thread)
+		return fmt.Errorf("thread %d has another seccomp filter", thread)
 	}
 	return nil
 }

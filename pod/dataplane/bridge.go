@@ -69,7 +69,7 @@ func (b *bridging) start()              {}
 func (b *bridging) stop()               {}
 func (b *bridging) setGuestAbsent(bool) {}
 
-// recall implements method. Stations are learned anew.
+// recall implements method. Stations are learned again.
 func (b *bridging) recall(json.RawMessage) {}
 
 func (b *bridging) attend(ctx context.Context) error {

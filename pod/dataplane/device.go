@@ -108,7 +108,7 @@ func (dev *device) lost(cause error) {
 // back implements tap.Reattach.Back.
 func (dev *device) back() {
 	if dev.port.Kind == hypervisor.KindTap {
-		dev.log.Info("device is back: tap created anew, its kernel side in this namespace")
+		dev.log.Info("device is back: tap created again, its kernel side in this namespace")
 	} else {
 		dev.log.Info("device is back")
 	}

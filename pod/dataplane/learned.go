@@ -15,7 +15,7 @@ import (
 )
 
 // A switch that ends unasked leaves no snapshot. It therefore reports to the keeper, while it works, what the next switch cannot learn
-// anew: the state of the address, the guest's MAC and the guest's lease. Neighbours are resolved anew.
+// anew: the state of the address, the guest's MAC and the guest's lease. Neighbours are resolved again.
 
 // reportEvery bounds the rate of reports: a guest decides how often its lease changes. A change that comes sooner is reported by the
 // ticker of attend.

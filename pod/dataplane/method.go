@@ -30,7 +30,7 @@ type method interface {
 	// setGuestAbsent reports that the guest's device has disappeared or returned.
 	setGuestAbsent(absent bool)
 
-	// snapshot returns the state of everything but the ports.
+	// snapshot returns the state of everything except the ports.
 	snapshot() snapshot
 
 	forwarder() vswitch.Forwarder

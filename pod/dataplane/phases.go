@@ -179,7 +179,7 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 	}
 }
 
-// handOver sends the snapshot after forwarding has ended, and builds the method anew, for a takeover that fails.
+// handOver sends the snapshot after forwarding has ended, and builds the method again, for a takeover that fails.
 func (p *process) handOver() error {
 	snap := p.method.snapshot()
 	snap.addPorts(p.method.portList())

@@ -53,7 +53,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	return p, macs.err
 }
 
-// readBridge converts the description of a learning switch, but for its pod.
+// readBridge converts the description of a learning switch, except its pod.
 func readBridge(b *grant.Bridge) (vswitch.BridgeConfig, error) {
 	var macs macReader
 	return vswitch.BridgeConfig{
@@ -101,7 +101,7 @@ func readPod(p *grant.Pod) (control.Status, error) {
 	return statusOfPod(p, &macs), macs.err
 }
 
-// statusOfPod returns the fields of the status that do not change, but for the router MAC.
+// statusOfPod returns the fields of the status that do not change, except the router MAC.
 func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
 	s := control.Status{WireMAC: macs.read(p.MAC), MTU: p.MTU}
 	if p.Address.IsValid() {

@@ -65,7 +65,7 @@
 //
 // # Changes
 //
-// The messages have types of their own (message.go, forwarder.go, settings.go), and pod/plan, pod/keeper and pod/dataplane convert them
+// The messages have separate types (message.go, forwarder.go, settings.go), and pod/plan, pod/keeper and pod/dataplane convert them
 // (wire.go). The files in testdata list their JSON form. The tests fail until a changed form has a new Version; then go test
 // ./pod/grant ./pod/dataplane -update writes the files. Unknown fields are refused, so that no side ignores what the other relies on.
 // Hello and Fault have the same form in all versions: with them, a keeper refuses a switch of another version and names the version.

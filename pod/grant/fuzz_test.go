@@ -117,7 +117,7 @@ func again(t *testing.T, m *Message, isSwitch bool) {
 	}
 }
 
-// TestRules: every message has a rule and one sender, but for Fault, which both sides send.
+// TestRules: every message has a rule and one sender, except Fault, which both sides send.
 func TestRules(t *testing.T) {
 	fields := reflect.VisibleFields(reflect.TypeFor[Message]())
 	for _, f := range fields {

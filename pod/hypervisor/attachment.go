@@ -67,7 +67,7 @@ func (a Attachment) checkUsable() error {
 		return fmt.Errorf("guest %s: podswitch opens this tap, and the hypervisor cannot open it too (use packet:%s, here and with podswitch run)", a, a.Name)
 	case KindDgram:
 		if _, remote := a.paths(); remote == "" {
-			return fmt.Errorf("guest %s: QEMU needs a path of its own (use dgram:LOCAL,REMOTE)", a)
+			return fmt.Errorf("guest %s: QEMU needs its own path (use dgram:LOCAL,REMOTE)", a)
 		}
 	case KindFD:
 		return fmt.Errorf("guest %s: only the process that opened the descriptor knows its other end (use packet:NAME, stream:PATH or dgram:LOCAL,REMOTE)", a)
@@ -122,7 +122,7 @@ func checkPaths(name string) error {
 		return errors.New("want dgram:LOCAL,REMOTE, two paths with one comma between them")
 	}
 	if paths[0] == paths[1] {
-		return errors.New("LOCAL and REMOTE are the same: each side needs a path of its own")
+		return errors.New("LOCAL and REMOTE are the same: each side needs its own path")
 	}
 	return errors.Join(checkPath(paths[0]), checkPath(paths[1]))
 }

@@ -21,7 +21,7 @@ const (
 	learnedEvery = 100 * time.Millisecond // between two writes: the switch decides how often it reports
 )
 
-// A learnedFile writes the file in a goroutine of its own: the loop must not wait for a disk because of a switch.
+// A learnedFile writes the file in a separate goroutine: the loop must not wait for a disk because of a switch.
 type learnedFile struct {
 	path           string
 	texts          chan []byte // the newest text

@@ -41,7 +41,7 @@ type loop struct {
 	resources *resources // nil in idle and ended
 	giveBack  func() error
 	watchdog  *watchdog  // nil: the address is not taken off the interface
-	nextPlan  *plan.Plan // of the next switch, where it brings settings of its own; otherwise nil
+	nextPlan  *plan.Plan // of the next switch, if its Hello has settings; otherwise nil
 	held      holdState
 	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
 	guest     guestState

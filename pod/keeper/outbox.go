@@ -16,7 +16,7 @@ const outboxSize = 1024
 // errNotReading ends the session of a switch whose outbox is full.
 var errNotReading = errors.New("the switch does not read its messages")
 
-// An outgoing message has descriptors of its own: the keeper may close its copies, and the kernel may reuse their numbers, before
+// An outgoing message has copies of the descriptors: the keeper may close its copies, and the kernel may reuse their numbers, before
 // a slow switch reads the message.
 type outgoing struct {
 	grant.Message
@@ -32,8 +32,8 @@ func (m *outgoing) close() {
 	}
 }
 
-// write sends the messages of the outbox until close. It has a goroutine of its own, because the loop must not wait for a switch
-// that does not read: the address may have to be given back meanwhile.
+// write sends the messages of the outbox until close. It runs in a separate goroutine, because the loop must not wait for a switch
+// that does not read: the address may have to be given back in that time.
 func (s *session) write() {
 	var err error
 	for m := range s.outbox {

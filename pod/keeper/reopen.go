@@ -23,7 +23,7 @@ func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 
 // reopened sends the descriptor to the switches that use the port. An error is one that no further attempt could avoid.
 func (l *loop) reopened(r *resources, index int, o *opener, h *handle, err error) {
-	if l.resources != r { // closed meanwhile
+	if l.resources != r { // the resources have been closed
 		o.abandon(h)
 		return
 	}

@@ -29,7 +29,7 @@ type resources struct {
 	dialSlots chan struct{}      // semaphore: one element for each goroutine that dials
 }
 
-// openResources opens everything that a switch needs. It does not change the pod interface, but for giving back what an earlier run
+// openResources opens everything that a switch needs. It does not change the pod interface, except to give back what an earlier run
 // has left. With adopt, it leaves an address off the interface that a keeper has taken which was killed.
 func openResources(cfg *Config, adopt bool) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())

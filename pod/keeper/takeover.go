@@ -87,7 +87,7 @@ func (l *loop) handOver() {
 	l.begin(l.handover.Go, l.handover.files...)
 }
 
-// resume lets the switch that has yielded begin again. It gets the ports anew, because it has closed its own.
+// resume lets the switch that has yielded begin again. It gets all ports again, because it has closed its own.
 func (l *loop) resume() {
 	if l.previous != nil {
 		l.takeoverFailed(l.current)

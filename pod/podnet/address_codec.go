@@ -110,7 +110,7 @@ func (a Address) encode(index int) []nl.NetlinkRequestData {
 	return parts
 }
 
-// addAddress adds an address to a link. An address that the link has is no error.
+// addAddress adds an address to a link. An address that the link has is not an error.
 func (c *rtnetlink) addAddress(index int, a Address) error {
 	err := c.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a.encode(index))
 	if isErrno(err, unix.EEXIST) {
@@ -119,7 +119,7 @@ func (c *rtnetlink) addAddress(index int, a Address) error {
 	return explain("add address "+a.String(), err)
 }
 
-// removeAddress removes an address from a link. An address that the link does not have is no error.
+// removeAddress removes an address from a link. An address that the link does not have is not an error.
 func (c *rtnetlink) removeAddress(index int, a Address) error {
 	err := c.do(unix.RTM_DELADDR, 0, a.encode(index))
 	if isErrno(err, unix.EADDRNOTAVAIL) {

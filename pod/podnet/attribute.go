@@ -13,7 +13,7 @@ import (
 
 // visitAttributes calls visit for each attribute after the first skip bytes of a message, with the type without its flag bits. An error
 // of visit does not end the walk, so that the caller has decoded everything else; visitAttributes returns the first one. A message
-// that is no list of attributes is an error before the first call.
+// that is not a list of attributes is an error before the first call.
 func visitAttributes(message []byte, skip int, visit func(kind uint16, value []byte) error) error {
 	if len(message) < skip {
 		return fmt.Errorf("a message of %d bytes is shorter than its header of %d", len(message), skip)

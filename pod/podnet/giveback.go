@@ -75,7 +75,7 @@ func (t *transaction) restoreUp() error {
 }
 
 // removeExtraRoutes removes the prefix routes that the kernel added for the recorded addresses and that the record lacks. Routes that another
-// program added meanwhile stay, and so do the prefix routes of its addresses.
+// program added since stay, and so do the prefix routes of its addresses.
 func (t *transaction) removeExtraRoutes() error {
 	pod := t.record.Pod
 	have, err := t.conn.routes(pod.Link.Index, pod.Addresses)

@@ -3,7 +3,7 @@ package podnet
 // This file restores the recorded addresses. Their order decides which one is primary, and from which one the kernel sends if a route names
 // no source. The kernel adds an address at the end. So addresses that are not in their place are removed first and added again.
 //
-// Addresses that other programs added meanwhile stay. They belong behind the recorded ones, where the kernel would have put them. If one
+// Addresses that other programs added since the take stay. They belong behind the recorded ones, where the kernel would have put them. If one
 // of them precedes a recorded one, it must be removed and added again, too, and the kernel drops the routes and neighbours that depend on
 // it. So adopt adds them to the record first: a crash then loses nothing.
 

@@ -193,7 +193,7 @@ func (r Route) encodeNextHops() *nl.RtAttr {
 	return nl.NewRtAttr(unix.RTA_MULTIPATH, all)
 }
 
-// addRoute adds a route as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is no error.
+// addRoute adds a route as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is not an error.
 func (c *rtnetlink) addRoute(r Route, first bool) error {
 	flags := unix.NLM_F_CREATE
 	if !first {
@@ -206,7 +206,7 @@ func (c *rtnetlink) addRoute(r Route, first bool) error {
 	return explain("add route "+r.String(), err)
 }
 
-// removeRoute removes a route. A route that does not exist is no error.
+// removeRoute removes a route. A route that does not exist is not an error.
 func (c *rtnetlink) removeRoute(r Route) error {
 	err := c.do(unix.RTM_DELROUTE, 0, r.encode())
 	if isErrno(err, unix.ESRCH) {

@@ -83,7 +83,7 @@ type closer func() error
 
 func (c closer) Close() error { return c() }
 
-// createOwned creates a table with the owner flag, in a batch of its own. Version 0.3.0 of the nftables package sends every table with
+// createOwned creates a table with the owner flag, in a separate batch. Version 0.3.0 of the nftables package sends every table with
 // flags of zero, and the kernel refuses to change the owner later.
 func createOwned(socket *nfnetlink.Conn, table *nftables.Table) error {
 	attributes, err := nfnetlink.MarshalAttributes([]nfnetlink.Attribute{

@@ -55,7 +55,7 @@ func renameStateFile(from, to string) error {
 	return explain("rename a state file", syncDir(filepath.Dir(to)))
 }
 
-// removeStateFile removes a file. A file that does not exist is no error.
+// removeStateFile removes a file. A file that does not exist is not an error.
 func removeStateFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove a state file: %w", err)

@@ -35,7 +35,7 @@ func (r *record) check() error {
 	return errors.Join(errs...)
 }
 
-// atField prefixes an error with the path of its field. A negative index means that the field is no list.
+// atField prefixes an error with the path of its field. A negative index means that the field is not a list.
 func atField(path string, index int, err error) error {
 	switch {
 	case err == nil:

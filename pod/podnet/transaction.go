@@ -50,7 +50,7 @@ func (t *transaction) endSilence() error {
 }
 
 // rollBack undoes a take that failed. Before the removal of the first address, it restores only what this transaction has changed: if
-// another podswitch has taken the addresses meanwhile, they must not be restored here.
+// another podswitch has taken the addresses since, they must not be restored here.
 func (t *transaction) rollBack() error {
 	if t.removing {
 		return t.giveBack()

@@ -99,6 +99,6 @@ func (w *watcher) report() error {
 	case <-w.states:
 	default:
 	}
-	w.states <- now // never blocks: there is no other sender
+	w.states <- now // never blocks: this is the only sender
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // be absent, and its JSON type; a number with its range, as a Go type. The lines are sorted. Names and order of Go's fields and
 // types do not show.
 //
-// Every exported field needs a json tag. A type with a MarshalJSON of its own has no form that can be described, except
+// Every exported field needs a json tag. A type with its own MarshalJSON has no form that can be described, except
 // json.RawMessage, which is any value; a type with a MarshalText is a string.
 func Describe(message reflect.Type) (string, error) {
 	var d description
