@@ -28,9 +28,10 @@ func fdbCommand() *cobra.Command {
 			return err
 		}
 		if output.value == "json" {
-			return printJSON(c.OutOrStdout(), stations)
+			return printJSON(printableWriter{c.OutOrStdout()}, stations)
 		}
-		return printStations(c.OutOrStdout(), stations)
+		escapeTexts(&stations)
+		return printStations(printableWriter{c.OutOrStdout()}, stations)
 	}
 	return c
 }

@@ -10,13 +10,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+const logFormatFlag = "log-format"
+
 // logFlags are the flags of commands that keep running.
 type logFlags struct{ level, format *choice }
 
 func (f *logFlags) add(c *cobra.Command) {
 	f.level, f.format = newChoice("info", "debug", "warn", "error"), newChoice("console", "json")
 	c.Flags().Var(f.level, "log-level", "Lowest level of log messages to print")
-	c.Flags().Var(f.format, "log-format", "Format of log messages")
+	c.Flags().Var(f.format, logFormatFlag, "Format of log messages")
 }
 
 func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
@@ -24,15 +26,19 @@ func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoder := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
-	if f.format.value == "console" {
-		encoder = zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
-			TimeKey: "time", MessageKey: "message", NameKey: "name", LevelKey: "level", ConsoleSeparator: "  ",
-			EncodeTime: zapcore.TimeEncoderOfLayout("15:04:05.000"), EncodeLevel: zapcore.LowercaseLevelEncoder,
-			EncodeDuration: zapcore.StringDurationEncoder,
-		})
+	return zap.New(limitRepeats(zapcore.NewCore(newEncoder(f.format.value), zapcore.Lock(zapcore.AddSync(w)), level))), nil
+}
+
+// newEncoder returns the encoder of a format of log messages.
+func newEncoder(format string) zapcore.Encoder {
+	if format == "json" {
+		return zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
 	}
-	return zap.New(limitRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))), nil
+	return zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
+		TimeKey: "time", MessageKey: "message", NameKey: "name", LevelKey: "level", ConsoleSeparator: "  ",
+		EncodeTime: zapcore.TimeEncoderOfLayout("15:04:05.000"), EncodeLevel: zapcore.LowercaseLevelEncoder,
+		EncodeDuration: zapcore.StringDurationEncoder,
+	})
 }
 
 // maxRepeats is the number of messages with the same text that are written in a minute. Guests, hypervisors and clients of a socket

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -66,27 +65,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
-	root.SetErr(messages)
+	printable := printableWriter{messages}
+	root.SetErr(printable)
+	addCompletion(root)
 	err := root.ExecuteContext(ctx)
 	var silent silentError
 	if err != nil && !errors.As(err, &silent) {
-		fmt.Fprintf(messages, "podswitch: %v\n", err)
+		printError(printable, err, args)
 	}
 	return exitCode(err)
 }
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:                        "podswitch",
-		Short:                      "Connect a virtual machine to the network of its pod",
-		Long:                       rootLong,
-		Example:                    rootExample,
-		Version:                    versionText(),
-		SilenceUsage:               true,
-		SilenceErrors:              true,
-		Args:                       cobra.ArbitraryArgs,
-		RunE:                       unknownCommand,
-		SuggestionsMinimumDistance: 2,
+		Use:           "podswitch",
+		Short:         "Connect a virtual machine to the network of its pod",
+		Long:          rootLong,
+		Example:       rootExample,
+		Version:       versionText(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          unknownCommand,
 	}
 	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
 	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
@@ -96,10 +96,10 @@ func rootCommand() *cobra.Command {
 	}
 	for _, c := range append(root.Commands(), root) {
 		c.Flags().BoolP("help", "h", false, "Print this help")
+		completeChoices(c)
 	}
 	root.Flags().Bool("version", false, "Print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root
 }

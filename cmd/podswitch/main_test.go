@@ -25,6 +25,10 @@ func TestUsage(t *testing.T) {
 		{nil, "command is missing"},
 		{[]string{"walk"}, "walk"},
 		{[]string{"stats"}, `did you mean "status"`},
+		{[]string{"fbd"}, `unknown command "fbd": see podswitch --help`},
+		{[]string{"foo"}, `unknown command "foo": see podswitch --help`},
+		{[]string{"fdv"}, `did you mean "fdb"`},
+		{[]string{"stauts"}, `did you mean "status"`},
 		{[]string{"run", "--nope"}, "--nope"},
 		{[]string{"run", "extra"}, "extra"},
 		{[]string{"run", "--guest", "tun:tun0"}, "packet:NAME"},
@@ -49,6 +53,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--fdb-limit", "0"}, "1 to"},
 		{[]string{"keeper", "--listen", "/nonexistent/socket", "--peer-uid", "107", "--peer-uid", "0", "--peer-uid", "108"}, "one user"},
 		{[]string{"check"}, "FILE is missing"},
+		{[]string{"completion"}, "bash, zsh, fish or powershell"},
+		{[]string{"completion", "tcsh"}, "bash, zsh, fish or powershell"},
 		{[]string{"check", "/nonexistent"}, "/nonexistent"},
 	} {
 		stdout, stderr, code := do(t, "", c.args...)

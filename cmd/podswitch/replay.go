@@ -62,7 +62,7 @@ func replayCommand() *cobra.Command {
 			return usageError{fmt.Errorf("read the capture: %w", err)}
 		}
 		defer in.Close()
-		w := bufio.NewWriter(c.OutOrStdout())
+		w := bufio.NewWriter(printableWriter{c.OutOrStdout()})
 		p := printer{w: w, json: output.value == "json"}
 		if err = p.play(in, options); err != nil {
 			err = usageError{fmt.Errorf("replay %s: %w", args[0], err)}

@@ -43,7 +43,8 @@ func restoreCommand() *cobra.Command {
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file")
 	c.Flags().IntVar(&w.pipe, watchdogFlag, -1, "Wait until the other end of the pipe with this descriptor `NUMBER` is closed")
 	c.Flags().DurationVar(&w.hold, watchdogHoldFlag, 0, "Wait for this `DURATION` after that, for another keeper")
-	for _, name := range []string{watchdogFlag, watchdogHoldFlag} {
+	c.Flags().Var(newChoice("console", "json"), logFormatFlag, "Format of the error, if restore fails") // printError reads it
+	for _, name := range []string{watchdogFlag, watchdogHoldFlag, logFormatFlag} {
 		_ = c.Flags().MarkHidden(name) // only the keeper uses it
 	}
 	return c

@@ -154,8 +154,8 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	if err != nil {
 		return keeper.Config{}, err
 	}
-	cfg := keeper.Config{Pod: &pod, Control: f.control, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
-		Watchdog: watchdogCommand(pod.StateDir, f.holdKeeper)}
+	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
+		Watchdog: f.log.watchdogCommand(pod.StateDir, f.holdKeeper)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err
 	}

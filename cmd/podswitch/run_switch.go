@@ -80,7 +80,7 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 
 // config returns the configuration of the switch, without its session.
 func (f *switchFlags) config(c *cobra.Command, flags *runFlags) (cfg dataplane.Config, err error) {
-	cfg = dataplane.Config{Takeover: f.takeover, EnterSandbox: enterSandbox, ExitCode: exitCode}
+	cfg = dataplane.Config{Version: version, Takeover: f.takeover, EnterSandbox: enterSandbox, ExitCode: exitCode}
 	if f.takeover {
 		settings, err := flags.settings(c)
 		if err != nil {

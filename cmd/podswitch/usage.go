@@ -33,12 +33,17 @@ func listArguments(names []string) string {
 	return "only " + strings.Join(names, " ")
 }
 
+// lettersPerError is the number of letters of a mistyped command for each edit that leads to the command that is suggested: of three
+// letters, one may be wrong.
+const lettersPerError = 3
+
 // unknownCommand runs when the first argument is no known command.
 func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usageError{errors.New("the command is missing: see podswitch --help")}
 	}
 	hint := "see podswitch --help"
+	root.SuggestionsMinimumDistance = max(1, len(args[0])/lettersPerError)
 	if similar := root.SuggestionsFor(args[0]); len(similar) > 0 {
 		hint = fmt.Sprintf("did you mean %q?", similar[0])
 	}

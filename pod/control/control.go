@@ -15,6 +15,7 @@
 package control
 
 import (
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,14 +25,21 @@ import (
 
 // A Status is the resource StatusPath.
 type Status struct {
-	Holder    string      `json:"holder"`  // kernel, switch or guest; kernel in Ethernet mode
-	Address   string      `json:"address"` // the pod address with its prefix length; empty: none
-	Gateway   string      `json:"gateway"` // empty: none
-	WireMAC   vswitch.MAC `json:"wire_mac"`
-	RouterMAC vswitch.MAC `json:"router_mac"`
+	Version   string      `json:"version,omitempty"` // of the program that answers
+	Waiting   bool        `json:"waiting,omitempty"` // a keeper answers, which waits for a switch: the other fields have no meaning
+	Ready     bool        `json:"ready"`             // the uplink is up, and the guest has the pod address; Ethernet mode: all ports are up
+	Uplink    string      `json:"uplink,omitempty"`  // up or down; absent: a plain learning switch has no uplink
+	Holder    string      `json:"holder"`            // kernel, switch or guest; kernel in Ethernet mode; HolderNone with Waiting
+	Address   string      `json:"address"`           // the pod address with its prefix length; empty: none
+	Gateway   string      `json:"gateway"`           // empty: none
+	WireMAC   vswitch.MAC `json:"wire_mac,omitzero"`
+	RouterMAC vswitch.MAC `json:"router_mac,omitzero"`
 	MTU       int         `json:"mtu"`   // of the guest's link in bytes
 	Lease     *Lease      `json:"lease"` // null: none
 	Ports     []Port      `json:"ports"`
+
+	Settings   *Settings   `json:"settings,omitempty"`   // those in force
+	Neighbours *Neighbours `json:"neighbours,omitempty"` // next hops on the wire; absent: Ethernet mode
 
 	KeeperPID int    `json:"keeper_pid,omitempty"` // the keeper process; 0: unknown
 	SwitchPID int    `json:"switch_pid,omitempty"` // the switch process
@@ -46,10 +54,51 @@ type Lease struct {
 	Expires  time.Time   `json:"expires"`
 }
 
-// A Port has the counters of one port. A frame that is segmented later counts once.
+// HolderNone is the Holder while the keeper holds the address and no switch is there to answer for it.
+const HolderNone = "none"
+
+// The values of Settings.Method, as the VM document names them.
+const (
+	MethodBridge   = "bridge"
+	MethodDelegate = "bridge.delegateIp"
+)
+
+// Settings are those that the command line and the VM document have set, and the pod's rules that apply to the guest.
+type Settings struct {
+	Method    string         `json:"method"`             // the connection method
+	GuestMAC  vswitch.MAC    `json:"guest_mac,omitzero"` // the only MAC that the guest may use; absent: any
+	Mute      bool           `json:"mute"`               // the pod address stays on the pod interface, and the kernel ignores traffic for it
+	Keep      []string       `json:"keep,omitempty"`     // kept ports, tcp/PORT
+	Rules     []vswitch.Rule `json:"rules,omitempty"`    // of the guest's destinations; the first match decides
+	HoldAfter time.Duration  `json:"hold_after_ns"`      // from the loss of the guest until the switch answers for the address
+}
+
+// Neighbours are the next hops on the wire.
+type Neighbours struct {
+	Counts map[string]int `json:"counts"` // by Neighbour.State
+	List   []Neighbour    `json:"list"`   // the first 64, in the order of their addresses
+}
+
+// A Neighbour is a next hop on the wire.
+type Neighbour struct {
+	Address netip.Addr  `json:"address"`
+	MAC     vswitch.MAC `json:"mac,omitzero"` // absent: not known yet
+	State   string      `json:"state"`        // permanent, reachable, stale or incomplete
+	Age     float64     `json:"age_seconds"`  // since the last confirmation
+}
+
+// The values of Port.State.
+const (
+	LinkUp           = "up"
+	LinkDown         = "down"          // the device does not exist, is down, or has no carrier
+	LinkNoHypervisor = "no-hypervisor" // the hypervisor has not opened the other side of the device, or has not connected
+)
+
+// A Port has the state and the counters of one port. A frame that is segmented later counts once.
 type Port struct {
 	Name     string            `json:"name"`
 	Kind     string            `json:"kind"`
+	State    string            `json:"state"` // up, down or no-hypervisor
 	RxFrames uint64            `json:"rx_frames"`
 	RxBytes  uint64            `json:"rx_bytes"`
 	TxFrames uint64            `json:"tx_frames"`
@@ -58,9 +107,9 @@ type Port struct {
 }
 
 // NewPort returns a Port with the present values of c.
-func NewPort(name, kind string, c *vswitch.Counters) Port {
+func NewPort(name, kind, state string, c *vswitch.Counters) Port {
 	return Port{
-		Name: name, Kind: kind,
+		Name: name, Kind: kind, State: state,
 		RxFrames: c.RxFrames.Load(), RxBytes: c.RxBytes.Load(),
 		TxFrames: c.TxFrames.Load(), TxBytes: c.TxBytes.Load(),
 		Drops: c.Drops(),

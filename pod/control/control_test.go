@@ -40,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 	status := Status{
 		Holder: "guest", Address: "10.244.1.7/24", WireMAC: vswitch.MAC{2, 0, 0, 0, 0, 1}, MTU: 1450,
 		Lease:     &Lease{MAC: vswitch.MAC{2, 0, 0, 0, 0, 2}, HostName: "vm", Expires: time.Unix(1800000000, 0).UTC()},
-		Ports:     []Port{NewPort("guest", "tap", counters)},
+		Ports:     []Port{NewPort("guest", "tap", LinkUp, counters)},
 		KeeperPID: 7, SwitchPID: 8, Sandbox: "seccomp 41 calls, landlock 7", Takeovers: 2,
 	}
 	stations := []Station{{MAC: vswitch.MAC{2, 0, 0, 0, 0, 3}, Port: "tap0", Age: 1.5}}

@@ -8,12 +8,22 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
+)
+
+// answerTimeout is how long Get waits. A process that works answers in milliseconds.
+const answerTimeout = 5 * time.Second
+
+// Bounds of a response. A forwarding database of a million stations has 80 MB.
+const (
+	maxAnswer = 256 << 20
+	maxReason = 1 << 10 // of an error's text
 )
 
 // Get reads a resource of the podswitch process that listens at path, and decodes its JSON into v. It takes at most five seconds.
 func Get(ctx context.Context, path, resource string, v any) error {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: answerTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
@@ -25,16 +35,30 @@ func Get(ctx context.Context, path, resource string, v any) error {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		var cause *net.OpError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, err)
+		return explain(path, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("%s: %s", path, text)
+		text, _ := io.ReadAll(io.LimitReader(response.Body, maxReason))
+		return fmt.Errorf("%s: %s", path, strings.Join(strings.Fields(string(text)), " "))
 	}
-	return json.NewDecoder(response.Body).Decode(v)
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(v); err != nil {
+		return explain(path, err)
+	}
+	return nil
+}
+
+// explain distinguishes a socket without a podswitch from a podswitch that does not answer.
+func explain(path string, err error) error {
+	var (
+		late  net.Error
+		cause *net.OpError
+	)
+	switch {
+	case errors.As(err, &late) && late.Timeout():
+		return fmt.Errorf("the podswitch at the control socket %s has not answered within %s (it starts, ends, or hangs): %w", path, answerTimeout, err)
+	case errors.As(err, &cause) && cause.Op == "dial":
+		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, cause.Err)
+	}
+	return fmt.Errorf("the process at the control socket %s has not answered as a podswitch of this version: %w", path, err)
 }

@@ -25,6 +25,7 @@ type bridging struct {
 
 	pinned     vswitch.MAC // the only MAC at pinnedPort; the zero MAC: any
 	pinnedPort int
+	hasPod     bool // the second port is the uplink of a pod
 }
 
 // newBridging makes the learning switch. open makes its ports.
@@ -44,8 +45,10 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 		if b.known, err = readPod(w.Pod); err != nil {
 			return nil, err
 		}
+		b.hasPod = true
 		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0) // a frame to the pod's kernel is not flooded to the guest
 	}
+	b.known.Settings = &control.Settings{Method: control.MethodBridge, GuestMAC: cfg.Pinned}
 	for i, p := range g.Ports {
 		dev := newDevice(s, i, p, log)
 		dev.onLost = func() { b.bridge.Forget(i) } // its stations may now be elsewhere
@@ -100,12 +103,6 @@ func (b *bridging) resume(snap *snapshot) error {
 
 func (b *bridging) source() control.Source {
 	return control.Source{Status: b.status, Stations: b.stations}
-}
-
-func (b *bridging) status() control.Status {
-	status := b.known
-	status.Holder, status.Ports = vswitch.HolderKernel.String(), statusOf(b.ports)
-	return status
 }
 
 func (b *bridging) stations() []control.Station {

@@ -105,7 +105,8 @@ func (d *delegation) open(ctx context.Context, before *snapshot) (err error) {
 	if d.ports, err = openDevices(ctx, d.devices, before); err != nil {
 		return err
 	}
-	d.ports = append(d.ports, namedPort{d.pod, "pod", kindNetstack}, namedPort{d.server, "server", kindNetstack})
+	d.ports = append(d.ports, namedPort{Port: d.pod, name: "pod", kind: kindNetstack},
+		namedPort{Port: d.server, name: "server", kind: kindNetstack})
 	return nil
 }
 
@@ -188,16 +189,4 @@ func (d *delegation) apply(e event, mac vswitch.MAC) {
 		write = d.log.Info
 	}
 	write("holder", zap.Stringer("from", from.holder()), zap.Stringer("to", to.holder()), zap.Stringer("because", e))
-}
-
-func (d *delegation) status() control.Status {
-	d.mu.Lock()
-	holder := d.state.holder()
-	d.mu.Unlock()
-	status := d.plan.status
-	status.Holder, status.Ports = holder.String(), statusOf(d.ports)
-	if lease, ok := d.lessee.current(); ok {
-		status.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
-	}
-	return status
 }

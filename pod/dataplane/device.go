@@ -22,6 +22,7 @@ type device struct {
 	port     grant.Port
 	counters *vswitch.Counters
 	log      *zap.Logger
+	link     link
 
 	onLost, onBack func() // called when the device, or the hypervisor behind it, disappears and returns
 }
@@ -59,7 +60,8 @@ func (dev *device) open(ctx context.Context, before *snapshot) (namedPort, error
 		}
 	}
 	p := tap.NewReattaching(first, dev.counters, tap.Reattach{Reopen: dev.reopen, Lost: dev.lost, Back: dev.back})
-	return namedPort{p, dev.port.Name, dev.port.Kind}, nil
+	dev.link.isLost.Store(first == nil)
+	return namedPort{p, dev.port.Name, dev.port.Kind, &dev.link}, nil
 }
 
 // newPort makes a port of a descriptor.
@@ -71,6 +73,7 @@ func (dev *device) newPort(o openedPort, rest handover.Socket) (vswitch.Port, er
 		return d.Port(dev.counters)
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)
+		dev.link.isAlone.Store(s.Listening) // Connected follows, also for a connection that was handed over
 		p, err := s.Resume(dev.counters, dev.peerEvents(), rest)
 		if err != nil {
 			return nil, err
@@ -102,6 +105,7 @@ func (dev *device) lost(cause error) {
 	} else {
 		dev.log.Warn("device lost, waiting for it", zap.Error(cause))
 	}
+	dev.link.isLost.Store(true)
 	dev.onLost()
 }
 
@@ -112,6 +116,7 @@ func (dev *device) back() {
 	} else {
 		dev.log.Info("device is back")
 	}
+	dev.link.isLost.Store(false)
 	dev.onBack()
 }
 
@@ -120,10 +125,12 @@ func (dev *device) peerEvents() unixport.Options {
 	return unixport.Options{
 		Connected: func() {
 			dev.log.Info("hypervisor connected")
+			dev.link.isAlone.Store(false)
 			dev.onBack()
 		},
 		Disconnected: func(err error) {
 			dev.log.Warn("hypervisor disconnected", zap.Error(err))
+			dev.link.isAlone.Store(true)
 			dev.onLost()
 		},
 		Refused: func(err error) { dev.log.Warn("connection refused", zap.Error(err)) },

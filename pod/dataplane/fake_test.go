@@ -134,7 +134,7 @@ func (d *pod) start(takeover bool, sandboxErr error) *fakeKeeper {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
 	go func() {
-		k.result <- Run(ctx, Config{Conn: theirs, Takeover: takeover, ExitCode: func(error) int { return 7 }, Log: zap.NewNop(),
+		k.result <- Run(ctx, Config{Conn: theirs, Version: "test", Takeover: takeover, ExitCode: func(error) int { return 7 }, Log: zap.NewNop(),
 			EnterSandbox: func(bool) (string, error) {
 				k.sandboxed.Store(true)
 				return "a test", k.sandboxErr

@@ -25,7 +25,7 @@ func (p *countedPort) Close() error                { return nil }
 // countedPorts returns the ports of IP mode.
 func countedPorts() (ports []namedPort) {
 	for _, name := range []string{"guest", "uplink", "pod", "server"} {
-		ports = append(ports, namedPort{new(countedPort), name, "fake"})
+		ports = append(ports, namedPort{new(countedPort), name, "fake", new(link)})
 	}
 	return ports
 }

@@ -157,7 +157,10 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 		case c := <-p.session.commands:
 			switch {
 			case c.Guest != nil:
+				p.method.portList()[vswitch.PortGuest].link.isAlone.Store(c.Guest.Absent)
 				p.method.setGuestAbsent(c.Guest.Absent)
+			case c.Uplink != nil:
+				p.method.portList()[vswitch.PortUplink].link.noCarrier.Store(c.Uplink.Down)
 			case c.Yield != nil:
 				return true, nil
 			case c.Stop != nil:

@@ -9,12 +9,13 @@ import (
 type namedPort struct {
 	vswitch.Port
 	name, kind string
+	link       *link // nil: the port has no device
 }
 
 func statusOf(ports []namedPort) []control.Port {
 	list := make([]control.Port, len(ports))
 	for i, p := range ports {
-		list[i] = control.NewPort(p.name, p.kind, p.Counters())
+		list[i] = control.NewPort(p.name, p.kind, p.link.state(), p.Counters())
 	}
 	return list
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/podswitch/podswitch/pod/hypervisor"
 )
 
-// A Config has the parameters of a switch that the keeper does not send. All fields are required except Takeover and Settings.
+// A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover and Settings.
 type Config struct {
 	Conn         *grant.Conn     // to the keeper; Run closes it
+	Version      string          // of this program, for status
 	Takeover     bool            // replace the running switch
 	Settings     json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
 	EnterSandbox EnterSandbox    // called once, before Ready is sent
@@ -125,6 +126,7 @@ func (p *process) source() control.Source {
 	source.Log = p.log
 	source.Status = func() control.Status {
 		s := status()
+		s.Version = p.cfg.Version
 		s.Sandbox, s.Takeovers, s.KeeperPID, s.SwitchPID = p.sandbox, p.takeovers, p.grant.Keeper, os.Getpid()
 		return s
 	}

@@ -182,3 +182,15 @@ func TestWithoutSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKeeper checks the error of a switch whose keeper answers with a message of another version.
+func TestForeignKeeper(t *testing.T) {
+	k := newPod(t, nil).start(false, nil)
+	k.expect("hello")
+	body := `{"grant":{"version":1,"something":"else"}}`
+	header := []byte{0, 0, 0, byte(len(body)), 0, 0, 0, 0}
+	if _, err := k.socket.Write(append(header, body...)); err != nil {
+		t.Fatal(err)
+	}
+	k.expectEnd("use the same podswitch on both sides")
+}

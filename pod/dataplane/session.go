@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/tap"
 )
@@ -50,6 +51,9 @@ func newSession(conn *grant.Conn, hello grant.Hello) (*session, *grant.Grant, *o
 	sendErr := conn.Send(grant.Message{Hello: &hello})
 	m, files, err := conn.Receive() // even after a failed Send: a Fault may say why
 	switch {
+	case errors.Is(err, grant.ErrInvalid):
+		return nil, nil, nil, &missing.Error{What: "use this keeper", Need: fmt.Sprintf("a keeper with version %d of the protocol", grant.Version),
+			Give: "use the same podswitch on both sides", Err: err}
 	case err != nil:
 		return nil, nil, nil, fmt.Errorf("%w before it granted anything: %w", errKeeperEnded, cmp.Or(sendErr, err))
 	case m.Fault != nil:

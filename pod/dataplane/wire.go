@@ -50,6 +50,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	}
 	p.status = statusOfPod(&d.Pod, &macs)
 	p.status.RouterMAC = p.forwarder.RouterMAC
+	p.status.Settings = delegateSettings(d, p.forwarder.Rules, p.forwarder.PinnedMAC)
 	return p, macs.err
 }
 

@@ -81,6 +81,7 @@ var compared = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}
 // TestReadDelegate: the plan of IP mode arrives in full.
 func TestReadDelegate(t *testing.T) {
 	p := fullPlan(t)
+	p.Mute = true
 	want := p.Delegate()
 	everythingSet(t, want, "OnUse")
 	everythingSet(t, p.Offer)
@@ -101,7 +102,8 @@ func TestReadDelegate(t *testing.T) {
 	if diff := cmp.Diff(p.RelayDNS, got.relayDNS, compared...); diff != "" || got.holdAfter != p.HoldAfter {
 		t.Errorf("held after %s; name servers: -planned +read:\n%s", got.holdAfter, diff)
 	}
-	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400}
+	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400,
+		Settings: &control.Settings{Method: "bridge.delegateIp", GuestMAC: p.GuestMAC, Mute: true, Keep: []string{"tcp/80"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
 	if diff := cmp.Diff(status, got.status, compared...); diff != "" {
 		t.Errorf("the status: -want +got:\n%s", diff)
 	}

@@ -24,6 +24,10 @@ const (
 	sendTimeout = 2 * time.Second
 )
 
+// ErrInvalid means that the other side has sent what is not a message of this Version, so that it is not of this version of podswitch, or
+// not podswitch.
+var ErrInvalid = errors.New("invalid message")
+
 // A Conn is one end of a session: the keeper's, until a Hello is sent with it. It receives only messages that the other side may
 // send. One goroutine at a time may call Receive; Send and Close may be called at any time.
 type Conn struct {
@@ -109,7 +113,7 @@ func (c *Conn) Receive() (m Message, files []int, err error) {
 		return m, nil, errors.Join(fmt.Errorf("incomplete message: %w", midMessage(err)), CloseFiles(files))
 	}
 	if m, err = parse(body.Bytes(), c.other()); err != nil {
-		return m, nil, errors.Join(fmt.Errorf("invalid message: %w", err), CloseFiles(files))
+		return m, nil, errors.Join(fmt.Errorf("%w: %w", ErrInvalid, err), CloseFiles(files))
 	}
 	return m, files, nil
 }

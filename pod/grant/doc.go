@@ -21,6 +21,7 @@
 //	  Reopen, Dial ───────────▶        a port was lost; a connection that the plan names is needed
 //	        ◀────────────────── Opened, Dialled
 //	        ◀────────────────── Guest  the guest's device, or the hypervisor behind it, has come or gone
+//	        ◀────────────────── Uplink the pod interface, or its other end, has gone down or come up
 //	        ◀────────────────── Yield  another switch is ready: stop forwarding
 //	  Yielded ────────────────▶        the snapshot; a Go returns it if the other switch fails
 //	  Bye ────────────────────▶        the switch was asked to end
@@ -53,6 +54,7 @@
 //	Dialled  keeper  starting to stopping, in answer   1: connected socket; 0 with Err -
 //	                 to Dial
 //	Guest    keeper  running                           -                               -
+//	Uplink   keeper  running                           -                               -
 //	Yield    keeper  running                           -                               yielding
 //	Yielded  switch  yielding, stopping                of connections to hypervisors   yielded
 //	Bye      switch  building to stopping              -                               -

@@ -36,6 +36,7 @@ type Delegate struct {
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
 	Offer      Offer            `json:"offer"`                // the DHCP server's answers
+	Mute       bool             `json:"mute,omitempty"`       // the pod address stays on the pod interface; for status alone
 	HoldAfter  int64            `json:"hold_after_ns"`        // how long the guest may be absent before the switch answers for the address
 }
 

@@ -25,6 +25,7 @@ type Message struct {
 	Dialled *Dialled `json:"dialled,omitempty"`
 	Guest   *Guest   `json:"guest,omitempty"`
 	Learned *Learned `json:"learned,omitempty"`
+	Uplink  *Uplink  `json:"uplink,omitempty"`
 	Yield   *Yield   `json:"yield,omitempty"`
 	Yielded *Yielded `json:"yielded,omitempty"`
 	Bye     *Bye     `json:"bye,omitempty"`
@@ -109,6 +110,11 @@ type Guest struct {
 // passes it on without decoding it.
 type Learned struct {
 	State json.RawMessage `json:"state"` // one object
+}
+
+// Uplink reports whether the pod interface can carry frames.
+type Uplink struct {
+	Down bool `json:"down"` // the interface is down, or its other end is
 }
 
 // Reopen asks for a port that was lost. An Opened answers it as soon as the port is open again.

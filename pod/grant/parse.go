@@ -52,6 +52,7 @@ var rules = map[string]rule{
 	"dialled": {keeperSide, maxSmall},
 	"guest":   {keeperSide, maxSmall},
 	"learned": {switchSide, maxLearned},
+	"uplink":  {keeperSide, maxSmall},
 	"yield":   {keeperSide, maxSmall},
 	"yielded": {switchSide, maxMessage},
 	"bye":     {switchSide, maxSmall},

@@ -22,8 +22,8 @@ func (l *loop) perform(a action) {
 		l.beginAgain()
 	case hold:
 		l.hold()
-	case reportGuest:
-		l.reportGuest()
+	case reportLinks:
+		l.reportLinks()
 	case dropNext:
 		l.dropNext()
 	case askToYield:
@@ -128,7 +128,7 @@ func (l *loop) release() error {
 	err := l.resources.close()
 	l.watchdog.close()
 	l.closeSwitches()
-	l.resources, l.watchdog, l.guest = nil, nil, guestState{}
+	l.resources, l.watchdog, l.links = nil, nil, linkState{}
 	return err
 }
 

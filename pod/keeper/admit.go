@@ -48,7 +48,7 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 		l.handle(admitted, nil)
 		return nil
 	}
-	if l.resources, err = openResources(&l.cfg, false); err != nil {
+	if l.resources, err = openResources(&l.cfg, l.control, false); err != nil {
 		l.log.Error("cannot serve a switch", zap.Error(err))
 		return err
 	}

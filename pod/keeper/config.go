@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Pod      *plan.Config     // a guest and a pod
 	Switch   *SwitchConfig    // a plain learning switch
+	Version  string           // of this program, for status
 	Control  string           // path of the control socket
 	Owner    int              // user id that sockets are given to; -1: they stay this process's own
 	Peers    grant.Peers      // the users and processes that may connect

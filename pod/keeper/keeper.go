@@ -41,7 +41,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 
 // open opens the resources. The state is taken if the address was taken by a keeper that was killed, and free otherwise.
 func (l *loop) open(taken, free state) (err error) {
-	if l.resources, err = openResources(&l.cfg, true); err != nil {
+	if l.resources, err = openResources(&l.cfg, l.control, true); err != nil {
 		return err
 	}
 	l.state = free
@@ -68,6 +68,8 @@ func (l *loop) abandon() error {
 // Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
 func Listen(ctx context.Context, cfg Config, path string) error {
 	l := newLoop(cfg)
+	l.openControl()
+	defer l.closeControl()
 	if cfg.Pod != nil { // a switch may connect much later
 		if err := l.recover(); err != nil {
 			return err

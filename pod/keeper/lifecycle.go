@@ -106,7 +106,7 @@ const (
 	begin                  // send Go to the current switch
 	beginAgain             // begin, with what the last switch has learned
 	hold                   // forget all switches, and wait for another one, for a bounded time; the event expired may follow
-	reportGuest            // send Guest to the current switch, now and on each change
+	reportLinks            // send Guest and Uplink to the current switch, now and on each change
 	dropNext               // forget the next switch
 	askToYield             // send Yield to the current switch
 	handOver               // make the next switch the current one, and send it Go with the snapshot
@@ -119,7 +119,7 @@ const (
 	numActions
 )
 
-var actionNames = [numActions]string{"none", "take", "begin", "begin again", "hold", "report guest", "drop next", "ask to yield", "hand over", "resume",
+var actionNames = [numActions]string{"none", "take", "begin", "begin again", "hold", "report links", "drop next", "ask to yield", "hand over", "resume",
 	"discard handover", "complete", "ask to stop", "release", "give back"}
 
 // String returns the name of the action.
@@ -146,7 +146,7 @@ var lifecycle = [numStates]map[event]transition{
 		stop:  {ended, release},
 	},
 	starting: {
-		started: {running, reportGuest},
+		started: {running, reportLinks},
 		lost:    {holding, hold},
 		bye:     {stopping, askToStop},
 		end:     {stopping, askToStop},

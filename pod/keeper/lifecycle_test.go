@@ -21,7 +21,7 @@ func TestLifecycle(t *testing.T) {
 	list(admitted, none, building, idle)
 	list(ready, take, building, building)
 	list(taken, begin, starting, building)
-	list(started, reportGuest, running, starting)
+	list(started, reportLinks, running, starting)
 	list(nextAdmitted, none, preparing, running)
 	list(nextReady, askToYield, yielding, preparing)
 	list(nextLost, dropNext, running, preparing)
@@ -138,7 +138,7 @@ func (sc scenario) apply(e event, fails bool) (scenario, error) {
 		sc.current.ready = true
 	case started:
 		sc.current.starting = false
-		sc.waits = sc.waits && sc.state != starting // reportGuest ends the hold
+		sc.waits = sc.waits && sc.state != starting // reportLinks ends the hold
 	case expired:
 		sc.waits = false
 	case nextAdmitted:

@@ -2,9 +2,11 @@ package keeper
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -32,6 +34,10 @@ type loop struct {
 	cause          error                        // of the last event; in stopping and ending, of the event that led there
 	err            error                        // what run returns
 
+	control    *net.UnixListener  // of a keeper that outlives its switches; nil: the resources have it
+	endAnswers context.CancelFunc // ends the answers at control; nil: there are none
+	isHolding  atomic.Bool        // the state is holding; for waitingStatus
+
 	sessions map[*session]bool
 	writers  sync.WaitGroup
 	current  *session // the switch that answers for the address, or is about to; nil: there is none
@@ -44,7 +50,7 @@ type loop struct {
 	nextPlan  *plan.Plan // of the next switch, if its Hello has settings; otherwise nil
 	held      holdState
 	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
-	guest     guestState
+	links     linkState
 	takeovers int // completed ones
 }
 
@@ -62,6 +68,7 @@ func (l *loop) serveChild(c *child) {
 // run executes one task after the other until the keeper ends.
 func (l *loop) run(ctx context.Context) error {
 	defer close(l.done)
+	l.answer()
 	canceled := ctx.Done()
 	for l.state != ended {
 		select {
@@ -101,4 +108,5 @@ func (l *loop) handle(e event, cause error) {
 	}
 	l.state = t.next
 	l.perform(t.action)
+	l.answer()
 }

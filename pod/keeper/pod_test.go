@@ -195,6 +195,37 @@ func TestUplinkGone(t *testing.T) {
 	}
 }
 
+// TestUplinkDown checks that the switch gets an Uplink message when the other end of the pod interface goes down or comes up, and so
+// does one that takes over meanwhile.
+func TestUplinkDown(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	ip(t, "link set node0 down")
+	if m, _ := f.receives("uplink", 0); !m.Uplink.Down {
+		t.Error("the uplink is up, want down")
+	}
+	ip(t, "link set node0 up")
+	if m, _ := f.receives("uplink", 0); m.Uplink.Down {
+		t.Error("the uplink is down, want up")
+	}
+	ip(t, "link set node0 down")
+	f.receives("uplink", 0)
+	next := k.granted(takeoverMessage())
+	next.sends(readyMessage())
+	f.receives("yield", 0)
+	f.sends(yieldedMessage())
+	next.receives("go", 0)
+	next.starts(k.testKeeper)
+	next.receives("guest", 0)
+	if m, _ := next.receives("uplink", 0); !m.Uplink.Down {
+		t.Error("after the takeover the uplink is up, want down")
+	}
+	ip(t, "link set node0 up")
+	next.receives("uplink", 0)
+	next.ends()
+	k.awaitWaiting()
+}
+
 // TestGuestComesAndGoes checks that the switch gets a Guest message when the hypervisor closes or opens the guest's device, and the
 // descriptor of a device that was lost as soon as it exists again.
 func TestGuestComesAndGoes(t *testing.T) {

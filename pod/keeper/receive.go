@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -42,7 +43,7 @@ func (l *loop) receive(s *session, m grant.Message, files []int) {
 	case m.Stopped != nil:
 		l.handle(stopped, nil)
 	case m.Fault != nil:
-		s.abort(m.Fault)
+		s.abort(faultOf(m.Fault))
 	}
 }
 
@@ -94,4 +95,10 @@ func (l *loop) receiveBye(s *session) {
 	case l.previous:
 		l.handle(end, nil)
 	}
+}
+
+// faultOf returns the reason that a switch gives. Further lines of its text are indented, so that none of them looks like a message of
+// the keeper, which prints it.
+func faultOf(f *grant.Fault) *grant.Fault {
+	return &grant.Fault{Text: strings.ReplaceAll(f.Text, "\n", "\n    "), Code: f.Code}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 
-	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -23,17 +22,19 @@ type resources struct {
 	ports     []*port               // in the order of the forwarder's ports
 	control   *net.UnixListener
 	adopted   *podnet.Holding    // the address that was taken already; nil: it was not
+	lent      bool               // control belongs to the keeper and stays open
 	lock      io.Closer          // of the state directory; nil: a plain learning switch
 	ctx       context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
 	cancel    context.CancelFunc // ends ctx
 	dialSlots chan struct{}      // semaphore: one element for each goroutine that dials
 }
 
-// openResources opens everything that a switch needs. It does not change the pod interface, except to give back what an earlier run
-// has left. With adopt, it leaves an address off the interface that a keeper has taken which was killed.
-func openResources(cfg *Config, adopt bool) (r *resources, err error) {
+// openResources opens everything that a switch needs, except the control socket if that is lent. It does not change the pod interface,
+// except to give back what an earlier run has left. With adopt, it leaves an address off the interface that a keeper has taken which was
+// killed.
+func openResources(cfg *Config, lent *net.UnixListener, adopt bool) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r = &resources{cfg: cfg, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
+	r = &resources{cfg: cfg, control: lent, lent: lent != nil, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
 	defer func() {
 		if err != nil {
 			if r.adopted != nil {
@@ -102,9 +103,10 @@ func (r *resources) openSwitch() error {
 
 // openAll opens the control socket and the ports.
 func (r *resources) openAll(specs ...portSpec) (err error) {
-	r.control, err = unixsocket.Listen(unixsocket.Spec{Path: r.cfg.Control, Owner: r.cfg.Owner, Name: "control socket", Flag: "--control"})
-	if err != nil {
-		return err
+	if !r.lent {
+		if r.control, err = listenControl(r.cfg); err != nil {
+			return err
+		}
 	}
 	for _, s := range specs {
 		s.owner = r.cfg.Owner
@@ -139,7 +141,7 @@ func (r *resources) close() (err error) {
 	for _, p := range r.ports {
 		err = errors.Join(err, p.close())
 	}
-	if r.control != nil {
+	if r.control != nil && !r.lent {
 		err = errors.Join(err, r.control.Close())
 	}
 	if r.lock != nil {

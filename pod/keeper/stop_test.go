@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // soon is how long giving back may take on a busy machine: five times the timeout for Stopped.
@@ -54,7 +55,7 @@ func (f *fake) readsNothing(asks int) {
 func (k *testKeeper) flap() {
 	k.inside(func() {
 		for i := range 2 * outboxSize {
-			k.loop.guestChanged(k.loop.resources, i%2 == 0)
+			k.loop.guestChanged(podnet.LinkState{Present: true, Carrier: i%2 == 1})
 		}
 	})
 }

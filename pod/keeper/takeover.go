@@ -111,7 +111,7 @@ func (l *loop) completeTakeover() {
 		l.resources.plan, l.nextPlan = l.nextPlan, nil
 	}
 	l.discardHandover()
-	l.sendGuest()
+	l.sendLinks()
 }
 
 // discardHandover closes the descriptors of the snapshot.

@@ -24,7 +24,7 @@ func (p *Plan) Summary() []string {
 		lines = append(lines, "found  "+f)
 	}
 	for _, r := range p.Rules {
-		lines = append(lines, describeRule(r))
+		lines = append(lines, DescribeRule(r))
 	}
 	for _, k := range p.KeptPorts {
 		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
@@ -110,8 +110,8 @@ func join[T any](list []T) string {
 	return strings.Join(texts, ",")
 }
 
-// describeRule returns a rule as a line of text.
-func describeRule(r vswitch.Rule) string {
+// DescribeRule returns a rule as a line of text.
+func DescribeRule(r vswitch.Rule) string {
 	verb := "deny"
 	if r.Allow {
 		verb = "allow"

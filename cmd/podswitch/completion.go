@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const completionExample = `  # For this shell, bash
+  source <(podswitch completion bash)`
+
+// addCompletion adds cobra's command that prints the completion script of a shell, to the output that root has now.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	c, _, err := root.Find([]string{"completion"})
+	if err != nil || c == root {
+		return
+	}
+	c.Short, c.Example, c.Args = "Print the completion script for bash, zsh, fish or powershell", completionExample, cobra.ArbitraryArgs
+	c.RunE = func(*cobra.Command, []string) error {
+		return usageError{errors.New("completion: want the shell: bash, zsh, fish or powershell")}
+	}
+}
+
+// completeChoices lets shells complete the values of choices, and no file names.
+func completeChoices(c *cobra.Command) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if choice, ok := f.Value.(*choice); ok {
+			_ = c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(choice.allowed, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+		}
+	})
+}

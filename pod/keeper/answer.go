@@ -1,0 +1,86 @@
+package keeper
+
+import (
+	"context"
+	"net"
+	"os"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
+	"github.com/podswitch/podswitch/host/unixsocket"
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// A keeper that waits for a switch answers at the control socket itself, with what it is: nothing else would tell an operator why there
+// is no switch. A switch that was started answers instead.
+
+// listenControl opens the control socket of a keeper that outlives its switches.
+func listenControl(cfg *Config) (*net.UnixListener, error) {
+	return unixsocket.Listen(unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: "--control"})
+}
+
+// openControl opens the control socket of a keeper that outlives its switches. If it cannot be opened, the first switch gets the error,
+// if there still is one then.
+func (l *loop) openControl() {
+	var err error
+	if l.control, err = listenControl(&l.cfg); err != nil {
+		l.log.Warn("no status while the keeper waits", zap.Error(err))
+		l.control = nil
+	}
+}
+
+// closeControl closes it.
+func (l *loop) closeControl() {
+	if l.control != nil {
+		_ = l.control.Close()
+	}
+}
+
+// answer begins or ends to answer at the control socket, as the state has it.
+func (l *loop) answer() {
+	l.isHolding.Store(l.state == holding)
+	waits := l.control != nil && (l.state == idle || l.state == holding)
+	switch {
+	case waits && l.endAnswers == nil:
+		ctx, cancel := context.WithCancel(context.Background())
+		l.endAnswers = cancel
+		if err := l.serveStatus(ctx); err != nil {
+			l.log.Warn("no status while the keeper waits", zap.Error(err))
+		}
+	case !waits && l.endAnswers != nil:
+		l.endAnswers()
+		l.endAnswers = nil
+	}
+}
+
+// serveStatus serves the status until ctx is done. It listens with a descriptor of its own, which it closes.
+func (l *loop) serveStatus(ctx context.Context) error {
+	fd, err := descriptor.Borrow(l.control, func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), "control socket")
+	defer f.Close()
+	listener, err := net.FileListener(f)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := control.Serve(ctx, listener, control.Source{Status: l.waitingStatus, Log: l.log}); err != nil {
+			l.log.Warn("no status while the keeper waits", zap.Error(err))
+		}
+	}()
+	return nil
+}
+
+// waitingStatus returns the status of a keeper without a switch. Any goroutine may call it.
+func (l *loop) waitingStatus() control.Status {
+	s := control.Status{Version: l.cfg.Version, Waiting: true, Holder: vswitch.HolderKernel.String(), KeeperPID: os.Getpid()}
+	if l.isHolding.Load() {
+		s.Holder = control.HolderNone
+	}
+	return s
+}

@@ -1,0 +1,51 @@
+package vswitch
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// States of a next hop, as `ip neighbour` names them.
+const (
+	NeighbourPermanent  = "permanent"  // configured
+	NeighbourReachable  = "reachable"  // confirmed within the last 30 seconds
+	NeighbourStale      = "stale"      // used, and confirmed again with the next frame
+	NeighbourIncomplete = "incomplete" // asked for, no answer yet
+)
+
+// A NeighbourState is a next hop on the wire as a Delegate has it.
+type NeighbourState struct {
+	Addr  netip.Addr
+	MAC   MAC           // the zero MAC if State is NeighbourIncomplete
+	State string        // one of the constants above
+	Age   time.Duration // since the last confirmation; 0 if State is NeighbourPermanent or NeighbourIncomplete
+}
+
+// Neighbours returns the next hops, in the order of their addresses. There are at most NeighbourLimit, and 256 incomplete ones.
+func (d *Delegate) Neighbours(now time.Duration) []NeighbourState { return d.neighbours.list(now) }
+
+func (n *neighbours) list(now time.Duration) (list []NeighbourState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.table.each(func(e entry) { list = append(list, e.listed(now)) })
+	for ip := range n.questions {
+		if _, _, known := n.table.find(uint64(ip)); !known { // otherwise it is being confirmed
+			list = append(list, NeighbourState{Addr: addrFromKey(ip), State: NeighbourIncomplete})
+		}
+	}
+	slices.SortFunc(list, func(a, b NeighbourState) int { return a.Addr.Compare(b.Addr) })
+	return list
+}
+
+func (e entry) listed(now time.Duration) NeighbourState {
+	value := neighbourValue(e.value)
+	s := NeighbourState{Addr: addrFromKey(uint32(e.key)), MAC: value.mac(), State: NeighbourPermanent}
+	if !value.isPermanent() {
+		s.State, s.Age = NeighbourReachable, ageOf(e.seen, now)
+		if s.Age >= neighbourReachable {
+			s.State = NeighbourStale
+		}
+	}
+	return s
+}
