@@ -167,7 +167,7 @@ func makeOffload(r *reader, l place) vnet.Header {
 	case 2:
 		return h
 	case 3:
-		h.GSOType = map[int]uint8{6: 1, 17: 5}[l.protocol]
+		h.GSOType = map[int]uint8{6: 1, 17: choose[uint8](r, 5, 3)}[l.protocol]
 		h.GSOSize = choose[uint16](r, 1400, 1410, 1411, 536, 1, 0, 8, 9000, 65535)
 	case 4:
 		h.GSOType = choose[uint8](r, 1, 4, 5, 0x81, 0x84, 0x85, 3, 77, 0x80)

@@ -149,6 +149,7 @@ func offloads() (frames []vswitch.Frame) {
 		{Flags: 1, GSOType: 77, GSOSize: 1400, CsumStart: 34, CsumOffset: 16},
 		{Flags: 1, GSOType: 4, GSOSize: 1400, CsumStart: 34, CsumOffset: 16},
 		{Flags: 1, GSOType: 5, GSOSize: 1400, CsumStart: 34, CsumOffset: 6},
+		{Flags: 1, GSOType: 3, GSOSize: 1480, CsumStart: 34, CsumOffset: 6}, // of fragments
 		{Flags: 1, GSOType: 0x85, GSOSize: 1400, CsumStart: 34, CsumOffset: 6},
 		{Flags: 0, GSOType: 1, GSOSize: 1400}, {Flags: 2}, {Flags: 3, CsumStart: 34, CsumOffset: 16}, {Flags: 4}, {GSOSize: 3, HdrLen: 5},
 		{Flags: 1, CsumStart: 34, CsumOffset: 5}, {Flags: 1, CsumStart: 34, CsumOffset: 6}, {Flags: 1, CsumStart: 33, CsumOffset: 17},

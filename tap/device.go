@@ -20,6 +20,13 @@ type Device struct {
 	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
 	Offload   bool    `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	Merge     Merging `json:"-"`          // frames that the port merges; each process asks its own kernel: Mergeable
+	Events    Events  `json:"-"`          // what the port reports; nil: nothing
+}
+
+// Events are reports of a port. They must not block.
+type Events interface {
+	// UnknownOffload reports that a packet socket has lost a frame, because the kernel cannot describe its offloads: those of a tunnel or of SCTP.
+	UnknownOffload()
 }
 
 // OpenDevice opens and configures a device, and creates a tap that does not exist. The error is a *missing.Error if the device, a
@@ -72,7 +79,7 @@ func (d Device) newPort(c *vswitch.Counters) (vswitch.Port, error) {
 	if d.Kind == KindTap {
 		return newTap(d.FD, d.HeaderLen, c)
 	}
-	return newPacket(d.FD, c)
+	return newPacket(d.FD, c, d.Events)
 }
 
 // check returns an error if the fields contradict one another.

@@ -28,8 +28,9 @@ type messages struct {
 	headers  [vswitch.BatchSize][vnet.Size]byte
 	vec      [vswitch.BatchSize][2]unix.Iovec
 	msgs     [vswitch.BatchSize]descriptor.Message
-	slots    []byte // receive buffers
-	controls []byte // receive control messages
+	peek     descriptor.Message // one that takes the virtio-net header alone
+	slots    []byte             // receive buffers
+	controls []byte             // receive control messages
 }
 
 func newMessages() *messages {
@@ -52,15 +53,39 @@ func newReceiveMessages() *messages {
 		m.vec[i][1].SetLen(vswitch.MaxFrame)
 		m.msgs[i].Control = &m.controls[i*auxControlLen]
 	}
+	m.peek.Iov = &m.vec[0][0]
+	m.peek.SetIovlen(1)
 	return m
 }
 
 // receive receives up to n messages, without waiting.
-func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) {
-	for i := range n {
+func (m *messages) receive(fd uintptr, n int) (int, syscall.Errno) { return m.receiveAt(fd, 0, n) }
+
+// receiveAt receives into the messages with the indexes from to to-1.
+func (m *messages) receiveAt(fd uintptr, from, to int) (int, syscall.Errno) {
+	for i := from; i < to; i++ {
 		m.msgs[i].SetControllen(auxControlLen) // the previous call has overwritten it
 	}
-	return descriptor.ReceiveMessages(fd, m.msgs[:n])
+	return descriptor.ReceiveMessages(fd, m.msgs[from:to])
+}
+
+// receiveBare receives one frame from a socket that has no virtio-net headers at the time. It reports whether the frame's checksum is left to be
+// completed. A frame that lacks its VLAN tag, or its end, counts as EINVAL.
+func (m *messages) receiveBare(fd uintptr) (data []byte, partial bool, err syscall.Errno) {
+	msg := &m.msgs[0]
+	msg.Iov = &m.vec[0][1]
+	msg.SetIovlen(1)
+	_, err = m.receive(fd, 1)
+	msg.Iov = &m.vec[0][0]
+	msg.SetIovlen(2)
+	if err != 0 {
+		return nil, false, err
+	}
+	aux, ok := m.aux(0)
+	if _, _, tagged := m.vlan(0); !ok || tagged || msg.Flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		return nil, false, unix.EINVAL
+	}
+	return m.slots[vlanRoom : vlanRoom+int(msg.Length) : vlanRoom+vswitch.MaxFrame], aux.Status&unix.TP_STATUS_CSUMNOTREADY != 0, 0
 }
 
 // frame returns the received frame i with its VLAN tag restored; its capacity ends with its buffer. If the message is not a whole frame,
@@ -102,23 +127,27 @@ func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 
 // vlan returns the VLAN tag that the kernel has removed from frame i (packet(7), PACKET_AUXDATA).
 func (m *messages) vlan(i int) (protocol, tag uint16, tagged bool) {
-	n := int(m.msgs[i].Controllen)
-	if n < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
-		return 0, 0, false
-	}
-	control := m.controls[i*auxControlLen:]
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
-	if header.Level != unix.SOL_PACKET || header.Type != unix.PACKET_AUXDATA {
-		return 0, 0, false
-	}
-	aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&control[unix.CmsgLen(0)]))
-	if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
+	aux, ok := m.aux(i)
+	if !ok || aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 		return 0, 0, false
 	}
 	if aux.Status&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
 		return unix.ETH_P_8021Q, aux.Vlan_tci, true
 	}
 	return aux.Vlan_tpid, aux.Vlan_tci, true
+}
+
+// aux returns what the kernel says about frame i beside its virtio-net header.
+func (m *messages) aux(i int) (*unix.TpacketAuxdata, bool) {
+	if int(m.msgs[i].Controllen) < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
+		return nil, false
+	}
+	control := m.controls[i*auxControlLen:]
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	if header.Level != unix.SOL_PACKET || header.Type != unix.PACKET_AUXDATA {
+		return nil, false
+	}
+	return (*unix.TpacketAuxdata)(unsafe.Pointer(&control[unix.CmsgLen(0)])), true
 }
 
 // set makes message i send f, whose memory is in use until the send.

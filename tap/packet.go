@@ -24,6 +24,8 @@ type packetPort struct {
 	rx     *messages
 	want   int // messages in one system call: fewer while large segments arrive, so that they stay in the processor's cache
 
+	careful     atomic.Int32   // frames to peek at before they are received (datagram.go)
+	events      Events         // may be nil
 	down        atomic.Uintptr // the errno that says that the device is lost (pending.go); 0: it is not
 	interrupted atomic.Bool
 
@@ -34,12 +36,15 @@ type packetPort struct {
 }
 
 // newPacket makes a port of a configured packet socket, and owns fd.
-func newPacket(fd int, counters *vswitch.Counters) (vswitch.Port, error) {
+func newPacket(fd int, counters *vswitch.Counters, events Events) (vswitch.Port, error) {
 	d, err := descriptor.New(fd)
 	if err != nil {
 		return nil, err
 	}
-	p := &packetPort{Descriptor: d, counters: counters, rx: newReceiveMessages(), tx: newMessages(), want: vswitch.BatchSize}
+	p := &packetPort{Descriptor: d, counters: counters, rx: newReceiveMessages(), tx: newMessages(), want: vswitch.BatchSize,
+		events: events}
+	p.careful.Store(carefulAtFirst)
+	_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1) // readDatagram of a process that was killed may have switched it off
 	p.reader, p.write = descriptor.NewReader(d, p.readBatch), p.writeBatch
 	return p, nil
 }
@@ -102,7 +107,7 @@ func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) { return p.read
 
 // readBatch is an Attempt (package descriptor).
 func (p *packetPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bool, err error) {
-	got, errno := p.rx.receive(fd, min(p.want, len(batch)))
+	got, errno := p.receiveSome(fd, min(p.want, len(batch)))
 	switch errno {
 	case 0:
 		return p.decode(got, batch), false, nil
@@ -112,8 +117,10 @@ func (p *packetPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait b
 		err := p.lossError()
 		return 0, err == nil, err
 	case unix.EINVAL: // the virtio-net header cannot describe a frame's offloads, and the frame is lost: packet_rcv_vnet, net/packet/af_packet.c
-		p.counters.Drop(vswitch.ReceiveError, 1)
+		p.unknown()
 		return 0, false, nil
+	case errDatagram:
+		return p.readDatagram(fd, batch), false, nil
 	case unix.ENETDOWN, unix.ENXIO: // the kernel reports a pending error before it returns queued frames
 		p.lost(errno)
 		return 0, false, nil

@@ -5,8 +5,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 // A socket has one pending error. The next system call on the socket returns it, whatever it does, and clears it (sock_error,
@@ -27,7 +25,7 @@ func (p *packetPort) sendFrom(fd uintptr, at int) (int, syscall.Errno) {
 	sent, err := p.tx.send(fd, at, len(p.out))
 	switch {
 	case err == 0 && found == unix.EINVAL:
-		p.counters.Drop(vswitch.ReceiveError, 1) // as in readBatch
+		p.unknown() // as in readBatch
 	case err == unix.ENETDOWN || err == unix.ENXIO:
 		p.lost(probe(fd))
 	}

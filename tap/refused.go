@@ -12,9 +12,9 @@ import (
 // Some stable releases of Linux, 6.6.44 for example, refuse a frame of several UDP datagrams that the releases before and after accept.
 // A port of this package may have merged the frame, so it must not be lost: the transmitting port cuts it and sends the pieces.
 
-// isRefused reports whether the kernel has refused f because it consists of several datagrams.
+// isRefused reports whether the kernel has refused f because it consists of several datagrams, or of the fragments of one.
 func isRefused(err syscall.Errno, f *vswitch.Frame) bool {
-	return err == unix.EINVAL && f.Offload.GSOType == vnet.GSOUDPL4
+	return err == unix.EINVAL && (f.Offload.GSOType == vnet.GSOUDPL4 || f.Offload.GSOType == vnet.GSOUDP)
 }
 
 // sendCut cuts f, sends the pieces and counts each of them. It allocates, which is acceptable only because these kernels are rare.

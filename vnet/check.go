@@ -25,8 +25,8 @@ const (
 //     belong to a packet in a tunnel. An ARP packet has none.
 //   - A GSOType other than GSONone is GSOTCPv4 or GSOTCPv6, with or without GSOECN, or GSOUDPL4. It requires FlagNeedsChecksum, a GSOSize
 //     above 0, and a packet of that type: not a fragment, with a length within the frame and a complete transport header, with
-//     CsumStart at that header and CsumOffset at its checksum field.
-//   - A frame yields at most 1024 TCP segments or 128 UDP datagrams, because cutting has a cost for each. Linux sends more only to a peer
+//     CsumStart at that header and CsumOffset at its checksum field. GSOUDP is the same for IPv4, with a GSOSize of at least 8.
+//   - A frame yields at most 1024 TCP segments or fragments, or 128 UDP datagrams, because cutting has a cost for each. Linux sends more only to a peer
 //     that announces an MSS below 64 bytes. The bound counts everything behind the headers, as a kernel that cuts the frame does.
 //
 // A frame to segment whose payload is not larger than GSOSize fits; it yields one segment.
@@ -86,6 +86,11 @@ func checkGSO(h *Header, frame []byte, l *layout) bool {
 		ethertype = etherIPv6
 	case GSOUDPL4:
 		ethertype = l.ethertype
+	case GSOUDP:
+		ethertype = etherIPv4
+		if h.GSOSize < 8 {
+			return false
+		}
 	default:
 		return false
 	}
@@ -96,10 +101,16 @@ func checkGSO(h *Header, frame []byte, l *layout) bool {
 	if headerLen == 0 || l.transport+headerLen > l.end {
 		return false
 	}
+	size := h.GSOSize
+	if h.GSOType == GSOUDP {
+		size &^= 7
+		headerLen = 0 // the first fragment has the UDP header as payload
+	}
 	payload := len(frame) - l.transport - headerLen // a kernel cuts the whole frame, whatever length its IP header states
-	if most := mostSegments(h.GSOType); payload > most*int(h.GSOSize) {
+	if most := mostSegments(h.GSOType); payload > most*int(size) {
 		return false
 	}
+	h.GSOSize = size
 	h.HdrLen = uint16(l.transport + headerLen) // fits: eight extension headers have less than 17 KiB
 	return true
 }
@@ -114,7 +125,7 @@ func mostSegments(gsoType uint8) int {
 
 // transportLen returns the length in bytes of the transport header, or 0 if it does not match the GSO type.
 func transportLen(h *Header, frame []byte, l *layout) int {
-	if h.GSOType == GSOUDPL4 {
+	if h.GSOType == GSOUDPL4 || h.GSOType == GSOUDP {
 		if l.protocol != protocolUDP || h.CsumOffset != udpChecksum {
 			return 0
 		}

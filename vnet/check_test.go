@@ -126,7 +126,7 @@ func TestCheckRefusesImpossibleHeader(t *testing.T) {
 		{"too many segments", "tcp4", true, func(h *vnet.Header) { h.GSOSize = 2 }},
 		{"too many datagrams", "udp4", true, func(h *vnet.Header) { h.GSOSize = 23 }},
 		{"gso_type unknown", "tcp4", true, func(h *vnet.Header) { h.GSOType = 2 }},
-		{"gso_type UFO", "udp4", true, func(h *vnet.Header) { h.GSOType = 3 }},
+		{"gso_type UFO of IPv6", "udp6", true, func(h *vnet.Header) { h.GSOType = 3 }},
 		{"gso_type of a UDP tunnel", "tcp4", true, func(h *vnet.Header) { h.GSOType |= 0x20 }},
 		{"gso_type ECN alone", "tcp4", true, func(h *vnet.Header) { h.GSOType = vnet.GSOECN }},
 		{"gso_type ECN of UDP", "udp4", true, func(h *vnet.Header) { h.GSOType |= vnet.GSOECN }},

@@ -54,6 +54,7 @@ func offloadSeeds() []offloadSeed {
 		{"a later IPv6 fragment has no transport header", later.header(), later.frame(), 600},
 		{"a later IPv6 fragment to segment", with(later.gso(9), func(h *vnet.Header) { h.CsumOffset = 16 }), later.frame(), 600},
 		{"UDP segments", packet{v6: true, protocol: udp, payload: 99}.gso(10), packet{v6: true, protocol: udp, payload: 99}.frame(), 600},
+		{"fragments of a datagram", with(routed.gso(9), func(h *vnet.Header) { h.GSOType = vnet.GSOUDP }), routed.frame(), 600},
 		{"IPv4 options and padding", routed.gso(1000), routed.frame(), 600},
 		{"a checksum to complete under padding", routed.header(), routed.frame(), 600},
 		{"SCTP's checksum is a CRC", with(crc.header(), func(h *vnet.Header) { h.CsumOffset = 8 }), crc.frame(), 600},

@@ -16,6 +16,7 @@ const (
 const (
 	GSONone  uint8 = 0    // the frame is not to be segmented
 	GSOTCPv4 uint8 = 1    // TCP segments over IPv4
+	GSOUDP   uint8 = 3    // one UDP datagram over IPv4, to be cut into IP fragments (UFO)
 	GSOTCPv6 uint8 = 4    // TCP segments over IPv6
 	GSOUDPL4 uint8 = 5    // UDP datagrams over IPv4 or IPv6
 	GSOECN   uint8 = 0x80 // a flag of the TCP types: only the first segment has CWR
@@ -26,8 +27,8 @@ const (
 type Header struct {
 	Flags      uint8  // FlagNeedsChecksum, FlagDataValid
 	GSOType    uint8  // one of the GSO constants
-	HdrLen     uint16 // length of all headers of a frame to segment; exact only after Check
-	GSOSize    uint16 // payload bytes of each segment except the last
+	HdrLen     uint16 // length of the headers that each segment has; exact only after Check
+	GSOSize    uint16 // payload bytes of each segment except the last; with GSOUDP, of each fragment, a multiple of 8
 	CsumStart  uint16 // first byte that the checksum covers
 	CsumOffset uint16 // offset of the checksum field, from CsumStart
 }

@@ -3,10 +3,13 @@ package vnet
 // Segmentation in software, for an egress that accepts no frame larger than its MTU. Each segment has a copy of the frame's headers with
 // these changes:
 //
-//	IPv4   total length, identification (incremented for each segment), header checksum
+//	IPv4   total length, identification (incremented for each segment, except for fragments), header checksum
 //	IPv6   payload length
 //	TCP    sequence number, checksum; FIN and PSH only in the last segment, with GSOECN CWR only in the first
 //	UDP    length, checksum
+//
+// With GSOUDP the segments are the fragments of one datagram: only the first has a UDP header, with the checksum of the datagram, and all
+// have a copy of the IPv4 header without DF, as from Linux (inet_gso_segment, net/ipv4/af_inet.c).
 
 import "encoding/binary"
 
@@ -60,8 +63,12 @@ func (s *Segments) Next(dst []byte) int {
 	copy(segment, s.frame[:headers])
 	copy(segment[headers:], s.frame[s.payload:s.payload+size])
 	last := s.payload+size == s.layout.end
-	s.writeNetwork(segment)
-	s.writeTransport(segment, last)
+	if s.header.GSOType == GSOUDP {
+		s.writeFragment(segment, last)
+	} else {
+		s.writeNetwork(segment)
+		s.writeTransport(segment, last)
+	}
 	s.payload += size
 	s.index++
 	s.left = !last
@@ -92,6 +99,26 @@ func (s *Segments) writeNetwork(segment []byte) {
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+s.index)
 	writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
+}
+
+// writeFragment changes the IPv4 header to that of one fragment, and in the first fragment writes the UDP checksum.
+func (s *Segments) writeFragment(segment []byte, last bool) {
+	field := uint16((s.payload - s.layout.transport) / 8)
+	if !last {
+		field |= moreFragments
+	}
+	ip := segment[s.layout.network:]
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	binary.BigEndian.PutUint16(ip[6:], field)
+	writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
+	if s.index > 0 {
+		return
+	}
+	first := segment[s.layout.transport:] // its length is even, unless it is all
+	first[udpChecksum], first[udpChecksum+1] = 0, 0
+	behind := s.frame[s.layout.transport+len(first) : s.layout.end]
+	length := uint32(s.layout.end - s.layout.transport)
+	putNonZero(first[udpChecksum:], Checksum(behind, uint32(Sum(first, s.pseudo+length))))
 }
 
 // writeTransport changes the TCP or UDP header to that of one segment.

@@ -107,7 +107,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		out.Drop(Reserved)
 		return
 	}
-	if b.cfg.MaxFrame > 0 && vnet.WireLen(f.Offload, f.Data) > b.cfg.MaxFrame+tagLen(f.Data) {
+	if b.exceeds(f) {
 		out.Drop(TooBig)
 		return
 	}
@@ -128,6 +128,16 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 	default:
 		out.Send(port, *f)
 	}
+}
+
+// exceeds reports whether a frame that leaves for f is larger than MaxFrame.
+func (b *Bridge) exceeds(f *Frame) bool {
+	if b.cfg.MaxFrame == 0 {
+		return false
+	}
+	most := b.cfg.MaxFrame + tagLen(f.Data)
+	lowerFragments(f, most)
+	return vnet.WireLen(f.Offload, f.Data) > most
 }
 
 // learn records that source is at port in. It reports false for a frame that was reflected to the upstream port.

@@ -22,8 +22,11 @@ func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
 }
 
 // trimToFit reports whether every packet that leaves for this frame has at most mtu bytes. If only the frame's Ethernet padding
-// exceeds that, trimToFit removes the padding.
+// exceeds that, trimToFit removes the padding. A datagram that is to be cut into fragments without DF fits any MTU.
 func trimToFit(f *Frame, p *packet, mtu int) bool {
+	if !p.dontFragment {
+		lowerFragments(f, mtu+ethernetLen)
+	}
 	if vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen {
 		return true
 	}
@@ -32,4 +35,15 @@ func trimToFit(f *Frame, p *packet, mtu int) bool {
 	}
 	f.Data = f.Data[:p.end]
 	return true
+}
+
+// lowerFragments makes the fragments of a datagram fit into frames of most bytes, if the datagram is to be cut into fragments (UFO). The size
+// that its sender has chosen may be unknown (tap/datagram.go), and another one is as good: the receiver reassembles the same datagram.
+func lowerFragments(f *Frame, most int) {
+	if f.Offload.GSOType != vnet.GSOUDP {
+		return
+	}
+	if size := (most - int(f.Offload.HdrLen)) &^ 7; size >= 8 {
+		f.Offload.GSOSize = min(f.Offload.GSOSize, uint16(min(size, 0xfff8)))
+	}
 }

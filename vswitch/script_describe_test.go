@@ -58,7 +58,7 @@ func describeWords(f vswitch.Frame, names map[string]vswitch.MAC) []string {
 }
 
 func offloadWords(h vnet.Header) (line []string) {
-	kinds := map[uint8]string{vnet.GSOTCPv4: "tcp4", vnet.GSOTCPv6: "tcp6", vnet.GSOUDPL4: "udp"}
+	kinds := map[uint8]string{vnet.GSOTCPv4: "tcp4", vnet.GSOTCPv6: "tcp6", vnet.GSOUDPL4: "udp", vnet.GSOUDP: "fragments"}
 	if kind := h.GSOType &^ vnet.GSOECN; kind != 0 {
 		line = append(line, "gso", kinds[kind], fmt.Sprint(h.GSOSize))
 	} else if h.Flags&vnet.FlagNeedsChecksum != 0 {

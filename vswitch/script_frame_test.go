@@ -110,10 +110,10 @@ func (w *words) modifier(s *spec) bool {
 		s.gso.GSOType |= vnet.GSOECN
 	case w.accept("gso"):
 		s.partial = true
-		kinds := map[string]uint8{"tcp4": vnet.GSOTCPv4, "tcp6": vnet.GSOTCPv6, "udp": vnet.GSOUDPL4}
-		kind, ok := kinds[w.next("tcp4, tcp6 or udp")]
+		kinds := map[string]uint8{"tcp4": vnet.GSOTCPv4, "tcp6": vnet.GSOTCPv6, "udp": vnet.GSOUDPL4, "fragments": vnet.GSOUDP}
+		kind, ok := kinds[w.next("tcp4, tcp6, udp or fragments")]
 		if !ok {
-			w.fail("unknown kind of gso, want tcp4, tcp6 or udp")
+			w.fail("unknown kind of gso, want tcp4, tcp6, udp or fragments")
 		}
 		s.gso.GSOType |= kind
 		s.gso.GSOSize = uint16(w.number("a segment size", 0xffff))
@@ -140,6 +140,9 @@ func (s *spec) encode() vswitch.Frame {
 		}
 		if f.Offload.GSOType != 0 {
 			f.Offload.HdrLen = f.Offload.CsumStart + uint16(len(s.ip.header))
+			if f.Offload.GSOType == vnet.GSOUDP { // the first fragment has the UDP header as payload
+				f.Offload.HdrLen = f.Offload.CsumStart
+			}
 		}
 	}
 	if s.size > len(f.Data) {

@@ -61,6 +61,9 @@ func (b *Bridge) forward(in int, f vswitch.Frame, now time.Duration, o *Outcome)
 		return
 	}
 	// 3. size
+	if b.cfg.MaxFrame > 0 {
+		f = lowered(f, b.cfg.MaxFrame+tags(f.Data))
+	}
 	if b.cfg.MaxFrame > 0 && wireLength(f.Offload, f.Data) > b.cfg.MaxFrame+tags(f.Data) {
 		o.drop(in, vswitch.TooBig)
 		return

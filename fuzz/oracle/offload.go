@@ -1,6 +1,9 @@
 package oracle
 
-import "github.com/podswitch/podswitch/vnet"
+import (
+	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
 
 // Flags and types of virtio 1.2, section 5.1.6, and of linux/virtio_net.h.
 const (
@@ -8,6 +11,7 @@ const (
 	dataValid     = 2
 	noGSO         = 0
 	gsoTCP4       = 1
+	gsoFragments  = 3
 	gsoTCP6       = 4
 	gsoUDP        = 5
 	gsoECN        = 0x80
@@ -43,6 +47,9 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	}
 	headers, ok := segmentHeaders(h, frame, l)
 	h.HdrLen = uint16(headers)
+	if h.GSOType == gsoFragments {
+		h.GSOSize = h.GSOSize / 8 * 8
+	}
 	most := 1024
 	if h.GSOType == gsoUDP {
 		most = 128
@@ -58,6 +65,9 @@ func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
 	switch {
 	case h.GSOType == gsoUDP:
 		return l.transport + 8, l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
+	case h.GSOType == gsoFragments: // the UDP header is payload of the first
+		udpFits := l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
+		return l.transport, l.ethertype == typeIPv4 && h.GSOSize >= 8 && udpFits
 	case h.GSOType&^gsoECN == gsoTCP4 && l.ethertype == typeIPv4, h.GSOType&^gsoECN == gsoTCP6 && l.ethertype == typeIPv6:
 		if l.protocol != tcp {
 			return 0, false
@@ -66,6 +76,14 @@ func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
 		return l.transport + header, header >= 20 && l.transport+header <= l.end
 	}
 	return 0, false
+}
+
+// lowered returns a frame whose fragments, if it is a datagram to be cut into those, have at most so many bytes.
+func lowered(f vswitch.Frame, most int) vswitch.Frame {
+	if size := (most - int(f.Offload.HdrLen)) / 8 * 8; f.Offload.GSOType == gsoFragments && size >= 8 && size < int(f.Offload.GSOSize) {
+		f.Offload.GSOSize = uint16(size)
+	}
+	return f
 }
 
 // wireLength returns the length of the largest frame that results from segmentation. The header is exact.

@@ -59,8 +59,11 @@ func (c *call) toGroup(f vswitch.Frame, p packet, to vswitch.MAC) {
 	}
 }
 
-// trimmed returns a frame without its Ethernet padding if only the padding exceeds mtu.
+// trimmed returns a frame without its Ethernet padding if only the padding exceeds mtu, and with smaller fragments if they may be.
 func trimmed(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
+	if !p.whole {
+		f = lowered(f, ethernetHeader+mtu)
+	}
 	length := ethernetHeader + len(p.header) + len(p.segment)
 	if f.Offload.Flags&needsChecksum == 0 && len(f.Data) > ethernetHeader+mtu && length <= ethernetHeader+mtu {
 		f.Data = f.Data[:length]

@@ -24,6 +24,12 @@ func ReceiveMessages(fd uintptr, messages []Message) (int, syscall.Errno) {
 	return int(n), err
 }
 
+// PeekMessage is ReceiveMessages for one message, which stays in the socket's queue (recv(2), MSG_PEEK).
+func PeekMessage(fd uintptr, message *Message) syscall.Errno {
+	_, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(message)), 1, unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
+	return err
+}
+
 // SendMessages sends messages to the socket fd in order, without waiting (sendmmsg(2), MSG_DONTWAIT), and returns how many the kernel
 // accepted. The error is 0, or that of the first message.
 func SendMessages(fd uintptr, messages []Message) (int, syscall.Errno) {

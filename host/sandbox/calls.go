@@ -53,8 +53,8 @@ func socketCalls() []allowedCall {
 		{name: "getpeername", purpose: "the type of a received socket"},
 		{name: "getsockopt", purpose: "the type of a socket, the credentials of its peer, the kernel's counters of a packet socket",
 			condition: "level `SOL_SOCKET` or `SOL_PACKET`", arguments: readOptions()},
-		{name: "setsockopt", purpose: "buffer sizes, keepalive, and linger time",
-			condition: "`SO_SNDBUF`, `SO_RCVBUF`, `SO_SNDBUFFORCE`, `SO_RCVBUFFORCE`, `SO_KEEPALIVE`, `SO_LINGER`, " +
+		{name: "setsockopt", purpose: "buffer sizes, keepalive, linger time, and the offload header of a packet socket",
+			condition: "`SO_SNDBUF`, `SO_RCVBUF`, `SO_SNDBUFFORCE`, `SO_RCVBUFFORCE`, `SO_KEEPALIVE`, `SO_LINGER`, `PACKET_VNET_HDR`, " +
 				"`TCP_NODELAY`, `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`",
 			arguments: writeOptions()},
 		{name: "shutdown", purpose: "end of one direction of a connection"},

@@ -132,6 +132,8 @@ func TestConditions(t *testing.T) {
 		{"setsockopt", [6]uint64{1: 6, 2: 1}, true},
 		{"setsockopt", [6]uint64{1: 6, 2: 31}, false},
 		{"setsockopt", [6]uint64{1: 1, 2: 26}, false},
+		{"setsockopt", [6]uint64{1: 263, 2: 15}, true}, // SOL_PACKET, PACKET_VNET_HDR
+		{"setsockopt", [6]uint64{1: 263, 2: 5}, false}, // PACKET_RX_RING
 		{"read", [6]uint64{1, 2, 3}, true},
 		{"openat", [6]uint64{}, false},
 	} {

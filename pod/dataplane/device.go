@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -23,6 +24,8 @@ type device struct {
 	counters *vswitch.Counters
 	log      *zap.Logger
 	link     link
+
+	warned sync.Once // about unknown offloads
 
 	onLost, onBack func() // called when the device, or the hypervisor behind it, disappears and returns
 }
@@ -69,7 +72,7 @@ func (dev *device) newPort(o openedPort, rest handover.Socket) (vswitch.Port, er
 	switch {
 	case o.Device != nil:
 		d := readDevice(o.fd, o.Device)
-		d.Merge = dev.session.merge
+		d.Merge, d.Events = dev.session.merge, dev
 		return d.Port(dev.counters)
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)
@@ -118,6 +121,18 @@ func (dev *device) back() {
 	}
 	dev.link.isLost.Store(false)
 	dev.onBack()
+}
+
+// UnknownOffload implements tap.Events. It warns once: the counter shows how many frames follow.
+func (dev *device) UnknownOffload() {
+	dev.warned.Do(func() {
+		remedy := "switch the offloads off in the hypervisor: for QEMU's virtio-net, host_ufo=off, and host_tunnel=off where QEMU has it"
+		if dev.index != vswitch.PortGuest {
+			remedy = "on the sender's node: ethtool -K DEVICE tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off tx-sctp-segmentation off"
+		}
+		dev.log.Warn("frames lost: a packet socket cannot describe their offloads", zap.String("counter", vswitch.ReceiveError.String()),
+			zap.String("remedy", remedy))
+	})
 }
 
 // peerEvents reports the connections of a hypervisor at a unix socket.

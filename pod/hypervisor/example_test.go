@@ -26,7 +26,7 @@ func ExampleQEMUArgs() {
 	// -netdev
 	// tap,id=net-default,ifname=tap0,script=no,downscript=no
 	// -device
-	// virtio-net-pci,netdev=net-default,id=nic-default,mac=e2:a4:9f:5d:53:09,host_mtu=1450,romfile=
+	// virtio-net-pci,netdev=net-default,id=nic-default,mac=e2:a4:9f:5d:53:09,host_mtu=1450,host_ufo=off,romfile=
 }
 
 // libvirt does not support unix sockets.

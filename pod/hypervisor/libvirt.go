@@ -65,7 +65,11 @@ type (
 		Type string `xml:"type,attr"`
 	}
 	xmlDriver struct {
-		Queues int `xml:"queues,attr"`
+		Queues int      `xml:"queues,attr,omitempty"`
+		Host   *xmlHost `xml:"host"`
+	}
+	xmlHost struct {
+		UFO string `xml:"ufo,attr"`
 	}
 	xmlMTU struct {
 		Size int `xml:"size,attr"`
@@ -101,8 +105,11 @@ func (e *endpoint) element() *xmlInterface {
 		Target: xmlTarget{Dev: e.guest.Name, Managed: "no"},
 		Model:  xmlTyped{string(e.Model)},
 	}
-	if e.queues > 1 {
-		x.Driver = &xmlDriver{e.queues}
+	if e.hasOffloads() {
+		x.Driver = &xmlDriver{Host: &xmlHost{"off"}}
+		if e.queues > 1 {
+			x.Driver.Queues = e.queues
+		}
 	}
 	if e.mtu != 0 {
 		x.MTU = &xmlMTU{e.mtu}

@@ -18,6 +18,8 @@ import (
 //   - Without a bootOrder the card has no boot ROM, so that it cannot boot from the network.
 //   - addr= contains only slot and function of pciAddress. QEMU identifies a bus by an id and not by a number: any bus other than
 //     0000:00 requires Settings.Bus, the id of the bus or of its port, which replaces domain and bus of pciAddress.
+//   - host_ufo=off keeps the guest from leaving IP fragments to the tap. The like property for tunnels, host_tunnel, is not set, because QEMU ends with
+//     an error for a property that it does not know.
 //
 // [QEMUNotes] returns the settings of vm for which QEMU has no argument.
 func QEMUArgs(vm *model.VM, guest Attachment, s Settings) ([]string, error) {
@@ -40,6 +42,10 @@ func QEMUNotes(vm *model.VM) (notes []string) {
 	}
 	return notes
 }
+
+// hasOffloads reports whether the guest may leave work to the tap. Of that, a packet socket cannot describe datagrams to be cut into IP fragments
+// (UFO): podswitch then takes each of them in two system calls more (tap/datagram.go), and QEMU offers UFO unless it is told otherwise.
+func (e *endpoint) hasOffloads() bool { return e.Model == model.Virtio && e.guest.Kind == KindPacket }
 
 // netdev returns the value of -netdev.
 func (e *endpoint) netdev() *options {
@@ -66,6 +72,9 @@ func (e *endpoint) device() (*options, error) {
 	o := new(options).word(deviceName(e.Model)).add("netdev", "net-"+e.Name).add("id", "nic-"+e.Name).add("mac", e.mac.String())
 	if e.mtu != 0 {
 		o.add("host_mtu", strconv.Itoa(e.mtu))
+	}
+	if e.hasOffloads() {
+		o.add("host_ufo", "off")
 	}
 	if e.queues > 1 {
 		// One vector for each queue of each pair, one for configuration changes, one for the control queue.

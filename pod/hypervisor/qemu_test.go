@@ -90,6 +90,9 @@ func wanted(t *testing.T, c *testCase) map[string]string {
 	if e.Model == model.Virtio {
 		want["host_mtu"], want["mq"] = fmt.Sprint(e.mtu), fmt.Sprint(e.queues > 1)
 	}
+	if e.Model == model.Virtio {
+		want["host_ufo"] = fmt.Sprint(c.guest.Kind != KindPacket)
+	}
 	if e.queues > 1 {
 		want["vectors"] = fmt.Sprint(2*e.queues + 2)
 	}
