@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -68,6 +70,7 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 		}
 		return nil
 	}
+	outliveTerminal()
 	path := f.keeper
 	if path == "" {
 		path = filepath.Join(flags.cfg.StateDir, keeperSocket)
@@ -77,6 +80,10 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	}
 	return dataplane.Run(c.Context(), cfg)
 }
+
+// outliveTerminal ignores SIGHUP. The switch of another process's keeper, such as one that takes over, may have been started in a terminal;
+// the end of that must not end the guest's network, nor the keeper's run.
+func outliveTerminal() { signal.Ignore(syscall.SIGHUP) }
 
 // config returns the configuration of the switch, without its session.
 func (f *switchFlags) config(c *cobra.Command, flags *runFlags) (cfg dataplane.Config, err error) {
