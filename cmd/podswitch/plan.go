@@ -37,7 +37,7 @@ func planCommand() *cobra.Command {
 		if output.value == "json" {
 			return printJSON(c.OutOrStdout(), p)
 		}
-		printPlan(c.OutOrStdout(), p)
+		printPlan(printableWriter{c.OutOrStdout()}, p)
 		return nil
 	}
 	return c

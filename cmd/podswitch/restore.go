@@ -36,7 +36,7 @@ func restoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), report)
+			_, err = fmt.Fprintln(printableWriter{c.OutOrStdout()}, report)
 			return err
 		},
 	}

@@ -18,7 +18,8 @@ const (
 const runLong = `Connect the guest to the network of the pod until a signal (SIGINT, SIGTERM) asks to stop, then restore the pod interface.
 
 This process becomes the keeper, which needs CAP_NET_ADMIN and CAP_NET_RAW. It starts the switch, a process without privileges
-that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running.
+that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running; it
+ignores SIGHUP, so that it outlives the terminal in which it was started.
 
 With --takeover, any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny replaces all six: repeat those that must stay.`
 

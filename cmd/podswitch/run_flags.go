@@ -48,7 +48,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
 	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT]", plan.ParseKeptPort}, "keep",
-		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT); repeatable")
+		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client; repeatable")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")
 	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -51,7 +52,16 @@ func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
 	}
 	cfg := *l.cfg.Pod
 	cfg.Settings = settings
-	return plan.Revise(l.resources.plan, cfg)
+	revised, err := plan.Revise(l.resources.plan, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range revised.Warnings {
+		if !slices.Contains(l.resources.plan.Warnings, w) {
+			l.log.Warn(w)
+		}
+	}
+	return revised, nil
 }
 
 // dropNext ends a takeover before the current switch has yielded.

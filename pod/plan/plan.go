@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
@@ -164,7 +165,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	}
 	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
-	p.Warnings = append(p.Warnings, warnings(id, p.Address, p.env)...)
+	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env), keptWarnings(p.KeptPorts))
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
 	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
 	return nil
