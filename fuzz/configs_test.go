@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -18,6 +19,8 @@ var (
 	lldpMAC   = vswitch.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e}
 	groupMAC  = vswitch.MAC{0x01, 0, 0x5e, 0, 0, 1}
 	noMAC     = vswitch.MAC{}
+
+	virtualMAC = vswitch.MAC{0, 0, 0x5e, 0, 1, 7} // of a virtual router
 )
 
 // Configurations of a Delegate. The first byte of an input selects one. The addresses are those of testdata/delegate.
@@ -124,9 +127,9 @@ func delegateWorld(c vswitch.DelegateConfig) world {
 		"255.255.255.255", "10.244.1.255", "224.0.0.1", "239.1.2.3", "127.0.0.1", "0.0.0.0", "0.1.2.3", "240.0.0.1", "10.96.0.10", "10.0.0.0",
 		"169.254.1.1", "10.255.255.255", "8.8.8.8", "10.244.1.10")
 	theirs = append(theirs, self)
-	w := world{ports: 4, holder: []vswitch.MAC{noMAC, guestMAC, otherMAC, groupMAC}}
+	w := world{ports: 4, holder: []vswitch.MAC{noMAC, guestMAC, otherMAC, groupMAC, virtualMAC}}
 	w.macs = func(port int) (from, to []vswitch.MAC) {
-		guests := []vswitch.MAC{guestMAC, otherMAC, routerMAC, noMAC, groupMAC, wireMAC}
+		guests := []vswitch.MAC{guestMAC, otherMAC, routerMAC, noMAC, groupMAC, wireMAC, virtualMAC}
 		wires := []vswitch.MAC{gwMAC, peerMAC, otherMAC, noMAC, groupMAC, wireMAC}
 		switch port {
 		case vswitch.PortGuest:
@@ -184,6 +187,7 @@ func ethernet(to, from vswitch.MAC, ethertype uint16) []byte {
 func udpPacket(from, to [4]byte) []byte {
 	b := []byte{0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0}
 	b = append(append(b, from[:]...), to[:]...)
+	binary.BigEndian.PutUint16(b[10:], vnet.Checksum(b, 0))
 	return append(b, 0, 1, 0, 2, 0, 8, 0, 0)
 }
 

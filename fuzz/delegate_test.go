@@ -207,7 +207,7 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 			return "a martian"
 		case in == vswitch.PortGuest && d.holder != vswitch.HolderGuest:
 			return "a frame of a guest that is not the holder"
-		case first && f.Data[23] == 17 && f.Data[transport+2] == 0 && (f.Data[transport+3] == 67 || f.Data[transport+3] == 68):
+		case first && f.Data[23] == 17 && isDHCP(f, transport):
 			return "DHCP"
 		case in == vswitch.PortGuest && d.deniedAsFinished(f, transport, first):
 			return "what a rule denies"
@@ -222,6 +222,18 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP with another sender than the pod")
 	}
 	return "another ethertype than IPv4 and ARP"
+}
+
+// isDHCP reports whether a UDP packet on the wire is from or to a port of DHCP, and is not a reply of a server to a relay.
+func isDHCP(f vswitch.Frame, transport int) bool {
+	finished := slices.Clone(f.Data)
+	vnet.Complete(f.Offload, finished)
+	b := finished[transport:]
+	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	if from == 67 && to == 67 && len(b) >= 36 && b[8] == 2 && slices.Equal(b[32:36], f.Data[30:34]) {
+		return false
+	}
+	return from == 67 || from == 68 || to == 67 || to == 68
 }
 
 // deniedAsFinished reports whether the configuration "rules" denies a frame after the kernel has completed its checksum.

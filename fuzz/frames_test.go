@@ -33,6 +33,9 @@ func makeFrame(r *reader, w world, port int) vswitch.Frame {
 	}
 	f := vswitch.Frame{Data: spoil(r, b)}
 	f.Offload = makeOffload(r, l)
+	if r.byte()%16 != 15 {
+		putHeaderSum(f.Data)
+	}
 	return f
 }
 
@@ -102,7 +105,7 @@ func makeTransport(r *reader, w world, port, protocol int) []byte {
 // ports appends two port numbers: of a client, a kept port or a service.
 func ports(r *reader, b []byte, rest ...byte) []byte {
 	for range 2 {
-		b = binary.BigEndian.AppendUint16(b, choose[uint16](r, 1000, 2000, 80, 8080, 67, 68, 53, 22, 111, 22623, 0, 65535))
+		b = binary.BigEndian.AppendUint16(b, choose[uint16](r, 1000, 2000, 80, 8080, 67, 68, 53, 22, 111, 22623, 0, 65535, 4011))
 	}
 	return append(b, rest...)
 }
@@ -156,6 +159,23 @@ func spoil(r *reader, b []byte) []byte {
 		b = append(b, make([]byte, choose(r, 1, 4, 26, 46, 1500, 3000))...)
 	}
 	return b[:min(len(b), vswitch.MaxFrame)]
+}
+
+// putHeaderSum makes the checksum of an IPv4 header right, behind at most two tags. It does nothing to other frames.
+func putHeaderSum(frame []byte) {
+	at := 12
+	for range 2 {
+		if len(frame) >= at+6 && (frame[at] == 0x81 && frame[at+1] == 0 || frame[at] == 0x88 && frame[at+1] == 0xa8) {
+			at += 4
+		}
+	}
+	if at += 2; len(frame) < at+20 || frame[at-2] != 8 || frame[at-1] != 0 {
+		return
+	}
+	header := frame[at:]
+	header = header[:min(len(header), max(20, int(header[0]&15)*4))]
+	header[10], header[11] = 0, 0
+	binary.BigEndian.PutUint16(header[10:], vnet.Checksum(header, 0))
 }
 
 // makeOffload returns the zero header, a header as a kernel sends it, or any header.

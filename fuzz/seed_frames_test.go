@@ -127,6 +127,26 @@ func (w *writer) evade() {
 	}
 }
 
+// relay sends DHCP messages with port 67 at both ends: requests and replies that name one relay, in both directions.
+func (w *writer) relay() {
+	w.gateway()
+	for _, op := range []byte{1, 2} {
+		datagram := append([]byte{0, 67, 0, 67, 0, 36, 0, 0, op}, make([]byte, 27)...)
+		copy(datagram[32:], farIP[:])
+		for _, p := range []ipv4{
+			{to: farIP, payload: datagram},
+			{to: peerIP, payload: datagram},
+			{to: farIP, payload: datagram, flags: 0x2000},
+			{to: [4]byte{255, 255, 255, 255}, payload: datagram},
+		} {
+			w.raw(vswitch.PortGuest, 1, plain(p))
+			w.raw(vswitch.PortUplink, 1, inbound(plain(p)))
+		}
+		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, payload: datagram}, 6, 0, 0))
+		w.raw(vswitch.PortGuest, 1, undone(ipv4{to: farIP, payload: datagram}, 32, 0, 0))
+	}
+}
+
 // exchange sends one frame of each kind in both directions: ARP, echo, a connection, a kept port, DHCP and an ICMP error.
 func (w *writer) exchange() {
 	arp := append(ethernet(vswitch.Broadcast, guestMAC, 0x0806), 0, 1, 8, 0, 6, 4, 0, 1)

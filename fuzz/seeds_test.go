@@ -215,6 +215,43 @@ var states = []seed{
 	{"the holder changes from the guest to the kernel: uses are recorded, no frame passes", func(w *writer) { w.handOver(vswitch.HolderKernel) }},
 	{"the holder changes from the guest to the switch: uses are recorded, no frame passes", func(w *writer) { w.handOver(vswitch.HolderSwitch) }},
 	{"the guest changes: uses are recorded ten times a second", func(w *writer) { w.handOver(vswitch.HolderGuest) }},
+	{"DHCP between a relay and a server: to and from the relay, to another host, from another one", (*writer).relay},
+	{"priority tags before a frame to segment and one with a checksum to complete", func(w *writer) {
+		w.gateway()
+		for _, f := range []vswitch.Frame{
+			undone(ipv4{to: farIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 3000)...)}, 16, 1, 1000),
+			undone(ipv4{to: farIP, payload: udpTo(2, 9)}, 6, 0, 0),
+		} {
+			for _, tags := range []string{"\x81\x00\xe0\x00", "\x81\x00\x00\x00\x88\xa8\x00\x00", "\x81\x00\x00\x00\x81\x00\x00\x05"} {
+				tagged := f
+				tagged.Data = append(append(append([]byte{}, f.Data[:12]...), tags...), f.Data[12:]...)
+				tagged.Offload.CsumStart += uint16(len(tags))
+				w.raw(vswitch.PortGuest, 1, tagged)
+			}
+		}
+	}},
+	{"announcements within a second of an answer, and replies that are none", func(w *writer) {
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
+		for i, operation := range []byte{1, 2, 2, 3} {
+			mac := [2]vswitch.MAC{otherMAC, peerMAC}[i%2]
+			f := hostARP(operation, mac, peerIP)
+			copy(f.Data[38:], peerIP[:])
+			if i < 2 {
+				copy(f.Data[32:], mac[:])
+			}
+			w.raw(vswitch.PortUplink, 1, f)
+			w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+		}
+	}},
+	{"IPv4 headers with a wrong checksum", func(w *writer) {
+		w.gateway()
+		f := plain(ipv4{to: farIP, payload: udpTo(2, 9)})
+		f.Data[24]++
+		w.raw(vswitch.PortGuest+asWritten, 1, f)
+		w.raw(vswitch.PortUplink+asWritten, 1, inbound(f))
+		w.raw(vswitch.PortPod+asWritten, 1, f)
+	}},
 	{"rules and kept ports after completion by the kernel", (*writer).evade},
 	{"a guest without a known MAC receives no frames", func(w *writer) {
 		w.raw(vswitch.PortServer, 1, vswitch.Frame{Data: append(ethernet(noMAC, routerMAC, 0x0800), udpPacket(podIP, podIP)...)})

@@ -38,6 +38,10 @@ const (
 // joinNext is added to the repetitions of a raw frame: the next one is in the same batch.
 const joinNext = 128
 
+// asWritten is added to the port of a raw frame whose IPv4 header keeps its checksum. Otherwise the checksum becomes right, so that a frame
+// that the fuzzer has changed is not dropped for its checksum alone.
+const asWritten = 128
+
 // maxSteps and maxWork limit the time for one input. Work is measured in bytes of frames; each frame costs another frameWork bytes. The limit
 // allows an input to hold a mebibyte of frames and to fill the tables three times.
 const (
@@ -115,14 +119,17 @@ func decode(r *reader, w world) (steps []step) {
 
 // raw reads an explicit frame and its number of repetitions, at most a batch.
 func raw(r *reader, w world) (port int, frames []vswitch.Frame, joined bool) {
-	port = r.byte() % w.ports
-	times := r.byte()
+	choice, times := r.byte(), r.byte()
+	port = choice % asWritten % w.ports
 	joined = times >= joinNext
 	times = max(1, times%joinNext%(vswitch.BatchSize+1))
 	h, given, total := r.header(), r.word(), r.word()
 	data := r.bytes(min(given, len(r.left)))
 	if len(data) < total {
 		data = append(data, counting[len(data):total]...)
+	}
+	if choice < asWritten {
+		putHeaderSum(data)
 	}
 	for range times {
 		frames = append(frames, vswitch.Frame{Offload: h, Data: slices.Clip(data)})

@@ -25,8 +25,15 @@ func parseARP(frame []byte) arpPacket {
 
 func (a arpPacket) operation() uint16 { return binary.BigEndian.Uint16(a[6:]) }
 func (a arpPacket) senderMAC() MAC    { return MAC(a[8:14]) }
+func (a arpPacket) targetMAC() MAC    { return MAC(a[18:24]) }
 func (a arpPacket) senderIP() uint32  { return binary.BigEndian.Uint32(a[14:]) }
 func (a arpPacket) targetIP() uint32  { return binary.BigEndian.Uint32(a[24:]) }
+
+// isAnnouncement reports whether the sender announces its own address (RFC 5227, section 3). A reply must also name the sender's MAC as its
+// target, as in Linux (net/ipv4/arp.c, arp_is_garp).
+func (a arpPacket) isAnnouncement() bool {
+	return a.senderIP() == a.targetIP() && (a.operation() == arpRequest || a.operation() == arpReply && a.senderMAC() == a.targetMAC())
+}
 
 // answerARP turns a request into its reply in place: the target address is at mac.
 func answerARP(frame []byte, a arpPacket, mac MAC) {

@@ -35,10 +35,11 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 // Frames from the guest (fromGuest), in this order:
 //
 //  1. Validate: an Ethernet header; an offload header that fits the frame; a source MAC that one station can have.
-//  2. Check the ethertype: ARP or IPv4, without VLAN tags. Then check the pinned MAC, if there is one.
+//  2. Remove priority tags. Check the ethertype: ARP or IPv4, without VLAN tags. Then check the pinned MAC, if there is one.
 //  3. ARP: answer every request with the router MAC, except requests for the guest's own address, probes and announcements.
-//  4. IPv4: validate the packet. Send DHCP requests to the server. The source must be the pod address, the guest must be its holder,
-//     and the packet must not belong to a kept port: neither as its source nor as the subject of an ICMP error.
+//  4. IPv4: validate the packet. Send DHCP requests to the server, and drop other DHCP, except replies to a relay. The source must be
+//     the pod address, the guest must be its holder, and the packet must not belong to a kept port: neither as its source nor as the
+//     subject of an ICMP error.
 //  5. Send packets for the server's address to the server.
 //  6. Send the rest to the wire (toWire): drop loopback, "this network" and the pod address; apply the rules; look up the next hop
 //     in the captured routes; check the size; resolve the next hop's MAC; set the wire MAC as the source.
@@ -47,9 +48,10 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 //  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Then validate the offload header and the source MAC,
 //     which one station can have, unless the link has no ARP.
-//  2. Check the ethertype: ARP or IPv4, without VLAN tags.
+//  2. Remove priority tags. Check the ethertype: ARP or IPv4, without VLAN tags.
 //  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
-//  4. IPv4: validate the packet. Drop DHCP, packets above the link's MTU, and the sources that no other host may use. Decide by the
+//  4. IPv4: validate the packet. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no other host
+//     may use; a packet may exceed the link's MTU, as a host receives it. Decide by the
 //     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
 //     address nowhere.
 //  5. Send packets to kept ports, and ICMP errors about those, to the pod endpoint.

@@ -37,8 +37,7 @@ func (d *Delegate) arpFromGuest(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if a.senderIP() == d.address && a.senderMAC() == sender(f.Data) {
-		d.recordUse(sender(f.Data), now, true) // exactly: this may be the answer to a probe whose time is compared with it
-		d.notifyUse()
+		d.use(sender(f.Data), now, true) // exactly: this may be the answer to a probe whose time is compared with it
 	}
 	// A probe has no sender address (RFC 5227, section 1.1), an announcement has its own address as the target, and a request
 	// for the pod address is about the guest itself.
@@ -55,14 +54,13 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	switch {
 	case !p.parse(f.Data):
 		out.Drop(BadIPv4)
-	case p.isDHCP():
+	case p.isDHCP() && !d.isRelayed(f, &p, bootReply):
 		d.dhcpFromGuest(f, &p, out)
 	case p.source != d.address:
 		out.dropFor(ForeignSource, offendingIP(p.source))
 	case !d.isHeldBy(HolderGuest):
 		out.Drop(NotHolder)
-		d.recordUse(sender(f.Data), now, false)
-		d.notifyUse()
+		d.use(sender(f.Data), now, false)
 	case d.isAboutKept(f.Data, &p):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
 	case p.target == d.server:
@@ -88,7 +86,7 @@ func (d *Delegate) isAboutKept(frame []byte, p *packet) bool {
 	return !ok || p.fragment || q.protocol == protocolTCP && q.target == d.address && d.isKept(q.targetPort)
 }
 
-// dhcpFromGuest sends a DHCP client's messages to the server and drops all other DHCP.
+// dhcpFromGuest sends a DHCP client's messages to the server and drops other DHCP.
 func (d *Delegate) dhcpFromGuest(f *Frame, p *packet, out *Out) {
 	if p.targetPort != dhcpServerPort || p.target != limitedBroadcast && p.target != d.server {
 		out.Drop(DHCP)

@@ -38,20 +38,37 @@ func (d *Delegate) notifyUse() {
 	}
 }
 
+// A virtual router's MAC (RFC 9568, section 7.3) is used by several hosts in turn. A router in the guest sends its advertisements from it, with
+// the pod address as the source, and receives its other packets at its own MAC (use_vmac of keepalived).
+func isVirtualRouter(mac MAC) bool {
+	return mac[0] == 0 && mac[1] == 0 && mac[2] == 0x5e && mac[3] == 0 && mac[4] == 1
+}
+
+// use records that mac uses the pod address at the guest port while the guest is not the holder, or may not be, and then calls OnUse.
+func (d *Delegate) use(mac MAC, now time.Duration, exact bool) {
+	if d.recordUse(mac, now, exact) {
+		d.notifyUse()
+	}
+}
+
 // recordUse records that mac uses the pod address at the guest port. Without exact it writes at most once in useInterval, and
-// otherwise takes no lock.
-func (d *Delegate) recordUse(mac MAC, now time.Duration, exact bool) {
+// otherwise takes no lock. It reports false, and records nothing, for a virtual router's MAC, unless Hand has made it the guest's.
+func (d *Delegate) recordUse(mac MAC, now time.Duration, exact bool) bool {
 	// The MAC is read before the time: Hand clears the time before it writes the MAC, so that a reader that finds its own MAC never
 	// sees the time of another one.
 	if !exact && d.guestMAC.Load() == mac.key() && d.isUseRecent(now) {
-		return
+		return true
 	}
 	d.using.Lock()
 	defer d.using.Unlock()
+	if isVirtualRouter(mac) && d.guestMAC.Load() != mac.key() {
+		return false
+	}
 	if exact || d.guestMAC.Load() != mac.key() || !d.isUseRecent(now) {
 		d.lastUse.store(now)
 		d.guestMAC.Store(mac.key())
 	}
+	return true
 }
 
 func (d *Delegate) isUseRecent(now time.Duration) bool {

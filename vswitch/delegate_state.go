@@ -99,7 +99,7 @@ func (d *Delegate) checkHeld(f *handover.Frame) error {
 		return fmt.Errorf("data of %d bytes: want an IPv4 packet", len(f.Data))
 	case p.source != d.address:
 		return fmt.Errorf("data from %v: want the pod address %v", addrFromKey(p.source), d.cfg.Address.Addr())
-	case p.isDHCP():
+	case p.isDHCP() && !(f.Port == PortGuest && d.isRelayed(&frame, &p, bootReply)):
 		return errors.New("data is DHCP: want none that would reach the wire")
 	case p.target == d.address || isMartian(p.target) || isMulticastIP(p.target) || d.isBroadcast(p.target):
 		return fmt.Errorf("data to %v: want another host", addrFromKey(p.target))

@@ -14,7 +14,7 @@ func TestNewDelegateHolder(t *testing.T) {
 	out := NewOut(delegatePorts, counters)
 	frame := packetOf(100)
 	setMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
-	copy(frame[26:], []byte{10, 0, 0, 7, 10, 0, 0, 9})
+	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, out)
 	if diff := cmp.Diff(map[string]uint64{"not-holder": 1}, counters.Drops()); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)

@@ -72,13 +72,16 @@ func (d *Delegate) isOnLink(ip uint32) bool {
 
 func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	var p packet
-	switch {
-	case !p.parse(f.Data):
+	if !p.parse(f.Data) {
 		out.Drop(BadIPv4)
-	case p.isDHCP():
+		return
+	}
+	// A packet above the MTU passes, as in a kernel (RFC 1122, section 3.3.2): the MTU limits what a host sends. Padding does not: a port may
+	// have no room for it.
+	trimToFit(f, &p, d.cfg.MTU)
+	switch {
+	case p.isDHCP() && (p.target != d.address || !d.isRelayed(f, &p, bootRequest)):
 		out.Drop(DHCP)
-	case !trimToFit(f, &p, d.cfg.MTU):
-		out.Drop(TooBig)
 	case p.source == d.address, p.source == d.server:
 		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))
 	case d.isMartianSource(&p):
@@ -89,6 +92,8 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 		d.toGuest(f, &p, Broadcast, out)
 	case p.target != d.address:
 		out.Drop(ForeignTarget)
+	case f.Data[0]&1 != 0 && !d.cfg.NoARP: // a group MAC
+		out.Drop(GroupFrame)
 	case d.isForPod(f, &p):
 		out.Send(PortPod, *f)
 	default:

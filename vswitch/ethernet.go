@@ -36,11 +36,13 @@ func isReserved(m MAC) bool {
 	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 0x10
 }
 
+func isTag(ethertype uint16) bool { return ethertype == typeVLAN || ethertype == typeQinQ }
+
 // tagLen returns the length in bytes of a frame's VLAN tags; it counts two tags at most.
 func tagLen(frame []byte) int {
 	n := 0
 	for n < 2*vlanTagLen && len(frame) >= ethernetLen+n {
-		if t := binary.BigEndian.Uint16(frame[12+n:]); t != typeVLAN && t != typeQinQ {
+		if !isTag(binary.BigEndian.Uint16(frame[12+n:])) {
 			break
 		}
 		n += vlanTagLen

@@ -2,7 +2,10 @@ package vswitch
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
+
+	"github.com/podswitch/podswitch/vnet"
 )
 
 // IP protocol numbers (IANA).
@@ -36,7 +39,7 @@ type packet struct {
 }
 
 // parse validates the IPv4 header of a frame and, except in later fragments, its TCP, UDP or ICMP header. It reports false for a
-// packet that is truncated or has inconsistent lengths.
+// packet that is truncated, has inconsistent lengths or a wrong header checksum.
 func (p *packet) parse(frame []byte) bool {
 	return p.parseHeader(frame) && (!p.firstFragment || p.parseTransport(frame))
 }
@@ -49,7 +52,7 @@ func (p *packet) parseHeader(frame []byte) bool {
 	ip := frame[ethernetLen:]
 	headerLen := int(ip[0]&0x0f) * 4
 	total := int(binary.BigEndian.Uint16(ip[2:]))
-	if ip[0]>>4 != 4 || headerLen < ipv4Len || total < headerLen || total > len(ip) {
+	if ip[0]>>4 != 4 || headerLen < ipv4Len || total < headerLen || total > len(ip) || !hasChecksum(ip[:headerLen]) {
 		return false
 	}
 	flags := binary.BigEndian.Uint16(ip[6:])
@@ -65,6 +68,19 @@ func (p *packet) parseHeader(frame []byte) bool {
 		end:           ethernetLen + total,
 	}
 	return true
+}
+
+// hasChecksum reports whether the checksum of an IPv4 header is right (RFC 1122, section 3.2.1.2). A host drops such a packet, and a
+// device that cuts or merges it would replace the wrong checksum by a right one.
+func hasChecksum(header []byte) bool {
+	if len(header) > ipv4Len {
+		return vnet.Sum(header, 0) == 0xffff
+	}
+	// The ones' complement sum of 16-bit words in either byte order is 0xffff if a sum of wider words with its carries is a multiple of
+	// 0xffff (RFC 1071, section 2). It is not 0, because the version is not.
+	sum, carry := bits.Add64(binary.NativeEndian.Uint64(header), binary.NativeEndian.Uint64(header[8:]), 0)
+	sum, carry = bits.Add64(sum, uint64(binary.NativeEndian.Uint32(header[16:])), carry)
+	return (sum+carry)%0xffff == 0
 }
 
 func (p *packet) parseTransport(frame []byte) bool {
@@ -94,10 +110,13 @@ func (p *packet) parseTransport(frame []byte) bool {
 	return true
 }
 
-// isDHCP reports whether the packet is for a DHCP server or client. DHCP never passes between the guest and the wire.
+// isDHCP reports whether the packet is from or to a port of DHCP. DHCP does not pass between the guest and the wire. One end is enough:
+// a client asks a boot server at port 4011 (PXE 2.1, section 2.2.5), and a server answers a relay at any port (RFC 8357, section 3).
 func (p *packet) isDHCP() bool {
-	return p.protocol == protocolUDP && (p.targetPort == dhcpServerPort || p.targetPort == dhcpClientPort)
+	return p.protocol == protocolUDP && (isDHCPPort(p.targetPort) || isDHCPPort(p.sourcePort))
 }
+
+func isDHCPPort(port uint16) bool { return port == dhcpServerPort || port == dhcpClientPort }
 
 func isMulticastIP(ip uint32) bool { return ip>>28 == 0xe }
 

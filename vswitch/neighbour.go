@@ -182,8 +182,9 @@ func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, o
 	if known && value.isPermanent() {
 		return true
 	}
-	// A second answer to one request is ignored. A request is not an answer: its sender knows where the reply should go.
-	if known && value.mac() != mac && now-e.seen < neighbourLock && !onLinkRequest {
+	// A second answer to one request is ignored. A request is not an answer: its sender knows where the reply should go. An announcement
+	// tells of a change, such as the failover of a gateway (net/ipv4/arp.c, arp_process).
+	if known && value.mac() != mac && now-e.seen < neighbourLock && !onLinkRequest && !a.isAnnouncement() {
 		return true
 	}
 	n.putLocked(ip, newNeighbourValue(mac, value.isWanted() || q != nil), now)

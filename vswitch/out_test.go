@@ -1,10 +1,13 @@
 package vswitch
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/podswitch/podswitch/vnet"
 )
 
 // Flush passes on the frames of each port in order and empties the Out.
@@ -100,6 +103,13 @@ func TestOutFragmentRoom(t *testing.T) {
 	}
 }
 
+// setIPs sets source and destination of an IPv4 packet without options.
+func setIPs(frame []byte, addresses ...byte) {
+	copy(frame[26:], addresses)
+	frame[24], frame[25] = 0, 0
+	binary.BigEndian.PutUint16(frame[24:], vnet.Checksum(frame[14:34], 0))
+}
+
 // Without room for an ARP request or an ICMP error, that frame is not sent, and the frame that caused it is counted under its own reason.
 func TestOutOfRoomForOwnFrames(t *testing.T) {
 	counters := new(Counters)
@@ -108,10 +118,10 @@ func TestOutOfRoomForOwnFrames(t *testing.T) {
 	d := NewDelegate(delegateConfig(Route{Destination: prefix("10.0.0.0/24")}))
 	frame := packetOf(100)
 	setMACs(frame, MAC{2, 9}, MAC{2, 1})
-	copy(frame[26:], []byte{10, 0, 0, 7, 10, 0, 0, 9}) // on-link
+	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9) // on-link
 	d.Hand(HolderGuest, MAC{2, 1})
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
-	frame[32] = 1 // 10.0.1.9: no route
+	setIPs(frame, 10, 0, 0, 7, 10, 0, 1, 9) // no route
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
 	o.Flush(func(port int, frames []Frame) { t.Errorf("%d frames at port %d, want none", len(frames), port) })
 	if diff := cmp.Diff(map[string]uint64{"no-route": 1}, counters.Drops()); diff != "" {

@@ -44,7 +44,7 @@ const (
 	// NoPort: the switch has no other port.
 	NoPort
 
-	// VLAN: the frame has a VLAN tag.
+	// VLAN: the frame has a VLAN tag other than a priority tag, whose VLAN is 0.
 	VLAN
 	// Ethertype: the frame is neither IPv4 nor ARP.
 	Ethertype
@@ -56,15 +56,17 @@ const (
 	OwnARP
 	// ForeignARP: an ARP packet from the wire that is about neither the pod address nor a known neighbour.
 	ForeignARP
-	// BadIPv4: the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths.
+	// BadIPv4: the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths, or the checksum of the IPv4 header is wrong.
 	BadIPv4
-	// DHCP: a DHCP message that would pass between the guest and the wire.
+	// DHCP: a UDP packet between the guest and the wire with port 67 or 68 at either end, except between a DHCP relay and a server in the guest.
 	DHCP
 	// ForeignSource: from the guest or the pod endpoint, the source IP is not the pod address; from the wire, it is the pod address or
 	// the server's.
 	ForeignSource
 	// ForeignTarget: from the wire, the destination IP is not the pod address.
 	ForeignTarget
+	// GroupFrame: from the wire, a packet to the pod address in a frame to a group or broadcast MAC (RFC 1122, section 3.3.6).
+	GroupFrame
 	// Martian: the source or destination IP must not occur on a wire: 0.0.0.0/8, 127.0.0.0/8; as a source, also groups and broadcasts.
 	Martian
 	// NotHolder: the frame is for or from a party that does not hold the pod address.
@@ -92,7 +94,7 @@ var reasonNames = [numReasons]string{
 	BadSource: "bad-source-mac", ForeignMAC: "foreign-source-mac", Reflected: "reflected", Hairpin: "hairpin",
 	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype", PodIPv6: "pod-ipv6",
 	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4", DHCP: "dhcp",
-	ForeignSource: "foreign-source-ip", ForeignTarget: "foreign-destination-ip", Martian: "martian",
+	ForeignSource: "foreign-source-ip", ForeignTarget: "foreign-destination-ip", GroupFrame: "unicast-in-group-frame", Martian: "martian",
 	NotHolder: "not-holder", KeptPort: "kept-port", Denied: "denied", NoRoute: "no-route", Unresolved: "neighbour-unresolved",
 	NeighbourQueue: "neighbour-queue-full", Unwanted: "unwanted",
 }

@@ -108,6 +108,20 @@ type call struct {
 
 func (c *call) refuse(r vswitch.Reason) { c.drop(c.in, r) }
 
+// untagged returns a frame without its outer tags of VLAN 0, which carry only a priority.
+func untagged(f vswitch.Frame) vswitch.Frame {
+	for len(f.Data) >= 18 && isTag(kind(f.Data)) && word(f.Data, 14)%0x1000 == 0 {
+		f.Data = append(append([]byte{}, f.Data[:12]...), f.Data[16:]...)
+		if f.Offload.Flags&needsChecksum != 0 {
+			f.Offload.CsumStart -= 4
+		}
+		if f.Offload.GSOType != noGSO {
+			f.Offload.HdrLen -= 4
+		}
+	}
+	return f
+}
+
 // fault returns the first fault of a frame from any port, in this order. If anySource is true, the source MAC is not checked.
 func fault(f vswitch.Frame, possible, anySource bool) (vswitch.Reason, bool) {
 	switch t := kind(f.Data); {
@@ -132,6 +146,9 @@ func (c *call) fromPod(f vswitch.Frame) {
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
+	if possible {
+		f = untagged(f)
+	}
 	if reason, bad := fault(f, possible, true); bad {
 		c.refuse(reason)
 		return

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/podswitch/podswitch/vswitch"
@@ -12,6 +13,9 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
+	if possible {
+		f = untagged(f)
+	}
 	if reason, bad := fault(f, possible, false); bad {
 		c.refuse(reason)
 		return
@@ -31,25 +35,24 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	switch {
 	case !ok:
 		c.refuse(vswitch.BadIPv4)
-	case p.isDHCP() && p.to == 67 && (p.target == limitedBroadcast || p.target == c.cfg.Server):
+	case p.isDHCP() && !c.isRelayed(f, p, 2) && p.to == 67 && (p.target == limitedBroadcast || p.target == c.cfg.Server):
 		c.send(vswitch.PortServer, f)
-	case p.isDHCP():
+	case p.isDHCP() && !c.isRelayed(f, p, 2):
 		c.refuse(vswitch.DHCP)
 	case p.source != c.self:
 		c.refuse(vswitch.ForeignSource)
 	case c.holder != vswitch.HolderGuest:
 		c.refuse(vswitch.NotHolder)
-		c.recordUse(from)
-		c.Used++
+		c.use(from, false)
 	case p.protocol == tcp && c.kept[p.from], c.isAboutKept(p):
 		c.refuse(vswitch.KeptPort)
 	// 5. to the server's address
 	case p.target == c.cfg.Server:
-		c.recordUse(from)
+		c.use(from, false)
 		c.send(vswitch.PortServer, f)
 	// 6. to the wire
 	default:
-		c.recordUse(from)
+		c.use(from, false)
 		c.toWire(f, p)
 	}
 }
@@ -71,11 +74,7 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 		return
 	}
 	if a.senderIP == c.self && a.senderMAC == source(f.Data) {
-		c.recordUse(a.senderMAC)
-		c.lastUse = &c.now
-		if c.holder != vswitch.HolderGuest {
-			c.Used++
-		}
+		c.use(a.senderMAC, true)
 	}
 	probe, announcement := a.senderIP.IsUnspecified(), a.targetIP == a.senderIP
 	if a.operation != request || probe || announcement || a.targetIP == c.self {
@@ -88,10 +87,17 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 	c.send(vswitch.PortGuest, f)
 }
 
-// recordUse records which MAC uses the address, and the time at most ten times a second.
-func (c *call) recordUse(mac vswitch.MAC) {
-	if mac != c.guest || c.lastUse == nil || c.now-*c.lastUse >= time.Second/10 {
+// use notes which MAC uses the address, and when: exactly, or ten times a second. It counts uses by a guest that is not the holder. The MAC of
+// a virtual router (00:00:5e:00:01:xx) does not become the guest's.
+func (c *call) use(mac vswitch.MAC, exact bool) {
+	if mac != c.guest && bytes.HasPrefix(mac[:], []byte{0, 0, 0x5e, 0, 1}) {
+		return
+	}
+	if exact || mac != c.guest || c.lastUse == nil || c.now-*c.lastUse >= time.Second/10 {
 		c.lastUse = &c.now
 	}
 	c.guest = mac
+	if c.holder != vswitch.HolderGuest {
+		c.Used++
+	}
 }

@@ -125,7 +125,7 @@ func (c *call) learn(a arp) bool {
 		return false
 	case n.permanent:
 		return true
-	case known && n.mac != mac && c.now-n.seen < locked && !onLinkRequest:
+	case known && n.mac != mac && c.now-n.seen < locked && !onLinkRequest && !isAnnouncement(a):
 		return true // a second, different answer to one request
 	}
 	c.remember(ip, neighbour{mac: mac, seen: c.now, probed: c.now, wanted: n.wanted || q != nil})
@@ -137,6 +137,14 @@ func (c *call) learn(a arp) bool {
 		c.send(vswitch.PortUplink, readdressed(f.Frame, mac, c.cfg.WireMAC))
 	}
 	return true
+}
+
+// isAnnouncement reports whether a host announces its own address: by a request, or by a reply to itself.
+func isAnnouncement(a arp) bool {
+	if a.senderIP != a.targetIP {
+		return false
+	}
+	return a.operation == request || a.operation == reply && a.targetMAC == a.senderMAC
 }
 
 // remember adds a neighbour to the table. If the table is full, it first removes the expired neighbours, at most once a second. Then, for a

@@ -21,14 +21,15 @@ type packet struct {
 	from, to       int  // ports of TCP and UDP; otherwise -1
 }
 
-// readPacket reports false if the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths.
+// readPacket reports false if the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths, or if the words of the IPv4 header
+// do not add up to 0xffff.
 func readPacket(frame []byte) (packet, bool) {
 	if len(frame) < ethernetHeader+20 {
 		return packet{}, false
 	}
 	ip := frame[ethernetHeader:]
 	header, total := int(ip[0]%16)*4, int(word(ip, 2))
-	if ip[0]/16 != 4 || header < 20 || total < header || total > len(ip) {
+	if ip[0]/16 != 4 || header < 20 || total < header || total > len(ip) || onesSum(ip[:header]) != 0xffff {
 		return packet{}, false
 	}
 	p := packet{
@@ -63,7 +64,9 @@ func (p *packet) readTransport() bool {
 	return true
 }
 
-func (p packet) isDHCP() bool { return p.protocol == udp && (p.to == 67 || p.to == 68) }
+func (p packet) isDHCP() bool {
+	return p.protocol == udp && (p.to == 67 || p.to == 68 || p.from == 67 || p.from == 68)
+}
 
 // isConnect reports whether the packet opens a TCP connection.
 func (p packet) isConnect() bool { return p.protocol == tcp && p.first && p.segment[13]&0x12 == 0x02 }

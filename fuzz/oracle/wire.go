@@ -16,6 +16,9 @@ func (c *call) fromWire(f vswitch.Frame) {
 	var possible bool
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
+	if possible {
+		f = untagged(f)
+	}
 	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
 		if reason == vswitch.Ethertype && kind(f.Data) == typeIPv6 {
 			reason = vswitch.PodIPv6
@@ -72,10 +75,8 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 	switch {
 	case !ok:
 		c.refuse(vswitch.BadIPv4)
-	case p.isDHCP():
+	case p.isDHCP() && !(p.target == c.self && c.isRelayed(f, p, 1)):
 		c.refuse(vswitch.DHCP)
-	case wireLength(f.Offload, f.Data) > ethernetHeader+c.cfg.MTU:
-		c.refuse(vswitch.TooBig)
 	case p.source == c.self, p.source == c.cfg.Server:
 		c.refuse(vswitch.ForeignSource)
 	case c.isMartianSource(p.source, p.target):
@@ -86,6 +87,8 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 		c.toGuest(f, p, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	case p.target != c.self:
 		c.refuse(vswitch.ForeignTarget)
+	case isGroup(target(f.Data)) && !c.cfg.NoARP:
+		c.refuse(vswitch.GroupFrame)
 	// 5. kept ports, and errors about them; 6. the holder
 	case c.isForPod(p):
 		c.send(vswitch.PortPod, f)

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -51,6 +53,7 @@ func fromGuest(d *delegation, source string) {
 	frame[22], frame[23] = 64, 17
 	_, _ = fmt.Sscanf(source, "%d.%d.%d.%d", &frame[26], &frame[27], &frame[28], &frame[29])
 	copy(frame[30:], []byte{10, 0, 0, 1, 0, 9, 0, 9, 0, 8})
+	binary.BigEndian.PutUint16(frame[24:], vnet.Checksum(frame[14:34], 0))
 	out := vswitch.NewOut(len(d.ports), d.ports[vswitch.PortGuest].Counters())
 	d.delegate.Forward(vswitch.PortGuest, []vswitch.Frame{{Data: frame}}, d.clock(), out)
 }

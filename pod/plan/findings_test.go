@@ -11,6 +11,7 @@ import (
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -185,6 +186,7 @@ func frameTo(address string, protocol uint8, port uint16, flags uint8) []byte {
 	b[22], b[23] = 64, protocol
 	copy(b[26:], netip.MustParseAddr("10.244.1.7").AsSlice())
 	copy(b[30:], netip.MustParseAddr(address).AsSlice())
+	binary.BigEndian.PutUint16(b[24:], vnet.Checksum(b[14:34], 0))
 	binary.BigEndian.PutUint16(b[34:], 40000)
 	binary.BigEndian.PutUint16(b[36:], port)
 	if protocol == 17 {

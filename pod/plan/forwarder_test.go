@@ -24,7 +24,8 @@ func TestUplinkEthertypes(t *testing.T) {
 	types := p.UplinkEthertypes()
 	for ethertype := range 1 << 16 {
 		frame := append([]byte{2, 0, 0, 0, 0, 7, 2, 0, 0, 0, 0, 9}, binary.BigEndian.AppendUint16(nil, uint16(ethertype))...)
-		d.Forward(vswitch.PortUplink, []vswitch.Frame{{Data: append(frame, make([]byte, 46)...)}}, time.Second, out)
+		frame = append(append(frame, 0, 5), make([]byte, 44)...) // a tag would be of VLAN 5
+		d.Forward(vswitch.PortUplink, []vswitch.Frame{{Data: frame}}, time.Second, out)
 		byType := counters.Drops()["ethertype"]+counters.Drops()["pod-ipv6"] > 0
 		if received := slices.Contains(types, uint16(ethertype)); received == byType {
 			t.Errorf("ethertype %#04x: received %t, dropped for it %t", ethertype, received, byType)

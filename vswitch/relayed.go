@@ -1,0 +1,38 @@
+package vswitch
+
+import (
+	"encoding/binary"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// Values of the field op of a DHCP message (RFC 2131, section 2).
+const (
+	bootRequest = 1
+	bootReply   = 2
+)
+
+// Offsets in a UDP packet with a DHCP message, in bytes.
+const (
+	udpChecksumAt = 6
+	dhcpOp        = udpLen
+	dhcpRelay     = udpLen + 24 // giaddr
+)
+
+// isRelayed reports whether the packet is a whole DHCP message of a kind between a relay and its server: the relay forwards a
+// request from its own port 67, and names itself in it, and the server answers to that address (RFC 2131, section 4.1). Such messages pass,
+// for a guest that is the server of other networks. No client takes a reply for its own, because clients receive at port 68, and a relay
+// passes one on only if it names this relay (RFC 1542, section 4.1.2).
+func (d *Delegate) isRelayed(f *Frame, p *packet, op byte) bool {
+	if p.sourcePort != dhcpServerPort || p.targetPort != dhcpServerPort || p.fragment || p.end < p.transport+dhcpRelay+4 {
+		return false
+	}
+	// To complete a checksum elsewhere would change the message after this check.
+	h := &f.Offload
+	if h.GSOType != vnet.GSONone || h.Flags&vnet.FlagNeedsChecksum != 0 && (int(h.CsumStart) != p.transport || h.CsumOffset != udpChecksumAt) {
+		return false
+	}
+	relay := binary.BigEndian.Uint32(f.Data[p.transport+dhcpRelay:])
+	isHost := !isMartian(relay) && !isMulticastIP(relay) && !d.isBroadcast(relay)
+	return f.Data[p.transport+dhcpOp] == op && isHost && (op == bootRequest || relay == p.target)
+}
