@@ -16,8 +16,8 @@
 //
 // # Parts
 //
-//	switch ──Transmit──▶ filter, copy ──────▶ netstack ──▶ link ──▶ queue ──Receive──▶ switch
-//	        (transmit.go)                     │   ▲       (link.go)  (queue.go, receive.go)
+//	switch ──Transmit──▶ filter, copy, screen ▶ netstack ──▶ link ──▶ queue ──Receive──▶ switch
+//	        (transmit.go, screen.go)          │   ▲       (link.go)  (queue.go, receive.go)
 //	                                          ▼   │
 //	               TCP SYN to a served port ─▶ acceptor (accept.go) ─▶ kept port (keep.go), DNS (dnstcp.go) ─▶ closing.go
 //	               UDP 67 ─▶ DHCP (dhcp.go)   UDP 53 ─▶ DNS (dnsudp.go)
@@ -52,6 +52,8 @@
 // The dial functions are called for at most 288 connections of each kept port and 80 DNS questions at a time. Netstack has one goroutine
 // for each processor. A full kept port was measured to hold 53 MiB of heap; TestConnectionsWithoutEnd holds it below 96 MiB, and
 // TestClosedConnectionsKeepTheirSlots, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds.
+//
+// Of ICMP errors, netstack sees only "fragmentation needed" about data in flight, and no MTU below 552 (screen.go).
 //
 // A panic of netstack in the goroutine that transmits drops the frame. A panic in any other goroutine of netstack or of a service ends
 // the process.

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/podswitch/podswitch/vswitch"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -26,6 +27,9 @@ type link struct {
 
 	mu         sync.RWMutex
 	dispatcher netstack.NetworkDispatcher // nil when detached
+
+	aborting sync.Mutex // held by abortSilently
+	muted    atomic.Pointer[netstack.TransportEndpointID]
 }
 
 var (
@@ -41,6 +45,9 @@ func newLink(cfg *Config, counters *vswitch.Counters) *link {
 // because netstack calls it with locks held.
 func (l *link) WritePackets(list netstack.PacketBufferList) (int, tcpip.Error) {
 	for i, pkt := range list.AsSlice() {
+		if l.isMuted(pkt) { // one load, in general
+			continue
+		}
 		switch l.queue.push(pkt) {
 		case pushFull:
 			l.counters.Drop(vswitch.NoBuffer, list.Len()-i)

@@ -19,7 +19,8 @@ import (
 //     for 255.255.255.255 and 224.0.0.1, a group that it always joins.
 //  2. inbound: copy the frame, which is borrowed, because netstack retains packets; complete the checksum in the copy, because
 //     netstack verifies checksums and cannot mark one as unfinished.
-//  3. inject: netstack's answer is in the queue when this returns, or another goroutine of netstack answers later.
+//  3. screen: drop and change what netstack must not believe (screen.go, screentcp.go).
+//  4. inject: netstack's answer is in the queue when this returns, or another goroutine of netstack answers later.
 //
 // A frame of several UDP datagrams is segmented before step 2 (datagrams.go).
 
@@ -119,11 +120,10 @@ func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch
 
 // inject passes a copy of a frame to netstack, or returns the reason for the drop. A panic of netstack on this goroutine drops the frame.
 func (e *Endpoint) inject(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) (reason vswitch.Reason, ok bool) {
-	pkt, reason := inbound(frame)
-	if pkt == nil {
+	view, reason := inbound(frame)
+	if view == nil {
 		return reason, false
 	}
-	defer pkt.DecRef()
 	defer func() {
 		if fault := recover(); fault != nil {
 			reason, ok = vswitch.EndpointFault, false
@@ -131,13 +131,21 @@ func (e *Endpoint) inject(dispatcher netstack.NetworkDispatcher, frame *vswitch.
 				zap.Stringer("address", e.cfg.Address))
 		}
 	}()
+	if view, ok = e.screen(view); !ok {
+		view.Release()
+		return vswitch.Unwanted, false
+	}
+	pkt := netstack.NewPacketBuffer(netstack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
+	pkt.LinkHeader().Consume(header.EthernetMinimumSize)
+	pkt.PktType = packetType(frame.Data)
+	defer pkt.DecRef()
 	protocol := tcpip.NetworkProtocolNumber(binary.BigEndian.Uint16(frame.Data[offEthertype:]))
 	dispatcher.DeliverNetworkPacket(protocol, pkt)
 	return 0, true
 }
 
-// inbound returns a packet with a copy of the frame whose checksum is complete, or the reason for the drop.
-func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
+// inbound returns a copy of the frame whose checksum is complete, or the reason for the drop.
+func inbound(frame *vswitch.Frame) (*buffer.View, vswitch.Reason) {
 	offload := frame.Offload
 	view := buffer.NewViewWithData(frame.Data)
 	if offload.Flags&vnet.FlagNeedsChecksum != 0 {
@@ -147,10 +155,7 @@ func inbound(frame *vswitch.Frame) (*netstack.PacketBuffer, vswitch.Reason) {
 		}
 		vnet.Complete(offload, view.AsSlice())
 	}
-	pkt := netstack.NewPacketBuffer(netstack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
-	pkt.LinkHeader().Consume(header.EthernetMinimumSize)
-	pkt.PktType = packetType(frame.Data)
-	return pkt, 0
+	return view, 0
 }
 
 // packetType classifies a frame by its destination MAC. Any unicast MAC is the endpoint's: the forwarder decides by IP address.

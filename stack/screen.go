@@ -1,0 +1,123 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// What netstack must not believe. It acts on every ICMP error that quotes the addresses and ports of a connection, which an attacker can
+// guess (RFC 5927). Of ICMP, only two kinds of message therefore reach it:
+//
+//   - Echo requests.
+//   - "Fragmentation needed" for a connection, if the quoted sequence number is that of data in flight, as Linux requires (tcp_ipv4.c,
+//     tcp_v4_err). Its MTU is raised to the least that Linux accepts.
+//
+// The other errors are of no use: a connection that cannot go on ends by its timeouts, and so does a handshake, which netstack would end
+// at the first error. An error in fragments loses its first one here, so that netstack never completes it.
+//
+// For TCP, screenTCP makes up for what netstack lacks.
+
+// minPathMTU is the least MTU of a path, in bytes: Linux's net.ipv4.route.min_pmtu.
+const minPathMTU = 552
+
+// Codes and flags (RFC 792; RFC 9293, section 3.1).
+const (
+	icmpEchoRequest = uint8(header.ICMPv4Echo)
+	icmpUnreachable = uint8(header.ICMPv4DstUnreachable)
+	icmpTooBig      = uint8(header.ICMPv4FragmentationNeeded)
+	offICMPChecksum = 2
+	offICMPMTU      = 6
+	icmpQuote       = 8 // offset of the quoted packet
+)
+
+// screen reports whether a packet may reach netstack. It may change the packet, or return another one in its place. The view is a copy of
+// an admitted frame, with complete checksums; netstack verifies them later.
+func (e *Endpoint) screen(view *buffer.View) (*buffer.View, bool) {
+	frame := view.AsSlice()
+	if binary.BigEndian.Uint16(frame[offEthertype:]) != ethertypeIPv4 {
+		return view, true
+	}
+	ip := header.IPv4(frame[offNetwork:])
+	start, end := int(ip.HeaderLength()), int(ip.TotalLength())
+	if start < header.IPv4MinimumSize || end < start || end > len(ip) || ip.FragmentOffset() != 0 {
+		return view, true // netstack refuses it, or it is of no use without its first fragment
+	}
+	switch payload := ip[start:end]; ip.TransportProtocol() {
+	case header.ICMPv4ProtocolNumber:
+		return view, e.mayPassICMP(ip, payload)
+	case header.TCPProtocolNumber:
+		if len(payload) >= header.TCPMinimumSize && !ip.More() {
+			return e.screenTCP(view, ip, header.TCP(payload)), true
+		}
+	}
+	return view, true
+}
+
+// mayPassICMP reports whether an ICMP message may reach netstack, and raises the MTU in it.
+func (e *Endpoint) mayPassICMP(ip header.IPv4, message []byte) bool {
+	if len(message) < header.ICMPv4MinimumSize {
+		return false
+	}
+	switch {
+	case message[0] == icmpEchoRequest:
+		return true
+	case message[0] != icmpUnreachable || message[1] != icmpTooBig || ip.More() || !e.isInFlight(message[icmpQuote:]):
+		return false
+	}
+	if binary.BigEndian.Uint16(message[offICMPMTU:]) < minPathMTU {
+		replaceWord(message, offICMPMTU, minPathMTU, offICMPChecksum)
+	}
+	return true
+}
+
+// isInFlight reports whether a quoted packet is a segment of a connection whose sequence number has been sent and not acknowledged.
+func (e *Endpoint) isInFlight(quoted header.IPv4) bool {
+	if len(quoted) < header.IPv4MinimumSize || quoted.TransportProtocol() != header.TCPProtocolNumber || quoted.FragmentOffset() != 0 {
+		return false
+	}
+	start := int(quoted.HeaderLength())
+	if start < header.IPv4MinimumSize || len(quoted) < start+8 {
+		return false
+	}
+	segment := quoted[start:]
+	c := e.connection(netstack.TransportEndpointID{
+		LocalAddress: quoted.SourceAddress(), LocalPort: binary.BigEndian.Uint16(segment),
+		RemoteAddress: quoted.DestinationAddress(), RemotePort: binary.BigEndian.Uint16(segment[2:]),
+	})
+	if c == nil {
+		return false
+	}
+	s, ok := sequencesOf(c)
+	offset := binary.BigEndian.Uint32(segment[4:]) - s.sndUna
+	return ok && offset <= s.sndNxt-s.sndUna
+}
+
+// connection returns the connection with these addresses and ports, or nil.
+func (e *Endpoint) connection(id netstack.TransportEndpointID) *tcp.Endpoint {
+	c, _ := e.stack.FindTransportEndpoint(header.IPv4ProtocolNumber, header.TCPProtocolNumber, id, nicID).(*tcp.Endpoint)
+	return c
+}
+
+// replaceWord writes value at an offset of b, which may be odd, and corrects the Internet checksum at another offset (RFC 1624). A wrong
+// checksum stays wrong.
+func replaceWord(b []byte, at int, value uint16, sumAt int) {
+	before := binary.BigEndian.Uint16(b[at:])
+	binary.BigEndian.PutUint16(b[at:], value)
+	if at%2 != 0 {
+		before, value = before<<8|before>>8, value<<8|value>>8
+	}
+	addToSum(b[sumAt:], uint32(^before)+uint32(value))
+}
+
+// addToSum corrects the Internet checksum at the start of b for words of this sum that were added to the packet.
+func addToSum(b []byte, words uint32) {
+	sum := uint32(^binary.BigEndian.Uint16(b)) + words
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(b, ^uint16(sum))
+}
