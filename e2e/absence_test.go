@@ -54,7 +54,7 @@ func TestShortAbsence(t *testing.T) {
 	if n := strings.Count(p.text(), "DISCOVER"); n != 1 {
 		t.Errorf("podswitch received %d DISCOVERs, want 1", n)
 	}
-	if strings.Contains(p.text(), "link down") {
+	if strings.Contains(p.text(), `"because": "absent"`) {
 		t.Errorf("the guest lost the address:\n%s", p.text())
 	}
 	p.stop()

@@ -34,8 +34,8 @@ func (d *delegation) endAbsence() {
 	gone := d.away.isAbsent || !used || lastUse < d.away.since
 	d.mu.Unlock()
 	if gone {
-		d.lessee.linkDown()
-		d.apply(linkDown, vswitch.MAC{})
+		d.lessee.noteAbsence()
+		d.apply(absenceExpired, vswitch.MAC{})
 	}
 }
 

@@ -41,7 +41,7 @@ type delegation struct {
 	faults   chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	mu         sync.Mutex // guards the following
-	state      state
+	state      holderState
 	releasedAt time.Duration // when the state released began, on the switch's clock
 	away       absence
 	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
@@ -166,7 +166,7 @@ func (d *delegation) attend(ctx context.Context) error {
 
 // apply changes the state by an event, and the forwarder with it. A MAC other than zero is the guest's from now on. A use does not
 // count while the guest is absent: the frame was sent before.
-func (d *delegation) apply(e event, mac vswitch.MAC) {
+func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
 	d.mu.Lock()
 	from := d.state
 	if !(e == use && d.away.isAbsent) {

@@ -7,14 +7,14 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A state is the holder of the pod address, and whether the guest can become the holder without DHCP. The address has exactly one
+// A holderState is the holder of the pod address, and whether the guest can become the holder without DHCP. The address has exactly one
 // holder at any time:
 //
 //	          taken                ack, use
 //	kernel ─────────▶ waiting ─────────────────────▶ guest
 //	   ▲                 ▲ ▲                          │ │
-//	   │                 │ └──── expire, link down ◀──┘ │
-//	   │ stop            │ link down, grace             │
+//	   │                 │ └────── expire, absent ◀───┘ │
+//	   │ stop            │ absent, grace                │
 //	   │ (from any)      │         release, decline     │
 //	   └────────────── released ◀───────────────────────┘
 //	                      └──────────── ack ──────────▶ guest
@@ -23,38 +23,38 @@ import (
 // holder in the state waiting: podswitch was restarted, or the guest's link was down. It does not in the state released: the guest has
 // given the address up, and its remaining frames were sent before that. The state released lasts for releaseGrace: a guest that uses the
 // address afterwards has configured it by hand, as after a change from DHCP to a static address.
-type state uint8
+type holderState uint8
 
 const (
-	kernel state = iota
+	kernel holderState = iota
 	waiting
 	released
 	guest
 	numStates
 )
 
-// An event can change the state.
-type event uint8
+// A holderEvent can change the state.
+type holderEvent uint8
 
 const (
-	taken    event = iota // the keeper took the address off the pod interface
-	ack                   // the DHCP server acknowledged the guest's request
-	use                   // the guest used the address while it was not the holder
-	release               // the guest released the address
-	decline               // the guest found the address in use
-	expire                // the lease expired
-	linkDown              // the guest was away for the hold time
-	grace                 // releaseGrace has passed since the guest gave the address up
-	stop                  // the switch ends
+	taken          holderEvent = iota // the keeper took the address off the pod interface
+	ack                               // the DHCP server acknowledged the guest's request
+	use                               // the guest used the address while it was not the holder
+	dhcpRelease                       // the guest released the address
+	dhcpDecline                       // the guest found the address in use
+	expire                            // the lease expired
+	absenceExpired                    // the guest was absent for the hold time (--hold-after)
+	grace                             // releaseGrace has passed since the guest gave the address up
+	stop                              // the switch ends
 	numEvents
 )
 
-var eventNames = [numEvents]string{"taken", "ack", "use", "release", "decline", "expire", "link down", "grace", "stop"}
+var eventNames = [numEvents]string{"taken", "ack", "use", "release", "decline", "expire", "absent", "grace", "stop"}
 
-func (e event) String() string { return eventNames[e] }
+func (e holderEvent) String() string { return eventNames[e] }
 
 // next returns the state after e: the table of the drawing above. An event that is not drawn changes nothing.
-func (st state) next(e event) state {
+func (st holderState) next(e holderEvent) holderState {
 	switch {
 	case e == stop:
 		return kernel
@@ -62,16 +62,16 @@ func (st state) next(e event) state {
 		return waiting
 	case st == waiting && (e == ack || e == use), st == released && e == ack:
 		return guest
-	case st == guest && (e == expire || e == linkDown), st == released && (e == linkDown || e == grace):
+	case st == guest && (e == expire || e == absenceExpired), st == released && (e == absenceExpired || e == grace):
 		return waiting
-	case st == guest && (e == release || e == decline):
+	case st == guest && (e == dhcpRelease || e == dhcpDecline):
 		return released
 	}
 	return st
 }
 
 // holder returns the holder of the address in the state.
-func (st state) holder() vswitch.Holder {
+func (st holderState) holder() vswitch.Holder {
 	switch st {
 	case kernel:
 		return vswitch.HolderKernel
@@ -82,15 +82,15 @@ func (st state) holder() vswitch.Holder {
 }
 
 // String returns the name of the state in snapshots.
-func (st state) String() string { return stateNames[st] }
+func (st holderState) String() string { return stateNames[st] }
 
 var stateNames = [numStates]string{"kernel", "waiting", "released", "guest"}
 
 // parseState is the inverse of String.
-func parseState(name string) (state, error) {
+func parseState(name string) (holderState, error) {
 	for i, n := range stateNames {
 		if n == name {
-			return state(i), nil
+			return holderState(i), nil
 		}
 	}
 	return kernel, fmt.Errorf("state %q of the pod address: want one of %q", name, stateNames)

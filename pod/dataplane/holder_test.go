@@ -9,11 +9,11 @@ import (
 
 // TestStates checks every state and event. An event that is not listed changes nothing.
 func TestStates(t *testing.T) {
-	moves := map[state]map[event]state{
+	moves := map[holderState]map[holderEvent]holderState{
 		kernel:   {taken: waiting},
 		waiting:  {ack: guest, use: guest, stop: kernel},
-		released: {ack: guest, linkDown: waiting, grace: waiting, stop: kernel},
-		guest:    {release: released, decline: released, expire: waiting, linkDown: waiting, stop: kernel},
+		released: {ack: guest, absenceExpired: waiting, grace: waiting, stop: kernel},
+		guest:    {dhcpRelease: released, dhcpDecline: released, expire: waiting, absenceExpired: waiting, stop: kernel},
 	}
 	for s := range numStates {
 		for e := range numEvents {
@@ -29,7 +29,7 @@ func TestStates(t *testing.T) {
 }
 
 func TestHolders(t *testing.T) {
-	for s, want := range map[state]vswitch.Holder{
+	for s, want := range map[holderState]vswitch.Holder{
 		kernel: vswitch.HolderKernel, waiting: vswitch.HolderSwitch, released: vswitch.HolderSwitch, guest: vswitch.HolderGuest,
 	} {
 		if got := s.holder(); got != want {
@@ -41,7 +41,7 @@ func TestHolders(t *testing.T) {
 // TestUseAfterRelease checks that a guest which gave the address up gets it back by using it: not at once, also not after a takeover,
 // but after the time of grace, without a hint that no guest was there.
 func TestUseAfterRelease(t *testing.T) {
-	for _, gaveUp := range []event{release, decline} {
+	for _, gaveUp := range []holderEvent{dhcpRelease, dhcpDecline} {
 		t.Run(gaveUp.String(), func(t *testing.T) {
 			now := time.Second
 			before, _ := observed(t, &now)

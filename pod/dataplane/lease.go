@@ -18,7 +18,7 @@ type lessee struct {
 	pinned vswitch.MAC // the only MAC that gets a lease; the zero MAC: any
 	log    *guestLog
 	now    func() time.Time
-	apply  func(event, vswitch.MAC)
+	apply  func(holderEvent, vswitch.MAC)
 	change func() // called when the lease has changed
 	prober
 
@@ -62,9 +62,9 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 		l.linkLost = false
 		l.apply(ack, vswitch.MAC(r.Lease.MAC))
 	case dhcpsrv.Released:
-		l.apply(release, vswitch.MAC{})
+		l.apply(dhcpRelease, vswitch.MAC{})
 	case dhcpsrv.Declined:
-		l.apply(decline, vswitch.MAC{})
+		l.apply(dhcpDecline, vswitch.MAC{})
 	}
 	return r.Reply, r.To, vswitch.MAC(r.ToMAC)
 }
@@ -85,8 +85,8 @@ func (l *lessee) report(r dhcpsrv.Result) {
 	}
 }
 
-// linkDown makes the lease available to any MAC: the next guest may be a different one.
-func (l *lessee) linkDown() {
+// noteAbsence makes the lease available to any MAC: the next guest may be a different one.
+func (l *lessee) noteAbsence() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.linkLost = true

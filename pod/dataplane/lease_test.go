@@ -26,7 +26,7 @@ type leaseTest struct {
 	time   time.Duration
 	alive  map[vswitch.MAC]time.Duration // by MAC: the last use of the address
 	probes []vswitch.MAC
-	events []event
+	events []holderEvent
 }
 
 func newLeaseTest(t *testing.T) *leaseTest {
@@ -41,7 +41,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	lt.lessee = &lessee{
 		offer: offer, log: newGuestLog(zap.NewNop()),
 		now:    func() time.Time { return epoch.Add(lt.time) },
-		apply:  func(e event, _ vswitch.MAC) { lt.events = append(lt.events, e) },
+		apply:  func(e holderEvent, _ vswitch.MAC) { lt.events = append(lt.events, e) },
 		change: func() {},
 		prober: prober{
 			clock:   func() time.Duration { return lt.time },
@@ -149,7 +149,7 @@ func TestProbesExpire(t *testing.T) {
 func TestLinkDown(t *testing.T) {
 	lt := newLeaseTest(t)
 	lt.acquire(firstMAC)
-	lt.linkDown()
+	lt.noteAbsence()
 	lt.acquire(secondMAC)
 	if got := lt.exchange(firstMAC, dhcpv4.MessageTypeDiscover); got != 0 {
 		t.Errorf("the first MAC, back after the second has the lease, got %s", got)
@@ -170,7 +170,7 @@ func TestExpire(t *testing.T) {
 	if _, ok := lt.current(); ok {
 		t.Error("the lease has not ended")
 	}
-	if want := []event{ack, expire}; !slices.Equal(lt.events, want) {
+	if want := []holderEvent{ack, expire}; !slices.Equal(lt.events, want) {
 		t.Errorf("events %v, want %v", lt.events, want)
 	}
 }
@@ -183,7 +183,7 @@ func TestRelease(t *testing.T) {
 	lt.exchange(firstMAC, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(net.IPv4(10, 244, 1, 7)), server)
 	lt.acquire(firstMAC)
 	lt.exchange(firstMAC, dhcpv4.MessageTypeDecline, server, dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(net.IPv4(10, 244, 1, 7))))
-	if want := []event{ack, release, ack, decline}; !slices.Equal(lt.events, want) {
+	if want := []holderEvent{ack, dhcpRelease, ack, dhcpDecline}; !slices.Equal(lt.events, want) {
 		t.Errorf("events %v, want %v", lt.events, want)
 	}
 }

@@ -113,7 +113,7 @@ func TestHint(t *testing.T) {
 			d.lessee.asked = true
 		}, "the DHCP messages above"},
 		"a guest with the address":          {func(d *delegation) { d.apply(use, firstMAC) }, ""},
-		"a guest that released the address": {func(d *delegation) { d.apply(use, firstMAC); d.apply(release, vswitch.MAC{}) }, ""},
+		"a guest that released the address": {func(d *delegation) { d.apply(use, firstMAC); d.apply(dhcpRelease, vswitch.MAC{}) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := hintAfter - 1

@@ -12,7 +12,7 @@ import (
 
 // repin adapts the snapshot to the only MAC that the guest may have; the zero MAC: any. It returns the state of the address. A guest
 // with another MAC does not hold the address any more, and the pinned one can get it as after a start.
-func (a *addressState) repin(st state, pinned vswitch.MAC) state {
+func (a *addressState) repin(st holderState, pinned vswitch.MAC) holderState {
 	if pinned.IsZero() {
 		return st
 	}

@@ -15,10 +15,10 @@ import (
 func TestTakeoverWithAnotherMAC(t *testing.T) {
 	old, pinned := vswitch.MAC{2, 0, 0, 0, 0, 9}, vswitch.MAC{2, 0, 0, 0, 0, 5}
 	for name, c := range map[string]struct {
-		state       state
+		state       holderState
 		guest       vswitch.MAC
 		lease       *leaseState
-		want        state
+		want        holderState
 		wantsLease  bool
 		wantsRecent bool // the time of the last use is kept
 	}{

@@ -56,7 +56,7 @@ func (d *delegation) resume(snap *snapshot) error {
 const maxAge = 100 * 365 * 24 * time.Hour
 
 // check returns the state of the address, or an error if no switch in the work phase can have a.
-func (a *addressState) check() (state, error) {
+func (a *addressState) check() (holderState, error) {
 	st, err := parseState(a.State)
 	switch {
 	case err != nil:

@@ -13,9 +13,9 @@ import (
 
 // Run starts a switch and serves it until ctx is done, and then returns nil, with the pod interface as it was before. Any other end
 // is an error; the interface is restored then too, if it still exists. The function spawn makes the command of the switch, which
-// inherits its end of the session as descriptor 3. Other switches connect to the socket at the path takeovers to replace the first
+// inherits its end of the session as descriptor 3. Other switches connect to the unix socket takeoverSocket to replace the first
 // one; empty: there is no such socket.
-func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, takeovers string) (err error) {
+func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, takeoverSocket string) (err error) {
 	l := newLoop(cfg)
 	l.spawn = spawn
 	if err := l.open(rebuilding, building); err != nil {
@@ -27,8 +27,8 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 	}
 	l.child = first
 	defer func() { err = l.child.end(err) }()
-	if takeovers != "" {
-		listener, err := unixsocket.Listen(unixsocket.Spec{Path: takeovers, Owner: -1, Name: "takeover socket", Flag: "--state-dir"})
+	if takeoverSocket != "" {
+		listener, err := unixsocket.Listen(unixsocket.Spec{Path: takeoverSocket, Owner: -1, Name: "takeover socket", Flag: "--state-dir"})
 		if err != nil {
 			return errors.Join(err, l.abandon())
 		}
