@@ -55,8 +55,8 @@ func newDelegateRig(t testing.TB, desk *desk, cfg vswitch.DelegateConfig) *deleg
 }
 
 func (d *delegateRig) hand(h vswitch.Holder, mac vswitch.MAC) {
-	d.real.Hand(h, mac)
-	d.oracle.Hand(h, mac)
+	d.real.SetHolder(h, mac)
+	d.oracle.SetHolder(h, mac)
 	d.holder = h
 }
 

@@ -122,7 +122,7 @@ func TestRunDelegateConcurrent(t *testing.T) {
 		})
 	}
 	for i := range frames {
-		d.Hand([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
+		d.SetHolder([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
 		d.LastUseBy(s.names["guest"])
 	}
 	work.Wait()

@@ -77,7 +77,7 @@ func busyDelegate(t *testing.T) busy {
 	}
 	macs := []vswitch.MAC{s.names["guest"], s.names["peer"], {}}
 	b.change = func(n int) {
-		d.Hand(vswitch.Holder(n%3), macs[n/3%3])
+		d.SetHolder(vswitch.Holder(n%3), macs[n/3%3])
 		d.LastUseBy(macs[0])
 		d.LastUse()
 	}

@@ -5,8 +5,8 @@ import "time"
 // useInterval is the least time between two records of the guest's use of the pod address, unless the exact time matters.
 const useInterval = 100 * time.Millisecond
 
-// Hand makes h the holder of the pod address. If mac is not zero, it becomes the destination of frames to the guest.
-func (d *Delegate) Hand(h Holder, mac MAC) {
+// SetHolder makes h the holder of the pod address. If mac is not zero, it becomes the destination of frames to the guest.
+func (d *Delegate) SetHolder(h Holder, mac MAC) {
 	d.using.Lock()
 	if !mac.IsZero() && d.guestMAC.Load() != mac.key() {
 		d.lastUse.clear() // before guestMAC is written: recordUse depends on the order
@@ -52,9 +52,9 @@ func (d *Delegate) use(mac MAC, now time.Duration, exact bool) {
 }
 
 // recordUse records that mac uses the pod address at the guest port. Without exact it writes at most once in useInterval, and
-// otherwise takes no lock. It reports false, and records nothing, for a virtual router's MAC, unless Hand has made it the guest's.
+// otherwise takes no lock. It reports false, and records nothing, for a virtual router's MAC, unless SetHolder has made it the guest's.
 func (d *Delegate) recordUse(mac MAC, now time.Duration, exact bool) bool {
-	// The MAC is read before the time: Hand clears the time before it writes the MAC, so that a reader that finds its own MAC never
+	// The MAC is read before the time: SetHolder clears the time before it writes the MAC, so that a reader that finds its own MAC never
 	// sees the time of another one.
 	if !exact && d.guestMAC.Load() == mac.key() && d.isUseRecent(now) {
 		return true

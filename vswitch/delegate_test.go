@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The switch is the holder of a new delegate: packets of the guest are dropped until Hand.
+// The switch is the holder of a new delegate: packets of the guest are dropped until SetHolder.
 func TestNewDelegateHolder(t *testing.T) {
 	d := NewDelegate(delegateConfig())
 	counters := new(Counters)
@@ -24,18 +24,18 @@ func TestNewDelegateHolder(t *testing.T) {
 	}
 }
 
-// A use of the pod address is recorded even if Hand makes its MAC the guest's at the same time and another MAC has used the address
+// A use of the pod address is recorded even if SetHolder makes its MAC the guest's at the same time and another MAC has used the address
 // just before.
 func TestHandDuringUse(t *testing.T) {
 	before, guest := MAC{2, 1}, MAC{2, 2}
 	for range 5000 {
 		d := NewDelegate(delegateConfig())
-		d.Hand(HolderGuest, before)
+		d.SetHolder(HolderGuest, before)
 		d.recordUse(before, time.Second, false)
 		now := time.Second + useInterval/2
 		handed := make(chan struct{})
 		go func() {
-			d.Hand(HolderGuest, guest)
+			d.SetHolder(HolderGuest, guest)
 			close(handed)
 		}()
 		d.recordUse(guest, now, false)

@@ -11,7 +11,7 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Short)
 		return
 	}
-	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.isFromTwin(f.Data) {
+	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.isFromOtherPod(f.Data) {
 		out.Drop(Reflected)
 		return
 	}
@@ -29,9 +29,9 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 	d.ipFromWire(f, out)
 }
 
-// isFromTwin reports whether a frame with the wire MAC as its source comes from another pod: with ipvlan, all pods of a node have the
+// isFromOtherPod reports whether a frame with the wire MAC as its source comes from another pod: with ipvlan, all pods of a node have the
 // same MAC. A reflected frame of this pod has the pod address as its source.
-func (d *Delegate) isFromTwin(frame []byte) bool {
+func (d *Delegate) isFromOtherPod(frame []byte) bool {
 	switch ethertype(frame) {
 	case typeARP:
 		a := parseARP(frame)

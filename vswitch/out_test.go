@@ -119,7 +119,7 @@ func TestOutOfRoomForOwnFrames(t *testing.T) {
 	frame := packetOf(100)
 	setMACs(frame, MAC{2, 9}, MAC{2, 1})
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9) // on-link
-	d.Hand(HolderGuest, MAC{2, 1})
+	d.SetHolder(HolderGuest, MAC{2, 1})
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 1, 9) // no route
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)

@@ -102,7 +102,7 @@ func newRun(s *script) *run {
 	for port := range r.outs {
 		r.outs[port].Flush(func(int, []vswitch.Frame) {})
 	}
-	r.delegate.Hand(s.holder, s.holderMAC)
+	r.delegate.SetHolder(s.holder, s.holderMAC)
 	return r
 }
 
@@ -173,7 +173,7 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		r.forwarder.Tick(now, r.ticks)
 		got = r.flush(r.ticks)
 	case "hand":
-		r.delegate.Hand(s.holder, s.mac)
+		r.delegate.SetHolder(s.holder, s.mac)
 	case "static":
 		if ok := r.bridge.SetStatic(s.mac, s.port, now); ok == s.refused {
 			complaint = fmt.Sprintf("SetStatic = %v", ok)

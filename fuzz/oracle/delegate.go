@@ -44,8 +44,8 @@ func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 	return d
 }
 
-// Hand makes h the holder. A MAC other than zero becomes the guest's.
-func (d *Delegate) Hand(h vswitch.Holder, mac vswitch.MAC) {
+// SetHolder makes h the holder. A MAC other than zero becomes the guest's.
+func (d *Delegate) SetHolder(h vswitch.Holder, mac vswitch.MAC) {
 	if !isNobody(mac) && mac != d.guest {
 		d.guest, d.lastUse = mac, nil
 	}

@@ -9,7 +9,7 @@ import (
 // fromWire has the steps of the comment on vswitch.Delegate, "Frames from the wire".
 func (c *call) fromWire(f vswitch.Frame) {
 	// 1. validate: reflected frames, then the offload header; 2. ethertype
-	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isFromTwin(f.Data) {
+	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isFromOtherPod(f.Data) {
 		c.refuse(vswitch.Reflected)
 		return
 	}
@@ -34,8 +34,8 @@ func (c *call) fromWire(f vswitch.Frame) {
 	c.ipFromWire(f)
 }
 
-// isFromTwin reports whether a frame with the wire MAC comes from another pod on an ipvlan: it has another source address.
-func (c *call) isFromTwin(frame []byte) bool {
+// isFromOtherPod reports whether a frame with the wire MAC comes from another pod on an ipvlan: it has another source address.
+func (c *call) isFromOtherPod(frame []byte) bool {
 	switch kind(frame) {
 	case typeARP:
 		a, ok := readARP(frame)

@@ -34,7 +34,7 @@ func (d *delegation) endAbsence() {
 	gone := d.away.isAbsent || !used || lastUse < d.away.since
 	d.mu.Unlock()
 	if gone {
-		d.lessee.noteAbsence()
+		d.leases.noteAbsence()
 		d.apply(absenceExpired, vswitch.MAC{})
 	}
 }

@@ -72,10 +72,10 @@ func (b *bridging) start()              {}
 func (b *bridging) stop()               {}
 func (b *bridging) setGuestAbsent(bool) {}
 
-// recall implements method. Stations are learned again.
+// recall implements mode. Stations are learned again.
 func (b *bridging) recall(json.RawMessage) {}
 
-func (b *bridging) attend(ctx context.Context) error {
+func (b *bridging) background(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
@@ -97,7 +97,7 @@ func (b *bridging) resume(snap *snapshot) error {
 	if snap.Bridge == nil || snap.Address != nil {
 		return errors.New("the snapshot is not of a learning switch")
 	}
-	repinStations(snap.Bridge, b.pinned, b.pinnedPort)
+	dropStationsOfOthers(snap.Bridge, b.pinned, b.pinnedPort)
 	return b.bridge.Resume(*snap.Bridge, b.now())
 }
 

@@ -23,22 +23,22 @@ import (
 //	resume.go    the state that a takeover passes on
 //	learned.go   the state that a switch leaves which ends unasked
 type delegation struct {
-	session  *session
-	plan     *podPlan
-	log      *zap.Logger
-	guestLog *guestLog
-	clock    func() time.Duration
-	delegate *vswitch.Delegate
-	pod      *stack.Endpoint // holds the pod address towards the wire
-	server   *stack.Endpoint // holds the DHCP server's address towards the guest
-	lessee   *lessee
-	devices  []*device     // guest and uplink
-	ports    []namedPort   // in the forwarder's order
-	used     chan struct{} // a value: the guest has used the address while it was not the holder
-	offences *offenceLog   // belongs to attend
-	hinted   bool          // hint has logged, or needed not to; belongs to attend
-	changed  chan struct{} // a value: the state of the address or the lease has changed
-	faults   chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
+	session   *session
+	plan      *podPlan
+	log       *zap.Logger
+	guestLog  *guestLog
+	clock     func() time.Duration
+	delegate  *vswitch.Delegate
+	pod       *stack.Endpoint // holds the pod address towards the wire
+	server    *stack.Endpoint // holds the DHCP server's address towards the guest
+	leases    *leases
+	devices   []*device     // guest and uplink
+	ports     []namedPort   // in the forwarder's order
+	used      chan struct{} // a value: the guest has used the address while it was not the holder
+	offences  *offenceLog   // belongs to background
+	hasWarned bool          // warnIfSilent has logged, or needs not to; belongs to background
+	changed   chan struct{} // a value: the state of the address or the lease has changed
+	faults    chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	mu         sync.Mutex // guards the following
 	state      holderState
@@ -71,11 +71,11 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	d.holdTimer.Stop()
 	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
-	d.delegate.Hand(d.state.holder(), vswitch.MAC{}) // the kernel, until start
+	d.delegate.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start
 	if err := d.newEndpoints(); err != nil {
 		return nil, err
 	}
-	d.lessee = d.newLessee()
+	d.leases = d.newLeases()
 	return d, d.startServices()
 }
 
@@ -92,7 +92,7 @@ func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 	c.OnUse = func() {
 		select {
 		case d.used <- struct{}{}:
-		default: // attend has not read the last one yet
+		default: // background has not read the last one yet
 		}
 	}
 	return c
@@ -125,7 +125,7 @@ func (d *delegation) now() time.Duration           { return d.clock() }
 func (d *delegation) portList() []namedPort        { return d.ports }
 func (d *delegation) source() control.Source       { return control.Source{Status: d.status} }
 
-// start implements method. The kernel has answered the frames that arrived before.
+// start implements mode. The kernel has answered the frames that arrived before.
 func (d *delegation) start() {
 	if uplink, ok := d.ports[vswitch.PortUplink].Port.(interface{ Discard(vswitch.Reason) }); ok {
 		uplink.Discard(vswitch.NotHolder)
@@ -133,12 +133,12 @@ func (d *delegation) start() {
 	d.apply(taken, vswitch.MAC{})
 }
 
-// stop implements method.
+// stop implements mode.
 func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
 
-// attend implements method: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, logs what an
+// background implements mode: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, logs what an
 // operator has to know, and reports what the next switch has to know.
-func (d *delegation) attend(ctx context.Context) error {
+func (d *delegation) background(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	var learned reporter
@@ -152,11 +152,11 @@ func (d *delegation) attend(ctx context.Context) error {
 		case <-d.used:
 			d.apply(use, vswitch.MAC{})
 		case <-ticker.C:
-			d.lessee.expire()
+			d.leases.expire()
 			d.endGrace()
 			d.probeForGuest()
 			d.offences.check(d.ports, d.clock())
-			d.hint()
+			d.warnIfSilent()
 			d.report(&learned)
 		case <-d.changed:
 			d.report(&learned)
@@ -176,7 +176,7 @@ func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
 	if from != to && to == released {
 		d.releasedAt = d.clock()
 	}
-	d.delegate.Hand(to.holder(), mac)
+	d.delegate.SetHolder(to.holder(), mac)
 	d.mu.Unlock()
 	if to != from {
 		d.noteChange()

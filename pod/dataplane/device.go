@@ -52,13 +52,13 @@ func openDevices(ctx context.Context, devices []*device, before *snapshot) (port
 // open makes the port, with what the snapshot has of it, if there is one. If the device is not there yet, the port waits for it.
 func (dev *device) open(ctx context.Context, before *snapshot) (namedPort, error) {
 	var first vswitch.Port
-	rest := before.restOf(dev.index)
+	pending := before.pendingOf(dev.index)
 	if dev.session.isOpened(dev.index) || before == nil && dev.port.Present {
 		o, err := dev.session.open(ctx, dev.index)
 		if err != nil {
 			return namedPort{}, err
 		}
-		if first, err = dev.newPort(o, rest); err != nil {
+		if first, err = dev.newPort(o, pending); err != nil {
 			return namedPort{}, err
 		}
 	}
@@ -68,7 +68,7 @@ func (dev *device) open(ctx context.Context, before *snapshot) (namedPort, error
 }
 
 // newPort makes a port of a descriptor.
-func (dev *device) newPort(o openedPort, rest handover.Socket) (vswitch.Port, error) {
+func (dev *device) newPort(o openedPort, pending handover.Socket) (vswitch.Port, error) {
 	switch {
 	case o.Device != nil:
 		d := readDevice(o.fd, o.Device)
@@ -77,7 +77,7 @@ func (dev *device) newPort(o openedPort, rest handover.Socket) (vswitch.Port, er
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)
 		dev.link.isAlone.Store(s.Listening) // Connected follows, also for a connection that was handed over
-		p, err := s.Resume(dev.counters, dev.peerEvents(), rest)
+		p, err := s.Resume(dev.counters, dev.peerEvents(), pending)
 		if err != nil {
 			return nil, err
 		}

@@ -29,13 +29,13 @@
 //	            every other message becomes a command
 //	forward     vswitch.Switch.Run: one receive loop for each port; up to four of them share a thread (tap.ShareThreads)
 //	control     control.Serve: status and fdb
-//	attend      events of a delegation that are not DHCP messages: lease expiry, uses of the address, probes; and reports to the
+//	background  events of a delegation that are not DHCP messages: lease expiry, uses of the address, probes; and reports to the
 //	            keeper of what the next switch has to know if this one ends unasked (learned.go)
 //	commands    Yield, Stop, Guest and the end of the context
 //	services    netstack's own: DHCP, DNS, kept ports (package stack)
 //	hold timer  runs once, some time after the guest's device disappeared
 //
-// The phase running starts forward, control, attend and commands in one error group. The first one that fails, and commands when it
+// The phase running starts forward, control, background and commands in one error group. The first one that fails, and commands when it
 // returns, ends the group. At the end of the phase the switch stops using the address, and the keeper gives it back to the kernel,
 // except after Yield, when the next switch continues.
 //

@@ -30,7 +30,7 @@ func FuzzSnapshot(f *testing.F) {
 		{"a lease of a multicast MAC", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
 		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"full_ns":0}}`, true},
 		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"full_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
-		{"a rest of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"rest":{"received":"AAAA"}}]}`, true},
+		{"pending state of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"pending":{"received":"AAAA"}}]}`, true},
 	} {
 		f.Add(seed.name, seed.text, seed.bridge)
 	}

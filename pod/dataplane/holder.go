@@ -105,7 +105,7 @@ func (d *delegation) endGrace() {
 	over := d.state == released && d.clock()-d.releasedAt >= releaseGrace
 	d.mu.Unlock()
 	if over {
-		d.hinted = true // a guest had the address
+		d.hasWarned = true // a guest had the address
 		d.apply(grace, vswitch.MAC{})
 	}
 }

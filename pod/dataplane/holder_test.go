@@ -39,7 +39,7 @@ func TestHolders(t *testing.T) {
 }
 
 // TestUseAfterRelease checks that a guest which gave the address up gets it back by using it: not at once, also not after a takeover,
-// but after the time of grace, without a hint that no guest was there.
+// but after the time of grace, without a warning that no guest was there.
 func TestUseAfterRelease(t *testing.T) {
 	for _, gaveUp := range []holderEvent{dhcpRelease, dhcpDecline} {
 		t.Run(gaveUp.String(), func(t *testing.T) {
@@ -60,10 +60,10 @@ func TestUseAfterRelease(t *testing.T) {
 			useAfterTick(t, d, vswitch.HolderSwitch)
 			now += releaseGrace
 			useAfterTick(t, d, vswitch.HolderGuest)
-			now += hintAfter
-			d.hint()
+			now += warnAfter
+			d.warnIfSilent()
 			if n := seen.FilterMessageSnippet("no guest has").Len(); n > 0 {
-				t.Error("a hint although a guest had the address")
+				t.Error("a warning although a guest had the address")
 			}
 		})
 	}

@@ -18,10 +18,10 @@ import (
 // anew: the state of the address, the guest's MAC and the guest's lease. Neighbours are resolved again.
 
 // reportEvery bounds the rate of reports: a guest decides how often its lease changes. A change that comes sooner is reported by the
-// ticker of attend.
+// ticker of background.
 const reportEvery = 100 * time.Millisecond
 
-// A reporter sends Learned. The goroutine of attend has it.
+// A reporter sends Learned. The goroutine of background has it.
 type reporter struct {
 	last learnedState // reported last
 	at   time.Duration
@@ -38,7 +38,7 @@ type learnedState struct {
 
 // learned returns what the next switch has to know.
 func (d *delegation) learned() *addressState {
-	lease, linkLost := d.lessee.snapshot()
+	lease, linkLost := d.leases.snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return &addressState{State: d.state.String(), Gone: linkLost, Lease: lease, Delegate: d.delegate.GuestState(d.clock())}
@@ -72,15 +72,15 @@ func (d *delegation) report(r *reporter) {
 	_ = d.session.conn.Send(grant.Message{Learned: &grant.Learned{State: text}})
 }
 
-// noteChange makes attend report.
+// noteChange makes background report.
 func (d *delegation) noteChange() {
 	select {
 	case d.changed <- struct{}{}:
-	default: // attend has not read the last one yet
+	default: // background has not read the last one yet
 	}
 }
 
-// recall implements method. A state that is not usable is no reason to end: its writer may have crashed because of it.
+// recall implements mode. A state that is not usable is no reason to end: its writer may have crashed because of it.
 func (d *delegation) recall(text json.RawMessage) {
 	a, err := readLearned(text)
 	if err == nil && a != nil {

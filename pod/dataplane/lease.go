@@ -11,9 +11,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A lessee holds the guest's lease. It lets dhcpsrv answer the messages, and turns changes of the lease into events of the state
-// machine.
-type lessee struct {
+// leases is the server's side of the guest's lease. It lets dhcpsrv answer the messages, and turns changes of the lease into events of the
+// state machine.
+type leases struct {
 	offer  *dhcpsrv.Offer
 	pinned vswitch.MAC // the only MAC that gets a lease; the zero MAC: any
 	log    *guestLog
@@ -28,8 +28,8 @@ type lessee struct {
 	asked    bool // a client has sent a DHCP message
 }
 
-func (d *delegation) newLessee() *lessee {
-	return &lessee{
+func (d *delegation) newLeases() *leases {
+	return &leases{
 		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply, change: d.noteChange,
 		prober: prober{
 			clock:   d.clock,
@@ -40,7 +40,7 @@ func (d *delegation) newLessee() *lessee {
 }
 
 // handle answers one message, as a stack.DHCPHandler does.
-func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
+func (l *leases) handle(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	owner := vswitch.MAC(l.lease.MAC)
@@ -70,7 +70,7 @@ func (l *lessee) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 }
 
 // report logs one event for each message, received and sent.
-func (l *lessee) report(r dhcpsrv.Result) {
+func (l *leases) report(r dhcpsrv.Result) {
 	if r.Received == "" {
 		return // not a DHCP message
 	}
@@ -86,14 +86,14 @@ func (l *lessee) report(r dhcpsrv.Result) {
 }
 
 // noteAbsence makes the lease available to any MAC: the next guest may be a different one.
-func (l *lessee) noteAbsence() {
+func (l *leases) noteAbsence() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.linkLost = true
 }
 
 // expire ends a lease that has expired.
-func (l *lessee) expire() {
+func (l *leases) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lease.MAC != (dhcpsrv.MAC{}) && !l.now().Before(l.lease.Expires) {
@@ -103,14 +103,14 @@ func (l *lessee) expire() {
 }
 
 // wasAsked reports whether a client has sent a DHCP message.
-func (l *lessee) wasAsked() bool {
+func (l *leases) wasAsked() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked
 }
 
 // current returns the lease; it is not ok if there is none.
-func (l *lessee) current() (lease dhcpsrv.Lease, ok bool) {
+func (l *leases) current() (lease dhcpsrv.Lease, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lease, l.lease.MAC != dhcpsrv.MAC{}

@@ -19,9 +19,9 @@ var (
 	secondMAC = vswitch.MAC{2, 0, 0, 0, 0, 2}
 )
 
-// A leaseTest is a lessee with a clock that the test sets.
+// A leaseTest is leases with a clock that the test sets.
 type leaseTest struct {
-	*lessee
+	*leases
 	t      *testing.T
 	time   time.Duration
 	alive  map[vswitch.MAC]time.Duration // by MAC: the last use of the address
@@ -38,7 +38,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	}
 	lt := &leaseTest{t: t, time: time.Second, alive: map[vswitch.MAC]time.Duration{}}
 	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	lt.lessee = &lessee{
+	lt.leases = &leases{
 		offer: offer, log: newGuestLog(zap.NewNop()),
 		now:    func() time.Time { return epoch.Add(lt.time) },
 		apply:  func(e holderEvent, _ vswitch.MAC) { lt.events = append(lt.events, e) },
@@ -52,7 +52,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	return lt
 }
 
-// exchange passes a message of a client to the lessee, and returns the type of the reply, or 0.
+// exchange passes a message of a client to the leases, and returns the type of the reply, or 0.
 func (lt *leaseTest) exchange(mac vswitch.MAC, kind dhcpv4.MessageType, options ...dhcpv4.Modifier) dhcpv4.MessageType {
 	lt.t.Helper()
 	options = append([]dhcpv4.Modifier{dhcpv4.WithHwAddr(net.HardwareAddr(mac[:])), dhcpv4.WithMessageType(kind)}, options...)

@@ -103,36 +103,36 @@ func TestOffencesAreBounded(t *testing.T) {
 func TestHint(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(d *delegation)
-		want    string // empty: no hint
+		want    string // empty: no warning
 	}{
 		"a hypervisor that is away": {func(d *delegation) { d.setGuestAbsent(true) }, "the hypervisor"},
 		"a guest that is silent":    {func(*delegation) {}, "it has not sent a frame"},
 		"a guest that does not ask": {func(d *delegation) { d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7) }, "has not asked for the address"},
 		"a guest that only asks": {func(d *delegation) {
 			d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7)
-			d.lessee.asked = true
+			d.leases.asked = true
 		}, "the DHCP messages above"},
 		"a guest with the address":          {func(d *delegation) { d.apply(use, firstMAC) }, ""},
 		"a guest that released the address": {func(d *delegation) { d.apply(use, firstMAC); d.apply(dhcpRelease, vswitch.MAC{}) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now := hintAfter - 1
+			now := warnAfter - 1
 			d, seen := observed(t, &now)
 			d.apply(taken, vswitch.MAC{})
 			c.prepare(d)
 			for range 3 {
-				d.hint()
-				if n := seen.FilterMessageSnippet("no guest has").Len(); now < hintAfter && n > 0 {
-					t.Fatal("the hint is early")
+				d.warnIfSilent()
+				if n := seen.FilterMessageSnippet("no guest has").Len(); now < warnAfter && n > 0 {
+					t.Fatal("the warning is early")
 				}
 				now += time.Second
 			}
 			entries := seen.FilterMessageSnippet("no guest has").All()
 			if (len(entries) == 1) != (c.want != "") || len(entries) > 1 {
-				t.Fatalf("%d hints: %v", len(entries), entries)
+				t.Fatalf("%d warnings: %v", len(entries), entries)
 			}
 			if c.want != "" && !strings.Contains(fmt.Sprint(entries[0].ContextMap()), c.want) {
-				t.Errorf("hint %v, want %q", entries[0].ContextMap(), c.want)
+				t.Errorf("warning %v, want %q", entries[0].ContextMap(), c.want)
 			}
 		})
 	}

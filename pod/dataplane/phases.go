@@ -75,7 +75,7 @@ func (p *process) nextCommand(ctx context.Context) (command, error) {
 	}
 }
 
-// start makes the method ready for frames, from a snapshot if the Go has one, and sends Started.
+// start makes the mode ready for frames, from a snapshot if the Go has one, and sends Started.
 func (p *process) start(ctx context.Context, c command) error {
 	p.takeovers = c.Go.Takeovers
 	switch {
@@ -83,12 +83,12 @@ func (p *process) start(ctx context.Context, c command) error {
 		if err := p.resume(ctx, c); err != nil {
 			return err
 		}
-	case len(p.method.portList()) == 0 || len(c.files) > 0:
+	case len(p.mode.portList()) == 0 || len(c.files) > 0:
 		return errors.Join(errors.New("the keeper sent a Go without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
 	case c.Go.Resumed:
-		p.method.recall(c.Go.Learned)
+		p.mode.recall(c.Go.Learned)
 	default:
-		p.method.start()
+		p.mode.start()
 	}
 	if p.session.conn.Send(grant.Message{Started: &grant.Started{}}) != nil {
 		return errKeeperEnded
@@ -102,13 +102,13 @@ func (p *process) resume(ctx context.Context, c command) error {
 	if err != nil {
 		return errors.Join(err, grant.CloseFiles(c.files))
 	}
-	if err := p.method.open(ctx, before); err != nil {
+	if err := p.mode.open(ctx, before); err != nil {
 		return err
 	}
-	if err := before.resumeCounters(p.method.portList()); err != nil {
+	if err := before.resumeCounters(p.mode.portList()); err != nil {
 		return err
 	}
-	return p.method.resume(before)
+	return p.mode.resume(before)
 }
 
 // work forwards frames until the switch ends, or until it yields to another one.
@@ -120,10 +120,10 @@ func (p *process) work(ctx context.Context) (yielded bool, err error) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the keeper decides when work ends, not ctx
 	defer cancel()
 	group, working := errgroup.WithContext(working)
-	m := p.method
+	m := p.mode
 	group.Go(func() error { return p.forward(working) })
 	group.Go(func() error { return control.Serve(working, listener, p.source()) })
-	group.Go(func() error { return m.attend(working) })
+	group.Go(func() error { return m.background(working) })
 	group.Go(func() (err error) {
 		defer cancel()
 		yielded, err = p.handleCommands(ctx, working)
@@ -139,13 +139,13 @@ func (p *process) work(ctx context.Context) (yielded bool, err error) {
 
 // forward runs the switch until ctx is done.
 func (p *process) forward(ctx context.Context) (err error) {
-	ports := unnamed(p.method.portList())
+	ports := unnamed(p.mode.portList())
 	threads, err := tap.ShareThreads(ports)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, threads.Close()) }()
-	return vswitch.New(p.method.forwarder(), p.method.now, ports...).Run(ctx)
+	return vswitch.New(p.mode.forwarder(), p.mode.now, ports...).Run(ctx)
 }
 
 // handleCommands executes commands until one ends the work phase, or working is done. It reports whether the switch yields. When ctx
@@ -157,14 +157,14 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 		case c := <-p.session.commands:
 			switch {
 			case c.Guest != nil:
-				p.method.portList()[vswitch.PortGuest].link.isAlone.Store(c.Guest.Absent)
-				p.method.setGuestAbsent(c.Guest.Absent)
+				p.mode.portList()[vswitch.PortGuest].link.isAlone.Store(c.Guest.Absent)
+				p.mode.setGuestAbsent(c.Guest.Absent)
 			case c.Uplink != nil:
-				p.method.portList()[vswitch.PortUplink].link.noCarrier.Store(c.Uplink.Down)
+				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.Uplink.Down)
 			case c.Yield != nil:
 				return true, nil
 			case c.Stop != nil:
-				p.method.stop()
+				p.mode.stop()
 				return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{}})
 			default:
 				_ = grant.CloseFiles(c.files)
@@ -182,10 +182,10 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 	}
 }
 
-// handOver sends the snapshot after forwarding has ended, and builds the method again, for a takeover that fails.
+// handOver sends the snapshot after forwarding has ended, and builds the mode again, for a takeover that fails.
 func (p *process) handOver() error {
-	snap := p.method.snapshot()
-	snap.addPorts(p.method.portList())
+	snap := p.mode.snapshot()
+	snap.addPorts(p.mode.portList())
 	text, err := json.Marshal(&snap)
 	if err != nil {
 		return err
@@ -194,6 +194,6 @@ func (p *process) handOver() error {
 	if err != nil {
 		return err
 	}
-	p.method.close()
+	p.mode.close()
 	return p.build()
 }

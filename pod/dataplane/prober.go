@@ -14,7 +14,7 @@ const (
 	probeValid = 30 * time.Second // after this time, unanswered probes prove nothing
 )
 
-// A prober finds out whether the owner of the lease is still there. Its methods need external locking.
+// A prober finds out whether the owner of the lease is still there. Its modes need external locking.
 type prober struct {
 	clock   func() time.Duration // the switch's
 	lastUse func(vswitch.MAC) (at time.Duration, ok bool)

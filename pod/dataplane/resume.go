@@ -9,10 +9,10 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// snapshot implements method.
+// snapshot implements mode.
 func (d *delegation) snapshot() snapshot {
 	now := d.clock()
-	lease, linkLost := d.lessee.snapshot()
+	lease, linkLost := d.leases.snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := &addressState{State: d.state.String(), Absent: d.away.isAbsent, Gone: linkLost, Lease: lease, Delegate: d.delegate.State(now)}
@@ -23,7 +23,7 @@ func (d *delegation) snapshot() snapshot {
 	return snapshot{Address: a}
 }
 
-// resume implements method. On an error the delegation may have changed, and is closed.
+// resume implements mode. On an error the delegation may have changed, and is closed.
 func (d *delegation) resume(snap *snapshot) error {
 	a := snap.Address
 	if a == nil || snap.Bridge != nil {
@@ -33,11 +33,11 @@ func (d *delegation) resume(snap *snapshot) error {
 	if err != nil {
 		return err
 	}
-	state = a.repin(state, d.plan.forwarder.PinnedMAC)
+	state = a.applyPinnedMAC(state, d.plan.forwarder.PinnedMAC)
 	if err := d.delegate.Resume(a.Delegate, d.clock()); err != nil {
 		return err
 	}
-	if err := d.lessee.resume(a); err != nil {
+	if err := d.leases.resume(a); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -74,7 +74,7 @@ func (a *addressState) check() (holderState, error) {
 }
 
 // snapshot returns the lease, or nil, and whether the guest's link went down since it was given.
-func (l *lessee) snapshot() (lease *leaseState, linkLost bool) {
+func (l *leases) snapshot() (lease *leaseState, linkLost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lease.MAC != (dhcpsrv.MAC{}) {
@@ -87,7 +87,7 @@ func (l *lessee) snapshot() (lease *leaseState, linkLost bool) {
 const maxHostName = 255
 
 // resume continues with the lease of a snapshot.
-func (l *lessee) resume(a *addressState) error {
+func (l *leases) resume(a *addressState) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a.Lease == nil {

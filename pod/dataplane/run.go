@@ -77,7 +77,7 @@ type process struct {
 	grant     *grant.Grant
 	control   *os.File // the listening control socket
 	log       *zap.Logger
-	method    method
+	mode      mode
 	sandbox   string // the report of EnterSandbox
 	takeovers int
 }
@@ -87,9 +87,9 @@ func (p *process) run(ctx context.Context) (err error) {
 	if err := p.build(); err != nil {
 		return err
 	}
-	defer func() { p.method.close() }() // of the last build
+	defer func() { p.mode.close() }() // of the last build
 	if !p.cfg.Takeover {
-		if err := p.method.open(ctx, nil); err != nil {
+		if err := p.mode.open(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -105,9 +105,9 @@ func (p *process) run(ctx context.Context) (err error) {
 // build makes the forwarder and its services. It needs no port.
 func (p *process) build() (err error) {
 	if p.grant.Forwarder.Delegate != nil {
-		p.method, err = newDelegation(p.session, p.grant, p.log)
+		p.mode, err = newDelegation(p.session, p.grant, p.log)
 	} else {
-		p.method, err = newBridging(p.session, p.grant, p.log)
+		p.mode, err = newBridging(p.session, p.grant, p.log)
 	}
 	return err
 }
@@ -119,9 +119,9 @@ func (p *process) mayHaveDatagrams() bool {
 	})
 }
 
-// source returns the method's source, with the fields of the status that both methods have.
+// source returns the mode's source, with the fields of the status that both modes have.
 func (p *process) source() control.Source {
-	source := p.method.source()
+	source := p.mode.source()
 	status := source.Status
 	source.Log = p.log
 	source.Status = func() control.Status {

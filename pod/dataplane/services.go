@@ -70,5 +70,5 @@ func (d *delegation) answerDHCP(message []byte) (reply []byte, to netip.AddrPort
 			}
 		}
 	}()
-	return d.lessee.handle(message)
+	return d.leases.handle(message)
 }

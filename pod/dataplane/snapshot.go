@@ -21,9 +21,9 @@ type snapshot struct {
 	Bridge  *handover.Bridge `json:"bridge,omitempty"`
 	Ports   []portState      `json:"ports"` // in the forwarder's order
 
-	files  []int                    // when written: descriptors, which belong to the ports
-	owners []int                    // when written: the port of each descriptor
-	rests  map[int]*handover.Socket // when read: by port, with descriptors
+	files   []int                    // when written: descriptors, which belong to the ports
+	owners  []int                    // when written: the port of each descriptor
+	pending map[int]*handover.Socket // when read: by port, with descriptors
 }
 
 // An addressState is the state of a delegation.
@@ -46,24 +46,24 @@ type leaseState struct {
 // A portState is what one port has counted, and the bytes of its stream that are not a whole frame yet.
 type portState struct {
 	Counters handover.Counters `json:"counters"`
-	Rest     *handover.Socket  `json:"rest,omitempty"`
+	Pending  *handover.Socket  `json:"pending,omitempty"`
 }
 
-// restOf returns what the port continues with: nothing for a nil snapshot.
-func (snap *snapshot) restOf(port int) handover.Socket {
-	if snap == nil || snap.rests[port] == nil {
+// pendingOf returns what the port continues with: nothing for a nil snapshot.
+func (snap *snapshot) pendingOf(port int) handover.Socket {
+	if snap == nil || snap.pending[port] == nil {
 		return handover.Socket{}
 	}
-	return *snap.rests[port]
+	return *snap.pending[port]
 }
 
 // addPorts adds the state of ports that receive no longer.
 func (snap *snapshot) addPorts(ports []namedPort) {
 	for i, p := range ports {
 		var state portState
-		if rest, ok := unixport.StateOf(p.Port); ok { // before the counters: it may complete a frame, which counts
-			state.Rest = &rest
-			for _, fd := range []int{rest.Connection, rest.Next} {
+		if pending, ok := unixport.StateOf(p.Port); ok { // before the counters: it may complete a frame, which counts
+			state.Pending = &pending
+			for _, fd := range []int{pending.Connection, pending.Next} {
 				if fd != 0 {
 					snap.files, snap.owners = append(snap.files, fd), append(snap.owners, i)
 				}
@@ -87,12 +87,12 @@ func (snap *snapshot) resumeCounters(ports []namedPort) error {
 	return nil
 }
 
-// readSnapshot reads the snapshot of another switch, which is not trusted. The first devices ports may have a rest and descriptors; on
+// readSnapshot reads the snapshot of another switch, which is not trusted. The first devices ports may have pending state and descriptors; on
 // an error the descriptors stay the caller's.
 func readSnapshot(g *grant.Go, files []int, devices int) (*snapshot, error) {
 	decoder := json.NewDecoder(bytes.NewReader(g.Snapshot))
 	decoder.DisallowUnknownFields()
-	snap := &snapshot{rests: map[int]*handover.Socket{}}
+	snap := &snapshot{pending: map[int]*handover.Socket{}}
 	if err := decoder.Decode(snap); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
@@ -100,31 +100,31 @@ func readSnapshot(g *grant.Go, files []int, devices int) (*snapshot, error) {
 		return nil, errors.New("snapshot: want one object, with nothing after it")
 	}
 	for i := range snap.Ports {
-		if snap.Ports[i].Rest == nil {
+		if snap.Ports[i].Pending == nil {
 			continue
 		}
 		if i >= devices {
-			return nil, fmt.Errorf("snapshot: port %d has a rest: want one only of the first %d", i, devices)
+			return nil, fmt.Errorf("snapshot: port %d has pending state: want it only of the first %d", i, devices)
 		}
-		snap.rests[i] = snap.Ports[i].Rest
+		snap.pending[i] = snap.Ports[i].Pending
 	}
 	return snap, snap.assign(files, g.Connections)
 }
 
-// assign gives each descriptor to the rest of its owner.
+// assign gives each descriptor to the pending state of its owner.
 func (snap *snapshot) assign(files, owners []int) error {
 	if len(owners) != len(files) {
 		return fmt.Errorf("snapshot: %d connections and %d descriptors: want as many", len(owners), len(files))
 	}
 	for i, port := range owners {
-		rest := snap.rests[port]
+		pending := snap.pending[port]
 		switch {
-		case rest == nil:
-			return fmt.Errorf("snapshot: a connection of port %d, which has no rest", port)
-		case rest.Connection == 0:
-			rest.Connection = files[i]
-		case rest.Next == 0:
-			rest.Next = files[i]
+		case pending == nil:
+			return fmt.Errorf("snapshot: a connection of port %d, which has no pending state", port)
+		case pending.Connection == 0:
+			pending.Connection = files[i]
+		case pending.Next == 0:
+			pending.Next = files[i]
 		default:
 			return fmt.Errorf("snapshot: three connections of port %d: want at most two", port)
 		}

@@ -22,7 +22,7 @@ func (d *delegation) status() control.Status {
 	status.Uplink = status.Ports[vswitch.PortUplink].State
 	status.Ready = holder == vswitch.HolderGuest && status.Uplink == control.LinkUp
 	status.Neighbours = listNeighbours(d.delegate.Neighbours(d.clock()))
-	if lease, ok := d.lessee.current(); ok {
+	if lease, ok := d.leases.current(); ok {
 		status.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
 	}
 	return status

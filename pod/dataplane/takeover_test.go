@@ -72,7 +72,7 @@ func sameSnapshot(t *testing.T, before, after json.RawMessage) {
 	ages := cmp.FilterValues(func(a, b time.Duration) bool { return (b - a).Abs() < time.Minute }, cmp.Ignore())
 	unexported := cmp.FilterPath(func(p cmp.Path) bool {
 		name := p.Last().String()
-		return name == ".files" || name == ".owners" || name == ".rests"
+		return name == ".files" || name == ".owners" || name == ".pending"
 	}, cmp.Ignore())
 	if diff := cmp.Diff(snapshots[0], snapshots[1], ages, unexported, cmp.AllowUnexported(snapshot{}), cmp.Comparer(func(a, b vswitch.MAC) bool { return a == b })); diff != "" {
 		t.Errorf("-before +after:\n%s", diff)

@@ -8,15 +8,15 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// hintAfter is how long a guest may take to boot and to ask for the address before a hint is logged.
-const hintAfter = 60 * time.Second
+// warnAfter is how long a guest may take to boot and to ask for the address before a warning is logged.
+const warnAfter = 60 * time.Second
 
-// hint logs once, hintAfter after the start, that no guest has the address, and what to look at.
-func (d *delegation) hint() {
-	if d.hinted || d.clock() < hintAfter {
+// warnIfSilent logs once, warnAfter after the start, that no guest has the address, and what to look at.
+func (d *delegation) warnIfSilent() {
+	if d.hasWarned || d.clock() < warnAfter {
 		return
 	}
-	d.hinted = true
+	d.hasWarned = true
 	d.mu.Lock()
 	st, absent := d.state, d.away.isAbsent
 	d.mu.Unlock()
@@ -26,7 +26,7 @@ func (d *delegation) hint() {
 	port := d.ports[vswitch.PortGuest]
 	frames := port.Counters().RxFrames.Load()
 	d.log.Warn("no guest has the pod address yet", zap.String("guest", d.devices[vswitch.PortGuest].port.Spec),
-		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, d.lessee.wasAsked())))
+		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, d.leases.wasAsked())))
 }
 
 // whatToLookAt returns where the search for a silent guest begins.

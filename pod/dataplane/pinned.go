@@ -10,9 +10,9 @@ import (
 // A takeover may pin another MAC than the previous switch did, or the first one. The snapshot then describes another guest, in
 // part: that part is dropped, and the rest continues.
 
-// repin adapts the snapshot to the only MAC that the guest may have; the zero MAC: any. It returns the state of the address. A guest
+// applyPinnedMAC adapts the snapshot to the only MAC that the guest may have; the zero MAC: any. It returns the state of the address. A guest
 // with another MAC does not hold the address any more, and the pinned one can get it as after a start.
-func (a *addressState) repin(st holderState, pinned vswitch.MAC) holderState {
+func (a *addressState) applyPinnedMAC(st holderState, pinned vswitch.MAC) holderState {
 	if pinned.IsZero() {
 		return st
 	}
@@ -26,8 +26,8 @@ func (a *addressState) repin(st holderState, pinned vswitch.MAC) holderState {
 	return st
 }
 
-// repinStations drops the stations at the port of the pinned MAC, if there is one.
-func repinStations(s *handover.Bridge, pinned vswitch.MAC, port int) {
+// dropStationsOfOthers drops the stations at the port of the pinned MAC, if there is one.
+func dropStationsOfOthers(s *handover.Bridge, pinned vswitch.MAC, port int) {
 	if pinned.IsZero() {
 		return
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A method is a connection method: a delegation or a bridging. One goroutine calls its functions, except those of source, attend and
+// A mode is a connection method of the VM document: a delegation or a bridging. One goroutine calls its functions, except those of source, background and
 // setGuestAbsent, which run concurrently in the work phase.
-type method interface {
+type mode interface {
 	// open makes the ports, and continues those of the snapshot unless it is nil. After an error the caller calls close.
 	open(ctx context.Context, before *snapshot) error
 
@@ -24,8 +24,8 @@ type method interface {
 	// stop ends the use of the address, which the keeper then gives back to the kernel.
 	stop()
 
-	// attend handles the events that no frame of a port causes. It returns nil when ctx is done, or an internal fault.
-	attend(ctx context.Context) error
+	// background handles the events that no frame of a port causes. It returns nil when ctx is done, or an internal fault.
+	background(ctx context.Context) error
 
 	// setGuestAbsent reports that the guest's device has disappeared or returned.
 	setGuestAbsent(absent bool)
