@@ -198,7 +198,7 @@ const (
 )
 
 func bridge(choice int) vswitch.BridgeConfig {
-	c := vswitch.BridgeConfig{Ports: 3, Ageing: 300 * time.Second, Limit: 4096, Upstream: -1}
+	c := vswitch.BridgeConfig{Ports: 3, Limit: vswitch.DefaultStations}
 	switch choice % bridges {
 	case 1: // as in a pod
 		c.Ports, c.Upstream, c.MaxFrame = 2, 1, 1514

@@ -65,8 +65,8 @@ func checkBridge(c *vswitch.BridgeConfig) error {
 		return fmt.Errorf("ports %d: want 1 to %d", c.Ports, portLimit)
 	case c.Limit < 0 || c.Limit > stationLimit:
 		return fmt.Errorf("limit %d: want 0 to %d stations", c.Limit, stationLimit)
-	case c.Ageing <= 0:
-		return fmt.Errorf("ageing %v: want more than 0", c.Ageing)
+	case c.Ageing < 0:
+		return fmt.Errorf("ageing %v: want 0, for the default, or more", c.Ageing)
 	case c.MaxFrame < 0 || c.MaxFrame > vswitch.MaxFrame:
 		return fmt.Errorf("largest frame %d: want 0 to %d", c.MaxFrame, vswitch.MaxFrame)
 	case c.Upstream < -1 || c.Upstream >= c.Ports || c.PinnedPort < 0 || c.PinnedPort >= c.Ports:

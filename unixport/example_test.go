@@ -34,7 +34,7 @@ func Example() {
 		stations[i] = os.NewFile(uintptr(pair[1]), "station")
 		defer stations[i].Close()
 	}
-	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: len(ports), Ageing: 5 * time.Minute, Limit: 1024, Upstream: -1})
+	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: len(ports)})
 	start := time.Now()
 	s := vswitch.New(bridge, func() time.Duration { return time.Since(start) }, ports[:]...)
 	ctx, stop := context.WithCancel(context.Background())

@@ -26,21 +26,40 @@ type Bridge struct {
 	stations *table // by MAC.key; the values are stationValues
 }
 
-// BridgeConfig configures a Bridge. The zero value of a field means what its comment says and selects no default: set Ports, Ageing,
-// Limit and, for a switch without an upstream port, Upstream to -1.
+// BridgeConfig configures a Bridge. Only Ports is required.
 type BridgeConfig struct {
 	Ports    int           // number of ports; with fewer than 2, no frame has a destination
-	Ageing   time.Duration // a station that sends nothing for this time is forgotten; 0: no station is remembered
-	Limit    int           // largest number of stations; 0: every frame is flooded
+	Ageing   time.Duration // a station that sends nothing for this time is forgotten; 0: DefaultAgeing
+	Limit    int           // largest number of stations, below 0 none; 0: DefaultStations
 	MaxFrame int           // largest frame in bytes after segmentation, without VLAN tags; 0: no limit
-	// Upstream is the port on whose far side a hairpin bridge may return frames that the switch sent, or -1 if there is none; 0 is the
-	// first port. A station that sent at another port less than two seconds ago is not learned at Upstream: such a frame is dropped
-	// as Reflected.
+	// Upstream is the port on whose far side a hairpin bridge may return frames that the switch sent. The first port cannot be it: 0, or
+	// less, means that there is none. A station that sent at another port less than two seconds ago is not learned at Upstream: such
+	// a frame is dropped as Reflected.
 	Upstream int
 	// Pinned is the only source that may send at PinnedPort, and is a static station there. With the zero MAC any station may,
 	// and PinnedPort has no meaning.
 	Pinned     MAC
 	PinnedPort int
+}
+
+// The values of BridgeConfig for a field that is 0. Ageing is that of IEEE 802.1Q-2022, table 8-6.
+const (
+	DefaultAgeing   = 300 * time.Second
+	DefaultStations = 4096
+)
+
+// withDefaults returns the configuration with the values that its zeros stand for.
+func (cfg BridgeConfig) withDefaults() BridgeConfig {
+	if cfg.Ageing == 0 {
+		cfg.Ageing = DefaultAgeing
+	}
+	if cfg.Limit == 0 {
+		cfg.Limit = DefaultStations
+	}
+	if cfg.Upstream == 0 {
+		cfg.Upstream = -1
+	}
+	return cfg
 }
 
 // A Station is one entry of a Bridge's forwarding table.
@@ -72,7 +91,8 @@ const reflectionTime = 2 * time.Second
 
 // NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg BridgeConfig) *Bridge {
-	b := &Bridge{cfg: cfg, stations: newTable(cfg.Limit)}
+	cfg = cfg.withDefaults()
+	b := &Bridge{cfg: cfg, stations: newTable(max(cfg.Limit, 0))}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }

@@ -21,3 +21,29 @@ func TestBridgeTick(t *testing.T) {
 		}
 	}
 }
+
+// A bridge of which only the ports are configured learns: it is neither a hub nor a hairpin at its first port.
+func TestBridgeOfZeros(t *testing.T) {
+	b := NewBridge(BridgeConfig{Ports: 3})
+	frame := func(to, from byte) []Frame {
+		return []Frame{{Data: append([]byte{2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0}, make([]byte, 46)...)}}
+	}
+	counters := new(Counters)
+	out := NewOut(3, counters)
+	b.Forward(0, frame(9, 1), 0, out)
+	b.Forward(1, frame(9, 1), time.Second, out) // the station moves
+	b.Forward(0, frame(9, 1), 2*time.Second, out)
+	out.Flush(func(int, []Frame) {})
+	b.Forward(2, frame(1, 2), DefaultAgeing, out)
+	out.Flush(func(port int, frames []Frame) {
+		if port != 0 || len(frames) != 1 {
+			t.Errorf("%d frames at port %d, want one at port 0", len(frames), port)
+		}
+	})
+	if drops := counters.Drops(); len(drops) > 0 {
+		t.Errorf("drops %v", drops)
+	}
+	if n := len(b.Stations(DefaultAgeing + 2*time.Second)); n != 1 {
+		t.Errorf("%d stations after the default ageing time, want the last", n)
+	}
+}

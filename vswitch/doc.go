@@ -2,7 +2,7 @@
 //
 // A learning switch between two ports:
 //
-//	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2, Ageing: 5 * time.Minute, Limit: 1024, Upstream: -1})
+//	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 2})
 //	start := time.Now()
 //	clock := func() time.Duration { return time.Since(start) }
 //	err := vswitch.New(bridge, clock, left, right).Run(ctx)

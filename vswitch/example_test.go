@@ -14,7 +14,7 @@ import (
 // A learning switch between three ports in memory. The first frame is flooded; the answer goes to one port only.
 func Example() {
 	ports := []*vswitchtest.Port{vswitchtest.NewPort(8), vswitchtest.NewPort(8), vswitchtest.NewPort(8)}
-	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 3, Ageing: 5 * time.Minute, Limit: 1024, Upstream: -1})
+	bridge := vswitch.NewBridge(vswitch.BridgeConfig{Ports: 3})
 	start := time.Now()
 	clock := func() time.Duration { return time.Since(start) }
 	ctx, stop := context.WithCancel(context.Background())

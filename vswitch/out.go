@@ -2,8 +2,13 @@ package vswitch
 
 import "github.com/podswitch/podswitch/vnet"
 
-// scratchSize is the size of the buffer for the frames that a forwarder makes itself for one batch: ARP, ICMP, fragments.
-const scratchSize = 2 * MaxFrame
+// scratchSize is the most bytes of frames that a forwarder makes itself for one batch: ARP, ICMP, fragments. It is enough for the fragments of a
+// batch of the largest packets at every MTU: at the smallest, 68 bytes, each 48 bytes of payload take 82.
+const scratchSize = 2 * BatchSize * MaxFrame
+
+// chunkSize is the size of one piece of the memory for them. A piece is allocated when a batch first needs it, and kept: without fragments to
+// make, one is enough.
+const chunkSize = 2 * MaxFrame
 
 // An Out collects a Forwarder's decisions about one batch. It must not be used concurrently.
 type Out struct {
@@ -11,9 +16,11 @@ type Out struct {
 	ports   []*Counters // by port, for ticks; nil for batches
 	to      [][]Frame   // by egress port, in order
 	touched []int       // egress ports with frames, in the order of their first use
-	scratch []byte
-	used    int   // bytes of scratch
-	piece   Frame // the fragment that is being sent
+	used    int         // bytes of frames made for this batch
+	chunks  [][]byte    // memory for them
+	chunk   int         // index of the one in use
+	free    int         // offset of its first free byte
+	piece   Frame       // the fragment that is being sent
 }
 
 // NewOut returns an Out for the batches that enter at one port of a switch. The switch has the given number of ports; in is where
@@ -58,21 +65,27 @@ func (o *Out) Flush(transmit func(port int, frames []Frame)) {
 		o.to[port] = o.to[port][:0]
 	}
 	o.touched = o.touched[:0]
-	o.used = 0
+	o.used, o.chunk, o.free = 0, 0, 0
 }
 
-// buffer returns n writable bytes that are valid until Flush, or nil if the scratch buffer is exhausted.
+// buffer returns n writable bytes that are valid until Flush, or nil if there are more than scratchSize with them. n is at most chunkSize.
 func (o *Out) buffer(n int) []byte {
-	if o.scratch == nil {
-		o.scratch = make([]byte, scratchSize)
-	}
-	if o.used+n > len(o.scratch) {
+	if o.used+n > scratchSize {
 		return nil
 	}
-	b := o.scratch[o.used : o.used+n : o.used+n]
-	o.used += n
+	if o.free+n > chunkSize {
+		o.chunk, o.free = o.chunk+1, 0
+	}
+	if o.chunk == len(o.chunks) {
+		o.chunks = append(o.chunks, make([]byte, chunkSize))
+	}
+	b := o.chunks[o.chunk][o.free : o.free+n : o.free+n]
+	o.used, o.free = o.used+n, o.free+n
 	return b
 }
+
+// giveBack returns the last n bytes of the last buffer.
+func (o *Out) giveBack(n int) { o.used, o.free = o.used-n, o.free-n }
 
 // fragment cuts an IPv4 frame without DF into packets of at most mtu bytes (RFC 791, section 2.3) and calls send for each. It
 // completes the checksum first, because a fragment has no offload header.
@@ -90,7 +103,7 @@ func (o *Out) fragment(f *Frame, mtu int, send func(*Frame)) {
 			return
 		}
 		n := fragments.Next(b)
-		o.used -= len(b) - n
+		o.giveBack(len(b) - n)
 		o.piece = Frame{Data: b[:n]}
 		send(&o.piece)
 	}

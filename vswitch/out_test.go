@@ -45,14 +45,15 @@ func TestOutFlush(t *testing.T) {
 // Buffers do not overlap, have no spare capacity, and are free again after Flush.
 func TestOutBuffer(t *testing.T) {
 	o := NewOut(1, new(Counters))
-	a, b := o.buffer(100), o.buffer(scratchSize-100)
-	if len(a) != 100 || cap(a) != 100 || len(b) != scratchSize-100 {
-		t.Fatalf("buffers of %d (cap %d) and %d bytes, want 100 (cap 100) and %d", len(a), cap(a), len(b), scratchSize-100)
+	a, b, c := o.buffer(100), o.buffer(chunkSize-100), o.buffer(1)
+	if len(a) != 100 || cap(a) != 100 || len(b) != chunkSize-100 || len(c) != 1 {
+		t.Fatalf("buffers of %d (cap %d), %d and %d bytes", len(a), cap(a), len(b), len(c))
 	}
-	a[99], b[0] = 1, 2
-	if a[99] != 1 {
+	a[99], b[0], c[0] = 1, 2, 3
+	if a[99] != 1 || b[0] != 2 {
 		t.Error("buffers overlap")
 	}
+	reserve(o, scratchSize-chunkSize-1)
 	if c := o.buffer(1); c != nil {
 		t.Errorf("a full scratch gives %d bytes", len(c))
 	}
@@ -60,8 +61,35 @@ func TestOutBuffer(t *testing.T) {
 		t.Errorf("buffer(0) has %d bytes", len(c))
 	}
 	o.Flush(nil)
-	if c := o.buffer(scratchSize); len(c) != scratchSize {
-		t.Errorf("after a flush, buffer gives %d bytes, want %d", len(c), scratchSize)
+	if d := o.buffer(100); &d[0] != &a[0] {
+		t.Error("after a flush, buffer gives other memory")
+	}
+	reserve(o, scratchSize-100)
+	if d := o.buffer(1); d != nil {
+		t.Errorf("a full scratch gives %d bytes after a flush", len(d))
+	}
+}
+
+// reserve takes n bytes from o.
+func reserve(o *Out, n int) {
+	for ; n > 0; n -= min(n, chunkSize) {
+		o.buffer(min(n, chunkSize))
+	}
+}
+
+// A full batch of the largest packets is fragmented without a loss, whatever the MTU.
+func TestOutFragmentsBatch(t *testing.T) {
+	for _, mtu := range []int{68, 576, 1450, 9000, 65000} {
+		counters := new(Counters)
+		o := NewOut(1, counters)
+		sent, frame := 0, &Frame{Data: packetOf(65535)}
+		for range BatchSize {
+			o.fragment(frame, mtu, func(*Frame) { sent++ })
+		}
+		size := (mtu - ipv4Len) &^ 7
+		if want := BatchSize * ((65535 - ipv4Len + size - 1) / size); sent != want || len(counters.Drops()) != 0 {
+			t.Errorf("MTU %d: %d fragments, want %d; drops %v", mtu, sent, want, counters.Drops())
+		}
 	}
 }
 
@@ -90,7 +118,7 @@ func TestOutFragmentRoom(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			counters := new(Counters)
 			o := NewOut(1, counters)
-			o.buffer(scratchSize - test.room)
+			reserve(o, scratchSize-test.room)
 			sent := 0
 			o.fragment(&Frame{Data: packetOf(20 + 3*976 + 72)}, mtu, func(*Frame) { sent++ })
 			if sent != test.sent {
@@ -114,7 +142,7 @@ func setIPs(frame []byte, addresses ...byte) {
 func TestOutOfRoomForOwnFrames(t *testing.T) {
 	counters := new(Counters)
 	o := NewOut(delegatePorts, counters)
-	o.buffer(scratchSize)
+	reserve(o, scratchSize)
 	d := NewDelegate(delegateConfig(Route{Destination: prefix("10.0.0.0/24")}))
 	frame := packetOf(100)
 	setMACs(frame, MAC{2, 9}, MAC{2, 1})

@@ -24,6 +24,15 @@ type station struct {
 
 // NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg vswitch.BridgeConfig) *Bridge {
+	if cfg.Ageing == 0 {
+		cfg.Ageing = 300 * time.Second
+	}
+	if cfg.Limit == 0 {
+		cfg.Limit = 4096
+	}
+	if cfg.Upstream <= 0 {
+		cfg.Upstream = -1
+	}
 	b := &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b

@@ -3,7 +3,7 @@ package oracle
 import "github.com/podswitch/podswitch/vswitch"
 
 // Room is the largest number of bytes of frames that a forwarder makes itself in one call: ARP, ICMP, fragments.
-const Room = 2 * vswitch.MaxFrame
+const Room = 2 * vswitch.BatchSize * vswitch.MaxFrame
 
 // An Outcome is the result of one call of Forward or Tick.
 type Outcome struct {

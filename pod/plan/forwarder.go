@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/podnet"
@@ -12,8 +11,8 @@ import (
 
 // Defaults of a learning switch. The ageing time is that of IEEE 802.1D-2004, table 7-5.
 const (
-	DefaultAgeing   = 300 * time.Second
-	DefaultFDBLimit = 4096 // stations
+	DefaultAgeing   = vswitch.DefaultAgeing
+	DefaultFDBLimit = vswitch.DefaultStations
 )
 
 // EthernetHeader is the length in bytes that an Ethernet header adds to an IP packet.
