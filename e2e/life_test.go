@@ -55,6 +55,10 @@ func TestUplinkDown(t *testing.T) {
 	l.leased()
 	l.pod.batch("link set eth0 down")
 	p.awaitText("device lost")
+	status := []string{"status", "--control", filepath.Join(l.stateDir, "control.sock")}
+	if out, errs, code := l.verb(status...); code != 1 || !strings.Contains(out, "uplink   down") || !strings.Contains(errs, "the uplink is down") {
+		t.Errorf("status: exit code %d: %s%s", code, out, errs)
+	}
 	l.pod.batch("link set eth0 up")
 	p.awaitText("device is back")
 	await(t, "the guest to be connected again", func() error {
@@ -63,6 +67,9 @@ func TestUplinkDown(t *testing.T) {
 		}
 		return nil
 	})
+	if out, errs, code := l.verb(append(status, "--ready")...); code != 0 {
+		t.Errorf("status --ready: exit code %d: %s%s", code, out, errs)
+	}
 	p.stop()
 }
 

@@ -144,7 +144,10 @@ func printSettings(out io.Writer, s *control.Settings) {
 
 // describeMACs returns the wire MAC, and the router MAC, which a plain bridge does not have.
 func describeMACs(s *control.Status) string {
-	text := "wire " + s.WireMAC.String()
+	text := "wire none"
+	if !s.WireMAC.IsZero() {
+		text = "wire " + s.WireMAC.String()
+	}
 	if !s.RouterMAC.IsZero() {
 		text += "  router " + s.RouterMAC.String()
 	}

@@ -50,9 +50,10 @@ const (
 // An offenceLog logs the offenders that the counters of the ports have, each value once in offencePeriod. Values are numbers that
 // vswitch formats: no text of the guest reaches the log.
 type offenceLog struct {
-	log  *zap.Logger
-	seen []seenOffenders // by offence
-	list []offence
+	log      *zap.Logger
+	list     []offence
+	counters []*vswitch.Counters // by offence; found at the first check, because a port's method may make a system call
+	seen     []seenOffenders     // by offence
 }
 
 // seenOffenders are the values of one offence that were logged since a time on the switch's clock.
@@ -67,11 +68,14 @@ func newOffenceLog(log *zap.Logger, list []offence) *offenceLog {
 
 // check logs what is new at the ports. It is called once a second.
 func (l *offenceLog) check(ports []namedPort, now time.Duration) {
-	for i := range l.list {
-		o := &l.list[i]
-		counters := ports[o.port].Counters()
-		if by, ok := counters.TakeOffender(o.reason); ok {
-			l.report(i, by, counters.Drops()[o.reason.String()], now)
+	if l.counters == nil {
+		for _, o := range l.list {
+			l.counters = append(l.counters, ports[o.port].Counters())
+		}
+	}
+	for i, o := range l.list {
+		if by, ok := l.counters[i].TakeOffender(o.reason); ok {
+			l.report(i, by, l.counters[i].Drops()[o.reason.String()], now)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -18,12 +19,13 @@ func (d *delegation) warnIfSilent() {
 	}
 	d.hasWarned = true
 	d.mu.Lock()
-	st, absent := d.state, d.away.isAbsent
+	st := d.state
 	d.mu.Unlock()
 	if st != waiting {
 		return
 	}
 	port := d.ports[vswitch.PortGuest]
+	absent := port.link.state() != control.LinkUp
 	frames := port.Counters().RxFrames.Load()
 	d.log.Warn("no guest has the pod address yet", zap.String("guest", d.devices[vswitch.PortGuest].port.Spec),
 		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, d.leases.wasAsked())))

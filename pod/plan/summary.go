@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -41,7 +42,11 @@ func (p *Plan) podLine() string {
 	if a, ok := id.PodAddress(); ok {
 		address = a.String()
 	}
-	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  wire MAC %s", id.Link.Name, address, gateway, id.MTU(), id.Link.MAC)
+	mac := "no wire MAC"
+	if id.Link.MAC != (podnet.MAC{}) {
+		mac = "wire MAC " + id.Link.MAC.String()
+	}
+	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  %s", id.Link.Name, address, gateway, id.MTU(), mac)
 }
 
 func (p *Plan) guestLine(network string) string {

@@ -61,3 +61,12 @@ func TestSummaryBootOptions(t *testing.T) {
 		})
 	}
 }
+
+// TestSummaryWithoutMACs checks that no zero MAC stands for a link that has none, nor for the router of a plain bridge.
+func TestSummaryWithoutMACs(t *testing.T) {
+	p := &Plan{Method: "bridge", Guest: "tap:tap0", Identity: &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1500}}}
+	text := strings.Join(p.Summary(), "\n")
+	if strings.Contains(text, "00:00:00") || !strings.Contains(text, "no wire MAC") {
+		t.Error(text)
+	}
+}
