@@ -14,10 +14,12 @@ import (
 
 // Roles for a connection that lives while parts of podswitch are killed.
 
-// beatEvery is the time between two messages of beat, and gapLeast the shortest time without an answer that it reports.
+// beatEvery is the time between two messages of beat, gapLeast the shortest time without an answer that it reports, and beatsShown the number of
+// echoes after which it reports that it lives.
 const (
-	beatEvery = 5 * time.Millisecond
-	gapLeast  = 10 * beatEvery
+	beatEvery  = 5 * time.Millisecond
+	gapLeast   = 4 * beatEvery
+	beatsShown = 20
 )
 
 // beat sends eight bytes again and again over one connection, and waits for their echo, until SIGTERM: beat ADDRESS. It prints each time
@@ -47,6 +49,9 @@ func beat(args []string) error {
 			fmt.Printf("gap %s\n", gap.Round(time.Millisecond))
 		}
 		last = now
+		if beats%beatsShown == 0 {
+			fmt.Println("alive")
+		}
 	}
 	fmt.Printf("beats %d\n", beats)
 	return nil
@@ -76,16 +81,14 @@ func echoTCP(args []string) error {
 
 // beats are connections from the guest and to it.
 type beats struct {
-	t    *testing.T
-	ends [2]*process
-	seen [2]int // gaps
+	t      *testing.T
+	ends   [2]*process
+	echoes [2]*process
 }
 
 func (l *lab) beatBoth() *beats {
 	l.t.Helper()
-	l.peer.serves("echo-tcp", ":5001")
-	l.guest.serves("echo-tcp", ":5001")
-	b := &beats{t: l.t}
+	b := &beats{t: l.t, echoes: [2]*process{l.peer.serves("echo-tcp", ":5001"), l.guest.serves("echo-tcp", ":5001")}}
 	for i, end := range []struct {
 		from    namespace
 		address string
@@ -96,36 +99,32 @@ func (l *lab) beatBoth() *beats {
 	return b
 }
 
-// resumed waits until both connections have an answer again after an interruption, and returns the longest time without one.
+// resumed waits until both connections have answers again, and returns the longest time without one since the beginning.
 func (b *beats) resumed() (longest time.Duration) {
 	b.t.Helper()
-	for i, p := range b.ends {
-		var gaps []string
-		await(b.t, "an answer after the interruption", func() error {
-			if gaps = gapsOf(p.text()); len(gaps) <= b.seen[i] {
-				return fmt.Errorf("no more than %d interruptions: %s", b.seen[i], p.text())
-			}
-			return nil
-		})
-		for _, text := range gaps[b.seen[i]:] {
-			gap, err := time.ParseDuration(text)
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			longest = max(longest, gap)
-		}
-		b.seen[i] = len(gaps)
+	for _, p := range b.ends {
+		awaitCount(b.t, p, "alive", strings.Count(p.text(), "alive")+2)
+		longest = max(longest, b.longestGap(p))
 	}
 	return longest
 }
 
-func gapsOf(text string) (gaps []string) {
-	for line := range strings.Lines(text) {
-		if gap, ok := strings.CutPrefix(strings.TrimSpace(line), "gap "); ok {
-			gaps = append(gaps, gap)
+// longestGap returns the longest time without an answer, or gapLeast if it was shorter.
+func (b *beats) longestGap(p *process) time.Duration {
+	b.t.Helper()
+	longest := gapLeast
+	for line := range strings.Lines(p.text()) {
+		text, ok := strings.CutPrefix(strings.TrimSpace(line), "gap ")
+		if !ok {
+			continue
 		}
+		gap, err := time.ParseDuration(text)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		longest = max(longest, gap)
 	}
-	return gaps
+	return longest
 }
 
 // end ends the connections, which must not have broken.
@@ -136,5 +135,9 @@ func (b *beats) end() {
 		if code := p.wait(); code != 0 || !strings.Contains(p.text(), "beats ") {
 			b.t.Errorf("%s: exit code %d: %s", p.name, code, p.text())
 		}
+	}
+	for _, p := range b.echoes {
+		_ = p.cmd.Process.Kill()
+		p.wait()
 	}
 }

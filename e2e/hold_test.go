@@ -152,9 +152,6 @@ func (l *lab) survives(what string, kill func(round int)) {
 	}
 	b.end()
 	l.t.Logf("%d kills of %s: no connection broke, and the longest time without an answer was %s", rounds, what, longest)
-	for _, n := range []namespace{l.peer, l.guest} {
-		_, _, _ = n.run("fuser", "-k", "5001/tcp")
-	}
 }
 
 func (l *lab) addressCount() int {
