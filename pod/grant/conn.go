@@ -34,11 +34,18 @@ type Conn struct {
 	socket   *net.UnixConn
 	timeout  time.Duration // of a Send
 	isSwitch atomic.Bool   // a Hello was sent
+	discard  func([]int)   // closes descriptors of a message that is refused
 	mu       sync.Mutex    // held while a message is written
 }
 
 // NewConn returns the end of a session over a connected unix stream socket, which the Conn owns from then on.
-func NewConn(socket *net.UnixConn) *Conn { return &Conn{socket: socket, timeout: sendTimeout} }
+func NewConn(socket *net.UnixConn) *Conn {
+	return &Conn{socket: socket, timeout: sendTimeout, discard: func(files []int) { _ = CloseFiles(files) }}
+}
+
+// DiscardWith makes Receive pass the descriptors of a message that it refuses to a function, which owns them, instead of closing them:
+// close(2) of a descriptor of the other side may block. It must be called before Receive.
+func (c *Conn) DiscardWith(discard func(files []int)) { c.discard = discard }
 
 // FromFile returns the end of a session over the descriptor of a connected unix stream socket. It closes the file in any case.
 func FromFile(f *os.File) (*Conn, error) {
@@ -55,11 +62,19 @@ func FromFile(f *os.File) (*Conn, error) {
 	return NewConn(socket), nil
 }
 
-// Close ends the session.
+// Close ends the session, and closes the descriptor. It may block if the other side has sent descriptors that were not received, because the
+// kernel closes them.
 func (c *Conn) Close() error { return c.socket.Close() }
 
-// Send sends a message with descriptors, which stay the caller's. If the other side does not read for two seconds, Send closes the
-// connection: half a message may have been written. A message that cannot be sent is refused before anything is written.
+// End ends the session without blocking: Receive and Send return an error from now on. Close has to follow.
+func (c *Conn) End() {
+	_ = c.socket.SetDeadline(time.Unix(1, 0)) // ends a Receive that has more to read
+	_ = c.socket.CloseRead()
+	_ = c.socket.CloseWrite()
+}
+
+// Send sends a message with descriptors, which stay the caller's. If the other side does not read for two seconds, Send ends the
+// session: half a message may have been written. A message that cannot be sent is refused before anything is written.
 func (c *Conn) Send(m Message, files ...int) error {
 	if err := m.check(); err != nil {
 		return err
@@ -95,7 +110,7 @@ func (c *Conn) write(text, rights []byte) error {
 		_, err = c.socket.Write(text[n:])
 	}
 	if err != nil && !errors.Is(err, unix.EPIPE) { // a side that has ended may have sent a Fault, which Receive still returns
-		c.socket.Close()
+		c.End()
 	}
 	return err
 }
@@ -110,10 +125,12 @@ func (c *Conn) Receive() (m Message, files []int, err error) {
 	}
 	var body bytes.Buffer // grows with what arrives, and not with what the header announces
 	if _, err := io.CopyN(&body, c.socket, int64(length)); err != nil {
-		return m, nil, errors.Join(fmt.Errorf("incomplete message: %w", midMessage(err)), CloseFiles(files))
+		c.discard(files)
+		return m, nil, fmt.Errorf("incomplete message: %w", midMessage(err))
 	}
 	if m, err = parse(body.Bytes(), c.other()); err != nil {
-		return m, nil, errors.Join(fmt.Errorf("%w: %w", ErrInvalid, err), CloseFiles(files))
+		c.discard(files)
+		return m, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return m, files, nil
 }
@@ -149,7 +166,8 @@ func (c *Conn) header() (length uint32, files []int, err error) {
 		err = fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(files), maxMessage)
 	}
 	if err != nil {
-		return 0, nil, errors.Join(err, CloseFiles(files))
+		c.discard(files)
+		return 0, nil, err
 	}
 	return length, files, nil
 }

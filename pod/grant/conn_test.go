@@ -207,7 +207,7 @@ func TestSendRefuses(t *testing.T) {
 	}
 }
 
-// TestSendTimeout: Send closes the connection when the other side does not read, so that nothing follows half a message.
+// TestSendTimeout: Send ends the session when the other side does not read, so that nothing follows half a message.
 func TestSendTimeout(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := NewConn(ours)
@@ -216,8 +216,11 @@ func TestSendTimeout(t *testing.T) {
 	if err := c.Send(long); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v, want os.ErrDeadlineExceeded", err)
 	}
-	if err := c.Send(Message{Bye: &Bye{}}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v, want net.ErrClosed", err)
+	if err := c.Send(Message{Bye: &Bye{}}); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("%v, want EPIPE", err)
+	}
+	if _, _, err := c.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want os.ErrDeadlineExceeded", err)
 	}
 	if m, _, err := NewConn(theirs).Receive(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%.100v, %v: want io.ErrUnexpectedEOF", m, err)

@@ -15,6 +15,7 @@ const acceptPause = time.Second
 
 // accept accepts connections until the listener is closed.
 func (l *loop) accept(listener *net.UnixListener) {
+	refusals := make(chan struct{}, maxSessions) // closing a connection may block, because of descriptors in its queue
 	for {
 		socket, err := listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
@@ -28,7 +29,11 @@ func (l *loop) accept(listener *net.UnixListener) {
 		peer, err := l.cfg.Peers.Check(socket)
 		if err != nil {
 			l.log.Warn("connection refused", zap.Error(err))
-			l.refuse(socket, err)
+			refusals <- struct{}{}
+			go func() {
+				l.refuse(socket, err)
+				<-refusals
+			}()
 			continue
 		}
 		if !l.do(func() { l.accepted(socket, int(peer.Pid), int(peer.Uid)) }) {
@@ -41,7 +46,7 @@ func (l *loop) accept(listener *net.UnixListener) {
 func (l *loop) accepted(socket *net.UnixConn, pid, uid int) {
 	if len(l.sessions) >= maxSessions {
 		l.log.Warn("connection refused: too many are open", zap.Int("process", pid))
-		socket.Close()
+		go socket.Close() // it may block
 		return
 	}
 	l.connect(grant.NewConn(socket), pid, uid)

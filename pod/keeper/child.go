@@ -61,7 +61,8 @@ func (c *child) kill() {
 // end waits until the switch has ended, and kills it after endTimeout. It returns the error of the run, with the signal that has
 // killed the switch, if one has.
 func (c *child) end(err error) error {
-	c.conn.Close() // Run may return before a session has begun
+	c.conn.End()
+	go c.conn.Close() // Run may return before a session has begun, which otherwise closes it
 	timer := time.NewTimer(endTimeout)
 	defer timer.Stop()
 	select {

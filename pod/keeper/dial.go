@@ -40,7 +40,7 @@ func (l *loop) receiveDial(s *session, d *grant.Dial) {
 		answer := dialled(resources.ctx, d, network, address)
 		answer.done = func() { <-resources.dialSlots }
 		if !l.do(func() { _ = s.enqueue(answer) }) {
-			answer.close()
+			answer.close(&l.disposal)
 		}
 	}()
 }

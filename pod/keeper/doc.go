@@ -16,7 +16,7 @@
 //	actions.go    what the loop does on a transition of that table
 //	protocol.go   which message a switch may send in which phase of its session
 //	receive.go    what the loop does on a message
-//	session.go    the connection with one switch; outbox.go has its messages
+//	session.go    the connection with one switch; outbox.go has its messages, disposal.go closes descriptors
 //	takeover.go   one switch replaces another one
 //	hold.go       a switch has ended unasked: nothing answers until another one continues
 //	learned.go    the file that keeps for the next keeper what the switch has reported

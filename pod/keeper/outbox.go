@@ -24,9 +24,9 @@ type outgoing struct {
 	done  func() // called when the message was sent or discarded; may be nil
 }
 
-// close closes the descriptors and calls done.
-func (m *outgoing) close() {
-	_ = grant.CloseFiles(m.files)
+// close closes the descriptors, of which the switch may have a copy, and calls done.
+func (m *outgoing) close(d *disposal) {
+	d.add(m.files)
 	if m.done != nil {
 		m.done()
 	}
@@ -38,11 +38,11 @@ func (s *session) write() {
 	var err error
 	for m := range s.outbox {
 		if err == nil {
-			err = s.conn.Send(m.Message, m.files...) // closes the connection when it fails, which ends read
+			err = s.conn.Send(m.Message, m.files...) // ends the session when it fails, which ends read
 		}
-		m.close()
+		m.close(s.disposal)
 	}
-	s.conn.Close()
+	s.conn.End()
 }
 
 // send appends a message to the outbox, with copies of the descriptors. It does not wait.
@@ -51,7 +51,7 @@ func (s *session) send(message grant.Message, files ...int) error {
 	for _, fd := range files {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			m.close()
+			m.close(s.disposal)
 			s.abort(err)
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *session) enqueue(m outgoing) error {
 			s.abort(errNotReading)
 		}
 	}
-	m.close()
+	m.close(s.disposal)
 	return errNotReading
 }
 
@@ -82,5 +82,5 @@ func (s *session) close() {
 	s.phase = phaseClosed
 	s.entered++
 	close(s.outbox)
-	time.AfterFunc(endTimeout, func() { s.conn.Close() })
+	time.AfterFunc(endTimeout, s.conn.End)
 }

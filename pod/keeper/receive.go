@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,22 +10,28 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
+// errTooManyFiles ends the session of a switch that sends descriptors faster than they can be closed.
+var errTooManyFiles = errors.New("the switch has sent too many descriptors")
+
 // receive handles a message, and owns its descriptors: only yielded has any. A message that is not allowed in the phase of the
 // session ends it.
 func (l *loop) receive(s *session, m grant.Message, files []int) {
 	switch {
 	case s.phase == phaseClosed:
-		_ = grant.CloseFiles(files)
+		l.disposal.add(files)
 		return
 	case !s.phase.allows(m.Name()):
-		_ = grant.CloseFiles(files)
+		l.disposal.add(files)
 		l.violation(s, m.Name())
 		return
 	case m.Yielded != nil:
 		l.receiveYielded(s, m.Yielded, files)
 		return
 	}
-	_ = grant.CloseFiles(files)
+	if l.disposal.add(files) {
+		s.abort(errTooManyFiles)
+		return
+	}
 	switch {
 	case m.Hello != nil:
 		l.receiveHello(s, m.Hello)
@@ -74,7 +81,7 @@ func (l *loop) receiveStarted(s *session) {
 // receiveYielded keeps the snapshot for the switch that begins next. After Stop, it counts as Stopped.
 func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
 	if s.phase == phaseStopping {
-		_ = grant.CloseFiles(files)
+		l.disposal.add(files)
 		l.handle(stopped, nil)
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,18 +35,20 @@ func (t timeouts) in(p phase) time.Duration {
 // A session is the connection with one switch. Two goroutines use the connection: read receives, and write sends. Everything else
 // belongs to the loop.
 type session struct {
-	conn    *grant.Conn
-	outbox  chan outgoing
-	pid     int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
-	uid     int
-	phase   phase
-	entered int   // how many phases it has entered: a timer that was set in an earlier one does nothing
-	fault   error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
+	conn     *grant.Conn
+	disposal *disposal
+	outbox   chan outgoing
+	pid      int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
+	uid      int
+	phase    phase
+	entered  int   // how many phases it has entered: a timer that was set in an earlier one does nothing
+	fault    error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
 }
 
 // connect begins a session.
 func (l *loop) connect(conn *grant.Conn, pid, uid int) *session {
-	s := &session{conn: conn, outbox: make(chan outgoing, outboxSize), pid: pid, uid: uid}
+	s := &session{conn: conn, disposal: &l.disposal, outbox: make(chan outgoing, outboxSize), pid: pid, uid: uid}
+	conn.DiscardWith(func(files []int) { l.disposal.add(files) })
 	l.sessions[s] = true
 	l.enter(s, phaseConnected)
 	l.writers.Go(s.write)
@@ -87,27 +89,30 @@ func (l *loop) timedOut(s *session, d time.Duration) {
 	}
 }
 
-// read passes the messages of a switch to the loop until the connection ends.
+// read passes the messages of a switch to the loop until the session ends. It closes the connection when the loop knows of the end, because
+// that may block.
 func (l *loop) read(s *session) {
 	for {
 		m, files, err := s.conn.Receive()
 		if err != nil {
 			l.do(func() { l.disconnected(s, err) })
-			return
+			break
 		}
 		if !l.do(func() { l.receive(s, m, files) }) {
-			_ = grant.CloseFiles(files)
-			return
+			l.disposal.add(files)
+			break
 		}
 	}
+	_ = s.conn.Close()
+	l.do(func() { delete(l.sessions, s) })
 }
 
-// abort closes the connection, which ends read.
+// abort ends the session, which ends read.
 func (s *session) abort(why error) {
 	if s.fault == nil {
 		s.fault = why
 	}
-	s.conn.Close()
+	s.conn.End()
 }
 
 // reject sends a switch the reason why it cannot go on, and closes the session.
@@ -124,9 +129,8 @@ func (l *loop) reject(s *session, cause error) {
 
 // disconnected handles the end of a connection, which is the end of its switch.
 func (l *loop) disconnected(s *session, cause error) {
-	s.conn.Close()
+	s.conn.End()
 	s.close()
-	delete(l.sessions, s)
 	switch why := s.why(cause); s {
 	case l.current:
 		l.handle(lost, why)
@@ -146,7 +150,7 @@ func (s *session) why(cause error) error {
 		return s.fault
 	case errors.Is(cause, io.EOF):
 		return errors.New("the switch has disconnected without giving a reason")
-	case errors.Is(cause, net.ErrClosed): // closed by write, when Send has failed
+	case errors.Is(cause, os.ErrDeadlineExceeded): // ended by write, when Send has failed
 		return errNotReading
 	}
 	return fmt.Errorf("the session with the switch has failed: %w", cause)

@@ -127,7 +127,7 @@ func (l *loop) completeTakeover() {
 // discardHandover closes the descriptors of the snapshot.
 func (l *loop) discardHandover() {
 	if l.handover != nil {
-		_ = grant.CloseFiles(l.handover.files)
+		l.disposal.add(l.handover.files)
 		l.handover = nil
 	}
 }

@@ -1,0 +1,131 @@
+package keeper
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// lingering returns the descriptor of a TCP connection whose close(2) blocks for hours, if it is the last one: it has unsent data, and the
+// other side reads nothing.
+func lingering(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	c, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	other, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Write returns %v", err)
+	}
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3600}); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// sendsLast sends a message with a descriptor, and closes the test's copy of that between the header and the body: the keeper then has the
+// last one.
+func (f *fake) sendsLast(body string, fd int) {
+	f.t.Helper()
+	header := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	_, _, err := f.socket.WriteMsgUnix(binary.BigEndian.AppendUint32(header, 1), unix.UnixRights(fd), nil)
+	if err == nil {
+		err = unix.Close(fd)
+	}
+	if err == nil {
+		_, err = f.socket.Write([]byte(body))
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// TestLingering passes the last descriptor of a socket that cannot be closed, in each way in which one can reach the keeper. The keeper gives
+// the address back in time, and serves the next switch.
+func TestLingering(t *testing.T) {
+	for name, pass := range map[string]func(f *fake, fd int){
+		"a message that has none":       func(f *fake, fd int) { f.sendsLast(`{"reopen":{"port":0}}`, fd) },
+		"a message that is not allowed": func(f *fake, fd int) { f.sendsLast(`{"ready":{"sandbox":""}}`, fd) },
+		"a yield that is not allowed":   func(f *fake, fd int) { f.sendsLast(`{"yielded":{"snapshot":{}}}`, fd) },
+		"not a message":                 func(f *fake, fd int) { f.sendsLast(`{]`, fd) },
+		"no end of the message":         func(f *fake, fd int) { f.sendsLast(`{"reopen"`, fd); _ = f.socket.CloseWrite() },
+		"in the queue of a session that has ended": func(f *fake, fd int) {
+			f.sends(readyMessage())
+			_, _, _ = f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
+			_ = unix.Close(fd)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTestKeeper(t, shortTimeouts())
+			f := k.running()
+			fd := lingering(t)
+			held := make(chan struct{})
+			go k.loop.do(func() { <-held }) // the loop handles nothing before everything has been sent
+			pass(f, fd)
+			asked := time.Now()
+			close(held)
+			f.sends(byeMessage())
+			await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
+			if took := time.Since(asked); took > soon {
+				t.Errorf("given back after %s", took)
+			}
+			k.running().ends()
+			await(t, "the address to be given back again", func() bool { return k.back.Load() == 2 })
+		})
+	}
+}
+
+// TestLingeringHandover passes such descriptors with the snapshot of a takeover that fails.
+func TestLingeringHandover(t *testing.T) {
+	k := newTestKeeper(t, shortTimeouts())
+	first, next := k.yielding()
+	fd := lingering(t)
+	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, fd)
+	_ = unix.Close(fd)
+	_, files := next.receives("go", 1)
+	_ = unix.Close(files[0])
+	next.Close()
+	first.Close()
+	await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
+	k.awaitWaiting()
+}
+
+// TestTooManyFiles checks the bound of descriptors that wait for their end.
+func TestTooManyFiles(t *testing.T) {
+	var d disposal
+	d.running = true // nothing is closed
+	if d.add(make([]int, maxDisposals)) || !d.add([]int{0}) {
+		t.Error("the bound is another one")
+	}
+}
