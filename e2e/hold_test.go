@@ -43,7 +43,7 @@ func TestStreamsSurvive(t *testing.T) {
 		l.survives("the keeper", func(int) {
 			members := p.members()
 			p.signal(syscall.SIGKILL)
-			p.wait()
+			awaitEnd(t, members[:1])
 			if now := l.addressCount(); now == before {
 				t.Error("the address is back")
 			}
