@@ -16,6 +16,7 @@ import (
 // is given back, no socket is left and every descriptor is closed.
 func FuzzKeeper(f *testing.F) {
 	const first, second, third = 0, 1 << 6, 2 << 6
+	const holds = 1 << 5 // in the first step: the keeper holds the address for another switch
 	for _, seed := range []struct {
 		name  string
 		steps []byte
@@ -33,6 +34,10 @@ func FuzzKeeper(f *testing.F) {
 			first + stepClose, second + stepClose}},
 		{"one after the other", []byte{first + stepHello, first + stepReady, first + stepClose, second + stepHello, second + stepReady, second + stepClose,
 			third + stepHello, third + stepReady, third + stepStarted}},
+		{"a hold", []byte{holds + first + stepHello, first + stepReady, first + stepStarted, first + stepLearned, first + stepClose, second + stepHello, second + stepReady,
+			second + stepLearned, second + stepStarted, second + stepFault, third + stepHello, third + stepBye}},
+		{"a hold during a takeover", []byte{holds + first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepClose,
+			third + stepHello, third + stepReady, third + stepEnd}},
 		{"a stop in between", []byte{first + stepHello, first + stepReady, first + stepStarted, second + stepTakeover, second + stepReady, first + stepEnd, first + stepYielded}},
 	} {
 		f.Add(seed.name, seed.steps)
@@ -40,7 +45,12 @@ func FuzzKeeper(f *testing.F) {
 	f.Fuzz(func(t *testing.T, _ string, steps []byte) {
 		before := openDescriptors(t)
 		t.Run("", func(t *testing.T) {
-			k := newTestKeeper(t, timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
+			dir := t.TempDir()
+			cfg := configOf(dir)
+			if len(steps) > 0 && steps[0]&holds != 0 {
+				cfg.HoldSwitch = time.Minute
+			}
+			k := newTestKeeperOf(t, dir, cfg, timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 5 * time.Millisecond, yield: time.Minute})
 			var all [3]hostile
 			for _, s := range steps[:min(len(steps), 64)] {
 				all[int(s>>6)%len(all)].do(k, s&0x3f)
@@ -76,6 +86,7 @@ const (
 	stepRubbish
 	stepClose
 	stepEnd // the keeper is stopped
+	stepLearned
 	numSteps
 )
 
@@ -140,6 +151,8 @@ func message(step byte) grant.Message {
 		return stoppedMessage()
 	case stepYielded:
 		return yieldedMessage()
+	case stepLearned:
+		return learnedMessage(`{"a":1}`)
 	}
 	return faultMessage()
 }
