@@ -24,7 +24,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/arp.go", "a reply to another host is an announcement", " && a.senderMAC() == a.targetMAC()", ""},
 		{target, pkg, "vswitch/normalize.go", "a header is not adjusted to the removed tag", "f.Offload.HdrLen -= vlanTagLen", ""},
 		{target, pkg, "vswitch/mss.go", "the length of an option is not checked", " || i+int(header[i+1]) > len(header)", ""},
-		{target, pkg, "vswitch/out.go", "the size of the scratch buffer is not checked", "if o.used+n > len(o.scratch) {", "if o.used > len(o.scratch) {"},
+		{target, pkg, "vswitch/out.go", "the size of the scratch buffer is not checked", "if o.used+n > scratchSize {", "if o.used > scratchSize {"},
 		{target, pkg, "vswitch/neighbour.go", "a forgotten counter", "f.in.Drop(Unresolved, 1)", ""},
 		{target, pkg, "vswitch/neighbour.go", "a borrowed frame is kept without a copy", "bytes.Clone(f.Data)", `bytes.TrimSuffix(f.Data, nil)`},
 		{target, pkg, "vswitch/delegate_wire.go", "a comparison is inverted", "a.senderIP() != d.address", "a.senderIP() == d.address"},
