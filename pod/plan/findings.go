@@ -62,15 +62,16 @@ func guestMTUFindings(id *podnet.Identity, guestMTU int) (list []string) {
 
 // warnings returns the properties of the pod's network that podswitch does not carry over to the guest. Each sentence names the
 // property, its effect on the guest, and a remedy.
-func warnings(id *podnet.Identity, address netip.Prefix, env *environment) []string {
-	return slices.Concat(addressWarnings(id, address), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
+func warnings(id *podnet.Identity, address netip.Prefix, env *environment, mute bool) []string {
+	return slices.Concat(addressWarnings(id, address, mute), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
 }
 
-func addressWarnings(id *podnet.Identity, address netip.Prefix) (list []string) {
+// addressWarnings are about other addresses. With --address mute only the pod address is silenced, so that they stay with the pod.
+func addressWarnings(id *podnet.Identity, address netip.Prefix, mute bool) (list []string) {
 	for _, a := range id.Addresses {
-		if a.Prefix != address {
+		if a.Prefix != address && !mute {
 			list = append(list, fmt.Sprintf("the address %s is not delegated: nothing answers for it until podswitch ends "+
-				"(a VM document without delegateIp leaves all addresses with the pod)", a.Prefix))
+				"(--address mute leaves it with the pod)", a.Prefix))
 		}
 	}
 	return list

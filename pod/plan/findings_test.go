@@ -72,7 +72,7 @@ func TestFindings(t *testing.T) {
 			c.change(id)
 			address, _ := id.PodAddress()
 			onlySentence(t, "findings", append(findings(id, address, nil), guestMTUFindings(id, min(id.Link.MTU, 65521))...), c.finds)
-			onlySentence(t, "warnings", warnings(id, address, &environment{}), c.warns)
+			onlySentence(t, "warnings", warnings(id, address, &environment{}, false), c.warns)
 		})
 	}
 }
@@ -101,7 +101,7 @@ func TestManyPermanentNeighbours(t *testing.T) {
 				next = next.Next()
 			}
 			address, _ := id.PodAddress()
-			cached, warns := matching(findings(id, address, nil), "permanent neighbour entry"), matching(warnings(id, address, &environment{}), "permanent neighbours")
+			cached, warns := matching(findings(id, address, nil), "permanent neighbour entry"), matching(warnings(id, address, &environment{}, false), "permanent neighbours")
 			if cached != c.cached || warns != c.warns {
 				t.Errorf("%d neighbours, %d warnings; want %d and %d", cached, warns, c.cached, c.warns)
 			}
@@ -125,7 +125,7 @@ func TestFirewalls(t *testing.T) {
 	address, _ := id.PodAddress()
 	tables := []string{blockTable, "mesh"}
 	onlySentence(t, "findings", findings(id, address, tables), "the switch applies the same rules")
-	onlySentence(t, "warnings", warnings(id, address, &environment{tables: tables}), `"mesh" does not apply`)
+	onlySentence(t, "warnings", warnings(id, address, &environment{tables: tables}, false), `"mesh" does not apply`)
 	deny := []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
 	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
@@ -255,8 +255,8 @@ func TestParseDenyRule(t *testing.T) {
 func TestOtherRouting(t *testing.T) {
 	id := identity()
 	address, _ := id.PodAddress()
-	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}}), "table 9")
-	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}}), "interface 3")
+	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}}, false), "table 9")
+	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}}, false), "interface 3")
 }
 
 // TestResolve checks which settings exclude each other, and that an ipvlan is muted without --address mute.

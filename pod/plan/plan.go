@@ -165,8 +165,8 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	}
 	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
-	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env), keptWarnings(p.KeptPorts))
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
+	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), keptWarnings(p.KeptPorts))
 	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
 	return nil
 }

@@ -107,7 +107,7 @@ func TestAdoptLeavesOtherStatesAlone(t *testing.T) {
 func TestAdoptRefusesATakenInterface(t *testing.T) {
 	p, _ := newCrowdedPod(t)
 	p.takeAndDie()
-	table, err := silenceReceived(p.link("eth0"))
+	table, err := silenceTaken(p.discover())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ func (id *Identity) Changes() []string {
 	}
 	list := []string{
 		fmt.Sprintf("Record the configuration of %s in the state file, from which it is restored later.", id.Link.Name),
-		fmt.Sprintf("Drop IPv4 and ARP between %s and the pod's kernel with the nftables table \"netdev %s\", which the kernel removes when podswitch ends.",
+		fmt.Sprintf("Drop what %s receives for its addresses, but for messages to DHCP clients, with nftables tables %q, which the kernel removes when podswitch ends.",
 			id.Link.Name, tableName(id.Link)),
 	}
 	for _, a := range id.Addresses {
@@ -27,9 +27,10 @@ func (id *Identity) Changes() []string {
 
 // MuteChanges returns every change that Mute would make, one sentence each, in their order.
 func (id *Identity) MuteChanges() []string {
+	address, _ := id.PodAddress()
 	return []string{
 		fmt.Sprintf("Leave the addresses on %s.", id.Link.Name),
-		fmt.Sprintf("Drop IPv4 and ARP that %s receives or the pod's kernel sends on it, with nftables tables %q, which the kernel removes when podswitch ends.",
-			id.Link.Name, tableName(id.Link)),
+		fmt.Sprintf("Drop what %s receives for %v and what the pod's kernel sends from it there, but for DHCP, with nftables tables %q, "+
+			"which the kernel removes when podswitch ends.", id.Link.Name, address.Addr(), tableName(id.Link)),
 	}
 }

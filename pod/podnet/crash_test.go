@@ -81,7 +81,7 @@ func operate(operation, dir string, hooks testHooks) error {
 }
 
 // withoutNftables fails as a kernel without nf_tables does.
-func withoutNftables(Link) (io.Closer, error) { return nil, errors.ErrUnsupported }
+func withoutNftables(*Identity) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
 // crash runs an operation in another process of this namespace, which kills itself after a step. It returns false if the operation has
 // fewer steps and has completed.

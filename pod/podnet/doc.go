@@ -15,8 +15,8 @@
 //	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
 //	adopt        continue with what a process has taken that was killed ([Adopt])
 //	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
-//	silence      make the kernel answer nothing on an interface. Take drops IPv4 and ARP that the kernel would receive on the pod
-//	             interface; [Mute] also what it would send; [Silence], for the guest's device, both directions, and IPv6 too
+//	silence      make the kernel answer nothing about an address on the pod interface (Take; [Mute]; silence_address.go), or nothing
+//	             at all on the guest's device ([Silence])
 //	mute         silence the kernel and leave the addresses on the interface ([Mute])
 //	identity     everything that giving back needs: link, addresses, routes, neighbours ([Identity])
 //	record       the identity and the changed sysctls, as the state file holds them
@@ -30,8 +30,8 @@
 //     not restore that attribute.
 //  2. Take writes the record to the state file: a temporary file, fsync, rename, fsync of the directory. From here on, the existence
 //     of the state file means that the kernel may have lost the addresses.
-//  3. Take silences the kernel with an nftables table "podswitch-INDEX" of the netdev family. Where the kernel lacks that family, Take
-//     adds the old values of two sysctls to the record and changes them (silence_sysctl.go).
+//  3. Take silences the kernel with nftables tables "podswitch-INDEX". Where the kernel lacks the netdev family, Take adds the old values of
+//     two sysctls to the record and changes them (silence_sysctl.go).
 //  4. Take removes the addresses, the last one first. The kernel then drops the routes and neighbours that depend on them
 //     (fib_disable_ip in net/ipv4/fib_frontend.c).
 //  5. The caller may [Watch] the interface while the addresses are taken.

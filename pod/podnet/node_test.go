@@ -2,7 +2,10 @@ package podnet
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,10 +76,69 @@ func (n *node) awaitPing(address string) {
 	await(n.t, address+" answers", func() bool { return n.pings(address) })
 }
 
+// sendUDP sends a datagram to an address.
+func (n *node) sendUDP(address string, from, to int) {
+	n.t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread is in another namespace
+		done <- n.sendUDPHere(address, from, to)
+	}()
+	if err := <-done; err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// sendUDPHere moves the calling thread into the namespace.
+func (n *node) sendUDPHere(address string, from, to int) error {
+	namespace, err := os.Open("/proc/" + n.pid + "/ns/net")
+	if err != nil {
+		return err
+	}
+	defer namespace.Close()
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: from}); err != nil {
+		return err
+	}
+	return unix.Sendto(fd, []byte("text"), 0, &unix.SockaddrInet4{Port: to, Addr: netip.MustParseAddr(address).As4()})
+}
+
+// listenUDP opens a socket of the namespace that does not block.
+func listenUDP(t *testing.T, address string, port int) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: netip.MustParseAddr(address).As4()}); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func receivesUDP(fd int) bool {
+	n, _, err := unix.Recvfrom(fd, make([]byte, 16), 0)
+	return err == nil && n > 0
+}
+
 // newPacketSocket opens a socket that receives all frames of the namespace, as the switch does.
 func newPacketSocket(t *testing.T) int {
 	t.Helper()
-	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	return newPacketSocketFor(t, unix.ETH_P_ALL)
+}
+
+// newPacketSocketFor opens a socket that receives the frames of an ethertype.
+func newPacketSocketFor(t *testing.T, ethertype uint16) int {
+	t.Helper()
+	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, ethertype))
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all))
 	if err != nil {
 		t.Fatal(err)

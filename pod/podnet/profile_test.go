@@ -203,6 +203,10 @@ func TestIPv6StaysWithTheKernel(t *testing.T) {
 		route add 10.53.0.0/16 via inet6 fe80::1 dev eth0
 		route add 10.54.0.0/16 nexthop via inet6 fe80::1 dev eth0 nexthop via 10.244.1.1
 		route add default via fd00::1`)
+	await(t, "the kernel has added the local routes", func() bool {
+		local := p.run("ip", "-6", "route", "show", "table", "local", "dev", "eth0")
+		return strings.Contains(local, "fe80::7") && strings.Contains(local, "fd00::7")
+	})
 	before := p.snapshot()
 	six := p.run("ip", "-6", "addr") + p.run("ip", "-6", "route")
 	h := p.take()

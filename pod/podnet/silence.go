@@ -1,17 +1,21 @@
 package podnet
 
-// This file silences the kernel on an interface. Removing the addresses is not enough: the kernel would still answer ARP for other
-// addresses of the pod (arp_ignore 0, the weak host model) and forward packets or send ICMP errors about them.
+// This file silences the kernel: on a whole device ([Silence]), or about the pod address on the pod interface, whose other users work on: DHCP
+// clients, programs on packet sockets, other addresses, devices on top such as a macvlan, IPv6. Removing the addresses is not enough: the
+// kernel would still forward packets for them, send ICMP errors about them, or answer ARP for them (proxy_arp).
 //
-// Received frames are dropped in the netdev ingress hook, behind packet sockets that are bound to ETH_P_ALL and before the kernel's IP
-// stack (__netif_receive_skb_core in net/core/dev.c): the switch receives every frame, the kernel none. Sent packets are dropped in the
-// last hook of the ip, ip6 and arp families, which packet sockets bypass (packet_snd in net/packet/af_packet.c).
+// Received frames are dropped in the netdev ingress hook, behind packet sockets that are bound to ETH_P_ALL, and before the kernel's IP stack
+// and packet sockets of one ethertype (__netif_receive_skb_core in net/core/dev.c): the switch receives every frame. Messages to a DHCP
+// client pass the ingress hook, because such a client often has a packet socket for IPv4 alone. Hooks of the ip and arp families keep them,
+// and frames with a priority tag, from the kernel's stack (silence_address.go). Packet sockets bypass the hooks for sent packets
+// (packet_snd in net/packet/af_packet.c).
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -21,14 +25,18 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// dropPriority puts the chains before those of other programs on the same hook.
-const dropPriority = -500
+// Priorities of chains among those of other programs on the same hook: receivedPriority is before all, and sentPriority behind the
+// translation of source addresses, so that a chain sees the address that leaves (NF_IP_PRI_* in linux/netfilter_ipv4.h).
+const (
+	receivedPriority = -500
+	sentPriority     = 500
+)
 
-// arpOutput is the output hook of the ARP family (NF_ARP_OUT, linux/netfilter_arp.h).
-const arpOutput = 1
-
-// silentEthertypes are the protocols that Take and Mute withhold from the kernel. IPv6 stays with it.
-func silentEthertypes() []uint16 { return []uint16{unix.ETH_P_IP, unix.ETH_P_ARP} }
+// Hooks of the ARP family (NF_ARP_IN and NF_ARP_OUT, linux/netfilter_arp.h).
+const (
+	arpInput  = 0
+	arpOutput = 1
+)
 
 // Silence excludes the kernel of the calling thread's network namespace from a link: it receives no IPv4, IPv6 and ARP there and sends
 // none, until the result is closed or the process ends. Packet sockets receive and send everything.
@@ -45,7 +53,7 @@ func Silence(link string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	silence, err := dropBoth(l, append(silentEthertypes(), unix.ETH_P_IPV6),
+	silence, err := dropBoth(l, []uint16{unix.ETH_P_IP, unix.ETH_P_ARP, unix.ETH_P_IPV6},
 		nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyARP)
 	if isDenied(err) {
 		err = explain("silence the kernel on "+link, err)
@@ -53,16 +61,20 @@ func Silence(link string) (io.Closer, error) {
 	return silence, err
 }
 
-// Mute silences the pod's kernel on the pod interface and leaves the addresses there: the kernel receives no IPv4 and ARP and sends
-// none, until the result is closed or the process ends. Packet sockets receive and send everything. Mute is for plugins that deliver by
-// the interface's addresses (ipvlan), and for software that looks the addresses up. Nothing has to be restored, also after a crash: the
-// kernel removes the nftables tables.
+// Mute silences the pod's kernel about the pod address and leaves the address on the pod interface, until the result is closed or the process
+// ends: the kernel receives nothing for it, and sends nothing from it, but for DHCP. Packet sockets receive and send everything. Mute is for
+// plugins that deliver by the interface's addresses (ipvlan), and for software that looks the addresses up. Nothing has to be restored, also
+// after a crash: the kernel removes the nftables tables.
 //
-// Mute requires nf_tables. The error is a *missing.Error if the kernel lacks it, and wraps ErrTaken if another podswitch has the
-// interface.
+// Mute requires nf_tables. The error is a *missing.Error if the kernel lacks it, or if there is no pod address, and wraps ErrTaken if another
+// podswitch has the interface.
 func Mute(id *Identity) (io.Closer, error) {
-	silence, err := dropBoth(id.Link, silentEthertypes(), nftables.TableFamilyIPv4, nftables.TableFamilyARP)
 	operation := "mute the pod's kernel on " + id.Link.Name
+	address, ok := id.PodAddress()
+	if !ok {
+		return nil, &missing.Error{What: operation, Need: "an IPv4 address on it", Give: "let the network plugin assign one"}
+	}
+	silence, err := silenceAddresses(id.Link, []netip.Addr{address.Addr()}, true)
 	switch {
 	case err == nil:
 		return silence, nil
@@ -77,7 +89,11 @@ func Mute(id *Identity) (io.Closer, error) {
 
 // dropBoth drops what the kernel would receive and what it would send, until the result is closed.
 func dropBoth(l Link, ethertypes []uint16, families ...nftables.TableFamily) (io.Closer, error) {
-	inbound, err := dropReceived(l, ethertypes)
+	inbound, err := dropReceived(l, func(conn *nftables.Conn, chain *nftables.Chain) {
+		for _, ethertype := range ethertypes {
+			addRule(conn, chain, expr.VerdictDrop, isEthertype(l, ethertype))
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +104,9 @@ func dropBoth(l Link, ethertypes []uint16, families ...nftables.TableFamily) (io
 	return closer(func() error { return errors.Join(outbound.Close(), inbound.Close()) }), nil
 }
 
-// silenceReceived is the silence of Take. It does not drop what the kernel sends, because the kernel loses its IPv4 routes through the link
-// together with the addresses.
-func silenceReceived(l Link) (io.Closer, error) { return dropReceived(l, silentEthertypes()) }
-
-// dropReceived drops frames that the link receives, until the result is closed. The error wraps ErrTaken if the table exists, and
-// fs.ErrPermission without CAP_NET_ADMIN. Any other error means that this kernel cannot do it.
-func dropReceived(l Link, ethertypes []uint16) (io.Closer, error) {
+// dropReceived drops frames that the link receives, until the result is closed. addRules adds the rules to the ingress chain. The error
+// wraps ErrTaken if the table exists, and fs.ErrPermission without CAP_NET_ADMIN. Any other error means that this kernel cannot do it.
+func dropReceived(l Link, addRules func(*nftables.Conn, *nftables.Chain)) (io.Closer, error) {
 	conn, socket, err := openTableOwner()
 	if err != nil {
 		return nil, err
@@ -108,7 +120,11 @@ func dropReceived(l Link, ethertypes []uint16) (io.Closer, error) {
 		}
 		return nil, fmt.Errorf("create the nftables table %s: %w", table.Name, err)
 	}
-	addInboundDrop(conn, table, l, ethertypes)
+	accept := nftables.ChainPolicyAccept
+	addRules(conn, conn.AddChain(&nftables.Chain{
+		Name: "ingress", Table: table, Type: nftables.ChainTypeFilter, Device: l.Name, Policy: &accept,
+		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRef(receivedPriority),
+	}))
 	if err := conn.Flush(); err != nil {
 		_ = conn.CloseLasting()
 		return nil, fmt.Errorf("attach the nftables table %s to %s: %w", table.Name, l.Name, err)
@@ -116,25 +132,31 @@ func dropReceived(l Link, ethertypes []uint16) (io.Closer, error) {
 	return tableRemover(conn, table), nil
 }
 
-func addInboundDrop(conn *nftables.Conn, table *nftables.Table, l Link, ethertypes []uint16) {
-	accept := nftables.ChainPolicyAccept
-	chain := conn.AddChain(&nftables.Chain{
-		Name: "ingress", Table: table, Type: nftables.ChainTypeFilter, Device: l.Name, Policy: &accept,
-		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRef(dropPriority),
-	})
-	// The type field of the Ethernet header, because a frame with a VLAN tag passes: it belongs to another interface.
+// isEthertype matches frames of an ethertype. It reads the type field of the Ethernet header, because a frame with a VLAN tag belongs to
+// another interface.
+func isEthertype(l Link, ethertype uint16) []expr.Any {
 	var load expr.Any = &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}
 	if !l.Ethernet {
 		load = &expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}
 	}
-	for _, ethertype := range ethertypes {
-		addDrop(conn, chain, load, binary.BigEndian.AppendUint16(nil, ethertype))
-	}
+	return isEqual(load, binary.BigEndian.AppendUint16(nil, ethertype))
 }
 
 // dropSent drops packets that the kernel's own stack sends through the link, until the result is closed: of local processes, forwarded,
 // TCP resets, ICMP errors, ARP.
 func dropSent(l Link, families []nftables.TableFamily) (io.Closer, error) {
+	return addTables(l, families, func(conn *nftables.Conn, table *nftables.Table) {
+		// Unlike the output hook, postrouting also has forwarded packets, and those that were rerouted after the output hook.
+		hook := nftables.ChainHookPostrouting
+		if table.Family == nftables.TableFamilyARP {
+			hook = nftables.ChainHookRef(arpOutput)
+		}
+		addRule(conn, addChain(conn, table, "outbound", hook, sentPriority), expr.VerdictDrop, isSentBy(l))
+	})
+}
+
+// addTables creates a table in each family, which exist until the result is closed. addRules adds chains and rules to one of them.
+func addTables(l Link, families []nftables.TableFamily, addRules func(*nftables.Conn, *nftables.Table)) (io.Closer, error) {
 	conn, socket, err := openTableOwner()
 	if err != nil {
 		return nil, err
@@ -146,36 +168,40 @@ func dropSent(l Link, families []nftables.TableFamily) (io.Closer, error) {
 			_ = conn.CloseLasting()
 			return nil, fmt.Errorf("create the nftables table %s: %w", table.Name, err)
 		}
-		addOutboundDrop(conn, table, l)
+		addRules(conn, table)
 		tables = append(tables, table)
 	}
 	if err := conn.Flush(); err != nil {
 		_ = conn.CloseLasting()
-		return nil, fmt.Errorf("attach the nftables tables %s to the output of %s: %w", tableName(l), l.Name, err)
+		return nil, fmt.Errorf("attach the nftables tables %s to %s: %w", tableName(l), l.Name, err)
 	}
 	return tableRemover(conn, tables...), nil
 }
 
-func addOutboundDrop(conn *nftables.Conn, table *nftables.Table, l Link) {
-	// Unlike the output hook, postrouting also has forwarded packets, and those that were rerouted after the output hook.
-	hook := nftables.ChainHookPostrouting
-	if table.Family == nftables.TableFamilyARP {
-		hook = nftables.ChainHookRef(arpOutput)
-	}
+func addChain(conn *nftables.Conn, table *nftables.Table, name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 	accept := nftables.ChainPolicyAccept
-	chain := conn.AddChain(&nftables.Chain{
-		Name: "outbound", Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
-		Hooknum: hook, Priority: nftables.ChainPriorityRef(dropPriority),
-	})
-	addDrop(conn, chain, &expr.Meta{Key: expr.MetaKeyOIF, Register: 1}, binaryutil.NativeEndian.PutUint32(uint32(l.Index)))
+	return conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
+		Hooknum: hook, Priority: nftables.ChainPriorityRef(priority)})
 }
 
-// addDrop adds a rule that counts and drops a packet if load puts value into register 1.
-func addDrop(conn *nftables.Conn, chain *nftables.Chain, load expr.Any, value []byte) {
-	conn.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
-		load,
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value},
-		&expr.Counter{},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
+// addRule adds a rule that counts the packets that match all conditions, and decides about them.
+func addRule(conn *nftables.Conn, chain *nftables.Chain, verdict expr.VerdictKind, conditions ...[]expr.Any) {
+	var all []expr.Any
+	for _, c := range conditions {
+		all = append(all, c...)
+	}
+	conn.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: append(all, &expr.Counter{}, &expr.Verdict{Kind: verdict})})
+}
+
+// isEqual matches packets of which load puts value into register 1.
+func isEqual(load expr.Any, value []byte) []expr.Any {
+	return []expr.Any{load, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value}}
+}
+
+// isReceivedBy and isSentBy match packets by their interface.
+func isReceivedBy(l Link) []expr.Any { return isLink(expr.MetaKeyIIF, l) }
+func isSentBy(l Link) []expr.Any     { return isLink(expr.MetaKeyOIF, l) }
+
+func isLink(key expr.MetaKey, l Link) []expr.Any {
+	return isEqual(&expr.Meta{Key: key, Register: 1}, binaryutil.NativeEndian.PutUint32(uint32(l.Index)))
 }

@@ -4,34 +4,100 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTheKernelIsSilentWhileTaken(t *testing.T) {
 	p := newPod(t)
 	n := p.newNode("10.244.1.1/24")
-	// The second address is on another interface. The kernel answers for it on eth0, too (arp_ignore 0).
-	p.ip("addr add 10.244.1.7/24 dev eth0\naddr add 10.244.1.200/32 dev lo")
-	addresses := []string{"10.244.1.7", "10.244.1.200"}
-	for _, address := range addresses {
+	// The last address is on another interface. The kernel answers for it on eth0, too (arp_ignore 0), and goes on to.
+	p.ip("addr add 10.244.1.7/24 dev eth0\naddr add 10.244.1.8/24 dev eth0\naddr add 10.244.1.200/32 dev lo")
+	p.sysctl("net/ipv4/conf/eth0/proxy_arp", "1") // the kernel would answer ARP for addresses that it routes
+	p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
+	addresses := []string{"10.244.1.7", "10.244.1.8"}
+	for _, address := range append(addresses, "10.244.1.200") {
 		n.awaitPing(address)
 	}
 	h := p.take()
 	frames := newPacketSocket(t)
-	p.ip("route add 10.244.1.1 dev eth0") // the kernel could answer a request that it receives
+	p.ip("route add 10.244.1.1 dev eth0\nroute add 10.244.1.0/29 dev lo") // the kernel could answer a request that it receives
 	for _, address := range addresses {
 		if n.pings(address) {
 			t.Errorf("%s answers while taken", address)
 		}
 	}
-	if receivedFrames(t, frames) == 0 {
-		t.Error("the packet socket has received nothing")
+	if received, sent := countFrames(t, frames); received == 0 || sent > 0 {
+		t.Errorf("the packet socket has received %d frames, and the kernel has sent %d", received, sent)
 	}
-	p.ip("route del 10.244.1.1 dev eth0")
+	n.awaitPing("10.244.1.200")
+	p.ip("addr add 10.244.1.7/24 dev eth0") // another program adds it again
+	countFrames(t, frames)
+	if n.pings("10.244.1.7") {
+		t.Error("10.244.1.7 answers after another program has added it")
+	}
+	_ = exec.Command("ping", "-c1", "-W1", "10.244.1.1").Run()
+	if _, sent := countFrames(t, frames); sent > 1 { // an ARP request
+		t.Errorf("the kernel sends %d frames from the address", sent)
+	}
+	p.ip("route del 10.244.1.1 dev eth0\nroute del 10.244.1.0/29 dev lo")
 	if err := h.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range addresses {
 		n.awaitPing(address)
+	}
+}
+
+// TestOtherUsersOfTheInterfaceWorkOn checks that only the pod address is silenced, and not the interface: packets that are not about the
+// address arrive at the pod's kernel, at packet sockets of one ethertype, and at devices on top.
+func TestOtherUsersOfTheInterfaceWorkOn(t *testing.T) {
+	for _, how := range []string{"taken", "muted"} {
+		t.Run(how, func(t *testing.T) {
+			p := newPod(t)
+			n := p.newNode("10.244.1.1/24")
+			p.ip("addr add 10.244.1.7/24 dev eth0\nneigh add 10.244.1.1 lladdr " + n.mac() + " nud permanent dev eth0")
+			n.run("ip", "neigh", "add", "10.244.1.7", "lladdr", "0a:58:0a:f4:01:07", "nud", "permanent", "dev", "node0")
+			n.run("ip", "route", "add", "224.0.0.0/4", "dev", "node0")
+			if how == "taken" {
+				p.take()
+			} else {
+				mute, err := Mute(p.discover())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = mute.Close() })
+			}
+
+			// A DHCP client has a packet socket for IPv4, and gets replies to its own address.
+			client := newPacketSocketFor(t, unix.ETH_P_IP)
+			n.sendUDP("10.244.1.7", 67, 68)
+			await(t, "a DHCP client receives", func() bool { return receivedFrames(t, client) > 0 })
+			// One may have a UDP socket, where the address is still there.
+			if how == "muted" {
+				server := listenUDP(t, "0.0.0.0", 68)
+				n.sendUDP("10.244.1.7", 67, 68)
+				await(t, "a DHCP client with a UDP socket receives", func() bool { return receivesUDP(server) })
+			}
+			// Multicast, as VRRP uses it.
+			group := listenUDP(t, "0.0.0.0", 5000)
+			if err := unix.SetsockoptIPMreqn(group, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP,
+				&unix.IPMreqn{Multiaddr: [4]byte{224, 0, 0, 18}, Ifindex: int32(p.link("eth0").Index)}); err != nil {
+				t.Fatal(err)
+			}
+			n.sendUDP("224.0.0.18", 5000, 5000)
+			await(t, "a member of a group receives", func() bool { return receivesUDP(group) })
+			// Another address of the interface, and a device on top.
+			p.ip("addr add 10.244.1.99/32 dev eth0\nroute replace 10.244.1.1 dev eth0 src 10.244.1.99")
+			n.awaitPing("10.244.1.99")
+			p.ip("addr del 10.244.1.99/32 dev eth0\nlink add above link eth0 type macvlan mode bridge\nlink set above up\n" +
+				"addr add 10.99.0.2/24 dev above")
+			n.run("ip", "addr", "add", "10.99.0.1/24", "dev", "node0")
+			n.awaitPing("10.99.0.2")
+			if n.pings("10.244.1.7") {
+				t.Error("the pod address answers")
+			}
+		})
 	}
 }
 
@@ -140,7 +206,8 @@ func TestMuteLeavesTheAddressAndSilencesBothDirections(t *testing.T) {
 	p.wantAs(before)
 }
 
-func TestAMutedKernelForwardsNothing(t *testing.T) {
+// What the kernel forwards from the pod address, translated to it, is silenced. What it forwards from other addresses is not.
+func TestAMutedKernelMasqueradesNothing(t *testing.T) {
 	p := newPod(t)
 	n := p.newNode("10.244.1.1/24")
 	p.ip("addr add 10.244.1.7/24 dev eth0\nlink add inner type veth peer name inner-peer netns " + n.pid + "\nlink set inner up\n" +
@@ -152,6 +219,10 @@ func TestAMutedKernelForwardsNothing(t *testing.T) {
 	p.ip("neigh add 10.244.1.1 lladdr " + n.mac() + " dev eth0 nud permanent")
 	n.run("nft", "add table ip seen; add chain ip seen pre { type filter hook prerouting priority raw; }; "+
 		"add rule ip seen pre iifname node0 ip daddr 203.0.113.1 counter")
+	p.run("nft", "add table ip translate; add chain ip translate post { type nat hook postrouting priority srcnat; }")
+	masquerade := func() {
+		p.run("nft", "add rule ip translate post oifname eth0 masquerade")
+	}
 	forwards := func() bool {
 		before := n.run("nft", "list", "table", "ip", "seen")
 		n.pings("203.0.113.1") // no host has this address
@@ -162,8 +233,12 @@ func TestAMutedKernelForwardsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !forwards() {
+		t.Error("a muted kernel does not forward from another address")
+	}
+	masquerade()
 	if forwards() {
-		t.Error("a muted kernel forwards")
+		t.Error("a muted kernel forwards from the pod address")
 	}
 	if err := mute.Close(); err != nil {
 		t.Fatal(err)

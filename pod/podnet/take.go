@@ -113,10 +113,10 @@ func (t *transaction) silenceKernel() error {
 	link := t.record.Pod.Link
 	silence := t.hooks.silence
 	if silence == nil {
-		silence = silenceReceived
+		silence = silenceTaken
 	}
 	var err error
-	t.silence, err = silence(link)
+	t.silence, err = silence(t.record.Pod)
 	switch {
 	case err == nil:
 		return nil

@@ -153,7 +153,7 @@ func TestAFailedTakeChangesNothing(t *testing.T) {
 		word  string
 	}{
 		{"no privilege for nftables", func(*pod) testHooks {
-			return testHooks{silence: func(Link) (io.Closer, error) { return nil, unix.EPERM }}
+			return testHooks{silence: func(*Identity) (io.Closer, error) { return nil, unix.EPERM }}
 		}, "CAP_NET_ADMIN"},
 		{"another program adds an address", func(p *pod) testHooks {
 			return testHooks{afterStep: func(step string) {

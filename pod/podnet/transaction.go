@@ -27,7 +27,7 @@ type transaction struct {
 
 // testHooks let tests replace and interrupt the steps of a transaction. The zero value does neither.
 type testHooks struct {
-	silence   func(Link) (io.Closer, error) // replaces silenceReceived
+	silence   func(*Identity) (io.Closer, error) // replaces silenceTaken
 	afterStep func(step string)
 }
 
