@@ -155,8 +155,21 @@ var states = []seed{
 		w.raw(vswitch.PortUplink, 1, hostARP(2, peerMAC, peerIP))
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
 	}},
-	{"sixteen frames wait for a neighbour, further frames are dropped", func(w *writer) {
-		w.raw(vswitch.PortGuest, 18, plain(ipv4{to: peerIP, payload: udpTo(2, 9)}))
+	{"frames of 208 KiB wait for a neighbour, the oldest are dropped", func(w *writer) {
+		for _, size := range []int{0, 9000, 30000, 1, 1400} {
+			f := undone(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, size)...)}, 16, 1, 1000)
+			w.raw(vswitch.PortGuest, 8, f)
+			w.raw(vswitch.PortPod, 1, f)
+		}
+		w.giveUp()
+	}},
+	{"hosts on the wire: the 65th question of the pod endpoint makes its oldest one end, unless the guest asked too", func(w *writer) {
+		w.raw(vswitch.PortPod, 1, plain(ipv4{to: [4]byte{10, 1, 0, 0}, protocol: 6, payload: tcpHeader(0x12, "")}))
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 1, 0, 1}, payload: udpTo(2, 9)}))
+		w.scan(1, 64, 0)
+		w.scan(0, 1, 2)
+		w.scan(1, 3, 64)
+		w.scan(3, 68, 0)
 		w.giveUp()
 	}},
 	{"an unconfirmed neighbour is used, probed by unicast, then by broadcast, and removed", func(w *writer) {
@@ -266,13 +279,18 @@ var crowds = []seed{
 	{"a mebibyte is held in total; the gateway is exempt", func(w *writer) {
 		big := plain(ipv4{to: peerIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 65000)...)})
 		big.Offload = vnet.Header{Flags: 1, GSOType: 1, GSOSize: 1400, CsumStart: 34, CsumOffset: 16}
-		w.raw(vswitch.PortGuest, 16, big)
-		copy(big.Data[30:], []byte{10, 244, 1, 10})
-		w.raw(vswitch.PortGuest, 2, big)
+		for host := range 5 {
+			big.Data = append([]byte{}, big.Data...)
+			copy(big.Data[30:], []byte{10, 244, 1, byte(20 + host)})
+			w.raw(vswitch.PortGuest, 3, big)
+		}
+		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: [4]byte{10, 244, 1, 24}, payload: udpTo(2, 9)}))
+		w.raw(vswitch.PortGuest, 1, big)
+		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: [4]byte{10, 244, 1, 25}, payload: udpTo(2, 65000)}))
 		w.raw(vswitch.PortGuest, 2, plain(ipv4{to: outside, payload: udpTo(2, 1000)}))
 		w.giveUp()
 	}},
-	{"a guest scans: 192 questions are for it, the others for the pod endpoint; the gateway is exempt", func(w *writer) {
+	{"a guest scans: 192 questions are for it, 64 for the pod endpoint; the gateway is exempt", func(w *writer) {
 		w.scan(0, 200, 0)
 		w.scan(1, 100, 300)
 		w.raw(vswitch.PortGuest, 1, plain(ipv4{to: outside, payload: udpTo(2, 9)}))

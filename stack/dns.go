@@ -32,7 +32,7 @@ const dnsHeaderSize = 12
 type DNSDialer func(ctx context.Context, network string, server int) (net.Conn, error)
 
 // RelayDNS relays questions at port 53, over UDP and TCP, to the servers until Close. A question goes to the first server, and to the
-// next one if there is no answer; all servers together have five seconds. At most 64 questions over UDP and 16 connections over TCP
+// next one if there is no answer; all servers together have five seconds. At most 160 questions over UDP and 16 connections over TCP
 // are served at a time: further questions are dropped, and connections refused. RelayDNS returns at once: an error if servers is empty
 // or has an invalid address, if dial is nil or the port is in use, and net.ErrClosed after Close.
 func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {

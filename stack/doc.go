@@ -38,7 +38,7 @@
 //	                       oldest one makes room
 //	closing connection     counts as a kept one, for up to 60 s (closeTimeout)
 //	TIME-WAIT              maxTimeWait 1024, for 10 s          0                6 KiB
-//	DNS over UDP           dnsMaxQueries 64, for 5 s           1                3 × 64 KiB
+//	DNS over UDP           dnsMaxQueries 160, for 5 s          1                3 × 64 KiB
 //	DNS over TCP           dnsMaxConns 16                      1                2 × 64 KiB (reducedBuffer) and 3 × 64 KiB
 //	UDP sockets            2 (DHCP, DNS)                       1                128 KiB queued (datagramBuffer), 64 KiB of message
 //	IP reassembly          4 MiB by netstack's own count, then the oldest is evicted, and for 30 s; up to 24 MiB of memory if every

@@ -1,7 +1,6 @@
 package vswitch
 
 import (
-	"bytes"
 	"net/netip"
 	"sync"
 	"time"
@@ -14,9 +13,11 @@ const (
 	neighbourTries     = 3                // requests before a neighbour counts as unreachable (mcast_solicit)
 	probeInterval      = tickInterval     // least time between two requests to confirm an entry
 	questionLimit      = 256              // neighbours that are being resolved
-	guestQuestionLimit = 192              // of them for the guest; the rest is for the pod endpoint
-	heldFrameLimit     = 16               // frames that wait for one neighbour
-	heldByteLimit      = 1 << 20          // bytes of frames that wait for all neighbours
+	guestQuestionLimit = 192              // of them for the guest
+	podQuestionLimit   = 64               // and for the pod endpoint, which answers to any host
+	heldQueueLimit     = 212992           // cost of the frames that wait for one neighbour (unres_qlen_bytes)
+	heldByteLimit      = 1 << 20          // cost of the frames that wait for all neighbours
+	heldFrameCost      = 512              // cost of a frame besides its bytes: memory of its own, as in the kernel's accounting (truesize)
 )
 
 // NeighbourLimit is the largest number of neighbours in a Delegate's table, including DelegateConfig.Permanent. If there are more
@@ -55,12 +56,17 @@ func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
 // neighbours resolves next hops on the wire to MACs by ARP (RFC 826), as a host with the pod address does.
 //
 //   - A confirmed entry is read without a lock.
+//
 //   - An entry whose confirmation is too old is used, and a request is sent to confirm it.
+//
 //   - Without an entry, the frame waits while requests are sent (a question). Waiting frames leave in order when the answer comes.
 //     If no answer comes, they are dropped and counted at the port where they entered.
 //
+//   - If too many frames wait for it, the oldest ones are dropped, as in Linux: the newest are the most useful.
+//
 // Every resource is bounded, and a guest that scans a large on-link network exhausts the bounds. The gateways of the routes are exempt:
-// they are always resolved and kept.
+// they are always resolved and kept. Hosts on the wire cause questions too, by requests to kept ports from many addresses: these exhaust a
+// share of their own, in which the oldest question makes room for the next one.
 type neighbours struct {
 	address  uint32          // the pod address: sender of the requests
 	mac      MAC             // the wire MAC
@@ -69,7 +75,9 @@ type neighbours struct {
 
 	mu        sync.Mutex // guards the following
 	questions map[uint32]*question
-	heldBytes int // of all questions' frames
+	asked     [delegatePorts]int // questions by the port that asked, without those about gateways
+	nextSeq   uint64
+	heldBytes int // cost of all questions' frames
 }
 
 // A question is the resolution of one neighbour.
@@ -77,6 +85,9 @@ type question struct {
 	tries  int           // requests sent
 	next   time.Duration // when the next request is due
 	frames []heldFrame
+	cost   int    // of the frames
+	port   int    // that asked: PortGuest if the guest did, and PortPod otherwise
+	seq    uint64 // order of the questions
 }
 
 // A heldFrame is a copy of a frame that waits for a neighbour.
@@ -118,13 +129,48 @@ func (n *neighbours) hold(port int, ip uint32, f *Frame, now time.Duration, out 
 		return neighbourValue(e.value).mac(), true
 	}
 	q := n.askLocked(port, ip, Broadcast, now, out)
-	if q == nil || len(q.frames) >= heldFrameLimit || n.heldBytes+len(f.Data) > heldByteLimit && !n.gateways[ip] {
+	if q == nil {
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
 	}
-	n.heldBytes += len(f.Data)
-	q.frames = append(q.frames, heldFrame{Frame{f.Offload, bytes.Clone(f.Data)}, port, out.in})
+	memory := n.makeQueueRoomLocked(ip, q, costOf(f.Data), out)
+	if n.heldBytes+costOf(f.Data) > heldByteLimit && !n.gateways[ip] {
+		out.Drop(NeighbourQueue)
+		return MAC{}, false
+	}
+	q.add(n, heldFrame{Frame{f.Offload, append(memory, f.Data...)}, port, out.in})
 	return MAC{}, false
+}
+
+// costOf returns the cost of a frame that waits.
+func costOf(data []byte) int { return len(data) + heldFrameCost }
+
+func (q *question) add(n *neighbours, f heldFrame) {
+	q.frames = append(q.frames, f)
+	q.cost += costOf(f.Data)
+	n.heldBytes += costOf(f.Data)
+}
+
+// makeQueueRoomLocked drops the oldest frames of a question until another one fits, or none are left. It returns the memory of a dropped
+// frame for the next one: a guest may send to an absent neighbour at any rate.
+func (n *neighbours) makeQueueRoomLocked(ip uint32, q *question, cost int, out *Out) (memory []byte) {
+	for len(q.frames) > 0 && (q.cost+cost > heldQueueLimit || n.heldBytes+cost > heldByteLimit && !n.gateways[ip]) {
+		oldest := q.frames[0]
+		q.frames[0], q.frames = heldFrame{}, q.frames[1:]
+		q.cost -= costOf(oldest.Data)
+		n.heldBytes -= costOf(oldest.Data)
+		oldest.counters(out).Drop(NeighbourQueue, 1)
+		memory = oldest.Data[:0]
+	}
+	return memory
+}
+
+// counters returns those of the port where the frame entered.
+func (f *heldFrame) counters(out *Out) *Counters {
+	if f.in == nil {
+		f.in = out.at(f.port)
+	}
+	return f.in
 }
 
 func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Out) {
@@ -136,20 +182,53 @@ func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Ou
 // askLocked returns the question about ip. If there is none, it starts one with a request to the given MAC; it returns nil if there are
 // too many questions.
 func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, out *Out) *question {
+	isGateway, guestMayAsk := n.gateways[ip], n.asked[PortGuest] < guestQuestionLimit
 	if q := n.questions[ip]; q != nil {
+		if port == PortGuest && q.port != PortGuest && guestMayAsk && !isGateway { // it must not make room for others any more
+			n.asked[q.port]--
+			n.asked[PortGuest]++
+			q.port = PortGuest
+		}
 		return q
 	}
-	limit := questionLimit
-	if port == PortGuest {
-		limit = guestQuestionLimit
+	if !isGateway {
+		if port == PortGuest && !guestMayAsk {
+			return nil
+		}
+		if n.asked[PortGuest]+n.asked[PortPod] >= questionLimit || port != PortGuest && n.asked[PortPod] >= podQuestionLimit {
+			n.dropOldestLocked(out)
+		}
+		n.asked[port]++
 	}
-	if len(n.questions) >= limit && !n.gateways[ip] {
-		return nil
-	}
-	q := &question{}
+	q := &question{port: port, seq: n.nextSeq}
+	n.nextSeq++
 	n.questions[ip] = q
 	n.request(ip, to, q, now, out)
 	return q
+}
+
+// dropOldestLocked ends the oldest question of the pod endpoint.
+func (n *neighbours) dropOldestLocked(out *Out) {
+	var oldestIP uint32
+	var oldest *question
+	for ip, q := range n.questions {
+		if q.port != PortGuest && !n.gateways[ip] && (oldest == nil || q.seq < oldest.seq) {
+			oldestIP, oldest = ip, q
+		}
+	}
+	n.endLocked(oldestIP, oldest)
+	for _, f := range oldest.frames {
+		f.counters(out).Drop(NeighbourQueue, 1)
+	}
+}
+
+// endLocked removes a question. Its frames are the caller's.
+func (n *neighbours) endLocked(ip uint32, q *question) {
+	delete(n.questions, ip)
+	n.heldBytes -= q.cost
+	if !n.gateways[ip] {
+		n.asked[q.port]--
+	}
 }
 
 func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, out *Out) {
@@ -228,9 +307,8 @@ func (n *neighbours) releaseLocked(ip uint32, q *question, mac MAC, out *Out) {
 	if q == nil {
 		return
 	}
-	delete(n.questions, ip)
+	n.endLocked(ip, q)
 	for _, f := range q.frames {
-		n.heldBytes -= len(f.Data)
 		setMACs(f.Data, mac, n.mac)
 		out.Send(PortUplink, f.Frame)
 	}
@@ -255,14 +333,10 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 }
 
 func (n *neighbours) giveUpLocked(ip uint32, q *question, out *Out, unreachable func(f heldFrame)) {
-	delete(n.questions, ip)
+	n.endLocked(ip, q)
 	n.table.remove(func(e entry) bool { return e.key == uint64(ip) && !neighbourValue(e.value).isPermanent() })
 	for _, f := range q.frames {
-		n.heldBytes -= len(f.Data)
-		if f.in == nil {
-			f.in = out.at(f.port)
-		}
-		f.in.Drop(Unresolved, 1)
+		f.counters(out).Drop(Unresolved, 1)
 		f.in.offend(Unresolved, offendingIP(ip))
 		unreachable(f)
 	}

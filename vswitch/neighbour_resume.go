@@ -44,7 +44,7 @@ func (n *neighbours) checkQuestions(questions []handover.Question, checkFrame fu
 		}
 		if !n.gateways[ipKey(q.Address)] {
 			count++
-			held += sizeOf(q.Frames)
+			held += costOfAll(q.Frames)
 		}
 		return q.Address, nil
 	})
@@ -54,17 +54,17 @@ func (n *neighbours) checkQuestions(questions []handover.Question, checkFrame fu
 	case count > questionLimit:
 		return fmt.Errorf("questions: %d, want at most %d", count, questionLimit)
 	case held > heldByteLimit:
-		return fmt.Errorf("questions: frames of %d bytes wait, want at most %d", held, heldByteLimit)
+		return fmt.Errorf("questions: frames of a cost of %d bytes wait, want at most %d", held, heldByteLimit)
 	}
 	return nil
 }
 
-// sizeOf returns the sum of the lengths of frames in bytes.
-func sizeOf(frames []handover.Frame) (size int) {
+// costOfAll returns the sum of the costs of frames.
+func costOfAll(frames []handover.Frame) (cost int) {
 	for i := range frames {
-		size += len(frames[i].Data)
+		cost += costOf(frames[i].Data)
 	}
-	return size
+	return cost
 }
 
 func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
@@ -86,8 +86,8 @@ func (n *neighbours) checkQuestion(q *handover.Question) error {
 		return fmt.Errorf("address %q: want the IPv4 address of another host", q.Address)
 	case q.Tries < 0 || q.Tries > neighbourTries:
 		return fmt.Errorf("tries %d: want at least 0, and at most %d", q.Tries, neighbourTries)
-	case len(q.Frames) > heldFrameLimit:
-		return fmt.Errorf("frames: %d, want at most %d", len(q.Frames), heldFrameLimit)
+	case costOfAll(q.Frames) > heldQueueLimit:
+		return fmt.Errorf("frames of a cost of %d bytes, want at most %d", costOfAll(q.Frames), heldQueueLimit)
 	}
 	return checkAge(q.Age)
 }
@@ -116,10 +116,9 @@ func (n *neighbours) resume(s *handover.Delegate, now time.Duration) bool {
 	}
 	n.table.delaySweep(now + s.NextSweep)
 	clear(n.questions)
+	n.asked = [delegatePorts]int{}
 	for i := range s.Questions {
-		asked := &s.Questions[i]
-		n.questions[ipKey(asked.Address)] = resumedQuestion(asked, now)
-		n.heldBytes += sizeOf(asked.Frames)
+		n.resumeQuestion(&s.Questions[i], now)
 	}
 	return true
 }
@@ -133,10 +132,19 @@ func neighbourEntry(known *handover.Neighbour, now time.Duration) entry {
 	return entry{uint64(ipKey(known.Address)), uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), seen, probed}
 }
 
-func resumedQuestion(asked *handover.Question, now time.Duration) *question {
-	q := &question{tries: asked.Tries, next: now - asked.Age + tickInterval}
+// resumeQuestion adds a question. It is the guest's if a frame of the guest waits, and the guest's share has room.
+func (n *neighbours) resumeQuestion(asked *handover.Question, now time.Duration) {
+	ip := ipKey(asked.Address)
+	q := &question{tries: asked.Tries, next: now - asked.Age + tickInterval, port: PortPod, seq: n.nextSeq}
 	for _, f := range asked.Frames {
-		q.frames = append(q.frames, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})
+		q.add(n, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})
+		if f.Port == PortGuest && n.asked[PortGuest] < guestQuestionLimit {
+			q.port = PortGuest
+		}
 	}
-	return q
+	n.nextSeq++
+	n.questions[ip] = q
+	if !n.gateways[ip] {
+		n.asked[q.port]++
+	}
 }

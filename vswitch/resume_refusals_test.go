@@ -91,9 +91,9 @@ func refusedQuestions(t testing.TB) []refusal {
 		{"delegate", `{"holder":"guest","questions":[{"address":"10.244.1.9","age_ns":-1}]}`, "age_ns -1"},
 		{"delegate", `{"holder":"guest","questions":[` + list(257, func(i int) string { return fmt.Sprintf(`{"address":%q}`, manyHosts(i)) }) + `]}`,
 			"questions: 257, want at most 256"},
-		{"delegate", question("10.244.1.9", list(17, func(int) string { return frame })), "frames: 17, want at most 16"},
-		{"delegate", fmt.Sprintf(`{"holder":"guest","questions":[%s]}`, list(2, func(i int) string {
-			return fmt.Sprintf(`{"address":%q,"frames":[%s]}`, manyHosts(i), list(10, func(int) string { return big }))
+		{"delegate", question("10.244.1.9", list(4, func(int) string { return big })), "frames of a cost of 242264 bytes, want at most 212992"},
+		{"delegate", fmt.Sprintf(`{"holder":"guest","questions":[%s]}`, list(6, func(i int) string {
+			return fmt.Sprintf(`{"address":%q,"frames":[%s]}`, manyHosts(i), list(3, func(int) string { return big }))
 		})), "bytes wait, want at most 1048576"},
 		{"delegate", question("10.244.1.9", held(t, 1, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2")), "frames[0]: port 1: want 0 or 2"},
 		{"delegate", question("10.244.1.9", `{"data":"AAAA"}`), "data of 3 bytes: want at least 14"},

@@ -19,6 +19,7 @@ type Delegate struct {
 
 	neighbours map[netip.Addr]neighbour
 	questions  map[netip.Addr]*question
+	number     int           // of questions so far
 	sweep      time.Duration // when a full table may be searched for expired neighbours again
 }
 

@@ -18,8 +18,10 @@ const (
 	neighbourLimit = 1024
 	questionLimit  = 256
 	guestQuestions = 192
-	heldFrames     = 16
+	podQuestions   = 64
+	heldQueue      = 212992
 	heldBytes      = 1 << 20
+	heldFrameCost  = 512
 )
 
 type neighbour struct {
@@ -34,6 +36,8 @@ type question struct {
 	tries  int
 	next   time.Duration
 	frames []heldFrame
+	port   int // that asked: the guest's if it did
+	number int // in the order of the questions
 }
 
 type heldFrame struct {
@@ -60,10 +64,21 @@ func (c *call) toNeighbour(f vswitch.Frame, hop netip.Addr) {
 	c.send(vswitch.PortUplink, readdressed(f, n.mac, c.cfg.WireMAC))
 }
 
-// hold keeps a frame until its next hop has answered, if the limits allow. Frames for a gateway are exempt from the limit of bytes.
+// hold keeps a frame until its next hop has answered. The oldest frames for the next hop make room. Frames for a gateway are exempt from
+// the limit of all frames.
 func (c *call) hold(f vswitch.Frame, hop netip.Addr) {
 	q := c.ask(hop, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	if q == nil || len(q.frames) >= heldFrames || c.bytesHeld()+len(f.Data) > heldBytes && !c.isGateway(hop) {
+	if q == nil {
+		c.refuse(vswitch.NeighbourQueue)
+		return
+	}
+	cost := len(f.Data) + heldFrameCost
+	full := func() bool { return c.costHeld()+cost > heldBytes && !c.isGateway(hop) }
+	for len(q.frames) > 0 && (q.cost()+cost > heldQueue || full()) {
+		c.drop(q.frames[0].port, vswitch.NeighbourQueue)
+		q.frames = q.frames[1:]
+	}
+	if full() {
 		c.refuse(vswitch.NeighbourQueue)
 		return
 	}
@@ -71,32 +86,72 @@ func (c *call) hold(f vswitch.Frame, hop netip.Addr) {
 	q.frames = append(q.frames, heldFrame{f, c.in})
 }
 
-func (d *Delegate) bytesHeld() int {
+func (d *Delegate) costHeld() int {
 	n := 0
 	for _, q := range d.questions {
-		for _, f := range q.frames {
-			n += len(f.Data)
+		n += q.cost()
+	}
+	return n
+}
+
+func (q *question) cost() int {
+	n := 0
+	for _, f := range q.frames {
+		n += len(f.Data) + heldFrameCost
+	}
+	return n
+}
+
+// asked returns the number of questions of the guest, or of the pod endpoint, without those about gateways.
+func (c *call) asked(port int) int {
+	n := 0
+	for hop, q := range c.questions {
+		if q.port == port && !c.isGateway(hop) {
+			n++
 		}
 	}
 	return n
 }
 
-// ask returns the question about a next hop. If there is none, it starts one; it returns nil if there are too many.
+// ask returns the question about a next hop. If there is none, it starts one; it returns nil if the guest has too many. A question of the
+// pod endpoint becomes the guest's if the guest asks too. The pod endpoint's oldest one makes room for the next.
 func (c *call) ask(hop netip.Addr, to vswitch.MAC) *question {
+	fromGuest := c.in == vswitch.PortGuest
+	guestMayAsk := c.asked(vswitch.PortGuest) < guestQuestions
 	if q := c.questions[hop]; q != nil {
+		if fromGuest && guestMayAsk && !c.isGateway(hop) {
+			q.port = vswitch.PortGuest
+		}
 		return q
 	}
-	limit := questionLimit
-	if c.in == vswitch.PortGuest {
-		limit = guestQuestions
+	if !c.isGateway(hop) {
+		if fromGuest && !guestMayAsk {
+			return nil
+		}
+		ofPod := c.asked(vswitch.PortPod)
+		if !fromGuest && ofPod >= podQuestions || ofPod+c.asked(vswitch.PortGuest) >= questionLimit {
+			c.dropOldest()
+		}
 	}
-	if len(c.questions) >= limit && !c.isGateway(hop) {
-		return nil
-	}
-	q := &question{}
+	c.number++
+	q := &question{port: c.in, number: c.number}
 	c.questions[hop] = q
 	c.request(hop, to, q)
 	return q
+}
+
+// dropOldest ends the oldest question of the pod endpoint, and drops its frames.
+func (c *call) dropOldest() {
+	var first netip.Addr
+	for hop, q := range c.questions {
+		if q.port == vswitch.PortPod && !c.isGateway(hop) && (!first.IsValid() || q.number < c.questions[first].number) {
+			first = hop
+		}
+	}
+	for _, f := range c.questions[first].frames {
+		c.drop(f.port, vswitch.NeighbourQueue)
+	}
+	delete(c.questions, first)
 }
 
 func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
