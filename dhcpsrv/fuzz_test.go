@@ -78,6 +78,13 @@ func checkExchange(t *testing.T, offer *Offer, message []byte, r Result) {
 	if err != nil {
 		t.Fatalf("a message that is none was answered: %v", err)
 	}
+	if v := asked.Options[52]; len(v) == 1 {
+		for flag, field := range [][]byte{1: message[108:236], 2: message[44:108]} {
+			if int(v[0])&flag != 0 && len(field) > 0 && asked.Options.FromBytes(field) != nil {
+				t.Error("a malformed field with options was answered")
+			}
+		}
+	}
 	said := 0
 	if v := asked.Options[57]; len(v) == 2 {
 		said = int(binary.BigEndian.Uint16(v))
@@ -198,6 +205,7 @@ func validSeeds() []validSeed {
 	return []validSeed{
 		{"every option twice: the library joins them", withOptions(53, 1, 1, 61, 1, 1, 61, 1, 2, 55, 2, 3, 1, 55, 1, 249, 57, 2, 2, 64, 255)},
 		{"asks for all codes, 0 and 255 among them", message(discover, raw(55, allCodes()...), size(1450))},
+		{"overload of both fields", overloaded(3, []byte{55, 3, 1, 121, 3, 57, 2, 3, 0, 255}, []byte{55, 1, 6, 61, 3, 1, 2, 3, 255})},
 		{"takes less than BOOTP", message(discover, raw(55, allCodes()...), size(1))},
 		{"the largest identifier leaves little room", message(discover, raw(61, make([]byte, 255)...), raw(55, 121, 249))},
 		{"search domains that point to themselves", message(discover, raw(119, 0xc0, 0, 3, 'a', 'b', 'c', 0xc0, 2))},

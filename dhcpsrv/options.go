@@ -28,6 +28,7 @@ const (
 	optBroadcast     uint8 = 28
 	optNTPServers    uint8 = 42
 	optLeaseTime     uint8 = 51
+	optOverload      uint8 = 52
 	optMessageType   uint8 = 53
 	optServer        uint8 = 54
 	optMessage       uint8 = 56

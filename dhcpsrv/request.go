@@ -20,6 +20,10 @@ const (
 	maxHostName    = 253  // of a DNS name (RFC 1035, section 2.3.4); stored in the lease
 	sizeFloor      = 576  // bytes of IP datagram that every client receives (RFC 2131, section 2)
 	broadcastFlag  = 0x8000
+
+	snameOffset, fileOffset, cookieOffset = 44, 108, 236 // of fields (RFC 2131, section 2)
+
+	overloadFile, overloadSname byte = 1, 2 // bits of option 52
 )
 
 // A request has the fields of a message that its answer depends on. The address of an absent option is the zero Addr.
@@ -52,7 +56,36 @@ func readRequest(message []byte) (req request, fault string) {
 	if fault := req.readHeader(m); fault != "" {
 		return req, fault
 	}
+	if fault := readOverload(message, m.Options); fault != "" {
+		return req, fault
+	}
 	return req, req.readOptions(m.Options)
+}
+
+// readOverload adds the options of the fields "file" and "sname", if option 52 says that they have any (RFC 2132, section 9.3). An
+// option may have instances in all three places, which are joined in the order of RFC 3396, section 5: options, file, sname. Option 52
+// in a field has no effect. A field that ends without the end option is accepted.
+func readOverload(message []byte, options dhcpv4.Options) (fault string) {
+	value, present := options[optOverload]
+	if !present {
+		return ""
+	}
+	if len(value) != 1 || value[0] == 0 || value[0] > overloadFile|overloadSname {
+		return fmt.Sprintf("malformed: option 52 is %x, want 01, 02 or 03", value)
+	}
+	for _, field := range []struct {
+		flag       byte
+		name       string
+		start, end int
+	}{{overloadFile, "file", fileOffset, cookieOffset}, {overloadSname, "sname", snameOffset, fileOffset}} {
+		if value[0]&field.flag == 0 {
+			continue
+		}
+		if err := options.FromBytes(message[field.start:field.end]); err != nil {
+			return fmt.Sprintf("malformed: options in the field %s: %v", field.name, err)
+		}
+	}
+	return ""
 }
 
 // readHeader reads the fixed part, and the message type, which the log has even of a malformed message.
@@ -87,8 +120,6 @@ func (req *request) readOptions(options dhcpv4.Options) (fault string) {
 		return "BOOTP: no message type (option 53)"
 	case len(kind) != 1:
 		return fmt.Sprintf("malformed: option 53 has %d bytes, want 1", len(kind))
-	case options.Has(dhcpv4.OptionOptionOverload):
-		return "option overload (52): not supported in requests"
 	}
 	if req.requested, fault = readAddr(options, dhcpv4.OptionRequestedIPAddress); fault != "" {
 		return fault
