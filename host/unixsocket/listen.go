@@ -90,10 +90,29 @@ func (s Spec) prepareDirectory() error {
 	if s.Owner != -1 && s.Owner != os.Geteuid() {
 		mode = 0o711 // the owner of the socket has to reach it
 	}
-	if err := os.MkdirAll(directory, mode); err != nil {
+	if err := makeDirectories(directory, mode); err != nil {
 		return s.wrap(err)
 	}
 	return s.checkDirectory(directory)
+}
+
+// makeDirectories is os.MkdirAll, except that each directory that it makes has the mode whatever the umask is. It does not change
+// directories that exist.
+func makeDirectories(directory string, mode fs.FileMode) error {
+	if _, err := os.Stat(directory); !errors.Is(err, fs.ErrNotExist) {
+		return os.MkdirAll(directory, mode) // exists, or is the error of a directory
+	}
+	if parent := filepath.Dir(directory); parent != directory {
+		if err := makeDirectories(parent, mode); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(directory, mode); errors.Is(err, fs.ErrExist) {
+		return os.MkdirAll(directory, mode) // another process has made it meanwhile
+	} else if err != nil {
+		return err
+	}
+	return os.Chmod(directory, mode)
 }
 
 // checkDirectory accepts the root of a mount with any mode: an emptyDir volume of Kubernetes has the mode 0777, and only the

@@ -90,6 +90,29 @@ func TestListenGivesTheSocketAway(t *testing.T) {
 	}
 }
 
+// TestListenIgnoresTheUmask checks that another user reaches a socket in directories that Listen makes while the umask is 077, and that
+// Listen does not change the mode of a directory that exists.
+func TestListenIgnoresTheUmask(t *testing.T) {
+	needsRoot(t)
+	existing := filepath.Join(t.TempDir(), "existing")
+	if err := os.Mkdir(existing, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	before := syscall.Umask(0o077)
+	l, err := Listen(Spec{Path: filepath.Join(existing, "a", "b", "c.sock"), Owner: 65534, Name: "keeper socket"})
+	syscall.Umask(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for path, want := range map[string]os.FileMode{"": 0o700, "a": 0o711, "a/b": 0o711, "a/b/c.sock": 0o600} {
+		info, err := os.Stat(filepath.Join(existing, path))
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q has the mode %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
 // needsRoot skips a test that changes owners.
 func needsRoot(t *testing.T) {
 	t.Helper()
