@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // What a switch has learned is kept in a file beside the state file, for a keeper that continues after this one was killed. It has no
@@ -103,14 +104,11 @@ func replaceFile(path string, text []byte) error {
 
 // readLearned returns the content of the file, or nil: the next switch then starts without it.
 func readLearned(dir string) []byte {
-	f, err := os.OpenFile(filepath.Join(dir, learnedName), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := podnet.OpenOwned(filepath.Join(dir, learnedName))
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
 	text, err := io.ReadAll(io.LimitReader(f, learnedLimit))
 	if err != nil || !json.Valid(text) {
 		return nil

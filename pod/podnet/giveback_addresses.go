@@ -23,7 +23,7 @@ func (t *transaction) restoreAddresses() error {
 	if err != nil {
 		return err
 	}
-	want := t.unexpiredAddresses()
+	want := t.unexpiredAddresses(have)
 	others := slices.DeleteFunc(slices.Clone(have), func(a Address) bool { return slices.ContainsFunc(want, a.same) })
 	if isDisplaced(want, have, others) && t.adopt(want, others) {
 		want = t.record.Pod.Addresses
@@ -46,11 +46,15 @@ func (t *transaction) restoreAddresses() error {
 }
 
 // unexpiredAddresses returns the recorded addresses with the lifetimes that are left. It omits an expired address, because the kernel would
-// have removed it.
-func (t *transaction) unexpiredAddresses() []Address {
+// have removed it. An address that the link has again has the lifetimes that another program, such as a DHCP client, gave it.
+func (t *transaction) unexpiredAddresses(have []Address) []Address {
 	var list []Address
 	for _, a := range t.record.Pod.Addresses {
-		if aged, ok := a.aged(uptime() - t.record.Uptime); ok {
+		aged, alive := a.aged(uptime() - t.record.Uptime)
+		if i := slices.IndexFunc(have, a.same); i >= 0 {
+			aged.Valid, aged.Preferred, alive = have[i].Valid, have[i].Preferred, true
+		}
+		if alive {
 			list = append(list, aged)
 		} else {
 			t.reportLost("address %v: it has expired", a)

@@ -98,6 +98,27 @@ func TestGiveBackAfterTheAddressExpired(t *testing.T) {
 	}
 }
 
+// TestAnAddressWithANewLifetimeKeepsIt checks that an address which a DHCP client renews while it is taken does not expire with the record,
+// and has its place and its new lifetime afterwards.
+func TestAnAddressWithANewLifetimeKeepsIt(t *testing.T) {
+	p := newPod(t)
+	p.ip("addr add 10.244.1.7/24 dev eth0 valid_lft 1000 preferred_lft 1000\naddr add 10.244.1.8/24 dev eth0\nroute add default via 10.244.1.1 src 10.244.1.7")
+	before := p.run("ip", "route")
+	p.takeAndDie()
+	p.changeState(func(r *record) { r.Uptime -= 2000 * time.Second })
+	p.ip("addr add 10.244.1.8/24 dev eth0\naddr replace 10.244.1.7/24 dev eth0 valid_lft 5000 preferred_lft 4000")
+	if report, err := Restore(p.dir); err != nil || strings.Contains(report, "not restored") {
+		t.Errorf("Restore = %q, %v", report, err)
+	}
+	got := p.discover().Addresses
+	if len(got) != 2 || got[0].Prefix.String() != "10.244.1.7/24" || got[0].isSecondary() || got[0].Valid < 4000 || got[0].Valid > 5000 || got[0].Preferred > 4000 {
+		t.Errorf("addresses %+v", got)
+	}
+	if after := p.run("ip", "route"); after != before {
+		t.Errorf("routes\n%s, want\n%s", after, before)
+	}
+}
+
 // TestRecoverGivesUpTheRest checks that what cannot be restored keeps no podswitch from starting, if the addresses are there.
 func TestRecoverGivesUpTheRest(t *testing.T) {
 	p := newPod(t)

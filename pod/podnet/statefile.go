@@ -72,9 +72,12 @@ func parseRecord(text []byte) (*record, error) {
 func readRecord(dir string) (*record, error) { return readRecordAt(statePath(dir)) }
 
 func readRecordAt(path string) (*record, error) {
-	f, err := openStateFile(path)
+	f, err := OpenOwned(path)
+	if errors.Is(err, errNotOwned) {
+		return nil, fmt.Errorf("no valid state file: %w (if the interface is complete, remove the file)", err)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the state file: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, stateLimit+1))
@@ -92,33 +95,36 @@ func readRecordAt(path string) (*record, error) {
 	return r, nil
 }
 
-// openStateFile opens a state file for reading. Other users may be able to write to the directory, such as a shared volume: the file must
-// not be theirs. O_NONBLOCK keeps a FIFO from blocking the call.
-func openStateFile(path string) (*os.File, error) {
+// OpenOwned opens a regular file in a state directory for reading. Other users may be able to write to the directory, such as a shared volume:
+// the file must belong to root or to this process's user. A link is not followed, and a FIFO does not block the call.
+func OpenOwned(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the state file: %w", err)
+		return nil, err
 	}
-	if err := checkStateFile(f); err != nil {
+	if err := checkOwned(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s is no valid state file: %w (if the interface is complete, remove the file)", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-// checkStateFile returns an error unless f is a regular file of this process's user or of root.
-func checkStateFile(f *os.File) error {
+// errNotOwned means that another user may have written a file.
+var errNotOwned = errors.New("not a file of this podswitch")
+
+// checkOwned returns an error unless f is a regular file of this process's user or of root.
+func checkOwned(f *os.File) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return errors.New("it is no regular file")
+		return fmt.Errorf("%w: it is no regular file", errNotOwned)
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("it belongs to user %d, and podswitch runs as user %d", st.Uid, os.Geteuid())
+		return fmt.Errorf("%w: it belongs to user %d, and podswitch runs as user %d", errNotOwned, st.Uid, os.Geteuid())
 	case st.Mode&unix.S_IWOTH != 0:
-		return errors.New("every user can write to it")
+		return fmt.Errorf("%w: every user can write to it", errNotOwned)
 	}
 	return nil
 }
