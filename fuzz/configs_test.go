@@ -72,7 +72,7 @@ func delegate(choice int) (c vswitch.DelegateConfig) {
 		c.NoARP = true
 	case permanent:
 		c.Permanent = []vswitch.Neighbour{{Addr: gateway, MAC: gwMAC}, {Addr: netip.MustParseAddr("10.244.1.9"), MAC: peerMAC}}
-		c.KeptTCP = []uint16{8080}
+		c.KeptTCP, c.Refuse = []uint16{8080}, true
 	default:
 		unusual(&c, choice%delegates)
 	}

@@ -63,7 +63,7 @@ func busyDelegate(t *testing.T) busy {
 		frame string
 	}{
 		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 udp 1 > 2"},
-		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 tcp 8080 > 2 ack"},
+		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 icmp port-unreachable about ip 10.0.0.1 > 10.244.1.7 tcp 2 > 8080"},
 		{vswitch.PortGuest, "guest > router ip 10.244.1.8 > 10.0.0.1 udp 1 > 2"},
 		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 169.254.75.1 udp 5353 > 53"},
 		{vswitch.PortUplink, "peer > wire ip 10.0.0.1 > 10.244.1.7 udp 2 > 1"},

@@ -55,7 +55,8 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
 //     address nowhere.
 //  5. Send packets to kept ports, and ICMP errors about those, to the pod endpoint.
-//  6. Send the rest to the guest if it is the holder. If the switch is, send only ICMP echo to the pod endpoint.
+//  6. Send the rest to the guest if it is the holder. If the switch is, send only ICMP echo to the pod endpoint, and TCP and UDP if the
+//     endpoint refuses them.
 //
 // Frames from the pod endpoint (fromPod) are dropped while the kernel is the holder, and then validated like those of the wire, with any
 // source MAC. ARP frames are sent unchanged; IPv4 with the pod address as its source goes to the wire, except DHCP. Frames from the server
@@ -73,7 +74,8 @@ type Delegate struct {
 	neighbours *neighbours
 	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
 
-	holder atomic.Int32
+	holder     atomic.Int32
+	isExpected atomic.Bool // the guest: ExpectGuest
 
 	using    sync.Mutex    // guards writing the following; recordUse describes how they are read without it
 	guestMAC atomic.Uint64 // key of the MAC that uses the pod address at the guest port; 0: not known yet
@@ -96,6 +98,7 @@ type DelegateConfig struct {
 	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
 	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
 	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
+	Refuse    bool         // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
 	OnUse func()
 }

@@ -63,6 +63,7 @@ func (d *Delegate) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		d.use(sender(f.Data), now, false)
 	case d.isAboutKept(f.Data, &p):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
+		d.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out) // else a connection from this port would wait for its timeout
 	case p.target == d.server:
 		d.recordUse(sender(f.Data), now, false)
 		out.Send(PortServer, *f)

@@ -16,6 +16,10 @@ func (d *Delegate) SetHolder(h Holder, mac MAC) {
 	d.holder.Store(int32(h))
 }
 
+// ExpectGuest sets whether a guest may still use the pod address although the switch is the holder. While it may, nothing is refused: a
+// refusal would end its connections.
+func (d *Delegate) ExpectGuest(isExpected bool) { d.isExpected.Store(isExpected) }
+
 // LastUseBy returns when mac last used the pod address at the guest port, on the switch's clock. It reports false if mac never did,
 // or another MAC has used the address since. A time from before a takeover may be negative.
 func (d *Delegate) LastUseBy(mac MAC) (at time.Duration, ok bool) {

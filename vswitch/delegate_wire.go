@@ -112,14 +112,16 @@ func (d *Delegate) isMartianSource(p *packet) bool {
 }
 
 // isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or, while
-// the switch is the holder, an ICMP echo request with its fragments.
+// the switch is the holder, an ICMP echo request with its fragments, and what the endpoint refuses.
 func (d *Delegate) isForPod(f *Frame, p *packet) bool {
 	if d.isHeldBy(HolderKernel) {
 		return false
 	}
 	switch p.protocol {
 	case protocolTCP:
-		return p.firstFragment && d.isKept(p.targetPort)
+		return p.firstFragment && d.isKept(p.targetPort) || d.refuses()
+	case protocolUDP:
+		return d.refuses()
 	case protocolICMP:
 		if q, ok := p.quoted(f.Data); ok && !q.laterFragment {
 			return q.protocol == protocolTCP && q.source == d.address && d.isKept(q.sourcePort)
@@ -127,6 +129,11 @@ func (d *Delegate) isForPod(f *Frame, p *packet) bool {
 		return d.isHeldBy(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
 	}
 	return false
+}
+
+// refuses reports whether the pod endpoint refuses TCP and UDP, as the kernel does at an address without a service.
+func (d *Delegate) refuses() bool {
+	return d.cfg.Refuse && d.isHeldBy(HolderSwitch) && !d.isExpected.Load()
 }
 
 // toGuest delivers a packet to the guest if the guest is the holder.

@@ -28,7 +28,7 @@ type step struct {
 	line     int
 	text     string
 	at       time.Duration
-	verb     string // <, tick, hand, static, forget, stations, heard
+	verb     string // <, tick, hand, expect, static, forget, stations, heard
 	port     int
 	frame    vswitch.Frame
 	times    int
@@ -114,7 +114,7 @@ func (s *script) timed(w *words, now time.Duration, line int, text string) {
 		return
 	case "tick":
 		w.accept("tick")
-	case "hand", "heard":
+	case "hand", "heard", "expect":
 		s.delegateVerb(w, &next)
 	case "static", "forget", "stations":
 		s.bridgeVerb(w, &next)
@@ -173,6 +173,10 @@ func (s *script) delegateVerb(w *words, next *step) {
 		if w.peek() != "" {
 			next.mac = w.mac()
 		}
+		return
+	}
+	if verb == "expect" {
+		next.refused = w.accept("none")
 		return
 	}
 	next.mac = w.mac()

@@ -77,6 +77,7 @@ type run struct {
 	ticked    *vswitch.Counters
 	used      int           // calls of OnUse
 	ahead     time.Duration // of the forwarder's clock, compared with the script's
+	expected  bool          // the guest
 }
 
 func newRun(s *script) *run {
@@ -174,6 +175,9 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		got = r.flush(r.ticks)
 	case "hand":
 		r.delegate.SetHolder(s.holder, s.mac)
+	case "expect":
+		r.expected = !s.refused
+		r.delegate.ExpectGuest(r.expected)
 	case "static":
 		if ok := r.bridge.SetStatic(s.mac, s.port, now); ok == s.refused {
 			complaint = fmt.Sprintf("SetStatic = %v", ok)

@@ -32,6 +32,8 @@ type runFlags struct {
 	control   string
 	log       logFlags
 
+	refuse bool
+
 	holdSwitch, holdKeeper time.Duration
 }
 
@@ -47,8 +49,9 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "Only MAC that the guest may use; pod: the MAC of the pod interface (default: macAddress of the VM document, or any)")
 	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
-	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT]", plan.ParseKeptPort}, "keep",
-		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client; repeatable")
+	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT][,proxy]", plan.ParseKeptPort}, "keep",
+		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client; with proxy they begin with a PROXY protocol header (version 2) that tells the client; repeatable")
+	flags.BoolVar(&f.refuse, "refuse", true, "While no guest has the pod address, refuse TCP and UDP to it, as a kernel does; false: stay silent")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")
 	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once")
@@ -141,7 +144,7 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	}
 	f.cfg.VM = vm
 	f.cfg.Offload, f.cfg.NoMerge = f.offload.value == "on", f.merge.value == "off"
-	f.cfg.Mute = f.address.value == "mute"
+	f.cfg.Mute, f.cfg.Silent = f.address.value == "mute", !f.refuse
 	if f.control == "" {
 		f.control = filepath.Join(f.cfg.StateDir, "control.sock")
 	}

@@ -46,6 +46,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.use(from, false)
 	case p.protocol == tcp && c.kept[p.from], c.isAboutKept(p):
 		c.refuse(vswitch.KeptPort)
+		c.sendError(f, 13, 0) // communication administratively prohibited
 	// 5. to the server's address
 	case p.target == c.cfg.Server:
 		c.use(from, false)

@@ -111,6 +111,9 @@ func (c *call) isForPod(p packet) bool {
 	if c.holder == vswitch.HolderKernel {
 		return false
 	}
+	if c.cfg.Refuse && c.holder == vswitch.HolderSwitch && (p.protocol == tcp || p.protocol == udp) {
+		return true
+	}
 	if p.protocol == tcp {
 		return c.kept[p.to]
 	}

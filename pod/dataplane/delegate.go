@@ -43,6 +43,7 @@ type delegation struct {
 	mu         sync.Mutex // guards the following
 	state      holderState
 	releasedAt time.Duration // when the state released began, on the switch's clock
+	heldSince  time.Duration // when the switch became the holder, on its clock
 	away       absence
 	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
@@ -72,6 +73,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
 	d.delegate.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start
+	d.delegate.ExpectGuest(true)
 	if err := d.newEndpoints(); err != nil {
 		return nil, err
 	}
@@ -154,6 +156,7 @@ func (d *delegation) background(ctx context.Context) error {
 		case <-ticker.C:
 			d.leases.expire()
 			d.endGrace()
+			d.refuse()
 			d.probeForGuest()
 			d.offences.check(d.ports, d.clock())
 			d.warnIfSilent()
@@ -175,6 +178,10 @@ func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
 	to := d.state
 	if from != to && to == released {
 		d.releasedAt = d.clock()
+	}
+	if from.holder() != vswitch.HolderSwitch && to.holder() == vswitch.HolderSwitch {
+		d.heldSince = d.clock()
+		d.delegate.ExpectGuest(true)
 	}
 	d.delegate.SetHolder(to.holder(), mac)
 	d.mu.Unlock()

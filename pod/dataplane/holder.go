@@ -109,3 +109,16 @@ func (d *delegation) endGrace() {
 		d.apply(grace, vswitch.MAC{})
 	}
 }
+
+// refuseAfter is how long the switch holds the address in silence. A guest that runs, and whose connections a refusal would end, shows
+// itself within that time, by its frames or because the switch probes it once a second: after a restart of podswitch, for example.
+const refuseAfter = 5 * time.Second
+
+// refuse makes the switch refuse TCP and UDP once it has held the address for refuseAfter. It is called once a second.
+func (d *delegation) refuse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state.holder() == vswitch.HolderSwitch && d.clock()-d.heldSince >= refuseAfter {
+		d.delegate.ExpectGuest(false)
+	}
+}

@@ -1,9 +1,11 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -79,4 +81,46 @@ func useAfterTick(t *testing.T, d *delegation, want vswitch.Holder) {
 	if got := d.state.holder(); got != want {
 		t.Fatalf("the %s holds the address, want the %s", got, want)
 	}
+}
+
+// TestRefuse checks that the switch refuses TCP and UDP only after it has held the address for a while: a guest that runs, and is not known
+// yet, must not lose its connections.
+func TestRefuse(t *testing.T) {
+	for _, before := range [][]holderEvent{{taken}, {taken, ack, absenceExpired}, {taken, ack, dhcpRelease}, {taken, use, expire}} {
+		now := time.Hour
+		d, _ := observed(t, &now)
+		for _, e := range before {
+			now += time.Hour
+			d.refuse()
+			d.apply(e, vswitch.MAC{})
+		}
+		for range 2 {
+			d.refuse()
+			if port := fromWire(d); port >= 0 {
+				t.Errorf("%v: a packet went to port %d at once", before, port)
+			}
+			now += refuseAfter - 1
+		}
+		now += refuseAfter
+		d.refuse()
+		if port := fromWire(d); port != vswitch.PortPod {
+			t.Errorf("%v: a packet went to port %d, want %d", before, port, vswitch.PortPod)
+		}
+		d.apply(ack, firstMAC)
+		if port := fromWire(d); port != vswitch.PortGuest {
+			t.Errorf("%v: a packet went to port %d with a guest, want %d", before, port, vswitch.PortGuest)
+		}
+	}
+}
+
+// fromWire passes a UDP packet of the wire to the forwarder, and returns the port where it leaves; -1: none.
+func fromWire(d *delegation) (to int) {
+	frame := []byte{2, 0xab, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0,
+		10, 0, 0, 1, 10, 244, 1, 7, 0, 9, 0, 9, 0, 8, 0, 0}
+	binary.BigEndian.PutUint16(frame[24:], vnet.Checksum(frame[14:34], 0))
+	out := vswitch.NewOut(len(d.ports), d.ports[vswitch.PortUplink].Counters())
+	d.delegate.Forward(vswitch.PortUplink, []vswitch.Frame{{Data: frame}}, d.clock(), out)
+	to = -1
+	out.Flush(func(port int, _ []vswitch.Frame) { to = port })
+	return to
 }

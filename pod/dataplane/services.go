@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/stack"
@@ -38,7 +39,11 @@ func (d *delegation) newEndpoints() (err error) {
 func (d *delegation) startServices() error {
 	for i, port := range d.plan.forwarder.KeptTCP {
 		dial := func(ctx context.Context) (net.Conn, error) { return d.session.dial(ctx, grant.Kept, i) }
-		if err := d.pod.KeepTCP(port, dial); err != nil {
+		keep := d.pod.KeepTCP
+		if slices.Contains(d.plan.proxied, port) {
+			keep = d.pod.KeepTCPWithProxy
+		}
+		if err := keep(port, dial); err != nil {
 			return err
 		}
 	}

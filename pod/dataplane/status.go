@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/pod/control"
@@ -46,7 +47,11 @@ func (b *bridging) status() control.Status {
 func delegateSettings(d *grant.Delegate, rules []vswitch.Rule, pinned vswitch.MAC) *control.Settings {
 	s := &control.Settings{Method: control.MethodDelegate, GuestMAC: pinned, Mute: d.Mute, Rules: rules, HoldAfter: time.Duration(d.HoldAfter)}
 	for _, port := range d.Keep {
-		s.Keep = append(s.Keep, fmt.Sprintf("tcp/%d", port))
+		text := fmt.Sprintf("tcp/%d", port)
+		if slices.Contains(d.Proxy, port) {
+			text += ",proxy"
+		}
+		s.Keep = append(s.Keep, text)
 	}
 	return s
 }

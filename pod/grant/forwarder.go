@@ -33,6 +33,8 @@ type Delegate struct {
 	Routes     []Route          `json:"routes,omitempty"`     // of the pod, in the order of their use
 	Neighbours []Neighbour      `json:"neighbours,omitempty"` // permanent neighbours of the pod's kernel
 	Keep       []uint16         `json:"keep,omitempty"`       // kept TCP ports, in the order of Dial.Index
+	Proxy      []uint16         `json:"proxy,omitempty"`      // those of Keep whose target gets a header of the PROXY protocol, version 2
+	Silent     bool             `json:"silent,omitempty"`     // no TCP and UDP is refused while the switch holds the pod address
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
 	Offer      Offer            `json:"offer"`                // the DHCP server's answers

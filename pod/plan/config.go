@@ -30,6 +30,7 @@ type Config struct {
 	PodInterface string                // the name of the pod interface
 	Guest        hypervisor.Attachment // must not be the pod interface
 	Mute         bool                  // the pod address stays on the pod interface, and the kernel ignores traffic for it
+	Silent       bool                  // while the switch holds the pod address, it refuses no TCP and UDP
 	Offload      bool                  // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	NoMerge      bool                  // do not merge consecutive frames of a flow
 	StateDir     string                // the directory of the state file and its lock
@@ -49,18 +50,31 @@ type Settings struct {
 type KeptPort struct {
 	Port   uint16 `json:"port"`   // not 0, in host byte order
 	Target string `json:"target"` // HOST:PORT, the destination of connections to the port
+
+	Proxy bool `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, with the client's address
 }
 
 // String returns k in the form that ParseKeptPort reads.
-func (k KeptPort) String() string { return fmt.Sprintf("tcp/%d=%s", k.Port, k.Target) }
+func (k KeptPort) String() string {
+	text := fmt.Sprintf("tcp/%d=%s", k.Port, k.Target)
+	if k.Proxy {
+		text += keptProxy
+	}
+	return text
+}
 
-// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT. Without a target, connections go to the same port of 127.0.0.1.
+// keptProxy is the end of a kept port's text whose target gets a PROXY header.
+const keptProxy = ",proxy"
+
+// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT, with ",proxy" behind it or not. Without a target, connections go to the same port of
+// 127.0.0.1.
 func ParseKeptPort(text string) (KeptPort, error) {
-	kept, target, hasTarget := strings.Cut(text, "=")
+	withoutOption, isProxy := strings.CutSuffix(text, keptProxy)
+	kept, target, hasTarget := strings.Cut(withoutOption, "=")
 	number, isTCP := strings.CutPrefix(kept, "tcp/")
 	port, err := strconv.ParseUint(number, 10, 16)
 	if !isTCP || err != nil || port == 0 {
-		return KeptPort{}, fmt.Errorf("kept port %q: want tcp/PORT or tcp/PORT=HOST:PORT, with a port from 1 to 65535", text)
+		return KeptPort{}, fmt.Errorf("kept port %q: want tcp/PORT[=HOST:PORT][,proxy], with a port from 1 to 65535", text)
 	}
 	if !hasTarget {
 		target = net.JoinHostPort("127.0.0.1", number)
@@ -69,7 +83,7 @@ func ParseKeptPort(text string) (KeptPort, error) {
 	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
 		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT", text, target)
 	}
-	return KeptPort{Port: uint16(port), Target: target}, nil
+	return KeptPort{Port: uint16(port), Target: target, Proxy: isProxy}, nil
 }
 
 // A DenyRule is a destination that the guest may not reach.

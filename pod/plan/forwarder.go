@@ -27,7 +27,7 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	c := vswitch.DelegateConfig{
 		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.GuestMAC,
 		Address: p.Address, Server: p.Server, MTU: id.Link.MTU, Routes: routes(id), Permanent: permanent(id), Rules: p.Rules,
-		NoARP: id.Link.NoARP,
+		NoARP: id.Link.NoARP, Refuse: !p.Silent,
 	}
 	if p.Offer != nil {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU

@@ -30,6 +30,7 @@ type Plan struct {
 	Found     []string         `json:"found,omitempty"`     // properties of the pod's network and their consequences
 	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // destinations that the guest may or may not reach; the first match decides
 	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface and the kernel ignores traffic for it
+	Silent    bool             `json:"silent,omitempty"`    // the switch refuses no TCP and UDP while it holds the address
 	Offer     *dhcpsrv.Offer   `json:"offer,omitempty"`     // the DHCP configuration of the guest; nil with a plain bridge
 	Identity  *podnet.Identity `json:"identity"`            // the pod interface as found
 	Changes   []string         `json:"changes"`             // every change of run to the pod, in order
@@ -165,6 +166,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	}
 	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
+	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
 	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), keptWarnings(p.KeptPorts))
 	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)

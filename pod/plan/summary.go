@@ -28,9 +28,16 @@ func (p *Plan) Summary() []string {
 		lines = append(lines, DescribeRule(r))
 	}
 	for _, k := range p.KeptPorts {
-		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s", k.Port, k.Target))
+		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s%s", k.Port, k.Target, describeProxy(k)))
 	}
 	return lines
+}
+
+func describeProxy(k KeptPort) string {
+	if k.Proxy {
+		return ", with a PROXY header"
+	}
+	return ""
 }
 
 func (p *Plan) podLine() string {

@@ -24,7 +24,12 @@ func (p *Plan) Wire() grant.Forwarder {
 	c := p.Delegate()
 	d := &grant.Delegate{
 		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), GuestMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
-		Keep: c.KeptTCP, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+		Keep: c.KeptTCP, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+	}
+	for _, k := range p.KeptPorts {
+		if k.Proxy {
+			d.Proxy = append(d.Proxy, k.Port)
+		}
 	}
 	for _, r := range c.Routes {
 		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, Metric: r.Metric})
