@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -41,17 +40,23 @@ type Offer struct {
 	NTPServers     []netip.Addr    // option 42
 	Private        []PrivateOption // sent in this order, even if the client does not ask for them
 
-	options []option   // encoded, without times, server and Private; nil: not made by NewOffer
-	private []option   // encoded
-	next    netip.Addr // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: none
+	Subnet Subnet // which clients get a subnet that has the gateway in it
+
+	options []option     // encoded, without times, server and Private; nil: not made by NewOffer
+	private []option     // encoded
+	next    netip.Addr   // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: none
+	subnet  netip.Prefix // what the mask says
+	wide    []option     // 1, 3 and 28 for a client that does not read routes; nil: as in options
+	routes  []byte       // value of option 121
+	first   int          // bytes of routes that are sent before any other option that may be omitted
 }
 
 // NewOffer checks o and encodes its options. The Offer that it returns shares no memory with o, and its fields are what the client
 // gets. Values that cannot be sent are omitted, each with a warning: IPv6 addresses, invalid host and domain names, search domains and
 // servers beyond the size of their options, texts that no option can hold. A name server on the pod's loopback is replaced by Server,
-// with a warning.
+// with a warning. An on-link default route makes Server the Gateway.
 //
-// NewOffer returns an error if Address, Server or Lease is missing, or if one of them, Gateway or MTU is out of range.
+// NewOffer returns an error if Subnet is unknown, if Address, Server or Lease is missing, or if one of them, Gateway or MTU is out of range.
 func NewOffer(o Offer) (*Offer, []string, error) {
 	if err := o.check(); err != nil {
 		return nil, nil, fmt.Errorf("dhcp offer: %w", err)
@@ -60,14 +65,16 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 	var w warnings
 	o.Routes = w.cleanRoutes(o.Routes)
 	if !o.Gateway.IsValid() || o.Gateway.IsUnspecified() {
-		o.Gateway = defaultGateway(o.Routes)
+		o.Gateway = o.defaultGateway()
 	}
+	o.widen()
 	o.NameServers = w.cleanNameServers(o.NameServers, o.Server)
 	o.Search = w.cleanSearch(o.Search)
 	o.Domain = w.cleanDomain(o.Domain)
 	o.HostName = w.checkHostName(o.HostName)
 	o.cleanBoot(&w)
 	o.options = o.encode()
+	o.warnOfRoutes(&w)
 	return &o, w, nil
 }
 
@@ -90,6 +97,8 @@ type offerText struct {
 	TFTPServerName string          `json:"tftp_server_name,omitempty"`
 	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`
 	Private        []PrivateOption `json:"private_options,omitempty"`
+
+	Subnet Subnet `json:"subnet,omitempty"`
 }
 
 type routeText struct {
@@ -100,7 +109,7 @@ type routeText struct {
 // MarshalJSON returns the fields as an object; the lease is in seconds.
 func (o *Offer) MarshalJSON() ([]byte, error) {
 	text := offerText{o.Address, o.Server, o.Gateway, []routeText{}, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName,
-		int(o.Lease / time.Second), o.Expires, o.Deprecated, o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private}
+		int(o.Lease / time.Second), o.Expires, o.Deprecated, o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private, o.Subnet}
 	for _, r := range o.Routes {
 		text.Routes = append(text.Routes, routeText(r))
 	}
@@ -117,7 +126,8 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 		Domain: text.Domain, Search: text.Search, HostName: text.HostName,
 		Lease:   time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // bounded first, because the product could overflow
 		Expires: text.Expires, Deprecated: text.Deprecated,
-		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private}
+		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private,
+		Subnet: text.Subnet}
 	for _, r := range text.Routes {
 		given.Routes = append(given.Routes, Route(r))
 	}
@@ -140,6 +150,8 @@ func (o *Offer) check() error {
 		return fmt.Errorf("gateway %s: want an IPv4 address, or none", o.Gateway)
 	case o.MTU != 0 && (o.MTU < minMTU || o.MTU > maxMTU):
 		return fmt.Errorf("MTU %d: want %d to %d, or 0 for none", o.MTU, minMTU, maxMTU)
+	case o.Subnet != SubnetAuto && o.Subnet != SubnetWide && o.Subnet != SubnetPod:
+		return fmt.Errorf("subnet %q: want %q, %q, or nothing", o.Subnet, SubnetWide, SubnetPod)
 	case o.Lease < minLease:
 		return fmt.Errorf("lease %s: want at least %s", o.Lease, minLease)
 	}
@@ -157,11 +169,11 @@ func limitedBroadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 25
 // encode returns the options that do not depend on the client, in the order of a reply to a client without option 55. No value is
 // empty.
 func (o *Offer) encode() []option {
-	options := []option{{optMask, net.CIDRMask(o.Address.Bits(), 32)}}
-	if o.Gateway.IsValid() {
-		options = append(options, option{optRouter, o.Gateway.AsSlice()})
-	}
-	routes := encodeRoutes(o.classlessRoutes())
+	options := subnetOptions(o.subnet, o.Gateway)
+	broadcast := options[2]
+	options = options[:2]
+	routes, first := o.classlessRoutes()
+	o.routes, o.first = encodeRoutes(routes), len(encodeRoutes(routes[:first]))
 	options = append(options,
 		option{optNameServers, encodeAddrs(o.NameServers)},
 		option{optHostName, []byte(o.HostName)},
@@ -170,13 +182,13 @@ func (o *Offer) encode() []option {
 		options = append(options, option{optMTU, binary.BigEndian.AppendUint16(nil, uint16(o.MTU))})
 	}
 	options = append(options,
-		option{optBroadcast, directedBroadcast(o.Address)},
+		broadcast,
 		option{optNTPServers, encodeAddrs(o.NTPServers)},
 		option{optTFTPServer, []byte(o.TFTPServerName)},
 		option{optBootFile, []byte(o.BootFileName)},
 		option{optSearch, encodeSearch(o.Search)},
-		option{optRoutes, routes},
-		option{optMSRoutes, routes})
+		option{optRoutes, o.routes},
+		option{optMSRoutes, o.routes})
 	return slices.DeleteFunc(options, func(chosen option) bool { return len(chosen.value) == 0 || find(o.private, chosen.code) >= 0 })
 }
 

@@ -29,14 +29,15 @@ func TestClasslessRoutes(t *testing.T) {
 		change        change
 		want, gateway string
 	}{
-		{"flannel", "flannel", nil, "10 0af4 0af40101 / 00 0af40101", "10.244.1.1"},
+		{"flannel", "flannel", nil, "00 0af40101 / 10 0af4 0af40101", "10.244.1.1"},
 		{"calico", "calico", nil, "20 a9fe0101 00000000 / 00 a9fe0101", "169.254.1.1"},
-		{"weave", "weave", nil, "04 e0 00000000 / 00 0a200001", "10.32.0.1"},
-		{"openshift-sdn", "openshift-sdn", nil, "0e 0a80 00000000 / 04 e0 00000000 / 00 0a800001", "10.128.0.1"},
+		{"weave", "weave", nil, "00 0a200001 / 04 e0 00000000", "10.32.0.1"},
+		{"openshift-sdn", "openshift-sdn", nil, "00 0a800001 / 0e 0a80 00000000 / 04 e0 00000000", "10.128.0.1"},
 		{"aws-vpc", "aws-vpc", nil, "20 a9fe0101 00000000 / 00 a9fe0101", "169.254.1.1"},
 		{"gateway from the table", "flannel", routes("0.0.0.0/0 via 10.244.1.1"), "00 0af40101", "10.244.1.1"},
 		{"gateway without a route", "flannel", func(o *Offer) { o.Routes = nil }, "00 0af40101", "10.244.1.1"},
-		{"default on-link", "flannel", routes("0.0.0.0/0"), "00 00000000", ""},
+		{"default on-link, server in the subnet", "flannel", routes("0.0.0.0/0"), "00 0af40101", "10.244.1.1"},
+		{"default on-link", "calico", routes("10.9.0.0/16", "0.0.0.0/0"), "20 a9fe0101 00000000 / 00 a9fe0101 / 10 0a09 00000000", "169.254.1.1"},
 		{"no default, server in the subnet", "flannel", routes("10.244.1.0/24"), "", ""},
 		{"no default, server outside", "calico", routes(), "20 a9fe0101 00000000", ""},
 		{"no default, server routed", "calico", routes("169.254.0.0/16"), "10 a9fe 00000000", ""},
@@ -44,9 +45,9 @@ func TestClasslessRoutes(t *testing.T) {
 			"20 a9fe0909 00000000 / 18 a9fe01 a9fe0909", ""},
 		{"onlink gateway", "calico", routes("0.0.0.0/0 via 169.254.1.1"), "20 a9fe0101 00000000 / 00 a9fe0101", "169.254.1.1"},
 		{"on-link first", "calico", routes("0.0.0.0/0 via 169.254.1.1", "10.0.0.0/8 via 169.254.1.1", "169.254.1.1/32"),
-			"20 a9fe0101 00000000 / 08 0a a9fe0101 / 00 a9fe0101", "169.254.1.1"},
+			"20 a9fe0101 00000000 / 00 a9fe0101 / 08 0a a9fe0101", "169.254.1.1"},
 		{"host bits", "flannel", routes("10.96.5.5/12 via 10.244.1.1", "0.0.0.0/0 via 10.244.1.1"),
-			"0c 0a60 0af40101 / 00 0af40101", "10.244.1.1"},
+			"00 0af40101 / 0c 0a60 0af40101", "10.244.1.1"},
 		{"the first of two metrics", "flannel", routes("0.0.0.0/0 via 10.244.1.1", "0.0.0.0/0 via 10.244.1.2"), "00 0af40101", "10.244.1.1"},
 	}
 	for _, test := range tests {

@@ -100,6 +100,13 @@ func seconds(d time.Duration) []byte {
 // configuration returns the options of the offer for this client, in its order.
 func (x *exchange) configuration() []option {
 	all := slices.Concat(x.offer.options, x.offer.private)
+	if !x.readsRoutes() {
+		for _, o := range x.offer.wide {
+			if i := find(all, o.code); i >= 0 {
+				all[i] = o
+			}
+		}
+	}
 	if len(x.request.wants) == 0 {
 		routes := find(x.offer.options, optMSRoutes)
 		return slices.Delete(all, max(routes, 0), routes+1)
@@ -116,6 +123,11 @@ func (x *exchange) configuration() []option {
 		}
 	}
 	return chosen
+}
+
+// readsRoutes reports whether the client requests routes. A client without option 55 gets them, but may not read them.
+func (x *exchange) readsRoutes() bool {
+	return slices.Contains(x.request.wants, optRoutes) || slices.Contains(x.request.wants, optMSRoutes)
 }
 
 // find returns the index of the option with the code, or -1.
@@ -145,20 +157,50 @@ func askOrder(wants []byte) []uint8 {
 	return order
 }
 
-// omitBeyond removes the least important options until the rest is at most room bytes long, and keeps its order.
-func omitBeyond(options []option, room int) []option {
+// omitBeyond removes the least important options until the rest is at most room bytes long, and keeps its order. If there is no room for
+// all routes, the first ones are as important as all, and further ones take the room that is left at the end.
+func (o *Offer) omitBeyond(options []option, room int) []option {
 	var keep [256]bool
-	for _, o := range options {
-		if !slices.Contains(byImportance[:], o.code) {
-			keep[o.code] = true
-			room -= o.size()
+	for _, opt := range options {
+		if isMandatory(opt.code) {
+			keep[opt.code] = true
+			room -= opt.size()
 		}
 	}
 	for _, code := range byImportance {
-		if i := find(options, code); i >= 0 && options[i].size() <= room {
+		i := find(options, code)
+		if i < 0 {
+			continue
+		}
+		if o.isRoutes(code) && options[i].size() > room {
+			options[i].value = o.firstRoutes(room)
+		}
+		if options[i].size() <= room {
 			keep[code] = true
 			room -= options[i].size()
 		}
 	}
-	return slices.DeleteFunc(options, func(o option) bool { return !keep[o.code] })
+	for i, opt := range options {
+		if keep[opt.code] && o.isRoutes(opt.code) {
+			options[i].value = wholeRoutes(o.routes, room+opt.size())
+			room -= options[i].size() - opt.size()
+		}
+	}
+	return slices.DeleteFunc(options, func(opt option) bool { return !keep[opt.code] || len(opt.value) == 0 })
+}
+
+// isMandatory reports whether the option is sent however long the others are.
+func isMandatory(code uint8) bool { return !slices.Contains(byImportance[:], code) }
+
+// isRoutes reports whether the option has the routes of the offer, and not the value of a private option.
+func (o *Offer) isRoutes(code uint8) bool {
+	return code == optRoutes || code == optMSRoutes && find(o.private, optMSRoutes) < 0
+}
+
+// firstRoutes returns the default route and the route to its gateway, or without a default route as many routes as fit.
+func (o *Offer) firstRoutes(room int) []byte {
+	if o.first > 0 {
+		return o.routes[:o.first]
+	}
+	return wholeRoutes(o.routes, room)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,9 +98,9 @@ func TestMaximumSize(t *testing.T) {
 		{"malformed", message(discover, raw(57, 9)), 576, []uint8{119, 28}},
 		{"larger", message(discover, size(1400)), 1400, nil},
 		{"larger than the link", message(discover, size(65535)), 1450, nil},
-		{"no room for routes", message(discover, raw(61, make([]byte, 60)...)), 576, []uint8{121}},
-		{"no room for anything", message(discover, raw(61, make([]byte, 255)...)), 576,
-			[]uint8{121, 119, 15, 59, 28}},
+		{"no room for all routes", message(discover, raw(61, make([]byte, 60)...)), 576, nil},
+		{"no room for more than the default route", message(discover, raw(61, make([]byte, 255)...)), 576,
+			[]uint8{119, 15, 12, 59, 28}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,7 +144,10 @@ func TestLongOption(t *testing.T) {
 	for i := range 50 {
 		o.Routes = append(o.Routes, route(fmt.Sprintf("172.16.%d.0/24 via 10.244.1.1", i)))
 	}
-	offer := newOffer(t, o)
+	offer, warnings, err := NewOffer(o)
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "routes: 409 bytes of DHCP option 121, and 261 fit") {
+		t.Fatalf("error %v, warnings %q, want one of the routes", err, warnings)
+	}
 	d := replyTo(t, offer, message(discover, size(1450), wants(1, 249, 121)))
 	for _, option := range d.options {
 		if option.code != 121 && option.code != 249 {

@@ -32,7 +32,7 @@ func (x *exchange) reply(kind dhcpv4.MessageType, yiaddr netip.Addr, lease []opt
 		options = append(options, x.configuration()...)
 	}
 	result := Result{Received: nameOf(x.request.kind), Sent: nameOf(kind), Lease: x.query.Lease}
-	result.Reply = x.encode(kind, yiaddr, omitBeyond(options, x.room()))
+	result.Reply = x.encode(kind, yiaddr, x.offer.omitBeyond(options, x.room()))
 	result.To, result.ToMAC = x.destination(kind)
 	return result
 }

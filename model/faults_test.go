@@ -89,6 +89,8 @@ func TestInterfaceFaults(t *testing.T) {
 
 		{"bridge: {}, dhcpOptions: []", []string{".dhcpOptions: must be an object, not a list"}},
 		{"bridge: {}, dhcpOptions: {bootFile: x}", []string{`.dhcpOptions.bootFile: unknown field; did you mean "bootFileName"?`}},
+		{"bridge: {}, dhcpOptions: {subnet: narrow}", []string{".dhcpOptions.subnet: want wide or pod, not narrow; without it, clients that request " +
+			"no routes get a subnet with the gateway in it"}},
 		{"bridge: {}, dhcpOptions: {ntpServers: [10.0.0.1, 'fe80::1', pool.ntp.org, null, 7]}", []string{
 			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses. fe80::1 is not one",
 			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses. pool.ntp.org is not one",
@@ -188,6 +190,12 @@ func TestDocumentFaults(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { checkFaults(t, test.document, test.want) })
 	}
+}
+
+// TestOwnOptionsInKubeVirt: a field that KubeVirt does not have is a fault in its formats.
+func TestOwnOptionsInKubeVirt(t *testing.T) {
+	checkFaults(t, inKubevirt("bridge: {}, dhcpOptions: {subnet: wide}"), []string{
+		"spec.domain.devices.interfaces[0].dhcpOptions.subnet: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)"})
 }
 
 // TestConnectionFaults checks the exact text of the faults that concern interfaces and networks together.

@@ -21,7 +21,7 @@ func (l layout) readInterface(v value) (iface Interface, rule string) {
 	iface.State = readState(v.field("state"), iface.Name)
 	iface.Tag = v.field("tag").text()
 	iface.Ports = readPorts(v)
-	iface.DHCP = readDHCPOptions(v.field("dhcpOptions"))
+	iface.DHCP = l.readDHCPOptions(v.field("dhcpOptions"))
 	return iface, rule
 }
 

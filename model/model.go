@@ -131,7 +131,18 @@ type DHCPOptions struct {
 	TFTPServerName string          // option 66, or empty
 	NTPServers     []netip.Addr    // option 42: IPv4 addresses; nil when absent
 	PrivateOptions []PrivateOption // in the order of the document, each code once; nil when absent
+	Subnet         Subnet          // which clients get a subnet that has the gateway in it; only in podswitch's own format
 }
+
+// A Subnet says which DHCP clients get a subnet that has the gateway in it, if the pod's subnet has not.
+type Subnet string
+
+// The values of [Subnet].
+const (
+	SubnetAuto Subnet = ""     // clients that request no routes
+	SubnetWide Subnet = "wide" // all clients
+	SubnetPod  Subnet = "pod"  // none
+)
 
 // A PrivateOption is a DHCP option for private use (RFC 2132, section 2).
 type PrivateOption struct {

@@ -66,11 +66,19 @@ func readPortNumber(v value) uint16 {
 }
 
 // readDHCPOptions reads additional DHCP options.
-func readDHCPOptions(v value) (options DHCPOptions) {
+func (l layout) readDHCPOptions(v value) (options DHCPOptions) {
 	if !v.object() {
 		return options
 	}
-	v.closed("bootFileName", "tftpServerName", "ntpServers", "privateOptions")
+	known := []string{"bootFileName", "tftpServerName", "ntpServers", "privateOptions"}
+	own := []string{"subnet"}
+	if l.kubevirt {
+		known = append(known, v.reject(own)...)
+	} else {
+		known = append(known, own...)
+		options.Subnet = readSubnet(v.field("subnet"))
+	}
+	v.closed(known...)
 	options.BootFileName = v.field("bootFileName").text()
 	options.TFTPServerName = v.field("tftpServerName").text()
 	servers, _ := v.field("ntpServers").items()
@@ -84,6 +92,28 @@ func readDHCPOptions(v value) (options DHCPOptions) {
 	}
 	options.PrivateOptions = readPrivateOptions(v.field("privateOptions"))
 	return options
+}
+
+// reject reports a fault for each of the fields that is present, because KubeVirt does not have it. It returns the names of those.
+func (v value) reject(own []string) (present []string) {
+	for _, name := range own {
+		if field := v.field(name); field.given {
+			field.fault("is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)")
+			present = append(present, name)
+		}
+	}
+	return present
+}
+
+// readSubnet reads which clients get a subnet that has the gateway in it.
+func readSubnet(v value) Subnet {
+	subnet := Subnet(v.text())
+	switch subnet {
+	case SubnetAuto, SubnetWide, SubnetPod:
+		return subnet
+	}
+	v.fault("want wide or pod, not %s; without it, clients that request no routes get a subnet with the gateway in it", show(string(subnet)))
+	return SubnetAuto
 }
 
 // readPrivateOptions reads the options for private use. Each code may occur once.

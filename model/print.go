@@ -89,5 +89,5 @@ func (d *DHCPOptions) document() object {
 	if len(private) > 0 {
 		o = o.add("privateOptions", private)
 	}
-	return o
+	return o.addText("subnet", string(d.Subnet))
 }

@@ -58,6 +58,20 @@ spec:
   - name: red
     pod: {}
 `},
+		{inOwn("bridge: {}, dhcpOptions: {subnet: wide}"), `kind: VM
+spec:
+  devices:
+    interfaces:
+    - name: red
+      model: virtio
+      bridge:
+        delegateIp: false
+      dhcpOptions:
+        subnet: wide
+  networks:
+  - name: red
+    pod: {}
+`},
 		{"spec: {hostname: 'null', subdomain: 12-3}", `kind: VM
 spec:
   devices:

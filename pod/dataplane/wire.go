@@ -73,6 +73,7 @@ func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 		Address: address, Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain,
 		Search: o.Search, HostName: o.HostName, Lease: time.Duration(min(max(0, o.Lease), maxLease)) * time.Second,
 		BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName, NTPServers: o.NTPServers,
+		Subnet: dhcpsrv.Subnet(o.Subnet),
 	}
 	for _, r := range o.Routes {
 		given.Routes = append(given.Routes, dhcpsrv.Route{Destination: r.Destination, Gateway: r.Gateway})

@@ -31,6 +31,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 		NameServers: []netip.Addr{p.Server}, Domain: "a.example", Search: []string{"a.example", "example"}, HostName: "pod-0", Lease: time.Hour,
 		Expires: time.Now().Add(time.Hour), Deprecated: time.Now().Add(time.Minute),
 		BootFileName: "boot", TFTPServerName: "10.0.0.9", NTPServers: []netip.Addr{gateway}, Private: []dhcpsrv.PrivateOption{{Code: 224, Value: "x y"}},
+		Subnet: dhcpsrv.SubnetWide,
 	})
 	if err != nil || warnings != nil {
 		t.Fatal(err, warnings)
@@ -84,7 +85,7 @@ func TestReadDelegate(t *testing.T) {
 	p.Mute = true
 	want := p.Delegate()
 	everythingSet(t, want, "OnUse")
-	everythingSet(t, p.Offer)
+	everythingSet(t, p.Offer, "wide") // not used with SubnetWide
 	everythingSet(t, want.Routes[0])
 	everythingSet(t, want.Permanent[0])
 	everythingSet(t, want.Rules[0], "Allow")

@@ -89,6 +89,7 @@ type Offer struct {
 	TFTPServerName string          `json:"tftp_server_name,omitempty"`  // option 66
 	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`       // option 42
 	Private        []PrivateOption `json:"private_options,omitempty"`   // sent in this order
+	Subnet         string          `json:"subnet,omitempty"`            // clients that get a subnet with the gateway in it; "wide": all; "pod": none; empty: those that request no routes
 }
 
 // An OfferRoute is a classless static route (RFC 3442).

@@ -37,6 +37,7 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	}
 	options := vm.Interface.DHCP
 	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
+	o.Subnet = dhcpsrv.Subnet(options.Subnet)
 	for _, private := range options.PrivateOptions {
 		o.Private = append(o.Private, dhcpsrv.PrivateOption(private))
 	}

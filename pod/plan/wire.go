@@ -63,7 +63,7 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 	w := grant.Offer{
 		Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain, Search: o.Search,
 		HostName: o.HostName, Lease: int64(o.Lease / time.Second), BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName,
-		NTPServers: o.NTPServers, Valid: wireLeft(o.Expires), Preferred: wireLeft(o.Deprecated),
+		NTPServers: o.NTPServers, Subnet: string(o.Subnet), Valid: wireLeft(o.Expires), Preferred: wireLeft(o.Deprecated),
 	}
 	for _, r := range o.Routes {
 		w.Routes = append(w.Routes, grant.OfferRoute{Destination: r.Destination, Gateway: r.Gateway})
