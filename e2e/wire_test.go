@@ -144,7 +144,7 @@ func (l *lab) sendForbidden() {
 		tail    = "00000000000000000000000000000000000000000000"
 	)
 	frames := map[string][]string{
-		"vlan": {toAll + station + "8100000508004500001c00000000401100000af40107ffffffff000900090008" + "0000" + tail},
+		"vlan": {toAll + station + "8100000508004500001c0000000040116ed70af40107ffffffff000900090008" + "0000" + tail},
 		"ethertype": {
 			toGroup + station + "88cc0207040200000000420403050600000000" + tail,                                                               // LLDP
 			toAll + station + "80350001080006040003" + station + "00000000" + station + "00000000" + tail,                                     // RARP
@@ -155,10 +155,10 @@ func (l *lab) sendForbidden() {
 			toAll + station + "08060001080006040001" + station + "00000000" + "000000000000" + "0af40108", // probe
 			toAll + station + "08060001080006040001" + station + "0af40107" + "000000000000" + "0af40107", // announcement
 		},
-		"foreign-source-ip": {toAll + station + "08004500001c00000000401100000af4016301010101000900090008" + "0000" + tail},
+		"foreign-source-ip": {toAll + station + "08004500001c0000000040116c790af4016301010101000900090008" + "0000" + tail},
 		"dhcp": {
-			toAll + station + "08004500001c00000000401100000af40107ffffffff004300440008" + "0000" + tail, // a server's
-			toAll + station + "08004500001c00000000401100000af401070af40101004400430008" + "0000" + tail, // to another server
+			toAll + station + "08004500001c0000000040116ed70af40107ffffffff004300440008" + "0000" + tail, // a server's
+			toAll + station + "08004500001c00000000401162e20af401070af40101004400430008" + "0000" + tail, // to another server
 		},
 	}
 	before := l.guestDrops()
