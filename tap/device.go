@@ -36,7 +36,7 @@ func OpenDevice(s Spec, o Options) (Device, error) {
 	var err error
 	switch {
 	case s.Kind == KindPacket:
-		d.FD, err = openPacket(s.Name, o.Ethertypes)
+		d.FD, err = openPacket(s.Name, o)
 	case s.Kind == KindTap && o.Offload:
 		d.FD, err = openOffloadTap(s.Name, o)
 	case s.Kind == KindTap:

@@ -63,4 +63,9 @@ type Options struct {
 	// Ethertypes are the types of frames that a packet socket receives; the kernel does not queue others. Frames with a VLAN tag count by
 	// the type behind the tag if the driver has removed it (PACKET_AUXDATA), and by the tag's own otherwise. Nil: all frames.
 	Ethertypes []uint16
+
+	// OwnFrames makes a packet socket receive only frames that the device's own kernel would take: to its MAC, to a group, or to all. A
+	// bridge on the other side may flood frames for other hosts, and the device need not become promiscuous. False: frames with any
+	// destination MAC.
+	OwnFrames bool
 }

@@ -83,7 +83,7 @@ func TestSystemCallNamed(t *testing.T) {
 			"TUNSETSNDBUF":    configureTun(nothing, 0, 0),
 			"TUNSETIFF":       setIff(nothing, "tap9", unix.IFF_TAP),
 			"SIOCSIFMTU":      setMTU("nix", 1400),
-			"PACKET_VNET_HDR": configurePacket(nothing, 1, nil),
+			"PACKET_VNET_HDR": configurePacket(nothing, 1, Options{}),
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v; want %s", err, want)

@@ -51,7 +51,7 @@ func (d *Device) recognise() (configure func() error, err error) {
 	}
 	d.Kind = KindPacket
 	index, err := checkPacket(d.FD)
-	return func() error { return configurePacket(d.FD, index, nil) }, err
+	return func() error { return configurePacket(d.FD, index, Options{}) }, err
 }
 
 func (d *Device) configureTap() error {

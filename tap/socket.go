@@ -14,9 +14,8 @@ import (
 // packetBuffer is the size in bytes of the socket's receive and send buffers: about sixty of the largest segments.
 const packetBuffer = 4 << 20
 
-// openPacket opens a packet socket on a device, in promiscuous mode: frames for the guest have any destination MAC. It receives frames of
-// the given ethertypes; nil: all.
-func openPacket(name string, ethertypes []uint16) (fd int, err error) {
+// openPacket opens a packet socket on a device. It receives the frames that o selects.
+func openPacket(name string, o Options) (fd int, err error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "the device " + name,
@@ -29,7 +28,7 @@ func openPacket(name string, ethertypes []uint16) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("open a packet socket on %s: %w", name, os.NewSyscallError("socket", err))
 	}
-	if err := configurePacket(fd, link.Index, ethertypes); err != nil {
+	if err := configurePacket(fd, link.Index, o); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("open a packet socket on %s: %w", name, err)
 	}
@@ -38,7 +37,7 @@ func openPacket(name string, ethertypes []uint16) (fd int, err error) {
 
 // configurePacket sets the options of a packet socket (packet(7)) and then binds it. The order matters: frames arrive from the bind on, and
 // each must have its virtio-net header.
-func configurePacket(fd, index int, ethertypes []uint16) error {
+func configurePacket(fd, index int, o Options) error {
 	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 	dropControls(fd)
@@ -55,10 +54,13 @@ func configurePacket(fd, index int, ethertypes []uint16) error {
 			return &missing.Error{What: "set " + option.name, Need: option.need, Err: err}
 		}
 	}
-	if err := filter(fd, ethertypes); err != nil {
+	if err := filter(fd, o); err != nil {
 		return err
 	}
 	membership := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
+	if o.OwnFrames {
+		membership.Type = unix.PACKET_MR_ALLMULTI // groups that the guest joins, and the device does not
+	}
 	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
 		return os.NewSyscallError("PACKET_ADD_MEMBERSHIP", err)
 	}

@@ -57,7 +57,7 @@ func (o *opener) openOnce() (*handle, error) {
 }
 
 func (o *opener) options() tap.Options {
-	return tap.Options{Offload: o.offload, MTU: o.mtu, Ethertypes: o.types}
+	return tap.Options{Offload: o.offload, MTU: o.mtu, Ethertypes: o.types, OwnFrames: o.own}
 }
 
 // inherit uses an inherited descriptor, of a unix socket or of a device.

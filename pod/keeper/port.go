@@ -26,6 +26,7 @@ type portSpec struct {
 	guest   bool         // the device may appear later, and the pod's kernel is kept out of it
 	uplink  *podnet.Link // the pod interface; nil: the port is another one
 	types   []uint16     // ethertypes that a packet socket receives; nil: all
+	own     bool         // a packet socket receives only frames that the pod's kernel would take
 }
 
 // A port is what the loop has of a port.

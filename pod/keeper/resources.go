@@ -69,7 +69,7 @@ func (r *resources) openPod(adopt bool) (err error) {
 	return r.openAll(
 		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: r.plan.GuestMTU, guest: true},
 		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link,
-			types: r.plan.UplinkEthertypes()})
+			types: r.plan.UplinkEthertypes(), own: r.plan.UplinkOwnFrames()})
 }
 
 // resolve returns the plan. It gives back what an earlier run has left, or adopts it.

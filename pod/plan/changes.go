@@ -9,7 +9,11 @@ import (
 
 // portChanges returns the changes that opening the ports makes, one sentence each.
 func portChanges(cfg Config, p *Plan) []string {
-	return []string{guestChange(cfg, p), fmt.Sprintf("Open a packet socket on %s in promiscuous mode.", p.Identity.Link.Name)}
+	mode := "promiscuous mode"
+	if p.UplinkOwnFrames() {
+		mode = "all-multicast mode"
+	}
+	return []string{guestChange(cfg, p), fmt.Sprintf("Open a packet socket on %s in %s.", p.Identity.Link.Name, mode)}
 }
 
 func guestChange(cfg Config, p *Plan) string {

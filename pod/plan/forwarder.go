@@ -56,6 +56,13 @@ func (p *Plan) UplinkEthertypes() []uint16 {
 	return []uint16{typeIPv4, typeARP, typeVLAN, typeQinQ}
 }
 
+// UplinkOwnFrames reports whether the uplink needs only frames that the pod's kernel would take: in IP mode, where nothing has the guest's MAC.
+// Others would be copies that a bridge of the node floods, and a macvlan's parent would become promiscuous. With an address without a
+// subnet, or without ARP, the link leads to the node alone, and the plugin may deliver frames with another MAC (bpf_redirect_peer).
+func (p *Plan) UplinkOwnFrames() bool {
+	return p.Delegates() && p.Address.Bits() < 32 && !p.Identity.Link.NoARP
+}
+
 // Bridge returns the configuration of the learning switch between the guest and the pod interface.
 func (p *Plan) Bridge() vswitch.BridgeConfig {
 	return PodBridge(cmp.Or(p.GuestMTU, p.Identity.Link.MTU), p.GuestMAC) // 0 in the JSON of an earlier version

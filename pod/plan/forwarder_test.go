@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -34,5 +35,27 @@ func TestUplinkEthertypes(t *testing.T) {
 	}
 	if bridge := (&Plan{Method: model.Bridge.String()}).UplinkEthertypes(); bridge != nil {
 		t.Errorf("ethertypes of a plain bridge: %v, want all", bridge)
+	}
+}
+
+// TestUplinkOwnFrames checks when the uplink's socket leaves frames for other hosts.
+func TestUplinkOwnFrames(t *testing.T) {
+	for name, c := range map[string]struct {
+		method  string
+		address string
+		noARP   bool
+		want    bool
+	}{
+		"a subnet":                {model.Bridge.String() + "+delegateIp", "10.244.1.7/24", false, true},
+		"no subnet":               {model.Bridge.String() + "+delegateIp", "10.244.1.7/32", false, false},
+		"a link without ARP":      {model.Bridge.String() + "+delegateIp", "10.244.1.7/24", true, false},
+		"a plain Ethernet bridge": {model.Bridge.String(), "10.244.1.7/24", false, false},
+	} {
+		id := identity()
+		id.Link.NoARP = c.noARP
+		p := &Plan{Method: c.method, Address: netip.MustParsePrefix(c.address), Identity: id}
+		if got := p.UplinkOwnFrames(); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
 	}
 }
