@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,12 +42,30 @@ type dgramPort struct {
 	tx    *datagrams
 	out   []vswitch.Frame
 	write func(fd uintptr)
+	rest  func() // between two attempts to send to a peer that has no room
+	rests int    // left for this Transmit
+	stuck bool   // the peer had no room after the last rest
+}
+
+// A datagram socket has room for a few datagrams only (net.unix.max_dgram_qlen, 10 by default), less than one batch. A peer that reads all the
+// time therefore gets a moment for each batch; poll(2) cannot wait for it, because it does not consider the queue of a peer to which the
+// socket is not connected (unix_dgram_poll, net/unix/af_unix.c). The bound is two milliseconds for each Transmit: restTime and as much
+// again for the kernel's timer. A peer that makes no room in that time gets no more of it until it reads again.
+const (
+	mostRests = 20
+	restTime  = 50 * time.Microsecond
+)
+
+// restBriefly does not return to the scheduler, which would take longer than restTime.
+func restBriefly() {
+	pause := unix.NsecToTimespec(int64(restTime))
+	_ = unix.Nanosleep(&pause, nil) // a signal ends it early, which does no harm
 }
 
 // newDgramPort returns a port that owns d. s and h were checked.
 func newDgramPort(d *device, counters *vswitch.Counters, s Socket, h handover.Socket) *dgramPort {
 	p := &dgramPort{device: d, counters: counters, rx: newReceiveDatagrams(), tx: newDatagrams(),
-		fixed: s.Connected || s.Remote != "", connected: s.Connected, ends: s.Type == typePacket}
+		fixed: s.Connected || s.Remote != "", connected: s.Connected, ends: s.Type == typePacket, rest: restBriefly}
 	switch {
 	case s.Remote != "":
 		p.peer = addressOf(s.Remote)
@@ -148,6 +167,7 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 		p.counters.Drop(vswitch.PortDown, len(batch))
 		return
 	}
+	p.rests = mostRests
 	for len(batch) > 0 {
 		p.out, batch = nextBurst(batch, vswitch.BatchSize, p.counters)
 		if !p.Descriptor.Transmit(p.write) {
@@ -157,7 +177,18 @@ func (p *dgramPort) Transmit(batch []vswitch.Frame) {
 	p.out = nil
 }
 
-// writeBatch sends p.out. If the peer is absent or has no room for a frame, writeBatch drops the rest of the batch too.
+// waits reports whether another attempt may be made to send to a peer that has no room, after a rest.
+func (p *dgramPort) waits() bool {
+	if p.stuck || p.rests == 0 {
+		p.stuck = true
+		return false
+	}
+	p.rests--
+	p.rest()
+	return true
+}
+
+// writeBatch sends p.out. If the peer is absent or makes no room for a frame, writeBatch drops the rest of the batch too.
 func (p *dgramPort) writeBatch(fd uintptr) {
 	for i := range p.out {
 		p.tx.set(i, &p.out[i], &p.peer)
@@ -165,7 +196,7 @@ func (p *dgramPort) writeBatch(fd uintptr) {
 	frames, bytes := 0, 0
 	for at := 0; at < len(p.out); {
 		sent, err := p.tx.send(fd, at, len(p.out))
-		if err == unix.EINTR {
+		if err == unix.EINTR || err == unix.EAGAIN && p.waits() {
 			continue
 		}
 		if err != 0 {
@@ -177,6 +208,7 @@ func (p *dgramPort) writeBatch(fd uintptr) {
 			at += lost
 			continue
 		}
+		p.stuck = false
 		for _, f := range p.out[at : at+sent] {
 			bytes += len(f.Data)
 		}

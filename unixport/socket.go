@@ -41,7 +41,8 @@ type Socket struct {
 //   - A connected stream has the same framing. Receive returns io.EOF when the peer has hung up, ECONNRESET if the peer has not read
 //     everything, or another error that ends the stream. The port cannot be used for another peer.
 //   - Each datagram is a frame. The peer may disappear and return at any time: frames to an absent peer are dropped as port-down, and
-//     frames that it has no room for as port-full; the kernel queues net.unix.max_dgram_qlen datagrams (unix(7)). Without a Remote and a
+//     frames that it has no room for as port-full; the kernel queues net.unix.max_dgram_qlen datagrams (unix(7)), and
+//     Transmit waits up to two milliseconds for a peer that reads. Without a Remote and a
 //     connection, the peer is the last sender that has a path, as for vfkit's unixgram, whose greeting is ignored. A connected socket loses
 //     its peer for good when it sends after the peer has closed; the kernel then drops the peer's unreceived datagrams, without a counter
 //     (unix_dgram_disconnected, net/unix/af_unix.c).

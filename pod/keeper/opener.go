@@ -46,6 +46,9 @@ func (o *opener) openOnce() (*handle, error) {
 		return socketHandle(s, file, err)
 	case hypervisor.KindDgram:
 		local, remote, _ := strings.Cut(o.spec.Name, ",")
+		if before, err := unixport.RaiseQueue(); err != nil {
+			o.log.Info("queue of datagram sockets not raised", zap.Stringer("port", o.spec), zap.Int("length", before), zap.Error(err))
+		}
 		s, file, err := unixport.Bind(local, remote, o.owner)
 		return socketHandle(s, file, err)
 	case hypervisor.KindFD:
