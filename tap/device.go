@@ -19,7 +19,7 @@ type Device struct {
 	Kind      string  `json:"kind"`       // KindTap or KindPacket
 	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
 	Offload   bool    `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
-	Merge     Merging `json:"-"`          // frames that the port merges; each process asks its own kernel: Mergeable
+	Merge     Merging `json:"-"`          // frames that the port merges; MergeSegments from OpenDevice; Mergeable says what else may be
 	Events    Events  `json:"-"`          // what the port reports; nil: nothing
 }
 
@@ -32,7 +32,7 @@ type Events interface {
 // OpenDevice opens and configures a device, and creates a tap that does not exist. The error is a *missing.Error if the device, a
 // privilege or a kernel feature is missing; then nothing stays open.
 func OpenDevice(s Spec, o Options) (Device, error) {
-	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
+	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: MergeSegments}
 	var err error
 	switch {
 	case s.Kind == KindPacket:

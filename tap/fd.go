@@ -18,7 +18,7 @@ import (
 // The error is a *missing.Error that names the type of the descriptor if it is neither. The descriptor then stays open and unchanged,
 // because this process may use it for something else. Otherwise the Device owns it, and a later error closes it.
 func InheritDevice(fd int, o Options) (Device, error) {
-	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload, Merge: Mergeable()}
+	d := Device{FD: fd, Name: fmt.Sprintf("fd:%d", fd), HeaderLen: vnet.Size, Offload: o.Offload, Merge: MergeSegments}
 	configure, err := d.recognise()
 	if err != nil {
 		return Device{FD: -1}, err

@@ -1,20 +1,70 @@
 package tap
 
-import "testing"
+import (
+	"bytes"
+	"encoding/binary"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"testing"
 
-// TestIsSince: the releases that are at least 6.5.
-func TestIsSince(t *testing.T) {
-	for release, want := range map[string]bool{
-		"6.5": true, "6.5.0": true, "6.5.0-rc1": true, "6.5-rc3": true, "6.5+": true, "6.10.3": true, "6.18.44-some-name": true,
-		"7.0": true, "10.0": true,
-		"6.4.16-18-amd64": false, "6.2": false, "5.14.0-427.el9.x86_64": false, "5.99": false, "2.6.62": false, "0.0": false,
-		"": false, ".": false, "6": false, "6.": false, ".5": false, "6,5": false,
-		"6.x": false, "x.6": false, "+6.5": false, "6.+5": false, "-6.5": false,
-		"6.99999": false, "99999999999999999999.5": false, "６.5": false, "6.５": false,
-		" 6.5": false, "6. 5": false, "v6.5": false, "6_6.5": false, "0x6.5": false,
-	} {
-		if got := isSince(release, 6, 5); got != want {
-			t.Errorf("%q: %t, want %t", release, got, want)
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// cutRight is a kernel without a fault.
+func cutRight(h vnet.Header, frame []byte, _ int) (pieces [][]byte, err error) {
+	room := make([]byte, vnet.WireLen(h, frame))
+	for segments := vnet.Cut(h, frame); !segments.Done(); {
+		pieces = append(pieces, bytes.Clone(room[:segments.Next(room)]))
+	}
+	return pieces, nil
+}
+
+// A kernel that spoils a datagram, or refuses the frame, is found out.
+func TestJudgeKernels(t *testing.T) {
+	if err := judge(cutRight); err != nil {
+		t.Errorf("a kernel without a fault: %v", err)
+	}
+	spoilLast := func(spoil func(last []byte, full bool)) func(vnet.Header, []byte, int) ([][]byte, error) {
+		return func(h vnet.Header, frame []byte, n int) ([][]byte, error) {
+			pieces, err := cutRight(h, frame, n)
+			last := pieces[len(pieces)-1]
+			spoil(last, len(last) == len(pieces[0]))
+			return pieces, err
 		}
 	}
+	for name, cut := range map[string]func(vnet.Header, []byte, int) ([][]byte, error){
+		"length of a full last datagram": spoilLast(func(last []byte, full bool) {
+			if full {
+				binary.BigEndian.PutUint16(last[38:], 8)
+			}
+		}),
+		"checksum of a smaller last datagram": spoilLast(func(last []byte, full bool) {
+			if !full {
+				last[41] ^= 1
+			}
+		}),
+		"identification": spoilLast(func(last []byte, _ bool) { last[19]++ }),
+		"refusal":        func(vnet.Header, []byte, int) ([][]byte, error) { return nil, fs.ErrInvalid },
+	} {
+		if err := judge(cut); err == nil {
+			t.Errorf("%s: no fault found", name)
+		}
+	}
+}
+
+// The probe works in a namespace without anything, and leaves nothing there.
+func TestMergeable(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		what, err := Mergeable()
+		if what != MergeDatagrams && (err == nil || !strings.Contains(err.Error(), "datagram")) || what == MergeDatagrams && err != nil {
+			t.Errorf("%d, %v", what, err)
+		}
+		if what != MergeDatagrams {
+			t.Log(err)
+		}
+		if out, err := exec.Command("ip", "-br", "link").Output(); err != nil || strings.Contains(string(out), "podswitch") {
+			t.Errorf("%v: left behind: %s", err, out)
+		}
+	})
 }

@@ -116,12 +116,20 @@ func TestMergeRoom(t *testing.T) {
 	}
 }
 
+// needDatagrams skips a test where the kernel does not cut merged datagrams right.
+func needDatagrams(t *testing.T) {
+	t.Helper()
+	var missing error
+	inNamespace(t, func(*testing.T) { _, missing = Mergeable() })
+	if missing != nil {
+		t.Skip(missing)
+	}
+}
+
 // TestMergeDevices sends datagrams through each pair of ports, with and without a complete checksum. They arrive in fewer frames, with
 // every byte unchanged; and so they do when they leave in one frame.
 func TestMergeDevices(t *testing.T) {
-	if Mergeable() != MergeDatagrams {
-		t.Skip("needs Linux 6.5")
-	}
+	needDatagrams(t)
 	whole := udpFrame(30, 100, 65500)
 	complete := cutUp(whole)
 	unfinished := cutUp(whole)
@@ -146,9 +154,7 @@ func TestMergeDevices(t *testing.T) {
 
 // TestKernelCuts has the kernel cut a frame of several datagrams, for a tap without offloads: the result equals that of package vnet.
 func TestKernelCuts(t *testing.T) {
-	if Mergeable() != MergeDatagrams {
-		t.Skip("needs Linux 6.5")
-	}
+	needDatagrams(t)
 	inNamespace(t, func(t *testing.T) {
 		device := open(t, Spec{KindTap, "tap9"}, false).(interface{ Unwrap() vswitch.Port }).Unwrap()
 		ip(t, "link set tap9 up")

@@ -67,6 +67,7 @@ func openPairs(t *testing.T, offload bool) [][2]vswitch.Port {
 // portOf makes a port of an open device.
 func portOf(t *testing.T, d Device) vswitch.Port {
 	t.Helper()
+	d.Merge = MergeDatagrams
 	p, err := d.Port(new(vswitch.Counters))
 	if err != nil {
 		t.Errorf("port of %s: %v", d.Name, err)

@@ -24,7 +24,7 @@ type session struct {
 	ended    chan struct{} // closed after the last message
 	cause    error         // why the session ended; set before ended is closed
 
-	merge tap.Merging // found before the switch enters its sandbox, which forbids the system calls for it
+	merge tap.Merging // as the keeper has found out
 
 	opened []chan openedPort // by port number; each holds the newest descriptor
 
@@ -62,7 +62,10 @@ func newSession(conn *grant.Conn, hello grant.Hello) (*session, *grant.Grant, *o
 		return nil, nil, nil, errors.Join(errors.New("the keeper did not answer with a grant and a control socket"), grant.CloseFiles(files))
 	}
 	s := &session{conn: conn, commands: make(chan command, 16), ended: make(chan struct{}), dials: map[uint64]chan dialResult{},
-		merge: tap.Mergeable()}
+		merge: tap.MergeDatagrams}
+	if m.Grant.NoMergeUDP {
+		s.merge = tap.MergeSegments
+	}
 	if m.Grant.NoMerge {
 		s.merge = tap.MergeNothing
 	}

@@ -43,11 +43,12 @@ type Hello struct {
 
 // A Grant is everything that a switch has to know. The descriptor of the listening control socket travels with it.
 type Grant struct {
-	Version   int       `json:"version"`            // Version of the keeper's build, which is the switch's
-	Keeper    int       `json:"keeper"`             // process id of the keeper, in its own namespace
-	Forwarder Forwarder `json:"forwarder"`          // what to do with frames
-	Ports     []Port    `json:"ports"`              // ports with a descriptor, in the forwarder's order
-	NoMerge   bool      `json:"no_merge,omitempty"` // ports do not merge received frames
+	Version    int       `json:"version"`                // Version of the keeper's build, which is the switch's
+	Keeper     int       `json:"keeper"`                 // process id of the keeper, in its own namespace
+	Forwarder  Forwarder `json:"forwarder"`              // what to do with frames
+	Ports      []Port    `json:"ports"`                  // ports with a descriptor, in the forwarder's order
+	NoMerge    bool      `json:"no_merge,omitempty"`     // ports do not merge received frames
+	NoMergeUDP bool      `json:"no_merge_udp,omitempty"` // ports merge no UDP datagrams: this kernel does not cut them right
 }
 
 // A Port is a port of the switch with a descriptor, which Opened brings.

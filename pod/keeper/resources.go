@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 
+	"go.uber.org/zap"
+
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -16,17 +18,18 @@ import (
 
 // Resources are what is open for a switch, and for those that take over from it.
 type resources struct {
-	cfg       *Config
-	plan      *plan.Plan            // nil: a plain learning switch
-	bridge    *vswitch.BridgeConfig // nil: a guest and a pod
-	ports     []*port               // in the order of the forwarder's ports
-	control   *net.UnixListener
-	adopted   *podnet.Holding    // the address that was taken already; nil: it was not
-	lent      bool               // control belongs to the keeper and stays open
-	lock      io.Closer          // of the state directory; nil: a plain learning switch
-	ctx       context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
-	cancel    context.CancelFunc // ends ctx
-	dialSlots chan struct{}      // semaphore: one element for each goroutine that dials
+	cfg        *Config
+	plan       *plan.Plan            // nil: a plain learning switch
+	bridge     *vswitch.BridgeConfig // nil: a guest and a pod
+	noMergeUDP bool                  // the kernel does not cut merged UDP datagrams right, or it is unknown
+	ports      []*port               // in the order of the forwarder's ports
+	control    *net.UnixListener
+	adopted    *podnet.Holding    // the address that was taken already; nil: it was not
+	lent       bool               // control belongs to the keeper and stays open
+	lock       io.Closer          // of the state directory; nil: a plain learning switch
+	ctx        context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
+	cancel     context.CancelFunc // ends ctx
+	dialSlots  chan struct{}      // semaphore: one element for each goroutine that dials
 }
 
 // openResources opens everything that a switch needs, except the control socket if that is lent. It does not change the pod interface,
@@ -116,7 +119,27 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 			return err
 		}
 	}
+	r.askKernel()
 	return nil
+}
+
+// askKernel finds out whether the ports may merge UDP datagrams. The switch has no privilege for that.
+func (r *resources) askKernel() {
+	if r.noMerge() {
+		return
+	}
+	if what, err := tap.Mergeable(); what != tap.MergeDatagrams {
+		r.noMergeUDP = true
+		r.cfg.Log.Warn("UDP datagrams are not merged", zap.Error(err))
+	}
+}
+
+// noMerge reports whether the ports shall merge nothing.
+func (r *resources) noMerge() bool {
+	if r.cfg.Switch != nil {
+		return r.cfg.Switch.NoMerge
+	}
+	return r.cfg.Pod.NoMerge
 }
 
 // longestFrame returns the length in bytes of the longest frame that all ports can carry: a bridge has one MTU.
@@ -178,11 +201,7 @@ func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 	} else {
 		g.Forwarder.Bridge = plan.WireBridge(*r.bridge)
 	}
-	if r.cfg.Switch != nil {
-		g.NoMerge = r.cfg.Switch.NoMerge
-	} else {
-		g.NoMerge = r.cfg.Pod.NoMerge
-	}
+	g.NoMerge, g.NoMergeUDP = r.noMerge(), r.noMergeUDP
 	for _, p := range r.ports {
 		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.handle != nil})
 	}
