@@ -66,6 +66,16 @@ func warnings(id *podnet.Identity, address netip.Prefix, env *environment, mute 
 	return slices.Concat(addressWarnings(id, address, mute), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
 }
 
+// relayWarnings are about name servers in the pod. Most are forwarders, whose own questions leave the pod from the pod address.
+func relayWarnings(servers []netip.AddrPort, link string) []string {
+	if len(servers) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the name server %s runs in the pod: if it is a forwarder, it cannot ask servers outside through %s, "+
+		"and the guest gets no answers from it (give the pod name servers that the guest can ask itself: dnsPolicy and dnsConfig.nameservers)",
+		join(servers), link)}
+}
+
 // addressWarnings are about other addresses. With --address mute only the pod address is silenced, so that they stay with the pod.
 func addressWarnings(id *podnet.Identity, address netip.Prefix, mute bool) (list []string) {
 	for _, a := range id.Addresses {

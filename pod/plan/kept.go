@@ -13,16 +13,19 @@ const (
 
 // keptWarnings are about kept ports.
 func keptWarnings(ports []KeptPort) (list []string) {
-	if len(ports) == 0 {
-		return nil
-	}
-	list = append(list, "the targets of kept ports see 127.0.0.1 as the address of every client: what trusts the loopback is open to the cluster "+
-		"(keep only ports of processes that do not decide by the client's address)")
-	var ephemeral []string
+	var plain, ephemeral []string
 	for _, k := range ports {
+		if !k.Proxy {
+			plain = append(plain, fmt.Sprintf("tcp/%d", k.Port))
+		}
 		if k.Port >= firstEphemeral && k.Port <= lastEphemeral {
 			ephemeral = append(ephemeral, fmt.Sprintf("tcp/%d", k.Port))
 		}
+	}
+	if len(plain) > 0 {
+		list = append(list, fmt.Sprintf("the targets of kept %s see 127.0.0.1 as the address of every client: what trusts the loopback is open to the cluster "+
+			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol)",
+			strings.Join(plain, ", ")))
 	}
 	if len(ephemeral) > 0 {
 		list = append(list, fmt.Sprintf("kept %s may collide with the guest's own connections, whose source ports Linux chooses from %d to %d: such a connection fails "+

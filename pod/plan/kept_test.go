@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -31,9 +32,32 @@ func TestKeptWarnings(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := strings.Join(p.Warnings, "\n")
+			for i := range cfg.KeptPorts {
+				cfg.KeptPorts[i].Proxy = true
+			}
+			if all := strings.Join(keptWarnings(cfg.KeptPorts), "\n"); strings.Contains(all, loopback) {
+				t.Errorf("warnings with PROXY headers:\n%s", all)
+			}
 			if strings.Contains(text, loopback) != (c.ports != nil) || strings.Contains(text, "may collide") != (c.ephemeral != "") || !strings.Contains(text, c.ephemeral) {
 				t.Errorf("warnings:\n%s", text)
 			}
 		})
+	}
+}
+
+// TestRelayWarning checks that a plan warns of a name server in the pod, and of no other.
+func TestRelayWarning(t *testing.T) {
+	for server, want := range map[string]bool{"127.0.0.53": true, "10.96.0.10": false} {
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		id := identity()
+		id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr(server)}
+		p, err := resolve(cfg, id, &environment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(p.Warnings, "\n")
+		if strings.Contains(text, "the name server 127.0.0.53:53 runs in the pod") != want {
+			t.Errorf("%s: warnings:\n%s", server, text)
+		}
 	}
 }

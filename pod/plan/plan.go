@@ -168,7 +168,8 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
-	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), keptWarnings(p.KeptPorts))
+	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p.RelayDNS, id.Link.Name),
+		keptWarnings(p.KeptPorts))
 	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
 	return nil
 }
