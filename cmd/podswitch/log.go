@@ -13,7 +13,10 @@ import (
 const logFormatFlag = "log-format"
 
 // logFlags are the flags of commands that keep running.
-type logFlags struct{ level, format *choice }
+type logFlags struct {
+	level, format *choice
+	out           io.Writer // where logger writes
+}
 
 func (f *logFlags) add(c *cobra.Command) {
 	f.level, f.format = newChoice("info", "debug", "warn", "error"), newChoice("console", "json")
@@ -22,6 +25,7 @@ func (f *logFlags) add(c *cobra.Command) {
 }
 
 func (f *logFlags) logger(w io.Writer) (*zap.Logger, error) {
+	f.out = w
 	level, err := zapcore.ParseLevel(f.level.value)
 	if err != nil {
 		return nil, err

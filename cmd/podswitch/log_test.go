@@ -10,7 +10,7 @@ import (
 
 // TestMessageLimit checks that repeated messages are suppressed and reported as such, and that other messages are not.
 func TestMessageLimit(t *testing.T) {
-	f := logFlags{newChoice("info"), newChoice("console")}
+	f := logFlags{level: newChoice("info"), format: newChoice("console")}
 	var out bytes.Buffer
 	log, err := f.logger(&out)
 	if err != nil {

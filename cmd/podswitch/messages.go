@@ -2,20 +2,23 @@ package main
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 )
 
-// Limits for a slow reader of stderr.
+// Limits for a slow reader of stderr. The messages of a switch that was broken into pass through the keeper's queue too.
 const (
 	messageQueue = 1024                   // messages
+	messageBytes = 1 << 20                // of all messages in the queue
 	flushTimeout = 250 * time.Millisecond // at exit
 )
 
 // messages writes to stderr without blocking the caller: a stopped terminal or a log collector that hangs must not delay the
 // give-back of the pod address. It drops messages when its queue is full.
 type messages struct {
-	queue chan []byte   // nil marks the end
-	ended chan struct{} // closed when everything before the end is written
+	queue  chan []byte   // nil marks the end
+	queued atomic.Int64  // bytes in the queue
+	ended  chan struct{} // closed when everything before the end is written
 }
 
 func newMessages(w io.Writer) *messages {
@@ -24,6 +27,7 @@ func newMessages(w io.Writer) *messages {
 		defer close(m.ended)
 		for line := <-m.queue; line != nil; line = <-m.queue {
 			_, _ = w.Write(line) // an error of stderr cannot be reported anywhere
+			m.queued.Add(-int64(len(line)))
 		}
 	}()
 	return m
@@ -31,10 +35,14 @@ func newMessages(w io.Writer) *messages {
 
 // Write implements io.Writer. It always succeeds, and does not retain b.
 func (m *messages) Write(b []byte) (int, error) {
-	select {
-	case m.queue <- append([]byte{}, b...):
-	default: // the queue is full
+	if m.queued.Add(int64(len(b))) <= messageBytes {
+		select {
+		case m.queue <- append([]byte{}, b...):
+			return len(b), nil
+		default: // the queue is full
+		}
 	}
+	m.queued.Add(-int64(len(b)))
 	return len(b), nil
 }
 

@@ -46,3 +46,20 @@ func TestStuck(t *testing.T) {
 		t.Fatal("writing or flushing waits for the reader")
 	}
 }
+
+// TestQueuedBytes checks that a blocked writer bounds the memory of the queue, not only the number of its messages.
+func TestQueuedBytes(t *testing.T) {
+	s := stuck{make(chan struct{})}
+	defer close(s.forever)
+	m := newMessages(s)
+	chunk := make([]byte, 32<<10)
+	for range 10 * messageQueue {
+		_, _ = m.Write(chunk)
+	}
+	if n := m.queued.Load(); n == 0 || n > messageBytes {
+		t.Errorf("%d bytes are queued, want at most %d", n, messageBytes)
+	}
+	if n := len(m.queue); n > messageBytes/len(chunk) {
+		t.Errorf("%d messages are queued", n)
+	}
+}

@@ -16,11 +16,17 @@ const self = "/proc/self/exe"
 // firstExtra is the number of the first of ExtraFiles in the child (os/exec).
 const firstExtra = 3
 
+// lastMessages is how long the messages of a switch that has ended are awaited.
+const lastMessages = 100 * time.Millisecond
+
 // switchCommandLine returns the command that starts a switch. end is the switch's end of the session with its keeper.
 func (f *logFlags) switchCommandLine(end *os.File) *exec.Cmd {
 	c := exec.Command(self, "run", "--"+keeperFlag, fmt.Sprintf("fd:%d", firstExtra), "--log-level", f.level.value, "--log-format", f.format.value)
 	c.Args[0] = os.Args[0]
-	c.ExtraFiles, c.Stderr, c.Env = []*os.File{end}, os.Stderr, switchEnvironment()
+	// The switch handles input of the guest, so that its messages pass through this process, which escapes them. A switch that was broken
+	// into may have passed its end of the pipe to another process, so that the end of the pipe is not awaited for long.
+	c.ExtraFiles, c.Stderr, c.Env = []*os.File{end}, f.out, switchEnvironment()
+	c.WaitDelay = lastMessages
 	// A stopped switch that goes on after its keeper was killed would answer what waits in its queues, beside the kernel.
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c

@@ -18,6 +18,8 @@
 //	receive.go    what the loop does on a message
 //	session.go    the connection with one switch; outbox.go has its messages, disposal.go closes descriptors
 //	takeover.go   one switch replaces another one
+//	links.go      the state of the guest's device and of the pod interface, for the switch
+//	answer.go     the status while no switch is there to answer
 //	hold.go       a switch has ended unasked: nothing answers until another one continues
 //	learned.go    the file that keeps for the next keeper what the switch has reported
 //	resources.go  what is open for a switch; port.go and opener.go have the ports
