@@ -40,7 +40,7 @@ func TestKeeperForeign(t *testing.T) {
 		{"Yielded unasked", encoded(t, grant.Message{Yielded: &grant.Yielded{Snapshot: json.RawMessage("{}")}})},
 		{"Started again", encoded(t, grant.Message{Started: &grant.Started{}})},
 		{"Stopped unasked", encoded(t, grant.Message{Stopped: &grant.Stopped{}})},
-		{"a message of the keeper", encoded(t, grant.Message{Go: &grant.Go{}})},
+		{"a message of the keeper", encoded(t, grant.Message{Begin: &grant.Begin{}})},
 		{"an empty object", framed([]byte("{}"))},
 		{"two messages in one object", framed([]byte(`{"bye":{},"stopped":{}}`))},
 		{"a path", framed([]byte(`{"open":{"path":"/etc/shadow"}}`))},
@@ -128,9 +128,9 @@ func (l *lab) switchAtWork(path string) (socket io.WriteCloser, conn *grant.Conn
 		switch {
 		case m.Fault != nil:
 			l.t.Fatal(m.Fault)
-		case m.Go != nil:
+		case m.Begin != nil:
 			if got := l.pod.addresses("eth0"); slices.Contains(got, podAddress+"/24") {
-				l.t.Fatalf("the keeper sends Go, and the pod has %v", got)
+				l.t.Fatalf("the keeper sends Begin, and the pod has %v", got)
 			}
 			if err := conn.Send(grant.Message{Started: &grant.Started{}}); err != nil {
 				l.t.Fatal(err)

@@ -12,11 +12,11 @@
 //	building    forwarder, endpoints              delegate.go, bridge.go
 //	            ports from Opened descriptors     device.go; a switch that takes over opens them with the snapshot
 //	            Config.EnterSandbox, then Ready   run.go
-//	ready       until Go or Stop                  phases.go
+//	ready       until Begin or Stop                  phases.go
 //	starting    until Started is sent             phases.go
 //	running     until Yield, Stop or a failure    phases.go
 //	yielding    Yielded with a snapshot           snapshot.go
-//	yielded     builds again; a Go means that     phases.go
+//	yielded     builds again; a Begin means that     phases.go
 //	            the takeover failed
 //	stopping    until Stopped is sent             phases.go
 //
@@ -44,5 +44,5 @@
 // The next switch connects to the keeper, builds its forwarder and enters its sandbox while the first one runs. Yield interrupts the first one: its
 // ports stop receiving, frames wait in the kernel's queues, and Yielded carries a snapshot: tables, lease, counters, and the bytes and
 // connections that its ports hold. The next switch checks the whole snapshot, because its writer has parsed more of the guest's input
-// than any other process, opens its ports with it and resumes. If it fails instead, the first switch gets the snapshot back with a Go.
+// than any other process, opens its ports with it and resumes. If it fails instead, the first switch gets the snapshot back with a Begin.
 package dataplane

@@ -201,7 +201,7 @@ func wireSocket(s unixport.Socket) *grant.Socket {
 	return &grant.Socket{Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
 }
 
-// reachReady brings the switch to the phase before Go.
+// reachReady brings the switch to the phase before Begin.
 func (k *fakeKeeper) reachReady() {
 	k.t.Helper()
 	k.expect("hello")
@@ -214,7 +214,7 @@ func (k *fakeKeeper) reachReady() {
 func (k *fakeKeeper) reachWork(snapshot json.RawMessage) {
 	k.t.Helper()
 	k.reachReady()
-	k.send(grant.Message{Go: &grant.Go{Snapshot: snapshot}})
+	k.send(grant.Message{Begin: &grant.Begin{Snapshot: snapshot}})
 	k.expect("started")
 }
 

@@ -35,7 +35,7 @@ func FuzzSnapshot(f *testing.F) {
 		f.Add(seed.name, seed.text, seed.bridge)
 	}
 	f.Fuzz(func(t *testing.T, _ string, text string, bridge bool) {
-		s, err := readSnapshot(&grant.Go{Snapshot: json.RawMessage(text)}, nil, 2)
+		s, err := readSnapshot(&grant.Begin{Snapshot: json.RawMessage(text)}, nil, 2)
 		if err != nil {
 			return
 		}
@@ -51,7 +51,7 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := readSnapshot(&grant.Go{Snapshot: written}, nil, 2)
+		back, err := readSnapshot(&grant.Begin{Snapshot: written}, nil, 2)
 		if err != nil {
 			t.Fatalf("%s: %v", written, err)
 		}

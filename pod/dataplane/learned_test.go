@@ -33,7 +33,7 @@ func TestLearned(t *testing.T) {
 	first.expectEnd("the keeper has ended")
 	next := d.start(false, nil)
 	next.reachReady()
-	next.send(grant.Message{Go: &grant.Go{Resumed: true, Learned: report}})
+	next.send(grant.Message{Begin: &grant.Begin{Resumed: true, Learned: report}})
 	next.expect("started")
 	if a := learnedBy(t, next); a.State != "guest" || vswitch.MAC(a.Delegate.GuestMAC) != mac {
 		t.Errorf("the next one reports %+v", a)
@@ -65,7 +65,7 @@ func TestLearnedNotUsable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := d.start(false, nil)
 			k.reachReady()
-			k.send(grant.Message{Go: &grant.Go{Resumed: true, Learned: json.RawMessage(text)}})
+			k.send(grant.Message{Begin: &grant.Begin{Resumed: true, Learned: json.RawMessage(text)}})
 			k.expect("started")
 			if a := learnedBy(t, k); a.State != "waiting" || a.Lease != nil {
 				t.Errorf("it reports %+v", a)

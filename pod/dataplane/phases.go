@@ -30,7 +30,7 @@ func (p *process) serve(ctx context.Context) error {
 	return err
 }
 
-// wait waits for Go, and then calls start. It reports false if the switch ends instead.
+// wait waits for Begin, and then calls start. It reports false if the switch ends instead.
 func (p *process) wait(ctx context.Context) (started bool, err error) {
 	for {
 		c, err := p.nextCommand(ctx)
@@ -43,13 +43,13 @@ func (p *process) wait(ctx context.Context) (started bool, err error) {
 			return false, err
 		case c.Stop != nil:
 			return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{}})
-		case c.Go != nil:
+		case c.Begin != nil:
 			return true, p.start(ctx, c)
 		}
 	}
 }
 
-// waitAgain waits after a handover. A Go means that the takeover failed; the end of the session means that the next switch works, or
+// waitAgain waits after a handover. A Begin means that the takeover failed; the end of the session means that the next switch works, or
 // that podswitch ends.
 func (p *process) waitAgain() (started bool, err error) {
 	started, err = p.wait(context.Background())
@@ -75,18 +75,18 @@ func (p *process) nextCommand(ctx context.Context) (command, error) {
 	}
 }
 
-// start makes the mode ready for frames, from a snapshot if the Go has one, and sends Started.
+// start makes the mode ready for frames, from a snapshot if the Begin has one, and sends Started.
 func (p *process) start(ctx context.Context, c command) error {
-	p.takeovers = c.Go.Takeovers
+	p.takeovers = c.Begin.Takeovers
 	switch {
-	case c.Go.Snapshot != nil:
+	case c.Begin.Snapshot != nil:
 		if err := p.resume(ctx, c); err != nil {
 			return err
 		}
 	case len(p.mode.portList()) == 0 || len(c.files) > 0:
-		return errors.Join(errors.New("the keeper sent a Go without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
-	case c.Go.Resumed:
-		p.mode.recall(c.Go.Learned)
+		return errors.Join(errors.New("the keeper sent a Begin without a snapshot to a switch that takes over"), grant.CloseFiles(c.files))
+	case c.Begin.Resumed:
+		p.mode.recall(c.Begin.Learned)
 	default:
 		p.mode.start()
 	}
@@ -98,7 +98,7 @@ func (p *process) start(ctx context.Context, c command) error {
 
 // resume opens the ports and continues from the snapshot of a switch, which may be this one.
 func (p *process) resume(ctx context.Context, c command) error {
-	before, err := readSnapshot(c.Go, c.files, len(p.grant.Ports))
+	before, err := readSnapshot(c.Begin, c.files, len(p.grant.Ports))
 	if err != nil {
 		return errors.Join(err, grant.CloseFiles(c.files))
 	}
@@ -156,11 +156,11 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 		select {
 		case c := <-p.session.commands:
 			switch {
-			case c.Guest != nil:
-				p.mode.portList()[vswitch.PortGuest].link.isAlone.Store(c.Guest.Absent)
-				p.mode.setGuestAbsent(c.Guest.Absent)
-			case c.Uplink != nil:
-				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.Uplink.Down)
+			case c.GuestState != nil:
+				p.mode.portList()[vswitch.PortGuest].link.isAlone.Store(c.GuestState.Absent)
+				p.mode.setGuestAbsent(c.GuestState.Absent)
+			case c.UplinkState != nil:
+				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.UplinkState.Down)
 			case c.Yield != nil:
 				return true, nil
 			case c.Stop != nil:

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 			if r := k.expect("ready").Ready; r.Sandbox != "a test" || !k.sandboxed.Load() {
 				t.Errorf("Ready is %+v, EnterSandbox was called: %v", r, k.sandboxed.Load())
 			}
-			k.send(grant.Message{Go: &grant.Go{}})
+			k.send(grant.Message{Begin: &grant.Begin{}})
 			k.expect("started")
 			k.cancel()
 			k.expect("bye") // it works until the keeper sends Stop
@@ -53,7 +53,7 @@ func TestKeeperEnds(t *testing.T) {
 			}},
 			{"when it has opened everything", func(k *fakeKeeper) { k.expect("hello"); k.sendGrant(); k.sendPorts() }},
 			{"when the switch is ready", (*fakeKeeper).reachReady},
-			{"when the switch is told to begin", func(k *fakeKeeper) { k.reachReady(); k.send(grant.Message{Go: &grant.Go{}}) }},
+			{"when the switch is told to begin", func(k *fakeKeeper) { k.reachReady(); k.send(grant.Message{Begin: &grant.Begin{}}) }},
 			{"when the switch is at work", func(k *fakeKeeper) { k.reachWork(nil) }},
 		} {
 			for _, d := range []*pod{newPod(t, delegatePlan(t)), newPod(t, nil)} {
@@ -153,7 +153,7 @@ func TestUnexpectedDescriptors(t *testing.T) {
 	for _, m := range []grant.Message{
 		{Opened: &grant.Opened{Port: -1, Socket: wireSocket(k.sockets[0])}}, {Opened: &grant.Opened{Port: 2, Socket: wireSocket(k.sockets[0])}},
 		{Opened: &grant.Opened{Port: 0}}, {Dialled: &grant.Dialled{ID: 5}}, {Dialled: &grant.Dialled{ID: 0, Err: "no"}},
-		{Guest: &grant.Guest{}}, {Go: &grant.Go{}},
+		{GuestState: &grant.GuestState{}}, {Begin: &grant.Begin{}},
 	} {
 		k.send(m, ends[1])
 		k.send(m, ends[1], ends[1])
@@ -173,7 +173,7 @@ func TestWithoutSnapshot(t *testing.T) {
 			t.Run(fmt.Sprint(i, snapshot), func(t *testing.T) {
 				k := p.start(true, nil)
 				k.reachReady()
-				k.send(grant.Message{Go: &grant.Go{Snapshot: []byte(snapshot)}})
+				k.send(grant.Message{Begin: &grant.Begin{Snapshot: []byte(snapshot)}})
 				if fault := k.expect("fault").Fault; fault.Code != 7 {
 					t.Errorf("the message is %+v", fault)
 				}

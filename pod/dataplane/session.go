@@ -90,7 +90,7 @@ func (s *session) receive() {
 			s.putDialled(m.Dialled, files)
 		case m.Fault != nil:
 			s.cause = m.Fault
-		case m.Go == nil: // no other command carries descriptors
+		case m.Begin == nil: // no other command carries descriptors
 			_ = grant.CloseFiles(files)
 			s.commands <- command{Message: m}
 		default:

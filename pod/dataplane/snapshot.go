@@ -89,7 +89,7 @@ func (snap *snapshot) resumeCounters(ports []namedPort) error {
 
 // readSnapshot reads the snapshot of another switch, which is not trusted. The first devices ports may have pending state and descriptors; on
 // an error the descriptors stay the caller's.
-func readSnapshot(g *grant.Go, files []int, devices int) (*snapshot, error) {
+func readSnapshot(g *grant.Begin, files []int, devices int) (*snapshot, error) {
 	decoder := json.NewDecoder(bytes.NewReader(g.Snapshot))
 	decoder.DisallowUnknownFields()
 	snap := &snapshot{pending: map[int]*handover.Socket{}}

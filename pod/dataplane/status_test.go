@@ -72,11 +72,11 @@ func TestStatusOfARun(t *testing.T) {
 				}
 			}
 			want(control.LinkUp, control.LinkUp)
-			k.send(grant.Message{Guest: &grant.Guest{Absent: true}})
-			k.send(grant.Message{Uplink: &grant.Uplink{Down: true}})
+			k.send(grant.Message{GuestState: &grant.GuestState{Absent: true}})
+			k.send(grant.Message{UplinkState: &grant.UplinkState{Down: true}})
 			want(control.LinkNoHypervisor, control.LinkDown)
-			k.send(grant.Message{Guest: &grant.Guest{}})
-			k.send(grant.Message{Uplink: &grant.Uplink{}})
+			k.send(grant.Message{GuestState: &grant.GuestState{}})
+			k.send(grant.Message{UplinkState: &grant.UplinkState{}})
 			want(control.LinkUp, control.LinkUp)
 			k.stop()
 		})

@@ -31,7 +31,7 @@ func TestTakeover(t *testing.T) {
 			}
 			learned := first.yield()
 			first.sendPorts() // the takeover has failed
-			first.send(grant.Message{Go: &grant.Go{Snapshot: learned}})
+			first.send(grant.Message{Begin: &grant.Begin{Snapshot: learned}})
 			first.expect("started")
 			again := first.yield()
 			sameSnapshot(t, learned, again)

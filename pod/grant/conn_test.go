@@ -169,11 +169,11 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range maxFiles + 1 {
-		if err := keeper.Send(Message{Go: &Go{Takeovers: n}}, files[:n]...); err != nil {
+		if err := keeper.Send(Message{Begin: &Begin{Takeovers: n}}, files[:n]...); err != nil {
 			t.Fatal(err)
 		}
 		m, got, err := other.Receive()
-		if err != nil || m.Go == nil || m.Go.Takeovers != n || len(got) != n {
+		if err != nil || m.Begin == nil || m.Begin.Takeovers != n || len(got) != n {
 			t.Fatalf("%+v, descriptors %v, %v: want %d", m, got, err, n)
 		}
 		if err := CloseFiles(got); err != nil {

@@ -13,17 +13,17 @@
 //	        ◀────────────────── Grant  what to forward, and the control socket
 //	        ◀────────────────── Opened once for each port that is present, with its descriptor
 //	  Ready ──────────────────▶        the ports are built, and all privileges are dropped
-//	        ◀────────────────── Go     the address is taken; at a takeover: the snapshot of the previous switch; after the unasked end
+//	        ◀────────────────── Begin  the address is taken; at a takeover: the snapshot of the previous switch; after the unasked end
 //	                                   of a switch: what that one has learned
 //	  Started ────────────────▶        frames are forwarded
 //	  Learned ────────────────▶        the holder and the guest's lease, for the next switch if this one ends unasked
 //	  ...
 //	  Reopen, Dial ───────────▶        a port was lost; a connection that the plan names is needed
 //	        ◀────────────────── Opened, Dialled
-//	        ◀────────────────── Guest  the guest's device, or the hypervisor behind it, has come or gone
-//	        ◀────────────────── Uplink the pod interface, or its other end, has gone down or come up
+//	        ◀────────────────── GuestState: the guest's device, or the hypervisor behind it, has come or gone
+//	        ◀────────────────── UplinkState: the pod interface, or its other end, has gone down or come up
 //	        ◀────────────────── Yield  another switch is ready: stop forwarding
-//	  Yielded ────────────────▶        the snapshot; a Go returns it if the other switch fails
+//	  Yielded ────────────────▶        the snapshot; a Begin returns it if the other switch fails
 //	  Bye ────────────────────▶        the switch was asked to end
 //	        ◀────────────────── Stop   the address is about to be given back
 //	  Stopped ────────────────▶        the switch does not answer for the address any more
@@ -37,30 +37,30 @@
 //
 // The phases of a session are connected, building, ready, starting, running, yielding and yielded, in this order. A switch that has
 // yielded starts again if the takeover fails, and stopping follows each phase from starting on. The keeper tracks the phase
-// (pod/keeper/protocol.go). A
-// message of the switch that the table does not have for the phase ends the session; a switch ignores such a message of the keeper.
+// (pod/keeper/protocol.go). A message of the switch that the table does not have for the phase ends the session; a switch ignores such a
+// message of the keeper.
 //
-//	message  sender  phase                             descriptors                     next phase
-//	Hello    switch  connected                         -                               building
-//	Grant    keeper  connected, in answer to Hello     1: listening control socket     building
-//	Opened   keeper  building to yielding; yielded,    1: device or socket of the port -
-//	                 before Go
-//	Ready    switch  building                          -                               ready
-//	Go       keeper  ready; yielded                    of connections to hypervisors   starting
-//	Started  switch  starting, stopping                -                               running
-//	Reopen   switch  starting to stopping              -                               -
-//	Dial     switch  starting to stopping              -                               -
-//	Learned  switch  starting to stopping              -                               -
-//	Dialled  keeper  starting to stopping, in answer   1: connected socket; 0 with Err -
-//	                 to Dial
-//	Guest    keeper  running                           -                               -
-//	Uplink   keeper  running                           -                               -
-//	Yield    keeper  running                           -                               yielding
-//	Yielded  switch  yielding, stopping                of connections to hypervisors   yielded
-//	Bye      switch  building to stopping              -                               -
-//	Stop     keeper  starting to yielded               -                               stopping
-//	Stopped  switch  stopping                          -                               the end
-//	Fault    either  every                             -                               the end
+//	message      sender  phase                             descriptors                     next phase
+//	Hello        switch  connected                         -                               building
+//	Grant        keeper  connected, in answer to Hello     1: listening control socket     building
+//	Opened       keeper  building to yielding; yielded,    1: device or socket of the port -
+//	                     before Begin
+//	Ready        switch  building                          -                               ready
+//	Begin        keeper  ready; yielded                    of connections to hypervisors   starting
+//	Started      switch  starting, stopping                -                               running
+//	Reopen       switch  starting to stopping              -                               -
+//	Dial         switch  starting to stopping              -                               -
+//	Learned      switch  starting to stopping              -                               -
+//	Dialled      keeper  starting to stopping, in answer   1: connected socket; 0 with Err -
+//	                     to Dial
+//	GuestState   keeper  running                           -                               -
+//	UplinkState  keeper  running                           -                               -
+//	Yield        keeper  running                           -                               yielding
+//	Yielded      switch  yielding, stopping                of connections to hypervisors   yielded
+//	Bye          switch  building to stopping              -                               -
+//	Stop         keeper  starting to yielded               -                               stopping
+//	Stopped      switch  stopping                          -                               the end
+//	Fault        either  every                             -                               the end
 //
 // The receiver closes descriptors that a message must not have. The keeper disconnects a switch that does not send Hello, Ready,
 // Started, Yielded or Stopped in time.

@@ -32,7 +32,7 @@ func FuzzReceive(f *testing.F) {
 		{"a grant of a bridge", wire(`{"grant":{"version":2,"keeper":7,"forwarder":{"bridge":{"ports":2}},"ports":null}}`, 1), 8, 1, true},
 		{"a device", wire(`{"opened":{"port":0,"device":{"name":"tap0","kind":"tap","header_len":12,"offload":true}}}`, 1), 1, 1, true},
 		{"a socket", wire(`{"opened":{"port":1,"socket":{"type":"stream","listening":true}}}`, 1), 1, 1, true},
-		{"a snapshot of null", wire(`{"go":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
+		{"a snapshot of null", wire(`{"begin":{"snapshot":null,"connections":[1,1],"takeovers":3}}`, 2), 1, 2, true},
 		{"too many descriptors", wire(`{"stop":{}}`, maxFiles+1), 1, maxFiles + 1, true},
 		{"a length without a body", append(wire("", 0)[:1], 0x7f, 0xff, 0xff, 0, 0, 0, 0, '{'), 0, 0, false},
 		{"two messages in one object", wire(`{"bye":{},"stopped":{}}`, 0), 0, 0, false},
@@ -166,7 +166,7 @@ func TestKeeperMemory(t *testing.T) {
 	for _, text := range []string{
 		fill(`{"grant":{"ports":[`, "{},", `]}}`),
 		fill(`{"grant":{"forwarder":{"delegate":{"routes":[`, "{},", `]}}}}`),
-		fill(`{"go":{"connections":[`, "1,", `]}}`),
+		fill(`{"begin":{"connections":[`, "1,", `]}}`),
 		fill(`{"yielded":{"snapshot":[`, "{},", `]}}`),
 		fill(`{"yielded":{"snapshot":{},"connections":[`, "1,", `]}}`),
 		fill(`{"hello":{"settings":[`, "{},", `]}}`),

@@ -14,24 +14,24 @@ const Version = 3
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
-	Hello   *Hello   `json:"hello,omitempty"`
-	Grant   *Grant   `json:"grant,omitempty"`
-	Opened  *Opened  `json:"opened,omitempty"`
-	Ready   *Ready   `json:"ready,omitempty"`
-	Go      *Go      `json:"go,omitempty"`
-	Started *Started `json:"started,omitempty"`
-	Reopen  *Reopen  `json:"reopen,omitempty"`
-	Dial    *Dial    `json:"dial,omitempty"`
-	Dialled *Dialled `json:"dialled,omitempty"`
-	Guest   *Guest   `json:"guest,omitempty"`
-	Learned *Learned `json:"learned,omitempty"`
-	Uplink  *Uplink  `json:"uplink,omitempty"`
-	Yield   *Yield   `json:"yield,omitempty"`
-	Yielded *Yielded `json:"yielded,omitempty"`
-	Bye     *Bye     `json:"bye,omitempty"`
-	Stop    *Stop    `json:"stop,omitempty"`
-	Stopped *Stopped `json:"stopped,omitempty"`
-	Fault   *Fault   `json:"fault,omitempty"`
+	Hello       *Hello       `json:"hello,omitempty"`
+	Grant       *Grant       `json:"grant,omitempty"`
+	Opened      *Opened      `json:"opened,omitempty"`
+	Ready       *Ready       `json:"ready,omitempty"`
+	Begin       *Begin       `json:"begin,omitempty"`
+	Started     *Started     `json:"started,omitempty"`
+	Reopen      *Reopen      `json:"reopen,omitempty"`
+	Dial        *Dial        `json:"dial,omitempty"`
+	Dialled     *Dialled     `json:"dialled,omitempty"`
+	GuestState  *GuestState  `json:"guest_state,omitempty"`
+	Learned     *Learned     `json:"learned,omitempty"`
+	UplinkState *UplinkState `json:"uplink_state,omitempty"`
+	Yield       *Yield       `json:"yield,omitempty"`
+	Yielded     *Yielded     `json:"yielded,omitempty"`
+	Bye         *Bye         `json:"bye,omitempty"`
+	Stop        *Stop        `json:"stop,omitempty"`
+	Stopped     *Stopped     `json:"stopped,omitempty"`
+	Fault       *Fault       `json:"fault,omitempty"`
 }
 
 // A Hello is the first message of a switch.
@@ -87,8 +87,8 @@ type Ready struct {
 	Sandbox string `json:"sandbox"` // what confines the switch, for people
 }
 
-// Go tells a switch to forward frames and to answer for the address.
-type Go struct {
+// Begin tells a switch to forward frames and to answer for the address.
+type Begin struct {
 	Snapshot    json.RawMessage `json:"snapshot,omitempty"`    // Yielded.Snapshot of the previous switch; absent: there was none
 	Connections Owners          `json:"connections,omitempty"` // ports of the descriptors with this message
 	Takeovers   int             `json:"takeovers,omitempty"`   // number of takeovers so far
@@ -99,8 +99,8 @@ type Go struct {
 // Started reports that the switch forwards frames. At a takeover it releases the previous switch.
 type Started struct{}
 
-// Guest reports whether the guest's device is there, with a hypervisor behind it.
-type Guest struct {
+// GuestState reports whether the guest's device is there, with a hypervisor behind it.
+type GuestState struct {
 	Absent bool `json:"absent"` // the device is away, or has no hypervisor behind it
 }
 
@@ -113,8 +113,8 @@ type Learned struct {
 	State json.RawMessage `json:"state"` // one object
 }
 
-// Uplink reports whether the pod interface can carry frames.
-type Uplink struct {
+// UplinkState reports whether the pod interface can carry frames.
+type UplinkState struct {
 	Down bool `json:"down"` // the interface is down, or its other end is
 }
 
@@ -149,7 +149,7 @@ type Dialled struct {
 // Yield asks a switch to stop receiving, to transmit what it has received, and to answer with its snapshot.
 type Yield struct{}
 
-// Yielded has the snapshot that another switch continues with; if the takeover fails, a Go returns it. Descriptors of connections to
+// Yielded has the snapshot that another switch continues with; if the takeover fails, a Begin returns it. Descriptors of connections to
 // hypervisors travel with it.
 //
 // The snapshot is an object that pod/dataplane writes, reads and checks, and that Version covers. The keeper passes it on without

@@ -17,7 +17,7 @@ func (l *loop) perform(a action) {
 	case take:
 		l.take()
 	case begin:
-		l.begin(grant.Go{})
+		l.begin(grant.Begin{})
 	case beginAgain:
 		l.beginAgain()
 	case hold:
@@ -71,10 +71,10 @@ func (l *loop) tryTake() (err error) {
 	return err
 }
 
-// begin sends Go to the current switch, which answers for the address from then on.
-func (l *loop) begin(g grant.Go, files ...int) {
+// begin sends Begin to the current switch, which answers for the address from then on.
+func (l *loop) begin(g grant.Begin, files ...int) {
 	l.enter(l.current, phaseStarting)
-	_ = l.current.send(grant.Message{Go: &g}, files...)
+	_ = l.current.send(grant.Message{Begin: &g}, files...)
 }
 
 // askToStop sends Stop to the current switch. The address is given back when the switch answers, when the phase times out, or at once

@@ -51,7 +51,7 @@ func playSwitch(role string) int {
 		switch {
 		case m.Opened != nil && m.Opened.Port == 1:
 			err = conn.Send(readyMessage())
-		case m.Go != nil:
+		case m.Begin != nil:
 			if err = conn.Send(grant.Message{Started: &grant.Started{}}); err == nil {
 				err = working(role, conn)
 			}

@@ -24,12 +24,12 @@ func shorter(less func(p *timeouts)) timeouts {
 	return p
 }
 
-// starting returns a switch that has received Go.
+// starting returns a switch that has received Begin.
 func (k *testKeeper) starting() *fake {
 	k.t.Helper()
 	f := k.granted(helloMessage())
 	f.sends(readyMessage())
-	f.receives("go", 0)
+	f.receives("begin", 0)
 	return f
 }
 
@@ -102,7 +102,7 @@ func endingsOfTakeovers() []endCase {
 			first, next := k.beginning()
 			first.Close()
 			next.starts(k)
-			next.receives("guest", 0)
+			next.receives("guest_state", 0)
 			next.ends()
 		}, "", 1},
 		{"the second one disconnects", shortTimeouts(), func(k *testKeeper) { k.handedOver().Close() }, "without giving a reason", 1},
@@ -112,11 +112,11 @@ func endingsOfTakeovers() []endCase {
 			third.sends(readyMessage())
 			second.receives("yield", 0)
 			second.sends(yieldedMessage())
-			if m, _ := third.receives("go", 0); m.Go.Takeovers != 2 {
-				k.t.Errorf("%d takeovers", m.Go.Takeovers)
+			if m, _ := third.receives("begin", 0); m.Begin.Takeovers != 2 {
+				k.t.Errorf("%d takeovers", m.Begin.Takeovers)
 			}
 			third.sends(grant.Message{Started: &grant.Started{}})
-			third.receives("guest", 0)
+			third.receives("guest_state", 0)
 			third.sends(faultMessage())
 		}, "it does not work", 1},
 	}

@@ -115,7 +115,7 @@ func (k *testKeeper) running() *fake {
 	k.t.Helper()
 	f := k.granted(helloMessage())
 	f.sends(readyMessage())
-	f.receives("go", 0)
+	f.receives("begin", 0)
 	f.starts(k)
 	return f
 }
@@ -145,7 +145,7 @@ func (k *testKeeper) handedOver() *fake {
 	k.t.Helper()
 	first, next := k.beginning()
 	next.starts(k)
-	next.receives("guest", 0)
+	next.receives("guest_state", 0)
 	first.receivesEnd()
 	return next
 }
@@ -155,11 +155,11 @@ func (f *fake) resumes(k *testKeeper) {
 	k.t.Helper()
 	f.receives("opened", 1)
 	f.receives("opened", 1)
-	if m, _ := f.receives("go", 0); string(m.Go.Snapshot) != `{"a":1}` || m.Go.Takeovers != 0 {
-		k.t.Errorf("it resumes with %+v", m.Go)
+	if m, _ := f.receives("begin", 0); string(m.Begin.Snapshot) != `{"a":1}` || m.Begin.Takeovers != 0 {
+		k.t.Errorf("it resumes with %+v", m.Begin)
 	}
 	f.starts(k)
-	f.receives("guest", 0)
+	f.receives("guest_state", 0)
 }
 
 // stops receives Stop, answers it, and receives the end of the session.

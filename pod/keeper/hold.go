@@ -100,9 +100,9 @@ func (l *loop) startAgain() {
 	l.handle(admitted, nil)
 }
 
-// beginAgain sends Go to a switch that continues after the unasked end of another one.
+// beginAgain sends Begin to a switch that continues after the unasked end of another one.
 func (l *loop) beginAgain() {
-	l.begin(grant.Go{Resumed: true, Learned: l.held.last, Takeovers: l.takeovers})
+	l.begin(grant.Begin{Resumed: true, Learned: l.held.last, Takeovers: l.takeovers})
 }
 
 // endHold notes that a switch has started.

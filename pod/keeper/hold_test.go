@@ -43,11 +43,11 @@ func (k *testKeeper) continues(learned string) *fake {
 	k.t.Helper()
 	f := k.granted(helloMessage())
 	f.sends(readyMessage())
-	if m, _ := f.receives("go", 0); !m.Go.Resumed || string(m.Go.Learned) != learned || m.Go.Snapshot != nil {
-		k.t.Errorf("it continues with %+v", m.Go)
+	if m, _ := f.receives("begin", 0); !m.Begin.Resumed || string(m.Begin.Learned) != learned || m.Begin.Snapshot != nil {
+		k.t.Errorf("it continues with %+v", m.Begin)
 	}
 	f.starts(k)
-	f.receives("guest", 0)
+	f.receives("guest_state", 0)
 	return f
 }
 

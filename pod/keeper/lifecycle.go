@@ -45,12 +45,12 @@ type state uint8
 const (
 	idle        state = iota // no switch is admitted; the address is the kernel's
 	building                 // the current switch builds its ports
-	starting                 // the address is taken; the current switch has been sent Go
+	starting                 // the address is taken; the current switch has been sent Begin
 	running                  // the current switch forwards frames
 	preparing                // running, and the next switch builds its ports
 	yielding                 // the next switch is ready; the current one has been sent Yield
 	recalling                // the next switch has failed after that; the current one will begin again when it has yielded
-	handingOver              // the previous switch has yielded; the current one has been sent Go in its place
+	handingOver              // the previous switch has yielded; the current one has been sent Begin in its place
 	committed                // handingOver, and the previous switch has disconnected: it cannot begin again
 	holding                  // the last switch has ended unasked; there is no other one yet
 	rebuilding               // holding, and the current switch builds its ports
@@ -103,14 +103,14 @@ type action uint8
 const (
 	none            action = iota
 	take                   // take the address; the event taken or end follows
-	begin                  // send Go to the current switch
+	begin                  // send Begin to the current switch
 	beginAgain             // begin, with what the last switch has learned
 	hold                   // forget all switches, and wait for another one, for a bounded time; the event expired may follow
-	reportLinks            // send Guest and Uplink to the current switch, now and on each change
+	reportLinks            // send GuestState and UplinkState to the current switch, now and on each change
 	dropNext               // forget the next switch
 	askToYield             // send Yield to the current switch
-	handOver               // make the next switch the current one, and send it Go with the snapshot
-	resume                 // send Go with its own snapshot to the switch that has yielded
+	handOver               // make the next switch the current one, and send it Begin with the snapshot
+	resume                 // send Begin with its own snapshot to the switch that has yielded
 	discardHandover        // forget the snapshot
 	complete               // end the takeover: close the session of the previous switch
 	askToStop              // send Stop to the current switch

@@ -80,7 +80,7 @@ func TestNames(t *testing.T) {
 type modelSwitch struct {
 	present  bool
 	answers  bool // for the address
-	starting bool // it has received Go, and has not started
+	starting bool // it has received Begin, and has not started
 	ready    bool // it has built its ports
 	yielding bool // it was asked to
 	stopping bool // it was asked to

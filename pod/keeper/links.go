@@ -17,7 +17,7 @@ type linkState struct {
 	uplinkDown  bool // the pod interface, or its other end, is down
 }
 
-// reportLinks sends Guest and Uplink to the switch that has started. For the first switch of the resources it starts the watches, whose
+// reportLinks sends GuestState and UplinkState to the switch that has started. For the first switch of the resources it starts the watches, whose
 // first reports follow at once.
 func (l *loop) reportLinks() {
 	l.endHold()
@@ -37,14 +37,14 @@ func (l *loop) reportLinks() {
 
 // sendLinks sends the state to the current switch, which starts with an uplink that is up.
 func (l *loop) sendLinks() {
-	_ = l.current.send(grant.Message{Guest: &grant.Guest{Absent: l.links.guestAbsent}})
+	_ = l.current.send(grant.Message{GuestState: &grant.GuestState{Absent: l.links.guestAbsent}})
 	if l.links.uplinkDown {
 		l.sendUplink()
 	}
 }
 
 func (l *loop) sendUplink() {
-	_ = l.current.send(grant.Message{Uplink: &grant.Uplink{Down: l.links.uplinkDown}})
+	_ = l.current.send(grant.Message{UplinkState: &grant.UplinkState{Down: l.links.uplinkDown}})
 }
 
 // watch follows a device of this namespace. The kernel side of a tap has a carrier while the hypervisor holds the other side. A tap
@@ -78,7 +78,7 @@ func (l *loop) watch(what, name string, changed func(podnet.LinkState)) {
 func (l *loop) guestChanged(s podnet.LinkState) {
 	l.links.guestAbsent = !s.Present || !s.Carrier
 	if l.current != nil && l.current.phase == phaseRunning {
-		_ = l.current.send(grant.Message{Guest: &grant.Guest{Absent: l.links.guestAbsent}})
+		_ = l.current.send(grant.Message{GuestState: &grant.GuestState{Absent: l.links.guestAbsent}})
 	}
 }
 

@@ -24,7 +24,7 @@ func TestGrant(t *testing.T) {
 			t.Errorf("the grant is %+v", g)
 		}
 		f.sends(readyMessage())
-		f.receives("go", 0)
+		f.receives("begin", 0)
 		f.starts(k)
 		f.ends()
 		k.awaitWaiting()
@@ -87,16 +87,16 @@ func TestTakeover(t *testing.T) {
 	y.Yielded.Connections = []int{1}
 	first.sends(y, int(pipe.Fd()))
 	pipe.Close()
-	m, files := next.receives("go", 1)
-	if string(m.Go.Snapshot) != `{"a":1}` || !slices.Equal(m.Go.Connections, []int{1}) || m.Go.Takeovers != 1 {
-		t.Errorf("%+v", m.Go)
+	m, files := next.receives("begin", 1)
+	if string(m.Begin.Snapshot) != `{"a":1}` || !slices.Equal(m.Begin.Connections, []int{1}) || m.Begin.Takeovers != 1 {
+		t.Errorf("%+v", m.Begin)
 	}
 	if _, err := unix.Write(files[0], []byte("x")); err != nil {
 		t.Error(err)
 	}
 	next.starts(k)
 	first.receivesEnd()
-	next.receives("guest", 0)
+	next.receives("guest_state", 0)
 	if k.taken.Load() != 1 || k.back.Load() != 0 {
 		t.Errorf("taken %d times, given back %d times", k.taken.Load(), k.back.Load())
 	}
@@ -129,7 +129,7 @@ func TestNextFails(t *testing.T) {
 		first.sends(dialMessage(1, grant.Kept, 0))
 		first.receives("dialled", 0)
 	}
-	for range 3 { // the next one fails when it is ready, and when it has received Go
+	for range 3 { // the next one fails when it is ready, and when it has received Begin
 		next := k.granted(takeoverMessage())
 		next.sends(readyMessage())
 		first.receives("yield", 0)
@@ -144,7 +144,7 @@ func TestNextFails(t *testing.T) {
 		next.sends(readyMessage())
 		first.receives("yield", 0)
 		first.sends(yieldedMessage())
-		next.receives("go", 0)
+		next.receives("begin", 0)
 		next.sends(faultMessage())
 		first.resumes(k)
 	}

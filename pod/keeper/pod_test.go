@@ -143,7 +143,7 @@ func TestPod(t *testing.T) {
 			t.Errorf("before the switch is ready, the pod is\n%s", now)
 		}
 		f.sends(readyMessage())
-		f.receives("go", 0)
+		f.receives("begin", 0)
 		k.wantTaken(t)
 		f.starts(k.testKeeper)
 		end(f)
@@ -201,27 +201,27 @@ func TestUplinkDown(t *testing.T) {
 	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
 	f := k.running()
 	ip(t, "link set node0 down")
-	if m, _ := f.receives("uplink", 0); !m.Uplink.Down {
+	if m, _ := f.receives("uplink_state", 0); !m.UplinkState.Down {
 		t.Error("the uplink is up, want down")
 	}
 	ip(t, "link set node0 up")
-	if m, _ := f.receives("uplink", 0); m.Uplink.Down {
+	if m, _ := f.receives("uplink_state", 0); m.UplinkState.Down {
 		t.Error("the uplink is down, want up")
 	}
 	ip(t, "link set node0 down")
-	f.receives("uplink", 0)
+	f.receives("uplink_state", 0)
 	next := k.granted(takeoverMessage())
 	next.sends(readyMessage())
 	f.receives("yield", 0)
 	f.sends(yieldedMessage())
-	next.receives("go", 0)
+	next.receives("begin", 0)
 	next.starts(k.testKeeper)
-	next.receives("guest", 0)
-	if m, _ := next.receives("uplink", 0); !m.Uplink.Down {
+	next.receives("guest_state", 0)
+	if m, _ := next.receives("uplink_state", 0); !m.UplinkState.Down {
 		t.Error("after the takeover the uplink is up, want down")
 	}
 	ip(t, "link set node0 up")
-	next.receives("uplink", 0)
+	next.receives("uplink_state", 0)
 	next.ends()
 	k.awaitWaiting()
 }
@@ -234,7 +234,7 @@ func TestGuestComesAndGoes(t *testing.T) {
 	want := func(absent bool) {
 		t.Helper()
 		for {
-			if m, _ := f.receives("guest", 0); m.Guest.Absent == absent {
+			if m, _ := f.receives("guest_state", 0); m.GuestState.Absent == absent {
 				return
 			}
 		}

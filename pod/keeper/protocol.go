@@ -11,7 +11,7 @@ const (
 	phaseConnected phase = iota // it has sent nothing
 	phaseBuilding               // it has its grant
 	phaseReady                  // it has built its ports and waits for the address
-	phaseStarting               // the keeper has sent it Go
+	phaseStarting               // the keeper has sent it Begin
 	phaseRunning                // it forwards frames
 	phaseYielding               // the keeper has sent it Yield
 	phaseYielded                // it has yielded

@@ -86,7 +86,7 @@ func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
 		return
 	}
 	l.enter(s, phaseYielded)
-	l.handover = &handover{grant.Go{Snapshot: y.Snapshot, Connections: y.Connections}, files}
+	l.handover = &handover{grant.Begin{Snapshot: y.Snapshot, Connections: y.Connections}, files}
 	l.handle(yielded, nil)
 }
 

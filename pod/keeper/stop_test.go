@@ -60,12 +60,12 @@ func (k *testKeeper) flap() {
 	})
 }
 
-// beginning returns a switch that has yielded, and the next one, which has received Go.
+// beginning returns a switch that has yielded, and the next one, which has received Begin.
 func (k *testKeeper) beginning() (first, next *fake) {
 	k.t.Helper()
 	first, next = k.yielding()
 	first.sends(yieldedMessage())
-	next.receives("go", 0)
+	next.receives("begin", 0)
 	return first, next
 }
 
@@ -80,7 +80,7 @@ func TestStopWhileYielding(t *testing.T) {
 	first.receivesEnd()
 }
 
-// TestStopWhileStarting checks that a stop waits for the next switch once that has received Go.
+// TestStopWhileStarting checks that a stop waits for the next switch once that has received Begin.
 func TestStopWhileStarting(t *testing.T) {
 	for name, started := range map[string]bool{"it has not sent Started": false, "it has sent Started": true} {
 		t.Run(name, func(t *testing.T) {

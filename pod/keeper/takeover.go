@@ -86,7 +86,7 @@ func (l *loop) askToYield() {
 // A handover is the snapshot of a switch that has yielded, for the switch that begins next, with the descriptors of its
 // connections. The keeper owns its descriptors until a switch has started.
 type handover struct {
-	grant.Go
+	grant.Begin
 	files []int
 }
 
@@ -94,7 +94,7 @@ type handover struct {
 func (l *loop) handOver() {
 	l.previous, l.current, l.next = l.current, l.next, nil
 	l.handover.Takeovers = l.takeovers + 1
-	l.begin(l.handover.Go, l.handover.files...)
+	l.begin(l.handover.Begin, l.handover.files...)
 }
 
 // resume lets the switch that has yielded begin again. It gets all ports again, because it has closed its own.
@@ -107,7 +107,7 @@ func (l *loop) resume() {
 	l.nextPlan = nil
 	l.handover.Takeovers = l.takeovers
 	l.sendPorts(l.current)
-	l.begin(l.handover.Go, l.handover.files...)
+	l.begin(l.handover.Begin, l.handover.files...)
 	l.discardHandover()
 }
 
