@@ -73,10 +73,10 @@ func (d *Delegate) checkUse(s *handover.Delegate) error {
 	case s.LastUse == nil:
 		return nil
 	case guest.IsZero():
-		return fmt.Errorf("heard_age_ns %d: want none without a guest_mac", int64(*s.LastUse))
+		return fmt.Errorf("last_use_age_ns %d: want none without a guest_mac", int64(*s.LastUse))
 	}
 	if err := checkAge(*s.LastUse); err != nil {
-		return fmt.Errorf("heard_%w", err)
+		return fmt.Errorf("last_use_%w", err)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
 		return err
 	}
 	if last := known.LastProbe; last != nil && (*last < 0 || *last >= known.Age) {
-		return fmt.Errorf("probe_age_ns %d: want at least 0, and less than age_ns %d", int64(*last), int64(known.Age))
+		return fmt.Errorf("last_probe_age_ns %d: want at least 0, and less than age_ns %d", int64(*last), int64(known.Age))
 	}
 	return checkAge(known.Age)
 }

@@ -20,10 +20,10 @@ func FuzzResume(f *testing.F) {
 	kinds := []string{"bridge", "counters", "delegate", "pinned", "no-arp"}
 	frames := held(f, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2") + "," + held(f, 2, "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack data 3000 gso tcp4 1398")
 	for kind, text := range []string{
-		`{"stations":[{"mac":"02:00:00:00:00:02","port":1,"age_ns":300000000000},{"mac":"02:00:00:00:00:01","port":2}],"full_ns":5}`,
+		`{"stations":[{"mac":"02:00:00:00:00:02","port":1,"age_ns":300000000000},{"mac":"02:00:00:00:00:01","port":2}],"next_sweep_ns":5}`,
 		`{"rx_frames":1,"rx_bytes":60,"tx_frames":2,"tx_bytes":120,"drops":{"short":3}}`,
-		`{"holder":"switch","guest_mac":"02:00:00:00:00:02","heard_age_ns":7,"neighbours":[{"address":"10.244.1.1","mac":"0a:58:0a:f4:01:01",
-			"age_ns":31000000000,"asked":true},{"address":"10.244.1.3","mac":"02:00:00:00:00:03","age_ns":40000000000,"probe_age_ns":500000000}],"questions":[{"address":"10.244.1.9","tries":3,"age_ns":999,"frames":[` + frames + `]}],"full_ns":1}`,
+		`{"holder":"switch","guest_mac":"02:00:00:00:00:02","last_use_age_ns":7,"neighbours":[{"address":"10.244.1.1","mac":"0a:58:0a:f4:01:01",
+			"age_ns":31000000000,"wanted":true},{"address":"10.244.1.3","mac":"02:00:00:00:00:03","age_ns":40000000000,"last_probe_age_ns":500000000}],"questions":[{"address":"10.244.1.9","tries":3,"age_ns":999,"frames":[` + frames + `]}],"next_sweep_ns":1}`,
 		`{"holder":"kernel","guest_mac":"02:00:00:00:00:01","questions":[{"address":"10.244.1.1","tries":0}]}`,
 		`{"holder":"guest"}`,
 	} {

@@ -33,8 +33,8 @@ func refusedBridges() []refusal {
 		{"bridge", `{"stations":[{"mac":"02:00:00:00:00:02","port":2}]}`, "want 02:00:00:00:00:01 at port 2"},
 		{"bridge", `{"stations":[` + list(3, func(i int) string { return fmt.Sprintf(`{"mac":"02:00:00:00:01:%02x","port":0}`, i) }) + `]}`,
 			"5 with the static ones, want at most 4"},
-		{"bridge", `{"full_ns":1000000001}`, "full_ns 1000000001: want at least 0, and at most 1000000000"},
-		{"bridge", `{"full_ns":-1}`, "full_ns -1"},
+		{"bridge", `{"next_sweep_ns":1000000001}`, "next_sweep_ns 1000000001: want at least 0, and at most 1000000000"},
+		{"bridge", `{"next_sweep_ns":-1}`, "next_sweep_ns -1"},
 		{"counters", `{"drops":{"bad-luck":1}}`, `unknown reason "bad-luck"`},
 		{"counters", `{"drops":{"short":18446744073709551615}}`, "drops.short 18446744073709551615: want at most"},
 		{"counters", `{"rx_frames":7,"tx_bytes":18446744073709551615}`, "tx_bytes 18446744073709551615: want at most"},
@@ -48,8 +48,8 @@ func refusedUses() []refusal {
 		{"delegate", `{"holder":"me"}`, `holder "me": want kernel, switch or guest`},
 		{"delegate", `{"holder":"guest","guest_mac":"ff:ff:ff:ff:ff:ff"}`, `guest_mac "ff:ff:ff:ff:ff:ff"`},
 		{"pinned", `{"holder":"guest","guest_mac":"02:00:00:00:00:02"}`, "want 02:00:00:00:00:01, the only one"},
-		{"delegate", `{"holder":"guest","heard_age_ns":5}`, "heard_age_ns 5: want none"},
-		{"delegate", `{"holder":"guest","guest_mac":"02:00:00:00:00:02","heard_age_ns":-1}`, "heard_age_ns -1: want at least 0"},
+		{"delegate", `{"holder":"guest","last_use_age_ns":5}`, "last_use_age_ns 5: want none"},
+		{"delegate", `{"holder":"guest","guest_mac":"02:00:00:00:00:02","last_use_age_ns":-1}`, "last_use_age_ns -1: want at least 0"},
 	}
 }
 
@@ -65,16 +65,16 @@ func refusedNeighbours() []refusal {
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"03:00:00:00:00:02"}]}`, "want the address of one station"},
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":-5}]}`,
 			"neighbours[0]: age_ns -5"},
-		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"probe_age_ns":5}]}`,
-			"neighbours[0]: probe_age_ns 5: want at least 0, and less than age_ns 5"},
-		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"probe_age_ns":-1}]}`,
-			"neighbours[0]: probe_age_ns -1"},
+		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"last_probe_age_ns":5}]}`,
+			"neighbours[0]: last_probe_age_ns 5: want at least 0, and less than age_ns 5"},
+		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02","age_ns":5,"last_probe_age_ns":-1}]}`,
+			"neighbours[0]: last_probe_age_ns -1"},
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.2","mac":"02:00:00:00:00:02"}]}`, "is a permanent neighbour"},
 		{"delegate", `{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:02"},{"address":"10.244.1.9","mac":"02:00:00:00:00:02"}]}`,
 			"duplicate 10.244.1.9"},
 		{"delegate", `{"holder":"guest","neighbours":[` + list(1024, func(i int) string { return fmt.Sprintf(`{"address":%q,"mac":"02:00:00:00:00:02"}`, manyHosts(i)) }) + `]}`,
 			"1025 with the permanent ones, want at most 1024"},
-		{"delegate", `{"holder":"guest","full_ns":-1}`, "full_ns -1"},
+		{"delegate", `{"holder":"guest","next_sweep_ns":-1}`, "next_sweep_ns -1"},
 	}
 }
 

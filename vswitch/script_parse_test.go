@@ -28,13 +28,13 @@ type step struct {
 	line     int
 	text     string
 	at       time.Duration
-	verb     string // <, tick, hand, expect, static, forget, stations, heard
+	verb     string // <, tick, hand, expect, static, forget, stations, last-use
 	port     int
 	frame    vswitch.Frame
 	times    int
 	mac      vswitch.MAC
 	holder   vswitch.Holder
-	heard    time.Duration
+	lastUse  time.Duration
 	argument string
 	refused  bool
 	want     []event
@@ -114,7 +114,7 @@ func (s *script) timed(w *words, now time.Duration, line int, text string) {
 		return
 	case "tick":
 		w.accept("tick")
-	case "hand", "heard", "expect":
+	case "hand", "last-use", "expect":
 		s.delegateVerb(w, &next)
 	case "static", "forget", "stations":
 		s.bridgeVerb(w, &next)
@@ -181,7 +181,7 @@ func (s *script) delegateVerb(w *words, next *step) {
 	}
 	next.mac = w.mac()
 	if !w.accept("never") {
-		next.heard = w.duration()
+		next.lastUse = w.duration()
 	}
 }
 

@@ -72,7 +72,7 @@ func TestScriptMismatches(t *testing.T) {
 		"stations":        {head + b + c + "+0 stations b=02:00:00:00:00:01\n", "  have a=02:00:00:00:00:01\n  want b=02:00:00:00:00:01"},
 		"static":          {"# .\nbridge a b\n+0 static a 02:..:01 refused\n", "SetStatic = true"},
 		"use":             {"# .\ndelegate\n+0 tick\n+0 used\n", "  - want  used"},
-		"heard":           {"# .\ndelegate\n+0 heard guest 5s\n", "  have 0s\n  want 5s"},
+		"last-use":        {"# .\ndelegate\n+0 last-use guest 5s\n", "  have 0s\n  want 5s"},
 	} {
 		err := runScript("s.txt", test.script)
 		if test.want == "" {

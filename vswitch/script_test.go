@@ -188,13 +188,13 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		if have := r.stations(now); have != s.argument {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
-	case "heard":
+	case "last-use":
 		at, ok := r.delegate.LastUseBy(s.mac)
 		if ok {
 			at -= r.ahead
 		}
-		if at != s.heard {
-			complaint = fmt.Sprintf("  have %v\n  want %v", at, s.heard)
+		if at != s.lastUse {
+			complaint = fmt.Sprintf("  have %v\n  want %v", at, s.lastUse)
 		}
 	}
 	return got, complaint

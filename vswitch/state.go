@@ -26,7 +26,7 @@ func checkAge(age time.Duration) error {
 
 func checkNextSweep(left time.Duration) error {
 	if left < 0 || left > sweepInterval {
-		return fmt.Errorf("full_ns %d: want at least 0, and at most %d", int64(left), int64(sweepInterval))
+		return fmt.Errorf("next_sweep_ns %d: want at least 0, and at most %d", int64(left), int64(sweepInterval))
 	}
 	return nil
 }

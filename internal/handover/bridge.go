@@ -7,7 +7,7 @@ import "time"
 type Bridge struct {
 	Stations []Station `json:"stations"` // ordered by MAC; may include stations that have aged out and were not removed yet
 	// NextSweep is the time until a full table may be searched for expired stations again; 0 if it may be searched now.
-	NextSweep time.Duration `json:"full_ns"`
+	NextSweep time.Duration `json:"next_sweep_ns"`
 }
 
 // Station is one learned station.

@@ -8,13 +8,13 @@ import (
 // Delegate is the state of a forwarder in IP mode. It contains learned neighbours only: the switch that takes over configures
 // permanent ones itself.
 type Delegate struct {
-	Holder     string         `json:"holder"`                 // kernel, switch or guest
-	GuestMAC   MAC            `json:"guest_mac"`              // destination of frames to the guest; the zero MAC: not known yet
-	LastUse    *time.Duration `json:"heard_age_ns,omitempty"` // since GuestMAC last used the pod address; nil: it never did
-	Neighbours []Neighbour    `json:"neighbours"`             // ordered by address
-	Questions  []Question     `json:"questions"`              // ordered by address
+	Holder     string         `json:"holder"`                    // kernel, switch or guest
+	GuestMAC   MAC            `json:"guest_mac"`                 // destination of frames to the guest; the zero MAC: not known yet
+	LastUse    *time.Duration `json:"last_use_age_ns,omitempty"` // since GuestMAC last used the pod address; nil: it never did
+	Neighbours []Neighbour    `json:"neighbours"`                // ordered by address
+	Questions  []Question     `json:"questions"`                 // ordered by address
 	// NextSweep is the time until a full neighbour table may be searched for expired entries again; 0 if it may be searched now.
-	NextSweep time.Duration `json:"full_ns"`
+	NextSweep time.Duration `json:"next_sweep_ns"`
 }
 
 // Neighbour is one learned neighbour on the wire.
@@ -23,8 +23,8 @@ type Neighbour struct {
 	MAC     MAC           `json:"mac"`
 	Age     time.Duration `json:"age_ns"` // since ARP last confirmed the MAC
 	// LastProbe is the age of the last request for a new confirmation; nil if none was sent since the last confirmation.
-	LastProbe *time.Duration `json:"probe_age_ns,omitempty"`
-	Wanted    bool           `json:"asked,omitempty"` // the switch has resolved it; false: only the neighbour itself sent ARP
+	LastProbe *time.Duration `json:"last_probe_age_ns,omitempty"`
+	Wanted    bool           `json:"wanted,omitempty"` // the switch has resolved it; false: only the neighbour itself sent ARP
 }
 
 // Question is a neighbour that is being resolved, and the frames that wait for the result.

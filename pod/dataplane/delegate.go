@@ -19,7 +19,7 @@ import (
 //	holder.go    the states of the address
 //	services.go  the netstack endpoints: ARP, kept ports, DHCP, DNS
 //	lease.go     the guest's lease, and when another MAC gets it
-//	absence.go   a guest whose device is away
+//	absence.go   a guest whose device is absent
 //	resume.go    the state that a takeover passes on
 //	learned.go   the state that a switch leaves which ends unasked
 type delegation struct {
@@ -44,7 +44,7 @@ type delegation struct {
 	state      holderState
 	releasedAt time.Duration // when the state released began, on the switch's clock
 	heldSince  time.Duration // when the switch became the holder, on its clock
-	away       absence
+	absence    absence
 	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
 
@@ -172,7 +172,7 @@ func (d *delegation) background(ctx context.Context) error {
 func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
 	d.mu.Lock()
 	from := d.state
-	if !(e == use && d.away.isAbsent) {
+	if !(e == use && d.absence.isAbsent) {
 		d.state = from.next(e)
 	}
 	to := d.state

@@ -19,17 +19,17 @@ func FuzzSnapshot(f *testing.F) {
 		bridge     bool
 	}{
 		{"nothing", ``, false},
-		{"waiting", `{"address":{"state":"waiting","delegate":{"holder":"switch","guest_mac":"00:00:00:00:00:00","neighbours":null,"questions":null,"full_ns":0}},"ports":null}`, false},
-		{"a guest with a lease", `{"address":{"state":"guest","absent":true,"left_age_ns":5000,"lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},
-			"gone":true,"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","heard_age_ns":7,"neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:08","age_ns":1,"asked":true}]}},"ports":[]}`, false},
+		{"waiting", `{"address":{"state":"waiting","delegate":{"holder":"switch","guest_mac":"00:00:00:00:00:00","neighbours":null,"questions":null,"next_sweep_ns":0}},"ports":null}`, false},
+		{"a guest with a lease", `{"address":{"state":"guest","absent":true,"absence_age_ns":5000,"lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},
+			"owner_absent":true,"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","last_use_age_ns":7,"neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:08","age_ns":1,"wanted":true}]}},"ports":[]}`, false},
 		{"released", `{"address":{"state":"released","delegate":{"holder":"switch"}}}`, false},
 		{"the kernel's", `{"address":{"state":"kernel","delegate":{"holder":"kernel"}}}`, false},
 		{"state and holder differ", `{"address":{"state":"waiting","delegate":{"holder":"guest"}}}`, false},
 		{"absent without a time", `{"address":{"state":"waiting","absent":true,"delegate":{"holder":"switch"}}}`, false},
-		{"absent for too long", `{"address":{"state":"waiting","left_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
+		{"absent for too long", `{"address":{"state":"waiting","absence_age_ns":9223372036854775807,"delegate":{"holder":"switch"}}}`, false},
 		{"a lease of a multicast MAC", `{"address":{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff"},"delegate":{"holder":"guest"}}}`, false},
-		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"full_ns":0}}`, true},
-		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"full_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
+		{"both", `{"address":{"state":"waiting","delegate":{"holder":"switch"}},"bridge":{"stations":null,"next_sweep_ns":0}}`, true},
+		{"stations", `{"bridge":{"stations":[{"mac":"02:00:00:00:00:09","port":1,"age_ns":5}],"next_sweep_ns":0},"ports":[{"counters":{"rx_frames":1}}]}`, true},
 		{"pending state of netstack", `{"bridge":{"stations":null},"ports":[{},{},{"pending":{"received":"AAAA"}}]}`, true},
 	} {
 		f.Add(seed.name, seed.text, seed.bridge)
@@ -43,8 +43,8 @@ func FuzzSnapshot(f *testing.F) {
 		if !ok {
 			return
 		}
-		if a, b := s.Address, first.Address; a != nil && (a.State != b.State || a.Absent != b.Absent || a.Gone != b.Gone ||
-			(a.Left == nil) != (b.Left == nil) || !cmp.Equal(a.Lease, b.Lease)) {
+		if a, b := s.Address, first.Address; a != nil && (a.State != b.State || a.Absent != b.Absent || a.OwnerAbsent != b.OwnerAbsent ||
+			(a.AbsenceAge == nil) != (b.AbsenceAge == nil) || !cmp.Equal(a.Lease, b.Lease)) {
 			t.Errorf("the snapshot %s became\n%+v", text, b)
 		}
 		written, err := json.Marshal(first)

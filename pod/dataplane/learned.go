@@ -30,23 +30,23 @@ type reporter struct {
 
 // A learnedState is the part of an addressState whose change is worth a report.
 type learnedState struct {
-	state    string
-	gone     bool
-	lease    leaseState
-	guestMAC vswitch.MAC
+	state       string
+	ownerAbsent bool
+	lease       leaseState
+	guestMAC    vswitch.MAC
 }
 
 // learned returns what the next switch has to know.
 func (d *delegation) learned() *addressState {
-	lease, linkLost := d.leases.snapshot()
+	lease, ownerAbsent := d.leases.snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &addressState{State: d.state.String(), Gone: linkLost, Lease: lease, Delegate: d.delegate.GuestState(d.clock())}
+	return &addressState{State: d.state.String(), OwnerAbsent: ownerAbsent, Lease: lease, Delegate: d.delegate.GuestState(d.clock())}
 }
 
 // key returns what reports are compared by.
 func (a *addressState) key() learnedState {
-	k := learnedState{state: a.State, gone: a.Gone, guestMAC: vswitch.MAC(a.Delegate.GuestMAC)}
+	k := learnedState{state: a.State, ownerAbsent: a.OwnerAbsent, guestMAC: vswitch.MAC(a.Delegate.GuestMAC)}
 	if a.Lease != nil {
 		k.lease = *a.Lease
 	}
@@ -108,7 +108,7 @@ func readLearned(text json.RawMessage) (*addressState, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("report: want one object, with nothing after it")
 	}
-	if len(a.Delegate.Neighbours)+len(a.Delegate.Questions) > 0 || a.Absent || a.Left != nil {
+	if len(a.Delegate.Neighbours)+len(a.Delegate.Questions) > 0 || a.Absent || a.AbsenceAge != nil {
 		return nil, errors.New("report: want no neighbours and no absence")
 	}
 	return a, nil

@@ -59,7 +59,7 @@ func TestLearnedNotUsable(t *testing.T) {
 		"the kernel":      `{"state":"kernel","delegate":{"holder":"kernel"}}`,
 		"a neighbour":     `{"state":"guest","delegate":{"holder":"guest","neighbours":[{"address":"10.244.1.9","mac":"02:00:00:00:00:08"}]}}`,
 		"a bad lease":     `{"state":"guest","lease":{"mac":"ff:ff:ff:ff:ff:ff","expires":"2026-01-02T00:00:00Z"},"delegate":{"holder":"guest"}}`,
-		"an absent guest": `{"state":"waiting","absent":true,"left_age_ns":1,"delegate":{"holder":"switch"}}`,
+		"an absent guest": `{"state":"waiting","absent":true,"absence_age_ns":1,"delegate":{"holder":"switch"}}`,
 		"not an object":   `[1]`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,10 +80,10 @@ func TestLearnedNotUsable(t *testing.T) {
 func FuzzLearned(f *testing.F) {
 	for _, seed := range []string{
 		``, `{"state":"waiting","delegate":{"holder":"switch"}}`,
-		`{"state":"guest","lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},"gone":true,
-			"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","heard_age_ns":7}}`,
+		`{"state":"guest","lease":{"mac":"02:00:00:00:00:09","hostname":"vm","expires":"2026-01-02T00:00:00Z"},"owner_absent":true,
+			"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","last_use_age_ns":7}}`,
 		`{"state":"guest","lease":{"mac":"02:00:00:00:00:09","hostname":"` + strings.Repeat("\x7f", maxHostName) + `","expires":"2026-01-02T00:00:00Z"},
-			"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","neighbours":null,"questions":null,"full_ns":9}}`,
+			"delegate":{"holder":"guest","guest_mac":"02:00:00:00:00:09","neighbours":null,"questions":null,"next_sweep_ns":9}}`,
 	} {
 		f.Add(seed)
 	}

@@ -22,10 +22,10 @@ type leases struct {
 	change func() // called when the lease has changed
 	prober
 
-	mu       sync.Mutex // guards the following, and the prober
-	lease    dhcpsrv.Lease
-	linkLost bool // the guest's link went down since the lease was given
-	asked    bool // a client has sent a DHCP message
+	mu          sync.Mutex // guards the following, and the prober
+	lease       dhcpsrv.Lease
+	ownerAbsent bool // the guest was absent since the lease was given, so that another MAC may get it
+	asked       bool // a client has sent a DHCP message
 }
 
 func (d *delegation) newLeases() *leases {
@@ -44,7 +44,7 @@ func (l *leases) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	owner := vswitch.MAC(l.lease.MAC)
-	r := dhcpsrv.Answer(l.offer, dhcpsrv.Query{Message: message, Lease: l.lease, OwnerGone: l.linkLost || l.isUnreachable(owner),
+	r := dhcpsrv.Answer(l.offer, dhcpsrv.Query{Message: message, Lease: l.lease, OwnerGone: l.ownerAbsent || l.isUnreachable(owner),
 		PinnedMAC: dhcpsrv.MAC(l.pinned), Now: l.now()})
 	if r.Held {
 		l.probe(owner)
@@ -59,7 +59,7 @@ func (l *leases) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	l.report(r)
 	switch r.Change {
 	case dhcpsrv.Bound:
-		l.linkLost = false
+		l.ownerAbsent = false
 		l.apply(ack, vswitch.MAC(r.Lease.MAC))
 	case dhcpsrv.Released:
 		l.apply(dhcpRelease, vswitch.MAC{})
@@ -89,7 +89,7 @@ func (l *leases) report(r dhcpsrv.Result) {
 func (l *leases) noteAbsence() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.linkLost = true
+	l.ownerAbsent = true
 }
 
 // expire ends a lease that has expired.

@@ -105,10 +105,10 @@ func TestHint(t *testing.T) {
 		prepare func(d *delegation)
 		want    string // empty: no warning
 	}{
-		"a hypervisor that is away": {func(d *delegation) { d.ports[vswitch.PortGuest].link.isAlone.Store(true) }, "the hypervisor"},
-		"a device that is away":     {func(d *delegation) { d.ports[vswitch.PortGuest].link.isLost.Store(true) }, "the hypervisor"},
-		"a guest that is silent":    {func(*delegation) {}, "it has not sent a frame"},
-		"a guest that does not ask": {func(d *delegation) { d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7) }, "has not asked for the address"},
+		"a hypervisor that is absent": {func(d *delegation) { d.ports[vswitch.PortGuest].link.isAlone.Store(true) }, "the hypervisor"},
+		"a device that is absent":     {func(d *delegation) { d.ports[vswitch.PortGuest].link.isLost.Store(true) }, "the hypervisor"},
+		"a guest that is silent":      {func(*delegation) {}, "it has not sent a frame"},
+		"a guest that does not ask":   {func(d *delegation) { d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7) }, "has not asked for the address"},
 		"a guest that only asks": {func(d *delegation) {
 			d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7)
 			d.leases.asked = true

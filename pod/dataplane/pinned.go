@@ -17,7 +17,7 @@ func (a *addressState) applyPinnedMAC(st holderState, pinned vswitch.MAC) holder
 		return st
 	}
 	if a.Lease != nil && a.Lease.MAC != pinned {
-		a.Lease, a.Gone = nil, false
+		a.Lease, a.OwnerAbsent = nil, false
 	}
 	if vswitch.MAC(a.Delegate.GuestMAC) != pinned {
 		st = waiting

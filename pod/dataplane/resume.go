@@ -12,13 +12,13 @@ import (
 // snapshot implements mode.
 func (d *delegation) snapshot() snapshot {
 	now := d.clock()
-	lease, linkLost := d.leases.snapshot()
+	lease, ownerAbsent := d.leases.snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a := &addressState{State: d.state.String(), Absent: d.away.isAbsent, Gone: linkLost, Lease: lease, Delegate: d.delegate.State(now)}
-	if d.away.hasLeft {
-		age := now - d.away.since
-		a.Left = &age
+	a := &addressState{State: d.state.String(), Absent: d.absence.isAbsent, OwnerAbsent: ownerAbsent, Lease: lease, Delegate: d.delegate.State(now)}
+	if d.absence.hasBeenAbsent {
+		age := now - d.absence.since
+		a.AbsenceAge = &age
 	}
 	return snapshot{Address: a}
 }
@@ -42,10 +42,10 @@ func (d *delegation) resume(snap *snapshot) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state, d.releasedAt, d.away.isAbsent = state, d.clock(), a.Absent // a release gets its whole grace again
-	if a.Left != nil {
-		d.away.hasLeft, d.away.since = true, d.clock()-*a.Left
-		if rest := d.plan.holdAfter - *a.Left; rest > 0 || a.Absent {
+	d.state, d.releasedAt, d.absence.isAbsent = state, d.clock(), a.Absent // a release gets its whole grace again
+	if a.AbsenceAge != nil {
+		d.absence.hasBeenAbsent, d.absence.since = true, d.clock()-*a.AbsenceAge
+		if rest := d.plan.holdAfter - *a.AbsenceAge; rest > 0 || a.Absent {
 			d.holdTimer.Reset(max(0, rest))
 		}
 	}
@@ -63,10 +63,10 @@ func (a *addressState) check() (holderState, error) {
 		return kernel, err
 	case st == kernel:
 		return kernel, errors.New("the kernel holds the pod address: want a state of the work phase")
-	case a.Absent && a.Left == nil:
-		return kernel, errors.New("the guest is absent without left_age_ns")
-	case a.Left != nil && (*a.Left < 0 || *a.Left > maxAge):
-		return kernel, fmt.Errorf("left_age_ns %s: want 0s to %s", *a.Left, maxAge)
+	case a.Absent && a.AbsenceAge == nil:
+		return kernel, errors.New("the guest is absent without absence_age_ns")
+	case a.AbsenceAge != nil && (*a.AbsenceAge < 0 || *a.AbsenceAge > maxAge):
+		return kernel, fmt.Errorf("absence_age_ns %s: want 0s to %s", *a.AbsenceAge, maxAge)
 	case a.Delegate.Holder != st.holder().String():
 		return kernel, fmt.Errorf("the holder is the %s in the state %s", a.Delegate.Holder, a.State)
 	}
@@ -74,13 +74,13 @@ func (a *addressState) check() (holderState, error) {
 }
 
 // snapshot returns the lease, or nil, and whether the guest's link went down since it was given.
-func (l *leases) snapshot() (lease *leaseState, linkLost bool) {
+func (l *leases) snapshot() (lease *leaseState, ownerAbsent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lease.MAC != (dhcpsrv.MAC{}) {
 		lease = &leaseState{MAC: vswitch.MAC(l.lease.MAC), HostName: l.lease.HostName, Expires: l.lease.Expires}
 	}
-	return lease, l.linkLost
+	return lease, l.ownerAbsent
 }
 
 // maxHostName is the largest length of a DHCP option in bytes (RFC 2132, section 2).
@@ -91,7 +91,7 @@ func (l *leases) resume(a *addressState) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a.Lease == nil {
-		l.linkLost = a.Gone
+		l.ownerAbsent = a.OwnerAbsent
 		return nil
 	}
 	mac := a.Lease.MAC
@@ -101,6 +101,6 @@ func (l *leases) resume(a *addressState) error {
 	if len(a.Lease.HostName) > maxHostName {
 		return fmt.Errorf("lease with a host name of %d bytes: want at most %d", len(a.Lease.HostName), maxHostName)
 	}
-	l.lease, l.linkLost = dhcpsrv.Lease{MAC: dhcpsrv.MAC(mac), HostName: a.Lease.HostName, Expires: a.Lease.Expires}, a.Gone
+	l.lease, l.ownerAbsent = dhcpsrv.Lease{MAC: dhcpsrv.MAC(mac), HostName: a.Lease.HostName, Expires: a.Lease.Expires}, a.OwnerAbsent
 	return nil
 }

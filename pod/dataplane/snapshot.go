@@ -28,12 +28,12 @@ type snapshot struct {
 
 // An addressState is the state of a delegation.
 type addressState struct {
-	State    string            `json:"state"`                 // of the pod address
-	Absent   bool              `json:"absent,omitempty"`      // the guest's device is away
-	Left     *time.Duration    `json:"left_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
-	Lease    *leaseState       `json:"lease,omitempty"`
-	Gone     bool              `json:"gone,omitempty"` // the guest's link went down since the lease was given
-	Delegate handover.Delegate `json:"delegate"`
+	State       string            `json:"state"`                    // of the pod address
+	Absent      bool              `json:"absent,omitempty"`         // the guest's device is absent
+	AbsenceAge  *time.Duration    `json:"absence_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
+	Lease       *leaseState       `json:"lease,omitempty"`
+	OwnerAbsent bool              `json:"owner_absent,omitempty"` // the guest was absent since the lease was given, so that another MAC may get it
+	Delegate    handover.Delegate `json:"delegate"`
 }
 
 // A leaseState is the guest's lease.

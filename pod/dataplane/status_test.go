@@ -17,11 +17,11 @@ func TestStatusOfLinks(t *testing.T) {
 		guest, uplink string
 		isReady       bool
 	}{
-		"all is up":                  {func(_, _ *link) {}, control.LinkUp, control.LinkUp, true},
-		"the hypervisor is away":     {func(guest, _ *link) { guest.isAlone.Store(true) }, control.LinkNoHypervisor, control.LinkUp, true},
-		"the guest's device is away": {func(guest, _ *link) { guest.isLost.Store(true) }, control.LinkDown, control.LinkUp, true},
-		"the uplink is down":         {func(_, uplink *link) { uplink.isLost.Store(true) }, control.LinkUp, control.LinkDown, false},
-		"the uplink's peer is down":  {func(_, uplink *link) { uplink.noCarrier.Store(true) }, control.LinkUp, control.LinkDown, false},
+		"all is up":                    {func(_, _ *link) {}, control.LinkUp, control.LinkUp, true},
+		"the hypervisor is absent":     {func(guest, _ *link) { guest.isAlone.Store(true) }, control.LinkNoHypervisor, control.LinkUp, true},
+		"the guest's device is absent": {func(guest, _ *link) { guest.isLost.Store(true) }, control.LinkDown, control.LinkUp, true},
+		"the uplink is down":           {func(_, uplink *link) { uplink.isLost.Store(true) }, control.LinkUp, control.LinkDown, false},
+		"the uplink's peer is down":    {func(_, uplink *link) { uplink.noCarrier.Store(true) }, control.LinkUp, control.LinkDown, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Second
