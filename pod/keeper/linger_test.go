@@ -113,7 +113,7 @@ func TestLingeringHandover(t *testing.T) {
 	fd := lingering(t)
 	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, fd)
 	_ = unix.Close(fd)
-	_, files := next.receives("go", 1)
+	_, files := next.receives("begin", 1)
 	_ = unix.Close(files[0])
 	next.Close()
 	first.Close()
