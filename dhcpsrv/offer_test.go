@@ -236,3 +236,19 @@ func TestOfferSharesNothing(t *testing.T) {
 		t.Errorf("the fields changed: %v %v", made.Search, made.Routes)
 	}
 }
+
+// TestManyRoutesTakeLittleTime checks that the time to make an offer is not quadratic in the number of routes, which the pod's network decides.
+func TestManyRoutesTakeLittleTime(t *testing.T) {
+	o := mustProfile(t, "flannel")
+	for i := range 150_000 {
+		destination := netip.PrefixFrom(netip.AddrFrom4([4]byte{100 + byte(i>>16), byte(i >> 8), byte(i), 0}), 24)
+		o.Routes = append(o.Routes, Route{Destination: destination, Gateway: netip.MustParseAddr("10.244.1.1")})
+	}
+	began := time.Now()
+	if _, _, err := NewOffer(o); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second { // a quadratic one takes a minute
+		t.Errorf("an offer with %d routes takes %s", len(o.Routes), took)
+	}
+}

@@ -32,13 +32,15 @@ func (r Route) isDefault() bool { return r.Destination.Bits() == 0 }
 // cleanRoutes returns the IPv4 routes, and of several routes to one destination the first, which is the preferred one.
 func (w *warnings) cleanRoutes(routes []Route) []Route {
 	var clean []Route
+	known := make(map[netip.Prefix]bool, len(routes))
 	for _, r := range routes {
 		if !r.Destination.IsValid() || !r.Destination.Addr().Is4() || !r.onLink() && !r.Gateway.Is4() {
 			w.add("route to %s via %s: not IPv4; not offered", r.Destination, r.Gateway)
 			continue
 		}
 		r.Destination = r.Destination.Masked()
-		if !slices.ContainsFunc(clean, func(c Route) bool { return c.Destination == r.Destination }) {
+		if !known[r.Destination] {
+			known[r.Destination] = true
 			clean = append(clean, r)
 		}
 	}

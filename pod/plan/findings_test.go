@@ -281,6 +281,11 @@ func TestResolve(t *testing.T) {
 		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
 		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, GuestMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},
 		{"no MAC", Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: guest}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "with a MAC", false},
+		{"too many routes", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) {
+			for len(id.Routes) <= maxRoutes {
+				id.Routes = append(id.Routes, id.Routes...)
+			}
+		}, "at most 40000 routes", false},
 		{"no address", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Addresses = nil }, "plain bridge works", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

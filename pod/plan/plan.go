@@ -146,6 +146,10 @@ func (p *Plan) checkBridge(cfg Config) error {
 	return nil
 }
 
+// maxRoutes is the largest number of routes for which the description of the forwarder and the offer fit into a message between keeper and
+// switch (maxMessage in pod/grant/conn.go): each takes less than 200 bytes in both.
+const maxRoutes = 40_000
+
 // resolveDelegate completes a plan that delegates the pod address.
 func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	id := p.Identity
@@ -153,6 +157,10 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	if p.Address, ok = id.PodAddress(); !ok {
 		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
 			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
+	}
+	if n := len(id.Routes); n > maxRoutes {
+		return &missing.Error{What: fmt.Sprintf("delegate the address of %s with %d routes", id.Link.Name, n), Need: fmt.Sprintf("at most %d routes on the interface", maxRoutes),
+			Give: "reduce the routes of the pod, or omit delegateIp: a plain bridge uses none"}
 	}
 	p.RouterMAC, p.Server = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC), freeServer(id)
 	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id)

@@ -89,3 +89,23 @@ func TestAddressLifetime(t *testing.T) {
 		t.Errorf("the summary is\n%s", text)
 	}
 }
+
+// TestMostRoutesFitIntoAMessage checks that the description of a switch with the largest number of routes can be sent.
+func TestMostRoutesFitIntoAMessage(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	id := identity()
+	for i := range maxRoutes - len(id.Routes) {
+		r := id.Routes[0]
+		r.Dst = netip.PrefixFrom(netip.AddrFrom4([4]byte{100 + byte(i>>15), 100 + byte(i>>8)&127, 100 + byte(i)&127, byte(i >> 7)}), 32)
+		r.Metric, r.Metrics = 1<<31, podnet.Metrics{"mtu": 65535}
+		id.Routes = append(id.Routes, r)
+	}
+	p, err := resolve(cfg, id, &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire, _ := json.Marshal(p.Wire())
+	if len(wire) > 8<<20-64<<10 {
+		t.Errorf("the description has %d bytes", len(wire))
+	}
+}

@@ -49,13 +49,17 @@ type target struct {
 // unreachableRules returns the rules for denied, the unreachable routes of the pod. As in the kernel, the longest prefix decides, then
 // the lowest metric: a route of the uplink becomes an allowing rule before a denying rule of a shorter prefix.
 func unreachableRules(denied, uplink []podnet.Route) (list []vswitch.Rule) {
-	targets := bestTargets(denied, uplink)
-	for i, t := range targets {
-		overrides := func(later target) bool { return !later.reachable && later.Dst.Contains(t.Dst.Addr()) }
-		if !t.reachable || slices.ContainsFunc(targets[i+1:], overrides) {
+	var later []target // unreachable ones of the same or a shorter prefix
+	for _, t := range slices.Backward(bestTargets(denied, uplink)) {
+		overrides := func(other target) bool { return other.Dst.Contains(t.Dst.Addr()) }
+		if !t.reachable || slices.ContainsFunc(later, overrides) {
 			list = append(list, vswitch.Rule{Destination: t.Dst, Allow: t.reachable})
 		}
+		if !t.reachable {
+			later = append(later, t)
+		}
 	}
+	slices.Reverse(list)
 	return list
 }
 
