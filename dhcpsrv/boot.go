@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The options that a VM document can add: boot file, TFTP server, NTP servers and options for private use. A value that does not fit
-// its option is omitted with a warning, never truncated: a client would ask for a file with half of the name.
+// The options that a VM document can add: boot files, TFTP server, NTP servers, options for private use and other options. A value that
+// does not fit its option is omitted with a warning, never truncated: a client would ask for a file with half of the name.
 
 // maxBootFile is the length in bytes of a name that the field "file" holds with its final NUL (RFC 2131, section 2).
 const maxBootFile = 127
@@ -17,6 +17,31 @@ const maxBootFile = 127
 type PrivateOption struct {
 	Code  uint8  `json:"option"` // from 224 to 254
 	Value string `json:"value"`  // 1 to 255 bytes, sent verbatim
+}
+
+// A BootFile is a boot file for some clients: for those that a boot loader has started, or for one architecture.
+type BootFile struct {
+	UserClass    string  `json:"user_class,omitempty"`   // option 77 of the client, such as "iPXE"; empty: any
+	Architecture *uint16 `json:"architecture,omitempty"` // option 93 of the client (RFC 4578, section 2.1), such as 7 for UEFI on x86-64; nil: any
+	Name         string  `json:"boot_file_name"`         // options 67 and "file" for such a client
+}
+
+// An ExtraOption is a DHCP option that the server has no other value for. The client gets it whether it asks for it or not.
+type ExtraOption struct {
+	Code  uint8  `json:"option"`
+	Value []byte `json:"value"` // 1 to 255 bytes
+}
+
+// IsExtra reports whether the code may be that of an ExtraOption. It is not for options that follow from other fields of the Offer or
+// from the lease, that only clients and relays send, and for private use.
+func IsExtra(code uint8) bool {
+	switch code {
+	case optPad, optMask, optRouter, optNameServers, optHostName, optDomain, optMTU, optBroadcast, optNTPServers, optRequested, optLeaseTime,
+		optOverload, optMessageType, optServer, optRequestList, optMessage, optMaximumSize, optRenewalTime, optRebindingTime, optClientID,
+		optTFTPServer, optBootFile, optUserClass, optRelayAgent, optArchitecture, optSearch, optRoutes:
+		return false
+	}
+	return code < minPrivate
 }
 
 // cleanBoot removes values that cannot be sent, and encodes siaddr and the private options.
@@ -28,11 +53,48 @@ func (o *Offer) cleanBoot(w *warnings) {
 		o.next = a
 	}
 	o.NTPServers = w.cleanServers("NTP server", o.NTPServers, maxNTPServers)
+	o.BootFiles = w.cleanBootFiles(o.BootFiles)
 	o.Private = w.cleanPrivate(o.Private)
+	o.Extra = w.cleanExtra(o.Extra)
 	o.private = nil
 	for _, p := range o.Private {
 		o.private = append(o.private, option{p.Code, []byte(p.Value)})
 	}
+	for _, e := range o.Extra {
+		o.private = append(o.private, option{e.Code, e.Value})
+	}
+}
+
+// cleanBootFiles returns the boot files that can be sent and that are not for every client.
+func (w *warnings) cleanBootFiles(files []BootFile) (clean []BootFile) {
+	for _, f := range files {
+		if f.UserClass == "" && f.Architecture == nil {
+			w.add("boot file %q: neither a user class nor an architecture; not offered", f.Name)
+			continue
+		}
+		if f.Name = w.cleanText("boot file name", f.Name); f.Name != "" {
+			clean = append(clean, f)
+		}
+	}
+	return clean
+}
+
+// cleanExtra returns the options that can be sent.
+func (w *warnings) cleanExtra(options []ExtraOption) (clean []ExtraOption) {
+	for _, e := range options {
+		what := fmt.Sprintf("option %d", e.Code)
+		switch {
+		case !IsExtra(e.Code):
+			w.add("%s: follows from other settings, or is not the server's; not offered", what)
+		case slices.ContainsFunc(clean, func(c ExtraOption) bool { return c.Code == e.Code }):
+			w.add("%s: duplicate; only the first one is offered", what)
+		case len(e.Value) == 0 || len(e.Value) > maxInstance:
+			w.add("%s: %d bytes, want 1 to %d; not offered", what, len(e.Value), maxInstance)
+		default:
+			clean = append(clean, ExtraOption{e.Code, slices.Clone(e.Value)})
+		}
+	}
+	return clean
 }
 
 // cleanText returns a text of printable characters that one option instance holds, or nothing: some clients stop at a NUL, and few
@@ -72,10 +134,50 @@ func (w *warnings) cleanPrivate(options []PrivateOption) []PrivateOption {
 	return clean
 }
 
+// bootFile returns the boot file for the client: that of the first BootFile which matches, or else BootFileName.
+func (x *exchange) bootFile() string {
+	for _, f := range x.offer.BootFiles {
+		if f.matches(&x.request) {
+			return f.Name
+		}
+	}
+	return x.offer.BootFileName
+}
+
+func (f *BootFile) matches(req *request) bool {
+	return (f.UserClass == "" || req.hasUserClass(f.UserClass)) && (f.Architecture == nil || slices.Contains(req.architectures, *f.Architecture))
+}
+
+// hasUserClass reports whether option 77 is or contains the class. RFC 3004 puts a length before each class; iPXE sends its own without.
+func (req *request) hasUserClass(class string) bool {
+	value := req.userClass
+	if string(value) == class {
+		return true
+	}
+	for len(value) > 0 && int(value[0]) < len(value) {
+		n := int(value[0])
+		if string(value[1:1+n]) == class {
+			return true
+		}
+		value = value[1+n:]
+	}
+	return false
+}
+
 // bootFileField returns the value of the field "file", for clients that read no option 67, or nothing if the name is too long for it.
-func (o *Offer) bootFileField() string {
-	if len(o.BootFileName) > maxBootFile {
+func bootFileField(name string) string {
+	if len(name) > maxBootFile {
 		return ""
 	}
-	return o.BootFileName
+	return name
+}
+
+// httpClient is what UEFI HTTP Boot has in option 60, followed by its architecture, and wants in option 60 of an offer with the URI of a
+// boot file (UEFI 2.10, section 24.7.3.1).
+const httpClient = "HTTPClient"
+
+// wantsHTTP reports whether the client does HTTP Boot, and its boot file has a URI.
+func (x *exchange) wantsHTTP() bool {
+	name := x.bootFile()
+	return strings.HasPrefix(string(x.request.vendorClass), httpClient) && (strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"))
 }

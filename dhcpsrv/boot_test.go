@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // TestBootOptions checks when the options of a VM document are sent, and in which order.
@@ -64,6 +65,92 @@ func TestBootFields(t *testing.T) {
 				t.Errorf("a NAK has file %q, siaddr %s", d.file(), d.addr(20))
 			}
 		})
+	}
+}
+
+// TestBootFiles checks which client gets which boot file.
+func TestBootFiles(t *testing.T) {
+	bios, http := uint16(0), uint16(16)
+	o := mustProfile(t, "flannel+boot")
+	o.BootFiles = []BootFile{{UserClass: "iPXE", Name: "http://10.244.1.8/script"}, {Architecture: &bios, Name: "undionly.kpxe"},
+		{UserClass: "blue", Architecture: &http, Name: "https://10.244.1.8/blue.efi"}}
+	made := newOffer(t, o)
+	for _, test := range []struct {
+		name    string
+		options []dhcpv4.Modifier
+		want    string
+	}{
+		{"neither", nil, "boot/guest.ipxe"},
+		{"user class as iPXE sends it", []dhcpv4.Modifier{raw(77, []byte("iPXE")...)}, "http://10.244.1.8/script"},
+		{"user classes of RFC 3004", []dhcpv4.Modifier{raw(77, []byte("\x03red\x04iPXE")...)}, "http://10.244.1.8/script"},
+		{"another user class", []dhcpv4.Modifier{raw(77, []byte("\x05iPXE2")...)}, "boot/guest.ipxe"},
+		{"truncated user class", []dhcpv4.Modifier{raw(77, []byte("\x09iPXE")...)}, "boot/guest.ipxe"},
+		{"the first match", []dhcpv4.Modifier{raw(77, []byte("iPXE")...), raw(93, 0, 0)}, "http://10.244.1.8/script"},
+		{"architecture", []dhcpv4.Modifier{raw(93, 0, 0)}, "undionly.kpxe"},
+		{"the second architecture", []dhcpv4.Modifier{raw(93, 0, 7, 0, 0)}, "undionly.kpxe"},
+		{"half an architecture", []dhcpv4.Modifier{raw(93, 0)}, "boot/guest.ipxe"},
+		{"one of two conditions", []dhcpv4.Modifier{raw(93, 0, 16)}, "boot/guest.ipxe"},
+		{"both conditions", []dhcpv4.Modifier{raw(93, 0, 16), raw(77, []byte("blue")...)}, "https://10.244.1.8/blue.efi"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := replyTo(t, made, message(discover, append(test.options, wants(67))...))
+			if string(d.value(67)) != test.want || d.file() != test.want {
+				t.Errorf("boot file %q, field %q, want %q", d.value(67), d.file(), test.want)
+			}
+		})
+	}
+	o.BootFileName = ""
+	if d := replyTo(t, newOffer(t, o), message(discover)); d.value(67) != nil || d.file() != "" {
+		t.Errorf("a client that matches nothing gets the boot file %q, field %q", d.value(67), d.file())
+	}
+}
+
+// TestHTTPBoot checks when a reply has option 60: for a client of HTTP Boot whose boot file has a URI.
+func TestHTTPBoot(t *testing.T) {
+	const uri = "http://10.244.1.8/boot.efi"
+	for _, test := range []struct {
+		name, class, file string
+		extra             []ExtraOption
+		want              string
+	}{
+		{"HTTP", "HTTPClient:Arch:00016:UNDI:003001", uri, nil, "HTTPClient"},
+		{"PXE", "PXEClient:Arch:00007:UNDI:003016", uri, nil, ""},
+		{"no URI", "HTTPClient:Arch:00016:UNDI:003001", "boot.efi", nil, ""},
+		{"no boot file", "HTTPClient:Arch:00016:UNDI:003001", "", nil, ""},
+		{"the document's", "HTTPClient:Arch:00016:UNDI:003001", uri, []ExtraOption{{60, []byte("mine")}}, "mine"},
+		{"the document's for all", "", "", []ExtraOption{{60, []byte("mine")}}, "mine"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := mustProfile(t, "flannel")
+			o.BootFileName, o.Extra = test.file, test.extra
+			made := newOffer(t, o)
+			for _, m := range [][]byte{message(discover, wants(1, 3), raw(60, []byte(test.class)...)), message(discover, raw(60, []byte(test.class)...)),
+				message(requesting, asks("10.244.1.7"), wants(67, 60), raw(60, []byte(test.class)...))} {
+				if d := replyTo(t, made, m); string(d.value(60)) != test.want {
+					t.Errorf("option 60 is %q in %d, want %q", d.value(60), d.codes(), test.want)
+				}
+			}
+		})
+	}
+}
+
+// TestExtra checks that options by number are sent after the others, are omitted where there is no room, and that unusable ones are not
+// offered.
+func TestExtra(t *testing.T) {
+	o := mustProfile(t, "flannel+boot")
+	o.Extra = []ExtraOption{{150, []byte{10, 244, 1, 9}}, {43, []byte{6, 1, 8}}}
+	made := newOffer(t, o)
+	if diff := cmp.Diff([]uint8{53, 54, 51, 58, 59, 43, 1, 230, 224, 150}, replyTo(t, made, message(discover, wants(43, 1))).codes()); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+	if d := replyTo(t, made, message(discover, raw(61, make([]byte, 255)...))); d.value(150) != nil {
+		t.Error("an option is sent where there is no room")
+	}
+	o.Extra = []ExtraOption{{3, []byte{1}}, {224, []byte{1}}, {43, nil}, {43, make([]byte, 256)}, {43, []byte{1}}, {43, []byte{2}}}
+	o.BootFiles = []BootFile{{Name: "a"}, {UserClass: "b", Name: "\n"}}
+	made, warnings, err := NewOffer(o)
+	if err != nil || len(warnings) != 7 || len(made.Extra) != 1 || len(made.BootFiles) != 0 {
+		t.Errorf("error %v, options %v, boot files %v, warnings %q", err, made.Extra, made.BootFiles, warnings)
 	}
 }
 

@@ -38,12 +38,14 @@ type Offer struct {
 	BootFileName   string          // option 67, and the field "file" if it fits; empty: not sent
 	TFTPServerName string          // option 66, and siaddr if it is an IPv4 address; empty: not sent
 	NTPServers     []netip.Addr    // option 42
+	BootFiles      []BootFile      // instead of BootFileName for clients that match; the first match counts
 	Private        []PrivateOption // sent in this order, even if the client does not ask for them
+	Extra          []ExtraOption   // sent after Private, even if the client does not ask for them
 
 	Subnet Subnet // which clients get a subnet that has the gateway in it
 
 	options []option     // encoded, without times, server and Private; nil: not made by NewOffer
-	private []option     // encoded
+	private []option     // Private and Extra, encoded
 	next    netip.Addr   // siaddr, the server of the next step of a boot (RFC 2131, table 1); 0.0.0.0: none
 	subnet  netip.Prefix // what the mask says
 	wide    []option     // 1, 3 and 28 for a client that does not read routes; nil: as in options
@@ -98,7 +100,9 @@ type offerText struct {
 	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`
 	Private        []PrivateOption `json:"private_options,omitempty"`
 
-	Subnet Subnet `json:"subnet,omitempty"`
+	BootFiles []BootFile    `json:"boot_files,omitempty"`
+	Extra     []ExtraOption `json:"options,omitempty"` // values in base64
+	Subnet    Subnet        `json:"subnet,omitempty"`
 }
 
 type routeText struct {
@@ -109,7 +113,8 @@ type routeText struct {
 // MarshalJSON returns the fields as an object; the lease is in seconds.
 func (o *Offer) MarshalJSON() ([]byte, error) {
 	text := offerText{o.Address, o.Server, o.Gateway, []routeText{}, o.MTU, o.NameServers, o.Domain, o.Search, o.HostName,
-		int(o.Lease / time.Second), o.Expires, o.Deprecated, o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private, o.Subnet}
+		int(o.Lease / time.Second), o.Expires, o.Deprecated, o.BootFileName, o.TFTPServerName, o.NTPServers, o.Private,
+		o.BootFiles, o.Extra, o.Subnet}
 	for _, r := range o.Routes {
 		text.Routes = append(text.Routes, routeText(r))
 	}
@@ -127,7 +132,7 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 		Lease:   time.Duration(min(max(0, text.Lease), int(maxLease/time.Second))) * time.Second, // bounded first, because the product could overflow
 		Expires: text.Expires, Deprecated: text.Deprecated,
 		BootFileName: text.BootFileName, TFTPServerName: text.TFTPServerName, NTPServers: text.NTPServers, Private: text.Private,
-		Subnet: text.Subnet}
+		BootFiles: text.BootFiles, Extra: text.Extra, Subnet: text.Subnet}
 	for _, r := range text.Routes {
 		given.Routes = append(given.Routes, Route(r))
 	}
@@ -167,7 +172,7 @@ func usable(a netip.Addr) bool {
 func limitedBroadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
 // encode returns the options that do not depend on the client, in the order of a reply to a client without option 55. No value is
-// empty.
+// empty, except that of 67 if there are BootFiles.
 func (o *Offer) encode() []option {
 	options := subnetOptions(o.subnet, o.Gateway)
 	broadcast := options[2]
@@ -189,7 +194,10 @@ func (o *Offer) encode() []option {
 		option{optSearch, encodeSearch(o.Search)},
 		option{optRoutes, o.routes},
 		option{optMSRoutes, o.routes})
-	return slices.DeleteFunc(options, func(chosen option) bool { return len(chosen.value) == 0 || find(o.private, chosen.code) >= 0 })
+	return slices.DeleteFunc(options, func(chosen option) bool {
+		perClient := chosen.code == optBootFile && len(o.BootFiles) > 0
+		return len(chosen.value) == 0 && !perClient || find(o.private, chosen.code) >= 0
+	})
 }
 
 // encodeAddrs concatenates IPv4 addresses.

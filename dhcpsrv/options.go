@@ -27,16 +27,23 @@ const (
 	optMTU           uint8 = 26
 	optBroadcast     uint8 = 28
 	optNTPServers    uint8 = 42
+	optRequested     uint8 = 50
 	optLeaseTime     uint8 = 51
 	optOverload      uint8 = 52
 	optMessageType   uint8 = 53
 	optServer        uint8 = 54
+	optRequestList   uint8 = 55
 	optMessage       uint8 = 56
+	optMaximumSize   uint8 = 57
 	optRenewalTime   uint8 = 58
 	optRebindingTime uint8 = 59
+	optVendorClass   uint8 = 60
 	optClientID      uint8 = 61
 	optTFTPServer    uint8 = 66
 	optBootFile      uint8 = 67
+	optUserClass     uint8 = 77
+	optRelayAgent    uint8 = 82
+	optArchitecture  uint8 = 93
 	optSearch        uint8 = 119
 	optRoutes        uint8 = 121
 	minPrivate       uint8 = 224
@@ -46,14 +53,15 @@ const (
 )
 
 // byImportance lists the options that may be omitted, the most important one first: what the client needs to move data, then to boot.
-// The last four are a convenience: the client computes 58, 59 and 28 itself (RFC 2131, section 4.4.5). Options that are not listed are
-// always sent.
+// Extra options follow, and then convenient. Other options are always sent.
 var byImportance = [...]uint8{
-	optRoutes, optMTU, optBootFile, optTFTPServer, optMSRoutes, optSearch, optDomain, optHostName, optNTPServers,
+	optRoutes, optMTU, optBootFile, optVendorClass, optTFTPServer, optMSRoutes, optSearch, optDomain, optHostName, optNTPServers,
 	224, 225, 226, 227, 228, 229, 230, 231, 232, 233, 234, 235, 236, 237, 238, 239,
 	240, 241, 242, 243, 244, 245, 246, 247, 248, 250, 251, 252, 253, 254,
-	optRenewalTime, optRebindingTime, optBroadcast, optMessage,
 }
+
+// convenient lists the least important options: the client computes 58, 59 and 28 itself (RFC 2131, section 4.4.5).
+var convenient = [...]uint8{optRenewalTime, optRebindingTime, optBroadcast, optMessage}
 
 // An option is a DHCP option. Its value may need several instances.
 type option struct {
@@ -99,14 +107,7 @@ func seconds(d time.Duration) []byte {
 
 // configuration returns the options of the offer for this client, in its order.
 func (x *exchange) configuration() []option {
-	all := slices.Concat(x.offer.options, x.offer.private)
-	if !x.readsRoutes() {
-		for _, o := range x.offer.wide {
-			if i := find(all, o.code); i >= 0 {
-				all[i] = o
-			}
-		}
-	}
+	all := x.allOptions()
 	if len(x.request.wants) == 0 {
 		routes := find(x.offer.options, optMSRoutes)
 		return slices.Delete(all, max(routes, 0), routes+1)
@@ -117,12 +118,38 @@ func (x *exchange) configuration() []option {
 			chosen = append(chosen, all[i])
 		}
 	}
-	for _, o := range x.offer.private {
-		if find(chosen, o.code) < 0 {
+	for _, o := range all {
+		if x.isUnasked(o.code) && find(chosen, o.code) < 0 {
 			chosen = append(chosen, o)
 		}
 	}
 	return chosen
+}
+
+// allOptions returns the options of the offer with those that depend on the client: the boot file, which may be empty, 60 for HTTP Boot
+// unless the offer has a value for it, and a wide subnet.
+func (x *exchange) allOptions() []option {
+	all := slices.Concat(x.offer.options, x.offer.private)
+	if i := find(all, optBootFile); i >= 0 {
+		all[i].value = []byte(x.bootFile())
+	}
+	if x.wantsHTTP() && find(all, optVendorClass) < 0 {
+		all = append(all, option{optVendorClass, []byte(httpClient)})
+	}
+	if x.readsRoutes() {
+		return all
+	}
+	for _, o := range x.offer.wide {
+		if i := find(all, o.code); i >= 0 {
+			all[i] = o
+		}
+	}
+	return all
+}
+
+// isUnasked reports whether the option is sent to a client that does not list it: private and extra options, and 60 for HTTP Boot.
+func (x *exchange) isUnasked(code uint8) bool {
+	return code == optVendorClass || find(x.offer.private, code) >= 0
 }
 
 // readsRoutes reports whether the client requests routes. A client without option 55 gets them, but may not read them.
@@ -167,9 +194,9 @@ func (o *Offer) omitBeyond(options []option, room int) []option {
 			room -= opt.size()
 		}
 	}
-	for _, code := range byImportance {
+	for _, code := range slices.Concat(byImportance[:], extraCodes(options), convenient[:]) {
 		i := find(options, code)
-		if i < 0 {
+		if i < 0 || keep[code] {
 			continue
 		}
 		if o.isRoutes(code) && options[i].size() > room {
@@ -190,7 +217,19 @@ func (o *Offer) omitBeyond(options []option, room int) []option {
 }
 
 // isMandatory reports whether the option is sent however long the others are.
-func isMandatory(code uint8) bool { return !slices.Contains(byImportance[:], code) }
+func isMandatory(code uint8) bool {
+	return !slices.Contains(byImportance[:], code) && !slices.Contains(convenient[:], code) && !IsExtra(code)
+}
+
+// extraCodes returns the codes of the extra options, in order.
+func extraCodes(options []option) (codes []uint8) {
+	for _, o := range options {
+		if IsExtra(o.code) {
+			codes = append(codes, o.code)
+		}
+	}
+	return codes
+}
 
 // isRoutes reports whether the option has the routes of the offer, and not the value of a private option.
 func (o *Offer) isRoutes(code uint8) bool {

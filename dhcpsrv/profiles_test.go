@@ -26,12 +26,13 @@ func route(text string) Route {
 }
 
 // profile returns the argument of NewOffer for a pod of the network plugin. Routes are in the order of a dump.
-// With "+boot" behind the plugin's name, it has boot options as well. "bridge=ADDRESS/BITS,GATEWAY" is a bridge
+// With "+boot" behind the plugin's name, it has boot options as well, and with "+http" the URI of a boot file. "bridge=ADDRESS/BITS,GATEWAY" is a bridge
 // with a network of the test's choice, for requests that were recorded in it.
 func profile(name string) (o Offer, ok bool) {
 	var address, server string
 	var routes []string
 	plugin, boots := strings.CutSuffix(name, "+boot")
+	plugin, bootsByHTTP := strings.CutSuffix(plugin, "+http")
 	plugin, network, _ := strings.Cut(plugin, "=")
 	switch plugin {
 	case "bridge":
@@ -68,6 +69,9 @@ func profile(name string) (o Offer, ok bool) {
 	}
 	for _, r := range routes {
 		o.Routes = append(o.Routes, route(r))
+	}
+	if bootsByHTTP {
+		o.BootFileName = "http://10.244.1.8/boot.efi"
 	}
 	if boots {
 		o.BootFileName, o.TFTPServerName = "boot/guest.ipxe", "10.244.1.9"

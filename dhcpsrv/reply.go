@@ -73,7 +73,7 @@ func (x *exchange) encode(kind dhcpv4.MessageType, yiaddr netip.Addr, options []
 	}
 	if kind != dhcpv4.MessageTypeNak {
 		header.ServerIPAddr = net.IP(x.offer.next.AsSlice())
-		header.BootFileName = x.offer.bootFileField()
+		header.BootFileName = bootFileField(x.bootFile())
 	}
 	message := header.ToBytes()[:headerSize]
 	for _, o := range options {

@@ -39,6 +39,10 @@ type request struct {
 	clientID  []byte     // option 61, verbatim
 	wants     []byte     // option 55: codes in the client's order
 	maxSize   int        // option 57: the largest IP datagram in bytes that the client receives
+
+	vendorClass   []byte   // option 60
+	userClass     []byte   // option 77
+	architectures []uint16 // option 93
 }
 
 // readRequest parses a message. A fault is why it gets no answer; the request then has the fields that were read before.
@@ -133,6 +137,11 @@ func (req *request) readOptions(options dhcpv4.Options) (fault string) {
 	}
 	req.hostName = cleanHostName(options.Get(dhcpv4.OptionHostName))
 	req.wants = options.Get(dhcpv4.OptionParameterRequestList)
+	req.vendorClass = options.Get(dhcpv4.OptionClassIdentifier)
+	req.userClass = options.Get(dhcpv4.OptionUserClassInformation)
+	for value := options.Get(dhcpv4.OptionClientSystemArchitectureType); len(value) >= 2; value = value[2:] {
+		req.architectures = append(req.architectures, uint16(value[0])<<8|uint16(value[1]))
+	}
 	req.maxSize = sizeFloor
 	if size := options.Get(dhcpv4.OptionMaximumDHCPMessageSize); len(size) == 2 {
 		req.maxSize = int(size[0])<<8 | int(size[1])

@@ -89,6 +89,24 @@ func TestInterfaceFaults(t *testing.T) {
 
 		{"bridge: {}, dhcpOptions: []", []string{".dhcpOptions: must be an object, not a list"}},
 		{"bridge: {}, dhcpOptions: {bootFile: x}", []string{`.dhcpOptions.bootFile: unknown field; did you mean "bootFileName"?`}},
+		{"bridge: {}, dhcpOptions: {clientBootFiles: [{bootFileName: a}, {userClass: x}, {architecture: 65536, bootFileName: a}, {arch: 7, bootFileName: 5}]}", []string{
+			".dhcpOptions.clientBootFiles[0]: must have a userClass or an architecture; for all other clients, use dhcpOptions.bootFileName",
+			".dhcpOptions.clientBootFiles[1].bootFileName: must be given: the file for these clients",
+			".dhcpOptions.clientBootFiles[2].architecture: want 0 to 65535, as in option 93 of the client",
+			`.dhcpOptions.clientBootFiles[3].arch: unknown field; did you mean "architecture"?`,
+			".dhcpOptions.clientBootFiles[3].bootFileName: must be a string, not a number; put it in quotes",
+			".dhcpOptions.clientBootFiles[3]: must have a userClass or an architecture; for all other clients, use dhcpOptions.bootFileName"}},
+		{"bridge: {}, dhcpOptions: {options: [{option: 66, value: a}, {option: 3, hex: '00'}, {option: 52, hex: '01'}, {option: 224, value: a}, {option: 255, value: a}, " +
+			"{value: a}, {option: 60, value: a, hex: '00'}, {option: 60, hex: 0x}]}", []string{
+			".dhcpOptions.options[0].option: use dhcpOptions.tftpServerName for option 66",
+			".dhcpOptions.options[1].option: option 3 follows from the pod's network",
+			".dhcpOptions.options[2].option: option 52 belongs to the protocol, or only clients send it",
+			".dhcpOptions.options[3].option: use dhcpOptions.privateOptions for the options 224 to 254",
+			".dhcpOptions.options[4].option: want the number of a DHCP option, 1 to 254",
+			".dhcpOptions.options[5].option: want the number of a DHCP option, 1 to 254",
+			".dhcpOptions.options[6]: must have either value, a text, or hex, bytes in hexadecimal",
+			".dhcpOptions.options[7].option: duplicate; keep one with option 60",
+			".dhcpOptions.options[7].hex: want bytes in hexadecimal, as in 0af40109, not 0x"}},
 		{"bridge: {}, dhcpOptions: {subnet: narrow}", []string{".dhcpOptions.subnet: want wide or pod, not narrow; without it, clients that request " +
 			"no routes get a subnet with the gateway in it"}},
 		{"bridge: {}, dhcpOptions: {ntpServers: [10.0.0.1, 'fe80::1', pool.ntp.org, null, 7]}", []string{
@@ -194,7 +212,8 @@ func TestDocumentFaults(t *testing.T) {
 
 // TestOwnOptionsInKubeVirt: a field that KubeVirt does not have is a fault in its formats.
 func TestOwnOptionsInKubeVirt(t *testing.T) {
-	checkFaults(t, inKubevirt("bridge: {}, dhcpOptions: {subnet: wide}"), []string{
+	checkFaults(t, inKubevirt("bridge: {}, dhcpOptions: {subnet: wide, options: []}"), []string{
+		"spec.domain.devices.interfaces[0].dhcpOptions.options: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)",
 		"spec.domain.devices.interfaces[0].dhcpOptions.subnet: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)"})
 }
 

@@ -131,7 +131,22 @@ type DHCPOptions struct {
 	TFTPServerName string          // option 66, or empty
 	NTPServers     []netip.Addr    // option 42: IPv4 addresses; nil when absent
 	PrivateOptions []PrivateOption // in the order of the document, each code once; nil when absent
+	BootFiles      []BootFile      // instead of BootFileName for some clients, in order; nil when absent; only in podswitch's own format
+	Options        []Option        // other options, each code once; nil when absent; only in podswitch's own format
 	Subnet         Subnet          // which clients get a subnet that has the gateway in it; only in podswitch's own format
+}
+
+// A BootFile is the boot file for clients of a user class or an architecture. At least one of the two is given.
+type BootFile struct {
+	UserClass    string  // option 77 of the client, or empty: any
+	Architecture *uint16 // option 93 of the client (RFC 4578, section 2.1); nil: any
+	Name         string  // option 67
+}
+
+// An Option is a DHCP option that podswitch has no other value for.
+type Option struct {
+	Code  uint8  // below 224
+	Value string // the bytes of the option
 }
 
 // A Subnet says which DHCP clients get a subnet that has the gateway in it, if the pod's subnet has not.

@@ -71,11 +71,12 @@ func (l layout) readDHCPOptions(v value) (options DHCPOptions) {
 		return options
 	}
 	known := []string{"bootFileName", "tftpServerName", "ntpServers", "privateOptions"}
-	own := []string{"subnet"}
+	own := []string{"clientBootFiles", "options", "subnet"}
 	if l.kubevirt {
 		known = append(known, v.reject(own)...)
 	} else {
 		known = append(known, own...)
+		options.BootFiles, options.Options = readBootFiles(v.field("clientBootFiles")), readOptions(v.field("options"))
 		options.Subnet = readSubnet(v.field("subnet"))
 	}
 	v.closed(known...)

@@ -89,5 +89,11 @@ func (d *DHCPOptions) document() object {
 	if len(private) > 0 {
 		o = o.add("privateOptions", private)
 	}
+	if files := bootFilesDocument(d.BootFiles); len(files) > 0 {
+		o = o.add("clientBootFiles", files)
+	}
+	if options := optionsDocument(d.Options); len(options) > 0 {
+		o = o.add("options", options)
+	}
 	return o.addText("subnet", string(d.Subnet))
 }

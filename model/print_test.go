@@ -58,7 +58,8 @@ spec:
   - name: red
     pod: {}
 `},
-		{inOwn("bridge: {}, dhcpOptions: {subnet: wide}"), `kind: VM
+		{inOwn("bridge: {}, dhcpOptions: {subnet: wide, clientBootFiles: [{userClass: iPXE, bootFileName: b}, {architecture: 0, bootFileName: c}], " +
+			"options: [{option: 60, value: PXEClient}, {option: 150, hex: '0A:f4 0109'}]}"), `kind: VM
 spec:
   devices:
     interfaces:
@@ -67,6 +68,16 @@ spec:
       bridge:
         delegateIp: false
       dhcpOptions:
+        clientBootFiles:
+        - userClass: iPXE
+          bootFileName: b
+        - architecture: 0
+          bootFileName: c
+        options:
+        - option: 60
+          value: PXEClient
+        - option: 150
+          hex: 0af40109
         subnet: wide
   networks:
   - name: red

@@ -78,6 +78,12 @@ func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 	for _, r := range o.Routes {
 		given.Routes = append(given.Routes, dhcpsrv.Route{Destination: r.Destination, Gateway: r.Gateway})
 	}
+	for _, f := range o.BootFiles {
+		given.BootFiles = append(given.BootFiles, dhcpsrv.BootFile(f))
+	}
+	for _, e := range o.Extra {
+		given.Extra = append(given.Extra, dhcpsrv.ExtraOption(e))
+	}
 	for _, p := range o.Private {
 		given.Private = append(given.Private, dhcpsrv.PrivateOption{Code: p.Code, Value: p.Value})
 	}

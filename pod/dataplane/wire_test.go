@@ -31,7 +31,8 @@ func fullPlan(t *testing.T) *plan.Plan {
 		NameServers: []netip.Addr{p.Server}, Domain: "a.example", Search: []string{"a.example", "example"}, HostName: "pod-0", Lease: time.Hour,
 		Expires: time.Now().Add(time.Hour), Deprecated: time.Now().Add(time.Minute),
 		BootFileName: "boot", TFTPServerName: "10.0.0.9", NTPServers: []netip.Addr{gateway}, Private: []dhcpsrv.PrivateOption{{Code: 224, Value: "x y"}},
-		Subnet: dhcpsrv.SubnetWide,
+		Subnet: dhcpsrv.SubnetWide, BootFiles: []dhcpsrv.BootFile{{UserClass: "iPXE", Architecture: new(uint16), Name: "script"}},
+		Extra: []dhcpsrv.ExtraOption{{Code: 43, Value: []byte{6, 1, 8}}},
 	})
 	if err != nil || warnings != nil {
 		t.Fatal(err, warnings)

@@ -89,6 +89,8 @@ type Offer struct {
 	TFTPServerName string          `json:"tftp_server_name,omitempty"`  // option 66
 	NTPServers     []netip.Addr    `json:"ntp_servers,omitempty"`       // option 42
 	Private        []PrivateOption `json:"private_options,omitempty"`   // sent in this order
+	BootFiles      []BootFile      `json:"boot_files,omitempty"`        // option 67 for some clients; the first match counts
+	Extra          []ExtraOption   `json:"options,omitempty"`           // other options, sent in this order
 	Subnet         string          `json:"subnet,omitempty"`            // clients that get a subnet with the gateway in it; "wide": all; "pod": none; empty: those that request no routes
 }
 
@@ -96,6 +98,19 @@ type Offer struct {
 type OfferRoute struct {
 	Destination netip.Prefix `json:"destination"`
 	Gateway     netip.Addr   `json:"gateway,omitzero"` // absent: the destination is on the link
+}
+
+// A BootFile is the boot file for clients of a user class or an architecture.
+type BootFile struct {
+	UserClass    string  `json:"user_class,omitempty"`   // option 77; empty: any
+	Architecture *uint16 `json:"architecture,omitempty"` // option 93; absent: any
+	Name         string  `json:"boot_file_name"`         // option 67
+}
+
+// An ExtraOption is a DHCP option.
+type ExtraOption struct {
+	Code  uint8  `json:"option"` // below 224
+	Value []byte `json:"value"`  // 1 to 255 bytes
 }
 
 // A PrivateOption is a DHCP option for private use (RFC 3942).

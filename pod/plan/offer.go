@@ -38,6 +38,12 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	options := vm.Interface.DHCP
 	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
 	o.Subnet = dhcpsrv.Subnet(options.Subnet)
+	for _, file := range options.BootFiles {
+		o.BootFiles = append(o.BootFiles, dhcpsrv.BootFile(file))
+	}
+	for _, option := range options.Options {
+		o.Extra = append(o.Extra, dhcpsrv.ExtraOption{Code: option.Code, Value: []byte(option.Value)})
+	}
 	for _, private := range options.PrivateOptions {
 		o.Private = append(o.Private, dhcpsrv.PrivateOption(private))
 	}

@@ -108,10 +108,27 @@ func describeBoot(o *dhcpsrv.Offer) string {
 	if len(o.NTPServers) > 0 {
 		parts = append(parts, "ntp "+join(o.NTPServers))
 	}
+	for _, file := range o.BootFiles {
+		parts = append(parts, describeBootFile(file))
+	}
+	for _, extra := range o.Extra {
+		parts = append(parts, fmt.Sprintf("option %d %q", extra.Code, extra.Value))
+	}
 	for _, private := range o.Private {
 		parts = append(parts, fmt.Sprintf("option %d %q", private.Code, private.Value))
 	}
 	return strings.Join(parts, "  ")
+}
+
+func describeBootFile(f dhcpsrv.BootFile) string {
+	var clients []string
+	if f.UserClass != "" {
+		clients = append(clients, fmt.Sprintf("user class %q", f.UserClass))
+	}
+	if f.Architecture != nil {
+		clients = append(clients, fmt.Sprintf("architecture %d", *f.Architecture))
+	}
+	return fmt.Sprintf("boot file %q for %s", f.Name, strings.Join(clients, " and "))
 }
 
 func join[T any](list []T) string {

@@ -29,6 +29,11 @@ func TestSummaryBootOptions(t *testing.T) {
 		{"private options", func(o *dhcpsrv.Offer) {
 			o.Private = []dhcpsrv.PrivateOption{{Code: 230, Value: "rack 7"}, {Code: 224, Value: "a\nb"}}
 		}, `option 230 "rack 7"  option 224 "a\nb"`},
+		{"boot files", func(o *dhcpsrv.Offer) {
+			architecture := uint16(7)
+			o.BootFiles = []dhcpsrv.BootFile{{UserClass: "iPXE", Name: "a"}, {UserClass: "x", Architecture: &architecture, Name: "b"}}
+		}, `boot file "a" for user class "iPXE"  boot file "b" for user class "x" and architecture 7`},
+		{"other options", func(o *dhcpsrv.Offer) { o.Extra = []dhcpsrv.ExtraOption{{Code: 150, Value: []byte{10, 0}}} }, `option 150 "\n\x00"`},
 		{"all", func(o *dhcpsrv.Offer) {
 			o.BootFileName, o.TFTPServerName = "guest.ipxe", "tftp.example"
 			o.NTPServers = []netip.Addr{netip.MustParseAddr("10.244.1.10")}

@@ -68,6 +68,12 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 	for _, r := range o.Routes {
 		w.Routes = append(w.Routes, grant.OfferRoute{Destination: r.Destination, Gateway: r.Gateway})
 	}
+	for _, f := range o.BootFiles {
+		w.BootFiles = append(w.BootFiles, grant.BootFile(f))
+	}
+	for _, e := range o.Extra {
+		w.Extra = append(w.Extra, grant.ExtraOption(e))
+	}
 	for _, p := range o.Private {
 		w.Private = append(w.Private, grant.PrivateOption{Code: p.Code, Value: p.Value})
 	}
