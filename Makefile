@@ -45,6 +45,7 @@ test: tools build lint ## run every test: unit and script tests with the race de
 lint: $(LINTER) ## check format, vet, and with golangci-lint the walls between packages and common mistakes
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 	go vet ./...
+	for arch in arm64 loong64 ppc64le riscv64 s390x; do GOARCH=$$arch go vet ./host/... || exit 1; done
 	$(LINTER) run
 
 fuzz: ## run every fuzz target on all cores for FUZZTIME (default 60s) each

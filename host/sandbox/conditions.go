@@ -24,14 +24,8 @@ const (
 // threadFlags are the flags of clone(2) in the runtime's newosproc. Other flags create a process or namespaces.
 const threadFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
 
-// newThread allows clone(2) as the runtime calls it. On arm64 the runtime does not pass CLONE_SETTLS: the new thread sets its register for
-// thread-local storage itself.
-func newThread(architecture string) alternatives {
-	if architecture == "arm64" {
-		return is(0, threadFlags)
-	}
-	return is(0, threadFlags|unix.CLONE_SETTLS)
-}
+// newThread allows clone(2) as the runtime calls it.
+func newThread() alternatives { return is(cloneFlagsArgument, cloneFlags) }
 
 // addressArgument is the argument of sendto(2) that points to the address.
 const addressArgument = 4
@@ -40,8 +34,11 @@ const addressArgument = 4
 func is(argument uint32, value uint64) alternatives { return alternatives{{{argument, equals, value}}} }
 
 // plainMemory allows mmap(2) for anonymous memory that is not executable. So an attacker who can write to the process's memory cannot map
-// code, or the memory of a file or a device.
+// code, or the memory of a file or a device. A filter cannot read arguments in memory, so that s390x has no such condition.
 func plainMemory() alternatives {
+	if !mmapInRegisters {
+		return nil
+	}
 	return alternatives{{{2, lacks, unix.PROT_EXEC}, {3, has, unix.MAP_ANONYMOUS}}}
 }
 

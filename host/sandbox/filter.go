@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/elastic/go-seccomp-bpf"
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
@@ -43,19 +42,11 @@ func assemble(calls []allowedCall) ([]unix.SockFilter, error) {
 //
 // The library's own assembly of a policy is not usable: if a condition does not hold, it continues with the next comparison while the
 // accumulator has the argument instead of the number. An argument could then pass as the number of an allowed call. program uses the
-// library for its labels and its tables of numbers.
+// library for its labels.
 func program(calls []allowedCall) ([]bpf.Instruction, error) {
-	machine, err := arch.GetInfo("")
-	if err != nil {
-		return nil, fmt.Errorf("the filter of system calls: %w", err)
-	}
 	p := seccomp.NewProgram()
 	for _, c := range calls {
-		number, known := machine.SyscallNames[c.name]
-		if !known {
-			return nil, fmt.Errorf("the filter of system calls: %s has no system call %q", machine.Name, c.name)
-		}
-		addCall(&p, uint32(number), c.arguments)
+		addCall(&p, c.number, c.arguments)
 	}
 	p.Ret(seccomp.ActionKillProcess)
 	judge, err := p.Assemble()
@@ -64,7 +55,7 @@ func program(calls []allowedCall) ([]bpf.Instruction, error) {
 	}
 	return append([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: archOffset, Size: wordSize},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(machine.ID), SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
 		bpf.RetConstant{Val: uint32(seccomp.ActionKillProcess)},
 		bpf.LoadAbsolute{Off: numberOffset, Size: wordSize},
 	}, judge...), nil

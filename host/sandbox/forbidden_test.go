@@ -98,7 +98,7 @@ func numbered() map[string]func() error {
 		"init_module": unix.SYS_INIT_MODULE, "finit_module": unix.SYS_FINIT_MODULE, "kexec_load": unix.SYS_KEXEC_LOAD,
 		"reboot": unix.SYS_REBOOT, "swapon": unix.SYS_SWAPON, "syslog": unix.SYS_SYSLOG, "sethostname": unix.SYS_SETHOSTNAME,
 		"capset": unix.SYS_CAPSET, "seccomp": unix.SYS_SECCOMP, "personality": unix.SYS_PERSONALITY, "prlimit64": unix.SYS_PRLIMIT64,
-		"setrlimit": unix.SYS_SETRLIMIT, "quotactl": unix.SYS_QUOTACTL, "fanotify_init": unix.SYS_FANOTIFY_INIT,
+		"quotactl": unix.SYS_QUOTACTL, "fanotify_init": unix.SYS_FANOTIFY_INIT,
 		"inotify_init1": unix.SYS_INOTIFY_INIT1, "splice": unix.SYS_SPLICE, "sendfile": unix.SYS_SENDFILE, "pipe2": unix.SYS_PIPE2,
 		"shmget": unix.SYS_SHMGET, "msgget": unix.SYS_MSGGET, "mq_open": unix.SYS_MQ_OPEN, "getdents64": unix.SYS_GETDENTS64,
 		"landlock_create_ruleset": unix.SYS_LANDLOCK_CREATE_RULESET, "set_robust_list": unix.SYS_SET_ROBUST_LIST, "unknown": 4000,
