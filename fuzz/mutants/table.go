@@ -29,6 +29,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/neighbour.go", "a borrowed frame is kept without a copy", "append(memory, f.Data...)", "f.Data[len(memory):]"},
 		{target, pkg, "vswitch/neighbour.go", "the newest question makes room", "q.seq < oldest.seq", "q.seq > oldest.seq"},
 		{target, pkg, "vswitch/delegate_wire.go", "a comparison is inverted", "a.senderIP() != d.address", "a.senderIP() == d.address"},
+		{target, pkg, "vswitch/delegate_wire.go", "the pod's IPv6 counts as a loss", "reason = PodIPv6", "reason = Ethertype"},
 		{target, pkg, "vswitch/delegate_wire.go", "the switch refuses for the guest", "d.cfg.Refuse && d.isHeldBy(HolderSwitch)", "d.cfg.Refuse"},
 		{target, pkg, "vswitch/delegate_guest.go", "a guest is not told of a kept port", "d.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out)", ""},
 		{target, pkg, "vswitch/route.go", "the larger of two MTUs applies", "min(", "max("},
