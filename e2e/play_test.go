@@ -22,7 +22,7 @@ import (
 // play runs a role and returns the exit code.
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
-		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "fetch": fetch, "dns": serveDNS,
+		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "serve-head": serveHead, "fetch": fetch, "dns": serveDNS,
 		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood, "pour": pour, "beat": beat, "echo-tcp": echoTCP, "send-udp": sendUDP, "count-udp": countUDP, "socket-tap": socketTap,
 	}
 	if err := roles[role](args); err != nil {
@@ -112,6 +112,15 @@ func sink(args []string) error {
 // serveText answers each connection with a line: serve-text ADDRESS TEXT.
 func serveText(args []string) error {
 	return serve(args[0], func(conn *net.TCPConn) { fmt.Fprintln(conn, args[1]) })
+}
+
+// serveHead returns the first bytes of each connection: serve-head ADDRESS COUNT.
+func serveHead(args []string) error {
+	count, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	return serve(args[0], func(conn *net.TCPConn) { _, _ = io.CopyN(conn, conn, count) })
 }
 
 func serve(address string, each func(*net.TCPConn)) error {

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,6 +108,48 @@ func TestKeep(t *testing.T) {
 	l.guest.serves("serve-text", ":80", "hello from the guest")
 	if got := l.peer.must(l.peer.as("fetch", podAddress+":80")...); got != "hello from the guest\n" {
 		t.Errorf("port 80: %q", got)
+	}
+	p.stop()
+}
+
+// TestKeepTellsTheClient checks that a target learns the client's address from the header of the PROXY protocol.
+func TestKeepTellsTheClient(t *testing.T) {
+	l := newLab(t)
+	l.pod.serves("serve-head", "127.0.0.1:8080", "28")
+	p := l.podswitch("--keep", "tcp/8080,proxy")
+	l.leased()
+	got := l.peer.must(l.peer.as("fetch", podAddress+":8080")...)
+	client, pod := netip.MustParseAddr(peerAddress).As4(), netip.MustParseAddr(podAddress).As4()
+	want := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + string(client[:]) + string(pod[:])
+	if len(got) != 28 || !strings.HasPrefix(got, want) || got[26:] != "\x1f\x90" {
+		t.Errorf("the target got %q, want %q, the client's port and 8080", got, want)
+	}
+	p.stop()
+}
+
+// TestRefuse checks that a connection is refused while the switch is the holder, and gets no answer with --refuse=false.
+func TestRefuse(t *testing.T) {
+	l := newLab(t)
+	fetch := func() string {
+		_, errs, _ := l.peer.run(l.peer.as("fetch", podAddress+":81")...)
+		return errs
+	}
+	p := l.podswitch()
+	l.awaitHolder("switch")
+	await(t, "a refusal", func() error {
+		if errs := fetch(); !strings.Contains(errs, "refused") {
+			return errors.New(errs)
+		}
+		return nil
+	})
+	p.stop()
+
+	p = l.podswitch("--refuse=false")
+	l.awaitHolder("switch")
+	for range 2 { // each waits for five seconds
+		if errs := fetch(); !strings.Contains(errs, "timeout") {
+			t.Errorf("a connection ended with %q, want a timeout", errs)
+		}
 	}
 	p.stop()
 }
