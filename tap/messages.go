@@ -30,6 +30,8 @@ type messages struct {
 	msgs     [vswitch.BatchSize]descriptor.Message
 	peek     descriptor.Message // one that takes the virtio-net header alone
 	slots    []byte             // receive buffers
+	distance int                // of two receive buffers in bytes
+	room     int                // for a frame in one, in bytes
 	controls []byte             // receive control messages
 }
 
@@ -45,12 +47,18 @@ func newMessages() *messages {
 }
 
 func newReceiveMessages() *messages {
+	return newMessagesOf(vswitch.BatchSize, vswitch.MaxFrame, slotLen)
+}
+
+// newMessagesOf returns messages that receive count frames of up to room bytes.
+func newMessagesOf(count, room, distance int) *messages {
 	m := newMessages()
-	m.slots = make([]byte, vswitch.BatchSize*slotLen)
-	m.controls = make([]byte, vswitch.BatchSize*auxControlLen)
-	for i := range m.msgs {
-		m.vec[i][1].Base = &m.slots[i*slotLen+vlanRoom]
-		m.vec[i][1].SetLen(vswitch.MaxFrame)
+	m.distance, m.room = distance, room
+	m.slots = make([]byte, count*distance)
+	m.controls = make([]byte, count*auxControlLen)
+	for i := range count {
+		m.vec[i][1].Base = &m.slots[i*distance+vlanRoom]
+		m.vec[i][1].SetLen(room)
 		m.msgs[i].Control = &m.controls[i*auxControlLen]
 	}
 	m.peek.Iov = &m.vec[0][0]
@@ -85,7 +93,7 @@ func (m *messages) receiveBare(fd uintptr) (data []byte, partial bool, err sysca
 	if _, _, tagged := m.vlan(0); !ok || tagged || msg.Flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		return nil, false, unix.EINVAL
 	}
-	return m.slots[vlanRoom : vlanRoom+int(msg.Length) : vlanRoom+vswitch.MaxFrame], aux.Status&unix.TP_STATUS_CSUMNOTREADY != 0, 0
+	return m.slots[vlanRoom : vlanRoom+int(msg.Length) : vlanRoom+m.room], aux.Status&unix.TP_STATUS_CSUMNOTREADY != 0, 0
 }
 
 // frame returns the received frame i with its VLAN tag restored; its capacity ends with its buffer. If the message is not a whole frame,
@@ -102,14 +110,14 @@ func (m *messages) frame(i int) (data []byte, reason vswitch.Reason, bad bool) {
 	case msg.Flags&unix.MSG_CTRUNC != 0:
 		return nil, vswitch.ReceiveError, true
 	}
-	start := i*slotLen + vlanRoom
-	end := start + vswitch.MaxFrame
+	start := i*m.distance + vlanRoom
+	end := start + m.room
 	data = m.slots[start : start+n : end]
 	protocol, tag, tagged := m.vlan(i)
 	if !tagged || n < 12 {
 		return data, 0, false
 	}
-	if n+vlanRoom > vswitch.MaxFrame {
+	if n+vlanRoom > m.room {
 		return nil, vswitch.Truncated, true
 	}
 	data = m.slots[start-vlanRoom : start+n : end-vlanRoom]

@@ -22,6 +22,7 @@ type packetPort struct {
 	// The following belong to the goroutine that receives.
 	reader *descriptor.Reader[[]vswitch.Frame]
 	rx     *messages
+	big    bigFrames
 	want   int // messages in one system call: fewer while large segments arrive, so that they stay in the processor's cache
 
 	careful     atomic.Int32   // frames to peek at before they are received (datagram.go)
@@ -45,6 +46,7 @@ func newPacket(fd int, counters *vswitch.Counters, events Events) (vswitch.Port,
 		events: events}
 	p.careful.Store(carefulAtFirst)
 	_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1) // readDatagram of a process that was killed may have switched it off
+	p.big.small = p.rx
 	p.reader, p.write = descriptor.NewReader(d, p.readBatch), p.writeBatch
 	return p, nil
 }
@@ -66,7 +68,7 @@ func (p *packetPort) collect(fd uintptr) {
 func (p *packetPort) Discard(r vswitch.Reason) {
 	p.Descriptor.Transmit(func(fd uintptr) {
 		for n := 0; n < mostQueued; n++ {
-			got, err := p.rx.receive(fd, vswitch.BatchSize)
+			got, err := p.big.small.receive(fd, vswitch.BatchSize)
 			switch err {
 			case 0:
 				p.counters.Drop(r, got)
@@ -107,7 +109,7 @@ func (p *packetPort) Receive(batch []vswitch.Frame) (int, error) { return p.read
 
 // readBatch is an Attempt (package descriptor).
 func (p *packetPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bool, err error) {
-	got, errno := p.receiveSome(fd, min(p.want, len(batch)))
+	got, errno := p.receiveSome(fd, min(p.want, len(batch), p.useMessages()))
 	switch errno {
 	case 0:
 		return p.decode(got, batch), false, nil
@@ -135,9 +137,15 @@ func (p *packetPort) decode(got int, batch []vswitch.Frame) (n int) {
 		data, reason, bad := p.rx.frame(i)
 		if bad {
 			p.counters.Drop(reason, 1)
+			p.expectBig(reason == vswitch.Truncated)
 			continue
 		}
-		batch[n] = vswitch.Frame{Offload: vnet.Decode(p.rx.headers[i][:]), Data: data}
+		h := vnet.Decode(p.rx.headers[i][:])
+		if len(data) > largestFrame {
+			n += p.divide(h, data, batch[n:])
+			continue
+		}
+		batch[n] = vswitch.Frame{Offload: h, Data: data}
 		n++
 		large = large || len(data) > 16<<10
 	}

@@ -42,6 +42,9 @@ func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list 
 	if id.Link.Kind == kindIPVlan {
 		add("%s is an ipvlan, which delivers frames by its addresses: the pod address stays on it, and the kernel is muted", id.Link.Name)
 	}
+	if id.Link.BigTCP {
+		add("%s passes TCP packets above 64 KiB (BIG TCP): the switch divides those for the guest, which costs throughput", id.Link.Name)
+	}
 	if slices.Contains(tables, blockTable) {
 		add("the pod's firewall %s does not apply to the guest: the switch applies the same rules", blockTable)
 	}

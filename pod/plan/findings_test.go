@@ -36,6 +36,7 @@ func TestFindings(t *testing.T) {
 		finds, warns string // a part of the only sentence; empty: none
 	}{
 		{"ordinary", func(*podnet.Identity) {}, "", ""},
+		{"BIG TCP", func(id *podnet.Identity) { id.Link.BigTCP = true }, "TCP packets above 64 KiB", ""},
 		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "has no ARP", ""},
 		{"link-local gateway", func(id *podnet.Identity) {
 			id.Addresses[0].Prefix = netip.MustParsePrefix("10.244.1.7/32")

@@ -26,12 +26,13 @@ type Identity struct {
 type Link struct {
 	Name     string `json:"name"`
 	Index    int    `json:"index"`
-	MAC      MAC    `json:"mac"`              // zero if the link has no address of 6 bytes
-	MTU      int    `json:"mtu"`              // largest IP packet, in bytes
-	Up       bool   `json:"up"`               // IFF_UP
-	NoARP    bool   `json:"no_arp,omitempty"` // IFF_NOARP
-	Ethernet bool   `json:"ethernet"`         // ARPHRD_ETHER: frames have an Ethernet header
-	Kind     string `json:"kind,omitempty"`   // IFLA_INFO_KIND, such as "veth"; "device" for hardware
+	MAC      MAC    `json:"mac"`               // zero if the link has no address of 6 bytes
+	MTU      int    `json:"mtu"`               // largest IP packet, in bytes
+	Up       bool   `json:"up"`                // IFF_UP
+	NoARP    bool   `json:"no_arp,omitempty"`  // IFF_NOARP
+	Ethernet bool   `json:"ethernet"`          // ARPHRD_ETHER: frames have an Ethernet header
+	Kind     string `json:"kind,omitempty"`    // IFLA_INFO_KIND, such as "veth"; "device" for hardware
+	BigTCP   bool   `json:"big_tcp,omitempty"` // TCP packets above 64 KiB may pass before they are segmented (IFLA_GSO_MAX_SIZE and the like)
 }
 
 // PodAddress returns the pod address with its prefix: the first global unicast IPv4 address of the interface. It returns false if

@@ -97,6 +97,9 @@ func (c *rtnetlink) setUp(index int) error {
 	return c.do(unix.RTM_NEWLINK, 0, []nl.NetlinkRequestData{header})
 }
 
+// legacyGSO is the largest packet in bytes that every receiver of frames to segment takes (GSO_LEGACY_MAX_SIZE, linux/netdevice.h).
+const legacyGSO = 65536
+
 func decodeLink(message []byte) (foundLink, error) {
 	decoded, err := netlink.LinkDeserialize(nil, message)
 	if err != nil {
@@ -108,6 +111,7 @@ func decodeLink(message []byte) (foundLink, error) {
 		Up:       a.RawFlags&unix.IFF_UP != 0,
 		NoARP:    a.RawFlags&unix.IFF_NOARP != 0,
 		Ethernet: a.EncapType == "ether",
+		BigTCP:   max(a.GSOMaxSize, a.GROMaxSize, a.GSOIPv4MaxSize, a.GROIPv4MaxSize) > legacyGSO,
 	}}
 	if len(a.HardwareAddr) == len(l.MAC) {
 		l.MAC = MAC(a.HardwareAddr)
