@@ -73,6 +73,20 @@ func TestDatagramsToBeFragmentedArrive(t *testing.T) {
 	})
 }
 
+// A careful port keeps the header of each frame of a batch: to peek at one does not change another.
+func TestPeekKeepsHeaders(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		guest, kernel := bothSides(t, true)
+		partial := vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 34, CsumOffset: 6}
+		guest.Transmit([]vswitch.Frame{{Offload: partial, Data: datagram(100)}, {Data: datagram(200)}})
+		for i, f := range gather(t, kernel, 2) {
+			if partly := f.Offload.Flags&vnet.FlagNeedsChecksum != 0; partly != (i != 1) {
+				t.Errorf("frame %d has the header %+v", i, f.Offload)
+			}
+		}
+	})
+}
+
 // One frame is lost where the port no longer expects such a datagram; the following ones arrive.
 func TestDatagramToBeFragmentedMakesCareful(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {

@@ -29,10 +29,12 @@ type messages struct {
 	vec      [vswitch.BatchSize][2]unix.Iovec
 	msgs     [vswitch.BatchSize]descriptor.Message
 	peek     descriptor.Message // one that takes the virtio-net header alone
-	slots    []byte             // receive buffers
-	distance int                // of two receive buffers in bytes
-	room     int                // for a frame in one, in bytes
-	controls []byte             // receive control messages
+	peekVec  unix.Iovec
+	peeked   [vnet.Size]byte
+	slots    []byte // receive buffers
+	distance int    // of two receive buffers in bytes
+	room     int    // for a frame in one, in bytes
+	controls []byte // receive control messages
 }
 
 func newMessages() *messages {
@@ -61,7 +63,9 @@ func newMessagesOf(count, room, distance int) *messages {
 		m.vec[i][1].SetLen(room)
 		m.msgs[i].Control = &m.controls[i*auxControlLen]
 	}
-	m.peek.Iov = &m.vec[0][0]
+	m.peekVec.Base = &m.peeked[0] // not the header of a message, which may be one of a frame that is in the batch already
+	m.peekVec.SetLen(vnet.Size)
+	m.peek.Iov = &m.peekVec
 	m.peek.SetIovlen(1)
 	return m
 }
