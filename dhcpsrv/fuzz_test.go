@@ -18,7 +18,7 @@ import (
 
 // FuzzDHCP answers any message, and valid messages with edited fields and options. Answer does not panic and does not change the
 // message; the lease of an owner that is present stays; a reply is well-formed, is addressed to the client, and has no values but those
-// of the offer.
+// of the offer. No lease is longer than the address.
 func FuzzDHCP(f *testing.F) {
 	for _, a := range abuses() {
 		f.Add(a.message, []byte{}, false)
@@ -41,6 +41,7 @@ func FuzzDHCP(f *testing.F) {
 	for n := range 80 { // more bytes than one instance of an option holds
 		wide.Routes = append(wide.Routes, route(fmt.Sprintf("10.%d.0.0/16 via 10.244.1.1", n)))
 	}
+	wide.Expires, wide.Deprecated = testNow.Add(100*time.Second), testNow.Add(50*time.Second)
 	manyRoutes, _, err := NewOffer(wide)
 	if err != nil {
 		f.Fatal(err)
@@ -57,6 +58,9 @@ func FuzzDHCP(f *testing.F) {
 		checkExchange(t, offer, message, r)
 		r = Answer(manyRoutes, Query{Message: message, Lease: lease, OwnerGone: gone, Now: testNow})
 		checkReply(t, manyRoutes, r)
+		if r.Change == Bound && !r.Lease.Expires.Equal(wide.Expires) {
+			t.Errorf("the lease ends at %s, and the address at %s", r.Lease.Expires, wide.Expires)
+		}
 		owner := len(message) >= 34 && MAC(message[28:34]) == otherMAC
 		if r.Lease != lease && !owner && !gone {
 			t.Errorf("another MAC made the lease %v", r.Lease)

@@ -71,6 +71,7 @@ func endpoints() []mutant {
 func parsers() []mutant {
 	return []mutant{
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is acknowledged", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
+		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/options.go", "a lease is longer than the lifetime of the address", "return min(x.offer.Lease, x.offer.Expires.Sub(x.query.Now))", "return x.offer.Lease"},
 		{"FuzzOffer", "./dhcpsrv", "dhcpsrv/names.go", "the limit of a label's length is off by one", "len(label) > 63", "len(label) > 64"},
 		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check is one byte short", "if to > d.end {", "if to > d.end+1 {"},
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame that is one byte too short is accepted", "len(data) < headerLen:", "len(data) < headerLen-1:"},
