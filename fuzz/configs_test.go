@@ -204,6 +204,7 @@ func bridge(choice int) vswitch.BridgeConfig {
 		c.Ports, c.Upstream, c.MaxFrame = 2, 1, 1514
 	case 2:
 		c.Limit, c.Ageing, c.Upstream = 2, time.Minute, 2
+		c.GroupForward = 1 << lldpMAC[5]
 	case 3:
 		c.PinnedPort, c.Pinned, c.Upstream = 0, guestMAC, 1
 	case 4:

@@ -13,7 +13,7 @@ import (
 // The steps for a frame, in this order:
 //
 //  1. Validate: an Ethernet header; an offload header that fits the frame; the pinned MAC, if the port has one.
-//  2. Drop frames for the reserved destinations of 802.1.
+//  2. Drop frames for the reserved destinations of 802.1, except those that GroupForward selects.
 //  3. Drop frames that are too large for a port of the switch and cannot be segmented.
 //  4. Learn that the source is at this port, unless the source is a group or zero. A frame that returns to the upstream port is
 //     dropped instead.
@@ -40,6 +40,9 @@ type BridgeConfig struct {
 	// and PinnedPort has no meaning.
 	Pinned     MAC
 	PinnedPort int
+	// GroupForward selects the reserved destinations of 802.1 that are forwarded: bit N stands for 01:80:c2:00:00:0N, so that 1<<14 forwards
+	// LLDP. Linux has the same mask (group_fwd_mask of a bridge).
+	GroupForward uint16
 }
 
 // The values of BridgeConfig for a field that is 0. Ageing is that of IEEE 802.1Q-2022, table 8-6.
@@ -123,7 +126,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		out.dropFor(ForeignMAC, offendingMAC(source))
 		return
 	}
-	if isReserved(target) {
+	if isReserved(target) && b.cfg.GroupForward>>target[5]&1 == 0 {
 		out.Drop(Reserved)
 		return
 	}

@@ -41,10 +41,12 @@ func (s *script) configureBridge(w *words, word string) {
 		s.bridge.MaxFrame = w.number(word, vswitch.MaxFrame)
 	case "upstream":
 		s.bridge.Upstream = s.port(w)
+	case "group-forward":
+		s.bridge.GroupForward = uint16(w.number(word, 0xffff))
 	case "pinned":
 		s.bridge.PinnedPort, s.bridge.Pinned = s.port(w), w.mac()
 	default:
-		w.fail("unknown word %q, want ageing, limit, max-frame, upstream, pinned or name", word)
+		w.fail("unknown word %q, want ageing, limit, max-frame, upstream, group-forward, pinned or name", word)
 	}
 }
 

@@ -51,6 +51,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"switch", "--port", "tap:a", "--port", "packet:a"}, "twice"},
 		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--ageing", "0s"}, "more than 0"},
 		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--fdb-limit", "0"}, "1 to"},
+		{[]string{"switch", "--port", "tap:a", "--port", "tap:b", "--group-fwd-mask", "0x4001"}, "none of the bits 0x7"},
 		{[]string{"keeper", "--listen", "/nonexistent/socket", "--peer-uid", "107", "--peer-uid", "0", "--peer-uid", "108"}, "one user"},
 		{[]string{"check"}, "FILE is missing"},
 		{[]string{"completion"}, "bash, zsh, fish or powershell"},

@@ -16,6 +16,10 @@ const (
 	maxStations = 1 << 20
 )
 
+// restrictedGroups are the reserved destinations that belong to one link: no bridge may forward them (Linux, net/bridge/br_private.h,
+// BR_GROUPFWD_RESTRICTED).
+const restrictedGroups = 0x7
+
 func switchCommand() *cobra.Command {
 	var (
 		cfg keeper.SwitchConfig
@@ -34,6 +38,8 @@ func switchCommand() *cobra.Command {
 		"Port of the switch: tap:NAME, packet:NAME, stream:PATH, dgram:LOCAL[,REMOTE] or fd:N; repeatable, at least two")
 	flags.DurationVar(&cfg.Bridge.Ageing, "ageing", plan.DefaultAgeing, "`DURATION` from the last frame of a station (MAC) until the switch forgets it")
 	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Maximum `NUMBER` of stations in the forwarding database")
+	flags.Uint16Var(&cfg.Bridge.GroupForward, "group-fwd-mask", 0,
+		"Reserved destinations that pass, as a `MASK`: bit N is 01:80:c2:00:00:0N, as for a bridge of the kernel; 0x4000 is LLDP")
 	offload := newChoice("on", "off")
 	flags.Var(offload, "offload", "Checksum and segmentation offloads at the ports")
 	merge := addMerge(flags)
@@ -62,6 +68,8 @@ func checkSwitch(cfg *keeper.SwitchConfig) error {
 		return fmt.Errorf("--ageing %s: want more than 0", cfg.Bridge.Ageing)
 	case cfg.Bridge.Limit < 1 || cfg.Bridge.Limit > maxStations:
 		return fmt.Errorf("--fdb-limit %d: want 1 to %d", cfg.Bridge.Limit, maxStations)
+	case cfg.Bridge.GroupForward&restrictedGroups != 0:
+		return fmt.Errorf("--group-fwd-mask %#x: want none of the bits %#x (spanning tree, pause, LACP)", cfg.Bridge.GroupForward, restrictedGroups)
 	}
 	seen := map[string]bool{}
 	for _, p := range cfg.Ports {

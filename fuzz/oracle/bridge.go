@@ -65,7 +65,7 @@ func (b *Bridge) forward(in int, f vswitch.Frame, now time.Duration, o *Outcome)
 		return
 	}
 	// 2. reserved
-	if isReserved(to) {
+	if isReserved(to) && int(b.cfg.GroupForward)&(1<<int(to[5])) == 0 {
 		o.drop(in, vswitch.Reserved)
 		return
 	}

@@ -13,14 +13,15 @@ type Forwarder struct {
 
 // A Bridge describes a learning switch.
 type Bridge struct {
-	Ports      int    `json:"ports"`                 // number of ports
-	Ageing     int64  `json:"ageing_ns"`             // how long a silent station stays in the table
-	Limit      int    `json:"limit"`                 // largest number of stations
-	MaxFrame   int    `json:"max_frame"`             // largest frame after segmentation, without VLAN tags; 0: no limit
-	Upstream   int    `json:"upstream"`              // port that may reflect frames of the switch; -1: none
-	Pinned     string `json:"pinned,omitempty"`      // MAC of the only station at PinnedPort; empty: any station
-	PinnedPort int    `json:"pinned_port,omitempty"` // number of the port that Pinned is about
-	Pod        *Pod   `json:"pod,omitempty"`         // Ethernet mode: the pod at the uplink; absent: plain devices
+	Ports        int    `json:"ports"`                   // number of ports
+	Ageing       int64  `json:"ageing_ns"`               // how long a silent station stays in the table
+	Limit        int    `json:"limit"`                   // largest number of stations
+	MaxFrame     int    `json:"max_frame"`               // largest frame after segmentation, without VLAN tags; 0: no limit
+	Upstream     int    `json:"upstream"`                // port that may reflect frames of the switch; -1: none
+	Pinned       string `json:"pinned,omitempty"`        // MAC of the only station at PinnedPort; empty: any station
+	PinnedPort   int    `json:"pinned_port,omitempty"`   // number of the port that Pinned is about
+	GroupForward uint16 `json:"group_forward,omitempty"` // bit N: frames to 01:80:c2:00:00:0N pass
+	Pod          *Pod   `json:"pod,omitempty"`           // Ethernet mode: the pod at the uplink; absent: plain devices
 }
 
 // A Delegate describes IP mode. Its MAC and address are those of Pod.
