@@ -14,13 +14,14 @@ import (
 // it: FD travels by SCM_RIGHTS (unix(7)) and the other fields as JSON. Frames that arrive before there is a port wait in the kernel.
 // The owner of a Device owns FD until Port or Close. The zero value is not valid.
 type Device struct {
-	FD        int     `json:"-"`          // the open file
-	Name      string  `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
-	Kind      string  `json:"kind"`       // KindTap or KindPacket
-	HeaderLen int     `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
-	Offload   bool    `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
-	Merge     Merging `json:"-"`          // frames that the port merges; MergeSegments from OpenDevice; Mergeable says what else may be
-	Events    Events  `json:"-"`          // what the port reports; nil: nothing
+	FD        int        `json:"-"`          // the open file
+	Name      string     `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
+	Kind      string     `json:"kind"`       // KindTap or KindPacket
+	HeaderLen int        `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
+	Offload   bool       `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
+	Merge     Merging    `json:"-"`          // frames that the port merges; MergeSegments from OpenDevice; Mergeable says what else may be
+	Drops     *LinkDrops `json:"-"`          // where the drops of the device's own queue are counted; nil: they are not
+	Events    Events     `json:"-"`          // what the port reports; nil: nothing
 }
 
 // Events are reports of a port. They must not block.
@@ -70,9 +71,9 @@ func (d Device) Port(c *vswitch.Counters) (vswitch.Port, error) {
 		return nil, fmt.Errorf("make a port of %s:%s: %w", d.Kind, d.Name, err)
 	}
 	if !d.Offload {
-		return WithSoftwareOffloads(p, d.Merge), nil
+		return newSoftwarePort(p, d.Merge, newDropCollector(&d)), nil
 	}
-	return &mergingPort{p, d.Merge}, nil
+	return &mergingPort{p, d.Merge, newDropCollector(&d)}, nil
 }
 
 func (d Device) newPort(c *vswitch.Counters) (vswitch.Port, error) {

@@ -29,7 +29,15 @@ const (
 // A merged frame counts as one received frame, as one that the device has merged itself.
 type mergingPort struct {
 	vswitch.Port
-	what Merging
+	what  Merging
+	drops *dropCollector
+}
+
+// Counters implements vswitch.Port. It adds the frames that the device's own queue has dropped since the last call.
+func (m *mergingPort) Counters() *vswitch.Counters {
+	c := m.Port.Counters()
+	m.drops.collect(c)
+	return c
 }
 
 // Interrupt implements vswitch.Interrupter.

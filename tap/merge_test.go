@@ -63,7 +63,7 @@ func TestMerge(t *testing.T) {
 		{"one frame", MergeDatagrams, cutUp(large)[:1], cutUp(large)[:1]},
 		{"what was merged before", MergeDatagrams, []vswitch.Frame{large, next}, []vswitch.Frame{large, next}},
 	} {
-		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.what}
+		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.what, nil}
 		batch := make([]vswitch.Frame, vswitch.BatchSize)
 		n, err := m.Receive(batch)
 		if err != nil || n != len(test.want) {
@@ -217,7 +217,7 @@ func BenchmarkMerge(b *testing.B) {
 				frames[i].Offload = vnet.Header{Flags: vnet.FlagDataValid}
 				frames[i].Data[35] += port(i)
 			}
-			m := &mergingPort{&player{frames: frames}, MergeDatagrams}
+			m := &mergingPort{&player{frames: frames}, MergeDatagrams, nil}
 			batch := make([]vswitch.Frame, vswitch.BatchSize)
 			buffer := frames[0].Data[:32*60]
 			original := bytes.Clone(buffer)

@@ -26,7 +26,11 @@ type softwarePort struct {
 // the frames that p receives. It owns p. The frames that p receives must lie in ascending order in one buffer, and the bytes up to the
 // capacity of a frame must be free, except for the frames behind it.
 func WithSoftwareOffloads(p vswitch.Port, merge Merging) vswitch.Port {
-	return &softwarePort{mergingPort: mergingPort{p, merge}, room: make([]byte, softwareRoom)}
+	return newSoftwarePort(p, merge, nil)
+}
+
+func newSoftwarePort(p vswitch.Port, merge Merging, drops *dropCollector) *softwarePort {
+	return &softwarePort{mergingPort: mergingPort{p, merge, drops}, room: make([]byte, softwareRoom)}
 }
 
 // Transmit implements vswitch.Port.

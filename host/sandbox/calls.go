@@ -72,7 +72,7 @@ func runtimeCalls(pid int) []allowedCall {
 		{name: "clone", number: unix.SYS_CLONE, purpose: "new threads", condition: "exactly the flags of a Go thread", arguments: newThread()},
 		{name: "sched_yield", number: unix.SYS_SCHED_YIELD, purpose: "a short wait of a thread"},
 		{name: "sched_getaffinity", number: unix.SYS_SCHED_GETAFFINITY, purpose: "number of processors, read once a second"},
-		{name: "pread64", number: unix.SYS_PREAD64, purpose: "processor limit of the cgroup, read once a second from a file that the runtime has open"},
+		{name: "pread64", number: unix.SYS_PREAD64, purpose: "processor limit of the cgroup, read once a second from a file that the runtime has open; counters of the guest's device"},
 		{name: "mmap", number: unix.SYS_MMAP, purpose: "memory", condition: "without `PROT_EXEC`, with `MAP_ANONYMOUS`", arguments: plainMemory()},
 		{name: "munmap", number: unix.SYS_MUNMAP, purpose: "memory"},
 		{name: "madvise", number: unix.SYS_MADVISE, purpose: "memory returned to the kernel"},

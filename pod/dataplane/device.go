@@ -73,6 +73,9 @@ func (dev *device) newPort(o openedPort, pending handover.Socket) (vswitch.Port,
 	case o.Device != nil:
 		d := readDevice(o.fd, o.Device)
 		d.Merge, d.Events = dev.session.merge, dev
+		if dev.index == vswitch.PortGuest {
+			d.Drops = dev.session.drops
+		}
 		return d.Port(dev.counters)
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)

@@ -13,6 +13,7 @@ import (
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/tap"
 )
 
 // A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover and Settings.
@@ -45,6 +46,10 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer s.close()
 	defer socket.Close()
+	if s.drops, err = tap.OpenLinkDrops(); err != nil {
+		s.drops = nil
+		cfg.Log.Debug("drops in a tap's own queue are not counted", zap.Error(err))
+	}
 	p := &process{cfg: cfg, session: s, grant: g, control: socket, log: cfg.Log}
 	err = p.run(ctx)
 	var fromKeeper *grant.Fault

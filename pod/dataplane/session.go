@@ -24,7 +24,8 @@ type session struct {
 	ended    chan struct{} // closed after the last message
 	cause    error         // why the session ended; set before ended is closed
 
-	merge tap.Merging // as the keeper has found out
+	drops *tap.LinkDrops // opened before the switch enters its sandbox; nil: there are no such counters
+	merge tap.Merging    // as the keeper has found out
 
 	opened []chan openedPort // by port number; each holds the newest descriptor
 
@@ -102,6 +103,9 @@ func (s *session) receive() {
 // close ends the session, waits for receive, and closes the descriptors that no caller has received.
 func (s *session) close() {
 	s.conn.Close()
+	if s.drops != nil {
+		_ = s.drops.Close()
+	}
 	for receiving := true; receiving; {
 		select {
 		case c := <-s.commands:

@@ -1,0 +1,62 @@
+package tap
+
+import (
+	"testing"
+
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+func TestFindTransmitDrops(t *testing.T) {
+	const text = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0
+  tap0: 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+ tap01:1 2 3 4 5 6 7 8 9 10 11 99 13 14 15 16
+  tap2: 1 2
+`
+	for device, want := range map[string]uint64{"tap0": 13, "tap01": 99, "lo": 0} {
+		if got, ok := findTransmitDrops([]byte(text), device); got != want || !ok {
+			t.Errorf("%s: %d, %t; want %d", device, got, ok, want)
+		}
+	}
+	for _, device := range []string{"tap", "tap2", "fd:3", ""} {
+		if n, ok := findTransmitDrops([]byte(text), device); ok {
+			t.Errorf("%q: %d", device, n)
+		}
+	}
+}
+
+// Frames that overflow the queue of a tap are counted at the port of either side, once.
+func TestTapQueueDrops(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		drops, err := OpenLinkDrops()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { drops.Close() })
+		opened := func(spec Spec) vswitch.Port {
+			d := openDevice(t, spec, true)
+			d.Drops = drops
+			return portOf(t, d)
+		}
+		user := opened(Spec{KindTap, "tap9"})
+		ip(t, "link set tap9 up txqueuelen 10")
+		kernel := opened(Spec{KindPacket, "tap9"})
+		sent := 0
+		for user.Counters().Drops()["receive-full"] == 0 {
+			kernel.Transmit([]vswitch.Frame{{Data: datagram(100)}})
+			if sent++; sent > 1<<16 {
+				t.Fatal("the queue is never full, or its drops are not counted")
+			}
+		}
+		want, _ := drops.transmit("tap9")
+		if got := kernel.Counters().Drops()["port-full"]; got == 0 || got > want {
+			t.Errorf("port-full is %d, and the device has dropped %d", got, want)
+		}
+		before := user.Counters().Drops()["receive-full"]
+		if again := user.Counters().Drops()["receive-full"]; again != before {
+			t.Errorf("without more frames, receive-full goes from %d to %d", before, again)
+		}
+	})
+}
