@@ -76,12 +76,16 @@ func (o *Offer) classlessRoutes() (routes []Route, first int) {
 	}
 	first = len(routes)
 	for _, r := range o.Routes {
-		if !r.isDefault() && r.onLink() && r.Destination != o.Address.Masked() && !slices.Contains(routes, r) {
+		if !r.isDefault() && r.onLink() && r.Destination != o.Address.Masked() && !slices.Contains(routes[:first], r) {
 			routes = append(routes, r)
 		}
 	}
+	reached := map[netip.Addr]bool{}
 	for _, r := range via {
-		routes = o.appendReach(routes, r.Gateway)
+		if !reached[r.Gateway] {
+			reached[r.Gateway] = true
+			routes = o.appendReach(routes, r.Gateway)
+		}
 	}
 	if !o.Gateway.IsValid() && !covers(via, o.Server) {
 		routes = o.appendReach(routes, o.Server)
@@ -91,8 +95,7 @@ func (o *Offer) classlessRoutes() (routes []Route, first int) {
 
 // appendReach appends an on-link route to a, unless a is in the subnet or one of the on-link routes leads to it.
 func (o *Offer) appendReach(routes []Route, a netip.Addr) []Route {
-	onLink := slices.DeleteFunc(slices.Clone(routes), func(r Route) bool { return !r.onLink() })
-	if o.subnet.Contains(a) || covers(onLink, a) {
+	if o.subnet.Contains(a) || slices.ContainsFunc(routes, func(r Route) bool { return r.onLink() && r.Destination.Contains(a) }) {
 		return routes
 	}
 	return append(routes, Route{Destination: netip.PrefixFrom(a, 32)})
