@@ -73,6 +73,30 @@ func TestRenewal(t *testing.T) {
 	p.stop()
 }
 
+// TestNoClasslessRoutes checks that a client which requests no routes reaches hosts inside and outside its subnet, in a pod whose address
+// has the prefix length 32.
+func TestNoClasslessRoutes(t *testing.T) {
+	need(t, "udhcpc")
+	l := newLab(t)
+	l.node.batch("addr add 169.254.1.1/32 dev cni0")
+	l.pod.batch("addr del 10.244.1.7/24 dev eth0", "addr add 10.244.1.7/32 dev eth0", "route add 169.254.1.1 dev eth0",
+		"route add default via 169.254.1.1")
+	p := l.podswitch()
+	l.plugGuest()
+	dir := t.TempDir()
+	script := write(t, filepath.Join(dir, "script"), udhcpcScript, 0o755)
+	l.guest.must("env", "RESOLV="+filepath.Join(dir, "resolv.conf"), "udhcpc", "-i", "tap0", "-s", script, "-n", "-q", "-f", "-t", "10", "-T", "1",
+		"-o", "-O", "subnet", "-O", "router")
+	l.awaitHolder("guest")
+	if got := l.guest.addresses("tap0"); len(got) != 1 || got[0] != podAddress+"/24" {
+		t.Errorf("the guest has %q, want %s/24", got, podAddress)
+	}
+	for _, host := range []string{nodeAddress, "169.254.1.1"} {
+		l.guest.must("ping", "-c1", "-W2", host)
+	}
+	p.stop()
+}
+
 // TestDHCPOptions checks that a client gets the DHCP options of the VM document that it requests.
 func TestDHCPOptions(t *testing.T) {
 	need(t, "udhcpc")
