@@ -52,7 +52,7 @@ func (p *packet) parseHeader(frame []byte) bool {
 	ip := frame[ethernetLen:]
 	headerLen := int(ip[0]&0x0f) * 4
 	total := int(binary.BigEndian.Uint16(ip[2:]))
-	if ip[0]>>4 != 4 || headerLen < ipv4Len || total < headerLen || total > len(ip) || !hasChecksum(ip[:headerLen]) {
+	if ip[0]>>4 != 4 || headerLen < ipv4Len || total < headerLen || total > len(ip) || !hasChecksum(ip, headerLen) {
 		return false
 	}
 	flags := binary.BigEndian.Uint16(ip[6:])
@@ -72,13 +72,14 @@ func (p *packet) parseHeader(frame []byte) bool {
 
 // hasChecksum reports whether the checksum of an IPv4 header is right (RFC 1122, section 3.2.1.2). A host drops such a packet, and a
 // device that cuts or merges it would replace the wrong checksum by a right one.
-func hasChecksum(header []byte) bool {
-	if len(header) > ipv4Len {
-		return vnet.Sum(header, 0) == 0xffff
+func hasChecksum(ip []byte, headerLen int) bool {
+	if headerLen > ipv4Len {
+		return vnet.Sum(ip[:headerLen], 0) == 0xffff
 	}
 	// The ones' complement sum of 16-bit words in either byte order is 0xffff if a sum of wider words with its carries is a multiple of
 	// 0xffff (RFC 1071, section 2). It is not 0, because the version is not.
-	sum, carry := bits.Add64(binary.NativeEndian.Uint64(header), binary.NativeEndian.Uint64(header[8:]), 0)
+	header := (*[ipv4Len]byte)(ip)
+	sum, carry := bits.Add64(binary.NativeEndian.Uint64(header[:]), binary.NativeEndian.Uint64(header[8:]), 0)
 	sum, carry = bits.Add64(sum, uint64(binary.NativeEndian.Uint32(header[16:])), carry)
 	return (sum+carry)%0xffff == 0
 }

@@ -19,7 +19,7 @@ func forwarders() []mutant {
 	const pkg, target = "./fuzz", "FuzzDelegate"
 	return []mutant{
 		{target, pkg, "vswitch/ipv4.go", "the total length is not checked against the frame", " || total > len(ip)", ""},
-		{target, pkg, "vswitch/ipv4.go", "the checksum of an IPv4 header is not checked", " || !hasChecksum(ip[:headerLen])", ""},
+		{target, pkg, "vswitch/ipv4.go", "the checksum of an IPv4 header is not checked", " || !hasChecksum(ip, headerLen)", ""},
 		{target, pkg, "vswitch/relayed.go", "a DHCP reply goes to any host", "relay == p.target", "relay != d.address"},
 		{target, pkg, "vswitch/arp.go", "a reply to another host is an announcement", " && a.senderMAC() == a.targetMAC()", ""},
 		{target, pkg, "vswitch/normalize.go", "a header is not adjusted to the removed tag", "f.Offload.HdrLen -= vlanTagLen", ""},
