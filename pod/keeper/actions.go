@@ -89,6 +89,7 @@ func (l *loop) askToStop() {
 // restore gives the address back, and releases everything. If the keeper cannot restore the interface, the watchdog tries again
 // once the state directory is unlocked; the error is about the state after that.
 func (l *loop) restore() error {
+	l.resources.revokeUplink()
 	failed := l.giveBack()
 	l.giveBack = nil
 	l.forgetLearned()

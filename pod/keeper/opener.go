@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
@@ -20,13 +21,20 @@ import (
 // reopenEvery is the time between two attempts to open a device that was lost.
 const reopenEvery = 250 * time.Millisecond
 
+// The bound of devices that are opened again: a switch may ask for that as often as it likes. A device that comes and goes uses the burst.
+const (
+	reopenBurst  = 20
+	reopenRefill = 2 * time.Second
+)
+
 // An opener opens a port, and opens it again. One goroutine has it at a time: the loop, or one to which port.lend gave it.
 type opener struct {
 	portSpec
 	log      *zap.Logger
-	prepared int       // index of the device that prepare has made ready; 0: none
-	silence  io.Closer // makes the pod's kernel answer on that device again; nil: it does
-	failure  string    // text of the last error that was logged; empty: none since the port was open
+	prepared int           // index of the device that prepare has made ready; 0: none
+	silence  io.Closer     // makes the pod's kernel answer on that device again; nil: it does
+	limit    *rate.Limiter // of reopen
+	failure  string        // text of the last error that was logged; empty: none since the port was open
 }
 
 // open opens the port for the first time. The device of a guest may appear later, because a hypervisor makes its tap when it starts:
@@ -133,6 +141,9 @@ func (o *opener) abandon(h *handle) {
 
 // reopen opens the port as soon as that is possible. It returns an error when ctx is done, or when no further attempt can succeed.
 func (o *opener) reopen(ctx context.Context) (*handle, error) {
+	if err := o.limit.Wait(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		if err := o.await(ctx); err != nil {
 			return nil, err

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,10 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/tap"
 )
 
 // A podKeeper is a keeper of a pod interface with an address, in the tests' own network namespace.
@@ -271,4 +277,81 @@ func TestGuestComesAndGoes(t *testing.T) {
 	f.sends(stoppedMessage())
 	f.receivesEnd("guest")
 	k.wantBack(t)
+}
+
+// TestReopenRevokes checks that a packet socket that is replaced, and the one of a switch that does not answer Stop, receive nothing any
+// more, although a switch has a copy of the descriptor.
+func TestReopenRevokes(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.connect()
+	f.sends(helloMessage())
+	f.receives("grant", 1)
+	f.receives("opened", 1)
+	_, first := f.receives("opened", 1)
+	f.sends(readyMessage())
+	f.receives("go", 0)
+	f.starts(k.testKeeper)
+	k.receivesUplink(t, first[0])
+	f.sends(reopenMessage(1))
+	_, second := f.receives("opened", 1)
+	k.receivesUplink(t, second[0])
+	wantEmpty(t, first[0])
+	f.sends(byeMessage())
+	f.receives("stop", 0)
+	f.receivesEnd()
+	k.wantBack(t)
+	k.sendsToUplink(t)
+	wantEmpty(t, second[0])
+}
+
+// sendsToUplink makes the other end of the uplink send.
+func (p *podKeeper) sendsToUplink(t *testing.T) {
+	t.Helper()
+	node, err := tap.OpenDevice(tap.Spec{Kind: tap.KindPacket, Name: "node0"}, tap.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(node.FD)
+	frame := make([]byte, node.HeaderLen+60)
+	copy(frame[node.HeaderLen:], []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6})
+	if _, err := unix.Write(node.FD, frame); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receivesUplink waits until the socket has received a frame of the uplink, which stays in its queue.
+func (p *podKeeper) receivesUplink(t *testing.T, fd int) {
+	t.Helper()
+	await(t, "a frame", func() bool {
+		p.sendsToUplink(t)
+		_, _, err := unix.Recvfrom(fd, make([]byte, 64), unix.MSG_DONTWAIT|unix.MSG_PEEK)
+		return err == nil
+	})
+}
+
+// wantEmpty checks that nothing is in the queue of a socket.
+func wantEmpty(t *testing.T, fd int) {
+	t.Helper()
+	if _, _, err := unix.Recvfrom(fd, make([]byte, 64), unix.MSG_DONTWAIT|unix.MSG_PEEK); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("a revoked socket has a frame: %v", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("the filter of a revoked socket can be removed: %v", err)
+	}
+}
+
+// TestReopenRate checks that a device is not opened again more often than the bound allows.
+func TestReopenRate(t *testing.T) {
+	o := newPort(portSpec{spec: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "none"}}, zap.NewNop()).opener
+	for range reopenBurst {
+		if !o.limit.Allow() {
+			t.Fatal("the burst is smaller")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), reopenRefill/2)
+	defer cancel()
+	began := time.Now()
+	if _, err := o.reopen(ctx); err == nil || time.Since(began) > reopenRefill/4 {
+		t.Errorf("reopen returns %v after %s", err, time.Since(began))
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
@@ -37,7 +38,7 @@ type port struct {
 }
 
 func newPort(s portSpec, log *zap.Logger) *port {
-	return &port{portSpec: s, opener: &opener{portSpec: s, log: log}}
+	return &port{portSpec: s, opener: &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}}
 }
 
 // lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. A device is closed
@@ -49,10 +50,20 @@ func (p *port) lend() *opener {
 	}
 	p.opener = nil
 	if p.handle != nil && p.handle.socket == nil {
+		p.revoke()
 		_ = p.handle.close()
 		p.handle = nil
 	}
 	return o
+}
+
+// revoke takes a packet socket that the keeper has opened from the switches that have a copy of its descriptor, as far as the kernel allows
+// that (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it. An inherited socket may be in
+// use elsewhere.
+func (p *port) revoke() {
+	if p.handle != nil && p.handle.device != nil && p.spec.Kind == hypervisor.KindPacket {
+		_ = p.handle.device.Revoke() // fails for a lost device at most, which receives nothing
+	}
 }
 
 // replace puts a new handle in the place of the old one, if there is one.
@@ -66,6 +77,7 @@ func (p *port) replace(h *handle) {
 // close closes everything but a lent opener, whose goroutine abandons it.
 func (p *port) close() (err error) {
 	if p.handle != nil {
+		p.revoke()
 		err, p.handle = p.handle.close(), nil
 	}
 	if p.opener != nil {

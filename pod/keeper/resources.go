@@ -158,6 +158,16 @@ func longestFrame(ports []hypervisor.Attachment) (int, error) {
 	return length, nil
 }
 
+// revokeUplink makes a switch that hangs, or that is stopped and goes on later, receive nothing of the wire any more: it would answer for the
+// address beside the kernel.
+func (r *resources) revokeUplink() {
+	for _, p := range r.ports {
+		if p.uplink != nil {
+			p.revoke()
+		}
+	}
+}
+
 // close closes everything. Goroutines that still use r.ctx discard their results.
 func (r *resources) close() (err error) {
 	r.cancel()
