@@ -119,6 +119,10 @@ func (l *loop) releaseUntaken() error {
 	case w.failure() != nil:
 		return errors.Join(err, w.failure())
 	}
+	var partly *podnet.TakeError
+	if errors.As(l.cause, &partly) {
+		l.cause = partly.Err // the watchdog has undone the rest
+	}
 	l.log.Info("the pod interface is as it was before the attempt to take the address")
 	return err
 }

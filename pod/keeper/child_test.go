@@ -198,6 +198,35 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// TestWatchdogAgain checks that another watchdog replaces one that has ended too early, and that this is bounded.
+func TestWatchdogAgain(t *testing.T) {
+	for _, early := range []int{watchdogBurst, watchdogBurst + 1} {
+		var started []*exec.Cmd
+		last := make(chan struct{})
+		w, err := startWatchdog(func(pipe *os.File) *exec.Cmd {
+			c := exec.Command("true")
+			if len(started) == early {
+				c = endOfPipe(pipe)
+				close(last)
+			}
+			started = append(started, c)
+			return c
+		}, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if early > watchdogBurst {
+			within(t, "the end of all watchdogs", w.ended)
+		} else {
+			within(t, "the last watchdog", last)
+		}
+		w.close()
+		if failed := w.failure() != nil; failed != (early > watchdogBurst) || len(started) != watchdogBurst+1 {
+			t.Errorf("after %d early ends: %v, and %d watchdogs were started", early, w.failure(), len(started))
+		}
+	}
+}
+
 // endOfPipe makes a watchdog that waits for the end of the pipe.
 func endOfPipe(pipe *os.File) *exec.Cmd {
 	c := exec.Command("cat", "/proc/self/fd/3") // prints to nowhere

@@ -51,7 +51,8 @@ func TestGiveBackFails(t *testing.T) {
 
 // TestTakeFails checks that an attempt to take the address that failed leaves the rest to the watchdog, whose failure is an error.
 func TestTakeFails(t *testing.T) {
-	for watchdog, want := range map[string]string{"true": "", "false": "restore by the watchdog: exit status 1"} {
+	const undo = "undo the steps before: no memory"
+	for watchdog, want := range map[string]string{"true": "the address cannot be taken", "false": undo + "\nrestore by the watchdog: exit status 1"} {
 		t.Run(watchdog, func(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			k.inside(func() {
@@ -59,12 +60,12 @@ func TestTakeFails(t *testing.T) {
 					if k.loop.watchdog, err = startWatchdog(afterPipe(watchdog), k.loop.log); err != nil {
 						t.Error(err)
 					}
-					return nil, errors.New("the address cannot be taken")
+					return nil, &podnet.TakeError{Err: errors.New("the address cannot be taken"), Undo: errors.New("no memory")}
 				}
 			})
 			f := k.granted(helloMessage())
 			f.sends(readyMessage())
-			if m, _ := f.receives("fault", 0); m.Fault.Text != "the address cannot be taken" {
+			if m, _ := f.receives("fault", 0); !strings.HasPrefix(m.Fault.Text, "the address cannot be taken") {
 				t.Errorf("the switch gets the error %q", m.Fault.Text)
 			}
 			f.receivesEnd()
@@ -73,7 +74,10 @@ func TestTakeFails(t *testing.T) {
 			if !strings.HasPrefix(why, "the address cannot be taken") || !strings.HasSuffix(why, want) {
 				t.Errorf("the error is %q, want one that ends with %q", why, want)
 			}
-			if n := k.seen.FilterMessageSnippet("as it was").Len(); n == 1 != (want == "") {
+			if watchdog == "true" && strings.Contains(why, undo) {
+				t.Errorf("the error is %q, although the watchdog has undone everything", why)
+			}
+			if n := k.seen.FilterMessageSnippet("as it was").Len(); n == 1 != (watchdog == "true") {
 				t.Errorf("%d log lines report that the interface is as it was", n)
 			}
 		})

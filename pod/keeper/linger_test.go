@@ -13,7 +13,7 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// lingering returns the descriptor of a TCP connection whose close(2) blocks for hours, if it is the last one: it has unsent data, and the
+// lingering returns the descriptor of a TCP connection whose close(2) blocks for longer than a test waits, if it is the last one: it has unsent data, and the
 // other side reads nothing.
 func lingering(t *testing.T) int {
 	t.Helper()
@@ -48,7 +48,7 @@ func lingering(t *testing.T) int {
 	if err := unix.SetNonblock(fd, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3600}); err != nil {
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 30}); err != nil {
 		t.Fatal(err)
 	}
 	return fd
@@ -90,8 +90,9 @@ func TestLingering(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			f := k.running()
 			fd := lingering(t)
-			held := make(chan struct{})
-			go k.loop.do(func() { <-held }) // the loop handles nothing before everything has been sent
+			isHeld, held := make(chan struct{}), make(chan struct{})
+			go k.loop.do(func() { close(isHeld); <-held }) // the loop handles nothing before everything has been sent
+			<-isHeld
 			pass(f, fd)
 			asked := time.Now()
 			close(held)

@@ -21,11 +21,25 @@ type Holding struct {
 // and has called Recover. Take reads the identity again for the state file, and fails if the link or the addresses differ from id. A nil
 // log discards messages.
 //
-// After an error, the interface is as before. The error wraps ErrTaken if another podswitch has the address, and ErrStateExists if dir has
+// After an error, the interface is as before, except after a TakeError. The error wraps ErrTaken if another podswitch has the address, and ErrStateExists if dir has
 // a state file. It is a *missing.Error if a privilege or a kernel feature is missing.
 func Take(id *Identity, dir string, log *zap.Logger) (*Holding, error) {
 	return takeWithHooks(id, dir, log, testHooks{})
 }
+
+// A TakeError is the error of a Take that could not undo its steps: the interface is not as before, until the state file is restored from.
+type TakeError struct {
+	Err  error // why the address cannot be taken
+	Undo error // why the steps before could not be undone
+}
+
+// Error returns both reasons.
+func (e *TakeError) Error() string {
+	return fmt.Sprintf("%v\nundo the steps before: %v", e.Err, e.Undo)
+}
+
+// Unwrap returns both reasons.
+func (e *TakeError) Unwrap() []error { return []error{e.Err, e.Undo} }
 
 func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (*Holding, error) {
 	if log == nil {
@@ -48,7 +62,7 @@ func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (
 	tx := &transaction{conn: conn, dir: dir, record: newRecord(now), indexIsCertain: true, log: log, hooks: hooks}
 	if err := tx.take(); err != nil {
 		if failed := tx.rollBack(); failed != nil {
-			err = errors.Join(err, fmt.Errorf("undo the steps before: %w", failed))
+			err = &TakeError{Err: err, Undo: failed}
 		}
 		conn.close()
 		return nil, err
