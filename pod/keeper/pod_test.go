@@ -289,7 +289,7 @@ func TestReopenRevokes(t *testing.T) {
 	f.receives("opened", 1)
 	_, first := f.receives("opened", 1)
 	f.sends(readyMessage())
-	f.receives("go", 0)
+	f.receives("begin", 0)
 	f.starts(k.testKeeper)
 	k.receivesUplink(t, first[0])
 	f.sends(reopenMessage(1))
