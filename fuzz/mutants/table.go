@@ -93,6 +93,7 @@ func handovers() []mutant {
 		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "unsent, s.unsent = bytes.Clone(s.unsent), nil", "unsent = bytes.Clone(s.unsent)"},
 		{"FuzzState", "./unixport", "unixport/state.go", "a bounds check is too wide", "h.Begun < 0 || h.Begun > vswitch.MaxFrame", "h.Begun < 0"},
 		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.OwnerAbsent", "Expires: a.Lease.Expires}, false"},
+		{"FuzzLearned", "./pod/dataplane", "pod/dataplane/learned.go", "nothing answers after a report that is not usable", "if err != nil || a == nil {", "if false {"},
 		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "l.disposal.add(l.handover.files)", ""},
 		{"FuzzControl", "./pod/control", "pod/control/serve.go", "a connection gets more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
 		{"FuzzReceive", "./pod/grant", "pod/grant/parse.go", "null is accepted", "value.IsNil()", "!value.IsValid()"},
