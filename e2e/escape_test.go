@@ -28,7 +28,7 @@ func TestEscape(t *testing.T) {
 		"ptrace", "kill", "thread's kill", "pidfd", "exec", "command",
 		"mount", "namespace", "setns", "setuid", "chroot", "executable page",
 	} {
-		p := l.pod.start("env", "PODSWITCH_ESCAPE="+try, escaping, "run", "--state-dir", l.stateDir)
+		p := l.pod.start("env", "PODSWITCH_ESCAPE="+try, escaping, "run", "--hold-switch", "0s", "--state-dir", l.stateDir)
 		p.awaitText("ready")
 		p.member(switchRole).signal(syscall.SIGUSR1)
 		longest = max(longest, l.awaitAddress(try, time.Now(), time.Second))

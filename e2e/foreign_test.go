@@ -26,7 +26,7 @@ func TestKeeperForeign(t *testing.T) {
 	l := newLab(t)
 	l.keepNeighbours()
 	before, path := l.pristine(), filepath.Join(socketDir(t), "socket")
-	p := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir, "--keep", "tcp/8080")
+	p := l.pod.start(program, "keeper", "--listen", path, "--hold-switch", "0s", "--state-dir", l.stateDir, "--keep", "tcp/8080")
 	p.awaitText("waiting for a switch")
 	hello := grant.Hello{Version: grant.Version}
 	for _, c := range []struct {
@@ -69,7 +69,7 @@ func TestKeeperDial(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
 	path := filepath.Join(socketDir(t), "socket")
-	p := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir, "--keep", "tcp/8080")
+	p := l.pod.start(program, "keeper", "--listen", path, "--hold-switch", "0s", "--state-dir", l.stateDir, "--keep", "tcp/8080")
 	p.awaitText("waiting for a switch")
 	_, conn := l.switchAtWork(path)
 	for i, d := range []grant.Dial{
