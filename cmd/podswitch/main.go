@@ -82,11 +82,10 @@ func rootCommand() *cobra.Command {
 		Short:         "Connect a virtual machine to the network of its pod",
 		Long:          rootLong,
 		Example:       rootExample,
-		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
-		RunE:          unknownCommand,
+		RunE:          printVersionOr(unknownCommand),
 	}
 	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
 	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
@@ -99,7 +98,6 @@ func rootCommand() *cobra.Command {
 		completeChoices(c)
 	}
 	root.Flags().Bool("version", false, "Print the version")
-	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root
 }
