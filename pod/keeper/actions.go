@@ -34,14 +34,14 @@ func (l *loop) perform(a action) {
 		l.resume()
 	case discardHandover:
 		l.discardHandover()
-	case complete:
+	case completeTakeover:
 		l.completeTakeover()
 	case askToStop:
 		l.askToStop()
 	case release:
-		l.finish(l.releaseUntaken())
+		l.finish(l.release())
 	case giveBack:
-		l.finish(l.restore())
+		l.finish(l.giveBack())
 	}
 }
 
@@ -61,11 +61,11 @@ func (l *loop) tryTake() (err error) {
 		}
 	}
 	if l.watchdog == nil || l.cfg.HoldSwitch <= 0 {
-		l.giveBack, err = l.takeAddress(l.resources)
+		l.undoTake, err = l.takeAddress(l.resources)
 		return err
 	}
 	removeLearned(l.cfg.Pod.StateDir) // of a take before this one
-	if l.giveBack, err = l.takeAddress(l.resources); err == nil {
+	if l.undoTake, err = l.takeAddress(l.resources); err == nil {
 		l.keepLearned()
 	}
 	return err
@@ -86,33 +86,33 @@ func (l *loop) askToStop() {
 	}
 }
 
-// restore gives the address back, and releases everything. If the keeper cannot restore the interface, the watchdog tries again
-// once the state directory is unlocked; the error is about the state after that.
-func (l *loop) restore() error {
+// giveBack gives the address back, and closes everything. If the keeper cannot restore the interface, the watchdog tries again
+// once the state directory is unlocked; the error describes the result of that attempt.
+func (l *loop) giveBack() error {
 	l.resources.revokeUplink()
-	failed := l.giveBack()
-	l.giveBack = nil
+	undoErr := l.undoTake()
+	l.undoTake = nil
 	l.forgetLearned()
 	w := l.watchdog
-	err := l.release()
+	err := l.closeAll()
 	switch {
-	case failed == nil:
+	case undoErr == nil:
 		return err
-	case w == nil || errors.Is(failed, podnet.ErrLinkGone): // there is no second attempt, or nothing to restore
+	case w == nil || errors.Is(undoErr, podnet.ErrLinkGone): // there is no second attempt, or nothing to restore
 	case w.failure() == nil:
-		l.log.Warn("the watchdog has given the address back, after the keeper could not", zap.Error(failed))
+		l.log.Warn("the watchdog has given the address back, after the keeper could not", zap.Error(undoErr))
 		return err
 	default:
-		failed = errors.Join(failed, w.failure())
+		undoErr = errors.Join(undoErr, w.failure())
 	}
-	return errors.Join(fmt.Errorf("give the address back: %w", failed), err)
+	return errors.Join(fmt.Errorf("give the address back: %w", undoErr), err)
 }
 
-// releaseUntaken releases everything while the address is not taken. After a failed attempt to take it, the watchdog restores what
-// the attempt could not undo.
-func (l *loop) releaseUntaken() error {
+// release closes everything while the address is not taken. After a failed attempt to take it, the watchdog restores what the
+// attempt could not undo.
+func (l *loop) release() error {
 	w := l.watchdog
-	err := l.release()
+	err := l.closeAll()
 	switch {
 	case w == nil:
 		return err
@@ -127,9 +127,9 @@ func (l *loop) releaseUntaken() error {
 	return err
 }
 
-// release closes the resources, which unlocks the state directory, and then the watchdog, which restores what the state file
+// closeAll closes the resources, which unlocks the state directory, and then the watchdog, which restores what the state file
 // describes. It closes the sessions of all switches that were admitted.
-func (l *loop) release() error {
+func (l *loop) closeAll() error {
 	err := l.resources.close()
 	l.watchdog.close()
 	l.closeSwitches()
@@ -148,16 +148,17 @@ func (l *loop) closeSwitches() {
 	l.current, l.next, l.previous, l.nextPlan = nil, nil, nil, nil
 }
 
-// finish reports why a switch has ended, and ends a keeper that has started it itself.
-func (l *loop) finish(failed error) {
-	err := errors.Join(l.cause, failed)
+// finish reports the result of a teardown: the cause, and the error of the teardown itself. A keeper that ends, or that ends with its
+// switch, returns both from run; any other keeper logs them and waits for a switch.
+func (l *loop) finish(teardownErr error) {
+	err := errors.Join(l.cause, teardownErr)
 	switch {
 	case l.state == ended:
 		l.err = err
 		return
 	case l.endsWithSwitch:
 		l.err = err
-		l.handle(stop, nil)
+		l.handle(shutdown, nil)
 		return
 	case err != nil:
 		l.log.Error("switch failed", zap.Error(err))

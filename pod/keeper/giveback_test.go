@@ -30,8 +30,8 @@ func TestGiveBackFails(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			f := k.running()
 			k.inside(func() {
-				giveBack := k.loop.giveBack
-				k.loop.giveBack = func() error { return errors.Join(giveBack(), c.failed) }
+				undo := k.loop.undoTake
+				k.loop.undoTake = func() error { return errors.Join(undo(), c.failed) }
 				if c.watchdog == "" {
 					return
 				}
@@ -56,7 +56,7 @@ func TestTakeFails(t *testing.T) {
 		t.Run(watchdog, func(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			k.inside(func() {
-				k.loop.takeAddress = func(*resources) (giveBack func() error, err error) {
+				k.loop.takeAddress = func(*resources) (undo func() error, err error) {
 					if k.loop.watchdog, err = startWatchdog(afterPipe(watchdog), k.loop.log); err != nil {
 						t.Error(err)
 					}

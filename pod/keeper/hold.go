@@ -129,7 +129,7 @@ func (l *loop) resumeTaken(begin state) (err error) {
 	if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
 		return errors.Join(err, r.adopted.GiveBack())
 	}
-	l.giveBack, l.state = r.adopted.GiveBack, begin
+	l.undoTake, l.state = r.adopted.GiveBack, begin
 	l.held.last = readLearned(l.cfg.Pod.StateDir)
 	l.keepLearned()
 	l.armHold(errors.New("the keeper before this one was killed"))

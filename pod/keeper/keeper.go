@@ -49,18 +49,18 @@ func (l *loop) open(taken, free state) (err error) {
 		return nil
 	}
 	if err := l.resumeTaken(taken); err != nil {
-		return errors.Join(err, l.release())
+		return errors.Join(err, l.closeAll())
 	}
 	return nil
 }
 
-// abandon releases what open has opened, before the loop runs.
+// abandon closes what open has opened, and gives an adopted address back, before the loop runs.
 func (l *loop) abandon() error {
 	switch {
-	case l.giveBack != nil:
-		return l.restore()
+	case l.undoTake != nil:
+		return l.giveBack()
 	case l.resources != nil:
-		return l.release()
+		return l.closeAll()
 	}
 	return nil
 }

@@ -3,71 +3,70 @@ package keeper
 // The life of a keeper: which switch answers for the pod address, and what changes that. The current switch is the one that answers
 // for the address, or is about to; the next switch is to take over from it; the previous switch has yielded to it.
 //
-//	 idle
-//	  │ admitted
-//	  ▼
-//	building             (ready: the keeper takes the address)
-//	  │ taken
-//	══╪═════════════════════════════════════ the address is taken below this line ══
-//	  ▼       started           next admitted              next ready
-//	starting ─────────▶ running ──────────────▶ preparing ────────────▶ yielding
-//	  ▲  ▲               ▲ ▲ ▲                      │                    │   │
-//	  │  │               │ │ └────── next lost ─────┘          next lost │   │ yielded
-//	  │  │               │ │                                             │   │
-//	  │  └── yielded ────┼─┼──────────── recalling ◀─────────────────────┘   │
-//	  │                  │ │                                                 ▼
-//	  ├── lost, bye ─────┼─┼─────────────────────────────────────── handing over
-//	  │                  │ └──────────── started ────────────────────┘   │
-//	  │                  │                                               │ previous lost
-//	  │                  │                                               ▼
-//	  │                  └────────────── started ──────────────────── committed
-//	  │ ready
-//	rebuilding ◀── admitted ── holding ◀── lost ── (each state from starting on but handing over)
-//	  └────────── lost ──────────▶┘
+// Start, hold and stop. An arrow that leaves the frame holds for both states in it:
+//
+//	       address not taken     ┊  address taken
+//	                             ┊           ┌─────────────────────────────────┐
+//	idle ─ admitted ─▶ building ─┼─ taken ─▶ │ starting ── started ──▶ running ├─ bye, failed ─▶ stopping
+//	                             ┊           └───▲───────────────────────┬────┬┘                    │ shutdown
+//	                             ┊               │ ready            lost │    │                     ▼
+//	                             ┊               │                       ▼    └── shutdown ──▶ shutting down
+//	                             ┊            rebuilding ◀─ admitted ─ holding
+//	                             ┊               │                       ▲
+//	                             ┊               └──────── lost ─────────┘
+//
+// The remaining transitions lead to idle or ended. If the address is taken, the keeper gives it back on the way:
+//
+//	idle:                                              shutdown ─▶ ended
+//	building:       lost, bye, failed ─▶ idle;         shutdown ─▶ ended
+//	holding:        expired ─▶ idle;                   shutdown ─▶ ended
+//	rebuilding:     expired, bye, failed ─▶ idle;      shutdown ─▶ ended
+//	stopping:       stopped, lost ─▶ idle
+//	shutting down:                                     stopped, lost ─▶ ended
 //
 // In holding and rebuilding nothing answers for the address: the current switch has ended unasked, and another one is awaited, or
-// builds its ports. The event expired ends that. A keeper that finds the address taken by one that was killed begins there.
+// builds its ports. A keeper that finds the address taken, because the keeper before it was killed, begins there. In stopping and
+// shutting down the keeper waits, for a bounded time, for the current switch to stop answering.
 //
-// The other ways out of a state above and below the line:
+// A takeover:
 //
-//	idle:       stop ─▶ ended
-//	building:   lost, bye, end ─▶ idle;            stop ─▶ ended
-//	holding:    expired ─▶ idle;                   stop ─▶ ended
-//	rebuilding: expired, bye, end ─▶ idle;         stop ─▶ ended
-//	others:     bye, end ─▶ stopping;              stopping: stopped, lost ─▶ idle;   stop ─▶ ending
-//	            stop ─▶ ending;                    ending:   stopped, lost ─▶ ended
+//	running ─ next admitted ─▶ preparing ─ next ready ─▶ yielding ─ yielded ─▶ handing over ─ previous lost ─▶ committed
+//	   ▲                           │                        │                    │      │ started                  │ started
+//	   └──────── next lost ────────┘              next lost │          lost, bye │      │                          │
+//	                                                        ▼                    ▼      ▼                          ▼
+//	                                                recalling ─ yielded ─▶ starting    running                  running
 //
-// The address is given back on the way from any state below the line, stopping, or ending, to idle or ended. In stopping and ending
-// the keeper waits, for a bounded time, for the current switch to stop answering.
+// The states preparing to committed have the arrows lost, bye, failed and shutdown of the frame in the first drawing as well. The
+// exceptions are lost and bye in handing over, where the previous switch can still begin again.
 type state uint8
 
 // The states.
 const (
-	idle        state = iota // no switch is admitted; the address is the kernel's
-	building                 // the current switch builds its ports
-	starting                 // the address is taken; the current switch has been sent Begin
-	running                  // the current switch forwards frames
-	preparing                // running, and the next switch builds its ports
-	yielding                 // the next switch is ready; the current one has been sent Yield
-	recalling                // the next switch has failed after that; the current one will begin again when it has yielded
-	handingOver              // the previous switch has yielded; the current one has been sent Begin in its place
-	committed                // handingOver, and the previous switch has disconnected: it cannot begin again
-	holding                  // the last switch has ended unasked; there is no other one yet
-	rebuilding               // holding, and the current switch builds its ports
-	stopping                 // the current switch has been sent Stop
-	ending                   // stopping, and the keeper ends afterwards
-	ended                    // the keeper has ended; the address is the kernel's
+	idle         state = iota // no switch is admitted; the address is the kernel's
+	building                  // the current switch builds its ports
+	starting                  // the address is taken; the current switch has been sent Begin
+	running                   // the current switch forwards frames
+	preparing                 // running, and the next switch builds its ports
+	yielding                  // the next switch is ready; the current one has been sent Yield
+	recalling                 // the next switch has failed after that; the current one will begin again when it has yielded
+	handingOver               // the previous switch has yielded; the current one has been sent Begin in its place
+	committed                 // handingOver, and the previous switch has disconnected: it cannot begin again
+	holding                   // the last switch has ended unasked; there is no other one yet
+	rebuilding                // holding, and the current switch builds its ports
+	stopping                  // the current switch has been sent Stop
+	shuttingDown              // stopping, and the keeper ends afterwards
+	ended                     // the keeper has ended; the address is the kernel's
 	numStates
 )
 
 var stateNames = [numStates]string{"idle", "building", "starting", "running", "preparing", "yielding", "recalling", "handing over",
-	"committed", "holding", "rebuilding", "stopping", "ending", "ended"}
+	"committed", "holding", "rebuilding", "stopping", "shutting down", "ended"}
 
 // String returns the name that the drawing has.
 func (st state) String() string { return stateNames[st] }
 
 // stops reports whether the address is about to be given back.
-func (st state) stops() bool { return st == stopping || st == ending }
+func (st state) stops() bool { return st == stopping || st == shuttingDown }
 
 // An event is what may change the state.
 type event uint8
@@ -84,15 +83,15 @@ const (
 	previousLost              // the session of the switch that has yielded has ended
 	lost                      // the session of the current switch has ended
 	bye                       // the current switch asks for its end
-	end                       // the keeper cannot go on with the current switch, or the previous one asks for the end
+	failed                    // the keeper cannot go on with the current switch, or the previous one asks for the end
 	stopped                   // the current switch has stopped answering for the address, or the time for that has passed
 	expired                   // no other switch has started in time, or too many have ended unasked
-	stop                      // the keeper is to end
+	shutdown                  // the keeper is to end
 	numEvents
 )
 
 var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "next admitted", "next ready", "next lost", "yielded",
-	"previous lost", "lost", "bye", "end", "stopped", "expired", "stop"}
+	"previous lost", "lost", "bye", "failed", "stopped", "expired", "shutdown"}
 
 // String returns the name that the drawing has.
 func (e event) String() string { return eventNames[e] }
@@ -101,26 +100,26 @@ func (e event) String() string { return eventNames[e] }
 type action uint8
 
 const (
-	none            action = iota
-	take                   // take the address; the event taken or end follows
-	begin                  // send Begin to the current switch
-	beginAgain             // begin, with what the last switch has learned
-	hold                   // forget all switches, and wait for another one, for a bounded time; the event expired may follow
-	reportLinks            // send GuestState and UplinkState to the current switch, now and on each change
-	dropNext               // forget the next switch
-	askToYield             // send Yield to the current switch
-	handOver               // make the next switch the current one, and send it Begin with the snapshot
-	resume                 // send Begin with its own snapshot to the switch that has yielded
-	discardHandover        // forget the snapshot
-	complete               // end the takeover: close the session of the previous switch
-	askToStop              // send Stop to the current switch
-	release                // close the resources and all sessions of switches that were admitted
-	giveBack               // give the address back, and then release
+	none             action = iota
+	take                    // take the address; the event taken or failed follows
+	begin                   // send Begin to the current switch
+	beginAgain              // begin, with what the last switch has learned
+	hold                    // forget all switches, and wait for another one, for a bounded time; the event expired may follow
+	reportLinks             // send GuestState and UplinkState to the current switch, now and on each change
+	dropNext                // forget the next switch
+	askToYield              // send Yield to the current switch
+	handOver                // make the next switch the current one, and send it Begin with the snapshot
+	resume                  // send Begin with its own snapshot to the switch that has yielded
+	discardHandover         // forget the snapshot
+	completeTakeover        // end the takeover: close the session of the previous switch
+	askToStop               // send Stop to the current switch
+	release                 // the address is not taken: close the resources and the sessions of all switches that were admitted
+	giveBack                // give the address back, and then close the same
 	numActions
 )
 
 var actionNames = [numActions]string{"none", "take", "begin", "begin again", "hold", "report links", "drop next", "ask to yield", "hand over", "resume",
-	"discard handover", "complete", "ask to stop", "release", "give back"}
+	"discard handover", "complete takeover", "ask to stop", "release", "give back"}
 
 // String returns the name of the action.
 func (a action) String() string { return actionNames[a] }
@@ -135,87 +134,87 @@ type transition struct {
 var lifecycle = [numStates]map[event]transition{
 	idle: {
 		admitted: {building, none},
-		stop:     {ended, none},
+		shutdown: {ended, none},
 	},
 	building: {
-		ready: {building, take},
-		taken: {starting, begin},
-		lost:  {idle, release},
-		bye:   {idle, release},
-		end:   {idle, release},
-		stop:  {ended, release},
+		ready:    {building, take},
+		taken:    {starting, begin},
+		lost:     {idle, release},
+		bye:      {idle, release},
+		failed:   {idle, release},
+		shutdown: {ended, release},
 	},
 	starting: {
-		started: {running, reportLinks},
-		lost:    {holding, hold},
-		bye:     {stopping, askToStop},
-		end:     {stopping, askToStop},
-		stop:    {ending, askToStop},
+		started:  {running, reportLinks},
+		lost:     {holding, hold},
+		bye:      {stopping, askToStop},
+		failed:   {stopping, askToStop},
+		shutdown: {shuttingDown, askToStop},
 	},
 	running: {
 		nextAdmitted: {preparing, none},
 		lost:         {holding, hold},
 		bye:          {stopping, askToStop},
-		end:          {stopping, askToStop},
-		stop:         {ending, askToStop},
+		failed:       {stopping, askToStop},
+		shutdown:     {shuttingDown, askToStop},
 	},
 	preparing: {
 		nextReady: {yielding, askToYield},
 		nextLost:  {running, dropNext},
 		lost:      {holding, hold},
 		bye:       {stopping, askToStop},
-		end:       {stopping, askToStop},
-		stop:      {ending, askToStop},
+		failed:    {stopping, askToStop},
+		shutdown:  {shuttingDown, askToStop},
 	},
 	yielding: {
 		yielded:  {handingOver, handOver},
 		nextLost: {recalling, dropNext},
 		lost:     {holding, hold},
 		bye:      {stopping, askToStop},
-		end:      {stopping, askToStop},
-		stop:     {ending, askToStop},
+		failed:   {stopping, askToStop},
+		shutdown: {shuttingDown, askToStop},
 	},
 	recalling: {
-		yielded: {starting, resume},
-		lost:    {holding, hold},
-		bye:     {stopping, askToStop},
-		end:     {stopping, askToStop},
-		stop:    {ending, askToStop},
+		yielded:  {starting, resume},
+		lost:     {holding, hold},
+		bye:      {stopping, askToStop},
+		failed:   {stopping, askToStop},
+		shutdown: {shuttingDown, askToStop},
 	},
 	handingOver: {
-		started:      {running, complete},
+		started:      {running, completeTakeover},
 		previousLost: {committed, discardHandover},
 		lost:         {starting, resume},
 		bye:          {starting, resume},
-		end:          {stopping, askToStop},
-		stop:         {ending, askToStop},
+		failed:       {stopping, askToStop},
+		shutdown:     {shuttingDown, askToStop},
 	},
 	committed: {
-		started: {running, complete},
-		lost:    {holding, hold},
-		bye:     {stopping, askToStop},
-		end:     {stopping, askToStop},
-		stop:    {ending, askToStop},
+		started:  {running, completeTakeover},
+		lost:     {holding, hold},
+		bye:      {stopping, askToStop},
+		failed:   {stopping, askToStop},
+		shutdown: {shuttingDown, askToStop},
 	},
 	holding: {
 		admitted: {rebuilding, none},
 		expired:  {idle, giveBack},
-		stop:     {ended, giveBack},
+		shutdown: {ended, giveBack},
 	},
 	rebuilding: {
-		ready:   {starting, beginAgain},
-		lost:    {holding, hold},
-		bye:     {idle, giveBack},
-		end:     {idle, giveBack},
-		expired: {idle, giveBack},
-		stop:    {ended, giveBack},
+		ready:    {starting, beginAgain},
+		lost:     {holding, hold},
+		bye:      {idle, giveBack},
+		failed:   {idle, giveBack},
+		expired:  {idle, giveBack},
+		shutdown: {ended, giveBack},
 	},
 	stopping: {
-		stopped: {idle, giveBack},
-		lost:    {idle, giveBack},
-		stop:    {ending, none},
+		stopped:  {idle, giveBack},
+		lost:     {idle, giveBack},
+		shutdown: {shuttingDown, none},
 	},
-	ending: {
+	shuttingDown: {
 		stopped: {ended, giveBack},
 		lost:    {ended, giveBack},
 	},

@@ -28,30 +28,30 @@ func TestLifecycle(t *testing.T) {
 	list(nextLost, dropNext, recalling, yielding)
 	list(yielded, handOver, handingOver, yielding)
 	list(yielded, resume, starting, recalling)
-	list(started, complete, running, handingOver, committed)
+	list(started, completeTakeover, running, handingOver, committed)
 	list(previousLost, discardHandover, committed, handingOver)
 	list(lost, resume, starting, handingOver)
 	list(bye, resume, starting, handingOver)
 	list(lost, release, idle, building)
 	list(bye, release, idle, building)
-	list(end, release, idle, building)
-	list(stop, release, ended, building)
+	list(failed, release, idle, building)
+	list(shutdown, release, ended, building)
 	list(lost, hold, holding, starting, running, preparing, yielding, recalling, committed, rebuilding)
 	list(lost, giveBack, idle, stopping)
 	list(admitted, none, rebuilding, holding)
 	list(ready, beginAgain, starting, rebuilding)
 	list(expired, giveBack, idle, holding, rebuilding)
 	list(bye, giveBack, idle, rebuilding)
-	list(end, giveBack, idle, rebuilding)
-	list(stop, giveBack, ended, holding, rebuilding)
+	list(failed, giveBack, idle, rebuilding)
+	list(shutdown, giveBack, ended, holding, rebuilding)
 	list(bye, askToStop, stopping, starting, running, preparing, yielding, recalling, committed)
-	list(end, askToStop, stopping, starting, running, preparing, yielding, recalling, handingOver, committed)
-	list(stop, askToStop, ending, starting, running, preparing, yielding, recalling, handingOver, committed)
-	list(stop, none, ending, stopping)
-	list(stop, none, ended, idle)
+	list(failed, askToStop, stopping, starting, running, preparing, yielding, recalling, handingOver, committed)
+	list(shutdown, askToStop, shuttingDown, starting, running, preparing, yielding, recalling, handingOver, committed)
+	list(shutdown, none, shuttingDown, stopping)
+	list(shutdown, none, ended, idle)
 	list(stopped, giveBack, idle, stopping)
-	list(stopped, giveBack, ended, ending)
-	list(lost, giveBack, ended, ending)
+	list(stopped, giveBack, ended, shuttingDown)
+	list(lost, giveBack, ended, shuttingDown)
 	for s := range numStates {
 		for e := range numEvents {
 			want, ok := changes[pair{s, e}]
@@ -116,13 +116,13 @@ func (sc scenario) possible(e event) bool {
 		return sc.previous.present
 	case lost, bye:
 		return c.present
-	case end:
+	case failed:
 		return c.present
 	case stopped:
 		return c.stopping
 	case expired:
 		return sc.waits
-	case stop:
+	case shutdown:
 		return true
 	}
 	return false // taken follows the action take
@@ -168,7 +168,7 @@ func (sc scenario) perform(a action, fails bool) (scenario, error) {
 			return sc, fmt.Errorf("the address is taken twice")
 		}
 		if fails {
-			return sc.apply(end, false)
+			return sc.apply(failed, false)
 		}
 		sc.taken = true
 		return sc.apply(taken, false)
@@ -200,7 +200,7 @@ func (sc scenario) perform(a action, fails bool) (scenario, error) {
 		sc.current.answers, sc.current.starting = true, true
 	case dropNext:
 		sc.next = modelSwitch{}
-	case complete:
+	case completeTakeover:
 		sc.previous = modelSwitch{}
 	case askToStop:
 		sc.current.stopping = true
@@ -241,7 +241,7 @@ func (sc scenario) check() error {
 }
 
 // TestLifecycleProperties explores every scenario that can be reached. In none of them do two switches answer for the address, the address is
-// given back exactly once each time that it was taken, and a stop leads to the end with the address given back. While the address is held,
+// given back exactly once each time that it was taken, and a shutdown leads to the end with the address given back. While the address is held,
 // no switch answers, and the hold time ends it.
 func TestLifecycleProperties(t *testing.T) {
 	start, found := scenario{}, scenario{state: holding, taken: true, waits: true} // of a keeper that finds the address taken
@@ -250,7 +250,7 @@ func TestLifecycleProperties(t *testing.T) {
 	for queue := []scenario{start, found}; len(queue) > 0; queue = queue[1:] {
 		sc := queue[0]
 		states[sc.state] = true
-		checkStop(t, sc)
+		checkShutdown(t, sc)
 		checkHold(t, sc)
 		for e := range numEvents {
 			for _, fails := range []bool{false, true} {
@@ -274,16 +274,16 @@ func TestLifecycleProperties(t *testing.T) {
 	t.Logf("%d scenarios", len(seen))
 }
 
-// checkStop stops the keeper, with a switch that then stops, or disconnects.
-func checkStop(t *testing.T, sc scenario) {
+// checkShutdown stops the keeper, with a switch that then stops, or disconnects.
+func checkShutdown(t *testing.T, sc scenario) {
 	t.Helper()
 	for _, last := range []event{stopped, lost} {
-		after, err := sc.apply(stop, false)
+		after, err := sc.apply(shutdown, false)
 		if err == nil && after.state != ended {
 			after, err = after.apply(last, false)
 		}
 		if err != nil || after.state != ended || after.taken {
-			t.Errorf("%+v, stop and %v: %+v, %v", sc, last, after, err)
+			t.Errorf("%+v, shutdown and %v: %+v, %v", sc, last, after, err)
 		}
 	}
 }
@@ -297,7 +297,7 @@ func checkHold(t *testing.T, sc scenario) {
 	if after, err := sc.apply(expired, false); err != nil || after != (scenario{state: idle}) {
 		t.Errorf("%+v, expired: %+v, %v", sc, after, err)
 	}
-	if after, err := sc.apply(stop, false); err != nil || after != (scenario{state: ended}) {
-		t.Errorf("%+v, stop: %+v, %v", sc, after, err)
+	if after, err := sc.apply(shutdown, false); err != nil || after != (scenario{state: ended}) {
+		t.Errorf("%+v, shutdown: %+v, %v", sc, after, err)
 	}
 }

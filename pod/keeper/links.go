@@ -53,7 +53,7 @@ func (l *loop) watch(what, name string, changed func(podnet.LinkState)) {
 	resources := l.resources
 	states, err := podnet.Watch(resources.ctx, name)
 	if err != nil {
-		l.handle(end, fmt.Errorf("watch the %s: %w", what, err))
+		l.handle(failed, fmt.Errorf("watch the %s: %w", what, err))
 		return
 	}
 	go func() {
@@ -67,7 +67,7 @@ func (l *loop) watch(what, name string, changed func(podnet.LinkState)) {
 		if resources.ctx.Err() == nil {
 			l.do(func() {
 				if l.resources == resources {
-					l.handle(end, fmt.Errorf("watch the %s: the kernel has stopped sending changes", what))
+					l.handle(failed, fmt.Errorf("watch the %s: the kernel has stopped sending changes", what))
 				}
 			})
 		}

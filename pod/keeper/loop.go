@@ -25,13 +25,13 @@ type loop struct {
 	done  chan struct{} // closed when run has returned
 
 	timeouts    timeouts
-	takeAddress func(*resources) (giveBack func() error, err error)
+	takeAddress func(*resources) (undo func() error, err error)
 
 	state          state
 	endsWithSwitch bool                         // the keeper has started its first switch, and ends with that or with the one that replaces it
 	spawn          func(end *os.File) *exec.Cmd // makes the command of a switch; nil: switches connect
 	child          *child                       // the last switch that the keeper has started; nil: there is none
-	cause          error                        // of the last event; in stopping and ending, of the event that led there
+	cause          error                        // of the last event; in stopping and shuttingDown, of the first event of the teardown
 	err            error                        // what run returns
 
 	control    *net.UnixListener  // of a keeper that outlives its switches; nil: the resources have it
@@ -45,10 +45,10 @@ type loop struct {
 	next     *session // the switch that is to take over; nil: there is none
 	previous *session // in handingOver and committed: the switch that has yielded; otherwise nil or closed
 
-	resources *resources // nil in idle and ended
-	giveBack  func() error
-	watchdog  *watchdog  // nil: the address is not taken off the interface
-	nextPlan  *plan.Plan // of the next switch, if its Hello has settings; otherwise nil
+	resources *resources   // nil in idle and ended
+	undoTake  func() error // gives the address back; nil: it is not taken
+	watchdog  *watchdog    // nil: the address is not taken off the interface
+	nextPlan  *plan.Plan   // of the next switch, if its Hello has settings; otherwise nil
 	held      holdState
 	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
 	links     linkState
@@ -77,7 +77,7 @@ func (l *loop) run(ctx context.Context) error {
 			task()
 		case <-canceled:
 			canceled = nil
-			l.handle(stop, nil)
+			l.handle(shutdown, nil)
 		}
 	}
 	for s := range l.sessions {
@@ -97,8 +97,9 @@ func (l *loop) do(task func()) bool {
 	}
 }
 
-// handle changes the state as the lifecycle has it, and performs the action. The cause is the reason why a switch ends; nil: it was
-// asked to end. The cause of the transition to stopping or ending is the one that is reported.
+// handle changes the state as the lifecycle has it, and performs the action. The cause is the error behind the
+// event; nil: the event is not a failure. Events in stopping and shuttingDown do not change the cause, so that finish reports the error
+// that the teardown began with.
 func (l *loop) handle(e event, cause error) {
 	t := l.state.after(e)
 	if !l.state.stops() {

@@ -36,7 +36,7 @@ func (l *loop) recover() error {
 		return recoverNow(&l.cfg)
 	}
 	if l.state == idle { // it was given back
-		return l.release()
+		return l.closeAll()
 	}
 	return nil
 }

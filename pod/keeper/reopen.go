@@ -30,7 +30,7 @@ func (l *loop) reopened(r *resources, index int, o *opener, h *handle, err error
 	p := r.ports[index]
 	p.opener = o
 	if err != nil {
-		l.handle(end, err)
+		l.handle(failed, err)
 		return
 	}
 	p.replace(h)

@@ -185,7 +185,7 @@ func (r *resources) close() (err error) {
 
 // takeAddress takes the address off the interface, or silences the kernel for it there, and returns the function that gives it back.
 // A bridge does not take the address.
-func (r *resources) takeAddress() (giveBack func() error, err error) {
+func (r *resources) takeAddress() (undo func() error, err error) {
 	switch {
 	case r.plan == nil || !r.plan.Delegates():
 		return func() error { return nil }, nil

@@ -83,7 +83,7 @@ func (l *loop) timedOut(s *session, d time.Duration) {
 	case phaseStopping:
 		l.handle(stopped, nil)
 	case phaseYielding:
-		l.handle(end, err)
+		l.handle(failed, err)
 	default:
 		s.abort(err)
 	}
@@ -121,7 +121,7 @@ func (l *loop) reject(s *session, cause error) {
 	s.close()
 	switch s {
 	case l.current:
-		l.handle(end, cause)
+		l.handle(failed, cause)
 	case l.next:
 		l.handle(nextLost, cause)
 	}

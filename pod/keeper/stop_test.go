@@ -147,7 +147,7 @@ func TestFinishTwice(t *testing.T) {
 	k.inside(func() {
 		k.loop.handle(lost, nil)
 		k.loop.handle(lost, nil)
-		k.loop.handle(end, nil)
+		k.loop.handle(failed, nil)
 	})
 	k.awaitWaiting()
 	if back := k.back.Load(); back != 1 {

@@ -71,14 +71,14 @@ func (k *testKeeper) path() string { return filepath.Join(k.dir, "keeper") }
 
 // take counts how often the address is taken and given back.
 func (k *testKeeper) take(r *resources) (func() error, error) {
-	giveBack, err := r.takeAddress()
+	undo, err := r.takeAddress()
 	if taken := k.taken.Add(1); taken != k.back.Load()+1 {
 		k.t.Error("the address is taken twice")
 	}
 	return func() error {
 		k.back.Add(1)
 		k.backAt.Store(time.Now().UnixNano())
-		return giveBack()
+		return undo()
 	}, err
 }
 
@@ -120,7 +120,7 @@ func (k *testKeeper) awaitWaiting() {
 	k.t.Helper()
 	await(k.t, "the keeper to wait for a switch", func() (waiting bool) {
 		k.inside(func() {
-			waiting = k.loop.resources == nil && k.loop.current == nil && k.loop.next == nil && k.loop.giveBack == nil && len(k.loop.sessions) == 0
+			waiting = k.loop.resources == nil && k.loop.current == nil && k.loop.next == nil && k.loop.undoTake == nil && len(k.loop.sessions) == 0
 		})
 		return waiting
 	})
