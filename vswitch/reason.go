@@ -69,7 +69,7 @@ const (
 	GroupFrame
 	// Martian: the source or destination IP must not occur on a wire: 0.0.0.0/8, 127.0.0.0/8; as a source, also groups and broadcasts.
 	Martian
-	// NotHolder: the frame is for or from a party that does not hold the pod address.
+	// NotHolder: the frame is for or from a party that is not the holder of the pod address.
 	NotHolder
 	// KeptPort: a packet of the guest from a TCP port that stays with the pod, or an ICMP error about one.
 	KeptPort

@@ -25,8 +25,8 @@ type Config struct {
 	Resolved func(*plan.Plan) // called with the plan before a port is opened; nil: not called
 	ExitCode func(error) int  // returns the exit code of a process that ends with the error
 
-	// HoldSwitch is how long the address stays taken, without an answer from anything, after a switch has ended unasked, until another
-	// one has started: Run starts one, Listen waits for one. 0: the address is given back at once.
+	// HoldSwitch is the hold time: how long the address stays taken, without an answer from anything, after a switch has ended unasked,
+	// until another one has started: Run starts one, Listen waits for one. 0: the address is given back at once.
 	HoldSwitch time.Duration
 	// Watchdog makes the command of the watchdog, which inherits the read end of the pipe and restores the pod interface at its
 	// end of file. It is needed if Pod takes the address off the interface.

@@ -14,8 +14,8 @@ import (
 )
 
 // A switch that ends unasked leaves connections of the guest, which the kernel would reset if it answered for the address. The keeper
-// therefore holds the address, without an answer from anything, until another switch continues: one that it starts itself (Run), or one
-// that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The resources stay open, so that
+// therefore holds the address for the hold time (Config.HoldSwitch): nothing answers for it until another switch continues, which is one
+// that the keeper starts itself (Run), or one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The resources stay open, so that
 // frames wait in the queues of the devices.
 
 // The bound of switches that end unasked: a switch that fails again and again must not keep the address from the pod.
@@ -68,7 +68,7 @@ func (l *loop) countLoss(why error) error {
 	return nil
 }
 
-// armHold bounds a hold, and returns the rest of its time. A switch that ends before it has started does not prolong it.
+// armHold bounds a hold, and returns the rest of the hold time. A switch that ends before it has started does not prolong it.
 func (l *loop) armHold(why error) (rest time.Duration) {
 	if l.held.until.IsZero() {
 		l.held.until = time.Now().Add(l.cfg.HoldSwitch)
@@ -143,15 +143,15 @@ func (r *resources) adopt() (*plan.Plan, error) {
 	if r.cfg.HoldSwitch <= 0 {
 		return nil, nil
 	}
-	holding, err := podnet.Adopt(r.cfg.Pod.StateDir, r.cfg.Log)
-	if err != nil || holding == nil {
+	adopted, err := podnet.Adopt(r.cfg.Pod.StateDir, r.cfg.Log)
+	if err != nil || adopted == nil {
 		return nil, err
 	}
-	p, err := plan.ResolveTaken(*r.cfg.Pod, holding.Identity())
+	p, err := plan.ResolveTaken(*r.cfg.Pod, adopted.Identity())
 	if err != nil || !p.Delegates() || p.Mute {
-		return nil, holding.GiveBack() // an error of the plan returns with the plan of the interface as it then is
+		return nil, adopted.GiveBack() // an error of the plan returns with the plan of the interface as it then is
 	}
-	r.adopted = holding
+	r.adopted = adopted
 	return p, nil
 }
 

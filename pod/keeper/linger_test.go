@@ -90,12 +90,12 @@ func TestLingering(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			f := k.running()
 			fd := lingering(t)
-			isHeld, held := make(chan struct{}), make(chan struct{})
-			go k.loop.do(func() { close(isHeld); <-held }) // the loop handles nothing before everything has been sent
-			<-isHeld
+			isBlocked, unblock := make(chan struct{}), make(chan struct{})
+			go k.loop.do(func() { close(isBlocked); <-unblock }) // the loop handles nothing before everything has been sent
+			<-isBlocked
 			pass(f, fd)
 			asked := time.Now()
-			close(held)
+			close(unblock)
 			f.sends(byeMessage())
 			await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
 			if took := time.Since(asked); took > soon {

@@ -13,7 +13,7 @@ import (
 // A linkState is what the kernel reports of the guest's device and of the pod interface. The zero value is for new resources.
 type linkState struct {
 	isWatched   bool // reports arrive, or there are none for this kind of device
-	guestAbsent bool // the guest's device does not exist, or the hypervisor does not hold it open
+	guestAbsent bool // the guest's device does not exist, or the hypervisor does not have it open
 	uplinkDown  bool // the pod interface, or its other end, is down
 }
 
@@ -47,8 +47,8 @@ func (l *loop) sendUplink() {
 	_ = l.current.send(grant.Message{UplinkState: &grant.UplinkState{Down: l.links.uplinkDown}})
 }
 
-// watch follows a device of this namespace. The kernel side of a tap has a carrier while the hypervisor holds the other side. A tap
-// whose other side podswitch holds has no such device in this namespace; its port detects the loss.
+// watch follows a device of this namespace. The kernel side of a tap has a carrier while the hypervisor has the other side open. A tap
+// whose other side podswitch has open has no such device in this namespace; its port detects the loss.
 func (l *loop) watch(what, name string, changed func(podnet.LinkState)) {
 	resources := l.resources
 	states, err := podnet.Watch(resources.ctx, name)

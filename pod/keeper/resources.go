@@ -24,7 +24,7 @@ type resources struct {
 	noMergeUDP bool                  // the kernel does not cut merged UDP datagrams right, or it is unknown
 	ports      []*port               // in the order of the forwarder's ports
 	control    *net.UnixListener
-	adopted    *podnet.Holding    // the address that was taken already; nil: it was not
+	adopted    *podnet.Taken      // the address that was taken already; nil: it was not
 	lent       bool               // control belongs to the keeper and stays open
 	lock       io.Closer          // of the state directory; nil: a plain learning switch
 	ctx        context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
@@ -196,11 +196,11 @@ func (r *resources) takeAddress() (undo func() error, err error) {
 		}
 		return mute.Close, nil
 	}
-	holding, err := podnet.Take(r.plan.Identity, r.cfg.Pod.StateDir, r.cfg.Log)
+	address, err := podnet.Take(r.plan.Identity, r.cfg.Pod.StateDir, r.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
-	return holding.GiveBack, nil
+	return address.GiveBack, nil
 }
 
 // grant describes the resources for a switch with the plan p; nil: for a plain learning switch.

@@ -13,17 +13,17 @@ const (
 	adoptPause    = 10 * time.Millisecond
 )
 
-// Adopt continues the Holding of a process that was killed, from the state file in dir: the addresses stay off the interface, and this
+// Adopt returns the Taken of a process that was killed, made from the state file in dir: the addresses stay off the interface, and this
 // process silences the kernel. The caller holds the Lock of dir. Adopt returns nil if it cannot continue, and the caller then calls
 // Recover: there is no state file, it describes another interface or boot, or the interface has an address.
 //
 // The kernel is silent about the addresses also between the end of the first process and Adopt: it answers neither ARP nor IP for an
 // address that no interface has, as long as no route leads to it.
-func Adopt(dir string, log *zap.Logger) (*Holding, error) {
+func Adopt(dir string, log *zap.Logger) (*Taken, error) {
 	return adoptWithHooks(dir, log, testHooks{})
 }
 
-func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Holding, error) {
+func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Taken, error) {
 	here, err := currentNamespace()
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Holding, err
 		return nil, nil
 	}
 	tx.indexIsCertain = true // from now on, this process follows the link
-	return &Holding{tx: tx, id: record.Pod}, nil
+	return &Taken{tx: tx, id: record.Pod}, nil
 }
 
 // isTaken reports whether the recorded link exists and has no address.

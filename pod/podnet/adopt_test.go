@@ -9,25 +9,25 @@ import (
 )
 
 // adopt continues what another process has taken, with the lock, which the end of the test releases.
-func (p *pod) adopt() *Holding {
+func (p *pod) adopt() *Taken {
 	p.t.Helper()
 	lock, err := Lock(p.dir)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { lock.Close() })
-	h, err := Adopt(p.dir, p.log)
+	taken, err := Adopt(p.dir, p.log)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return h
+	return taken
 }
 
 func TestAdoptContinuesAfterAKill(t *testing.T) {
 	p, before := newCrowdedPod(t)
 	p.takeAndDie()
-	h := p.adopt()
-	if h == nil {
+	taken := p.adopt()
+	if taken == nil {
 		t.Fatal("Adopt does not continue")
 	}
 	if left := p.addresses(); left != "" {
@@ -36,10 +36,10 @@ func TestAdoptContinuesAfterAKill(t *testing.T) {
 	if tables := p.run("nft", "list", "tables"); !strings.Contains(tables, "podswitch") {
 		t.Errorf("the kernel is not silenced: %q", tables)
 	}
-	if got := h.Identity(); len(got.Addresses) != 3 || got.Link.Name != "eth0" {
+	if got := taken.Identity(); len(got.Addresses) != 3 || got.Link.Name != "eth0" {
 		t.Errorf("the identity is %+v", got)
 	}
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	p.wantAs(before)
@@ -61,10 +61,10 @@ func TestAdoptAfterAKillAtEveryStep(t *testing.T) {
 				if lock, err = Lock(p.dir); err != nil {
 					t.Fatal(err)
 				}
-				h, err := Adopt(p.dir, p.log)
-				if err == nil && h != nil {
+				taken, err := Adopt(p.dir, p.log)
+				if err == nil && taken != nil {
 					adopted++
-					err = h.GiveBack()
+					err = taken.GiveBack()
 				} else if err == nil {
 					_, err = Recover(p.dir)
 				}
@@ -93,7 +93,7 @@ func TestAdoptLeavesOtherStatesAlone(t *testing.T) {
 			p, _ := newCrowdedPod(t)
 			change(p)
 			before := p.snapshot()
-			if h := p.adopt(); h != nil {
+			if taken := p.adopt(); taken != nil {
 				t.Error("Adopt continues")
 			}
 			if diff := cmp.Diff(before, p.snapshot()); diff != "" {
@@ -111,7 +111,7 @@ func TestAdoptRefusesATakenInterface(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h := p.adopt(); h != nil {
+	if taken := p.adopt(); taken != nil {
 		t.Error("Adopt continues")
 	}
 	if _, err := Recover(p.dir); !errors.Is(err, ErrTaken) {

@@ -72,12 +72,12 @@ func operate(operation, dir string, hooks testHooks) error {
 	if operation == "giveback" {
 		hooks.afterStep = nil
 	}
-	h, err := takeWithHooks(id, dir, nil, hooks)
+	taken, err := takeWithHooks(id, dir, nil, hooks)
 	if err != nil || operation == "take" {
 		return err
 	}
-	h.tx.hooks.afterStep = after
-	return h.GiveBack()
+	taken.tx.hooks.afterStep = after
+	return taken.GiveBack()
 }
 
 // withoutNftables fails as a kernel without nf_tables does.

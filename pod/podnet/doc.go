@@ -3,8 +3,8 @@
 //	id, err := podnet.Discover("eth0")          // changes nothing
 //	lock, err := podnet.Lock(dir)               // one process per state directory
 //	report, err := podnet.Recover(dir)          // completes what an earlier process left
-//	holding, err := podnet.Take(id, dir, log)   // the addresses are off the interface
-//	err = holding.GiveBack()                    // the interface is as Discover found it
+//	taken, err := podnet.Take(id, dir, log)     // the addresses are off the interface
+//	err = taken.GiveBack()                      // the interface is as Discover found it
 //
 // Every call works in the network namespace of the calling thread. The pod's IPv6 is never changed or
 // silenced on the pod interface. No netlink type leaves this
@@ -14,12 +14,12 @@
 //
 //	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
 //	adopt        continue with what a process has taken that was killed ([Adopt])
-//	give back    restore the interface from the record ([Holding.GiveBack], [Recover], [Restore])
+//	give back    restore the interface from the record ([Taken.GiveBack], [Recover], [Restore])
 //	silence      make the kernel answer nothing about an address on the pod interface (Take; [Mute]; silence_address.go), or nothing
 //	             at all on the guest's device ([Silence])
 //	mute         silence the kernel and leave the addresses on the interface ([Mute])
 //	identity     everything that giving back needs: link, addresses, routes, neighbours ([Identity])
-//	record       the identity and the changed sysctls, as the state file holds them
+//	record       the identity and the changed sysctls, as the state file contains them
 //	set aside    renamed, because the state file describes another network namespace (statefile_aside.go)
 //	slot         the routes of one table, destination, TOS and metric; the kernel tries them in order
 //	transaction  one take or one giving back (transaction.go)

@@ -43,10 +43,10 @@ func TestGiveBackLosesOnlyWhatTheKernelRefuses(t *testing.T) {
 				p.ip(secondLink + "addr add 10.244.1.7/24 dev eth0\n" + test.lines)
 				report := ""
 				if how == "GiveBack" {
-					h := p.take()
+					taken := p.take()
 					p.ip(test.meanwhile)
-					tx := h.tx
-					if err := h.GiveBack(); err != nil {
+					tx := taken.tx
+					if err := taken.GiveBack(); err != nil {
 						t.Fatal(err)
 					}
 					report = strings.Join(tx.lost, "; ")

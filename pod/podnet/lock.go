@@ -66,14 +66,14 @@ func lockFile(f *os.File) error {
 }
 
 func lockedError(dir string, f *os.File) error {
-	holder := "another process"
+	owner := "another process"
 	text, _ := io.ReadAll(io.LimitReader(f, 16))
 	if pid, err := strconv.Atoi(string(bytes.TrimSpace(text))); err == nil {
-		holder = fmt.Sprintf("process %d", pid)
+		owner = fmt.Sprintf("process %d", pid)
 	}
 	return &missing.Error{
 		What: "lock the state directory " + dir,
-		Need: "exclusive use, but " + holder + " holds the lock",
+		Need: "exclusive use, but " + owner + " holds the lock",
 		Give: "stop that podswitch, or select another directory with --state-dir",
 		Err:  ErrLocked,
 	}

@@ -191,14 +191,14 @@ func (p *pod) discover() *Identity {
 	return id
 }
 
-func (p *pod) take() *Holding {
+func (p *pod) take() *Taken {
 	p.t.Helper()
-	h, err := Take(p.discover(), p.dir, p.log)
+	taken, err := Take(p.discover(), p.dir, p.log)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.t.Cleanup(func() { _ = h.GiveBack() })
-	return h
+	p.t.Cleanup(func() { _ = taken.GiveBack() })
+	return taken
 }
 
 func (p *pod) link(name string) Link {

@@ -124,7 +124,7 @@ func TestGiveBackRestoresEveryProfile(t *testing.T) {
 			wantIdentity(t, id, profile)
 			p.wantAs(before)
 
-			h := p.take()
+			taken := p.take()
 			if left := p.addresses(); left != "" {
 				t.Fatalf("taken, but still on the interface:\n%s", left)
 			}
@@ -135,7 +135,7 @@ func TestGiveBackRestoresEveryProfile(t *testing.T) {
 				t.Fatal("Discover of a taken interface: want an error")
 			}
 			for range 2 {
-				if err := h.GiveBack(); err != nil {
+				if err := taken.GiveBack(); err != nil {
 					t.Fatal(err)
 				}
 				p.wantAs(before)
@@ -209,11 +209,11 @@ func TestIPv6StaysWithTheKernel(t *testing.T) {
 	})
 	before := p.snapshot()
 	six := p.run("ip", "-6", "addr") + p.run("ip", "-6", "route")
-	h := p.take()
+	taken := p.take()
 	if now := p.run("ip", "-6", "addr") + p.run("ip", "-6", "route"); now != six {
 		t.Errorf("IPv6 while taken:\n%s\nwant\n%s", now, six)
 	}
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	p.wantAs(before)

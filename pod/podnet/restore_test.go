@@ -27,11 +27,11 @@ func TestRestoreRepairsTheOrder(t *testing.T) {
 
 func TestGiveBackMayRunConcurrently(t *testing.T) {
 	p, before := newCrowdedPod(t)
-	h := p.take()
+	taken := p.take()
 	var group sync.WaitGroup
 	errs := make(chan error, 8)
 	for range cap(errs) {
-		group.Go(func() { errs <- h.GiveBack() })
+		group.Go(func() { errs <- taken.GiveBack() })
 	}
 	group.Wait()
 	close(errs)
@@ -45,9 +45,9 @@ func TestGiveBackMayRunConcurrently(t *testing.T) {
 
 func TestGiveBackSetsTheLinkUpAgain(t *testing.T) {
 	p, before := newCrowdedPod(t)
-	h := p.take()
+	taken := p.take()
 	p.ip("link set eth0 down")
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	p.wantAs(before)
@@ -65,10 +65,10 @@ func TestALinkThatWasDownStaysDown(t *testing.T) {
 
 func TestGiveBackReportsAGoneLinkOnce(t *testing.T) {
 	p, _ := newCrowdedPod(t)
-	h := p.take()
+	taken := p.take()
 	p.ip("link del eth0")
-	wantError(t, h.GiveBack(), ErrLinkGone, "eth0")
-	if err := h.GiveBack(); err != nil {
+	wantError(t, taken.GiveBack(), ErrLinkGone, "eth0")
+	if err := taken.GiveBack(); err != nil {
 		t.Errorf("again: %v", err)
 	}
 	if names := p.files(); len(names) > 0 {
@@ -161,12 +161,12 @@ func TestGiveBackFollowsALinkThatWasRenamed(t *testing.T) {
 			t.Run(name+", "+silence, func(t *testing.T) {
 				p, _ := newCrowdedPod(t)
 				addresses, settings := p.addresses(), p.silentSettings("eth0")
-				h, err := takeWithHooks(p.discover(), p.dir, p.log, hooks)
+				taken, err := takeWithHooks(p.discover(), p.dir, p.log, hooks)
 				if err != nil {
 					t.Fatal(err)
 				}
 				p.ip(change.lines)
-				if err := h.GiveBack(); err != nil {
+				if err := taken.GiveBack(); err != nil {
 					t.Fatal(err)
 				}
 				have := strings.ReplaceAll(p.run("ip", "-4", "-o", "addr", "show", "dev", change.name), change.name, "eth0")
@@ -366,8 +366,8 @@ func TestAddressLifetimesPass(t *testing.T) {
 func TestGiveBackRestoresTheRemainingLifetimes(t *testing.T) {
 	p := newPod(t)
 	p.ip("addr add 10.244.1.7/24 dev eth0 valid_lft 1000 preferred_lft 500")
-	h := p.take()
-	if err := h.GiveBack(); err != nil {
+	taken := p.take()
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	a := p.discover().Addresses[0]

@@ -19,7 +19,7 @@ func TestTheKernelIsSilentWhileTaken(t *testing.T) {
 	for _, address := range append(addresses, "10.244.1.200") {
 		n.awaitPing(address)
 	}
-	h := p.take()
+	taken := p.take()
 	frames := newPacketSocket(t)
 	p.ip("route add 10.244.1.1 dev eth0\nroute add 10.244.1.0/29 dev lo") // the kernel could answer a request that it receives
 	for _, address := range addresses {
@@ -41,7 +41,7 @@ func TestTheKernelIsSilentWhileTaken(t *testing.T) {
 		t.Errorf("the kernel sends %d frames from the address", sent)
 	}
 	p.ip("route del 10.244.1.1 dev eth0\nroute del 10.244.1.0/29 dev lo")
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range addresses {
@@ -108,7 +108,7 @@ func TestSysctlsSilenceAKernelWithoutNftables(t *testing.T) {
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "2")
 	p.sysctl("net/ipv4/conf/eth0/forwarding", "1")
 	before := p.snapshot()
-	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
+	taken, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSysctlsSilenceAKernelWithoutNftables(t *testing.T) {
 	if n.pings("10.244.1.200") {
 		t.Error("the kernel answers while taken")
 	}
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	p.wantAs(before)
@@ -129,11 +129,11 @@ func TestOnlyChangedSysctlsAreRecorded(t *testing.T) {
 	p.ip("addr add 10.244.1.7/24 dev eth0")
 	p.sysctl("net/ipv4/conf/eth0/arp_ignore", "1")
 	p.sysctl("net/ipv4/conf/eth0/forwarding", "0")
-	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
+	taken, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{silence: withoutNftables})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.GiveBack()
+	defer taken.GiveBack()
 	r, err := readRecord(p.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Holding is the state in which this process has taken the pod's IPv4 addresses: they are off the pod interface, the pod's kernel is
+// A Taken represents the state in which this process has taken the pod's IPv4 addresses: they are off the pod interface, the pod's kernel is
 // silent there, and the state file has the identity. Its methods may be called from any goroutine.
-type Holding struct {
+type Taken struct {
 	mu sync.Mutex
 	tx *transaction // guarded by mu; nil after everything is restored
 	id *Identity
@@ -23,7 +23,7 @@ type Holding struct {
 //
 // After an error, the interface is as before, except after a TakeError. The error wraps ErrTaken if another podswitch has the address, and ErrStateExists if dir has
 // a state file. It is a *missing.Error if a privilege or a kernel feature is missing.
-func Take(id *Identity, dir string, log *zap.Logger) (*Holding, error) {
+func Take(id *Identity, dir string, log *zap.Logger) (*Taken, error) {
 	return takeWithHooks(id, dir, log, testHooks{})
 }
 
@@ -41,7 +41,7 @@ func (e *TakeError) Error() string {
 // Unwrap returns both reasons.
 func (e *TakeError) Unwrap() []error { return []error{e.Err, e.Undo} }
 
-func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (*Holding, error) {
+func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (*Taken, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
@@ -67,7 +67,7 @@ func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (
 		conn.close()
 		return nil, err
 	}
-	return &Holding{tx: tx, id: now}, nil
+	return &Taken{tx: tx, id: now}, nil
 }
 
 // readUnchanged reads the identity again. It returns an error if the link or the addresses differ from those that the caller knows.
@@ -154,21 +154,21 @@ func (t *transaction) silenceKernel() error {
 }
 
 // Identity returns the identity that the state file records: that of the moment of Take. The caller must not change it.
-func (h *Holding) Identity() *Identity { return h.id }
+func (taken *Taken) Identity() *Identity { return taken.id }
 
 // GiveBack restores the pod interface, ends the silence of the kernel and removes the state file. Concurrent calls wait for each other,
 // and a call after everything is restored does nothing. After an error the state file still exists, and GiveBack, or Restore in another
 // process, tries again. Only ErrLinkGone is final.
-func (h *Holding) GiveBack() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.tx == nil {
+func (taken *Taken) GiveBack() error {
+	taken.mu.Lock()
+	defer taken.mu.Unlock()
+	if taken.tx == nil {
 		return nil
 	}
-	err := h.tx.giveBack()
+	err := taken.tx.giveBack()
 	if err == nil || errors.Is(err, ErrLinkGone) {
-		h.tx.conn.close()
-		h.tx = nil
+		taken.tx.conn.close()
+		taken.tx = nil
 	}
 	return err
 }

@@ -101,11 +101,11 @@ func TestTakeOnAFullDiskChangesNothing(t *testing.T) {
 	}
 	p.wantAs(before)
 
-	h := p.take() // now it succeeds; restoring must succeed on a full disk, too
+	taken := p.take() // now it succeeds; restoring must succeed on a full disk, too
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)
 	}
-	h.tx.silence.Close() // as the kernel does when the process is killed
+	taken.tx.silence.Close() // as the kernel does when the process is killed
 	lock.Close()
 	if _, err := Restore(p.dir); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 	p, _ := newCrowdedPod(t)
 	p.sysctl("net/ipv4/conf/eth0/promote_secondaries", "1")
 	want := p.discover().Addresses
-	h, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{afterStep: func(step string) {
+	taken, err := takeWithHooks(p.discover(), p.dir, p.log, testHooks{afterStep: func(step string) {
 		if step != "remove an address" {
 			return
 		}
@@ -198,7 +198,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -206,7 +206,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 	p, before := newCrowdedPod(t)
 	id := p.discover()
-	h := p.take()
+	taken := p.take()
 	_, err := Discover("eth0")
 	wantError(t, err, ErrTaken, "eth0")
 	// The second one has read the identity before the first one took the address.
@@ -215,7 +215,7 @@ func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 	if left := p.addresses(); left != "" {
 		t.Fatalf("the second one gave back what the first one took:\n%s", left)
 	}
-	if err := h.GiveBack(); err != nil {
+	if err := taken.GiveBack(); err != nil {
 		t.Fatal(err)
 	}
 	p.wantAs(before)
@@ -224,7 +224,7 @@ func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 func TestOneOfTwoConcurrentTakesFails(t *testing.T) {
 	p, before := newCrowdedPod(t)
 	id := p.discover()
-	var first *Holding
+	var first *Taken
 	other := t.TempDir()
 	_, err := takeWithHooks(id, other, p.log, testHooks{afterStep: func(step string) {
 		if step == "write the state file" { // after the checks of the second one, before its table
