@@ -171,7 +171,7 @@ func TestDropReasons(t *testing.T) {
 	for _, row := range reasonRow.FindAllStringSubmatch(table, -1) {
 		have = append(have, row[1])
 	}
-	for r := vswitch.ReceiveError; r <= vswitch.Unwanted; r++ {
+	for _, r := range vswitch.Reasons() {
 		want = append(want, r.String())
 	}
 	if !slices.Equal(have, want) {

@@ -67,7 +67,7 @@ func TestMACKinds(t *testing.T) {
 func TestReasonNames(t *testing.T) {
 	c := new(vswitch.Counters)
 	seen := make(map[string]vswitch.Reason)
-	for r := vswitch.ReceiveError; r <= vswitch.Unwanted; r++ {
+	for _, r := range vswitch.Reasons() {
 		name := r.String()
 		if other, ok := seen[name]; ok || name == "" {
 			t.Errorf("reason %d has the name %q, as reason %d", r, name, other)

@@ -99,5 +99,14 @@ var reasonNames = [numReasons]string{
 	NeighbourQueue: "neighbour-queue-full", Unwanted: "unwanted",
 }
 
+// Reasons returns all reasons in the order of their constants. The caller owns the slice.
+func Reasons() []Reason {
+	all := make([]Reason, numReasons)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
 // String returns the reason's name as status and the documentation show it, for example "no-route".
 func (r Reason) String() string { return reasonNames[r] }

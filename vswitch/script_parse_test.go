@@ -153,7 +153,7 @@ func (s *script) wants(w *words, line *step, e event, times int) {
 // reason reads a drop reason by its name in status.
 func (s *script) reason(w *words) string {
 	word := w.next("a reason")
-	for r := vswitch.Reason(0); r <= vswitch.Unwanted; r++ {
+	for _, r := range vswitch.Reasons() {
 		if r.String() == word {
 			return word
 		}
