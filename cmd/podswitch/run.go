@@ -66,7 +66,7 @@ func runKeeper(c *cobra.Command, flags *runFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg.Settings = readSettings
+	cfg.ParseSettings = readSettings
 	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Pod.StateDir, keeperSocket))
 }
 

@@ -93,7 +93,7 @@ func (f *switchFlags) config(c *cobra.Command, flags *runFlags) (cfg dataplane.C
 		if err != nil {
 			return cfg, err
 		}
-		if cfg.Settings, err = settings.Encode(); err != nil {
+		if cfg.EncodedSettings, err = settings.Encode(); err != nil {
 			return cfg, err
 		}
 	}

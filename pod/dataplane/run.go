@@ -16,15 +16,15 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover and Settings.
+// A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover and EncodedSettings.
 type Config struct {
-	Conn         *grant.Conn     // to the keeper; Run closes it
-	Version      string          // of this program, for status
-	Takeover     bool            // replace the running switch
-	Settings     json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
-	EnterSandbox EnterSandbox    // called once, before Ready is sent
-	ExitCode     func(error) int // the exit code of a process that ends with this error, for the keeper
-	Log          *zap.Logger     // required
+	Conn            *grant.Conn     // to the keeper; Run closes it
+	Version         string          // of this program, for status
+	Takeover        bool            // replace the running switch
+	EncodedSettings json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
+	EnterSandbox    EnterSandbox    // called once, before Ready is sent
+	ExitCode        func(error) int // the exit code of a process that ends with this error, for the keeper
+	Log             *zap.Logger     // required
 }
 
 // An EnterSandbox function gives up every privilege of the process irrevocably, and returns a description of the sandbox for status.
@@ -36,7 +36,7 @@ type EnterSandbox func(datagrams bool) (report string, err error)
 func Run(ctx context.Context, cfg Config) error {
 	defer cfg.Conn.Close()
 	greeted := closeAfter(ctx, cfg.Conn)
-	s, g, socket, err := newSession(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.Settings})
+	s, g, socket, err := newSession(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.EncodedSettings})
 	close(greeted)
 	switch {
 	case errors.Is(err, errKeeperEnded) && ctx.Err() != nil:

@@ -31,8 +31,8 @@ type Config struct {
 	// Watchdog makes the command of the watchdog, which inherits the read end of the pipe and restores the pod interface at its
 	// end of file. It is needed if Pod takes the address off the interface.
 	Watchdog func(pipe *os.File) *exec.Cmd
-	// Settings parses the settings that come with a takeover; nil: a takeover cannot change them.
-	Settings func(text []byte) (plan.Settings, error)
+	// ParseSettings parses the settings that come with a takeover; nil: a takeover cannot change them.
+	ParseSettings func(text []byte) (plan.Settings, error)
 }
 
 // A SwitchConfig configures a plain learning switch.

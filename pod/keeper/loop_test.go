@@ -45,7 +45,7 @@ func TestRefused(t *testing.T) {
 		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, fmt.Sprintf("version %d of its protocol, not %d", grant.Version, grant.Version+1)},
 		{"a second switch", true, helloMessage(), "a keeper without another switch"},
 		{"a takeover of nothing", false, takeoverMessage(), "a running switch"},
-		{"a takeover with settings without Config.Settings", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
+		{"a takeover with settings without Config.ParseSettings", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
 			"started by podswitch run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

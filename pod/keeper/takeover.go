@@ -42,11 +42,11 @@ func (l *loop) admitNext(s *session, h *grant.Hello) (err error) {
 
 // revise returns the plan with the settings that the next switch brings.
 func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
-	if l.cfg.Settings == nil || l.resources.plan == nil || s.uid != os.Geteuid() && s.uid != 0 {
+	if l.cfg.ParseSettings == nil || l.resources.plan == nil || s.uid != os.Geteuid() && s.uid != 0 {
 		return nil, &missing.Error{What: "change the settings with a takeover", Need: "a keeper that was started by podswitch run, as the same user",
 			Give: "restart the keeper with other settings, or take over without any"}
 	}
-	settings, err := l.cfg.Settings(text)
+	settings, err := l.cfg.ParseSettings(text)
 	if err != nil {
 		return nil, err
 	}
