@@ -52,8 +52,8 @@ func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	if err := checkInterface(f.iface, vm); err != nil {
 		return nil, err
 	}
-	if !f.mac.GuestMAC.IsZero() {
-		f.settings.MAC = f.mac.GuestMAC[:]
+	if !f.mac.PinnedMAC.IsZero() {
+		f.settings.MAC = f.mac.PinnedMAC[:]
 	}
 	wantMTU := vm.Interface.Model.MTUProperty() && !c.Flags().Changed("mtu")
 	wantMAC := f.mac.PodMAC || f.settings.MAC == nil && vm.Interface.MAC == nil

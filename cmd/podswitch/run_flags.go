@@ -80,9 +80,9 @@ func (g *guestMAC) Set(s string) error {
 
 // setGuestMAC sets the fields of the settings that the value of --guest-mac is about.
 func setGuestMAC(settings *plan.Settings, value string) (err error) {
-	settings.GuestMAC, settings.PodMAC = vswitch.MAC{}, value == "pod"
+	settings.PinnedMAC, settings.PodMAC = vswitch.MAC{}, value == "pod"
 	if !settings.PodMAC {
-		settings.GuestMAC, err = parseGuestMAC(value)
+		settings.PinnedMAC, err = parseGuestMAC(value)
 	}
 	return err
 }

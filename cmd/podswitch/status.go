@@ -123,8 +123,8 @@ func printSettings(out io.Writer, s *control.Settings) {
 		return
 	}
 	parts := []string{"method " + s.Method}
-	if !s.GuestMAC.IsZero() {
-		parts = append(parts, "guest MAC "+s.GuestMAC.String())
+	if !s.PinnedMAC.IsZero() {
+		parts = append(parts, "guest MAC "+s.PinnedMAC.String())
 	}
 	if s.Method == control.MethodDelegate {
 		address := "moved"

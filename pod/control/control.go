@@ -66,7 +66,7 @@ const (
 // Settings are those that the command line and the VM document have set, and the pod's rules that apply to the guest.
 type Settings struct {
 	Method    string         `json:"method"`             // the connection method
-	GuestMAC  vswitch.MAC    `json:"guest_mac,omitzero"` // the only MAC that the guest may use; absent: any
+	PinnedMAC vswitch.MAC    `json:"guest_mac,omitzero"` // the only MAC that the guest may use; absent: any
 	Mute      bool           `json:"mute"`               // the pod address stays on the pod interface, and the kernel ignores traffic for it
 	Keep      []string       `json:"keep,omitempty"`     // kept ports, tcp/PORT or tcp/PORT,proxy
 	Rules     []vswitch.Rule `json:"rules,omitempty"`    // of the guest's destinations; the first match decides

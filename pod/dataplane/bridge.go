@@ -48,7 +48,7 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 		b.hasPod = true
 		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0) // a frame to the pod's kernel is not flooded to the guest
 	}
-	b.known.Settings = &control.Settings{Method: control.MethodBridge, GuestMAC: cfg.Pinned}
+	b.known.Settings = &control.Settings{Method: control.MethodBridge, PinnedMAC: cfg.Pinned}
 	for i, p := range g.Ports {
 		dev := newDevice(s, i, p, log)
 		dev.onLost = func() { b.bridge.Forget(i) } // its stations may now be elsewhere

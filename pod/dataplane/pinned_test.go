@@ -34,7 +34,7 @@ func TestTakeoverWithAnotherMAC(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := &pod{t: t, plan: delegatePlan(t)}
-			fake.plan.GuestMAC = pinned
+			fake.plan.PinnedMAC = pinned
 			d, err := newDelegation(&session{}, fake.grant(), zap.NewNop())
 			if err != nil {
 				t.Fatal(err)

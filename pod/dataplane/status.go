@@ -45,7 +45,7 @@ func (b *bridging) status() control.Status {
 
 // delegateSettings returns the settings of IP mode.
 func delegateSettings(d *grant.Delegate, rules []vswitch.Rule, pinned vswitch.MAC) *control.Settings {
-	s := &control.Settings{Method: control.MethodDelegate, GuestMAC: pinned, Mute: d.Mute, Rules: rules, HoldAfter: time.Duration(d.HoldAfter)}
+	s := &control.Settings{Method: control.MethodDelegate, PinnedMAC: pinned, Mute: d.Mute, Rules: rules, HoldAfter: time.Duration(d.HoldAfter)}
 	for _, port := range d.Keep {
 		text := fmt.Sprintf("tcp/%d", port)
 		if slices.Contains(d.Proxy, port) {

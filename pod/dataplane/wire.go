@@ -32,7 +32,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	var macs macReader
 	p := &podPlan{proxied: d.Proxy, relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
 	p.forwarder = vswitch.DelegateConfig{
-		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.GuestMAC),
+		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.PinnedMAC),
 		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
 		NoARP: d.NoARP, KeptTCP: d.Keep, Refuse: !d.Silent,
 	}

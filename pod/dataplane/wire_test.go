@@ -37,7 +37,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	if err != nil || warnings != nil {
 		t.Fatal(err, warnings)
 	}
-	p.Offer, p.GuestMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
+	p.Offer, p.PinnedMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
 	p.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Protocol: 6, Port: 22}, {Destination: everywhere, Allow: true}}
 	id := p.Identity
 	id.Link.NoARP = true
@@ -105,7 +105,7 @@ func TestReadDelegate(t *testing.T) {
 		t.Errorf("held after %s; name servers: -planned +read:\n%s", got.holdAfter, diff)
 	}
 	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400,
-		Settings: &control.Settings{Method: "bridge.delegateIp", GuestMAC: p.GuestMAC, Mute: true, Keep: []string{"tcp/80"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
+		Settings: &control.Settings{Method: "bridge.delegateIp", PinnedMAC: p.PinnedMAC, Mute: true, Keep: []string{"tcp/80"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
 	if diff := cmp.Diff(status, got.status, compared...); diff != "" {
 		t.Errorf("the status: -want +got:\n%s", diff)
 	}

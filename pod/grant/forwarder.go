@@ -28,7 +28,7 @@ type Bridge struct {
 type Delegate struct {
 	Pod        Pod              `json:"pod"`
 	RouterMAC  string           `json:"router_mac"`           // MAC that stands for every other host on the guest's side
-	GuestMAC   string           `json:"guest_mac,omitempty"`  // the only MAC that the guest may use; empty: any
+	PinnedMAC  string           `json:"guest_mac,omitempty"`  // the only MAC that the guest may use; empty: any
 	LinkMTU    int              `json:"link_mtu"`             // largest IP packet of the pod interface
 	NoARP      bool             `json:"no_arp,omitempty"`     // the pod interface has no ARP and no useful MACs
 	Routes     []Route          `json:"routes,omitempty"`     // of the pod, in the order of their use

@@ -10,7 +10,7 @@ import (
 type Settings struct {
 	Document  *string  `json:"document,omitempty"`  // text of the VM document, YAML or JSON; absent: no document was named
 	Interface string   `json:"interface,omitempty"` // name of the interface in the document; empty: the only one
-	GuestMAC  string   `json:"guest_mac,omitempty"` // MAC, or "pod"; empty: the document's, or any
+	GuestMAC  string   `json:"guest_mac,omitempty"` // value of --guest-mac: MAC, or "pod"; empty: the document's, or any
 	HoldAfter string   `json:"hold_after"`          // duration with units, as in 30s
 	Keep      []string `json:"keep,omitempty"`      // kept ports, tcp/PORT=HOST:PORT
 	Deny      []string `json:"deny,omitempty"`      // denied destinations, CIDR or CIDR:PORT

@@ -39,8 +39,8 @@ type Config struct {
 // Settings is the part of a Config that a takeover may change.
 type Settings struct {
 	VM        *model.VM     // read-only
-	GuestMAC  vswitch.MAC   // the only MAC that the guest may use; zero: that of the document, or any
-	PodMAC    bool          // the guest uses the MAC of the pod interface; GuestMAC is ignored
+	PinnedMAC vswitch.MAC   // the only MAC that the guest may use; zero: that of the document, or any
+	PodMAC    bool          // the guest uses the MAC of the pod interface; PinnedMAC is ignored
 	HoldAfter time.Duration // from the loss of the guest until the switch answers for the pod address; 0: at once
 	KeptPorts []KeptPort    // each port once
 	DenyRules []DenyRule
@@ -123,10 +123,10 @@ func ParseDenyRule(text string) (DenyRule, error) {
 	return d, nil
 }
 
-// pinnedMAC returns the only MAC that the guest may use according to settings and document, or the zero MAC.
-func (s *Settings) pinnedMAC() vswitch.MAC {
-	if s.GuestMAC.IsZero() && len(s.VM.Interface.MAC) == len(s.GuestMAC) {
+// resolvePinnedMAC returns the only MAC that the guest may use according to settings and document, or the zero MAC.
+func (s *Settings) resolvePinnedMAC() vswitch.MAC {
+	if s.PinnedMAC.IsZero() && len(s.VM.Interface.MAC) == len(s.PinnedMAC) {
 		return vswitch.MAC(s.VM.Interface.MAC)
 	}
-	return s.GuestMAC
+	return s.PinnedMAC
 }

@@ -280,7 +280,7 @@ func TestResolve(t *testing.T) {
 		{"bridge and kept port", Config{Settings: Settings{VM: bridge, KeptPorts: []KeptPort{{Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
 		{"bridge and mute", Config{Settings: Settings{VM: bridge}, Guest: guest, Mute: true}, nil, "delegateIp", false},
 		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
-		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, GuestMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},
+		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, PinnedMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},
 		{"no MAC", Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: guest}, func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{} }, "with a MAC", false},
 		{"too many routes", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) {
 			for len(id.Routes) <= maxRoutes {

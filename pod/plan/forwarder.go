@@ -25,7 +25,7 @@ func (p *Plan) Delegates() bool { return p.Method != model.Bridge.String() }
 func (p *Plan) Delegate() vswitch.DelegateConfig {
 	id := p.Identity
 	c := vswitch.DelegateConfig{
-		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.GuestMAC,
+		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.PinnedMAC,
 		Address: p.Address, Server: p.Server, MTU: id.Link.MTU, Routes: routes(id), Permanent: permanent(id), Rules: p.Rules,
 		NoARP: id.Link.NoARP, Refuse: !p.Silent,
 	}
@@ -65,7 +65,7 @@ func (p *Plan) UplinkOwnFrames() bool {
 
 // Bridge returns the configuration of the learning switch between the guest and the pod interface.
 func (p *Plan) Bridge() vswitch.BridgeConfig {
-	return PodBridge(cmp.Or(p.GuestMTU, p.Identity.Link.MTU), p.GuestMAC) // 0 in the JSON of an earlier version
+	return PodBridge(cmp.Or(p.GuestMTU, p.Identity.Link.MTU), p.PinnedMAC) // 0 in the JSON of an earlier version
 }
 
 // PodBridge returns the configuration of a learning switch between a guest and a pod interface with the given MTU in bytes. The guest

@@ -20,7 +20,7 @@ type Plan struct {
 	Method    string           `json:"method"`              // the connection method: bridge or bridge.delegateIp
 	Model     model.Model      `json:"model"`               // the network card of the guest
 	Guest     string           `json:"guest"`               // the attachment of the guest, KIND:NAME
-	GuestMAC  vswitch.MAC      `json:"guest_mac,omitzero"`  // the only MAC that the guest may use; absent: any
+	PinnedMAC vswitch.MAC      `json:"guest_mac,omitzero"`  // the only MAC that the guest may use; absent: any
 	RouterMAC vswitch.MAC      `json:"router_mac,omitzero"` // the MAC that the guest sees for every other host
 	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the prefix length of the interface
 	GuestMTU  int              `json:"guest_mtu"`           // of the guest's device: that of the pod interface, or the largest possible one
@@ -105,11 +105,11 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	}
 	p := &Plan{
 		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
-		Guest: cfg.Guest.String(), GuestMAC: cfg.pinnedMAC(), GuestMTU: min(id.Link.MTU, cfg.Guest.MaxMTU()),
+		Guest: cfg.Guest.String(), PinnedMAC: cfg.resolvePinnedMAC(), GuestMTU: min(id.Link.MTU, cfg.Guest.MaxMTU()),
 		Identity: id, HoldAfter: cfg.HoldAfter, env: env,
 	}
 	if cfg.PodMAC {
-		p.GuestMAC = vswitch.MAC(id.Link.MAC)
+		p.PinnedMAC = vswitch.MAC(id.Link.MAC)
 	}
 	if cfg.VM.Interface.Method == model.DelegateIP {
 		return p, p.resolveDelegate(cfg)
@@ -138,7 +138,7 @@ func checkInterface(cfg Config, id *podnet.Identity) error {
 // checkBridge rejects settings that do not apply to a plain bridge.
 func (p *Plan) checkBridge(cfg Config) error {
 	switch {
-	case p.GuestMAC == vswitch.MAC(p.Identity.Link.MAC):
+	case p.PinnedMAC == vswitch.MAC(p.Identity.Link.MAC):
 		return &ConflictError{"the guest cannot have the MAC of the pod interface: with a plain bridge the pod keeps it (want another MAC, or delegateIp)"}
 	case len(cfg.KeptPorts) > 0 || len(cfg.DenyRules) > 0 || cfg.Mute:
 		return &ConflictError{"--keep, --deny and --address mute need delegateIp: with a plain bridge the pod keeps its address"}
@@ -162,7 +162,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 		return &missing.Error{What: fmt.Sprintf("delegate the address of %s with %d routes", id.Link.Name, n), Need: fmt.Sprintf("at most %d routes on the interface", maxRoutes),
 			Give: "reduce the routes of the pod, or omit delegateIp: a plain bridge uses none"}
 	}
-	p.RouterMAC, p.Server = routerMAC(vswitch.MAC(id.Link.MAC), p.GuestMAC), freeServer(id)
+	p.RouterMAC, p.Server = routerMAC(vswitch.MAC(id.Link.MAC), p.PinnedMAC), freeServer(id)
 	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id)
 	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
 		return err

@@ -58,8 +58,8 @@ func (p *Plan) podLine() string {
 
 func (p *Plan) guestLine(network string) string {
 	mac := "any MAC"
-	if !p.GuestMAC.IsZero() {
-		mac = "MAC " + p.GuestMAC.String()
+	if !p.PinnedMAC.IsZero() {
+		mac = "MAC " + p.PinnedMAC.String()
 	}
 	return fmt.Sprintf("guest  %-12s %s  %s", p.Guest, mac, network)
 }

@@ -23,7 +23,7 @@ func (p *Plan) Wire() grant.Forwarder {
 	}
 	c := p.Delegate()
 	d := &grant.Delegate{
-		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), GuestMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
+		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), PinnedMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
 		Keep: c.KeptTCP, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
 	}
 	for _, k := range p.KeptPorts {
