@@ -1,10 +1,9 @@
 // Package keeper is the privileged process of podswitch: it may change the pod's interface, and never touches a frame.
 //
 // A keeper resolves the plan, opens all devices and sockets, and passes their descriptors to a switch, an unprivileged process. It
-// takes the address when the switch has built its ports, and gives it back when the switch has been asked to end, or when no other one has
-// continued in time after it has ended unasked. In
-// between it does what the switch has no privilege for: it reopens a device that was lost, makes connections that the plan
-// names, and reports whether the guest is there. A switch can request nothing else (protocol.go).
+// takes the address when the switch has built its ports, and gives it back when the switch has been asked to end, or when the switch has
+// ended unasked and no other one has continued within the hold time. In between it does what the switch has no privilege for: it
+// reopens a device that was lost, makes connections that the plan names, and reports whether the guest is there. A switch can request nothing else (protocol.go).
 //
 // # Theory of operation
 //
@@ -20,7 +19,7 @@
 //	takeover.go   one switch replaces another one
 //	links.go      the state of the guest's device and of the pod interface, for the switch
 //	answer.go     the status while no switch is there to answer
-//	hold.go       a switch has ended unasked: nothing answers until another one continues
+//	hold.go       the hold after a switch has ended unasked: nothing answers until another one continues
 //	learned.go    the file that keeps for the next keeper what the switch has reported
 //	resources.go  what is open for a switch; port.go and opener.go have the ports
 //
