@@ -59,7 +59,7 @@ func (p *packetPort) readDatagram(fd uintptr, batch []vswitch.Frame) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if unix.SetsockoptInt(int(fd), unix.SOL_PACKET, unix.PACKET_VNET_HDR, 0) != nil {
-		p.rx.receive(fd, 1) // removes the frame from the queue; otherwise it would be found again
+		_, _ = p.rx.receive(fd, 1) // removes the frame from the queue; otherwise it would be found again
 		p.unknown()
 		return 0
 	}
