@@ -18,6 +18,7 @@ const (
 	heldQueueLimit     = 212992           // cost of the frames that wait for one neighbour (unres_qlen_bytes)
 	heldByteLimit      = 1 << 20          // cost of the frames that wait for all neighbours
 	heldFrameCost      = 512              // cost of a frame besides its bytes: memory of its own, as in the kernel's accounting (truesize)
+	goneLimit          = 16               // removed frames whose places a question may keep, besides as many as wait
 )
 
 // NeighbourLimit is the largest number of neighbours in a Delegate's table, including DelegateConfig.Permanent. If there are more
@@ -85,6 +86,7 @@ type question struct {
 	tries  int           // requests sent
 	next   time.Duration // when the next request is due
 	frames []heldFrame
+	gone   int    // frames that were removed from the front since the slice got its memory, or more
 	cost   int    // of the frames
 	port   int    // that asked: PortGuest if the guest did, and PortPod otherwise
 	seq    uint64 // order of the questions
@@ -133,7 +135,7 @@ func (n *neighbours) hold(port int, ip uint32, f *Frame, now time.Duration, out 
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
 	}
-	memory := n.makeQueueRoomLocked(ip, q, costOf(f.Data), out)
+	memory := n.makeQueueRoomLocked(ip, q, f.Data, out)
 	if n.heldBytes+costOf(f.Data) > heldByteLimit && !n.gateways[ip] {
 		out.Drop(NeighbourQueue)
 		return MAC{}, false
@@ -151,18 +153,35 @@ func (q *question) add(n *neighbours, f heldFrame) {
 	n.heldBytes += costOf(f.Data)
 }
 
-// makeQueueRoomLocked drops the oldest frames of a question until another one fits, or none are left. It returns the memory of a dropped
-// frame for the next one: a guest may send to an absent neighbour at any rate.
-func (n *neighbours) makeQueueRoomLocked(ip uint32, q *question, cost int, out *Out) (memory []byte) {
+// makeQueueRoomLocked drops the oldest frames of a question until data fits as another one, or none are left. It returns the memory of a
+// dropped frame for data if that has about its size: a guest may send to an absent neighbour at any rate.
+func (n *neighbours) makeQueueRoomLocked(ip uint32, q *question, data []byte, out *Out) (memory []byte) {
+	cost := costOf(data)
 	for len(q.frames) > 0 && (q.cost+cost > heldQueueLimit || n.heldBytes+cost > heldByteLimit && !n.gateways[ip]) {
-		oldest := q.frames[0]
-		q.frames[0], q.frames = heldFrame{}, q.frames[1:]
-		q.cost -= costOf(oldest.Data)
-		n.heldBytes -= costOf(oldest.Data)
+		oldest := q.removeOldest(n)
 		oldest.counters(out).Drop(NeighbourQueue, 1)
-		memory = oldest.Data[:0]
+		if isMemoryFor(oldest.Data, len(data)) {
+			memory = oldest.Data[:0]
+		}
 	}
 	return memory
+}
+
+// isMemoryFor reports whether a frame of the given size may have the memory of b. The cost of a frame follows from its size, so the memory
+// must be as large as new memory would be: the allocator rounds up by a quarter at most.
+func isMemoryFor(b []byte, size int) bool { return size <= cap(b) && cap(b) <= size+size/4 }
+
+// removeOldest removes the oldest frame. The slice moves to memory of its size when more of its memory is unused than used.
+func (q *question) removeOldest(n *neighbours) heldFrame {
+	oldest := q.frames[0]
+	q.frames[0], q.frames = heldFrame{}, q.frames[1:]
+	q.gone++
+	if q.gone > len(q.frames)+goneLimit {
+		q.frames, q.gone = append([]heldFrame(nil), q.frames...), 0
+	}
+	q.cost -= costOf(oldest.Data)
+	n.heldBytes -= costOf(oldest.Data)
+	return oldest
 }
 
 // counters returns those of the port where the frame entered.
