@@ -14,7 +14,7 @@ import (
 //  3. divide makes frames to segment of 64 KiB of each (vnet.Divide), in the buffers that are not in use then.
 const (
 	bigRoom     = 1<<19 + 1<<10 // bytes: the kernel's largest packet (GSO_MAX_SIZE, linux/netdevice.h) with headers and tags
-	bigAtOnce   = 3             // frames: their parts, nine of each, fit into one batch
+	bigAtOnce   = 3             // frames: their parts fit into one batch if they are nine of each, as with a GSOSize of a usual MTU
 	bigLastsFor = 1 << 10       // batches without a large frame until the port goes back
 )
 
@@ -73,7 +73,7 @@ func (p *packetPort) divide(h vnet.Header, data []byte, batch []vswitch.Frame) (
 		p.big.used++
 	}
 	if _, length := parts.Next(make([]byte, vnet.MaxPart)); length > 0 {
-		p.counters.Drop(vswitch.Truncated, 1) // only with a batch shorter than a Switch's
+		p.counters.Drop(vswitch.Truncated, 1) // the sender's GSOSize leaves parts of little more than 32 KiB, or the batch is short
 	}
 	return n
 }

@@ -75,3 +75,63 @@ func TestBigSegmentsArrive(t *testing.T) {
 		}
 	})
 }
+
+// TestPartsFillABatch sends large frames whose parts are little more than 32 KiB each, and a small one behind them: what does not fit
+// into the batch is dropped, and the port works on.
+func TestPartsFillABatch(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		for _, name := range []string{"v0", "v1"} {
+			link, err := netlink.LinkByName(name)
+			if err == nil {
+				err = netlink.LinkSetGSOIPv4MaxSize(link, 1<<19-8)
+			}
+			if err != nil {
+				t.Skipf("needs Linux 6.3: %v", err)
+			}
+		}
+		port := open(t, Spec{KindPacket, "v1"}, true)
+		packetOf(port).careful.Store(0)
+		sender, err := openSender("v0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(sender)
+		if err := unix.SetsockoptInt(sender, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		frame, h := bigSegments(500000)
+		h.GSOSize = 1<<15 + 1
+		header, small := make([]byte, vnet.Size), make([]byte, vnet.Size)
+		h.Encode(header)
+		send := func(header, frame []byte) {
+			if _, err := unix.Writev(sender, [][]byte{header, frame}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(header, frame) // is lost, and the port expects others
+		send(small, datagram(20))
+		gather(t, port, 1)
+		queued(port)
+		send(header, frame)
+		send(header, frame)
+		send(small, datagram(20))
+		for n := 0; n < 3; {
+			n += queued(port)
+		}
+		gather(t, port, vswitch.BatchSize)
+		send(small, datagram(20))
+		for len(gather(t, port, 1)[0].Data) > 100 { // a part of the second frame
+		}
+	})
+}
+
+// queued returns how many frames the kernel has queued for a port since the last call (packet(7), PACKET_STATISTICS).
+func queued(p vswitch.Port) (n int) {
+	packetOf(p).Descriptor.Transmit(func(fd uintptr) {
+		if stats, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			n = int(stats.Packets)
+		}
+	})
+	return n
+}

@@ -140,6 +140,10 @@ func (p *packetPort) decode(got int, batch []vswitch.Frame) (n int) {
 			p.expectBig(reason == vswitch.Truncated)
 			continue
 		}
+		if n == len(batch) { // the parts of large frames have filled it
+			p.counters.Drop(vswitch.ReceiveFull, 1)
+			continue
+		}
 		h := vnet.Decode(p.rx.headers[i][:])
 		if len(data) > largestFrame {
 			n += p.divide(h, data, batch[n:])

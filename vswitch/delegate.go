@@ -34,8 +34,9 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 // Frames from the guest (fromGuest), in this order:
 //
-//  1. Validate: an Ethernet header; an offload header that fits the frame; a source MAC that one station can have.
-//  2. Remove priority tags. Check the ethertype: ARP or IPv4, without VLAN tags. Then check the pinned MAC, if there is one.
+//  1. Validate: an Ethernet header. Remove priority tags. Then validate the offload header, which must fit the frame, and the source
+//     MAC, which one station can have.
+//  2. Check the ethertype: ARP or IPv4, without VLAN tags. Then check the pinned MAC, if there is one.
 //  3. ARP: answer every request with the router MAC, except requests for the guest's own address, probes and announcements.
 //  4. IPv4: validate the packet. Send DHCP requests to the server, and drop other DHCP, except replies to a relay. The source must be
 //     the pod address, the guest must be its holder, and the packet must not belong to a kept port: neither as its source nor as the
@@ -46,9 +47,9 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 // Frames from the wire (fromWire), in this order:
 //
-//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Then validate the offload header and the source MAC,
-//     which one station can have, unless the link has no ARP.
-//  2. Remove priority tags. Check the ethertype: ARP or IPv4, without VLAN tags.
+//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Remove priority tags. Then validate the offload
+//     header and the source MAC, which one station can have, unless the link has no ARP.
+//  2. Check the ethertype: ARP or IPv4, without VLAN tags.
 //  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
 //  4. IPv4: validate the packet. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no other host
 //     may use; a packet may exceed the link's MTU, as a host receives it. Decide by the

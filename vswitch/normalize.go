@@ -6,19 +6,20 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// normalize checks what every frame of an Ethernet header's length must satisfy, makes its offload header exact, completes the
-// checksum of an SCTP packet and removes priority tags. It reports false, with the reason, for a frame that must be dropped. If
+// normalize removes priority tags, checks what every frame of an Ethernet header's length must satisfy, makes its offload header
+// exact, and completes the checksum of an SCTP packet. The tags go first: the offload header is checked against the frame as the
+// rules see it and as it leaves, since Check looks behind two tags only. It reports false, with the reason, for a frame that must be dropped. If
 // anySource is true, the link has no useful MACs and the source is not checked.
 func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
-	if !vnet.Check(&f.Offload, f.Data) {
-		return BadOffload, false
-	}
-	vnet.CompleteSCTP(&f.Offload, f.Data)
 	t := ethertype(f.Data)
 	if isTag(t) {
 		stripPriority(f)
 		t = ethertype(f.Data)
 	}
+	if !vnet.Check(&f.Offload, f.Data) {
+		return BadOffload, false
+	}
+	vnet.CompleteSCTP(&f.Offload, f.Data)
 	switch {
 	case !anySource && !sender(f.Data).isStation():
 		return BadSource, false
@@ -58,17 +59,14 @@ func lowerFragments(f *Frame, most int) {
 }
 
 // stripPriority removes the outer VLAN tags of a frame whose VLAN is 0: such a tag carries a priority, and the frame is untagged (IEEE
-// 802.1Q-2022, section 6.9.1). It moves the MACs, which is a smaller copy than that of the packet. The offload header must have been
-// checked.
+// 802.1Q-2022, section 6.9.1). It moves the MACs, which is a smaller copy than that of the packet. The offload header has not been
+// checked: an offset that lies before the tag becomes 0, which Check refuses.
 func stripPriority(f *Frame) {
 	for isTag(ethertype(f.Data)) && len(f.Data) >= ethernetLen+vlanTagLen && binary.BigEndian.Uint16(f.Data[ethernetLen:])&0xfff == 0 {
 		copy(f.Data[vlanTagLen:], f.Data[:12])
 		f.Data = f.Data[vlanTagLen:]
 		if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 {
-			f.Offload.CsumStart -= vlanTagLen
-		}
-		if f.Offload.GSOType != vnet.GSONone {
-			f.Offload.HdrLen -= vlanTagLen
+			f.Offload.CsumStart = max(f.Offload.CsumStart, vlanTagLen) - vlanTagLen
 		}
 	}
 }

@@ -10,7 +10,7 @@ type Reason uint8
 const (
 	// ReceiveError: the kernel reported an error instead of the frame (EINVAL from a packet socket).
 	ReceiveError Reason = iota
-	// ReceiveFull: the kernel's receive queue was full before the port read the frame.
+	// ReceiveFull: the kernel's receive queue was full before the port read the frame, or the parts of larger frames filled the batch.
 	ReceiveFull
 	// Truncated: the frame is longer than MaxFrame.
 	Truncated

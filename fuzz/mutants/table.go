@@ -22,7 +22,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/ipv4.go", "the checksum of an IPv4 header is not checked", " || !hasChecksum(ip, headerLen)", ""},
 		{target, pkg, "vswitch/relayed.go", "a DHCP reply goes to any host", "relay == p.target", "relay != d.address"},
 		{target, pkg, "vswitch/arp.go", "a reply to another host is an announcement", " && a.senderMAC() == a.targetMAC()", ""},
-		{target, pkg, "vswitch/normalize.go", "a header is not adjusted to the removed tag", "f.Offload.HdrLen -= vlanTagLen", ""},
+		{target, pkg, "vswitch/normalize.go", "a header is not adjusted to the removed tag", "max(f.Offload.CsumStart, vlanTagLen) - vlanTagLen", "f.Offload.CsumStart"},
 		{target, pkg, "vswitch/mss.go", "the length of an option is not checked", " || i+int(header[i+1]) > len(header)", ""},
 		{target, pkg, "vswitch/out.go", "the size of the scratch buffer is not checked", "if o.free+n > chunkSize {", "if o.free > chunkSize {"},
 		{target, pkg, "vswitch/neighbour.go", "a forgotten counter", "f.counters(out).Drop(Unresolved, 1)", ""},

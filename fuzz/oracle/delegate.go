@@ -114,10 +114,7 @@ func untagged(f vswitch.Frame) vswitch.Frame {
 	for len(f.Data) >= 18 && isTag(kind(f.Data)) && word(f.Data, 14)%0x1000 == 0 {
 		f.Data = append(append([]byte{}, f.Data[:12]...), f.Data[16:]...)
 		if f.Offload.Flags&needsChecksum != 0 {
-			f.Offload.CsumStart -= 4
-		}
-		if f.Offload.GSOType != noGSO {
-			f.Offload.HdrLen -= 4
+			f.Offload.CsumStart = max(f.Offload.CsumStart, 4) - 4
 		}
 	}
 	return f
@@ -145,11 +142,9 @@ func (c *call) fromPod(f vswitch.Frame) {
 		return
 	}
 	var possible bool
+	f = untagged(f)
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
-	if possible {
-		f = untagged(f)
-	}
 	if reason, bad := fault(f, possible, true); bad {
 		c.refuse(reason)
 		return

@@ -11,11 +11,9 @@ import (
 func (c *call) fromGuest(f vswitch.Frame) {
 	// 1. validate, 2. ethertype
 	var possible bool
+	f = untagged(f)
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
-	if possible {
-		f = untagged(f)
-	}
 	if reason, bad := fault(f, possible, false); bad {
 		c.refuse(reason)
 		return

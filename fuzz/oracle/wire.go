@@ -14,11 +14,9 @@ func (c *call) fromWire(f vswitch.Frame) {
 		return
 	}
 	var possible bool
+	f = untagged(f)
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
-	if possible {
-		f = untagged(f)
-	}
 	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
 		if reason == vswitch.Ethertype && kind(f.Data) == typeIPv6 {
 			reason = vswitch.PodIPv6
