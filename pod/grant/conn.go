@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -79,7 +78,7 @@ func (c *Conn) Send(m Message, files ...int) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	body, err := json.Marshal(m)
+	body, err := encode(m)
 	if err != nil {
 		return err
 	}
@@ -96,6 +95,17 @@ func (c *Conn) Send(m Message, files ...int) error {
 		c.isSwitch.Store(true)
 	}
 	return c.write(append(text, body...), rights)
+}
+
+// encode returns the JSON of a message. Text that was encoded before does not grow: json.Marshal would write six bytes for each <, > and &.
+func encode(m Message) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(m); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // write sends the text, and the descriptors with its first byte.
@@ -119,20 +129,18 @@ func (c *Conn) write(text, rights []byte) error {
 // if the other side has closed the connection between two messages. After any other error the connection is of no use: what
 // follows on it is not the begin of a message.
 func (c *Conn) Receive() (m Message, files []int, err error) {
-	length, files, err := c.header()
+	r := reader{socket: c.socket, control: make([]byte, unix.CmsgSpace(4*maxRights))}
+	body, err := r.message()
+	if err == nil {
+		if m, err = parse(body, c.other()); err != nil {
+			err = fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
 	if err != nil {
-		return m, nil, err
+		c.discard(r.files)
+		return Message{}, nil, err
 	}
-	var body bytes.Buffer // grows with what arrives, and not with what the header announces
-	if _, err := io.CopyN(&body, c.socket, int64(length)); err != nil {
-		c.discard(files)
-		return m, nil, fmt.Errorf("incomplete message: %w", midMessage(err))
-	}
-	if m, err = parse(body.Bytes(), c.other()); err != nil {
-		c.discard(files)
-		return m, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return m, files, nil
+	return m, r.files, nil
 }
 
 // other returns the side at the other end.
@@ -141,59 +149,6 @@ func (c *Conn) other() side {
 		return keeperSide
 	}
 	return switchSide
-}
-
-// header reads the header of a message, and the descriptors that arrive with it.
-func (c *Conn) header() (length uint32, files []int, err error) {
-	text := make([]byte, headerSize)
-	control := make([]byte, unix.CmsgSpace(4*maxFiles))
-	n, controlLen, flags, _, err := c.socket.ReadMsgUnix(text, control)
-	if errors.Is(err, io.EOF) {
-		return 0, nil, io.EOF
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	if files, err = rights(control[:controlLen]); err == nil && flags&unix.MSG_CTRUNC != 0 {
-		err = fmt.Errorf("message with more than %d descriptors", maxFiles)
-	}
-	if err == nil {
-		_, err = io.ReadFull(c.socket, text[n:])
-		err = midMessage(err)
-	}
-	length = binary.BigEndian.Uint32(text)
-	if count := binary.BigEndian.Uint32(text[4:]); err == nil && (length > maxMessage || count != uint32(len(files))) {
-		err = fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(files), maxMessage)
-	}
-	if err != nil {
-		c.discard(files)
-		return 0, nil, err
-	}
-	return length, files, nil
-}
-
-// midMessage turns the end of the connection within a message into an error that is not io.EOF.
-func midMessage(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// rights returns the descriptors of control messages. They are open, and the caller's, also beside an error.
-func rights(control []byte) (files []int, err error) {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range messages {
-		passed, failed := unix.ParseUnixRights(&m)
-		if failed != nil {
-			err = errors.Join(err, failed)
-		}
-		files = append(files, passed...)
-	}
-	return files, err
 }
 
 // CloseFiles closes descriptors, and returns the errors of all.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -204,6 +205,37 @@ func TestSendRefuses(t *testing.T) {
 	}
 	if m, files, err := NewConn(ours).Receive(); err != nil || m.Bye == nil || files != nil {
 		t.Errorf("%+v, %v, %v", m, files, err)
+	}
+}
+
+// TestLargestSnapshot: a snapshot that a switch may send fits into a Begin, whatever its text is, and a larger one is refused.
+func TestLargestSnapshot(t *testing.T) {
+	head, tail := `{"yielded":{"snapshot":"`, `","connections":[0]}}`
+	for extra := range 2 {
+		ours, theirs := socketPair(t)
+		snapshot := strings.Repeat("<", maxYielded+extra-len(head)-len(tail))
+		go func() { _, _ = theirs.Write(wire(head+snapshot+tail, 0)) }()
+		m, _, err := NewConn(ours).Receive()
+		if extra > 0 {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("a larger one: %.300v, want ErrInvalid", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, switches := make(chan error, 1), NewConn(theirs)
+		switches.isSwitch.Store(true)
+		begin := &Begin{Snapshot: m.Yielded.Snapshot, Connections: make(Owners, maxFiles), Takeovers: math.MaxInt}
+		go func() { sent <- NewConn(ours).Send(Message{Begin: begin}) }()
+		if err := theirs.SetReadDeadline(time.Now().Add(eventTimeout)); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := switches.Receive()
+		if sendErr := <-sent; sendErr != nil || err != nil || string(got.Begin.Snapshot) != string(begin.Snapshot) {
+			t.Errorf("Send returns %v, Receive %.300v", sendErr, err)
+		}
 	}
 }
 

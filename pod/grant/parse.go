@@ -32,6 +32,9 @@ const maxSmall = 64 << 10
 // JSON may write with six characters for each.
 const maxLearned = 4 << 10
 
+// maxYielded is the largest size of a Yielded, in bytes of JSON. It leaves space for what a Begin has beside the snapshot.
+const maxYielded = maxMessage - 4<<10
+
 // A rule is what holds for every message of one name.
 type rule struct {
 	senders side // both bits: either side
@@ -54,7 +57,7 @@ var rules = map[string]rule{
 	"learned":      {switchSide, maxLearned},
 	"uplink_state": {keeperSide, maxSmall},
 	"yield":        {keeperSide, maxSmall},
-	"yielded":      {switchSide, maxMessage},
+	"yielded":      {switchSide, maxYielded},
 	"bye":          {switchSide, maxSmall},
 	"stop":         {keeperSide, maxSmall},
 	"stopped":      {switchSide, maxSmall},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,15 +72,49 @@ func (f *fake) sendsLast(body string, fd int) {
 	}
 }
 
+// sendsLate sends the begin of a message with a harmless descriptor, where a read(2) of the keeper ends, the next byte with the other one, and the end of the session. The test's copy is
+// closed before the keeper reads any of it, because its loop has not handled the message before that.
+func (f *fake) sendsLate(begin []byte, fd int) {
+	f.t.Helper()
+	f.sends(reopenMessage(0))
+	f.sends(reopenMessage(0))
+	_, _, err := f.socket.WriteMsgUnix(begin, unix.UnixRights(0), nil)
+	if err == nil {
+		_, _, err = f.socket.WriteMsgUnix([]byte("{"), unix.UnixRights(fd), nil)
+	}
+	if err == nil {
+		err = errors.Join(unix.Close(fd), f.socket.CloseWrite())
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // TestLingering passes the last descriptor of a socket that cannot be closed, in each way in which one can reach the keeper. The keeper gives
 // the address back in time, and serves the next switch.
 func TestLingering(t *testing.T) {
 	for name, pass := range map[string]func(f *fake, fd int){
-		"a message that has none":       func(f *fake, fd int) { f.sendsLast(`{"reopen":{"port":0}}`, fd) },
-		"a message that is not allowed": func(f *fake, fd int) { f.sendsLast(`{"ready":{"sandbox":""}}`, fd) },
-		"a yield that is not allowed":   func(f *fake, fd int) { f.sendsLast(`{"yielded":{"snapshot":{}}}`, fd) },
-		"not a message":                 func(f *fake, fd int) { f.sendsLast(`{]`, fd) },
-		"no end of the message":         func(f *fake, fd int) { f.sendsLast(`{"reopen"`, fd); _ = f.socket.CloseWrite() },
+		"a message that has none":          func(f *fake, fd int) { f.sendsLast(`{"reopen":{"port":0}}`, fd) },
+		"a message that is not allowed":    func(f *fake, fd int) { f.sendsLast(`{"ready":{"sandbox":""}}`, fd) },
+		"a yield that is not allowed":      func(f *fake, fd int) { f.sendsLast(`{"yielded":{"snapshot":{}}}`, fd) },
+		"not a message":                    func(f *fake, fd int) { f.sendsLast(`{]`, fd) },
+		"no end of the message":            func(f *fake, fd int) { f.sendsLast(`{"reopen"`, fd); _ = f.socket.CloseWrite() },
+		"with the second byte of a header": func(f *fake, fd int) { f.sendsLate([]byte{0}, fd) },
+		"with the last byte of a header":   func(f *fake, fd int) { f.sendsLate(make([]byte, 7), fd) },
+		"with the body":                    func(f *fake, fd int) { f.sendsLate([]byte{0, 0, 0, 22, 0, 0, 0, 1}, fd) },
+		"after more than a message may have": func(f *fake, fd int) {
+			f.sends(reopenMessage(0))
+			f.sends(reopenMessage(0))
+			null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			files := append(slices.Repeat([]int{null}, 252), fd)
+			if _, _, err = f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(files...), nil); err != nil {
+				f.t.Fatal(err)
+			}
+			_ = errors.Join(unix.Close(null), unix.Close(fd), f.socket.CloseWrite())
+		},
 		"in the queue of a session that has ended": func(f *fake, fd int) {
 			f.sends(readyMessage())
 			_, _, _ = f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
@@ -103,6 +138,28 @@ func TestLingering(t *testing.T) {
 			}
 			k.running().ends()
 			await(t, "the address to be given back again", func() bool { return k.back.Load() == 2 })
+		})
+	}
+}
+
+// TestAbort ends a session from the keeper's side, while no reader would notice that. The keeper gives the address back.
+func TestAbort(t *testing.T) {
+	for name, end := range map[string]func(s *session){
+		"abort":             func(s *session) { s.abort(errNotReading) },
+		"a failed send":     func(s *session) { s.sendFailed(errNotReading) },
+		"a send to nowhere": func(s *session) { s.sendFailed(unix.EPIPE) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTestKeeper(t, shortTimeouts())
+			k.running()
+			k.inside(func() {
+				was := k.loop.current
+				s := k.loop.newSession(was.conn, was.pid, was.uid) // nothing reads it
+				s.phase = phaseRunning
+				k.loop.current = s
+				end(s)
+			})
+			await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
 		})
 	}
 }

@@ -38,11 +38,22 @@ func (s *session) write() {
 	var err error
 	for m := range s.outbox {
 		if err == nil {
-			err = s.conn.Send(m.Message, m.files...) // ends the session when it fails, which ends read
+			if err = s.conn.Send(m.Message, m.files...); err != nil {
+				s.sendFailed(err)
+			}
 		}
 		m.close(s.disposal)
 	}
 	s.conn.End()
+}
+
+// sendFailed ends the session. A switch that has ended may have sent a Fault, which read has time to return.
+func (s *session) sendFailed(err error) {
+	if errors.Is(err, unix.EPIPE) {
+		time.AfterFunc(endTimeout, func() { s.lose(err) })
+		return
+	}
+	s.lose(err)
 }
 
 // send appends a message to the outbox, with copies of the descriptors. It does not wait.

@@ -37,22 +37,31 @@ func (t timeouts) in(p phase) time.Duration {
 type session struct {
 	conn     *grant.Conn
 	disposal *disposal
+	lose     func(why error) // makes the loop handle the end of the session soon; for any goroutine
 	outbox   chan outgoing
 	pid      int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
 	uid      int
 	phase    phase
 	entered  int   // how many phases it has entered: a timer that was set in an earlier one does nothing
+	isLost   bool  // the loop has handled the end of the connection
 	fault    error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
 }
 
 // connect begins a session.
 func (l *loop) connect(conn *grant.Conn, pid, uid int) *session {
-	s := &session{conn: conn, disposal: &l.disposal, outbox: make(chan outgoing, outboxSize), pid: pid, uid: uid}
-	conn.DiscardWith(func(files []int) { l.disposal.add(files) })
+	s := l.newSession(conn, pid, uid)
 	l.sessions[s] = true
 	l.enter(s, phaseConnected)
 	l.writers.Go(s.write)
 	go l.read(s)
+	return s
+}
+
+// newSession returns a session without its goroutines.
+func (l *loop) newSession(conn *grant.Conn, pid, uid int) *session {
+	s := &session{conn: conn, disposal: &l.disposal, outbox: make(chan outgoing, outboxSize), pid: pid, uid: uid}
+	s.lose = func(why error) { go l.do(func() { l.disconnected(s, why) }) }
+	conn.DiscardWith(func(files []int) { l.disposal.add(files) })
 	return s
 }
 
@@ -107,12 +116,14 @@ func (l *loop) read(s *session) {
 	l.do(func() { delete(l.sessions, s) })
 }
 
-// abort ends the session, which ends read.
+// abort ends the session, which ends read. The loop does not rely on read for the loss: the kernel may close descriptors of the switch
+// within a read, which may block, if this process has no free descriptor for them.
 func (s *session) abort(why error) {
 	if s.fault == nil {
 		s.fault = why
 	}
 	s.conn.End()
+	s.lose(why)
 }
 
 // reject sends a switch the reason why it cannot go on, and closes the session.
@@ -127,8 +138,12 @@ func (l *loop) reject(s *session, cause error) {
 	}
 }
 
-// disconnected handles the end of a connection, which is the end of its switch.
+// disconnected handles the end of a connection, which is the end of its switch. Only the first call for a session counts.
 func (l *loop) disconnected(s *session, cause error) {
+	if s.isLost {
+		return
+	}
+	s.isLost = true
 	s.conn.End()
 	s.close()
 	switch why := s.why(cause); s {

@@ -1,0 +1,98 @@
+package grant
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxRights is the number of descriptors that the kernel passes with one byte at most (SCM_MAX_FD in unix(7)).
+const maxRights = 253
+
+// A reader reads one message. Each read has room for all descriptors that may arrive with it, with whatever byte the other side sends
+// them: the kernel closes those without room within the read, and close(2) of a descriptor of the other side may block.
+type reader struct {
+	socket  *net.UnixConn
+	control []byte
+	files   []int // all descriptors that have arrived; the caller's, also after an error
+}
+
+// message reads a message and its descriptors, and returns the JSON.
+func (r *reader) message() ([]byte, error) {
+	length, err := r.header()
+	if err != nil {
+		return nil, err
+	}
+	count := len(r.files)
+	var body bytes.Buffer // grows with what arrives, and not with what the header announces
+	if _, err := io.CopyN(&body, r, int64(length)); err != nil {
+		return nil, fmt.Errorf("incomplete message: %w", midMessage(err))
+	}
+	if len(r.files) != count {
+		return nil, fmt.Errorf("%w: descriptors behind the header", ErrInvalid)
+	}
+	return body.Bytes(), nil
+}
+
+// header reads the header of a message, with the descriptors, and returns the length of the JSON.
+func (r *reader) header() (length uint32, err error) {
+	text := make([]byte, headerSize)
+	n, err := r.Read(text)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := io.ReadFull(r, text[n:]); err != nil {
+		return 0, midMessage(err)
+	}
+	length = binary.BigEndian.Uint32(text)
+	if count := binary.BigEndian.Uint32(text[4:]); length > maxMessage || count != uint32(len(r.files)) {
+		return 0, fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(r.files), maxMessage)
+	}
+	return length, nil
+}
+
+// Read implements io.Reader, and keeps the descriptors that arrive.
+func (r *reader) Read(text []byte) (int, error) {
+	n, controlLen, flags, _, err := r.socket.ReadMsgUnix(text, r.control)
+	if errors.Is(err, io.EOF) {
+		return 0, io.EOF
+	}
+	if err != nil {
+		return n, err
+	}
+	files, err := rights(r.control[:controlLen])
+	r.files = append(r.files, files...)
+	if err == nil && (flags&unix.MSG_CTRUNC != 0 || len(r.files) > maxFiles) {
+		err = fmt.Errorf("message with more than %d descriptors", maxFiles)
+	}
+	return n, err
+}
+
+// midMessage turns the end of the connection within a message into an error that is not io.EOF.
+func midMessage(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// rights returns the descriptors of control messages. They are open, and the caller's, also beside an error.
+func rights(control []byte) (files []int, err error) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range messages {
+		passed, failed := unix.ParseUnixRights(&m)
+		if failed != nil {
+			err = errors.Join(err, failed)
+		}
+		files = append(files, passed...)
+	}
+	return files, err
+}
