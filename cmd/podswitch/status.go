@@ -23,9 +23,10 @@ const statusExample = `  podswitch status
   podswitch status -o json | jq '.ports[].drops'`
 
 const statusLong = `Show the holder of the pod address (kernel, switch or guest), the guest's lease, the settings in force, the neighbours, and for
-each port its state, the counters, and the dropped frames by reason. A keeper that waits for a switch answers too.
+each port its state, the counters, and the dropped frames by reason. A keeper that waits for a switch answers too, with
+exit code 1: no switch connects the guest.
 
-Exit codes: 0 success; 1 the uplink is down, or no podswitch answers; with --ready also 1 while no guest has the address, or, with a
+Exit codes: 0 success; 1 the uplink is down, the keeper waits for a switch, or no podswitch answers; with --ready also 1 while no guest has the address, or, with a
 plain bridge, while a port is down; 2 invalid command line.`
 
 func statusCommand() *cobra.Command {
@@ -68,12 +69,12 @@ func showStatus(c *cobra.Command, s *control.Status, format string) error {
 // judge returns the error of a podswitch that answers and does not connect the guest.
 func judge(s *control.Status, ready bool) error {
 	switch {
+	case s.Waiting: // a probe of the switch must not succeed without one
+		return errors.New("the keeper waits for a switch")
 	case s.Uplink != "" && s.Uplink != control.LinkUp:
 		return fmt.Errorf("the uplink is %s", s.Uplink)
 	case !ready || s.Ready:
 		return nil
-	case s.Waiting:
-		return errors.New("not ready: the keeper waits for a switch")
 	case s.Settings != nil && s.Settings.Method == control.MethodDelegate:
 		return fmt.Errorf("not ready: the holder of the pod address is the %s, not the guest", s.Holder)
 	}

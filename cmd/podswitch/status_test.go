@@ -17,7 +17,7 @@ func TestStatusExitCodes(t *testing.T) {
 		"a guest":               {`{"ready":true,"uplink":"up","holder":"guest",` + delegate + `}`, exitOK, exitOK, "", ""},
 		"no guest":              {`{"uplink":"up","holder":"switch",` + delegate + `}`, exitOK, exitFailed, "", "the holder of the pod address is the switch"},
 		"the uplink is down":    {`{"uplink":"down","holder":"guest",` + delegate + `}`, exitFailed, exitFailed, "the uplink is down", "the uplink is down"},
-		"a waiting keeper":      {`{"waiting":true,"holder":"kernel","keeper_pid":7}`, exitOK, exitFailed, "", "the keeper waits for a switch"},
+		"a waiting keeper":      {`{"waiting":true,"holder":"kernel","keeper_pid":7}`, exitFailed, exitFailed, "the keeper waits for a switch", "the keeper waits for a switch"},
 		"a bridge":              {`{"ready":true,"uplink":"up","holder":"kernel","settings":{"method":"bridge"}}`, exitOK, exitOK, "", ""},
 		"a bridge, a port down": {`{"uplink":"up","holder":"kernel","settings":{"method":"bridge"}}`, exitOK, exitFailed, "", "a port is down"},
 	} {
