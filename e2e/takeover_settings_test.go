@@ -35,8 +35,10 @@ func TestTakeoverSettings(t *testing.T) {
 	l.takeover() // keeps the settings
 	expect(true, true)
 	l.takeover("--keep", "tcp/8080") // replaces all settings
+	p.awaitText("the takeover removes a deny rule")
 	expect(false, true)
 	l.takeover("--hold-after", "1m")
+	p.awaitText("the takeover removes a kept port")
 	expect(false, false)
 	traffic.end()
 	if s := l.status(); s.Takeovers != 4 || s.Holder != "guest" {

@@ -61,7 +61,22 @@ func (l *loop) revise(s *session, text []byte) (*plan.Plan, error) {
 			l.log.Warn(w)
 		}
 	}
+	l.warnOfRemoved(l.resources.plan, revised)
 	return revised, nil
+}
+
+// warnOfRemoved logs what the new settings take away: a command line without --deny or --keep removes those of the earlier one.
+func (l *loop) warnOfRemoved(before, after *plan.Plan) {
+	for _, rule := range before.Rules {
+		if !rule.Allow && !slices.Contains(after.Rules, rule) {
+			l.log.Warn("the takeover removes a deny rule", zap.Stringer("destination", plan.DenyRule{Destination: rule.Destination, Port: rule.Port}))
+		}
+	}
+	for _, port := range before.KeptPorts {
+		if !slices.Contains(after.KeptPorts, port) {
+			l.log.Warn("the takeover removes a kept port", zap.Stringer("port", port))
+		}
+	}
 }
 
 // dropNext ends a takeover before the current switch has yielded.
