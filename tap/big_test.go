@@ -22,26 +22,33 @@ func bigSegments(payload int) ([]byte, vnet.Header) {
 	return b, h
 }
 
+// bigPort returns a port at one end of a veth that passes packets of at most size bytes, and a packet socket at the other end.
+func bigPort(t *testing.T, size int) (port vswitch.Port, sender int) {
+	t.Helper()
+	veth(t, "1500")
+	for _, name := range []string{"v0", "v1"} {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetGSOIPv4MaxSize(link, size)
+		}
+		if err != nil {
+			t.Skipf("needs Linux 6.3: %v", err)
+		}
+	}
+	port = open(t, Spec{KindPacket, "v1"}, true)
+	packetOf(port).careful.Store(0)
+	sender, err := openSender("v0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(sender) })
+	return port, sender
+}
+
 // A node's kernel passes TCP packets above 64 KiB. They arrive in parts of 64 KiB, except the first.
 func TestBigSegmentsArrive(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		veth(t, "1500")
-		for _, name := range []string{"v0", "v1"} {
-			link, err := netlink.LinkByName(name)
-			if err == nil {
-				err = netlink.LinkSetGSOIPv4MaxSize(link, 200000)
-			}
-			if err != nil {
-				t.Skipf("needs Linux 6.3: %v", err)
-			}
-		}
-		port := open(t, Spec{KindPacket, "v1"}, true)
-		packetOf(port).careful.Store(0)
-		sender, err := openSender("v0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(sender)
+		port, sender := bigPort(t, 200000)
 		const payload = 180000
 		frame, h := bigSegments(payload)
 		header := make([]byte, vnet.Size)
@@ -80,23 +87,7 @@ func TestBigSegmentsArrive(t *testing.T) {
 // into the batch is dropped, and the port works on.
 func TestPartsFillABatch(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
-		veth(t, "1500")
-		for _, name := range []string{"v0", "v1"} {
-			link, err := netlink.LinkByName(name)
-			if err == nil {
-				err = netlink.LinkSetGSOIPv4MaxSize(link, 1<<19-8)
-			}
-			if err != nil {
-				t.Skipf("needs Linux 6.3: %v", err)
-			}
-		}
-		port := open(t, Spec{KindPacket, "v1"}, true)
-		packetOf(port).careful.Store(0)
-		sender, err := openSender("v0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(sender)
+		port, sender := bigPort(t, 1<<19-8)
 		if err := unix.SetsockoptInt(sender, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 8<<20); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ type file struct {
 func parts() []part {
 	return []part{
 		{"`vswitch`: the forwarders", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
-			"icmp", "ipv4", "mac", "mss", "neighbour", "normalize", "out", "route", "rule", "table")},
+			"icmp", "ipv4", "mac", "mss", "neighbour", "neighbour_held", "normalize", "out", "route", "rule", "table")},
 		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
 		{"`dhcpsrv`", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},

@@ -26,7 +26,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/mss.go", "the length of an option is not checked", " || i+int(header[i+1]) > len(header)", ""},
 		{target, pkg, "vswitch/out.go", "the size of the scratch buffer is not checked", "if o.free+n > chunkSize {", "if o.free > chunkSize {"},
 		{target, pkg, "vswitch/neighbour.go", "a forgotten counter", "f.counters(out).Drop(Unresolved, 1)", ""},
-		{target, pkg, "vswitch/neighbour.go", "a borrowed frame is kept without a copy", "append(memory, f.Data...)", "f.Data[len(memory):]"},
+		{target, pkg, "vswitch/neighbour_held.go", "a borrowed frame is kept without a copy", "append(memory, f.Data...)", "f.Data[len(memory):]"},
 		{target, pkg, "vswitch/neighbour.go", "the newest question makes room", "q.seq < oldest.seq", "q.seq > oldest.seq"},
 		{target, pkg, "vswitch/delegate_wire.go", "a comparison is inverted", "a.senderIP() != d.address", "a.senderIP() == d.address"},
 		{target, pkg, "vswitch/delegate_wire.go", "the pod's IPv6 counts as a loss", "reason = PodIPv6", "reason = Ethertype"},
