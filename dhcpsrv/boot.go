@@ -32,8 +32,8 @@ type ExtraOption struct {
 	Value []byte `json:"value"` // 1 to 255 bytes
 }
 
-// IsExtra reports whether the code may be that of an ExtraOption. It is not for options that follow from other fields of the Offer or
-// from the lease, that only clients and relays send, and for private use.
+// IsExtra reports whether an ExtraOption may have the code. It returns false for options that follow from other fields of the Offer or
+// from the lease, for options that only clients and relays send, and for private use.
 func IsExtra(code uint8) bool {
 	switch code {
 	case optPad, optMask, optRouter, optNameServers, optHostName, optDomain, optMTU, optBroadcast, optNTPServers, optRequested, optLeaseTime,

@@ -110,7 +110,7 @@ func awaitEnd(t *testing.T, members []*member) {
 func (p *process) killAll() {
 	p.t.Helper()
 	members := p.members()
-	members[0].signal(syscall.SIGSTOP)                                    // the keeper starts nothing in place of what is killed
+	members[0].signal(syscall.SIGSTOP)                                    // the keeper starts no replacement
 	for _, role := range []string{watchdogRole, keeperRole, switchRole} { // in this order: a process that could react to the end of another one is killed before it
 		for _, m := range members {
 			if m.role == role {

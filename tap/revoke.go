@@ -13,7 +13,7 @@ func (d Device) Revoke() error {
 	if d.Kind != KindPacket {
 		return nil
 	}
-	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0} // the length of what is received
+	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0} // K is the number of bytes to receive
 	program := unix.SockFprog{Len: 1, Filter: &nothing}
 	err := unix.SetsockoptSockFprog(d.FD, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 // Texts of guests, hypervisors, captures and other processes are printed: host names, the reasons of a peer, names in a capture. What
 // controls a terminal is escaped in all of them: control characters, and characters that change the direction of a text.
 
-// A printableWriter escapes what is not printable, but for line breaks and tabs.
+// A printableWriter escapes all unprintable characters except line breaks and tabs.
 type printableWriter struct{ w io.Writer }
 
 // Write implements io.Writer. It reports the length of b even though it may write more.
@@ -23,8 +23,8 @@ func (p printableWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// escape replaces what is not printable, and not in keep, by the form that Go and JSON have for it, such as \u001b. A byte that is not
-// UTF-8 becomes \ufffd.
+// escape replaces the unprintable characters of s by their escapes in Go and JSON, such as \u001b. The characters in keep stay. A byte
+// outside UTF-8 becomes \ufffd.
 func escape(s, keep string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !passes(r, keep) }) < 0 && utf8.ValidString(s) {
 		return s

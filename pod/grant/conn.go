@@ -23,8 +23,8 @@ const (
 	sendTimeout = 2 * time.Second
 )
 
-// ErrInvalid means that the other side has sent what is not a message of this Version, so that it is not of this version of podswitch, or
-// not podswitch.
+// ErrInvalid means that the other side has sent data that this Version does not define: it is another version of podswitch, or another
+// program.
 var ErrInvalid = errors.New("invalid message")
 
 // A Conn is one end of a session: the keeper's, until a Hello is sent with it. It receives only messages that the other side may

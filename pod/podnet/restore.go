@@ -104,8 +104,8 @@ func recoverState(dir string, hooks testHooks) (report string, err error) {
 	return tx.report(), nil
 }
 
-// giveUp removes the state file after the error failed of recoverState, if the link has all recorded addresses: what cannot be restored then
-// must not keep another podswitch from taking them. The report has what is not restored. Otherwise the error is failed.
+// giveUp removes the state file after the error failed of recoverState, if the link has all recorded addresses: the rest must not
+// keep another podswitch from taking them. The report lists the rest. Otherwise giveUp returns failed.
 func giveUp(dir string, failed error) (report string, err error) {
 	if isForeign := errors.Is(failed, ErrForeignState); isForeign || errors.Is(failed, ErrTaken) || errors.Is(failed, ErrLinkGone) {
 		return "", failed
