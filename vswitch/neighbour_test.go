@@ -115,19 +115,17 @@ func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 func TestNeighbourConcurrent(t *testing.T) {
 	n := newNeighbours(1, MAC{2}, nil, nil)
 	const senders, frames = 3, 3000
-	type result struct{ sent, drops int }
-	results := make(chan result)
+	counters := new(Counters) // of all senders: each of them drops frames of the others
+	sent := make(chan int)
 	sendAll := func() {
-		counters := new(Counters)
-		out, r := NewOut(delegatePorts, counters), result{}
+		out, count := NewOut(delegatePorts, counters), 0
 		for i := range frames {
 			if !ask(n, 0x0a000001+uint32(i)%64, time.Duration(i)*time.Millisecond, out) {
-				r.sent++
+				count++
 			}
 			out.Flush(discard)
 		}
-		r.drops = int(counters.Drops()[NeighbourQueue.String()])
-		results <- r
+		sent <- count
 	}
 	for range senders {
 		go sendAll()
@@ -150,13 +148,12 @@ func TestNeighbourConcurrent(t *testing.T) {
 	tick := NewOut(delegatePorts, new(Counters))
 	total := 0
 	for range senders {
-		r := <-results
-		total += r.sent + r.drops
+		total += <-sent
 		n.tick(time.Hour, tick, func(heldFrame) { unreachable++ })
 		tick.Flush(discard)
 	}
 	close(stop)
-	total += <-released + unreachable
+	total += <-released + unreachable + int(counters.Drops()[NeighbourQueue.String()])
 	for _, q := range n.questions {
 		total += len(q.frames)
 	}
