@@ -24,7 +24,7 @@ type hypervisorFlags struct {
 }
 
 func (f *hypervisorFlags) add(c *cobra.Command) {
-	f.discover = podnet.Discover
+	f.discover = func(link string) (*podnet.Identity, error) { return podnet.Discover(link, podnet.IPv4) }
 	flags := c.Flags()
 	flags.StringVar(&f.vm, "vm", "", "`FILE` with the VM document, YAML or JSON; - is standard input (default: one virtio interface with delegateIp)")
 	flags.StringVar(&f.iface, "interface", "", "`NAME` of the interface in the VM document (default: its only interface)")

@@ -25,7 +25,7 @@ const minReassembly = 576
 // findings returns the properties of the pod's network that decide how podswitch works, one sentence each.
 func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	gateway, hasGateway := id.Gateway()
+	gateway, hasGateway := id.Gateway(podnet.IPv4)
 	switch {
 	case id.Link.NoARP:
 		add("%s has no ARP: frames leave with its MAC as source and destination, and received frames are identified by IP address alone", id.Link.Name)
@@ -53,7 +53,7 @@ func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list 
 
 // guestMTUFindings returns why the MTU of the guest differs from that of the pod interface. guestMTU is that of its device.
 func guestMTUFindings(id *podnet.Identity, guestMTU int) (list []string) {
-	mtu := id.MTU()
+	mtu := id.MTU(podnet.IPv4)
 	if mtu < id.Link.MTU {
 		list = append(list, fmt.Sprintf("the default route has MTU %d, the link has MTU %d: the guest gets MTU %d", mtu, id.Link.MTU, min(mtu, guestMTU)))
 	}
@@ -111,7 +111,7 @@ func routingWarnings(id *podnet.Identity, env *environment) (list []string) {
 	for _, route := range env.routing.Routes {
 		add("the pod's route %s does not apply to the guest, which uses %s for this destination (block it with --deny)", route, id.Link.Name)
 	}
-	for _, r := range id.UplinkRoutes() {
+	for _, r := range id.UplinkRoutes(podnet.IPv4) {
 		if r.HasIPv6Gateway(id.Link.Index) {
 			add("the route to %s has an IPv6 next hop: the guest does not get it (use an IPv4 next hop)", r.Dst)
 		}
@@ -132,7 +132,7 @@ func neighbourWarnings(id *podnet.Identity) []string {
 }
 
 func mtuWarnings(id *podnet.Identity) []string {
-	mtu := id.MTU()
+	mtu := id.MTU(podnet.IPv4)
 	if mtu >= minReassembly {
 		return nil
 	}
@@ -141,5 +141,5 @@ func mtuWarnings(id *podnet.Identity) []string {
 }
 
 func hasDefault(id *podnet.Identity) bool {
-	return slices.ContainsFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
+	return slices.ContainsFunc(id.UplinkRoutes(podnet.IPv4), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
 }

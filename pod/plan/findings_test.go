@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			id := identity()
 			c.change(id)
-			address, _ := id.PodAddress()
+			address, _ := id.PodAddress(podnet.IPv4)
 			onlySentence(t, "findings", append(findings(id, address, nil), guestMTUFindings(id, min(id.Link.MTU, 65521))...), c.finds)
 			onlySentence(t, "warnings", warnings(id, address, &environment{}, false), c.warns)
 		})
@@ -101,7 +101,7 @@ func TestManyPermanentNeighbours(t *testing.T) {
 				id.Neighbours = append(id.Neighbours, podnet.Neighbour{Address: next, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT, Proxy: i >= c.count})
 				next = next.Next()
 			}
-			address, _ := id.PodAddress()
+			address, _ := id.PodAddress(podnet.IPv4)
 			cached, warns := matching(findings(id, address, nil), "permanent neighbour entry"), matching(warnings(id, address, &environment{}, false), "permanent neighbours")
 			if cached != c.cached || warns != c.warns {
 				t.Errorf("%d neighbours, %d warnings; want %d and %d", cached, warns, c.cached, c.warns)
@@ -123,7 +123,7 @@ func matching(sentences []string, part string) (n int) {
 // TestFirewalls checks nftables tables of the pod: the switch applies the known one, and plan warns of others.
 func TestFirewalls(t *testing.T) {
 	id := identity()
-	address, _ := id.PodAddress()
+	address, _ := id.PodAddress(podnet.IPv4)
 	tables := []string{blockTable, "mesh"}
 	onlySentence(t, "findings", findings(id, address, tables), "the switch applies the same rules")
 	onlySentence(t, "warnings", warnings(id, address, &environment{tables: tables}, false), `"mesh" does not apply`)
@@ -255,7 +255,7 @@ func TestParseDenyRule(t *testing.T) {
 // TestOtherRouting checks the warnings about routing of the pod that does not apply to the guest.
 func TestOtherRouting(t *testing.T) {
 	id := identity()
-	address, _ := id.PodAddress()
+	address, _ := id.PodAddress(podnet.IPv4)
 	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}}, false), "table 9")
 	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}}, false), "interface 3")
 }

@@ -77,7 +77,7 @@ func PodBridge(mtu int, pinned vswitch.MAC) vswitch.BridgeConfig {
 
 // guestRoutes returns the routes of the pod that the guest gets: those of the uplink without an IPv6 next hop.
 func guestRoutes(id *podnet.Identity) []podnet.Route {
-	return slices.DeleteFunc(id.UplinkRoutes(), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
+	return slices.DeleteFunc(id.UplinkRoutes(podnet.IPv4), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
 }
 
 // routes returns the routes of the guest in the form of the forwarder.

@@ -24,11 +24,11 @@ var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
 func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	id := p.Identity
 	o := dhcpsrv.Offer{
-		Address: p.Address, Server: p.Server, MTU: min(id.MTU(), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
+		Address: p.Address, Server: p.Server, MTU: min(id.MTU(podnet.IPv4), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
-	o.Expires, o.Deprecated = id.Lifetimes(time.Now())
-	o.Gateway, _ = id.Gateway()
+	o.Expires, o.Deprecated = id.Lifetimes(podnet.IPv4, time.Now())
+	o.Gateway, _ = id.Gateway(podnet.IPv4)
 	for _, r := range guestRoutes(p.Identity) {
 		o.Routes = append(o.Routes, dhcpsrv.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index)})
 	}

@@ -59,7 +59,7 @@ func discoverEnvironment(id *podnet.Identity) (*environment, error) {
 // An error is a [ConflictError] for settings that exclude each other, a missing.Error for a pod that lacks something, or an error
 // of podnet.
 func Resolve(cfg Config) (*Plan, error) {
-	id, err := podnet.Discover(cfg.PodInterface)
+	id, err := podnet.Discover(cfg.PodInterface, podnet.IPv4)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ const maxRoutes = 40_000
 func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	id := p.Identity
 	var ok bool
-	if p.Address, ok = id.PodAddress(); !ok {
+	if p.Address, ok = id.PodAddress(podnet.IPv4); !ok {
 		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
 			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
 	}
@@ -173,7 +173,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 		}
 	}
 	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
-	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes()), p.env.tables)
+	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes(podnet.IPv4)), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
 	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p.RelayDNS, id.Link.Name),

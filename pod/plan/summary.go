@@ -43,17 +43,17 @@ func describeProxy(k KeptPort) string {
 func (p *Plan) podLine() string {
 	id := p.Identity
 	gateway, address := "none", "no address"
-	if gw, ok := id.Gateway(); ok {
+	if gw, ok := id.Gateway(podnet.IPv4); ok {
 		gateway = gw.String()
 	}
-	if a, ok := id.PodAddress(); ok {
+	if a, ok := id.PodAddress(podnet.IPv4); ok {
 		address = a.String()
 	}
 	mac := "no wire MAC"
 	if id.Link.MAC != (podnet.MAC{}) {
 		mac = "wire MAC " + id.Link.MAC.String()
 	}
-	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  %s", id.Link.Name, address, gateway, id.MTU(), mac)
+	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  %s", id.Link.Name, address, gateway, id.MTU(podnet.IPv4), mac)
 }
 
 func (p *Plan) guestLine(network string) string {

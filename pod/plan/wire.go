@@ -5,6 +5,7 @@ import (
 
 	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -53,9 +54,9 @@ func WireBridge(c vswitch.BridgeConfig) *grant.Bridge {
 
 func (p *Plan) wirePod() grant.Pod {
 	id := p.Identity
-	pod := grant.Pod{MAC: wireMAC(vswitch.MAC(id.Link.MAC)), MTU: id.MTU()}
-	pod.Address, _ = id.PodAddress()
-	pod.Gateway, _ = id.Gateway()
+	pod := grant.Pod{MAC: wireMAC(vswitch.MAC(id.Link.MAC)), MTU: id.MTU(podnet.IPv4)}
+	pod.Address, _ = id.PodAddress(podnet.IPv4)
+	pod.Gateway, _ = id.Gateway(podnet.IPv4)
 	return pod
 }
 

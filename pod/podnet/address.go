@@ -13,7 +13,7 @@ import (
 // Forever is the lifetime of an address that does not expire (INFINITY_LIFE_TIME in linux/if_addr.h).
 const Forever = math.MaxUint32
 
-// An Address is one IPv4 address of the link, with every attribute that the kernel reports (linux/if_addr.h).
+// An Address is one address of the link, with every attribute that the kernel reports (linux/if_addr.h).
 type Address struct {
 	Prefix    netip.Prefix `json:"prefix"`             // the address, and the length of its subnet (of the peer's, if there is a peer)
 	Peer      netip.Addr   `json:"peer,omitzero"`      // the other end of a point-to-point address
@@ -41,8 +41,14 @@ func (a Address) String() string {
 	return s.String()
 }
 
-// same reports whether the kernel treats a and b as one address (find_matching_ifa in net/ipv4/devinet.c).
-func (a Address) same(b Address) bool { return a.Prefix == b.Prefix && a.Peer == b.Peer }
+// same reports whether the kernel treats a and b as one address (find_matching_ifa in net/ipv4/devinet.c, ipv6_find_idev_addr_hash in
+// net/ipv6/addrconf.c).
+func (a Address) same(b Address) bool {
+	if a.family() == IPv6 {
+		return a.Prefix.Addr() == b.Prefix.Addr()
+	}
+	return a.Prefix == b.Prefix && a.Peer == b.Peer
+}
 
 // isSecondary reports whether the kernel has an earlier address in the same subnet (IFA_F_SECONDARY).
 func (a Address) isSecondary() bool { return a.Flags&unix.IFA_F_SECONDARY != 0 }

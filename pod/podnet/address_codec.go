@@ -1,6 +1,7 @@
 package podnet
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -12,18 +13,20 @@ import (
 // ifaProto is IFA_PROTO (linux/if_addr.h), which golang.org/x/sys/unix lacks.
 const ifaProto = 11
 
-// computedAddressFlags are set by the kernel. They are recorded but not written.
-const computedAddressFlags = unix.IFA_F_SECONDARY | unix.IFA_F_PERMANENT | unix.IFA_F_DEPRECATED | unix.IFA_F_TENTATIVE
+// computedAddressFlags are set by the kernel. They are recorded but not written. IFA_F_SECONDARY is IFA_F_TEMPORARY of IPv6.
+const computedAddressFlags = unix.IFA_F_SECONDARY | unix.IFA_F_PERMANENT | unix.IFA_F_DEPRECATED | unix.IFA_F_TENTATIVE |
+	unix.IFA_F_DADFAILED | unix.IFA_F_STABLE_PRIVACY
 
-// addresses lists the IPv4 addresses of a link, in the kernel's order: primary addresses before their secondaries.
-func (c *rtnetlink) addresses(index int) ([]Address, error) {
-	messages, err := c.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfAddrmsg(unix.AF_INET))
+// addresses lists the addresses of a link and a family, in the kernel's order. With IPv4, primary addresses are before their secondaries;
+// with IPv6, the newest address of a scope is the first.
+func (c *rtnetlink) addresses(f Family, index int) ([]Address, error) {
+	messages, err := c.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfAddrmsg(int(f.number())))
 	if err != nil {
 		return nil, explain("list the addresses", err)
 	}
 	var list []Address
 	for _, m := range messages {
-		if len(m) < unix.SizeofIfAddrmsg || m[0] != unix.AF_INET || nl.DeserializeIfAddrmsg(m).Index != uint32(index) {
+		if len(m) < unix.SizeofIfAddrmsg || m[0] != f.number() || nl.DeserializeIfAddrmsg(m).Index != uint32(index) {
 			continue
 		}
 		a, err := decodeAddress(m)
@@ -61,12 +64,15 @@ func decodeAddress(message []byte) (Address, error) {
 				a.Preferred, a.Valid = u32(value), u32(value[4:])
 			}
 		default:
-			return fmt.Errorf("address %v has attribute %d, which podswitch does not know and could not restore", local, kind)
+			return fmt.Errorf("address %v has attribute %d, which podswitch does not know and could not restore", cmp.Or(local, remote), kind)
 		}
 		return nil
 	})
 	if a.Flags&unix.IFA_F_DEPRECATED != 0 {
 		a.Preferred = 0 // the kernel reports "forever" if the valid lifetime is (inet_fill_ifaddr in net/ipv4/devinet.c)
+	}
+	if !local.IsValid() { // IPv6 without a peer has only IFA_ADDRESS
+		local = remote
 	}
 	a.Prefix = netip.PrefixFrom(local, int(header.Prefixlen))
 	if remote.IsValid() && remote != local {
@@ -77,7 +83,7 @@ func decodeAddress(message []byte) (Address, error) {
 
 // encode returns the parts of a message that adds or removes the address.
 func (a Address) encode(index int) []nl.NetlinkRequestData {
-	header := nl.NewIfAddrmsg(unix.AF_INET)
+	header := nl.NewIfAddrmsg(int(a.family().number()))
 	header.Index, header.Prefixlen, header.Scope = uint32(index), uint8(a.Prefix.Bits()), a.Scope
 	remote := a.Peer
 	if !remote.IsValid() {
@@ -117,6 +123,11 @@ func (c *rtnetlink) addAddress(index int, a Address) error {
 		return nil
 	}
 	return explain("add address "+a.String(), err)
+}
+
+// replaceAddress gives an address of a link other flags and lifetimes.
+func (c *rtnetlink) replaceAddress(index int, a Address) error {
+	return explain("replace the flags of address "+a.String(), c.do(unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a.encode(index)))
 }
 
 // removeAddress removes an address from a link. An address that the link does not have is not an error.

@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,7 +41,7 @@ func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Taken, error
 		return nil, err
 	}
 	tx := &transaction{conn: conn, dir: dir, record: record, removing: true, log: log, hooks: hooks}
-	if !tx.isTaken() || tx.adoptSilence() != nil {
+	if !tx.isTaken() || tx.adoptSilence() != nil || tx.joinGroup() != nil {
 		conn.close()
 		return nil, nil
 	}
@@ -48,13 +49,19 @@ func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Taken, error
 	return &Taken{tx: tx, id: record.Pod}, nil
 }
 
-// isTaken reports whether the recorded link exists and has no address.
+// isTaken reports whether the recorded link exists and has none of the addresses that Take removes.
 func (t *transaction) isTaken() bool {
 	if t.identifyLink() != nil {
 		return false
 	}
-	left, err := t.conn.addresses(t.record.Pod.Link.Index)
-	return err == nil && len(left) == 0
+	pod := t.record.Pod
+	for _, f := range pod.takenFamilies() {
+		left, err := t.conn.addresses(f, pod.Link.Index)
+		if err != nil || slices.ContainsFunc(left, func(a Address) bool { return f == IPv4 || slices.ContainsFunc(pod.Addresses, a.same) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // adoptSilence silences the kernel as soon as the table of the process before this one is gone.

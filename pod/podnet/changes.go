@@ -17,9 +17,15 @@ func (id *Identity) Changes() []string {
 		list = append(list, fmt.Sprintf("Remove the address %v from %s.", a, id.Link.Name))
 	}
 	for _, r := range id.Routes {
+		if r.family() == IPv6 && r.Source.IsValid() {
+			list = append(list, fmt.Sprintf("The kernel then forgets the source of the route %v.", r))
+		}
+		if r.family() == IPv6 && !isPrefixRoute(r, id.Addresses) {
+			continue
+		}
 		list = append(list, fmt.Sprintf("The kernel then drops the route %v.", r))
 	}
-	for _, n := range id.Neighbours {
+	for _, n := range only(IPv4, id.Neighbours) {
 		list = append(list, fmt.Sprintf("The kernel then drops the neighbour %v.", n))
 	}
 	return list
@@ -27,10 +33,12 @@ func (id *Identity) Changes() []string {
 
 // MuteChanges returns every change that Mute would make, one sentence each, in their order.
 func (id *Identity) MuteChanges() []string {
-	address, _ := id.PodAddress()
-	return []string{
-		fmt.Sprintf("Leave the addresses on %s.", id.Link.Name),
-		fmt.Sprintf("Drop what %s receives for %v and what the pod's kernel sends from it there, but for DHCP, with nftables tables %q, "+
-			"which the kernel removes when podswitch ends.", id.Link.Name, address.Addr(), tableName(id.Link)),
+	list := []string{fmt.Sprintf("Leave the addresses on %s.", id.Link.Name)}
+	for _, f := range id.takenFamilies() {
+		if address, ok := id.PodAddress(f); ok {
+			list = append(list, fmt.Sprintf("Drop what %s receives for %v and what the pod's kernel sends from it there, but for DHCP, with nftables tables %q, "+
+				"which the kernel removes when podswitch ends.", id.Link.Name, address.Addr(), tableName(id.Link)))
+		}
 	}
+	return list
 }

@@ -64,7 +64,7 @@ func operate(operation, dir string, hooks testHooks) error {
 		_, err := recoverState(dir, hooks)
 		return err
 	}
-	id, err := Discover("eth0")
+	id, err := Discover("eth0", IPv4, IPv6)
 	if err != nil {
 		return err
 	}

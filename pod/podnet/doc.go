@@ -1,18 +1,17 @@
-// Package podnet describes a pod interface, moves the pod's IPv4 addresses off it, and restores it exactly, also after a crash.
+// Package podnet describes a pod interface, moves the pod's addresses off it, and restores it exactly, also after a crash.
 //
-//	id, err := podnet.Discover("eth0")          // changes nothing
+//	id, err := podnet.Discover("eth0", podnet.IPv4, podnet.IPv6) // changes nothing
 //	lock, err := podnet.Lock(dir)               // one process per state directory
 //	report, err := podnet.Recover(dir)          // completes what an earlier process left
 //	taken, err := podnet.Take(id, dir, log)     // the addresses are off the interface
 //	err = taken.GiveBack()                      // the interface is as Discover found it
 //
-// Every call works in the network namespace of the calling thread. The pod's IPv6 is never changed or
-// silenced on the pod interface. No netlink type leaves this
-// package.
+// Every call works in the network namespace of the calling thread. A family that the caller does not name is never changed or silenced on
+// the pod interface. No netlink type leaves this package.
 //
 // # Vocabulary
 //
-//	take         remove all IPv4 addresses of the pod interface, after recording it ([Take])
+//	take         remove all IPv4 addresses of the pod interface and one IPv6 address, after recording it ([Take])
 //	adopt        continue with what a process has taken that was killed ([Adopt])
 //	give back    restore the interface from the record ([Taken.GiveBack], [Recover], [Restore])
 //	silence      make the kernel answer nothing about an address on the pod interface (Take; [Mute]; silence_address.go), or nothing
@@ -32,8 +31,8 @@
 //     of the state file means that the kernel may have lost the addresses.
 //  3. Take silences the kernel with nftables tables "podswitch-INDEX". Where the kernel lacks the netdev family, Take adds the old values of
 //     two sysctls to the record and changes them (silence_sysctl.go).
-//  4. Take removes the addresses, the last one first. The kernel then drops the routes and neighbours that depend on them
-//     (fib_disable_ip in net/ipv4/fib_frontend.c).
+//  4. Take joins the solicited-node group of the IPv6 address, and removes the addresses, the last one first. The kernel then drops the
+//     routes and neighbours of IPv4 that depend on them (fib_disable_ip in net/ipv4/fib_frontend.c), and less of IPv6 (ipv6.go).
 //  5. The caller may [Watch] the interface while the addresses are taken.
 //  6. GiveBack restores the interface in the order below, ends the silence and removes the state file.
 //
@@ -43,7 +42,8 @@
 // # What is restored, in which order
 //
 //	link up          the kernel accepts a route only through a link that is up
-//	addresses        before those of other programs (giveback_addresses.go); routes need them: as source, and to reach their gateways
+//	addresses        before those of other programs (giveback_addresses.go); routes need them: as source, and to reach their gateways.
+//	                 The IPv6 address comes back without duplicate address detection (ipv6.go)
 //	extra routes     removed: the kernel adds a prefix route for each address, which the plugin may have deleted (ptp does)
 //	routes           slot by slot, in the recorded order (giveback_routes.go)
 //	neighbours       after the addresses, because the kernel drops all neighbours with the last address

@@ -16,7 +16,8 @@ func (t *transaction) giveBack() error {
 		err = errors.Join(err, t.endSilence())
 		return t.endIfLinkGone(err)
 	}
-	err := errors.Join(t.restoreUp(), t.restoreAddresses(), t.removeExtraRoutes(), t.restoreRoutes(), t.restoreNeighbours(),
+	err := errors.Join(t.restoreUp(), t.restoreAddresses(), t.restoreIPv6Address(), t.removeExtraRoutes(), t.restoreRoutes(), t.restoreIPv6Routes(),
+		t.restoreNeighbours(),
 		restoreSysctls(t.linkName, t.record.Sysctls))
 	t.stepDone("restore the sysctls")
 	err = errors.Join(err, t.endSilence())
@@ -78,9 +79,13 @@ func (t *transaction) restoreUp() error {
 // program added since stay, and so do the prefix routes of its addresses.
 func (t *transaction) removeExtraRoutes() error {
 	pod := t.record.Pod
-	have, err := t.conn.routes(pod.Link.Index, pod.Addresses)
-	if err != nil {
-		return err
+	var have []Route
+	for _, f := range pod.takenFamilies() {
+		routes, err := t.conn.routes(f, pod.Link.Index, pod.Addresses)
+		if err != nil {
+			return err
+		}
+		have = append(have, routes...)
 	}
 	recorded := bySlot(pod.Routes)
 	var errs []error
@@ -94,18 +99,19 @@ func (t *transaction) removeExtraRoutes() error {
 	return errors.Join(errs...)
 }
 
-// restoreNeighbours adds the entries that are absent, in reverse: the kernel lists the newest entry of a hash bucket first. Without an
+// restoreNeighbours adds the entries of IPv4 that are absent, in reverse: the kernel lists the newest entry of a hash bucket first. Without an
 // address, the link has no neighbours (fib_disable_ip in net/ipv4/fib_frontend.c).
 func (t *transaction) restoreNeighbours() error {
 	pod := t.record.Pod
-	if len(pod.Neighbours) == 0 {
+	recorded := only(IPv4, pod.Neighbours)
+	if len(recorded) == 0 {
 		return nil
 	}
-	addresses, err := t.conn.addresses(pod.Link.Index)
+	addresses, err := t.conn.addresses(IPv4, pod.Link.Index)
 	if err != nil || len(addresses) == 0 {
 		return err
 	}
-	list, err := t.conn.neighbours(pod.Link.Index, pod.Link.MAC)
+	list, err := t.conn.neighbours(IPv4, pod.Link.Index, pod.Link.MAC)
 	if err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func (t *transaction) restoreNeighbours() error {
 		have[n] = true
 	}
 	var errs []error
-	for _, n := range slices.Backward(pod.Neighbours) {
+	for _, n := range slices.Backward(recorded) {
 		if have[n] {
 			continue
 		}

@@ -1,6 +1,6 @@
 package podnet
 
-// This file restores the recorded addresses. Their order decides which one is primary, and from which one the kernel sends if a route names
+// This file restores the recorded addresses of IPv4. Their order decides which one is primary, and from which one the kernel sends if a route names
 // no source. The kernel adds an address at the end. So addresses that are not in their place are removed first and added again.
 //
 // Addresses that other programs added since the take stay. They belong behind the recorded ones, where the kernel would have put them. If one
@@ -19,14 +19,14 @@ import (
 // restoreAddresses adds the recorded addresses that are absent, in the recorded order.
 func (t *transaction) restoreAddresses() error {
 	index := t.record.Pod.Link.Index
-	have, err := t.conn.addresses(index)
+	have, err := t.conn.addresses(IPv4, index)
 	if err != nil {
 		return err
 	}
 	want := t.unexpiredAddresses(have)
 	others := slices.DeleteFunc(slices.Clone(have), func(a Address) bool { return slices.ContainsFunc(want, a.same) })
 	if isDisplaced(want, have, others) && t.adopt(want, others) {
-		want = t.record.Pod.Addresses
+		want = only(IPv4, t.record.Pod.Addresses)
 	} else {
 		have = slices.DeleteFunc(have, func(a Address) bool { return slices.ContainsFunc(others, a.same) })
 	}
@@ -49,7 +49,7 @@ func (t *transaction) restoreAddresses() error {
 // have removed it. An address that the link has again has the lifetimes that another program, such as a DHCP client, gave it.
 func (t *transaction) unexpiredAddresses(have []Address) []Address {
 	var list []Address
-	for _, a := range t.record.Pod.Addresses {
+	for _, a := range only(IPv4, t.record.Pod.Addresses) {
 		aged, alive := a.aged(uptime() - t.record.Uptime)
 		if i := slices.IndexFunc(have, a.same); i >= 0 {
 			aged.Valid, aged.Preferred, alive = have[i].Valid, have[i].Preferred, true
@@ -106,15 +106,15 @@ func (t *transaction) adopt(want, others []Address) bool {
 
 func (t *transaction) mergedRecord(want, others []Address) (*record, error) {
 	pod := *t.record.Pod
-	now, err := t.conn.routes(pod.Link.Index, slices.Concat(pod.Addresses, others))
+	now, err := t.conn.routes(IPv4, pod.Link.Index, slices.Concat(pod.Addresses, others))
 	if err != nil {
 		return nil, err
 	}
-	neighbours, err := t.conn.neighbours(pod.Link.Index, pod.Link.MAC)
+	neighbours, err := t.conn.neighbours(IPv4, pod.Link.Index, pod.Link.MAC)
 	if err != nil {
 		return nil, err
 	}
-	pod.Addresses = inKernelOrder(want, others)
+	pod.Addresses = append(inKernelOrder(want, others), only(IPv6, pod.Addresses)...)
 	pod.Routes = slices.Clone(pod.Routes)
 	recorded := bySlot(pod.Routes)
 	for _, route := range now {
@@ -156,10 +156,11 @@ func isReplaced(route Route, want, others []Address) bool {
 	})
 }
 
-// isPrefixRoute reports whether the kernel has added the route for one of the addresses (fib_add_ifaddr in net/ipv4/fib_frontend.c).
+// isPrefixRoute reports whether the kernel has added the route for one of the addresses (fib_add_ifaddr in net/ipv4/fib_frontend.c,
+// addrconf_prefix_route in net/ipv6/addrconf.c, which names no source).
 func isPrefixRoute(route Route, addresses []Address) bool {
 	return route.Protocol == unix.RTPROT_KERNEL && slices.ContainsFunc(addresses, func(a Address) bool {
-		return a.Prefix.Addr() == route.Source && (a.Prefix.Masked() == route.Dst || a.Peer.IsValid() &&
+		return (a.Prefix.Addr() == route.Source || a.family() == IPv6 && !route.Gateway.IsValid()) && (a.Prefix.Masked() == route.Dst || a.Peer.IsValid() &&
 			netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked() == route.Dst)
 	})
 }

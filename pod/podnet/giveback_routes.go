@@ -1,6 +1,6 @@
 package podnet
 
-// This file restores the recorded routes in the kernel's order. Within a slot the kernel tries one route after another. A new route
+// This file restores the recorded routes of IPv4 in the kernel's order. Within a slot the kernel tries one route after another. A new route
 // becomes the first or the last of its slot (NLM_F_APPEND, fib_table_insert in net/ipv4/fib_trie.c), and the slot may also hold routes of
 // other interfaces, which must not move. So if a slot differs from the record, restoreSlot removes the recorded routes from it and adds
 // them again: first, in reverse and at the front, those that preceded foreign routes; then the others, at the end.
@@ -49,15 +49,16 @@ func (t *transaction) restoreRoutes() error {
 // (fib_inetaddr_event in net/ipv4/fib_frontend.c), and a route with a next hop on another interface that is gone.
 func (t *transaction) restorableSlots() ([][]Route, error) {
 	pod := t.record.Pod
-	if len(pod.Routes) == 0 {
+	routes := only(IPv4, pod.Routes)
+	if len(routes) == 0 {
 		return nil, nil
 	}
-	addresses, err := t.conn.addresses(pod.Link.Index)
+	addresses, err := t.conn.addresses(IPv4, pod.Link.Index)
 	if err != nil {
 		return nil, err
 	}
 	if len(addresses) == 0 {
-		t.reportLost("%s: %s has no address", count(len(pod.Routes), "route", "routes"), t.linkName)
+		t.reportLost("%s: %s has no address", count(len(routes), "route", "routes"), t.linkName)
 		return nil, nil
 	}
 	gone, err := t.goneLinks()
@@ -69,7 +70,7 @@ func (t *transaction) restorableSlots() ([][]Route, error) {
 
 func (t *transaction) groupBySlot(gone map[int]bool) (list [][]Route) {
 	position := map[routeSlot]int{} // of the slot in list
-	for _, route := range t.record.Pod.Routes {
+	for _, route := range only(IPv4, t.record.Pod.Routes) {
 		if slices.ContainsFunc(route.nextHops(), func(h NextHop) bool { return gone[h.Link] }) {
 			t.reportLost("route %v: another interface of its next hops is gone", route)
 			continue
@@ -89,7 +90,7 @@ func (t *transaction) groupBySlot(gone map[int]bool) (list [][]Route) {
 // goneLinks returns the other interfaces of the recorded next hops that no longer exist.
 func (t *transaction) goneLinks() (map[int]bool, error) {
 	gone := map[int]bool{0: false, t.record.Pod.Link.Index: false}
-	for _, route := range t.record.Pod.Routes {
+	for _, route := range only(IPv4, t.record.Pod.Routes) {
 		for _, hop := range route.nextHops() {
 			if _, known := gone[hop.Link]; known {
 				continue
@@ -108,7 +109,7 @@ func (t *transaction) goneLinks() (map[int]bool, error) {
 func (t *transaction) restoreSlots(pending [][]Route, add addFunc) (left [][]Route, refused []refusal, err error) {
 	pod := t.record.Pod
 	for tries := len(pod.Routes) + 1; ; tries = len(refused) {
-		present, err := t.conn.routes(pod.Link.Index, pod.Addresses)
+		present, err := t.conn.routes(IPv4, pod.Link.Index, pod.Addresses)
 		if err != nil {
 			return pending, refused, err
 		}

@@ -13,13 +13,15 @@ import (
 type Identity struct {
 	Namespace  Namespace   `json:"namespace"`
 	Link       Link        `json:"link"`
-	Addresses  []Address   `json:"addresses"`            // IPv4, in the kernel's order
-	Routes     []Route     `json:"routes,omitempty"`     // IPv4, in the kernel's order; Route says which
-	Neighbours []Neighbour `json:"neighbours,omitempty"` // IPv4; Neighbour says which
+	Addresses  []Address   `json:"addresses"`            // that Take removes: all IPv4 ones, and one IPv6 address; each family in the kernel's order
+	Kept       []Address   `json:"kept,omitempty"`       // IPv6 addresses that stay on the interface
+	Routes     []Route     `json:"routes,omitempty"`     // each family in the kernel's order; Route says which
+	Neighbours []Neighbour `json:"neighbours,omitempty"` // Neighbour says which
 	HostName   string      `json:"host_name,omitempty"`
 	Resolv     Resolv      `json:"resolv"`
 
-	readAt time.Duration // uptime when the identity was read, from which the lifetimes of addresses count
+	families []Family      // that were read; nil for an identity from a state file
+	readAt   time.Duration // uptime when the identity was read, from which the lifetimes of addresses count
 }
 
 // A Link is the pod interface itself.
@@ -35,21 +37,26 @@ type Link struct {
 	BigTCP   bool   `json:"big_tcp,omitempty"` // TCP packets above 64 KiB may pass before they are segmented (IFLA_GSO_MAX_SIZE and the like)
 }
 
-// PodAddress returns the pod address with its prefix: the first global unicast IPv4 address of the interface. It returns false if
-// there is none, as on an interface without IPAM.
-func (id *Identity) PodAddress() (netip.Prefix, bool) {
-	for _, a := range id.Addresses {
-		if a.Scope == unix.RT_SCOPE_UNIVERSE && a.Prefix.Addr().Is4() && a.Prefix.Addr().IsGlobalUnicast() {
+// PodAddress returns the pod address of a family with its prefix: the first global unicast address of Addresses. It returns false if there is
+// none, as on an interface without IPAM.
+func (id *Identity) PodAddress(f Family) (netip.Prefix, bool) {
+	for _, a := range only(f, id.Addresses) {
+		if a.Scope == unix.RT_SCOPE_UNIVERSE && a.Prefix.Addr().IsGlobalUnicast() {
 			return a.Prefix, true
 		}
 	}
 	return netip.Prefix{}, false
 }
 
-// Lifetimes returns the times when the pod address ends and when it is deprecated (ip-address(8): valid_lft, preferred_lft). The zero time
-// means never, or that it is deprecated already.
-func (id *Identity) Lifetimes(now time.Time) (expires, deprecated time.Time) {
-	address, _ := id.PodAddress()
+// takenFamilies returns the families that Addresses has an address of.
+func (id *Identity) takenFamilies() []Family {
+	return slices.DeleteFunc([]Family{IPv4, IPv6}, func(f Family) bool { return len(only(f, id.Addresses)) == 0 })
+}
+
+// Lifetimes returns the times when the pod address of a family ends and when it is deprecated (ip-address(8): valid_lft, preferred_lft). The
+// zero time means never, or that it is deprecated already.
+func (id *Identity) Lifetimes(f Family, now time.Time) (expires, deprecated time.Time) {
+	address, _ := id.PodAddress(f)
 	for _, a := range id.Addresses {
 		if a.Prefix != address || a.Valid == 0 { // the kernel reports no such lifetime
 			continue
@@ -71,26 +78,26 @@ func after(now time.Time, seconds uint32) time.Time {
 	return now.Add(time.Duration(seconds) * time.Second)
 }
 
-// Gateway returns the IPv4 next hop on this link of the default route that the kernel tries first. It returns false if there is no
-// default route, or if the route has no such next hop.
-func (id *Identity) Gateway() (netip.Addr, bool) {
-	r, ok := id.defaultRoute()
+// Gateway returns the next hop on this link of the family's default route that the kernel tries first. It returns false if there is no
+// default route, or if the route has no such next hop of the family.
+func (id *Identity) Gateway(f Family) (netip.Addr, bool) {
+	r, ok := id.defaultRoute(f)
 	if !ok {
 		return netip.Addr{}, false
 	}
 	for _, hop := range r.nextHops() {
-		if hop.Link == id.Link.Index && hop.Gateway.Is4() {
+		if hop.Link == id.Link.Index && hop.Gateway.IsValid() && FamilyOf(hop.Gateway) == f {
 			return hop.Gateway, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// MTU returns the size in bytes of the largest IP packet that passes the gateway: the smaller MTU of link and default route. Some
+// MTU returns the size in bytes of the largest packet of a family that passes the gateway: the smaller MTU of link and default route. Some
 // plugins (Cilium, OVN-Kubernetes) set it on the route only.
-func (id *Identity) MTU() int {
+func (id *Identity) MTU(f Family) int {
 	mtu := id.Link.MTU
-	if r, ok := id.defaultRoute(); ok {
+	if r, ok := id.defaultRoute(f); ok {
 		if m := int(r.Metrics["mtu"]); m > 0 && m < mtu {
 			mtu = m
 		}
@@ -98,13 +105,14 @@ func (id *Identity) MTU() int {
 	return mtu
 }
 
-// UplinkRoutes returns the unicast routes of the main table that leave through the link, without those for a TOS. They are in the
-// order in which the kernel tries them: longest prefix first, then lowest metric, then as recorded (fib_table_lookup in
-// net/ipv4/fib_trie.c).
-func (id *Identity) UplinkRoutes() []Route {
+// UplinkRoutes returns the unicast routes of a family in the main table that leave through the link, without those for a TOS and those to
+// IPv6 link-local addresses. They are in the order in which the kernel tries them: longest prefix first, then lowest metric, then as
+// recorded (fib_table_lookup in net/ipv4/fib_trie.c, find_rr_leaf in net/ipv6/route.c).
+func (id *Identity) UplinkRoutes(f Family) []Route {
 	var routes []Route
-	for _, r := range id.Routes {
-		if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST && r.TOS == 0 && r.leavesThrough(id.Link.Index) {
+	for _, r := range only(f, id.Routes) {
+		isLinkLocal := f == IPv6 && r.Dst.Addr().IsLinkLocalUnicast()
+		if r.Table == unix.RT_TABLE_MAIN && r.Type == unix.RTN_UNICAST && r.TOS == 0 && !isLinkLocal && r.leavesThrough(id.Link.Index) {
 			routes = append(routes, r)
 		}
 	}
@@ -115,8 +123,8 @@ func (id *Identity) UplinkRoutes() []Route {
 }
 
 // defaultRoute returns the default route that the kernel tries first.
-func (id *Identity) defaultRoute() (Route, bool) {
-	for _, r := range id.UplinkRoutes() {
+func (id *Identity) defaultRoute(f Family) (Route, bool) {
+	for _, r := range id.UplinkRoutes(f) {
 		if r.Dst.Bits() == 0 {
 			return r, true
 		}

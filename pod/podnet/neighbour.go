@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Neighbour is an entry of the link's IPv4 neighbour table with a link-layer address, or a proxy entry. Numbers are those of
-// linux/neighbour.h. The kernel drops all entries, permanent ones included, when the link loses its last address (fib_disable_ip in
-// net/ipv4/fib_frontend.c).
+// A Neighbour is an entry of the link's neighbour table with a link-layer address, or a proxy entry. Numbers are those of
+// linux/neighbour.h. The kernel drops all entries of IPv4, permanent ones included, when the link loses its last address (fib_disable_ip in
+// net/ipv4/fib_frontend.c). It keeps those of IPv6.
 type Neighbour struct {
 	Address  netip.Addr `json:"address"`
 	MAC      MAC        `json:"mac"`                 // zero for a proxy entry
@@ -20,7 +20,7 @@ type Neighbour struct {
 	Flags    uint8      `json:"flags,omitempty"`     // NTF_* without NTF_PROXY
 	FlagsExt uint32     `json:"flags_ext,omitempty"` // NTF_EXT_*
 	Protocol uint8      `json:"protocol,omitempty"`  // RTPROT_* of the program that added it
-	Proxy    bool       `json:"proxy,omitempty"`     // the kernel answers ARP for Address
+	Proxy    bool       `json:"proxy,omitempty"`     // the kernel answers ARP or neighbour solicitations for Address
 }
 
 // Permanent reports whether the entry needs no resolution (NUD_PERMANENT, NUD_NOARP). Some plugins add such an entry for a gateway that
@@ -41,17 +41,17 @@ func (n Neighbour) String() string {
 	return fmt.Sprintf("%v lladdr %v", n.Address, n.MAC)
 }
 
-// neighbours lists the entries of a link that Neighbour describes, in the kernel's order. own is the link's MAC. It needs two dumps, because the flag NTF_PROXY
+// neighbours lists the entries of a link and a family that Neighbour describes, in the kernel's order. own is the link's MAC. It needs two dumps, because the flag NTF_PROXY
 // selects proxy entries instead of the others (neigh_dump_info in net/core/neighbour.c).
-func (c *rtnetlink) neighbours(index int, own MAC) ([]Neighbour, error) {
+func (c *rtnetlink) neighbours(f Family, index int, own MAC) ([]Neighbour, error) {
 	var list []Neighbour
 	for _, flags := range []uint8{0, netlink.NTF_PROXY} {
-		messages, err := c.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, &netlink.Ndmsg{Family: unix.AF_INET, Flags: flags})
+		messages, err := c.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, &netlink.Ndmsg{Family: f.number(), Flags: flags})
 		if err != nil {
 			return nil, explain("list the neighbours", err)
 		}
 		for _, m := range messages {
-			if len(m) < unix.SizeofNdMsg || m[0] != unix.AF_INET || u32(m[4:]) != uint32(index) {
+			if len(m) < unix.SizeofNdMsg || m[0] != f.number() || u32(m[4:]) != uint32(index) {
 				continue
 			}
 			n, usable, err := decodeNeighbour(m)
@@ -106,7 +106,7 @@ func (n Neighbour) isImplied(own MAC) bool {
 // setNeighbour adds or replaces an entry. An entry that was being confirmed (NUD_DELAY, NUD_PROBE) is added as NUD_STALE, from where
 // the kernel starts the confirmation again (arp(7)).
 func (c *rtnetlink) setNeighbour(index int, n Neighbour) error {
-	header := &netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index), State: n.State, Flags: n.Flags}
+	header := &netlink.Ndmsg{Family: n.family().number(), Index: uint32(index), State: n.State, Flags: n.Flags}
 	if n.State&(netlink.NUD_DELAY|netlink.NUD_PROBE) != 0 {
 		header.State = netlink.NUD_STALE
 	}

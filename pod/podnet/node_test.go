@@ -154,7 +154,12 @@ func receivedFrames(t *testing.T, fd int) int {
 	return received
 }
 
-// countFrames counts the ARP and IPv4 frames that wait in a packet socket, by direction.
+// isAboutNeighbour reports whether an IPv6 frame is a neighbour solicitation or advertisement.
+func isAboutNeighbour(frame []byte) bool {
+	return len(frame) > 54 && frame[20] == unix.IPPROTO_ICMPV6 && (frame[54] == neighbourSolicitation || frame[54] == neighbourAdvertisement)
+}
+
+// countFrames counts the ARP and IPv4 frames and the neighbour messages of IPv6 that wait in a packet socket, by direction.
 func countFrames(t *testing.T, fd int) (received, sent int) {
 	t.Helper()
 	frame := make([]byte, 2048)
@@ -168,7 +173,7 @@ func countFrames(t *testing.T, fd int) (received, sent int) {
 			continue
 		}
 		kind := binary.BigEndian.Uint16(frame[12:])
-		switch isOurs := kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP; {
+		switch isOurs := kind == unix.ETH_P_ARP || kind == unix.ETH_P_IP || kind == unix.ETH_P_IPV6 && isAboutNeighbour(frame[:n]); {
 		case isOurs && sender.Pkttype == unix.PACKET_OUTGOING:
 			sent++
 		case isOurs:

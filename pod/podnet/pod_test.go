@@ -152,6 +152,12 @@ func (p *pod) wantAs(before snapshot) {
 	if diff := cmp.Diff(before, p.snapshot()); diff != "" {
 		p.t.Fatalf("the pod differs (-before +after):\n%s", diff)
 	}
+	p.wantNothingLeft()
+}
+
+// wantNothingLeft fails the test if a file or a table of podswitch is left.
+func (p *pod) wantNothingLeft() {
+	p.t.Helper()
 	if names := p.files(); len(names) > 0 {
 		p.t.Fatalf("left in the state directory: %v", names)
 	}
@@ -184,7 +190,7 @@ func (p *pod) addresses() string {
 
 func (p *pod) discover() *Identity {
 	p.t.Helper()
-	id, err := Discover("eth0")
+	id, err := Discover("eth0", IPv4)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func TestGiveBackRestoresEveryProfile(t *testing.T) {
 			if info, err := os.Stat(statePath(p.dir)); err != nil || info.Mode() != 0o600 {
 				t.Fatalf("state file: %v, %v; want mode 0600", info, err)
 			}
-			if _, err := Discover("eth0"); err == nil {
+			if _, err := Discover("eth0", IPv4); err == nil {
 				t.Fatal("Discover of a taken interface: want an error")
 			}
 			for range 2 {
@@ -146,15 +146,15 @@ func TestGiveBackRestoresEveryProfile(t *testing.T) {
 
 func wantIdentity(t *testing.T, id *Identity, want profile) {
 	t.Helper()
-	address, ok := id.PodAddress()
+	address, ok := id.PodAddress(IPv4)
 	if got := address.String(); ok != (want.address != "") || ok && got != want.address {
 		t.Errorf("PodAddress = %v, %t, want %q", got, ok, want.address)
 	}
-	gateway, ok := id.Gateway()
+	gateway, ok := id.Gateway(IPv4)
 	if got := gateway.String(); ok != (want.gateway != "") || ok && got != want.gateway {
 		t.Errorf("Gateway = %v, %t, want %q", got, ok, want.gateway)
 	}
-	if got := id.MTU(); got != want.mtu {
+	if got := id.MTU(IPv4); got != want.mtu {
 		t.Errorf("MTU = %d, want %d", got, want.mtu)
 	}
 }
@@ -169,7 +169,7 @@ func TestUplinkRoutesAreThoseOfTheMainTableInOrder(t *testing.T) {
 		route add local 192.0.2.0/24 dev eth0`)
 	id := p.discover()
 	var got []string
-	for _, r := range id.UplinkRoutes() {
+	for _, r := range id.UplinkRoutes(IPv4) {
 		got = append(got, r.String())
 	}
 	want := []string{

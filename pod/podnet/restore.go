@@ -130,11 +130,18 @@ func (r *record) hasAddresses() (bool, error) {
 		return false, err
 	}
 	defer conn.close()
-	have, err := conn.addresses(r.Pod.Link.Index)
+	var have []Address
+	for _, f := range r.Pod.takenFamilies() {
+		list, err := conn.addresses(f, r.Pod.Link.Index)
+		if err != nil {
+			return false, err
+		}
+		have = append(have, list...)
+	}
 	return !slices.ContainsFunc(r.Pod.Addresses, func(a Address) bool {
 		_, alive := a.aged(uptime() - r.Uptime)
 		return alive && !slices.ContainsFunc(have, a.same)
-	}), err
+	}), nil
 }
 
 // report describes what giveBack has restored.

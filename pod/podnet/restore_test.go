@@ -383,7 +383,7 @@ func TestLifetimesOfThePodAddress(t *testing.T) {
 	now := time.Now()
 	want := func(what string, id *Identity, valid, preferred int) {
 		t.Helper()
-		expires, deprecated := id.Lifetimes(now)
+		expires, deprecated := id.Lifetimes(IPv4, now)
 		for _, got := range []struct {
 			at   time.Time
 			left int

@@ -10,25 +10,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Route is an IPv4 route that the kernel drops when the link loses its addresses: a route with a next hop on the link, or with an
-// address of the link as its preferred source. Numbers are those of linux/rtnetlink.h. Routes that the kernel itself maintains in the
-// local table are not recorded.
+// A Route is a route with a next hop on the link, or with an address of the link as its preferred source. When the link loses its
+// addresses, the kernel drops such a route of IPv4. It keeps one of IPv6, but for the prefix route of an address, and forgets the source.
+// Numbers are those of linux/rtnetlink.h. Routes that the kernel itself maintains in the local table are not recorded.
 type Route struct {
-	Dst        netip.Prefix `json:"dst"` // 0.0.0.0/0 is the default route
+	Dst        netip.Prefix `json:"dst"` // 0.0.0.0/0 or ::/0 is the default route
 	Table      uint32       `json:"table"`
 	Type       uint8        `json:"type"`     // RTN_*
 	Scope      uint8        `json:"scope"`    // RT_SCOPE_*
 	Protocol   uint8        `json:"protocol"` // RTPROT_*; 2 is the kernel
 	TOS        uint8        `json:"tos,omitempty"`
-	Metric     uint32       `json:"metric,omitempty"`   // the kernel tries the lower one first
-	Source     netip.Addr   `json:"source,omitzero"`    // preferred source address
-	Link       int          `json:"link,omitempty"`     // interface index; 0 for a multipath route, and for a type without a next hop
-	Gateway    netip.Addr   `json:"gateway,omitzero"`   // may be IPv6 (RFC 5549); zero if the destination is on-link
-	Flags      uint32       `json:"flags,omitempty"`    // RTNH_F_ONLINK, RTNH_F_PERVASIVE
-	Realm      uint32       `json:"realm,omitempty"`    // for the route classifier of tc(8)
-	Metrics    Metrics      `json:"metrics,omitempty"`  // by name
-	Congestion string       `json:"congctl,omitempty"`  // TCP congestion control
-	NextHops   []NextHop    `json:"nexthops,omitempty"` // of a multipath route
+	Metric     uint32       `json:"metric,omitempty"`          // the kernel tries the lower one first
+	Source     netip.Addr   `json:"source,omitzero"`           // preferred source address
+	Link       int          `json:"link,omitempty"`            // interface index; 0 for a multipath route, and for a type without a next hop
+	Gateway    netip.Addr   `json:"gateway,omitzero"`          // may be IPv6 (RFC 5549); zero if the destination is on-link
+	Flags      uint32       `json:"flags,omitempty"`           // RTNH_F_ONLINK, RTNH_F_PERVASIVE
+	Realm      uint32       `json:"realm,omitempty"`           // for the route classifier of tc(8)
+	Metrics    Metrics      `json:"metrics,omitempty"`         // by name
+	Congestion string       `json:"congctl,omitempty"`         // TCP congestion control
+	NextHops   []NextHop    `json:"nexthops,omitempty"`        // of a multipath route
+	Preference uint8        `json:"preference,omitempty"`      // of IPv6: ICMPV6_ROUTER_PREF_* (RFC 4191); 0 is medium
+	Expires    uint32       `json:"expires_seconds,omitempty"` // of IPv6: remaining seconds at the time of the record; 0 means never
 	// BeforeOthers means that a route of the same slot that is not recorded follows this one. The kernel uses the first route of a
 	// slot, so the order is restored, too.
 	BeforeOthers bool `json:"before_others,omitempty"`
@@ -56,19 +58,23 @@ func (r Route) leavesThrough(index int) bool {
 	return slices.ContainsFunc(r.nextHops(), func(h NextHop) bool { return h.Link == index })
 }
 
-// GatewayOn returns the IPv4 gateway of the route's next hop on a link. It returns the zero Addr if the destination is on-link, or if
-// the gateway is an IPv6 address.
+// GatewayOn returns the gateway of the route's next hop on a link. It returns the zero Addr if the destination is on-link, or if the
+// gateway of an IPv4 route is an IPv6 address.
 func (r Route) GatewayOn(link int) netip.Addr {
 	for _, hop := range r.nextHops() {
-		if hop.Link == link && hop.Gateway.Is4() {
+		if hop.Link == link && hop.Gateway.IsValid() && FamilyOf(hop.Gateway) == r.family() {
 			return hop.Gateway
 		}
 	}
 	return netip.Addr{}
 }
 
-// HasIPv6Gateway reports whether the gateway of a next hop on the link is an IPv6 address (RFC 5549), which ARP cannot resolve.
+// HasIPv6Gateway reports whether this is an IPv4 route and the gateway of its next hop on the link is an IPv6 address (RFC 5549), which ARP
+// cannot resolve.
 func (r Route) HasIPv6Gateway(link int) bool {
+	if r.family() == IPv6 {
+		return false
+	}
 	for _, hop := range r.nextHops() {
 		if hop.Link == link && hop.Gateway.IsValid() && !hop.Gateway.Is4() {
 			return true
@@ -77,9 +83,10 @@ func (r Route) HasIPv6Gateway(link int) bool {
 	return false
 }
 
-// same reports whether the routes are equal, wherever they are in their slot.
+// same reports whether the routes are equal, wherever they are in their slot and however long they last.
 func (r Route) same(other Route) bool {
 	r.BeforeOthers, other.BeforeOthers = false, false
+	r.Expires, other.Expires = 0, 0
 	return reflect.DeepEqual(r, other)
 }
 

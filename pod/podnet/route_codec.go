@@ -14,22 +14,25 @@ import (
 // rtaNextHopID is RTA_NH_ID (linux/rtnetlink.h), which golang.org/x/sys/unix lacks.
 const rtaNextHopID = 30
 
+// userHz is the unit of times in some messages, in hertz (USER_HZ of the kernel).
+const userHz = 100
+
 // nextHopFlags are the flags of a next hop that a request may set. The kernel computes the others (dead, link down, offloaded).
 const nextHopFlags = unix.RTNH_F_ONLINK | unix.RTNH_F_PERVASIVE
 
-// routes lists the IPv4 routes that depend on a link or on its addresses (Route says which), in the kernel's order.
-func (c *rtnetlink) routes(index int, addresses []Address) ([]Route, error) {
-	messages, err := c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET}})
+// routes lists the routes of a family that depend on a link or on its addresses (Route says which), in the kernel's order.
+func (c *rtnetlink) routes(f Family, index int, addresses []Address) ([]Route, error) {
+	messages, err := c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &nl.RtMsg{RtMsg: unix.RtMsg{Family: f.number()}})
 	if err != nil {
 		return nil, explain("list the routes", err)
 	}
 	var list []Route
 	foreign := map[routeSlot]bool{} // slots that a foreign route is in, from the end of the list
 	for _, m := range slices.Backward(messages) {
-		if len(m) < unix.SizeofRtMsg || m[0] != unix.AF_INET || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
+		if len(m) < unix.SizeofRtMsg || m[0] != f.number() || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
 			continue
 		}
-		r, err := decodeRoute(m)
+		r, err := decodeRoute(f, m)
 		if !r.dependsOn(index, addresses) {
 			foreign[r.slot()] = true
 			continue
@@ -54,11 +57,11 @@ func (r Route) dependsOn(index int, addresses []Address) bool {
 
 // decodeRoute returns an error for an attribute that encode could not write. The route then has all other attributes, so that the caller
 // can see whether it needs the route.
-func decodeRoute(message []byte) (Route, error) {
+func decodeRoute(f Family, message []byte) (Route, error) {
 	h := nl.DeserializeRtMsg(message)
 	r := Route{
 		Table: uint32(h.Table), Type: h.Type, Scope: h.Scope, Protocol: h.Protocol, TOS: h.Tos,
-		Dst: netip.PrefixFrom(netip.IPv4Unspecified(), int(h.Dst_len)),
+		Dst: netip.PrefixFrom(f.everywhere().Addr(), int(h.Dst_len)),
 	}
 	hop := NextHop{Flags: h.Flags & nextHopFlags}
 	err := visitAttributes(message, unix.SizeofRtMsg, func(kind uint16, value []byte) error {
@@ -75,7 +78,12 @@ func decodeRoute(message []byte) (Route, error) {
 			return r.decodeMetrics(value)
 		case unix.RTA_MULTIPATH:
 			return r.decodeNextHops(value)
-		case unix.RTA_CACHEINFO:
+		case unix.RTA_PREF:
+			r.Preference = u8(value)
+		case unix.RTA_CACHEINFO: // struct rta_cacheinfo: clients, last use, and the expiry of IPv6 in hundredths of a second
+			if f == IPv6 && len(value) >= 12 {
+				r.Expires = u32(value[8:]) / userHz
+			}
 		default:
 			return hop.decode(r.Dst, kind, value)
 		}
@@ -141,7 +149,7 @@ func notRestorable(dst netip.Prefix, kind uint16) error {
 // encode returns the parts of a message that adds or removes the route.
 func (r Route) encode() []nl.NetlinkRequestData {
 	header := &nl.RtMsg{RtMsg: unix.RtMsg{
-		Family: unix.AF_INET, Dst_len: uint8(r.Dst.Bits()), Tos: r.TOS,
+		Family: r.family().number(), Dst_len: uint8(r.Dst.Bits()), Tos: r.TOS,
 		Protocol: r.Protocol, Scope: r.Scope, Type: r.Type, Flags: r.Flags,
 	}}
 	parts := []nl.NetlinkRequestData{header, nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(r.Table))}
@@ -157,19 +165,25 @@ func (r Route) encode() []nl.NetlinkRequestData {
 	if metrics := r.encodeMetrics(); metrics != nil {
 		parts = append(parts, metrics)
 	}
+	if r.Preference != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_PREF, []byte{r.Preference}))
+	}
+	if r.Expires != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_EXPIRES, nl.Uint32Attr(r.Expires)))
+	}
 	if len(r.NextHops) > 0 {
 		return append(parts, r.encodeNextHops())
 	}
 	if r.Link != 0 {
 		parts = append(parts, nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.Link))))
 	}
-	return append(parts, r.nextHops()[0].encode()...)
+	return append(parts, r.nextHops()[0].encode(r.family())...)
 }
 
-// encode returns the attributes of a next hop other than its link.
-func (h NextHop) encode() []nl.NetlinkRequestData {
+// encode returns the attributes of a next hop of a route of the family, other than its link.
+func (h NextHop) encode(f Family) []nl.NetlinkRequestData {
 	var parts []nl.NetlinkRequestData
-	if h.Gateway.Is4() {
+	if h.Gateway.IsValid() && FamilyOf(h.Gateway) == f {
 		parts = append(parts, nl.NewRtAttr(unix.RTA_GATEWAY, h.Gateway.AsSlice()))
 	} else if h.Gateway.IsValid() {
 		via := binary.NativeEndian.AppendUint16(nil, unix.AF_INET6)
@@ -186,14 +200,14 @@ func (r Route) encodeNextHops() *nl.RtAttr {
 	for _, h := range r.NextHops {
 		entry := nl.RtNexthop{
 			RtNexthop: unix.RtNexthop{Hops: uint8(h.Weight - 1), Ifindex: int32(h.Link), Flags: uint8(h.Flags)},
-			Children:  h.encode(),
+			Children:  h.encode(r.family()),
 		}
 		all = append(all, entry.Serialize()...)
 	}
 	return nl.NewRtAttr(unix.RTA_MULTIPATH, all)
 }
 
-// addRoute adds a route as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is not an error.
+// addRoute adds a route of IPv4 as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is not an error.
 func (c *rtnetlink) addRoute(r Route, first bool) error {
 	flags := unix.NLM_F_CREATE
 	if !first {
@@ -204,6 +218,12 @@ func (c *rtnetlink) addRoute(r Route, first bool) error {
 		return nil
 	}
 	return explain("add route "+r.String(), err)
+}
+
+// replaceRoute adds an IPv6 route, in place of the one in its slot that has another source, if there is one (fib6_add_rt2node in
+// net/ipv6/ip6_fib.c).
+func (c *rtnetlink) replaceRoute(r Route) error {
+	return explain("add route "+r.String(), c.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, r.encode()))
 }
 
 // removeRoute removes a route. A route that does not exist is not an error.

@@ -61,8 +61,8 @@ func Silence(link string) (io.Closer, error) {
 	return silence, err
 }
 
-// Mute silences the pod's kernel about the pod address and leaves the address on the pod interface, until the result is closed or the process
-// ends: the kernel receives nothing for it, and sends nothing from it, but for DHCP. Packet sockets receive and send everything. Mute is for
+// Mute silences the pod's kernel about the pod address of each family and leaves the addresses on the pod interface, until the result is closed or the process
+// ends: the kernel receives nothing for them, and sends nothing from them, but for DHCP. Packet sockets receive and send everything. Mute is for
 // plugins that deliver by the interface's addresses (ipvlan), and for software that looks the addresses up. Nothing has to be restored, also
 // after a crash: the kernel removes the nftables tables.
 //
@@ -70,11 +70,16 @@ func Silence(link string) (io.Closer, error) {
 // podswitch has the interface.
 func Mute(id *Identity) (io.Closer, error) {
 	operation := "mute the pod's kernel on " + id.Link.Name
-	address, ok := id.PodAddress()
-	if !ok {
-		return nil, &missing.Error{What: operation, Need: "an IPv4 address on it", Give: "let the network plugin assign one"}
+	var addresses []netip.Addr
+	for _, f := range []Family{IPv4, IPv6} {
+		if a, ok := id.PodAddress(f); ok {
+			addresses = append(addresses, a.Addr())
+		}
 	}
-	silence, err := silenceAddresses(id.Link, []netip.Addr{address.Addr()}, true)
+	if len(addresses) == 0 {
+		return nil, &missing.Error{What: operation, Need: "an IPv4 or IPv6 address on it", Give: "let the network plugin assign one"}
+	}
+	silence, err := silenceAddresses(id.Link, addresses, true)
 	switch {
 	case err == nil:
 		return silence, nil
@@ -83,7 +88,7 @@ func Mute(id *Identity) (io.Closer, error) {
 	case isDenied(err):
 		return nil, explain(operation, err)
 	}
-	return nil, &missing.Error{What: operation, Need: "nf_tables with the netdev, ip and arp families",
+	return nil, &missing.Error{What: operation, Need: "nf_tables with the netdev, ip, arp and ip6 families",
 		Give: "load the kernel module nf_tables, or move the address instead", Err: err}
 }
 

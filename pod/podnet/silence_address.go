@@ -9,6 +9,15 @@ package podnet
 //	arp input            ARP requests for the address
 //	arp output           ARP replies with the address
 //
+// The rules for an IPv6 address:
+//
+//	netdev ingress,      IPv6 to the address; neighbour solicitations and advertisements about it
+//	ip6 prerouting
+//	ip6 postrouting      IPv6 from the address
+//
+// All other IPv6 of the kernel goes on: what it learns from routers, and its answers to an MLD querier, which keep a bridge from forgetting
+// the pod. IPv6 DHCP clients use link-local addresses.
+//
 // ARP replies to the kernel and its own requests pass: they answer nothing, and a DHCP client with a UDP socket needs them. The rules of the
 // ip family apply where those of the netdev family do not: to DHCP, and to frames with a priority tag, which the kernel takes for
 // untagged ones behind the ingress hook. The rules for what is sent apply to addresses that are on the interface: with Mute, and while
@@ -18,6 +27,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -46,6 +56,10 @@ func silenceAddresses(l Link, addresses []netip.Addr, muted bool) (io.Closer, er
 	ingress, err := dropReceived(l, func(conn *nftables.Conn, chain *nftables.Chain) {
 		addRule(conn, chain, expr.VerdictAccept, isEthertype(l, unix.ETH_P_IP), isUDP(67, 68))
 		for _, a := range addresses {
+			if a.Is6() {
+				addIPv6Rules(conn, chain, isEthertype(l, unix.ETH_P_IPV6), a)
+				continue
+			}
 			addRule(conn, chain, expr.VerdictDrop, isEthertype(l, unix.ETH_P_IP), isDestination(a))
 			addRule(conn, chain, expr.VerdictDrop, isEthertype(l, unix.ETH_P_ARP), isOperation(arpRequest), isTarget(a))
 		}
@@ -53,14 +67,14 @@ func silenceAddresses(l Link, addresses []netip.Addr, muted bool) (io.Closer, er
 	if err != nil {
 		return nil, err
 	}
-	stack, err := addTables(l, []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyARP},
-		func(conn *nftables.Conn, table *nftables.Table) {
-			if table.Family == nftables.TableFamilyARP {
-				addARPRules(conn, table, l, addresses)
-			} else {
-				addIPRules(conn, table, l, addresses, muted)
-			}
-		})
+	stack, err := addTables(l, stackFamilies(addresses), func(conn *nftables.Conn, table *nftables.Table) {
+		switch table.Family {
+		case nftables.TableFamilyARP:
+			addARPRules(conn, table, l, addresses)
+		default:
+			addIPRules(conn, table, l, addresses, muted)
+		}
+	})
 	switch {
 	case err == nil:
 		return closer(func() error { return errors.Join(stack.Close(), ingress.Close()) }), nil
@@ -70,14 +84,37 @@ func silenceAddresses(l Link, addresses []netip.Addr, muted bool) (io.Closer, er
 	return ingress, nil
 }
 
+// stackFamilies returns the families of nf_tables that silence the kernel's stack about the addresses.
+func stackFamilies(addresses []netip.Addr) (families []nftables.TableFamily) {
+	if slices.ContainsFunc(addresses, netip.Addr.Is4) {
+		families = append(families, nftables.TableFamilyIPv4, nftables.TableFamilyARP)
+	}
+	if slices.ContainsFunc(addresses, netip.Addr.Is6) {
+		families = append(families, nftables.TableFamilyIPv6)
+	}
+	return families
+}
+
+// addIPRules adds the rules of the family ip or ip6.
 func addIPRules(conn *nftables.Conn, table *nftables.Table, l Link, addresses []netip.Addr, muted bool) {
 	inbound := addChain(conn, table, "inbound", nftables.ChainHookPrerouting, receivedPriority)
 	outbound := addChain(conn, table, "outbound", nftables.ChainHookPostrouting, sentPriority)
-	if muted {
+	isIPv6 := table.Family == nftables.TableFamilyIPv6
+	if muted && !isIPv6 {
 		addRule(conn, inbound, expr.VerdictAccept, isReceivedBy(l), isUDP(67, 68))
 	}
-	addRule(conn, outbound, expr.VerdictAccept, isSentBy(l), isUDP(68, 67))
+	if !isIPv6 {
+		addRule(conn, outbound, expr.VerdictAccept, isSentBy(l), isUDP(68, 67))
+	}
 	for _, a := range addresses {
+		if a.Is6() != isIPv6 {
+			continue
+		}
+		if isIPv6 {
+			addIPv6Rules(conn, inbound, isReceivedBy(l), a)
+			addRule(conn, outbound, expr.VerdictDrop, isSentBy(l), isIPv6Source(a))
+			continue
+		}
 		addRule(conn, inbound, expr.VerdictDrop, isReceivedBy(l), isDestination(a))
 		addRule(conn, outbound, expr.VerdictDrop, isSentBy(l), isSource(a))
 	}
@@ -87,9 +124,33 @@ func addARPRules(conn *nftables.Conn, table *nftables.Table, l Link, addresses [
 	inbound := addChain(conn, table, "inbound", nftables.ChainHookRef(arpInput), receivedPriority)
 	outbound := addChain(conn, table, "outbound", nftables.ChainHookRef(arpOutput), sentPriority)
 	for _, a := range addresses {
+		if a.Is6() {
+			continue
+		}
 		addRule(conn, inbound, expr.VerdictDrop, isReceivedBy(l), isOperation(arpRequest), isTarget(a))
 		addRule(conn, outbound, expr.VerdictDrop, isSentBy(l), isOperation(arpReply), isSender(a))
 	}
+}
+
+// addIPv6Rules adds the rules for received frames about an IPv6 address. arrived matches them.
+func addIPv6Rules(conn *nftables.Conn, chain *nftables.Chain, arrived []expr.Any, a netip.Addr) {
+	addRule(conn, chain, expr.VerdictDrop, arrived, isIPv6Destination(a))
+	for _, message := range []byte{neighbourSolicitation, neighbourAdvertisement} {
+		addRule(conn, chain, expr.VerdictDrop, arrived, isICMPv6About(message, a))
+	}
+}
+
+// Types of ICMPv6 messages (RFC 4861).
+const (
+	neighbourSolicitation  = 135
+	neighbourAdvertisement = 136
+)
+
+// Fields of an IPv6 header (RFC 8200), and of a neighbour message without an extension header before it (RFC 6980 allows none).
+func isIPv6Source(a netip.Addr) []expr.Any      { return isField(8, a.AsSlice()) }
+func isIPv6Destination(a netip.Addr) []expr.Any { return isField(24, a.AsSlice()) }
+func isICMPv6About(message byte, target netip.Addr) []expr.Any {
+	return slices.Concat(isField(6, []byte{unix.IPPROTO_ICMPV6}), isField(40, []byte{message}), isField(48, target.AsSlice()))
 }
 
 // Fields of an IPv4 header (RFC 791) and of an ARP message for Ethernet (RFC 826), by their offset.

@@ -156,7 +156,7 @@ func TestSilenceExcludesTheKernelUntilItIsClosed(t *testing.T) {
 	}
 	_, err = Silence("eth0")
 	wantError(t, err, ErrTaken, "eth0")
-	_, err = Discover("eth0")
+	_, err = Discover("eth0", IPv4)
 	wantError(t, err, ErrTaken, "eth0")
 	if n.pings("10.244.1.7") {
 		t.Error("the kernel answers")
@@ -184,7 +184,7 @@ func TestMuteLeavesTheAddressAndSilencesBothDirections(t *testing.T) {
 	}
 	_, err = Mute(id)
 	wantError(t, err, ErrTaken)
-	_, err = Discover("eth0")
+	_, err = Discover("eth0", IPv4)
 	wantError(t, err, ErrTaken)
 	if got := p.addresses(); !strings.Contains(got, "10.244.1.7/24") {
 		t.Errorf("addresses %q", got)

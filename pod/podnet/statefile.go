@@ -19,7 +19,7 @@ import (
 
 const (
 	stateName    = "state.json"
-	stateVersion = 1
+	stateVersion = 2        // version 1 had IPv4 only, and is read
 	stateLimit   = 64 << 20 // bytes, of a file that is written or read; a route has about 200, and the record of a pod a few thousand
 )
 
@@ -58,9 +58,10 @@ func parseRecord(text []byte) (*record, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("data follows the JSON object")
 	}
-	if r.Version != stateVersion {
-		return nil, fmt.Errorf("version is %d, want %d", r.Version, stateVersion)
+	if r.Version < 1 || r.Version > stateVersion {
+		return nil, fmt.Errorf("version is %d, want 1 to %d", r.Version, stateVersion)
 	}
+	r.Version = stateVersion
 	if err := r.check(); err != nil {
 		return &r, err
 	}

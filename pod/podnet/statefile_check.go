@@ -27,7 +27,9 @@ func (r *record) check() error {
 		errs = append(errs, atField("pod.routes", i, route.check()))
 	}
 	for i, n := range id.Neighbours {
-		errs = append(errs, atField("pod.neighbours", i, checkIPv4("address", n.Address)))
+		if !n.Address.IsValid() {
+			errs = append(errs, atField("pod.neighbours", i, errors.New("address: is absent")))
+		}
 	}
 	for i, s := range r.Sysctls {
 		errs = append(errs, atField("sysctls", i, s.check()))
@@ -53,7 +55,7 @@ func (a Address) check() error {
 	if len(a.Label) >= unix.IFNAMSIZ {
 		return fmt.Errorf("label %q: want at most %d bytes", a.Label, unix.IFNAMSIZ-1)
 	}
-	return errors.Join(checkIPv4("prefix", a.Prefix.Addr()), checkIPv4IfPresent("peer", a.Peer), checkIPv4IfPresent("broadcast", a.Broadcast))
+	return errors.Join(checkFamily(a.family(), "peer", a.Peer), checkFamily(IPv4, "broadcast", a.Broadcast))
 }
 
 func (r Route) check() error {
@@ -63,7 +65,7 @@ func (r Route) check() error {
 	if r.Link < 0 {
 		return fmt.Errorf("link: is %d, want an interface index", r.Link)
 	}
-	errs := []error{checkIPv4("dst", r.Dst.Addr()), checkIPv4IfPresent("source", r.Source)}
+	errs := []error{checkFamily(r.family(), "source", r.Source)}
 	names := map[string]bool{}
 	for _, name := range metricNames() {
 		names[name] = true
@@ -81,16 +83,10 @@ func (r Route) check() error {
 	return errors.Join(errs...)
 }
 
-func checkIPv4(name string, a netip.Addr) error {
-	if !a.Is4() {
-		return fmt.Errorf("%s: is %q, want an IPv4 address", name, a)
+// checkFamily returns an error if an address is present and of another family.
+func checkFamily(f Family, name string, a netip.Addr) error {
+	if a.IsValid() && FamilyOf(a) != f {
+		return fmt.Errorf("%s: is %q, want an %v address", name, a, f)
 	}
 	return nil
-}
-
-func checkIPv4IfPresent(name string, a netip.Addr) error {
-	if !a.IsValid() {
-		return nil
-	}
-	return checkIPv4(name, a)
 }

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Taken represents the state in which this process has taken the pod's IPv4 addresses: they are off the pod interface, the pod's kernel is
+// A Taken represents the state in which this process has taken the pod's addresses: they are off the pod interface, the pod's kernel is
 // silent there, and the state file has the identity. Its methods may be called from any goroutine.
 type Taken struct {
 	mu sync.Mutex
@@ -17,7 +17,7 @@ type Taken struct {
 	id *Identity
 }
 
-// Take removes all IPv4 addresses from the pod interface, after it has written the state file into dir. The caller holds the Lock of dir
+// Take removes the addresses of id from the pod interface, after it has written the state file into dir. The caller holds the Lock of dir
 // and has called Recover. Take reads the identity again for the state file, and fails if the link or the addresses differ from id. A nil
 // log discards messages.
 //
@@ -72,7 +72,7 @@ func takeWithHooks(id *Identity, dir string, log *zap.Logger, hooks testHooks) (
 
 // readUnchanged reads the identity again. It returns an error if the link or the addresses differ from those that the caller knows.
 func readUnchanged(conn *rtnetlink, known *Identity) (*Identity, error) {
-	now, err := readIdentity(conn, known.Link.Name)
+	now, err := readIdentity(conn, known.Link.Name, known.families)
 	if err == nil {
 		err = checkNotTaken(now.Link)
 	}
@@ -85,13 +85,16 @@ func readUnchanged(conn *rtnetlink, known *Identity) (*Identity, error) {
 		return nil, fmt.Errorf("the addresses of %s have changed since its identity was read: from %v to %v",
 			known.Link.Name, known.Addresses, now.Addresses)
 	case len(now.Addresses) == 0:
-		return nil, fmt.Errorf("%s has no IPv4 address to take", known.Link.Name)
+		return nil, fmt.Errorf("%s has no address to take", known.Link.Name)
 	}
 	return now, nil
 }
 
 // take performs the steps of Take. After an error the caller rolls them back.
 func (t *transaction) take() error {
+	if err := t.awaitIPv6(); err != nil {
+		return err
+	}
 	if err := writeRecord(t.dir, t.record); err != nil {
 		return err
 	}
@@ -100,6 +103,9 @@ func (t *transaction) take() error {
 		return err
 	}
 	t.stepDone("silence the kernel")
+	if err := t.joinGroup(); err != nil {
+		return err
+	}
 	return t.removeAddresses()
 }
 
@@ -115,9 +121,19 @@ func (t *transaction) removeAddresses() error {
 		}
 		t.stepDone("remove an address")
 	}
-	left, err := t.conn.addresses(link.Index)
-	if err == nil && len(left) > 0 {
+	left, err := t.conn.addresses(IPv4, link.Index)
+	if err == nil && len(left) > 0 && len(only(IPv4, t.record.Pod.Addresses)) > 0 {
 		err = fmt.Errorf("another program added the addresses %v to %s during the removal", left, link.Name)
+	}
+	return err
+}
+
+// joinGroup keeps what an MLD querier knows of the IPv6 address. Without it, the take goes on: most bridges have no querier.
+func (t *transaction) joinGroup() (err error) {
+	t.group, err = joinGroup(t.record.Pod)
+	if err != nil {
+		t.log.Warn("a bridge with an MLD querier may lose the pod", zap.Error(err))
+		err = nil
 	}
 	return err
 }

@@ -55,7 +55,7 @@ func TestDiscoverRefusesWhatCouldNotBeRestored(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Skipf("needs a kernel with this kind of route: %s", out)
 			}
-			_, err := Discover("eth0")
+			_, err := Discover("eth0", IPv4)
 			wantError(t, err, nil, "10.50.0.0/16", test.word)
 			p.ip("route del 10.50.0.0/16\nroute add 10.50.0.0/16 via 10.244.1.1")
 			p.discover()
@@ -140,7 +140,7 @@ func TestTakeRefusesAChangedInterface(t *testing.T) {
 	wantError(t, err, nil, "changed", "10.24.0.1/16")
 	p.ip("addr flush dev eth0")
 	_, err = Take(p.discover(), p.dir, p.log)
-	wantError(t, err, nil, "eth0 has no IPv4 address")
+	wantError(t, err, nil, "eth0 has no address")
 	if names := p.files(); len(names) > 0 {
 		t.Errorf("left in the state directory: %v", names)
 	}
@@ -190,7 +190,7 @@ func TestTakeRemovesTheLastAddressFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.close()
-		have, err := conn.addresses(p.link("eth0").Index)
+		have, err := conn.addresses(IPv4, p.link("eth0").Index)
 		if err != nil || !slices.Equal(have, want) {
 			t.Errorf("left: %v, %v, want %v", have, err, want)
 		}
@@ -207,7 +207,7 @@ func TestASecondTakeFailsAndUndoesNothing(t *testing.T) {
 	p, before := newCrowdedPod(t)
 	id := p.discover()
 	taken := p.take()
-	_, err := Discover("eth0")
+	_, err := Discover("eth0", IPv4)
 	wantError(t, err, ErrTaken, "eth0")
 	// The second one has read the identity before the first one took the address.
 	_, err = Take(id, t.TempDir(), p.log)

@@ -15,8 +15,9 @@ type transaction struct {
 	dir            string  // state directory
 	record         *record // the content of the state file
 	silence        io.Closer
-	removing       bool // an address may have been removed
-	indexIsCertain bool // the recorded index belongs to the recorded link: the namespace is certainly the recorded one
+	group          io.Closer // membership of the IPv6 address's solicited-node group; nil without one
+	removing       bool      // an address may have been removed
+	indexIsCertain bool      // the recorded index belongs to the recorded link: the namespace is certainly the recorded one
 	log            *zap.Logger
 	hooks          testHooks
 
@@ -38,13 +39,17 @@ func (t *transaction) stepDone(step string) {
 	}
 }
 
-// endSilence lets the kernel answer again. It does nothing if the transaction has no nftables table.
+// endSilence lets the kernel answer again, and leaves the group to it. It does nothing if the transaction has no nftables table.
 func (t *transaction) endSilence() error {
 	if t.silence == nil {
 		return nil
 	}
 	err := t.silence.Close()
 	t.silence = nil
+	if t.group != nil {
+		err = errors.Join(err, t.group.Close())
+		t.group = nil
+	}
 	t.stepDone("end the silence")
 	return explain("end the silence of the pod's kernel", err)
 }

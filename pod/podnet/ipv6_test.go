@@ -1,0 +1,405 @@
+package podnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// An ipv6Profile is the IPv6 configuration of a pod as lines of an ip batch file, with the expected identity.
+type ipv6Profile struct {
+	name    string
+	dad     bool // duplicate address detection is on
+	lines   string
+	address string // expected PodAddress; empty if none
+	gateway string // expected Gateway; empty if none
+	mtu     int
+	kept    int // addresses that stay, besides the link-local one
+}
+
+// ipv6Plugins returns the configurations that network plugins create.
+func ipv6Plugins() []ipv6Profile {
+	return []ipv6Profile{
+		{"bridge", false, `addr add fd00:10:244:1::7/64 dev eth0
+			route add default via fd00:10:244:1::1`, "fd00:10:244:1::7/64", "fd00:10:244:1::1", 1500, 0},
+		{"bridge with duplicate address detection", true, `addr add fd00:10:244:1::7/64 dev eth0
+			route add default via fd00:10:244:1::1`, "fd00:10:244:1::7/64", "fd00:10:244:1::1", 1500, 0},
+		{"ptp", true, `addr add fd00:22::9/64 dev eth0
+			route del fd00:22::/64 dev eth0
+			route add fd00:22::1/128 dev eth0 src fd00:22::9
+			route add fd00:22::/64 via fd00:22::1 src fd00:22::9
+			route add default via fd00:22::1`, "fd00:22::9/64", "fd00:22::1", 1500, 0},
+		{"calico", false, `addr add fd00:192::70/128 dev eth0
+			route add default via fe80::ecee:eeff:feee:eeee dev eth0`, "fd00:192::70/128", "fe80::ecee:eeff:feee:eeee", 1500, 0},
+		{"cilium", true, `addr add fd00:10::5/128 dev eth0 nodad
+			route add fd00:10::100/128 dev eth0
+			route add default via fd00:10::100 mtu 1450`, "fd00:10::5/128", "fd00:10::100", 1450, 0},
+		{"aws", true, `addr add 2001:db8:1::5/128 dev eth0
+			route add fe80::1/128 dev eth0
+			route add default via fe80::1 dev eth0
+			neigh add fe80::1 lladdr 02:00:00:00:00:01 nud permanent dev eth0`, "2001:db8:1::5/128", "fe80::1", 1500, 0},
+		{"ovn-kubernetes", false, `addr add fd00:10:244:3::5/64 dev eth0
+			route add default via fd00:10:244:3::1 mtu 1400
+			route add fd00:10:96::/112 via fd00:10:244:3::1 mtu 1400`, "fd00:10:244:3::5/64", "fd00:10:244:3::1", 1400, 0},
+	}
+}
+
+// ipv6Oddities returns configurations that no known plugin creates.
+func ipv6Oddities() []ipv6Profile {
+	return []ipv6Profile{
+		{"several addresses", false, `addr add fd00:1::1/64 dev eth0 valid_lft 1000 preferred_lft 900
+			addr add fd00:2::1/64 dev eth0 preferred_lft 0
+			addr add fd00:4::1/64 dev eth0
+			addr add fd00:3::1/64 dev eth0 metric 40
+			route add default via fd00:1::9`, "fd00:3::1/64", "fd00:1::9", 1500, 3},
+		{"a peer, a metric, no prefix route", false, `addr add fd00:5::1 peer fd00:5::2/128 dev eth0 metric 77 noprefixroute`, "fd00:5::1/128", "", 1500, 0},
+		{"a shared prefix", false, `addr add fd00:1::1/64 dev eth0 valid_lft 1000 preferred_lft 900
+			addr add fd00:1::2/64 dev eth0`, "fd00:1::2/64", "", 1500, 1},
+		{"routes of many kinds", false, `addr add fd00:1::7/64 dev eth0
+			route add fd00:50::/64 via fd00:1::1 hoplimit 9 mtu lock 1400 src fd00:1::7
+			route add fd00:51::/64 via fd00:1::1 expires 1000 src fd00:1::7
+			route add fd00:52::/64 via fd00:1::1 table 100 src fd00:1::7 pref high
+			route add fd00:53::/64 nexthop via fd00:1::1 weight 2 nexthop via fd00:1::2
+			route add default via fd00:1::9 metric 200
+			route add default via fd00:1::1 metric 100 proto static
+			neigh add proxy fd00:1::99 dev eth0`, "fd00:1::7/64", "fd00:1::1", 1500, 0},
+	}
+}
+
+// newIPv6Pod returns a pod whose eth0 has IPv6 with a link-local address, and an IPv4 address.
+func newIPv6Pod(t *testing.T, dad bool) *pod {
+	t.Helper()
+	p := newPod(t)
+	p.sysctl("net/ipv6/conf/eth0/accept_dad", map[bool]string{true: "1", false: "0"}[dad])
+	p.sysctl("net/ipv6/conf/eth0/disable_ipv6", "0")
+	p.ip("addr add 10.244.1.7/24 dev eth0")
+	return p
+}
+
+// configureIPv6 runs the lines of an ip batch file: the first one, which adds an address, and the others when the address is usable.
+func (p *pod) configureIPv6(lines string) {
+	p.t.Helper()
+	address, rest, _ := strings.Cut(lines, "\n")
+	p.ip(address)
+	p.awaitIPv6()
+	p.ip(rest)
+	p.awaitIPv6()
+}
+
+// awaitIPv6 awaits the end of duplicate address detection, and that the kernel has routes to all addresses.
+func (p *pod) awaitIPv6() {
+	p.t.Helper()
+	await(p.t, "no address is tentative", func() bool { return !strings.Contains(p.run("ip", "-6", "addr"), "tentative") })
+	count := strings.Count(p.run("ip", "-6", "-o", "addr", "show", "dev", "eth0"), "\n")
+	await(p.t, "the kernel has added the local routes", func() bool {
+		return strings.Count(p.run("ip", "-6", "route", "show", "table", "local", "type", "local", "dev", "eth0"), "\n") >= count
+	})
+}
+
+// ipv6Snapshot is the output of commands of ip about both families. Times that pass are left out.
+func (p *pod) ipv6Snapshot() snapshot {
+	p.t.Helper()
+	s := snapshot{}
+	for _, command := range []string{
+		"-6 addr show dev eth0", "-6 route", "-6 route show table all", "-6 neigh show nud permanent", "-6 neigh show proxy", "-6 maddr show dev eth0",
+		"-4 addr show dev eth0", "-4 route show table all",
+	} {
+		var objects []any
+		out := p.run("ip", append([]string{"-j", "-d"}, strings.Fields(command)...)...)
+		if err := json.Unmarshal([]byte(out), &objects); err != nil {
+			p.t.Fatal(err)
+		}
+		forget(objects, "valid_life_time", "preferred_life_time", "expires")
+		for _, o := range objects {
+			s[command] += fmt.Sprintln(o)
+		}
+	}
+	for _, setting := range []string{"accept_dad", "disable_ipv6", "forwarding", "accept_ra", "dad_transmits"} {
+		s[setting] = p.readSysctl("net/ipv6/conf/eth0/" + setting)
+	}
+	return s
+}
+
+// forget removes the seconds of finite lifetimes, whose passing is no change.
+func forget(value any, names ...string) {
+	switch v := value.(type) {
+	case []any:
+		for _, e := range v {
+			forget(e, names...)
+		}
+	case map[string]any:
+		for name, e := range v {
+			if n, ok := e.(float64); ok && slices.Contains(names, name) && n > 0 && n < 1<<31 {
+				v[name] = "finite"
+			} else {
+				forget(e, names...)
+			}
+		}
+	}
+}
+
+func (p *pod) discoverBoth() *Identity {
+	p.t.Helper()
+	id, err := Discover("eth0", IPv4, IPv6)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return id
+}
+
+func (p *pod) takeBoth() *Taken {
+	p.t.Helper()
+	taken, err := Take(p.discoverBoth(), p.dir, p.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = taken.GiveBack() })
+	return taken
+}
+
+func (p *pod) wantIPv6As(before snapshot) {
+	p.t.Helper()
+	if diff := cmp.Diff(before, p.ipv6Snapshot()); diff != "" {
+		p.t.Fatalf("the pod differs (-before +after):\n%s", diff)
+	}
+	p.wantNothingLeft()
+}
+
+func TestGiveBackRestoresEveryIPv6Profile(t *testing.T) {
+	for _, profile := range append(ipv6Plugins(), ipv6Oddities()...) {
+		t.Run(profile.name, func(t *testing.T) {
+			p := newIPv6Pod(t, profile.dad)
+			p.configureIPv6(profile.lines)
+			before := p.ipv6Snapshot()
+			wantIPv6Identity(t, p.discoverBoth(), profile)
+
+			taken := p.takeBoth()
+			address, _ := taken.Identity().PodAddress(IPv6)
+			if now := p.run("ip", "-6", "addr"); strings.Contains(now, " "+address.Addr().String()) {
+				t.Fatalf("taken, but still on the interface:\n%s", now)
+			}
+			for range 2 {
+				if err := taken.GiveBack(); err != nil {
+					t.Fatal(err)
+				}
+				p.wantIPv6As(before)
+			}
+		})
+	}
+}
+
+func wantIPv6Identity(t *testing.T, id *Identity, want ipv6Profile) {
+	t.Helper()
+	address, _ := id.PodAddress(IPv6)
+	if got := address.String(); got != want.address {
+		t.Errorf("PodAddress = %v, want %q", got, want.address)
+	}
+	gateway, ok := id.Gateway(IPv6)
+	if got := gateway.String(); ok != (want.gateway != "") || ok && got != want.gateway {
+		t.Errorf("Gateway = %v, %t, want %q", got, ok, want.gateway)
+	}
+	if got := id.MTU(IPv6); got != want.mtu {
+		t.Errorf("MTU = %d, want %d", got, want.mtu)
+	}
+	if got := len(id.Kept) - 1; got != want.kept {
+		t.Errorf("Kept = %v, want %d besides the link-local one", id.Kept, want.kept)
+	}
+	if slices.ContainsFunc(id.UplinkRoutes(IPv6), func(r Route) bool { return r.Dst.Addr().IsLinkLocalUnicast() && r.Dst.Bits() < 128 }) {
+		t.Error("UplinkRoutes has fe80::/64")
+	}
+}
+
+// crowdedIPv6 configures an object of each kind that is restored.
+const crowdedIPv6 = `addr add fd00:22::9/64 dev eth0
+	route del fd00:22::/64 dev eth0
+	route add fd00:22::1/128 dev eth0 src fd00:22::9
+	route add fd00:22::/64 via fd00:22::1 src fd00:22::9
+	route add default via fd00:22::1 mtu 1400
+	neigh add fd00:22::1 lladdr 02:00:00:00:00:01 nud permanent dev eth0`
+
+func TestRestoreOfIPv6AfterKillAtEveryStep(t *testing.T) {
+	for _, operation := range []string{"take", "giveback", "recover"} {
+		t.Run(operation, func(t *testing.T) {
+			p := newIPv6Pod(t, true)
+			p.configureIPv6(crowdedIPv6)
+			before := p.ipv6Snapshot()
+			step := 1
+			for killed := true; killed; step++ {
+				if operation == "recover" {
+					p.crash("take", 0, silenceNftables)
+				}
+				killed = p.crash(operation, step, silenceNftables)
+				if _, err := Restore(p.dir); err != nil {
+					t.Fatalf("step %d: %v", step, err)
+				}
+				p.wantIPv6As(before)
+			}
+			if least := map[string]int{"take": 6, "giveback": 10, "recover": 10}[operation]; step < least {
+				t.Errorf("killed at %d steps only, want at least %d", step-2, least-2)
+			}
+		})
+	}
+}
+
+// TestNoDetectionAtGiveBack checks that nothing asks the wire for the address, and that it is not tentative.
+func TestNoDetectionAtGiveBack(t *testing.T) {
+	p := newIPv6Pod(t, true)
+	p.ip("addr add fd00:1::7/64 dev eth0")
+	p.awaitIPv6()
+	taken := p.takeBoth()
+	frames := newPacketSocket(t)
+	if err := taken.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	if now := p.run("ip", "-6", "addr", "show", "dev", "eth0"); strings.Contains(now, "tentative") || !strings.Contains(now, "fd00:1::7/64") {
+		t.Errorf("after giving back:\n%s", now)
+	}
+	if _, sent := countFrames(t, frames); sent > 0 {
+		t.Errorf("the kernel sends %d frames at giving back", sent)
+	}
+}
+
+// TestTheKernelIsSilentAboutIPv6 checks both ways of silence: the pod address does not answer, another address does, and the kernel stays
+// in the address's solicited-node group.
+func TestTheKernelIsSilentAboutIPv6(t *testing.T) {
+	for _, how := range []string{"taken", "muted"} {
+		t.Run(how, func(t *testing.T) {
+			p := newIPv6Pod(t, false)
+			n := p.newNode("10.244.1.1/24")
+			n.run("sysctl", "-qw", "net.ipv6.conf.node0.accept_dad=0", "net.ipv6.conf.node0.disable_ipv6=0")
+			n.run("ip", "addr", "add", "fd00:1::1/64", "dev", "node0", "nodad")
+			p.ip("addr add fd00:1::8/64 dev eth0 preferred_lft 0\naddr add fd00:1::7/64 dev eth0")
+			n.awaitPing("fd00:1::7")
+			var closeSilence func() error
+			if how == "taken" {
+				closeSilence = p.takeBoth().GiveBack
+			} else {
+				mute, err := Mute(p.discoverBoth())
+				if err != nil {
+					t.Fatal(err)
+				}
+				closeSilence = mute.Close
+			}
+			n.run("ip", "neigh", "flush", "dev", "node0")
+			if n.pings("fd00:1::7") || n.pings("10.244.1.7") {
+				t.Error("the pod address answers")
+			}
+			n.awaitPing("fd00:1::8")
+			if groups := p.run("ip", "-6", "maddr", "show", "dev", "eth0"); !strings.Contains(groups, "ff02::1:ff00:7") {
+				t.Errorf("the solicited-node group has been left:\n%s", groups)
+			}
+			n.run("ip", "neigh", "replace", "fd00:1::7", "lladdr", "0a:58:0a:f4:01:07", "dev", "node0")
+			if n.pings("fd00:1::7") {
+				t.Error("the pod address answers a neighbour that knows its MAC")
+			}
+			if err := closeSilence(); err != nil {
+				t.Fatal(err)
+			}
+			n.awaitPing("fd00:1::7")
+			n.awaitPing("10.244.1.7")
+		})
+	}
+}
+
+func TestAddressesOfRouterAdvertisementsStay(t *testing.T) {
+	permanent := uint32(unix.IFA_F_PERMANENT)
+	all := []Address{
+		ipv6Address("fe80::1/64", unix.RT_SCOPE_LINK, permanent, protocolLinkLocal),
+		ipv6Address("fd00::1/64", 0, unix.IFA_F_MANAGETEMPADDR, protocolRouterAdvertisement),
+		ipv6Address("fd00::2/64", 0, permanent|unix.IFA_F_DADFAILED, 0),
+		ipv6Address("fd00::3/64", 0, unix.IFA_F_TEMPORARY, 0),
+		ipv6Address("fd00::4/64", 0, permanent|unix.IFA_F_DEPRECATED, 0),
+		ipv6Address("fd00::5/64", 0, permanent|unix.IFA_F_TENTATIVE, 0),
+		ipv6Address("fd00::6/64", 0, permanent, 0),
+	}
+	taken, kept := divideIPv6(all)
+	if len(taken) != 1 || taken[0].String() != "fd00::5/64" || len(kept) != len(all)-1 {
+		t.Errorf("taken %v, kept %v", taken, kept)
+	}
+}
+
+func ipv6Address(prefix string, scope uint8, flags uint32, protocol uint8) Address {
+	var a Address
+	if err := json.Unmarshal(fmt.Appendf(nil, `{"prefix": %q}`, prefix), &a); err != nil {
+		panic(err)
+	}
+	a.Scope, a.Flags, a.Protocol, a.Valid, a.Preferred = scope, flags, protocol, Forever, Forever
+	return a
+}
+
+// TestTakeWaitsForDetection checks that an address that is still tentative is taken when it is not any more, and a duplicate never.
+func TestTakeWaitsForDetection(t *testing.T) {
+	p := newIPv6Pod(t, true)
+	p.ip("addr add fd00:1::7/64 dev eth0")
+	start := time.Now()
+	taken := p.takeBoth()
+	t.Logf("taken after %v", time.Since(start))
+	if err := taken.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	p.wantNoTentative()
+
+	n := p.newNode("10.244.1.1/24")
+	n.run("sysctl", "-qw", "net.ipv6.conf.node0.disable_ipv6=0")
+	n.run("ip", "addr", "add", "fd00:1::8/64", "dev", "node0", "nodad")
+	p.ip("link set eth0 up\naddr del fd00:1::7/64 dev eth0\naddr add fd00:1::8/64 dev eth0")
+	_, err := Take(p.discoverBoth(), p.dir, p.log)
+	wantError(t, err, nil, "fd00:1::8/64", "dadfailed")
+	if names := p.files(); len(names) > 0 {
+		t.Errorf("left in the state directory: %v", names)
+	}
+}
+
+func (p *pod) wantNoTentative() {
+	p.t.Helper()
+	if now := p.run("ip", "-6", "addr", "show", "dev", "eth0"); strings.Contains(now, "tentative") {
+		p.t.Errorf("a tentative address:\n%s", now)
+	}
+}
+
+// TestStateFileOfVersion1 checks that the state file of an earlier release is restored.
+func TestStateFileOfVersion1(t *testing.T) {
+	p, before := newCrowdedPod(t)
+	p.takeAndDie()
+	text, err := os.ReadFile(statePath(p.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(text), `"version": 2`, `"version": 1`, 1)
+	if old == string(text) {
+		t.Fatal("the state file has another version")
+	}
+	if err := os.WriteFile(statePath(p.dir), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(p.dir); err != nil {
+		t.Fatal(err)
+	}
+	p.wantAs(before)
+}
+
+// TestAdoptOfIPv6 checks that another process goes on with the address of a killed one.
+func TestAdoptOfIPv6(t *testing.T) {
+	p := newIPv6Pod(t, false)
+	p.configureIPv6(crowdedIPv6)
+	before := p.ipv6Snapshot()
+	p.takeAndDie()
+	taken, err := Adopt(p.dir, p.log)
+	if err != nil || taken == nil {
+		t.Fatalf("Adopt = %v, %v", taken, err)
+	}
+	if groups := p.run("ip", "-6", "maddr", "show", "dev", "eth0"); !strings.Contains(groups, "ff02::1:ff00:9") {
+		t.Errorf("the solicited-node group has been left:\n%s", groups)
+	}
+	if err := taken.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	p.wantIPv6As(before)
+}
