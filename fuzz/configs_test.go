@@ -95,7 +95,7 @@ func unusual(c *vswitch.DelegateConfig, choice int) {
 		c.MTU, c.GuestMTU, c.KeptTCP = 68, 68, []uint16{80}
 	case routeMTU:
 		c.Routes = []vswitch.Route{to("0.0.0.0/0", "10.244.1.1"), to("10.9.0.0/16", "10.244.1.1"), to("10.8.0.0/16", "10.244.1.1")}
-		c.Routes[1].MTU, c.Routes[2].MTU, c.GuestMTU = 1400, 9000, 1430
+		c.Routes[1].MTU, c.Routes[2].MTU, c.Routes[2].AdvMSS, c.GuestMTU = 1400, 9000, 1000, 1430
 	case metrics:
 		c.Routes = []vswitch.Route{to("0.0.0.0/0", "10.244.1.2"), to("0.0.0.0/0", "10.244.1.1"), to("10.244.1.0/24", ""),
 			to("10.96.0.0/12", "10.244.1.3"), to("10.96.0.10/32", "10.244.1.4"), to("172.16.5.9/16", "10.244.1.3"),

@@ -60,7 +60,7 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //     endpoint refuses them.
 //
 // Frames from the pod endpoint (fromPod) are dropped while the kernel is the holder, and then validated like those of the wire, with any
-// source MAC. ARP frames are sent unchanged; IPv4 with the pod address as its source goes to the wire, except DHCP. Frames from the server
+// source MAC. ARP frames are sent with the wire MAC; IPv4 with the pod address as its source goes to the wire, except DHCP. Frames from the server
 // (fromServer) go to the guest.
 //
 // All methods except Resume may be called concurrently.
@@ -69,11 +69,10 @@ type Delegate struct {
 	address    uint32 // the pod address
 	broadcast  uint32 // directed broadcast address of its prefix; 0 if it has none
 	server     uint32
-	router     uint32 // source of ICMP errors to the guest
-	routes     routeTable
 	rules      ruleTable
 	neighbours *neighbours
 	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
+	uplink     atomic.Pointer[uplink]
 
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
@@ -111,14 +110,11 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 		cfg:     cfg,
 		address: address,
 		server:  ipKey(cfg.Server),
-		router:  ipKey(cfg.Server),
-		routes:  newRouteTable(cfg.Routes, cfg.MTU),
 		rules:   newRuleTable(cfg.Rules),
 	}
-	d.neighbours = newNeighbours(address, cfg.WireMAC, cfg.Permanent, d.routes.gateways())
-	if cfg.Gateway.Is4() {
-		d.router = ipKey(cfg.Gateway)
-	}
+	u := newUplink(&cfg)
+	d.uplink.Store(u)
+	d.neighbours = newNeighbours(address, u.mac, cfg.Permanent, u.gateways)
 	if bits := cfg.Address.Bits(); bits < 31 {
 		d.broadcast = address | ^uint32(0)>>bits
 	}
@@ -132,6 +128,7 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 
 // Forward implements Forwarder.
 func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
+	out.uplink = d.uplink.Load()
 	for i := range batch {
 		f := &batch[i]
 		switch in {
@@ -150,6 +147,7 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 // Tick implements Forwarder: it repeats ARP requests, drops the frames that wait for a next hop that does not answer, and sends ICMP
 // host unreachable to the guest for those.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
+	out.uplink = d.uplink.Load()
 	d.neighbours.tick(now, out, func(f heldFrame) {
 		var p packet
 		if f.port == PortGuest && p.parse(f.Data) {
@@ -186,7 +184,7 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 	var p packet
 	switch {
 	case ethertype(f.Data) == typeARP:
-		out.Send(PortUplink, *f)
+		arpFromPod(f, out)
 	case !p.parse(f.Data):
 		out.Drop(BadIPv4)
 	case p.isDHCP():

@@ -117,34 +117,34 @@ func (d *Delegate) toWire(in int, f *Frame, p *packet, now time.Duration, out *O
 
 // toHost sends a packet to one host: next hop, size, neighbour.
 func (d *Delegate) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
-	nextHop, mtu, ok := d.routes.lookup(p.target)
-	if !ok {
+	nextHop, r := out.uplink.routes.lookup(p.target)
+	if r == nil {
 		out.dropFor(NoRoute, offendingIP(p.target))
 		d.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
 		return
 	}
-	fits := trimToFit(f, p, mtu)
+	fits := trimToFit(f, p, r.mtu)
 	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
 		out.Drop(TooBig)
-		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, mtu, out)
+		d.sendICMPError(in, f.Data, p, codeFragmentNeeded, r.mtu, out)
 		return
 	}
 	if !fits {
-		out.fragment(f, mtu, func(piece *Frame) { d.toNextHop(in, nextHop, piece, now, out) })
+		out.fragment(f, r.mtu, func(piece *Frame) { d.toNextHop(in, nextHop, piece, now, out) })
 		return
 	}
-	clampMSS(f, p, mtu)
+	clampMSS(f, p, r.mss)
 	d.toNextHop(in, nextHop, f, now, out)
 }
 
 // toNextHop sends a frame that fits to a neighbour on the wire.
 func (d *Delegate) toNextHop(in int, nextHop uint32, f *Frame, now time.Duration, out *Out) {
-	mac, ok := d.cfg.WireMAC, true // as Linux does on a link without ARP: net/ipv4/arp.c, arp_constructor
+	mac, ok := out.uplink.mac, true // as Linux does on a link without ARP: net/ipv4/arp.c, arp_constructor
 	if !d.cfg.NoARP {
 		mac, ok = d.neighbours.resolve(in, nextHop, f, now, out)
 	}
 	if ok {
-		setMACs(f.Data, mac, d.cfg.WireMAC)
+		setMACs(f.Data, mac, out.uplink.mac)
 		out.Send(PortUplink, *f)
 	}
 }
@@ -153,15 +153,15 @@ func (d *Delegate) toNextHop(in int, nextHop uint32, f *Frame, now time.Duration
 // for a packet that does not fit.
 func (d *Delegate) toGroup(f *Frame, p *packet, to MAC, out *Out) {
 	send := func(f *Frame) {
-		setMACs(f.Data, to, d.cfg.WireMAC)
+		setMACs(f.Data, to, out.uplink.mac)
 		out.Send(PortUplink, *f)
 	}
 	switch {
-	case trimToFit(f, p, d.cfg.MTU):
+	case trimToFit(f, p, out.uplink.mtu):
 		send(f)
 	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
 		out.Drop(TooBig)
 	default:
-		out.fragment(f, d.cfg.MTU, send)
+		out.fragment(f, out.uplink.mtu, send)
 	}
 }

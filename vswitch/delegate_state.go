@@ -3,6 +3,7 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
@@ -31,7 +32,7 @@ func (d *Delegate) GuestState(now time.Duration) handover.Delegate {
 }
 
 // Resume replaces what d has learned by the state of another delegate of the same configuration, including the frames that wait
-// there, which it copies. It is for a takeover inside podswitch; call it before the first frame. For a state that d could not reach
+// there, which it copies, except those above the MTU. It is for a takeover inside podswitch; call it before the first frame. For a state that d could not reach
 // itself, Resume returns an error and changes nothing. Rules and kept ports are not applied to the waiting frames: the other
 // delegate has applied them.
 func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
@@ -48,6 +49,7 @@ func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
 	if err := d.neighbours.check(&s, d.checkHeld); err != nil {
 		return err
 	}
+	s.Questions = d.fitting(s.Questions)
 	if !d.neighbours.resume(&s, now) {
 		return errors.New("frames wait for neighbours already: want a forwarder that has processed none")
 	}
@@ -60,6 +62,18 @@ func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
 	d.using.Unlock()
 	d.holder.Store(int32(holder))
 	return nil
+}
+
+// fitting returns questions that check has accepted without the frames that exceed the MTU: it may have been larger.
+func (d *Delegate) fitting(questions []handover.Question) []handover.Question {
+	questions = slices.Clone(questions)
+	for i := range questions {
+		q := &questions[i]
+		q.Frames = slices.DeleteFunc(slices.Clone(q.Frames), func(f handover.Frame) bool {
+			return vnet.WireLen(vnet.Header(f.Offload), f.Data) > d.uplink.Load().mtu+ethernetLen
+		})
+	}
+	return questions
 }
 
 // checkUse checks the guest's MAC and its last use of the pod address.
@@ -103,8 +117,6 @@ func (d *Delegate) checkHeld(f *handover.Frame) error {
 		return errors.New("data is DHCP: want none that would reach the wire")
 	case p.target == d.address || isMartian(p.target) || isMulticastIP(p.target) || d.isBroadcast(p.target):
 		return fmt.Errorf("data to %v: want another host", addrFromKey(p.target))
-	case !trimToFit(&frame, &p, d.cfg.MTU) || len(frame.Data) != len(f.Data):
-		return fmt.Errorf("data of %d bytes: want packets of at most %d bytes", len(f.Data), d.cfg.MTU)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Short)
 		return
 	}
-	if !d.cfg.NoARP && sender(f.Data) == d.cfg.WireMAC && !d.isFromOtherPod(f.Data) {
+	if !d.cfg.NoARP && sender(f.Data) == out.uplink.mac && !d.isFromOtherPod(f.Data) {
 		out.Drop(Reflected)
 		return
 	}
@@ -48,12 +48,12 @@ func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(BadARP)
 		return
 	}
-	if a.senderIP() == d.address && a.senderMAC() != d.cfg.WireMAC { // the drop is counted below, or the pod endpoint gets the packet
+	if a.senderIP() == d.address && a.senderMAC() != out.uplink.mac { // the drop is counted below, or the pod endpoint gets the packet
 		out.in.offend(ForeignARP, offendingMAC(a.senderMAC()))
 	}
 	isForPod := a.targetIP() == d.address
 	isRequest := a.operation() == arpRequest
-	known := d.neighbours.learn(a, isForPod && isRequest && d.isOnLink(a.senderIP()), now, out)
+	known := d.neighbours.learn(a, isForPod && isRequest && out.uplink.isOnLink(a.senderIP()), now, out)
 	switch {
 	case isForPod && d.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
@@ -64,12 +64,6 @@ func (d *Delegate) arpFromWire(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// isOnLink reports whether a host is a neighbour by the captured routes.
-func (d *Delegate) isOnLink(ip uint32) bool {
-	nextHop, _, ok := d.routes.lookup(ip)
-	return ok && nextHop == ip || d.neighbours.gateways[ip]
-}
-
 func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	var p packet
 	if !p.parse(f.Data) {
@@ -78,7 +72,7 @@ func (d *Delegate) ipFromWire(f *Frame, out *Out) {
 	}
 	// A packet above the MTU passes, as in a kernel (RFC 1122, section 3.3.2): the MTU limits what a host sends. Padding does not: a port may
 	// have no room for it.
-	trimToFit(f, &p, d.cfg.MTU)
+	trimToFit(f, &p, out.uplink.mtu)
 	switch {
 	case p.isDHCP() && (p.target != d.address || !d.isRelayed(f, &p, bootRequest)):
 		out.Drop(DHCP)
@@ -146,7 +140,7 @@ func (d *Delegate) toGuest(f *Frame, p *packet, to MAC, out *Out) {
 		out.Drop(Unresolved)
 		return
 	}
-	clampMSS(f, p, d.cfg.GuestMTU)
+	clampMSS(f, p, out.uplink.guestMSS)
 	setMACs(f.Data, to, d.cfg.RouterMAC)
 	out.Send(PortGuest, *f)
 }

@@ -83,7 +83,7 @@ func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, 
 	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, and no "don't fragment"
 	ip[8], ip[9] = 64, protocolICMP
 	binary.BigEndian.PutUint16(ip[10:], 0)
-	binary.BigEndian.PutUint32(ip[12:], d.router)
+	binary.BigEndian.PutUint32(ip[12:], out.uplink.router)
 	binary.BigEndian.PutUint32(ip[16:], p.source)
 	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip[:ipv4Len], 0))
 	message := ip[ipv4Len:]

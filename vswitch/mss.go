@@ -17,9 +17,11 @@ const (
 	mssOptionLen = 4
 )
 
-// clampMSS lowers the maximum segment size that a TCP SYN announces to what fits into mtu, for guests that ignore the MTU that they were
-// assigned. It updates the checksum and changes nothing else.
-func clampMSS(f *Frame, p *packet, mtu int) {
+// mssOf returns the largest maximum segment size that fits into mtu.
+func mssOf(mtu int) int { return min(mtu-ipv4Len-tcpLen, 0xffff) }
+
+// clampMSS lowers the maximum segment size that a TCP SYN announces to mss, for guests that ignore the MTU that they were assigned. It updates the checksum and changes nothing else.
+func clampMSS(f *Frame, p *packet, mss int) {
 	if p.protocol != protocolTCP || !p.firstFragment {
 		return
 	}
@@ -27,7 +29,7 @@ func clampMSS(f *Frame, p *packet, mtu int) {
 	if tcp[13]&tcpSYN == 0 {
 		return
 	}
-	limit := uint16(min(mtu-ipv4Len-tcpLen, 0xffff))
+	limit := uint16(mss)
 	at, ok := findMSS(tcp[:int(tcp[12]>>4)*4])
 	if !ok || binary.BigEndian.Uint16(tcp[at:]) <= limit {
 		return

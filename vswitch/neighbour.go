@@ -69,12 +69,13 @@ func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
 // they are always resolved and kept. Hosts on the wire cause questions too, by requests to kept ports from many addresses: these exhaust a
 // share of their own, in which the oldest question makes room for the next one.
 type neighbours struct {
-	address  uint32          // the pod address: sender of the requests
-	mac      MAC             // the wire MAC
-	gateways map[uint32]bool // read-only
-	table    *table          // by address; the values are neighbourValues
+	address uint32 // the pod address: sender of the requests
+	table   *table // by address; the values are neighbourValues
 
-	mu        sync.Mutex // guards the following
+	mu        sync.Mutex      // guards the following
+	mac       MAC             // the wire MAC
+	gateways  map[uint32]bool // the map itself is read-only
+	announces bool            // the next tick announces the wire MAC
 	questions map[uint32]*question
 	asked     [delegatePorts]int // questions by the port that asked, without those about gateways
 	nextSeq   uint64
@@ -95,7 +96,7 @@ type question struct {
 func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
 	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit), questions: make(map[uint32]*question)}
 	for _, p := range permanent { // those beyond the limit find no room
-		n.table.set(entry{key: uint64(ipKey(p.Addr)), value: uint64(neighbourValue(p.MAC.key()) | permanentFlag)})
+		n.table.set(p.entry())
 	}
 	return n
 }
@@ -138,7 +139,8 @@ func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, o
 		if port == PortGuest && !guestMayAsk {
 			return nil
 		}
-		if n.asked[PortGuest]+n.asked[PortPod] >= questionLimit || port != PortGuest && n.asked[PortPod] >= podQuestionLimit {
+		isFull := n.asked[PortGuest]+n.asked[PortPod] >= questionLimit || port != PortGuest && n.asked[PortPod] >= podQuestionLimit
+		if isFull && n.asked[PortPod] > 0 { // those of the guest may exceed their limit: setUplink
 			n.dropOldestLocked(out)
 		}
 		n.asked[port]++
@@ -250,8 +252,11 @@ func expiredNeighbour(now time.Duration) func(entry) bool {
 func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFrame)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.announceLocked(out)
 	for ip, q := range n.questions {
-		if q.next <= now && q.tries < neighbourTries {
+		if _, e, ok := n.table.find(uint64(ip)); ok && neighbourValue(e.value).isPermanent() { // since setUplink
+			n.releaseLocked(ip, q, neighbourValue(e.value).mac(), out)
+		} else if q.next <= now && q.tries < neighbourTries {
 			n.request(ip, Broadcast, q, now, out)
 		}
 	}

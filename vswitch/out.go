@@ -21,6 +21,7 @@ type Out struct {
 	chunk   int         // index of the one in use
 	free    int         // offset of its first free byte
 	piece   Frame       // the fragment that is being sent
+	uplink  *uplink     // that a Delegate decides the batch with
 }
 
 // NewOut returns an Out for the batches that enter at one port of a switch. The switch has the given number of ports; in is where

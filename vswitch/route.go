@@ -10,6 +10,7 @@ type Route struct {
 	Destination netip.Prefix // IPv4; routes of other families are ignored
 	Gateway     netip.Addr   // the zero Addr: the destination is on-link
 	MTU         int          // largest IP packet of the path in bytes; 0: the link's
+	AdvMSS      int          // largest MSS of a TCP connection to the destination (advmss in ip-route(8)); 0: what fits into the MTU
 	Metric      int          // among routes with the same prefix length, the lowest wins
 }
 
@@ -17,7 +18,7 @@ type Route struct {
 type route struct {
 	network, mask uint32
 	gateway       uint32 // 0: on-link
-	mtu           int
+	mtu, mss      int
 }
 
 // A routeTable is ordered so that the first match is the longest prefix with the lowest metric. Pods have few routes: a linear search is
@@ -45,24 +46,28 @@ func newRouteTable(routes []Route, linkMTU int) routeTable {
 		if r.MTU > 0 {
 			entry.mtu = min(r.MTU, linkMTU)
 		}
+		entry.mss = mssOf(entry.mtu)
+		if r.AdvMSS > 0 {
+			entry.mss = min(r.AdvMSS, entry.mss)
+		}
 		table = append(table, entry)
 	}
 	return table
 }
 
-// lookup returns the next hop of a destination and the MTU of the path in bytes.
-func (t routeTable) lookup(target uint32) (nextHop uint32, mtu int, ok bool) {
+// lookup returns the next hop of a destination and its route; nil: there is none.
+func (t routeTable) lookup(target uint32) (nextHop uint32, r *route) {
 	for i := range t {
-		r := &t[i]
+		r = &t[i]
 		if target&r.mask != r.network {
 			continue
 		}
 		if r.gateway != 0 {
-			return r.gateway, r.mtu, true
+			return r.gateway, r
 		}
-		return target, r.mtu, true
+		return target, r
 	}
-	return 0, 0, false
+	return 0, nil
 }
 
 // gateways returns the set of next hops that routes name.

@@ -95,6 +95,10 @@ func (s *script) configureDelegate(w *words, word string) {
 	case "route":
 		s.route(w)
 	case "permanent":
+		if w.accept("none") {
+			d.Permanent = nil
+			return
+		}
 		d.Permanent = append(d.Permanent, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
 	case "neighbour":
 		s.heard = append(s.heard, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
@@ -116,12 +120,13 @@ func (s *script) configureDelegate(w *words, word string) {
 	}
 }
 
-// route reads: none, or PREFIX [via IP] [mtu N] [metric N]. The first one replaces the default routes.
+// route reads: none, or PREFIX [via IP] [mtu N] [advmss N] [metric N]. The first one replaces the default routes.
 func (s *script) route(w *words) {
 	if !s.routed {
 		s.routed, s.delegate.Routes = true, nil
 	}
 	if w.accept("none") {
+		s.delegate.Routes = nil
 		return
 	}
 	r := vswitch.Route{Destination: w.prefix()}
@@ -130,6 +135,9 @@ func (s *script) route(w *words) {
 	}
 	if w.accept("mtu") {
 		r.MTU = w.number("an MTU", 65535)
+	}
+	if w.accept("advmss") {
+		r.AdvMSS = w.number("an MSS", 1<<31-1)
 	}
 	if w.accept("metric") {
 		r.Metric = w.number("a metric", 1<<31-1)

@@ -14,7 +14,8 @@ type script struct {
 	isBridge  bool
 	bridge    vswitch.BridgeConfig
 	delegate  vswitch.DelegateConfig
-	heard     []vswitch.Neighbour // resolved before the script begins
+	later     *vswitch.DelegateConfig // after the steps so far; nil: as at the beginning
+	heard     []vswitch.Neighbour     // resolved before the script begins
 	holder    vswitch.Holder
 	holderMAC vswitch.MAC
 	routed    bool // the script names its own routes
@@ -28,7 +29,7 @@ type step struct {
 	line     int
 	text     string
 	at       time.Duration
-	verb     string // <, tick, hand, expect, static, forget, stations, last-use
+	verb     string // <, tick, hand, expect, now, static, forget, stations, last-use
 	port     int
 	frame    vswitch.Frame
 	times    int
@@ -37,6 +38,7 @@ type step struct {
 	lastUse  time.Duration
 	argument string
 	refused  bool
+	uplink   vswitch.DelegateConfig
 	want     []event
 }
 
@@ -114,7 +116,7 @@ func (s *script) timed(w *words, now time.Duration, line int, text string) {
 		return
 	case "tick":
 		w.accept("tick")
-	case "hand", "last-use", "expect":
+	case "hand", "last-use", "expect", "now":
 		s.delegateVerb(w, &next)
 	case "static", "forget", "stations":
 		s.bridgeVerb(w, &next)
@@ -168,6 +170,10 @@ func (s *script) delegateVerb(w *words, next *step) {
 		w.fail("%q is for delegate scripts", verb)
 		return
 	}
+	if verb == "now" {
+		s.uplink(w, next)
+		return
+	}
 	if verb == "hand" {
 		next.holder = s.readHolder(w)
 		if w.peek() != "" {
@@ -183,6 +189,23 @@ func (s *script) delegateVerb(w *words, next *step) {
 	if !w.accept("never") {
 		next.lastUse = w.duration()
 	}
+}
+
+// uplink reads a line of the configuration that SetUplink changes.
+func (s *script) uplink(w *words, next *step) {
+	word := w.next("a word")
+	if !slices.Contains([]string{"wire-mac", "gateway", "mtu", "guest-mtu", "route", "permanent"}, word) {
+		w.fail("%q does not change while frames are forwarded, want wire-mac, gateway, mtu, guest-mtu, route or permanent", word)
+		return
+	}
+	first := s.delegate
+	if s.later != nil {
+		s.delegate = *s.later
+	}
+	s.routed = true
+	s.configureDelegate(w, word)
+	next.uplink = s.delegate
+	s.later, s.delegate = &next.uplink, first
 }
 
 func (s *script) bridgeVerb(w *words, next *step) {

@@ -71,7 +71,8 @@ type run struct {
 	forwarder vswitch.Forwarder
 	bridge    *vswitch.Bridge   // one of the two is nil
 	delegate  *vswitch.Delegate //
-	outs      []*vswitch.Out    // by port
+	cfg       vswitch.DelegateConfig
+	outs      []*vswitch.Out // by port
 	ticks     *vswitch.Out
 	counters  []*vswitch.Counters
 	ticked    *vswitch.Counters
@@ -80,8 +81,10 @@ type run struct {
 	expected  bool          // the guest
 }
 
-func newRun(s *script) *run {
-	r := &run{script: s, ticked: new(vswitch.Counters)}
+func newRun(s *script) *run { return newRunOf(s, s.delegate) }
+
+func newRunOf(s *script, cfg vswitch.DelegateConfig) *run {
+	r := &run{script: s, cfg: cfg, ticked: new(vswitch.Counters)}
 	for range s.ports {
 		c := new(vswitch.Counters)
 		r.counters = append(r.counters, c)
@@ -93,7 +96,6 @@ func newRun(s *script) *run {
 		r.forwarder = r.bridge
 		return r
 	}
-	cfg := s.delegate
 	cfg.OnUse = func() { r.used++ }
 	r.delegate = vswitch.NewDelegate(cfg)
 	r.forwarder = r.delegate
@@ -175,6 +177,9 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		got = r.flush(r.ticks)
 	case "hand":
 		r.delegate.SetHolder(s.holder, s.mac)
+	case "now":
+		r.cfg = s.uplink
+		r.delegate.SetUplink(r.cfg)
 	case "expect":
 		r.expected = !s.refused
 		r.delegate.ExpectGuest(r.expected)

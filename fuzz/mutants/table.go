@@ -32,7 +32,7 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/delegate_wire.go", "the pod's IPv6 counts as a loss", "reason = PodIPv6", "reason = Ethertype"},
 		{target, pkg, "vswitch/delegate_wire.go", "the switch refuses for the guest", "d.cfg.Refuse && d.isHeldBy(HolderSwitch)", "d.cfg.Refuse"},
 		{target, pkg, "vswitch/delegate_guest.go", "a guest is not told of a kept port", "d.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out)", ""},
-		{target, pkg, "vswitch/route.go", "the larger of two MTUs applies", "min(", "max("},
+		{target, pkg, "vswitch/route.go", "the larger of two MTUs applies", "min(r.MTU", "max(r.MTU"},
 		{target, pkg, "vnet/check.go", "the offset of a UDP checksum is off by one", "CsumOffset) >= l.transport+udpChecksum", "CsumOffset) > l.transport+udpChecksum"},
 		{target, pkg, "vnet/check.go", "a TCP checksum may have any offset", "int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum", "int(h.CsumStart) == l.transport"},
 		{target, pkg, "vswitch/rule.go", "a fragment may overwrite TCP flags", "p.offset == 8", "p.offset == 16"},

@@ -135,7 +135,7 @@ func fault(f vswitch.Frame, possible, anySource bool) (vswitch.Reason, bool) {
 	return 0, false
 }
 
-// fromPod sends ARP unchanged and IPv4 by the routes; nothing while the kernel holds the address.
+// fromPod sends ARP with the wire MAC, and IPv4 by the routes; nothing while the kernel holds the address.
 func (c *call) fromPod(f vswitch.Frame) {
 	if c.holder == vswitch.HolderKernel {
 		c.refuse(vswitch.NotHolder)
@@ -150,6 +150,10 @@ func (c *call) fromPod(f vswitch.Frame) {
 		return
 	}
 	if kind(f.Data) == typeARP {
+		f = readdressed(f, target(f.Data), c.cfg.WireMAC)
+		if _, ok := readARP(f.Data); ok {
+			copy(f.Data[22:28], c.cfg.WireMAC[:])
+		}
 		c.send(vswitch.PortUplink, f)
 		return
 	}

@@ -34,7 +34,7 @@ func (c *call) toHost(f vswitch.Frame, p packet) {
 		return
 	}
 	if f = trimmed(f, p, mtu); c.fits(f, mtu) {
-		c.toNeighbour(clamped(f, p, mtu), nextHop)
+		c.toNeighbour(clamped(f, p, c.segmentTo(p.target, mtu)), nextHop)
 		return
 	}
 	if p.whole || f.Offload.GSOType != noGSO {

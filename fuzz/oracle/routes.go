@@ -6,10 +6,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// route returns the next hop of a destination and the MTU of the path: of the longest prefix, then the lowest metric, then the first
-// route.
-func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
-	var best vswitch.Route
+// best returns the route to a destination: of the longest prefix, then the lowest metric, then the first one.
+func (d *Delegate) best(to netip.Addr) (best vswitch.Route, ok bool) {
 	for _, r := range d.cfg.Routes {
 		if !r.Destination.Addr().Is4() || !r.Destination.Contains(to) {
 			continue
@@ -19,6 +17,20 @@ func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
 			best, ok = r, true
 		}
 	}
+	return best, ok
+}
+
+// segmentTo returns the size of a packet with the largest TCP segment that a SYN to a destination may announce.
+func (d *Delegate) segmentTo(to netip.Addr, mtu int) int {
+	if best, _ := d.best(to); best.AdvMSS > 0 {
+		return min(mtu, best.AdvMSS+40)
+	}
+	return mtu
+}
+
+// route returns the next hop of a destination and the MTU of the path.
+func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
+	best, ok := d.best(to)
 	if mtu = d.cfg.MTU; best.MTU > 0 && best.MTU < mtu {
 		mtu = best.MTU
 	}

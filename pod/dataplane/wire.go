@@ -37,7 +37,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 		NoARP: d.NoARP, KeptTCP: d.Keep, Refuse: !d.Silent,
 	}
 	for _, r := range d.Routes {
-		p.forwarder.Routes = append(p.forwarder.Routes, vswitch.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, Metric: r.Metric})
+		p.forwarder.Routes = append(p.forwarder.Routes, vswitch.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})
 	}
 	for _, n := range d.Neighbours {
 		p.forwarder.Permanent = append(p.forwarder.Permanent, vswitch.Neighbour{Addr: n.Address, MAC: macs.read(n.MAC)})

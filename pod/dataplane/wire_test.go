@@ -42,7 +42,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	id := p.Identity
 	id.Link.NoARP = true
 	id.Routes = []podnet.Route{{Dst: everywhere, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: id.Link.Index, Gateway: gateway,
-		Metric: 5, Metrics: podnet.Metrics{"mtu": 1400}}}
+		Metric: 5, Metrics: podnet.Metrics{"mtu": 1400, "advmss": 1300}}}
 	id.Neighbours = []podnet.Neighbour{{Address: gateway, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
 	return p
 }

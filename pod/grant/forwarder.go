@@ -56,6 +56,7 @@ type Route struct {
 	Destination netip.Prefix `json:"destination"`
 	Gateway     netip.Addr   `json:"gateway,omitzero"` // next hop; absent: the destination is on the link
 	MTU         int          `json:"mtu,omitempty"`    // largest IP packet; 0: the link's
+	AdvMSS      int          `json:"advmss,omitempty"` // largest MSS of a TCP connection to the destination; 0: what fits into the MTU
 	Metric      int          `json:"metric,omitempty"` // lower is preferred
 }
 

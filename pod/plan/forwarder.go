@@ -85,7 +85,7 @@ func routes(id *podnet.Identity) []vswitch.Route {
 	var list []vswitch.Route
 	for _, r := range guestRoutes(id) {
 		list = append(list, vswitch.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index),
-			MTU: int(r.Metrics["mtu"]), Metric: int(r.Metric)})
+			MTU: int(r.Metrics["mtu"]), AdvMSS: int(r.Metrics["advmss"]), Metric: int(r.Metric)})
 	}
 	return list
 }

@@ -33,7 +33,7 @@ func (p *Plan) Wire() grant.Forwarder {
 		}
 	}
 	for _, r := range c.Routes {
-		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, Metric: r.Metric})
+		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})
 	}
 	for _, n := range c.Permanent {
 		d.Neighbours = append(d.Neighbours, grant.Neighbour{Address: n.Addr, MAC: wireMAC(n.MAC)})
