@@ -55,7 +55,7 @@ func newDelegateRig(t testing.TB, desk *desk, cfg vswitch.DelegateConfig) *deleg
 }
 
 func (d *delegateRig) hand(h vswitch.Holder, mac vswitch.MAC) {
-	d.real.SetHolder(h, mac)
+	d.real.IPv4.SetHolder(h, mac)
 	d.oracle.SetHolder(h, mac)
 	d.holder = h
 }
@@ -76,12 +76,12 @@ func (d *delegateRig) do(s step) {
 		d.hand(s.holder, s.mac)
 	}
 	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, s.mac} {
-		got, used := d.real.LastUseBy(mac)
+		got, used := d.real.IPv4.LastUseBy(mac)
 		if want, wantUsed := d.oracle.LastUseBy(mac); got != want || used != wantUsed {
 			d.fail("LastUseBy(%v) = %v, %v; the oracle: %v, %v", mac, got, used, want, wantUsed)
 		}
 	}
-	got, used := d.real.LastUse()
+	got, used := d.real.IPv4.LastUse()
 	if want, wantUsed := d.oracle.LastUse(); got != want || used != wantUsed {
 		d.fail("LastUse = %v, %v; the oracle: %v, %v", got, used, want, wantUsed)
 	}

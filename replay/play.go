@@ -77,7 +77,7 @@ func (p *Player) Play(packet *Packet) []*Record {
 	case e != nil:
 		r.Event = strings.TrimPrefix(e.comment(), "podswitch-")
 		if p.delegate != nil {
-			p.delegate.SetHolder(e.Holder, e.MAC)
+			p.delegate.IPv4.SetHolder(e.Holder, e.MAC)
 		}
 	default:
 		p.frame(packet, r)

@@ -186,6 +186,6 @@ func (s *Setup) forwarder(onUse func()) (vswitch.Forwarder, *vswitch.Delegate) {
 	c := *s.Delegate
 	c.OnUse = onUse
 	d := vswitch.NewDelegate(c)
-	d.SetHolder(s.Holder, s.GuestMAC)
+	d.IPv4.SetHolder(s.Holder, s.GuestMAC)
 	return d, d
 }

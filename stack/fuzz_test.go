@@ -92,7 +92,7 @@ func newPath(t *testing.T) *path {
 		Routes:    []vswitch.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: gateway}},
 		Permanent: []vswitch.Neighbour{{Addr: gateway, MAC: otherMAC}},
 	})
-	p.delegate.SetHolder(vswitch.HolderSwitch, guestMAC)
+	p.delegate.IPv4.SetHolder(vswitch.HolderSwitch, guestMAC)
 	for port := range p.outs {
 		p.outs[port] = vswitch.NewOut(len(p.outs), new(vswitch.Counters))
 	}
@@ -115,9 +115,9 @@ func (p *path) step(what byte, data []byte) {
 	p.now += pause
 	p.clock.Advance(pause)
 	if what&toGuest != 0 {
-		p.delegate.SetHolder(vswitch.HolderGuest, guestMAC)
+		p.delegate.IPv4.SetHolder(vswitch.HolderGuest, guestMAC)
 	} else {
-		p.delegate.SetHolder(vswitch.HolderSwitch, guestMAC)
+		p.delegate.IPv4.SetHolder(vswitch.HolderSwitch, guestMAC)
 	}
 	frame := vswitch.Frame{Data: data}
 	if what&(repair|undone) != 0 {

@@ -57,7 +57,7 @@ func delegateLoad(t testing.TB, in int, line string) *load {
 		t.Fatal(err)
 	}
 	d := vswitch.NewDelegate(s.delegate)
-	d.SetHolder(vswitch.HolderGuest, s.names["guest"])
+	d.IPv4.SetHolder(vswitch.HolderGuest, s.names["guest"])
 	w := newWords(line, s.names)
 	f := w.frame()
 	if err := w.end(); err != nil {

@@ -74,7 +74,7 @@ func BenchmarkDelegateNeighbours(b *testing.B) {
 				b.Fatal(err)
 			}
 			d := vswitch.NewDelegate(s.delegate)
-			d.SetHolder(vswitch.HolderGuest, s.names["guest"])
+			d.IPv4.SetHolder(vswitch.HolderGuest, s.names["guest"])
 			var frames []vswitch.Frame
 			for i := range min(n, vswitch.BatchSize) {
 				w := newWords(fmt.Sprintf("guest > router ip 10.244.1.7 > 10.9.0.%d df tcp 1000 > 80 ack", i+1), s.names)

@@ -23,7 +23,7 @@ import (
 // All methods except Resume may be called concurrently.
 type Bridge struct {
 	cfg      BridgeConfig
-	stations *table // by MAC.key; the values are stationValues
+	stations *table // by MAC; the values are stationValues
 }
 
 // BridgeConfig configures a Bridge. Only Ports is required.
@@ -95,7 +95,7 @@ const reflectionTime = 2 * time.Second
 // NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg BridgeConfig) *Bridge {
 	cfg = cfg.withDefaults()
-	b := &Bridge{cfg: cfg, stations: newTable(max(cfg.Limit, 0))}
+	b := &Bridge{cfg: cfg, stations: newTable(max(cfg.Limit, 0), true)}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }
@@ -142,14 +142,14 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		b.flood(in, f, out)
 		return
 	}
-	_, e, ok := b.stations.find(target.key())
-	switch port := stationValue(e.value).port(); {
-	case !ok || b.isAged(e, now):
+	_, value, seen, ok := b.stations.find(target.tableKey())
+	switch station := stationValue(value); {
+	case !ok || b.isAged(station, seen, now):
 		b.flood(in, f, out)
-	case port == in:
+	case station.port() == in:
 		out.Drop(Hairpin)
 	default:
-		out.Send(port, *f)
+		out.Send(station.port(), *f)
 	}
 }
 
@@ -168,19 +168,19 @@ func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
 	if !source.isStation() {
 		return true
 	}
-	s, e, ok := b.stations.find(source.key())
-	station := stationValue(e.value)
+	s, value, seen, ok := b.stations.find(source.tableKey())
+	station := stationValue(value)
 	if ok && station.port() == in {
-		s.touch(e.seen, now)
+		s.touch(seen, now)
 		return true
 	}
-	if ok && in == b.cfg.Upstream && (station.isStatic() || now-e.seen < reflectionTime && !b.isAged(e, now)) {
+	if ok && in == b.cfg.Upstream && (station.isStatic() || now-seen < reflectionTime && !b.isAged(station, seen, now)) {
 		return false
 	}
 	if ok && station.isStatic() {
 		return true
 	}
-	b.stations.put(source.key(), uint64(newStationValue(in, false)), now, b.expired(now))
+	b.stations.put(source.tableKey(), uint64(newStationValue(in, false)), now, b.expired(now))
 	return true
 }
 
@@ -196,13 +196,13 @@ func (b *Bridge) flood(in int, f *Frame, out *Out) {
 	}
 }
 
-func (b *Bridge) isAged(e entry, now time.Duration) bool {
-	return !stationValue(e.value).isStatic() && now-e.seen >= b.cfg.Ageing
+func (b *Bridge) isAged(station stationValue, seen, now time.Duration) bool {
+	return !station.isStatic() && now-seen >= b.cfg.Ageing
 }
 
 // expired returns isAged for one time.
 func (b *Bridge) expired(now time.Duration) func(entry) bool {
-	return func(e entry) bool { return b.isAged(e, now) }
+	return func(e entry) bool { return b.isAged(stationValue(e.value), e.seen, now) }
 }
 
 // SetStatic adds a static station at a port, in place of what was learned about it. A static station does not age, does not move and is
@@ -210,7 +210,7 @@ func (b *Bridge) expired(now time.Duration) func(entry) bool {
 // group. The time now is that of Forward's clock.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
 	return mac.isStation() && port >= 0 && port < b.cfg.Ports &&
-		b.stations.put(mac.key(), uint64(newStationValue(port, true)), now, b.expired(now))
+		b.stations.put(mac.tableKey(), uint64(newStationValue(port, true)), now, b.expired(now))
 }
 
 // Forget removes the stations that were learned at a port. Call it when the port's attachment was replaced.
@@ -222,11 +222,11 @@ func (b *Bridge) Forget(port int) {
 func (b *Bridge) Stations(now time.Duration) []Station {
 	var stations []Station
 	b.stations.each(func(e entry) {
-		if b.isAged(e, now) {
+		value := stationValue(e.value)
+		if b.isAged(value, e.seen, now) {
 			return
 		}
-		value := stationValue(e.value)
-		station := Station{MAC: macFromKey(e.key), Port: value.port(), Static: value.isStatic()}
+		station := Station{MAC: macFromKey(e.key.hi), Port: value.port(), Static: value.isStatic()}
 		if !station.Static {
 			station.Age = ageOf(e.seen, now)
 		}

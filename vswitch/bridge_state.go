@@ -15,7 +15,7 @@ func (b *Bridge) State(now time.Duration) handover.Bridge {
 	b.stations.each(func(e entry) {
 		if value := stationValue(e.value); !value.isStatic() {
 			s.Stations = append(s.Stations, handover.Station{
-				MAC: handover.MAC(macFromKey(e.key)), Port: value.port(), Age: ageOf(e.seen, now),
+				MAC: handover.MAC(macFromKey(e.key.hi)), Port: value.port(), Age: ageOf(e.seen, now),
 			})
 		}
 	})
@@ -30,7 +30,7 @@ func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 	static := make(map[handover.MAC]bool)
 	b.stations.each(func(e entry) {
 		if stationValue(e.value).isStatic() {
-			static[handover.MAC(macFromKey(e.key))] = true
+			static[handover.MAC(macFromKey(e.key.hi))] = true
 		}
 	})
 	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(station handover.Station) bool { return static[station.MAC] })
@@ -49,7 +49,7 @@ func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 	b.stations.remove(func(e entry) bool { return !stationValue(e.value).isStatic() })
 	for _, station := range learned {
 		seen := now - station.Age
-		b.stations.set(entry{MAC(station.MAC).key(), uint64(newStationValue(station.Port, false)), seen, seen})
+		b.stations.set(entry{MAC(station.MAC).tableKey(), uint64(newStationValue(station.Port, false)), seen, seen})
 	}
 	b.stations.delaySweep(now + s.NextSweep)
 	return nil

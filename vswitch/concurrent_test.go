@@ -122,8 +122,8 @@ func TestRunDelegateConcurrent(t *testing.T) {
 		})
 	}
 	for i := range frames {
-		d.SetHolder([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
-		d.LastUseBy(s.names["guest"])
+		d.IPv4.SetHolder([]vswitch.Holder{vswitch.HolderSwitch, vswitch.HolderGuest}[i%2], vswitch.MAC{})
+		d.IPv4.LastUseBy(s.names["guest"])
 	}
 	work.Wait()
 	guest, wire, pod := far[0], far[1], far[2]

@@ -77,9 +77,9 @@ func busyDelegate(t *testing.T) busy {
 	}
 	macs := []vswitch.MAC{s.names["guest"], s.names["peer"], {}}
 	b.change = func(n int) {
-		d.SetHolder(vswitch.Holder(n%3), macs[n/3%3])
-		d.LastUseBy(macs[0])
-		d.LastUse()
+		d.IPv4.SetHolder(vswitch.Holder(n%3), macs[n/3%3])
+		d.IPv4.LastUseBy(macs[0])
+		d.IPv4.LastUse()
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,14 +66,24 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 // All methods except Resume may be called concurrently.
 type Delegate struct {
-	cfg        DelegateConfig
-	address    uint32 // the pod address
-	broadcast  uint32 // directed broadcast address of its prefix; 0 if it has none
-	server     uint32
+	IPv4, IPv6 *Family // read-only; nil: the pod has no address of the family
+
+	cfg    DelegateConfig
+	kept   portSet
+	uplink atomic.Pointer[uplink]
+}
+
+// A Family is the part of a Delegate for the pod address of one IP family: who holds the address, how the guest uses it, and where its
+// packets go. All methods may be called concurrently.
+type Family struct {
+	cfg        *DelegateConfig
+	isIPv6     bool
+	address    key // the pod address
+	broadcast  key // directed broadcast address of its prefix; the zero key if it has none
+	server     key
 	rules      ruleTable
 	neighbours *neighbours
-	kept       [1 << 16 / 64]uint64 // bitmap of TCP ports
-	uplink     atomic.Pointer[uplink]
+	kept       *portSet
 
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
@@ -82,19 +93,24 @@ type Delegate struct {
 	lastUse  atomicTime    // when that MAC last used the pod address
 }
 
-// DelegateConfig configures a Delegate. WireMAC, RouterMAC, Address, Server, MTU and GuestMTU are required. Addresses are IPv4; routes
-// and rules of other families are ignored.
+// A portSet is a bitmap of TCP ports.
+type portSet [1 << 16 / 64]uint64
+
+func (s *portSet) has(port uint16) bool { return s[port/64]&(1<<(port%64)) != 0 }
+
+// DelegateConfig configures a Delegate. WireMAC, RouterMAC, MTU, GuestMTU and a pod address are required. Routes, neighbours and rules are of
+// both families.
 type DelegateConfig struct {
 	WireMAC   MAC          // MAC of the pod interface
 	RouterMAC MAC          // MAC that the guest sees for everything except itself
 	PinnedMAC MAC          // the only MAC that the guest may use; the zero MAC: any
-	Address   netip.Prefix // the pod address with the prefix length that the plugin configured
-	Gateway   netip.Addr   // source of ICMP errors to the guest; the zero Addr: Server
-	Server    netip.Addr   // address of the DHCP server
+	Address   netip.Prefix // the pod's IPv4 address with the prefix length that the plugin configured; the zero Prefix: it has none
+	Gateway   netip.Addr   // source of ICMP errors of IPv4 to the guest; the zero Addr: Server
+	Server    netip.Addr   // address of the DHCP server; required with Address
 	MTU       int          // of the pod interface: largest IP packet in bytes
 	GuestMTU  int          // of the guest's interface in bytes; the MSS of TCP connections towards the guest is clamped to it
 	Routes    []Route      // of the pod interface; without a matching one a packet is dropped as NoRoute
-	Permanent []Neighbour  // permanent neighbours of the pod's kernel, which are not resolved by ARP
+	Permanent []Neighbour  // permanent neighbours of the pod's kernel, which are not resolved
 	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
 	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
 	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
@@ -103,27 +119,43 @@ type DelegateConfig struct {
 	OnUse func()
 }
 
-// NewDelegate returns a forwarder whose holder is HolderSwitch. It panics if Address or Server is not an IPv4 address.
+// NewDelegate returns a forwarder whose holder is HolderSwitch. It panics if Address or Server is an address of another family.
 func NewDelegate(cfg DelegateConfig) *Delegate {
-	address := ipKey(cfg.Address.Addr())
-	d := &Delegate{
-		cfg:     cfg,
-		address: address,
-		server:  ipKey(cfg.Server),
-		rules:   newRuleTable(cfg.Rules),
-	}
-	u := newUplink(&cfg)
-	d.uplink.Store(u)
-	d.neighbours = newNeighbours(address, u.mac, cfg.Permanent, u.gateways)
-	if bits := cfg.Address.Bits(); bits < 31 {
-		d.broadcast = address | ^uint32(0)>>bits
-	}
+	d := &Delegate{cfg: cfg}
 	for _, port := range cfg.KeptTCP {
 		d.kept[port/64] |= 1 << (port % 64)
 	}
-	d.holder.Store(int32(HolderSwitch))
-	d.guestMAC.Store(cfg.PinnedMAC.key())
+	u := newUplink(&cfg)
+	d.uplink.Store(u)
+	if cfg.Address.IsValid() {
+		d.IPv4 = d.newFamily(cfg.Address, cfg.Server, u.ipv4.gateways)
+	}
 	return d
+}
+
+func (d *Delegate) newFamily(address netip.Prefix, server netip.Addr, gateways map[key]bool) *Family {
+	v := &Family{cfg: &d.cfg, isIPv6: address.Addr().Is6(), address: keyOf(address.Addr()), server: keyOf(server), kept: &d.kept}
+	v.rules = newRuleTable(d.cfg.Rules, v.isIPv6)
+	v.neighbours = newNeighbours(v.isIPv6, v.address, d.cfg.WireMAC, d.cfg.Permanent, gateways)
+	if bits := address.Bits(); !v.isIPv6 && bits < 31 {
+		v.broadcast = key{hi: v.address.hi | uint64(^uint32(0)>>bits)<<32}
+	}
+	v.holder.Store(int32(HolderSwitch))
+	v.guestMAC.Store(d.cfg.PinnedMAC.key())
+	return v
+}
+
+// families returns those that the pod has.
+func (d *Delegate) families() []*Family {
+	return slices.DeleteFunc([]*Family{d.IPv4, d.IPv6}, func(v *Family) bool { return v == nil })
+}
+
+// familyOf returns the family of a frame with IPv6, IPv4 or ARP; nil: the pod has no address of it.
+func (d *Delegate) familyOf(ethertype uint16) *Family {
+	if ethertype == typeIPv6 {
+		return d.IPv6
+	}
+	return d.IPv4
 }
 
 // Forward implements Forwarder.
@@ -148,24 +180,24 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 // host unreachable to the guest for those.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	out.uplink = d.uplink.Load()
-	d.neighbours.tick(now, out, func(f heldFrame) {
-		var p packet
-		if f.port == PortGuest && p.parse(f.Data) {
-			d.sendICMPError(PortGuest, f.Data, &p, codeHostUnreachable, 0, out)
-		}
-	})
+	for _, v := range d.families() {
+		v.neighbours.tick(now, out, func(f heldFrame) {
+			var p packet
+			if f.port == PortGuest && p.parse(f.Data) {
+				v.sendICMPError(PortGuest, f.Data, &p, codeHostUnreachable, 0, out)
+			}
+		})
+	}
 }
 
-// isBroadcast reports whether ip is the limited broadcast address or the directed one of the pod's subnet.
-func (d *Delegate) isBroadcast(ip uint32) bool {
-	return ip == limitedBroadcast || ip == d.broadcast && d.broadcast != 0
+// isBroadcast reports whether k is the limited broadcast address or the directed one of the pod's subnet.
+func (v *Family) isBroadcast(k key) bool {
+	return !v.isIPv6 && (k == limitedBroadcast || k == v.broadcast && v.broadcast != key{})
 }
 
-func (d *Delegate) guest() MAC { return macFromKey(d.guestMAC.Load()) }
+func (v *Family) guest() MAC { return macFromKey(v.guestMAC.Load()) }
 
-func (d *Delegate) isKept(port uint16) bool { return d.kept[port/64]&(1<<(port%64)) != 0 }
-
-func (d *Delegate) isHeldBy(h Holder) bool { return Holder(d.holder.Load()) == h }
+func (v *Family) isHeldBy(h Holder) bool { return Holder(v.holder.Load()) == h }
 
 // fromPod handles one frame from the pod endpoint; Delegate's comment has the steps.
 func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
@@ -173,7 +205,7 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Short)
 		return
 	}
-	if d.isHeldBy(HolderKernel) {
+	if v := d.familyOf(ethertype(f.Data)); v != nil && v.isHeldBy(HolderKernel) {
 		out.Drop(NotHolder)
 		return
 	}
@@ -181,18 +213,21 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 		out.Drop(reason)
 		return
 	}
+	v := d.familyOf(ethertype(f.Data))
 	var p packet
 	switch {
+	case v == nil:
+		out.Drop(Ethertype)
 	case ethertype(f.Data) == typeARP:
 		arpFromPod(f, out)
 	case !p.parse(f.Data):
 		out.Drop(BadIPv4)
 	case p.isDHCP():
 		out.Drop(DHCP)
-	case p.source != d.address:
+	case p.source != v.address:
 		out.Drop(ForeignSource)
 	default:
-		d.toWire(PortPod, f, &p, now, out)
+		v.toWire(PortPod, f, &p, now, out)
 	}
 }
 
@@ -203,8 +238,8 @@ func (d *Delegate) fromServer(f *Frame, out *Out) {
 		return
 	}
 	to := destination(f.Data)
-	if to.IsZero() {
-		to = d.guest()
+	if v := d.familyOf(ethertype(f.Data)); to.IsZero() && v != nil {
+		to = v.guest()
 	}
 	if to.IsZero() {
 		out.Drop(Unresolved)

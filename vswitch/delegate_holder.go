@@ -6,39 +6,39 @@ import "time"
 const useInterval = 100 * time.Millisecond
 
 // SetHolder makes h the holder of the pod address. If mac is not zero, it becomes the destination of frames to the guest.
-func (d *Delegate) SetHolder(h Holder, mac MAC) {
-	d.using.Lock()
-	if !mac.IsZero() && d.guestMAC.Load() != mac.key() {
-		d.lastUse.clear() // before guestMAC is written: recordUse depends on the order
-		d.guestMAC.Store(mac.key())
+func (v *Family) SetHolder(h Holder, mac MAC) {
+	v.using.Lock()
+	if !mac.IsZero() && v.guestMAC.Load() != mac.key() {
+		v.lastUse.clear() // before guestMAC is written: recordUse depends on the order
+		v.guestMAC.Store(mac.key())
 	}
-	d.using.Unlock()
-	d.holder.Store(int32(h))
+	v.using.Unlock()
+	v.holder.Store(int32(h))
 }
 
 // ExpectGuest sets whether a guest may still use the pod address although the switch is the holder. While it may, nothing is refused: a
 // refusal would end its connections.
-func (d *Delegate) ExpectGuest(isExpected bool) { d.isExpected.Store(isExpected) }
+func (v *Family) ExpectGuest(isExpected bool) { v.isExpected.Store(isExpected) }
 
 // LastUseBy returns when mac last used the pod address at the guest port, on the switch's clock. It reports false if mac never did,
 // or another MAC has used the address since. A time from before a takeover may be negative.
-func (d *Delegate) LastUseBy(mac MAC) (at time.Duration, ok bool) {
-	d.using.Lock()
-	defer d.using.Unlock()
-	if d.guestMAC.Load() != mac.key() {
+func (v *Family) LastUseBy(mac MAC) (at time.Duration, ok bool) {
+	v.using.Lock()
+	defer v.using.Unlock()
+	if v.guestMAC.Load() != mac.key() {
 		return 0, false
 	}
-	return d.lastUse.load()
+	return v.lastUse.load()
 }
 
 // LastUse returns when any MAC last used the pod address at the guest port, on the switch's clock. It reports false if none has. A time
 // from before a takeover may be negative.
-func (d *Delegate) LastUse() (at time.Duration, ok bool) { return d.lastUse.load() }
+func (v *Family) LastUse() (at time.Duration, ok bool) { return v.lastUse.load() }
 
 // notifyUse calls OnUse if the guest is not the holder.
-func (d *Delegate) notifyUse() {
-	if !d.isHeldBy(HolderGuest) && d.cfg.OnUse != nil {
-		d.cfg.OnUse()
+func (v *Family) notifyUse() {
+	if !v.isHeldBy(HolderGuest) && v.cfg.OnUse != nil {
+		v.cfg.OnUse()
 	}
 }
 
@@ -49,33 +49,33 @@ func isVirtualRouter(mac MAC) bool {
 }
 
 // use records that mac uses the pod address at the guest port while the guest is not the holder, or may not be, and then calls OnUse.
-func (d *Delegate) use(mac MAC, now time.Duration, exact bool) {
-	if d.recordUse(mac, now, exact) {
-		d.notifyUse()
+func (v *Family) use(mac MAC, now time.Duration, exact bool) {
+	if v.recordUse(mac, now, exact) {
+		v.notifyUse()
 	}
 }
 
 // recordUse records that mac uses the pod address at the guest port. Without exact it writes at most once in useInterval, and
 // otherwise takes no lock. It reports false, and records nothing, for a virtual router's MAC, unless SetHolder has made it the guest's.
-func (d *Delegate) recordUse(mac MAC, now time.Duration, exact bool) bool {
+func (v *Family) recordUse(mac MAC, now time.Duration, exact bool) bool {
 	// The MAC is read before the time: SetHolder clears the time before it writes the MAC, so that a reader that finds its own MAC never
 	// sees the time of another one.
-	if !exact && d.guestMAC.Load() == mac.key() && d.isUseRecent(now) {
+	if !exact && v.guestMAC.Load() == mac.key() && v.isUseRecent(now) {
 		return true
 	}
-	d.using.Lock()
-	defer d.using.Unlock()
-	if isVirtualRouter(mac) && d.guestMAC.Load() != mac.key() {
+	v.using.Lock()
+	defer v.using.Unlock()
+	if isVirtualRouter(mac) && v.guestMAC.Load() != mac.key() {
 		return false
 	}
-	if exact || d.guestMAC.Load() != mac.key() || !d.isUseRecent(now) {
-		d.lastUse.store(now)
-		d.guestMAC.Store(mac.key())
+	if exact || v.guestMAC.Load() != mac.key() || !v.isUseRecent(now) {
+		v.lastUse.store(now)
+		v.guestMAC.Store(mac.key())
 	}
 	return true
 }
 
-func (d *Delegate) isUseRecent(now time.Duration) bool {
-	last, ok := d.lastUse.load()
+func (v *Family) isUseRecent(now time.Duration) bool {
+	last, ok := v.lastUse.load()
 	return ok && now-last < useInterval
 }

@@ -13,21 +13,38 @@ import (
 // State returns what d has learned, with copies of the frames that wait for a neighbour; d keeps the originals. It is for a takeover
 // inside podswitch. It may be called at any time; if frames arrive during the call, it may or may not include their effects.
 func (d *Delegate) State(now time.Duration) handover.Delegate {
-	s := d.GuestState(now)
-	s.Neighbours, s.Questions, s.NextSweep = d.neighbours.state(now)
-	return s
+	return d.stateOf(func(v *Family) handover.Family {
+		s := v.guestState(now)
+		s.Neighbours, s.Questions, s.NextSweep = v.neighbours.state(now)
+		return s
+	})
 }
 
 // GuestState is State without neighbours and frames that wait for them, and copies none. Resume accepts it. It may be called at any time.
 func (d *Delegate) GuestState(now time.Duration) handover.Delegate {
-	s := handover.Delegate{Holder: Holder(d.holder.Load()).String()}
-	d.using.Lock()
-	s.GuestMAC = handover.MAC(d.guest())
-	if at, ok := d.lastUse.load(); ok {
+	return d.stateOf(func(v *Family) handover.Family { return v.guestState(now) })
+}
+
+func (d *Delegate) stateOf(state func(v *Family) handover.Family) (s handover.Delegate) {
+	if d.IPv4 != nil {
+		s.Family = state(d.IPv4)
+	}
+	if d.IPv6 != nil {
+		six := state(d.IPv6)
+		s.IPv6 = &six
+	}
+	return s
+}
+
+func (v *Family) guestState(now time.Duration) handover.Family {
+	s := handover.Family{Holder: Holder(v.holder.Load()).String()}
+	v.using.Lock()
+	defer v.using.Unlock()
+	s.GuestMAC = handover.MAC(v.guest())
+	if at, ok := v.lastUse.load(); ok {
 		age := ageOf(at, now)
 		s.LastUse = &age
 	}
-	d.using.Unlock()
 	return s
 }
 
@@ -36,49 +53,67 @@ func (d *Delegate) GuestState(now time.Duration) handover.Delegate {
 // itself, Resume returns an error and changes nothing. Rules and kept ports are not applied to the waiting frames: the other
 // delegate has applied them.
 func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
-	holder, err := parseHolder(s.Holder)
-	if err != nil {
-		return err
+	states := map[*Family]*handover.Family{d.IPv4: &s.Family, d.IPv6: s.IPv6}
+	if d.IPv4 == nil && s.Holder != "" {
+		return fmt.Errorf("holder %q: want none without an IPv4 address", s.Holder)
 	}
-	if err := d.checkUse(&s); err != nil {
-		return err
+	if (d.IPv6 == nil) != (s.IPv6 == nil) {
+		return fmt.Errorf("ipv6 %v: want it if the pod has an IPv6 address, and only then", s.IPv6)
 	}
-	if len(s.Neighbours)+len(s.Questions) > 0 && d.cfg.NoARP {
-		return fmt.Errorf("neighbours: %d, and questions: %d, want none on a link without ARP", len(s.Neighbours), len(s.Questions))
+	for _, v := range d.families() {
+		if err := v.check(states[v]); err != nil {
+			return err
+		}
 	}
-	if err := d.neighbours.check(&s, d.checkHeld); err != nil {
-		return err
+	for _, v := range d.families() {
+		v.resume(states[v], d.uplink.Load().mtu, now)
 	}
-	s.Questions = d.fitting(s.Questions)
-	if !d.neighbours.resume(&s, now) {
-		return errors.New("frames wait for neighbours already: want a forwarder that has processed none")
-	}
-	d.using.Lock()
-	d.lastUse.clear()
-	if s.LastUse != nil {
-		d.lastUse.store(now - *s.LastUse)
-	}
-	d.guestMAC.Store(MAC(s.GuestMAC).key())
-	d.using.Unlock()
-	d.holder.Store(int32(holder))
 	return nil
 }
 
-// fitting returns questions that check has accepted without the frames that exceed the MTU: it may have been larger.
-func (d *Delegate) fitting(questions []handover.Question) []handover.Question {
+// check returns an error for a state that v could not reach itself, or if v has processed frames already.
+func (v *Family) check(s *handover.Family) error {
+	if _, err := parseHolder(s.Holder); err != nil {
+		return err
+	}
+	if err := v.checkUse(s); err != nil {
+		return err
+	}
+	if len(s.Neighbours)+len(s.Questions) > 0 && v.cfg.NoARP {
+		return fmt.Errorf("neighbours: %d, and questions: %d, want none on a link without ARP", len(s.Neighbours), len(s.Questions))
+	}
+	return v.neighbours.check(s, v.checkHeld)
+}
+
+// resume replaces what v has learned by a state that check has accepted.
+func (v *Family) resume(s *handover.Family, mtu int, now time.Duration) {
+	v.neighbours.resume(s, fitting(s.Questions, mtu), now)
+	v.using.Lock()
+	v.lastUse.clear()
+	if s.LastUse != nil {
+		v.lastUse.store(now - *s.LastUse)
+	}
+	v.guestMAC.Store(MAC(s.GuestMAC).key())
+	v.using.Unlock()
+	holder, _ := parseHolder(s.Holder)
+	v.holder.Store(int32(holder))
+}
+
+// fitting returns questions without the frames that exceed the MTU: it may have been larger.
+func fitting(questions []handover.Question, mtu int) []handover.Question {
 	questions = slices.Clone(questions)
 	for i := range questions {
 		q := &questions[i]
 		q.Frames = slices.DeleteFunc(slices.Clone(q.Frames), func(f handover.Frame) bool {
-			return vnet.WireLen(vnet.Header(f.Offload), f.Data) > d.uplink.Load().mtu+ethernetLen
+			return vnet.WireLen(vnet.Header(f.Offload), f.Data) > mtu+ethernetLen
 		})
 	}
 	return questions
 }
 
 // checkUse checks the guest's MAC and its last use of the pod address.
-func (d *Delegate) checkUse(s *handover.Delegate) error {
-	guest, pinned := MAC(s.GuestMAC), d.cfg.PinnedMAC
+func (v *Family) checkUse(s *handover.Family) error {
+	guest, pinned := MAC(s.GuestMAC), v.cfg.PinnedMAC
 	switch {
 	case guest.IsMulticast():
 		return fmt.Errorf("guest_mac %q: want the address of one station", guest)
@@ -96,7 +131,7 @@ func (d *Delegate) checkUse(s *handover.Delegate) error {
 }
 
 // checkHeld checks that toHost could have made a frame wait for a neighbour.
-func (d *Delegate) checkHeld(f *handover.Frame) error {
+func (v *Family) checkHeld(f *handover.Frame) error {
 	if f.Port != PortGuest && f.Port != PortPod {
 		return fmt.Errorf("port %d: want %d or %d", f.Port, PortGuest, PortPod)
 	}
@@ -111,12 +146,12 @@ func (d *Delegate) checkHeld(f *handover.Frame) error {
 	switch {
 	case ethertype(f.Data) != typeIPv4 || !p.parseHeader(f.Data) || p.firstFragment && !p.parseTransport(f.Data) && !p.fragment:
 		return fmt.Errorf("data of %d bytes: want an IPv4 packet", len(f.Data))
-	case p.source != d.address:
-		return fmt.Errorf("data from %v: want the pod address %v", addrFromKey(p.source), d.cfg.Address.Addr())
-	case p.isDHCP() && !(f.Port == PortGuest && d.isRelayed(&frame, &p, bootReply)):
+	case p.source != v.address:
+		return fmt.Errorf("data from %v: want the pod address %v", p.source.addr(v.isIPv6), v.address.addr(v.isIPv6))
+	case p.isDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, bootReply)):
 		return errors.New("data is DHCP: want none that would reach the wire")
-	case p.target == d.address || isMartian(p.target) || isMulticastIP(p.target) || d.isBroadcast(p.target):
-		return fmt.Errorf("data to %v: want another host", addrFromKey(p.target))
+	case p.target == v.address || p.target.isMartian(v.isIPv6) || p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target):
+		return fmt.Errorf("data to %v: want another host", p.target.addr(v.isIPv6))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func TestNewDelegateHolder(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint64{"not-holder": 1}, counters.Drops()); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
-	if h := Holder(d.holder.Load()); h != HolderSwitch {
+	if h := Holder(d.IPv4.holder.Load()); h != HolderSwitch {
 		t.Errorf("the holder is %v, want switch", h)
 	}
 }
@@ -30,18 +30,18 @@ func TestHandDuringUse(t *testing.T) {
 	before, guest := MAC{2, 1}, MAC{2, 2}
 	for range 5000 {
 		d := NewDelegate(delegateConfig())
-		d.SetHolder(HolderGuest, before)
-		d.recordUse(before, time.Second, false)
+		d.IPv4.SetHolder(HolderGuest, before)
+		d.IPv4.recordUse(before, time.Second, false)
 		now := time.Second + useInterval/2
 		handed := make(chan struct{})
 		go func() {
-			d.SetHolder(HolderGuest, guest)
+			d.IPv4.SetHolder(HolderGuest, guest)
 			close(handed)
 		}()
-		d.recordUse(guest, now, false)
+		d.IPv4.recordUse(guest, now, false)
 		<-handed
-		by, okBy := d.LastUseBy(guest)
-		last, ok := d.LastUse()
+		by, okBy := d.IPv4.LastUseBy(guest)
+		last, ok := d.IPv4.LastUse()
 		if by != now || last != now || !okBy || !ok {
 			t.Fatalf("LastUseBy = %v, %v; LastUse = %v, %v; want %v", by, okBy, last, ok, now)
 		}

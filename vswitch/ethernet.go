@@ -8,6 +8,7 @@ const (
 	vlanTagLen  = 4
 	arpLen      = 28 // IPv4 over Ethernet
 	ipv4Len     = 20 // without options
+	ipv6Len     = 40 // without extension headers
 	udpLen      = 8
 	tcpLen      = 20 // without options
 )

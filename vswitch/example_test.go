@@ -64,7 +64,7 @@ func ExampleDelegate() {
 		MTU:       1450, GuestMTU: 1450,
 		Routes: []vswitch.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.244.1.1")}},
 	})
-	delegate.SetHolder(vswitch.HolderGuest, guest)
+	delegate.IPv4.SetHolder(vswitch.HolderGuest, guest)
 
 	// An ARP request of the guest for its gateway.
 	request := []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x08\x06" +

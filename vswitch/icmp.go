@@ -28,11 +28,11 @@ func isICMPError(kind uint8) bool {
 	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
 }
 
-// A quotedFlow identifies the flow that an ICMP error is about by the packet that the error quotes. Addresses are in host order.
+// A quotedFlow identifies the flow that an ICMP error is about by the packet that the error quotes.
 type quotedFlow struct {
 	laterFragment          bool // the quoted packet is a later fragment: the ports are not valid
 	protocol               uint8
-	source, target         uint32
+	source, target         key
 	sourcePort, targetPort uint16
 }
 
@@ -57,8 +57,8 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 	return quotedFlow{
 		laterFragment: binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0,
 		protocol:      quoted[9],
-		source:        binary.BigEndian.Uint32(quoted[12:]),
-		target:        binary.BigEndian.Uint32(quoted[16:]),
+		source:        key4(quoted[12:]),
+		target:        key4(quoted[16:]),
 		sourcePort:    binary.BigEndian.Uint16(quoted[headerLen:]),
 		targetPort:    binary.BigEndian.Uint16(quoted[headerLen+2:]),
 	}, true
@@ -66,8 +66,8 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 
 // sendICMPError sends ICMP destination unreachable to the sender of a frame, at the port where the frame entered, unless RFC 1122,
 // section 3.2.2, forbids it. With codeFragmentNeeded, mtu is that of the next hop (RFC 1191, section 4); otherwise it is 0.
-func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
-	if !p.firstFragment || isMulticastIP(p.target) || d.isBroadcast(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
+func (v *Family) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
+	if !p.firstFragment || p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
 		return
 	}
 	quote := frame[ethernetLen:min(p.end, p.transport+icmpQuote)]
@@ -75,7 +75,7 @@ func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, 
 	if b == nil {
 		return
 	}
-	setMACs(b, sender(frame), d.cfg.RouterMAC)
+	setMACs(b, sender(frame), v.cfg.RouterMAC)
 	binary.BigEndian.PutUint16(b[12:], typeIPv4)
 	ip := b[ethernetLen:]
 	ip[0], ip[1] = 0x45, 0xc0 // internetwork control (RFC 1812, section 4.3.2.5)
@@ -83,8 +83,8 @@ func (d *Delegate) sendICMPError(port int, frame []byte, p *packet, code uint8, 
 	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, and no "don't fragment"
 	ip[8], ip[9] = 64, protocolICMP
 	binary.BigEndian.PutUint16(ip[10:], 0)
-	binary.BigEndian.PutUint32(ip[12:], out.uplink.router)
-	binary.BigEndian.PutUint32(ip[16:], p.source)
+	out.uplink.of(v).router.put4(ip[12:])
+	p.source.put4(ip[16:])
 	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip[:ipv4Len], 0))
 	message := ip[ipv4Len:]
 	message[0], message[1] = icmpUnreachable, code

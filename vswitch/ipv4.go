@@ -3,7 +3,6 @@ package vswitch
 import (
 	"encoding/binary"
 	"math/bits"
-	"net/netip"
 
 	"github.com/podswitch/podswitch/vnet"
 )
@@ -15,9 +14,6 @@ const (
 	protocolUDP  = 17
 )
 
-// limitedBroadcast is 255.255.255.255.
-const limitedBroadcast = 0xffffffff
-
 // DHCP's UDP ports (RFC 2131, section 4.1).
 const (
 	dhcpServerPort = 67
@@ -27,7 +23,7 @@ const (
 // A packet holds the fields of a validated IPv4 packet that the forwarders use. All offsets, and the headers at them, lie within
 // the frame.
 type packet struct {
-	source, target         uint32 // in host order
+	source, target         key
 	sourcePort, targetPort uint16 // of TCP and UDP; 0 in later fragments
 	protocol               uint8
 	offset                 int  // of a fragment within its packet, in bytes
@@ -56,17 +52,10 @@ func (p *packet) parseHeader(frame []byte) bool {
 		return false
 	}
 	flags := binary.BigEndian.Uint16(ip[6:])
-	*p = packet{
-		source:        binary.BigEndian.Uint32(ip[12:]),
-		target:        binary.BigEndian.Uint32(ip[16:]),
-		protocol:      ip[9],
-		offset:        int(flags&0x1fff) * 8,
-		firstFragment: flags&0x1fff == 0,
-		fragment:      flags&0x3fff != 0,
-		dontFragment:  flags&0x4000 != 0,
-		transport:     ethernetLen + headerLen,
-		end:           ethernetLen + total,
-	}
+	p.source, p.target, p.protocol = key4(ip[12:]), key4(ip[16:]), ip[9]
+	p.offset = int(flags&0x1fff) * 8
+	p.firstFragment, p.fragment, p.dontFragment = p.offset == 0, flags&0x3fff != 0, flags&0x4000 != 0
+	p.transport, p.end = ethernetLen+headerLen, ethernetLen+total
 	return true
 }
 
@@ -118,20 +107,3 @@ func (p *packet) isDHCP() bool {
 }
 
 func isDHCPPort(port uint16) bool { return port == dhcpServerPort || port == dhcpClientPort }
-
-func isMulticastIP(ip uint32) bool { return ip>>28 == 0xe }
-
-// isMartian reports whether ip must not occur on a wire: "this network" and loopback. 240.0.0.0/4 may occur: Linux routes it, and
-// some clusters assign pod addresses from it.
-func isMartian(ip uint32) bool { return ip>>24 == 0 || ip>>24 == 127 }
-
-// multicastMAC maps an IPv4 group to its Ethernet address (RFC 1112, section 6.4).
-func multicastMAC(ip uint32) MAC {
-	return MAC{0x01, 0x00, 0x5e, byte(ip>>16) & 0x7f, byte(ip >> 8), byte(ip)}
-}
-
-// ipKey returns an IPv4 address in host order.
-func ipKey(a netip.Addr) uint32 {
-	b := a.As4()
-	return binary.BigEndian.Uint32(b[:])
-}

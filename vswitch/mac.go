@@ -54,6 +54,9 @@ func (m MAC) key() uint64 {
 	return uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5])
 }
 
+// tableKey returns the key of m in a table.
+func (m MAC) tableKey() key { return key{hi: m.key()} }
+
 // macFromKey is the inverse of key; it ignores higher bits.
 func macFromKey(key uint64) MAC {
 	return MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}

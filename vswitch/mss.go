@@ -18,7 +18,12 @@ const (
 )
 
 // mssOf returns the largest maximum segment size that fits into mtu.
-func mssOf(mtu int) int { return min(mtu-ipv4Len-tcpLen, 0xffff) }
+func mssOf(mtu int, isIPv6 bool) int {
+	if isIPv6 {
+		return min(mtu-ipv6Len-tcpLen, 0xffff)
+	}
+	return min(mtu-ipv4Len-tcpLen, 0xffff)
+}
 
 // clampMSS lowers the maximum segment size that a TCP SYN announces to mss, for guests that ignore the MTU that they were assigned. It updates the checksum and changes nothing else.
 func clampMSS(f *Frame, p *packet, mss int) {

@@ -28,7 +28,7 @@ const NeighbourLimit = 1024
 
 // A Neighbour is a next hop on the wire whose MAC is configured.
 type Neighbour struct {
-	Addr netip.Addr // IPv4
+	Addr netip.Addr
 	MAC  MAC
 }
 
@@ -69,14 +69,15 @@ func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
 // they are always resolved and kept. Hosts on the wire cause questions too, by requests to kept ports from many addresses: these exhaust a
 // share of their own, in which the oldest question makes room for the next one.
 type neighbours struct {
-	address uint32 // the pod address: sender of the requests
+	isIPv6  bool
+	address key    // the pod address: sender of the requests
 	table   *table // by address; the values are neighbourValues
 
-	mu        sync.Mutex      // guards the following
-	mac       MAC             // the wire MAC
-	gateways  map[uint32]bool // the map itself is read-only
-	announces bool            // the next tick announces the wire MAC
-	questions map[uint32]*question
+	mu        sync.Mutex   // guards the following
+	mac       MAC          // the wire MAC
+	gateways  map[key]bool // the map itself is read-only
+	announces bool         // the next tick announces the wire MAC
+	questions map[key]*question
 	asked     [delegatePorts]int // questions by the port that asked, without those about gateways
 	nextSeq   uint64
 	heldBytes int // cost of all questions' frames
@@ -93,31 +94,33 @@ type question struct {
 	seq    uint64 // order of the questions
 }
 
-func newNeighbours(address uint32, mac MAC, permanent []Neighbour, gateways map[uint32]bool) *neighbours {
-	n := &neighbours{address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit), questions: make(map[uint32]*question)}
+func newNeighbours(isIPv6 bool, address key, mac MAC, permanent []Neighbour, gateways map[key]bool) *neighbours {
+	n := &neighbours{isIPv6: isIPv6, address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit, !isIPv6), questions: make(map[key]*question)}
 	for _, p := range permanent { // those beyond the limit find no room
-		n.table.set(p.entry())
+		if isOf(p.Addr, isIPv6) {
+			n.table.set(p.entry())
+		}
 	}
 	return n
 }
 
 // resolve returns the MAC of a next hop for a frame that entered at port. If it reports false, it has kept a copy of the frame or
 // dropped it.
-func (n *neighbours) resolve(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
-	s, e, ok := n.table.find(uint64(ip))
+func (n *neighbours) resolve(port int, ip key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+	s, found, seen, ok := n.table.find(ip)
 	if !ok {
 		return n.hold(port, ip, f, now, out)
 	}
-	value := neighbourValue(e.value)
+	value := neighbourValue(found)
 	// probe selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has been
 	// given to another neighbour since, probe only delays the request for that neighbour.
-	if !value.isPermanent() && now-e.seen >= neighbourReachable && s.probe(now) {
+	if !value.isPermanent() && now-seen >= neighbourReachable && s.probe(now) {
 		n.ask(port, ip, value.mac(), now, out)
 	}
 	return value.mac(), true
 }
 
-func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Out) {
+func (n *neighbours) ask(port int, ip key, to MAC, now time.Duration, out *Out) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.askLocked(port, ip, to, now, out)
@@ -125,7 +128,7 @@ func (n *neighbours) ask(port int, ip uint32, to MAC, now time.Duration, out *Ou
 
 // askLocked returns the question about ip. If there is none, it starts one with a request to the given MAC; it returns nil if there are
 // too many questions.
-func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, out *Out) *question {
+func (n *neighbours) askLocked(port int, ip key, to MAC, now time.Duration, out *Out) *question {
 	isGateway, guestMayAsk := n.gateways[ip], n.asked[PortGuest] < guestQuestionLimit
 	if q := n.questions[ip]; q != nil {
 		if port == PortGuest && q.port != PortGuest && guestMayAsk && !isGateway { // it must not make room for others any more
@@ -154,7 +157,7 @@ func (n *neighbours) askLocked(port int, ip uint32, to MAC, now time.Duration, o
 
 // dropOldestLocked ends the oldest question of the pod endpoint.
 func (n *neighbours) dropOldestLocked(out *Out) {
-	var oldestIP uint32
+	var oldestIP key
 	var oldest *question
 	for ip, q := range n.questions {
 		if q.port != PortGuest && !n.gateways[ip] && (oldest == nil || q.seq < oldest.seq) {
@@ -168,7 +171,7 @@ func (n *neighbours) dropOldestLocked(out *Out) {
 }
 
 // endLocked removes a question. Its frames are the caller's.
-func (n *neighbours) endLocked(ip uint32, q *question) {
+func (n *neighbours) endLocked(ip key, q *question) {
 	delete(n.questions, ip)
 	n.heldBytes -= q.cost
 	if !n.gateways[ip] {
@@ -176,7 +179,7 @@ func (n *neighbours) endLocked(ip uint32, q *question) {
 	}
 }
 
-func (n *neighbours) request(ip uint32, to MAC, q *question, now time.Duration, out *Out) {
+func (n *neighbours) request(ip key, to MAC, q *question, now time.Duration, out *Out) {
 	q.next = now + tickInterval
 	b := out.buffer(ethernetLen + arpLen)
 	if b == nil {
@@ -197,8 +200,8 @@ func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, o
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, e, known := n.table.find(uint64(ip))
-	value := neighbourValue(e.value) // 0 if not known
+	_, found, seen, known := n.table.find(ip)
+	value := neighbourValue(found) // 0 if not known
 	q := n.questions[ip]
 	if !known && q == nil && !onLinkRequest {
 		return false
@@ -208,7 +211,7 @@ func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, o
 	}
 	// A second answer to one request is ignored. A request is not an answer: its sender knows where the reply should go. An announcement
 	// tells of a change, such as the failover of a gateway (net/ipv4/arp.c, arp_process).
-	if known && value.mac() != mac && now-e.seen < neighbourLock && !onLinkRequest && !a.isAnnouncement() {
+	if known && value.mac() != mac && now-seen < neighbourLock && !onLinkRequest && !a.isAnnouncement() {
 		return true
 	}
 	n.putLocked(ip, newNeighbourValue(mac, value.isWanted() || q != nil), now)
@@ -217,17 +220,17 @@ func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, o
 }
 
 // putLocked stores a neighbour that was confirmed now. For a wanted one, it makes room in a full table.
-func (n *neighbours) putLocked(ip uint32, value neighbourValue, now time.Duration) {
-	if n.table.put(uint64(ip), uint64(value), now, expiredNeighbour(now)) || !value.isWanted() {
+func (n *neighbours) putLocked(ip key, value neighbourValue, now time.Duration) {
+	if n.table.put(ip, uint64(value), now, expiredNeighbour(now)) || !value.isWanted() {
 		return
 	}
 	n.makeRoomLocked(n.gateways[ip])
-	n.table.set(entry{uint64(ip), uint64(value), now, now})
+	n.table.set(entry{ip, uint64(value), now, now})
 }
 
 // isHost reports whether a neighbour may have the address ip.
-func (n *neighbours) isHost(ip uint32) bool {
-	return ip != n.address && !isMartian(ip) && !isMulticastIP(ip) && ip != limitedBroadcast
+func (n *neighbours) isHost(ip key) bool {
+	return ip != n.address && !ip.isMartian(n.isIPv6) && !ip.isGroup(n.isIPv6) && (n.isIPv6 || ip != limitedBroadcast)
 }
 
 // makeRoomLocked removes the neighbours that only made themselves known. For a gateway, it removes all but gateways and
@@ -235,7 +238,7 @@ func (n *neighbours) isHost(ip uint32) bool {
 func (n *neighbours) makeRoomLocked(forGateway bool) {
 	n.table.remove(func(e entry) bool {
 		value := neighbourValue(e.value)
-		return !value.isPermanent() && (!value.isWanted() || forGateway && !n.gateways[uint32(e.key)])
+		return !value.isPermanent() && (!value.isWanted() || forGateway && !n.gateways[e.key])
 	})
 }
 
@@ -254,8 +257,8 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	defer n.mu.Unlock()
 	n.announceLocked(out)
 	for ip, q := range n.questions {
-		if _, e, ok := n.table.find(uint64(ip)); ok && neighbourValue(e.value).isPermanent() { // since setUplink
-			n.releaseLocked(ip, q, neighbourValue(e.value).mac(), out)
+		if _, found, _, ok := n.table.find(ip); ok && neighbourValue(found).isPermanent() { // since setUplink
+			n.releaseLocked(ip, q, neighbourValue(found).mac(), out)
 		} else if q.next <= now && q.tries < neighbourTries {
 			n.request(ip, Broadcast, q, now, out)
 		}
@@ -268,9 +271,9 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	}
 }
 
-func (n *neighbours) giveUpLocked(ip uint32, q *question, out *Out, unreachable func(f heldFrame)) {
+func (n *neighbours) giveUpLocked(ip key, q *question, out *Out, unreachable func(f heldFrame)) {
 	n.endLocked(ip, q)
-	n.table.remove(func(e entry) bool { return e.key == uint64(ip) && !neighbourValue(e.value).isPermanent() })
+	n.table.remove(func(e entry) bool { return e.key == ip && !neighbourValue(e.value).isPermanent() })
 	for _, f := range q.frames {
 		f.counters(out).Drop(Unresolved, 1)
 		f.in.offend(Unresolved, offendingIP(ip))

@@ -10,11 +10,11 @@ type heldFrame struct {
 }
 
 // hold keeps a copy of the frame until the neighbour has answered. If the answer has come since the lookup, hold returns it.
-func (n *neighbours) hold(port int, ip uint32, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+func (n *neighbours) hold(port int, ip key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, e, ok := n.table.find(uint64(ip)); ok {
-		return neighbourValue(e.value).mac(), true
+	if _, found, _, ok := n.table.find(ip); ok {
+		return neighbourValue(found).mac(), true
 	}
 	q := n.askLocked(port, ip, Broadcast, now, out)
 	if q == nil {
@@ -41,7 +41,7 @@ func (q *question) add(n *neighbours, f heldFrame) {
 
 // makeQueueRoomLocked drops the oldest frames of a question until data fits as another one, or none are left. It returns the memory of a
 // dropped frame for data if that has about its size: a guest may send to an absent neighbour at any rate.
-func (n *neighbours) makeQueueRoomLocked(ip uint32, q *question, data []byte, out *Out) (memory []byte) {
+func (n *neighbours) makeQueueRoomLocked(ip key, q *question, data []byte, out *Out) (memory []byte) {
 	cost := costOf(data)
 	for len(q.frames) > 0 && (q.cost+cost > heldQueueLimit || n.heldBytes+cost > heldByteLimit && !n.gateways[ip]) {
 		oldest := q.removeOldest(n)
@@ -79,7 +79,7 @@ func (f *heldFrame) counters(out *Out) *Counters {
 }
 
 // releaseLocked ends the question about ip and sends the frames that waited for its MAC.
-func (n *neighbours) releaseLocked(ip uint32, q *question, mac MAC, out *Out) {
+func (n *neighbours) releaseLocked(ip key, q *question, mac MAC, out *Out) {
 	if q == nil {
 		return
 	}

@@ -22,25 +22,31 @@ type NeighbourState struct {
 	Age   time.Duration // since the last confirmation; 0 if State is NeighbourPermanent or NeighbourIncomplete
 }
 
-// Neighbours returns the next hops, in the order of their addresses. There are at most NeighbourLimit, and 256 incomplete ones.
-func (d *Delegate) Neighbours(now time.Duration) []NeighbourState { return d.neighbours.list(now) }
+// Neighbours returns the next hops, in the order of their addresses. For each family
+// there are at most NeighbourLimit, and 256 incomplete ones.
+func (d *Delegate) Neighbours(now time.Duration) (list []NeighbourState) {
+	for _, v := range d.families() {
+		list = append(list, v.neighbours.list(now)...)
+	}
+	return list
+}
 
 func (n *neighbours) list(now time.Duration) (list []NeighbourState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.table.each(func(e entry) { list = append(list, e.listed(now)) })
+	n.table.each(func(e entry) { list = append(list, n.listed(e, now)) })
 	for ip := range n.questions {
-		if _, _, known := n.table.find(uint64(ip)); !known { // otherwise it is being confirmed
-			list = append(list, NeighbourState{Addr: addrFromKey(ip), State: NeighbourIncomplete})
+		if _, _, _, known := n.table.find(ip); !known { // otherwise it is being confirmed
+			list = append(list, NeighbourState{Addr: ip.addr(n.isIPv6), State: NeighbourIncomplete})
 		}
 	}
 	slices.SortFunc(list, func(a, b NeighbourState) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
 
-func (e entry) listed(now time.Duration) NeighbourState {
+func (n *neighbours) listed(e entry, now time.Duration) NeighbourState {
 	value := neighbourValue(e.value)
-	s := NeighbourState{Addr: addrFromKey(uint32(e.key)), MAC: value.mac(), State: NeighbourPermanent}
+	s := NeighbourState{Addr: e.key.addr(n.isIPv6), MAC: value.mac(), State: NeighbourPermanent}
 	if !value.isPermanent() {
 		s.State, s.Age = NeighbourReachable, ageOf(e.seen, now)
 		if s.Age >= neighbourReachable {

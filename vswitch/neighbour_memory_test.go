@@ -19,16 +19,16 @@ func heapOf(fill func()) int64 {
 // Frames that wait use the memory that their cost says, even if each of them made a large frame leave, whose memory it could keep.
 func TestHostileNeighbourMemory(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
-	n := newNeighbours(1, MAC{2}, nil, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
 	large, small := &Frame{Data: make([]byte, MaxFrame)}, &Frame{Data: make([]byte, 60)}
 	got := heapOf(func() {
 		for ip := uint32(0x0a000001); ip < 0x0a000001+4; ip++ {
 			for range 400 {
-				n.resolve(PortGuest, ip, large, 0, out)
-				for q := n.questions[ip]; len(q.frames[0].Data) < MaxFrame; {
-					n.resolve(PortGuest, ip, small, 0, out)
+				n.resolve(PortGuest, ip4(ip), large, 0, out)
+				for q := n.questions[ip4(ip)]; len(q.frames[0].Data) < MaxFrame; {
+					n.resolve(PortGuest, ip4(ip), small, 0, out)
 				}
-				n.resolve(PortGuest, ip, small, 0, out)
+				n.resolve(PortGuest, ip4(ip), small, 0, out)
 			}
 		}
 		out.Flush(discard)
@@ -41,7 +41,7 @@ func TestHostileNeighbourMemory(t *testing.T) {
 
 // A frame that leaves a question leaves no memory for its place.
 func TestHeldFramePlaces(t *testing.T) {
-	n := newNeighbours(1, MAC{2}, nil, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
 	questions := make([]question, questionLimit)
 	data := make([]byte, 60)
 	got := heapOf(func() {

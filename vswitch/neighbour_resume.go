@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -11,7 +12,13 @@ import (
 )
 
 // check returns an error for a state that n could not reach itself. It calls checkFrame for each frame that waits.
-func (n *neighbours) check(s *handover.Delegate, checkFrame func(f *handover.Frame) error) error {
+func (n *neighbours) check(s *handover.Family, checkFrame func(f *handover.Frame) error) error {
+	n.mu.Lock()
+	isBusy := n.heldBytes > 0
+	n.mu.Unlock()
+	if isBusy {
+		return errors.New("frames wait for neighbours already: want a forwarder that has processed none")
+	}
 	permanent := n.permanent()
 	if count := len(s.Neighbours) + len(permanent); count > NeighbourLimit {
 		return fmt.Errorf("neighbours: %d with the permanent ones, want at most %d", count, NeighbourLimit)
@@ -42,7 +49,7 @@ func (n *neighbours) checkQuestions(questions []handover.Question, checkFrame fu
 				return q.Address, fmt.Errorf("frames[%d]: %w", i, err)
 			}
 		}
-		if !n.gateways[ipKey(q.Address)] {
+		if !n.gateways[keyOf(q.Address)] {
 			count++
 			held += costOfAll(q.Frames)
 		}
@@ -68,8 +75,8 @@ func costOfAll(frames []handover.Frame) (cost int) {
 }
 
 func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
-	if !known.Address.Is4() || !n.isHost(ipKey(known.Address)) {
-		return fmt.Errorf("address %q: want the IPv4 address of another host", known.Address)
+	if !isOf(known.Address, n.isIPv6) || !n.isHost(keyOf(known.Address)) {
+		return fmt.Errorf("address %q: want the %s address of another host", known.Address, familyName(n.isIPv6))
 	}
 	if err := checkStationMAC(known.MAC); err != nil {
 		return err
@@ -82,8 +89,8 @@ func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
 
 func (n *neighbours) checkQuestion(q *handover.Question) error {
 	switch {
-	case !q.Address.Is4() || !n.isHost(ipKey(q.Address)) && !n.gateways[ipKey(q.Address)]:
-		return fmt.Errorf("address %q: want the IPv4 address of another host", q.Address)
+	case !isOf(q.Address, n.isIPv6) || !n.isHost(keyOf(q.Address)) && !n.gateways[keyOf(q.Address)]:
+		return fmt.Errorf("address %q: want the %s address of another host", q.Address, familyName(n.isIPv6))
 	case q.Tries < 0 || q.Tries > neighbourTries:
 		return fmt.Errorf("tries %d: want at least 0, and at most %d", q.Tries, neighbourTries)
 	case costOfAll(q.Frames) > heldQueueLimit:
@@ -96,20 +103,16 @@ func (n *neighbours) permanent() map[netip.Addr]bool {
 	permanent := make(map[netip.Addr]bool)
 	n.table.each(func(e entry) {
 		if neighbourValue(e.value).isPermanent() {
-			permanent[addrFromKey(uint32(e.key))] = true
+			permanent[e.key.addr(n.isIPv6)] = true
 		}
 	})
 	return permanent
 }
 
-// resume replaces what n has learned by a state that check has accepted, and copies its frames. If frames wait in n already, resume
-// reports false and changes nothing.
-func (n *neighbours) resume(s *handover.Delegate, now time.Duration) bool {
+// resume replaces what n has learned by a state that check has accepted, with these questions, and copies its frames.
+func (n *neighbours) resume(s *handover.Family, questions []handover.Question, now time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.heldBytes > 0 {
-		return false
-	}
 	n.table.remove(func(e entry) bool { return !neighbourValue(e.value).isPermanent() })
 	for i := range s.Neighbours {
 		n.table.set(neighbourEntry(&s.Neighbours[i], now))
@@ -117,10 +120,9 @@ func (n *neighbours) resume(s *handover.Delegate, now time.Duration) bool {
 	n.table.delaySweep(now + s.NextSweep)
 	clear(n.questions)
 	n.asked = [delegatePorts]int{}
-	for i := range s.Questions {
-		n.resumeQuestion(&s.Questions[i], now)
+	for i := range questions {
+		n.resumeQuestion(&questions[i], now)
 	}
-	return true
 }
 
 func neighbourEntry(known *handover.Neighbour, now time.Duration) entry {
@@ -129,12 +131,12 @@ func neighbourEntry(known *handover.Neighbour, now time.Duration) entry {
 	if known.LastProbe != nil {
 		probed = now - *known.LastProbe
 	}
-	return entry{uint64(ipKey(known.Address)), uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), seen, probed}
+	return entry{keyOf(known.Address), uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), seen, probed}
 }
 
 // resumeQuestion adds a question. It is the guest's if a frame of the guest waits, and the guest's share has room.
 func (n *neighbours) resumeQuestion(asked *handover.Question, now time.Duration) {
-	ip := ipKey(asked.Address)
+	ip := keyOf(asked.Address)
 	q := &question{tries: asked.Tries, next: now - asked.Age + tickInterval, port: PortPod, seq: n.nextSeq}
 	for _, f := range asked.Frames {
 		q.add(n, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})

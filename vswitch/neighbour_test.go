@@ -22,7 +22,7 @@ func discard(int, []Frame) {}
 
 // ask resolves ip for a frame and reports whether the frame was held or dropped.
 func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (held bool) {
-	_, ok := n.resolve(PortGuest, ip, &Frame{Data: make([]byte, 60)}, now, out)
+	_, ok := n.resolve(PortGuest, ip4(ip), &Frame{Data: make([]byte, 60)}, now, out)
 	return !ok
 }
 
@@ -30,7 +30,7 @@ func ask(n *neighbours, ip uint32, now time.Duration, out *Out) (held bool) {
 func TestNeighbourQuestionLimit(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
-	n := newNeighbours(1, MAC{2}, nil, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
 	for ip := uint32(0x0a000001); ip < 0x0a000001+guestQuestionLimit+10; ip++ {
 		if !ask(n, ip, 0, out) {
 			t.Fatalf("%x is resolved", ip)
@@ -40,7 +40,7 @@ func TestNeighbourQuestionLimit(t *testing.T) {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
 	// Without a free question, no request is sent for an old entry, but the entry is used.
-	n.table.set(entry{key: 0x0b000001, value: MAC{2, 1}.key()})
+	n.table.set(entry{key: ip4(0x0b000001), value: MAC{2, 1}.key()})
 	if ask(n, 0x0b000001, time.Hour, out) {
 		t.Error("an old entry is not used")
 	}
@@ -57,7 +57,7 @@ func TestNeighbourQuestionLimit(t *testing.T) {
 // answer returns an ARP reply to the pod address, or a request for it.
 func answer(operation uint16, ip uint32, mac MAC) arpPacket {
 	b := make([]byte, ethernetLen+arpLen)
-	writeARP(b, MAC{2}, operation, mac, ip, MAC{2}, 1)
+	writeARP(b, MAC{2}, operation, mac, ip4(ip), MAC{2}, ip4(1))
 	return parseARP(b)
 }
 
@@ -66,7 +66,7 @@ func answer(operation uint16, ip uint32, mac MAC) arpPacket {
 func TestNeighbourTableFull(t *testing.T) {
 	for _, wanted := range []bool{true, false} {
 		out := NewOut(delegatePorts, new(Counters))
-		n := newNeighbours(1, MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}, nil)
+		n := newNeighbours(false, ip4(1), MAC{2}, []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}, nil)
 		for i := range uint32(NeighbourLimit - 1) {
 			ip := 0x0a000001 + i
 			if wanted {
@@ -102,9 +102,9 @@ func TestNeighbourTableFull(t *testing.T) {
 // A frame that waited for the lock is sent if the answer has come meanwhile.
 func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
-	n := newNeighbours(1, MAC{2}, nil, nil)
-	n.table.set(entry{key: 5, value: MAC{2, 5}.key()})
-	mac, ok := n.hold(PortGuest, 5, &Frame{Data: make([]byte, 60)}, 0, out)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
+	n.table.set(entry{key: ip4(5), value: MAC{2, 5}.key()})
+	mac, ok := n.hold(PortGuest, ip4(5), &Frame{Data: make([]byte, 60)}, 0, out)
 	if !ok || mac != (MAC{2, 5}) {
 		t.Errorf("hold = %v, %v; want %v", mac, ok, MAC{2, 5})
 	}
@@ -113,7 +113,7 @@ func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 // Concurrent traffic of the guest, the pod endpoint and the wire, with ticks, for the race detector. Every frame is delivered or
 // counted.
 func TestNeighbourConcurrent(t *testing.T) {
-	n := newNeighbours(1, MAC{2}, nil, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
 	const senders, frames = 3, 3000
 	counters := new(Counters) // of all senders: each of them drops frames of the others
 	sent := make(chan int)
@@ -168,12 +168,12 @@ func TestNeighbourPermanent(t *testing.T) {
 	for i := range 20 {
 		list = append(list, Neighbour{netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", i+1)), MAC{2, byte(i)}})
 	}
-	n := newNeighbours(1, MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}), nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}), nil)
 	out := NewOut(delegatePorts, new(Counters))
-	if mac, ok := n.resolve(PortGuest, ipKey(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
+	if mac, ok := n.resolve(PortGuest, keyOf(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
 		t.Errorf("resolve = %v, %v; want the later entry %v", mac, ok, MAC{4})
 	}
-	if mac, ok := n.resolve(PortGuest, ipKey(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
+	if mac, ok := n.resolve(PortGuest, keyOf(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
 		t.Errorf("resolve = %v, %v; want %v", mac, ok, list[19].MAC)
 	}
 }
@@ -183,16 +183,16 @@ func TestNeighbourPermanent(t *testing.T) {
 func TestNeighbourPermanentLimit(t *testing.T) {
 	var list []Neighbour
 	for i := range uint32(NeighbourLimit + 1) {
-		list = append(list, Neighbour{addrFromKey(0x0a000001 + i), MAC{2, 9}})
+		list = append(list, Neighbour{ip4(0x0a000001 + i).addr(false), MAC{2, 9}})
 	}
-	n := newNeighbours(1, MAC{2}, list, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, list, nil)
 	out := NewOut(delegatePorts, new(Counters))
 	for _, known := range []int{0, NeighbourLimit - 1} {
-		if ask(n, ipKey(list[known].Addr), 0, out) {
+		if ask(n, uint32(keyOf(list[known].Addr).hi>>32), 0, out) {
 			t.Errorf("permanent neighbour %d is resolved", known)
 		}
 	}
-	beyond := ipKey(list[NeighbourLimit].Addr)
+	beyond := uint32(keyOf(list[NeighbourLimit].Addr).hi >> 32)
 	for range 2 {
 		if !ask(n, beyond, 0, out) {
 			t.Error("the neighbour beyond the limit is not resolved")
@@ -226,9 +226,9 @@ func TestNeighbourImpossible(t *testing.T) {
 		{"a group's MAC", host, MAC{3, 1}, false},
 		{"no MAC", host, MAC{}, false},
 	} {
-		n := newNeighbours(pod, MAC{2}, nil, nil)
+		n := newNeighbours(false, ip4(pod), MAC{2}, nil, nil)
 		got := n.learn(answer(arpRequest, test.ip, test.mac), true, 0, out)
-		if _, _, ok := n.table.find(uint64(test.ip)); got != test.want || ok != test.want {
+		if _, _, _, ok := n.table.find(ip4(test.ip)); got != test.want || ok != test.want {
 			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
 		}
 	}
@@ -240,7 +240,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
-	n := newNeighbours(1, MAC{2}, permanent, map[uint32]bool{gateway: true})
+	n := newNeighbours(false, ip4(1), MAC{2}, permanent, map[key]bool{ip4(gateway): true})
 	for i := range uint32(NeighbourLimit - 1) {
 		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
@@ -248,7 +248,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 		ask(n, 0x0c000001+i, 0, out)
 	}
 	n.heldBytes = heldByteLimit
-	if !ask(n, gateway, 0, out) || n.questions[gateway] == nil || len(counters.Drops()) != 0 {
+	if !ask(n, gateway, 0, out) || n.questions[ip4(gateway)] == nil || len(counters.Drops()) != 0 {
 		t.Fatalf("the gateway is not resolved; drops: %v", counters.Drops())
 	}
 	out.Flush(discard)
@@ -270,14 +270,14 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 func TestNeighbourScan(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
-	n := newNeighbours(1, MAC{2}, nil, nil)
+	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
 	for ip := uint32(0x0a000001); ip < 0x0a000001+2*questionLimit; ip++ {
 		ask(n, ip, 0, out)
 		out.Flush(discard)
 	}
 	before := counters.Drops()["neighbour-queue-full"]
 	f := &Frame{Data: make([]byte, 60)}
-	if _, ok := n.resolve(PortPod, 0x0b000001, f, 0, out); ok {
+	if _, ok := n.resolve(PortPod, ip4(0x0b000001), f, 0, out); ok {
 		t.Fatal("an unknown neighbour is known")
 	}
 	sent := 0

@@ -23,11 +23,11 @@ const (
 func offendingMAC(m MAC) Offender { return offenderMAC | Offender(m.key()) }
 
 // offendingIP returns none for 0.0.0.0: a host without an address sends from it, to join groups or to ask for an address.
-func offendingIP(ip uint32) Offender {
-	if ip == 0 {
+func offendingIP(k key) Offender {
+	if k == (key{}) {
 		return 0
 	}
-	return offenderIP | Offender(ip)
+	return offenderIP | Offender(k.hi>>32)
 }
 
 // offendingNumber returns none for 0, which is neither a port nor a VLAN.
@@ -52,7 +52,7 @@ func (o Offender) String() string {
 	case offenderMAC:
 		return macFromKey(value).String()
 	case offenderIP:
-		return addrFromKey(uint32(value)).String()
+		return key{hi: value << 32}.addr(false).String()
 	case offenderNo:
 		return strconv.FormatUint(value, 10)
 	}

@@ -147,7 +147,7 @@ func TestOutOfRoomForOwnFrames(t *testing.T) {
 	frame := packetOf(100)
 	setMACs(frame, MAC{2, 9}, MAC{2, 1})
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9) // on-link
-	d.SetHolder(HolderGuest, MAC{2, 1})
+	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 1, 9) // no route
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)

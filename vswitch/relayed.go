@@ -1,10 +1,6 @@
 package vswitch
 
-import (
-	"encoding/binary"
-
-	"github.com/podswitch/podswitch/vnet"
-)
+import "github.com/podswitch/podswitch/vnet"
 
 // Values of the field op of a DHCP message (RFC 2131, section 2).
 const (
@@ -23,7 +19,7 @@ const (
 // request from its own port 67, and names itself in it, and the server answers to that address (RFC 2131, section 4.1). Such messages pass,
 // for a guest that is the server of other networks. No client takes a reply for its own, because clients receive at port 68, and a relay
 // passes one on only if it names this relay (RFC 1542, section 4.1.2).
-func (d *Delegate) isRelayed(f *Frame, p *packet, op byte) bool {
+func (v *Family) isRelayed(f *Frame, p *packet, op byte) bool {
 	if p.sourcePort != dhcpServerPort || p.targetPort != dhcpServerPort || p.fragment || p.end < p.transport+dhcpRelay+4 {
 		return false
 	}
@@ -32,7 +28,7 @@ func (d *Delegate) isRelayed(f *Frame, p *packet, op byte) bool {
 	if h.GSOType != vnet.GSONone || h.Flags&vnet.FlagNeedsChecksum != 0 && (int(h.CsumStart) != p.transport || h.CsumOffset != udpChecksumAt) {
 		return false
 	}
-	relay := binary.BigEndian.Uint32(f.Data[p.transport+dhcpRelay:])
-	isHost := !isMartian(relay) && !isMulticastIP(relay) && !d.isBroadcast(relay)
+	relay := key4(f.Data[p.transport+dhcpRelay:])
+	isHost := !relay.isMartian(false) && !relay.isGroup(false) && !v.isBroadcast(relay)
 	return f.Data[p.transport+dhcpOp] == op && isHost && (op == bootRequest || relay == p.target)
 }

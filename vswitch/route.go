@@ -7,8 +7,8 @@ import (
 
 // A Route is one route of the pod interface. The longest matching prefix wins.
 type Route struct {
-	Destination netip.Prefix // IPv4; routes of other families are ignored
-	Gateway     netip.Addr   // the zero Addr: the destination is on-link
+	Destination netip.Prefix // IPv4 or IPv6
+	Gateway     netip.Addr   // of the same family; otherwise the destination is on-link
 	MTU         int          // largest IP packet of the path in bytes; 0: the link's
 	AdvMSS      int          // largest MSS of a TCP connection to the destination (advmss in ip-route(8)); 0: what fits into the MTU
 	Metric      int          // among routes with the same prefix length, the lowest wins
@@ -16,16 +16,17 @@ type Route struct {
 
 // A route is a Route in the form that the forwarder uses.
 type route struct {
-	network, mask uint32
-	gateway       uint32 // 0: on-link
-	mtu, mss      int
+	block
+	gateway  key // the zero key: on-link
+	mtu, mss int
 }
 
 // A routeTable is ordered so that the first match is the longest prefix with the lowest metric. Pods have few routes: a linear search is
 // faster than a tree.
 type routeTable []route
 
-func newRouteTable(routes []Route, linkMTU int) routeTable {
+// newRouteTable returns the table of one family.
+func newRouteTable(routes []Route, linkMTU int, isIPv6 bool) routeTable {
 	sorted := slices.Clone(routes)
 	slices.SortStableFunc(sorted, func(a, b Route) int {
 		if d := b.Destination.Bits() - a.Destination.Bits(); d != 0 {
@@ -35,18 +36,17 @@ func newRouteTable(routes []Route, linkMTU int) routeTable {
 	})
 	var table routeTable
 	for _, r := range sorted {
-		if !r.Destination.Addr().Is4() {
+		if !isOf(r.Destination.Addr(), isIPv6) {
 			continue
 		}
-		entry := route{mask: ^uint32(0) << (32 - r.Destination.Bits()), mtu: linkMTU}
-		entry.network = ipKey(r.Destination.Addr()) & entry.mask
-		if r.Gateway.Is4() {
-			entry.gateway = ipKey(r.Gateway)
+		entry := route{block: newBlock(r.Destination), mtu: linkMTU}
+		if isOf(r.Gateway, isIPv6) {
+			entry.gateway = keyOf(r.Gateway)
 		}
 		if r.MTU > 0 {
 			entry.mtu = min(r.MTU, linkMTU)
 		}
-		entry.mss = mssOf(entry.mtu)
+		entry.mss = mssOf(entry.mtu, isIPv6)
 		if r.AdvMSS > 0 {
 			entry.mss = min(r.AdvMSS, entry.mss)
 		}
@@ -56,25 +56,25 @@ func newRouteTable(routes []Route, linkMTU int) routeTable {
 }
 
 // lookup returns the next hop of a destination and its route; nil: there is none.
-func (t routeTable) lookup(target uint32) (nextHop uint32, r *route) {
+func (t routeTable) lookup(target key) (nextHop key, r *route) {
 	for i := range t {
 		r = &t[i]
-		if target&r.mask != r.network {
+		if !r.contains(target) {
 			continue
 		}
-		if r.gateway != 0 {
+		if r.gateway != (key{}) {
 			return r.gateway, r
 		}
 		return target, r
 	}
-	return 0, nil
+	return key{}, nil
 }
 
 // gateways returns the set of next hops that routes name.
-func (t routeTable) gateways() map[uint32]bool {
-	gateways := make(map[uint32]bool)
+func (t routeTable) gateways() map[key]bool {
+	gateways := make(map[key]bool)
 	for _, r := range t {
-		if r.gateway != 0 {
+		if r.gateway != (key{}) {
 			gateways[r.gateway] = true
 		}
 	}

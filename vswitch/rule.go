@@ -8,7 +8,7 @@ import "net/netip"
 // With a port and TCP, a rule that denies matches only packets that open a connection: a client in the guest may use the same port
 // number at its own end, and must receive answers.
 type Rule struct {
-	Destination netip.Prefix `json:"destination"`        // IPv4; rules of other families are ignored
+	Destination netip.Prefix `json:"destination"`        // IPv4 or IPv6
 	Protocol    uint8        `json:"protocol,omitempty"` // with Port: 6 for TCP, 17 for UDP, 0 for both
 	Port        uint16       `json:"port,omitempty"`     // destination port; 0: all packets of all protocols
 	Allow       bool         `json:"allow,omitempty"`    // allow the destination, whatever later rules say; false: deny it
@@ -16,23 +16,22 @@ type Rule struct {
 
 // A rule is a Rule in the form that the forwarder uses.
 type rule struct {
-	network, mask uint32
-	protocol      uint8
-	port          uint16
-	allow         bool
+	block
+	protocol uint8
+	port     uint16
+	allow    bool
 }
 
 // A ruleTable has the order of the rules: the first match decides.
 type ruleTable []rule
 
-func newRuleTable(rules []Rule) ruleTable {
+// newRuleTable returns the table of one family.
+func newRuleTable(rules []Rule, isIPv6 bool) ruleTable {
 	var table ruleTable
 	for _, r := range rules {
-		if !r.Destination.Addr().Is4() {
-			continue
+		if isOf(r.Destination.Addr(), isIPv6) {
+			table = append(table, rule{newBlock(r.Destination), r.Protocol, r.Port, r.Allow})
 		}
-		mask := ^uint32(0) << (32 - r.Destination.Bits())
-		table = append(table, rule{ipKey(r.Destination.Addr()) & mask, mask, r.Protocol, r.Port, r.Allow})
 	}
 	return table
 }
@@ -57,7 +56,7 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 
 // matches reports whether the rule applies to the packet; Rule has the exception for TCP.
 func (r *rule) matches(p *packet, frame []byte) bool {
-	if p.target&r.mask != r.network {
+	if !r.contains(p.target) {
 		return false
 	}
 	if r.port == 0 {

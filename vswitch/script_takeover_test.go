@@ -85,7 +85,7 @@ func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration
 	}
 	if r.delegate != nil {
 		next.expected = r.expected
-		next.delegate.ExpectGuest(r.expected)
+		next.delegate.IPv4.ExpectGuest(r.expected)
 		return next, passOn(r.delegate.State(now), func(s handover.Delegate) error { return next.delegate.Resume(s, then) })
 	}
 	for _, s := range r.bridge.Stations(now) {

@@ -105,7 +105,7 @@ func newRunOf(s *script, cfg vswitch.DelegateConfig) *run {
 	for port := range r.outs {
 		r.outs[port].Flush(func(int, []vswitch.Frame) {})
 	}
-	r.delegate.SetHolder(s.holder, s.holderMAC)
+	r.delegate.IPv4.SetHolder(s.holder, s.holderMAC)
 	return r
 }
 
@@ -176,13 +176,13 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		r.forwarder.Tick(now, r.ticks)
 		got = r.flush(r.ticks)
 	case "hand":
-		r.delegate.SetHolder(s.holder, s.mac)
+		r.delegate.IPv4.SetHolder(s.holder, s.mac)
 	case "now":
 		r.cfg = s.uplink
 		r.delegate.SetUplink(r.cfg)
 	case "expect":
 		r.expected = !s.refused
-		r.delegate.ExpectGuest(r.expected)
+		r.delegate.IPv4.ExpectGuest(r.expected)
 	case "static":
 		if ok := r.bridge.SetStatic(s.mac, s.port, now); ok == s.refused {
 			complaint = fmt.Sprintf("SetStatic = %v", ok)
@@ -194,7 +194,7 @@ func (r *run) act(s *step) (got []event, complaint string) {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
 	case "last-use":
-		at, ok := r.delegate.LastUseBy(s.mac)
+		at, ok := r.delegate.IPv4.LastUseBy(s.mac)
 		if ok {
 			at -= r.ahead
 		}

@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
@@ -58,6 +57,13 @@ func checkList[E any, K comparable](name string, list []E, check func(e *E) (K, 
 	return nil
 }
 
+func familyName(isIPv6 bool) string {
+	if isIPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
 func parseHolder(name string) (Holder, error) {
 	for h := HolderKernel; h <= HolderGuest; h++ {
 		if h.String() == name {
@@ -65,9 +71,4 @@ func parseHolder(name string) (Holder, error) {
 		}
 	}
 	return 0, fmt.Errorf("holder %q: want kernel, switch or guest", name)
-}
-
-// addrFromKey is the inverse of ipKey.
-func addrFromKey(ip uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(ip >> 24), byte(ip >> 16), byte(ip >> 8), byte(ip)})
 }

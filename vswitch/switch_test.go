@@ -272,7 +272,7 @@ func TestRunTicks(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := vswitch.NewDelegate(s.delegate)
-		d.SetHolder(vswitch.HolderGuest, s.names["guest"])
+		d.IPv4.SetHolder(vswitch.HolderGuest, s.names["guest"])
 		r := start(t, d, 4, plain)
 		began := time.Now()
 		packet := "ip 10.244.1.7 > 10.244.1.9 icmp echo"

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A table maps nonzero 64-bit keys to entries. The number of entries is bounded. Readers take no lock; writers share a mutex.
+// A table maps keys to entries. The number of entries is bounded. Readers take no lock; writers share a mutex. The upper half of a key must
+// not be 0. A narrow table uses only that half.
 //
 // It is an open-addressing hash table with linear probing that is at most half full. The hash has a secret seed, because a
 // hostile guest chooses the keys. A slot is emptied before it is given to another key, and a reader checks the key again after it
@@ -18,25 +19,27 @@ type table struct {
 	mask  uint64
 	limit int
 	slots []slot
+	lower []atomic.Uint64 // lower halves of the keys, by slot; nil in a narrow table
 
 	mu        sync.Mutex    // guards writing, and the following fields
 	count     int           // number of entries
 	nextSweep time.Duration // when a full table may be searched for expired entries again
 }
 
-// A slot holds one entry; key 0 marks an empty slot. Times are nanoseconds on the switch's clock. A slot has 32 bytes, so that none
-// straddles two cache lines.
+// A slot holds one entry; 0 as the upper half of the key marks an empty slot. Times are nanoseconds on the switch's clock. A slot has 32
+// bytes, so that none straddles two cache lines.
 type slot struct {
-	key, value atomic.Uint64
-	seen       atomic.Int64
-	probed     atomic.Int64
+	upper, value atomic.Uint64
+	seen         atomic.Int64
+	probed       atomic.Int64
 }
 
 // An entry is a copy of a slot.
 type entry struct {
-	key, value uint64
-	seen       time.Duration // when the entry was last confirmed
-	probed     time.Duration // when a confirmation was last asked for; never before seen. Stations do not use it.
+	key    key
+	value  uint64
+	seen   time.Duration // when the entry was last confirmed
+	probed time.Duration // when a confirmation was last asked for; never before seen. Stations do not use it.
 }
 
 // sweepInterval is the least time between two searches of a full table for expired entries.
@@ -45,46 +48,70 @@ const sweepInterval = time.Second
 // touchInterval is the least time between two writes of an entry's time, so that readers of a busy entry keep its cache line.
 const touchInterval = time.Second
 
-func newTable(limit int) *table {
+// newTable returns a table for so many entries. A narrow one takes keys whose lower half is 0.
+func newTable(limit int, narrow bool) *table {
 	size := 16
 	for size < 2*limit {
 		size *= 2
 	}
-	return &table{seed: maphash.MakeSeed(), mask: uint64(size - 1), limit: limit, slots: make([]slot, size)}
+	t := &table{seed: maphash.MakeSeed(), mask: uint64(size - 1), limit: limit, slots: make([]slot, size)}
+	if !narrow {
+		t.lower = make([]atomic.Uint64, size)
+	}
+	return t
 }
 
 // home returns the slot at which the search for a key begins.
-func (t *table) home(key uint64) uint64 { return maphash.Comparable(t.seed, key) & t.mask }
+func (t *table) home(k key) uint64 {
+	if t.lower == nil {
+		return maphash.Comparable(t.seed, k.hi) & t.mask
+	}
+	return maphash.Comparable(t.seed, k) & t.mask
+}
 
-// find returns the slot of key and its entry, without the time of the last probe. Another goroutine may give the slot to another
-// key at any time.
-func (t *table) find(key uint64) (s *slot, e entry, ok bool) {
-	i := t.home(key)
+// find returns the slot of a key, and the value and time of its entry. Another goroutine may give the slot to another key at any
+// time. The results are not an entry, which is too large to be returned in registers.
+func (t *table) find(k key) (s *slot, value uint64, seen time.Duration, ok bool) {
+	i := t.home(k)
 	for range t.slots {
 		s = &t.slots[i]
-		switch s.key.Load() {
-		case 0: // before the next case: key may be 0, which has no entry
-			return nil, entry{}, false
-		case key:
-			e = entry{key: key, value: s.value.Load(), seen: time.Duration(s.seen.Load())}
-			return s, e, s.key.Load() == key
+		switch s.upper.Load() {
+		case 0: // before the next case: the key may be 0, which has no entry
+			return nil, 0, 0, false
+		case k.hi:
+			if t.lower != nil && t.lower[i].Load() != k.lo {
+				break
+			}
+			value, seen = s.value.Load(), time.Duration(s.seen.Load())
+			isSame := t.lower == nil || t.lower[i].Load() == k.lo
+			return s, value, seen, isSame && s.upper.Load() == k.hi
 		}
 		i = (i + 1) & t.mask
 	}
-	return nil, entry{}, false
+	return nil, 0, 0, false
 }
 
-func (s *slot) load(key uint64) entry {
-	return entry{key, s.value.Load(), time.Duration(s.seen.Load()), time.Duration(s.probed.Load())}
+// load returns the entry of a slot that is not empty.
+func (t *table) load(i uint64) entry {
+	s := &t.slots[i]
+	e := entry{key{hi: s.upper.Load()}, s.value.Load(), time.Duration(s.seen.Load()), time.Duration(s.probed.Load())}
+	if t.lower != nil {
+		e.key.lo = t.lower[i].Load()
+	}
+	return e
 }
 
-// store replaces the contents of the slot. The key is absent until the end, so that no reader combines two entries.
-func (s *slot) store(e entry) {
-	s.key.Store(0)
+// store replaces the contents of a slot. The key is absent until the end, so that no reader combines two entries.
+func (t *table) store(i uint64, e entry) {
+	s := &t.slots[i]
+	s.upper.Store(0)
+	if t.lower != nil {
+		t.lower[i].Store(e.key.lo)
+	}
 	s.value.Store(e.value)
 	s.seen.Store(int64(e.seen))
 	s.probed.Store(int64(e.probed))
-	s.key.Store(e.key)
+	s.upper.Store(e.key.hi)
 }
 
 // touch confirms an entry that find returned with the time seen.
@@ -103,23 +130,23 @@ func (s *slot) probe(now time.Duration) bool {
 // put adds or replaces the entry of key, confirmed now. If the table is full, put first removes the entries for which expired
 // returns true, at most once in sweepInterval: otherwise a sender of invented keys could make every frame search the table. It
 // reports whether the table now has the entry. Key 0 never has one.
-func (t *table) put(key, value uint64, now time.Duration, expired func(entry) bool) bool {
-	if key == 0 {
+func (t *table) put(k key, value uint64, now time.Duration, expired func(entry) bool) bool {
+	if k.hi == 0 {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, _, known := t.find(key); !known && t.count >= t.limit {
+	if _, _, _, known := t.find(k); !known && t.count >= t.limit {
 		if now < t.nextSweep {
 			return false
 		}
 		t.nextSweep = now + sweepInterval
 		t.removeLocked(expired)
 	}
-	return t.setLocked(entry{key, value, now, now})
+	return t.setLocked(entry{k, value, now, now})
 }
 
-// set adds or replaces an entry and makes no room for it. It reports whether the table now has the entry; its key must not be 0.
+// set adds or replaces an entry and makes no room for it. It reports whether the table now has the entry; the upper half of its key must not be 0.
 func (t *table) set(e entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,7 +154,7 @@ func (t *table) set(e entry) bool {
 }
 
 func (t *table) setLocked(e entry) bool {
-	if s, _, ok := t.find(e.key); ok {
+	if s, _, _, ok := t.find(e.key); ok {
 		s.value.Store(e.value)
 		s.seen.Store(int64(e.seen))
 		s.probed.Store(int64(e.probed))
@@ -137,10 +164,10 @@ func (t *table) setLocked(e entry) bool {
 		return false
 	}
 	i := t.home(e.key)
-	for t.slots[i].key.Load() != 0 {
+	for t.slots[i].upper.Load() != 0 {
 		i = (i + 1) & t.mask
 	}
-	t.slots[i].store(e)
+	t.store(i, e)
 	t.count++
 	return true
 }
@@ -153,10 +180,9 @@ func (t *table) remove(gone func(entry) bool) {
 }
 
 func (t *table) removeLocked(gone func(entry) bool) {
-	for i := 0; i < len(t.slots); {
-		s := &t.slots[i]
-		if key := s.key.Load(); key != 0 && gone(s.load(key)) {
-			t.deleteLocked(uint64(i)) // may move another entry into this slot: examine it again
+	for i := uint64(0); i < uint64(len(t.slots)); {
+		if t.slots[i].upper.Load() != 0 && gone(t.load(i)) {
+			t.deleteLocked(i) // may move another entry into this slot: examine it again
 			continue
 		}
 		i++
@@ -166,16 +192,15 @@ func (t *table) removeLocked(gone func(entry) bool) {
 // deleteLocked empties slot i and closes the gap: a later entry moves up unless that would put it before its home.
 func (t *table) deleteLocked(i uint64) {
 	for j := (i + 1) & t.mask; ; j = (j + 1) & t.mask {
-		key := t.slots[j].key.Load()
-		if key == 0 {
+		if t.slots[j].upper.Load() == 0 {
 			break
 		}
-		if (j-t.home(key))&t.mask >= (j-i)&t.mask {
-			t.slots[i].store(t.slots[j].load(key))
+		if e := t.load(j); (j-t.home(e.key))&t.mask >= (j-i)&t.mask {
+			t.store(i, e)
 			i = j
 		}
 	}
-	t.slots[i].key.Store(0)
+	t.slots[i].upper.Store(0)
 	t.count--
 }
 
@@ -184,8 +209,8 @@ func (t *table) each(f func(entry)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.slots {
-		if key := t.slots[i].key.Load(); key != 0 {
-			f(t.slots[i].load(key))
+		if t.slots[i].upper.Load() != 0 {
+			f(t.load(uint64(i)))
 		}
 	}
 }

@@ -9,26 +9,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// keyFor returns a key of a narrow table.
+func keyFor(n uint64) key { return key{hi: n} }
+
 func neverExpires(entry) bool { return false }
 
 func contents(t *table) map[uint64][2]uint64 {
 	m := make(map[uint64][2]uint64)
-	t.each(func(e entry) { m[e.key] = [2]uint64{e.value, uint64(e.seen)} })
+	t.each(func(e entry) { m[e.key.hi] = [2]uint64{e.value, uint64(e.seen)} })
 	return m
 }
 
 func TestTableLimit(t *testing.T) {
 	for _, test := range []struct{ limit, slots int }{{0, 16}, {1, 16}, {8, 16}, {9, 32}, {1024, 2048}} {
-		table := newTable(test.limit)
+		table := newTable(test.limit, true)
 		if len(table.slots) != test.slots {
 			t.Errorf("a table of %d has %d slots, want %d", test.limit, len(table.slots), test.slots)
 		}
 		for key := uint64(1); key <= uint64(test.limit)+5; key++ {
-			if got, want := table.put(key, key, 0, neverExpires), key <= uint64(test.limit); got != want {
+			if got, want := table.put(keyFor(key), key, 0, neverExpires), key <= uint64(test.limit); got != want {
 				t.Errorf("limit %d: put number %d = %v, want %v", test.limit, key, got, want)
 			}
 		}
-		if test.limit > 0 && !table.put(1, 99, 5, neverExpires) {
+		if test.limit > 0 && !table.put(keyFor(1), 99, 5, neverExpires) {
 			t.Errorf("limit %d: a full table does not replace", test.limit)
 		}
 		if got := len(contents(table)); got != test.limit || table.count != test.limit {
@@ -39,16 +42,16 @@ func TestTableLimit(t *testing.T) {
 
 // Key 0 marks an empty slot. It never has an entry, not even the remains of a removed one.
 func TestTableZeroKey(t *testing.T) {
-	table := newTable(4)
-	if table.put(0, 7, 7, neverExpires) {
+	table := newTable(4, true)
+	if table.put(keyFor(0), 7, 7, neverExpires) {
 		t.Error("put accepts key 0")
 	}
 	for key := uint64(1); key <= 4; key++ {
-		table.put(key, 7, 7, neverExpires)
+		table.put(keyFor(key), 7, 7, neverExpires)
 	}
 	table.remove(func(entry) bool { return true })
-	if _, e, ok := table.find(0); ok {
-		t.Errorf("find(0) = %d", e.value)
+	if _, value, _, ok := table.find(keyFor(0)); ok {
+		t.Errorf("find(0) = %d", value)
 	}
 	if table.count != 0 {
 		t.Errorf("%d entries, want none", table.count)
@@ -57,12 +60,12 @@ func TestTableZeroKey(t *testing.T) {
 
 // A full table removes expired entries for a new one, and no others.
 func TestTableExpiry(t *testing.T) {
-	table := newTable(8)
+	table := newTable(8, true)
 	for key := uint64(1); key <= 8; key++ {
-		table.put(key, key*10, time.Duration(key), neverExpires)
+		table.put(keyFor(key), key*10, time.Duration(key), neverExpires)
 	}
 	old := func(e entry) bool { return e.seen <= 3 && e.value != 20 }
-	if !table.put(9, 90, 9, old) {
+	if !table.put(keyFor(9), 90, 9, old) {
 		t.Fatal("put fails where entries have expired")
 	}
 	want := map[uint64][2]uint64{2: {20, 2}, 4: {40, 4}, 5: {50, 5}, 6: {60, 6}, 7: {70, 7}, 8: {80, 8}, 9: {90, 9}}
@@ -73,32 +76,32 @@ func TestTableExpiry(t *testing.T) {
 
 // A full table is searched at most once a second, whatever the number of new keys.
 func TestTableSweepsRarely(t *testing.T) {
-	table := newTable(8)
+	table := newTable(8, true)
 	for key := uint64(1); key <= 8; key++ {
-		table.put(key, key, 0, neverExpires)
+		table.put(keyFor(key), key, 0, neverExpires)
 	}
 	searched := 0
 	never := func(entry) bool { searched++; return false }
 	for key := uint64(100); key < 200; key++ {
-		table.put(key, key, 5*time.Second, never)
+		table.put(keyFor(key), key, 5*time.Second, never)
 	}
 	if searched != 8 {
 		t.Errorf("%d entries were examined, want 8", searched)
 	}
-	if !table.put(200, 200, 6*time.Second, func(entry) bool { return true }) {
+	if !table.put(keyFor(200), 200, 6*time.Second, func(entry) bool { return true }) {
 		t.Error("a second later, expired entries are not removed")
 	}
 }
 
 // touch writes the time after a second, and not before.
 func TestTableTouch(t *testing.T) {
-	table := newTable(1)
-	table.put(1, 1, 0, neverExpires)
+	table := newTable(1, true)
+	table.put(keyFor(1), 1, 0, neverExpires)
 	for _, test := range []struct{ now, want time.Duration }{{time.Second - 1, 0}, {time.Second, time.Second}, {time.Minute, time.Minute}} {
-		s, e, _ := table.find(1)
-		s.touch(e.seen, test.now)
-		if _, e, _ := table.find(1); e.seen != test.want {
-			t.Errorf("touched at %v: seen %v, want %v", test.now, e.seen, test.want)
+		s, _, seen, _ := table.find(keyFor(1))
+		s.touch(seen, test.now)
+		if _, _, seen, _ := table.find(keyFor(1)); seen != test.want {
+			t.Errorf("touched at %v: seen %v, want %v", test.now, seen, test.want)
 		}
 	}
 }
@@ -106,7 +109,7 @@ func TestTableTouch(t *testing.T) {
 // collide returns n keys whose home is the given slot.
 func collide(t *table, home uint64, n int) (keys []uint64) {
 	for key := uint64(1); len(keys) < n; key++ {
-		if t.home(key) == home {
+		if t.home(keyFor(key)) == home {
 			keys = append(keys, key)
 		}
 	}
@@ -116,27 +119,27 @@ func collide(t *table, home uint64, n int) (keys []uint64) {
 // Entries whose probe sequence wraps around the end of the table are found after any one of them is removed.
 func TestTableRemoveWrapsAround(t *testing.T) {
 	for remove := range 6 {
-		table := newTable(8)
+		table := newTable(8, true)
 		last := table.mask
 		// Two keys each with the last slot but one, the last slot and slot 0 as their home.
 		keys := append(append(collide(table, last-1, 2), collide(table, last, 2)...), collide(table, 0, 2)...)
 		want := make(map[uint64][2]uint64)
 		for i, key := range keys {
-			table.put(key, key+1, time.Duration(i), neverExpires)
+			table.put(keyFor(key), key+1, time.Duration(i), neverExpires)
 			if i != remove {
 				want[key] = [2]uint64{key + 1, uint64(i)}
 			}
 		}
-		table.remove(func(e entry) bool { return e.key == keys[remove] })
+		table.remove(func(e entry) bool { return e.key.hi == keys[remove] })
 		if diff := cmp.Diff(want, contents(table)); diff != "" {
 			t.Errorf("entry %d removed (-want +got):\n%s", remove, diff)
 		}
 		for key := range want {
-			if _, e, ok := table.find(key); !ok || e.value != key+1 {
-				t.Errorf("entry %d removed: find(%d) = %d, %v", remove, key, e.value, ok)
+			if _, value, _, ok := table.find(keyFor(key)); !ok || value != key+1 {
+				t.Errorf("entry %d removed: find(%d) = %d, %v", remove, key, value, ok)
 			}
 		}
-		if _, _, ok := table.find(keys[remove]); ok {
+		if _, _, _, ok := table.find(keyFor(keys[remove])); ok {
 			t.Errorf("entry %d removed: it is still found", remove)
 		}
 	}
@@ -145,11 +148,11 @@ func TestTableRemoveWrapsAround(t *testing.T) {
 // Several entries of one probe sequence are removed in one pass.
 func TestTableRemoveMany(t *testing.T) {
 	for mask := range 1 << 6 {
-		table := newTable(8)
+		table := newTable(8, true)
 		keys := append(collide(table, table.mask, 4), collide(table, 1, 2)...)
 		want := make(map[uint64][2]uint64)
 		for i, key := range keys {
-			table.put(key, uint64(i), 0, neverExpires)
+			table.put(keyFor(key), uint64(i), 0, neverExpires)
 			if mask>>i&1 == 0 {
 				want[key] = [2]uint64{uint64(i), 0}
 			}
@@ -159,7 +162,7 @@ func TestTableRemoveMany(t *testing.T) {
 			t.Errorf("removal %06b (-want +got):\n%s", mask, diff)
 		}
 		for key := range want {
-			if _, _, ok := table.find(key); !ok {
+			if _, _, _, ok := table.find(keyFor(key)); !ok {
 				t.Errorf("removal %06b: %d is not found", mask, key)
 			}
 		}
@@ -168,11 +171,11 @@ func TestTableRemoveMany(t *testing.T) {
 
 // A search in a table without an empty slot ends. The limit keeps half of the slots empty, so that the test fills them itself.
 func TestTableFindEnds(t *testing.T) {
-	table := newTable(0)
+	table := newTable(0, true)
 	for i := range table.slots {
-		table.slots[i].key.Store(uint64(i) + 1)
+		table.slots[i].upper.Store(uint64(i) + 1)
 	}
-	if _, _, ok := table.find(1 << 40); ok {
+	if _, _, _, ok := table.find(keyFor(1 << 40)); ok {
 		t.Error("an absent key is found")
 	}
 }
@@ -185,7 +188,7 @@ type oracle struct {
 
 func (o *oracle) remove(gone func(entry) bool) {
 	for key, values := range o.entries {
-		if gone(entry{key: key, value: values[0], seen: time.Duration(values[1])}) {
+		if gone(entry{key: keyFor(key), value: values[0], seen: time.Duration(values[1])}) {
 			delete(o.entries, key)
 		}
 	}
@@ -212,12 +215,12 @@ func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
 		default:
 		}
 		key := 1 + rand.Uint64N(keys)
-		if s, e, ok := table.find(key); ok {
-			if e.value>>32 != key {
-				t.Errorf("find(%d) = the value of %d", key, e.value>>32)
+		if s, value, seen, ok := table.find(keyFor(key)); ok {
+			if value>>32 != key {
+				t.Errorf("find(%d) = the value of %d", key, value>>32)
 				return
 			}
-			s.touch(e.seen, e.seen) // writes nothing
+			s.touch(seen, seen) // writes nothing
 		}
 	}
 }
@@ -225,7 +228,7 @@ func readAlong(t *testing.T, table *table, keys uint64, stop <-chan struct{}) {
 // A table and its oracle agree after every step, with concurrent readers.
 func TestTableAgainstOracle(t *testing.T) {
 	const limit, keys, steps = 64, 160, 20000
-	table, oracle := newTable(limit), &oracle{limit: limit, entries: make(map[uint64][2]uint64)}
+	table, oracle := newTable(limit, true), &oracle{limit: limit, entries: make(map[uint64][2]uint64)}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 2 {
@@ -235,19 +238,19 @@ func TestTableAgainstOracle(t *testing.T) {
 	for step := range uint64(steps) {
 		key, now := 1+random.Uint64N(keys), time.Duration(step)*time.Second
 		if random.IntN(8) == 0 {
-			gone := func(e entry) bool { return e.key == key || e.value&0xff == step&0xff }
+			gone := func(e entry) bool { return e.key.hi == key || e.value&0xff == step&0xff }
 			table.remove(gone)
 			oracle.remove(gone)
 		} else {
 			expired := func(e entry) bool { return now-e.seen > 500*time.Second }
 			want := oracle.put(key, key<<32|step, now, expired)
-			if got := table.put(key, key<<32|step, now, expired); got != want {
+			if got := table.put(keyFor(key), key<<32|step, now, expired); got != want {
 				t.Fatalf("step %d: put = %v, want %v", step, got, want)
 			}
 		}
-		_, e, ok := table.find(key)
-		if want, known := oracle.entries[key]; ok != known || e.value != want[0] && ok {
-			t.Fatalf("step %d: find(%d) = %x, %v; want %x, %v", step, key, e.value, ok, want[0], known)
+		_, value, _, ok := table.find(keyFor(key))
+		if want, known := oracle.entries[key]; ok != known || value != want[0] && ok {
+			t.Fatalf("step %d: find(%d) = %x, %v; want %x, %v", step, key, value, ok, want[0], known)
 		}
 		if step%64 == 0 {
 			if diff := cmp.Diff(oracle.entries, contents(table)); diff != "" {

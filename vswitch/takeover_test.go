@@ -94,7 +94,7 @@ func newGeneration(s *script, far []*vswitchtest.Port, before *generation) *gene
 	// A millisecond of the test is a second of the forwarder. The clocks of two generations differ.
 	g.clock = func() time.Duration { return 1000*time.Since(began) + 1 }
 	if before == nil {
-		g.delegate.SetHolder(vswitch.HolderGuest, s.names["guest"])
+		g.delegate.IPv4.SetHolder(vswitch.HolderGuest, s.names["guest"])
 	} else {
 		g.made = before.made
 	}
@@ -126,7 +126,7 @@ func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (held i
 	}
 	ticks := vswitch.NewTickOut(new(vswitch.Counters), counters)
 	for n := 0; g.sum().RxFrames < upTo && ctx.Err() == nil; n++ {
-		g.delegate.SetHolder([]vswitch.Holder{vswitch.HolderGuest, vswitch.HolderGuest, vswitch.HolderSwitch}[n%3], vswitch.MAC{})
+		g.delegate.IPv4.SetHolder([]vswitch.Holder{vswitch.HolderGuest, vswitch.HolderGuest, vswitch.HolderSwitch}[n%3], vswitch.MAC{})
 		g.delegate.Tick(g.clock(), ticks)
 		ticks.Flush(func(port int, frames []vswitch.Frame) { g.ports[port].Transmit(frames) })
 		g.delegate.State(g.clock())

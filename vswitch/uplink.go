@@ -1,27 +1,47 @@
 package vswitch
 
+import "slices"
+
 // An uplink is what a Delegate knows of the pod interface. It does not change; SetUplink replaces it as a whole. Forward and Tick read
 // it once, so that one batch is decided with one uplink.
 type uplink struct {
-	mac      MAC // the wire MAC
-	mtu      int
-	guestMSS int    // of TCP connections towards the guest
-	router   uint32 // source of ICMP errors to the guest
+	mac        MAC // the wire MAC
+	mtu        int
+	ipv4, ipv6 paths
+}
+
+// paths is the part of an uplink for one family.
+type paths struct {
+	guestMSS int // of TCP connections towards the guest
+	router   key // source of ICMP errors to the guest
 	routes   routeTable
-	gateways map[uint32]bool
+	gateways map[key]bool
 }
 
 func newUplink(cfg *DelegateConfig) *uplink {
-	u := &uplink{mac: cfg.WireMAC, mtu: cfg.MTU, guestMSS: mssOf(cfg.GuestMTU), router: ipKey(cfg.Server), routes: newRouteTable(cfg.Routes, cfg.MTU)}
-	u.gateways = u.routes.gateways()
+	u := &uplink{mac: cfg.WireMAC, mtu: cfg.MTU, ipv4: newPaths(cfg, false), ipv6: newPaths(cfg, true)}
+	u.ipv4.router = keyOf(cfg.Server)
 	if cfg.Gateway.Is4() {
-		u.router = ipKey(cfg.Gateway)
+		u.ipv4.router = keyOf(cfg.Gateway)
 	}
 	return u
 }
 
+func newPaths(cfg *DelegateConfig, isIPv6 bool) paths {
+	routes := newRouteTable(cfg.Routes, cfg.MTU, isIPv6)
+	return paths{guestMSS: mssOf(cfg.GuestMTU, isIPv6), routes: routes, gateways: routes.gateways()}
+}
+
+// of returns the part for a family.
+func (u *uplink) of(v *Family) *paths {
+	if v.isIPv6 {
+		return &u.ipv6
+	}
+	return &u.ipv4
+}
+
 // isOnLink reports whether a host is a neighbour by the routes.
-func (u *uplink) isOnLink(ip uint32) bool {
+func (u *paths) isOnLink(ip key) bool {
 	nextHop, r := u.routes.lookup(ip)
 	return r != nil && nextHop == ip || u.gateways[ip]
 }
@@ -32,29 +52,32 @@ func (u *uplink) isOnLink(ip uint32) bool {
 func (d *Delegate) SetUplink(cfg DelegateConfig) {
 	before, u := d.uplink.Load(), newUplink(&cfg)
 	d.uplink.Store(u)
-	d.neighbours.setUplink(u, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP)
+	for _, v := range d.families() {
+		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP)
+	}
 }
 
 // setUplink leaves the questions as they are. The frames that wait for a neighbour that is now permanent leave with the next tick.
-func (n *neighbours) setUplink(u *uplink, permanent []Neighbour, announces bool) {
+func (n *neighbours) setUplink(mac MAC, gateways map[key]bool, permanent []Neighbour, announces bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for ip, q := range n.questions {
 		switch {
-		case n.gateways[ip] && !u.gateways[ip]:
+		case n.gateways[ip] && !gateways[ip]:
 			n.asked[q.port]++
-		case !n.gateways[ip] && u.gateways[ip]:
+		case !n.gateways[ip] && gateways[ip]:
 			n.asked[q.port]--
 		}
 	}
-	n.mac, n.gateways, n.announces = u.mac, u.gateways, n.announces || announces
+	n.mac, n.gateways, n.announces = mac, gateways, n.announces || announces
 	n.setPermanentLocked(permanent)
 }
 
 func (n *neighbours) setPermanentLocked(permanent []Neighbour) {
-	stays := make(map[uint64]bool, len(permanent))
+	permanent = slices.DeleteFunc(slices.Clone(permanent), func(p Neighbour) bool { return !isOf(p.Addr, n.isIPv6) })
+	stays := make(map[key]bool, len(permanent))
 	for _, p := range permanent {
-		stays[p.entry().key] = true
+		stays[keyOf(p.Addr)] = true
 	}
 	n.table.remove(func(e entry) bool { return neighbourValue(e.value).isPermanent() && !stays[e.key] })
 	for _, p := range permanent {
@@ -66,7 +89,7 @@ func (n *neighbours) setPermanentLocked(permanent []Neighbour) {
 }
 
 func (n Neighbour) entry() entry {
-	return entry{key: uint64(ipKey(n.Addr)), value: uint64(neighbourValue(n.MAC.key()) | permanentFlag)}
+	return entry{key: keyOf(n.Addr), value: uint64(neighbourValue(n.MAC.key()) | permanentFlag)}
 }
 
 // announceLocked sends an ARP announcement (RFC 5227, section 3) if the wire MAC has changed.

@@ -11,7 +11,7 @@ func TestSetUplinkQuestions(t *testing.T) {
 	cfg := delegateConfig()
 	cfg.Routes = []Route{{Destination: netip.MustParsePrefix("10.0.0.0/8")}, {Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.0.1")}}
 	d := NewDelegate(cfg)
-	d.SetHolder(HolderGuest, MAC{2, 1})
+	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
 	out := NewOut(delegatePorts, new(Counters))
 	ask := func(host byte) {
 		frame := packetOf(100)
@@ -23,8 +23,8 @@ func TestSetUplinkQuestions(t *testing.T) {
 	ask(10)
 	want := func(asked int) {
 		t.Helper()
-		if got := d.neighbours.asked[PortGuest]; got != asked || len(d.neighbours.questions) != 2 {
-			t.Errorf("%d questions count, want %d of %d", got, asked, len(d.neighbours.questions))
+		if got := d.IPv4.neighbours.asked[PortGuest]; got != asked || len(d.IPv4.neighbours.questions) != 2 {
+			t.Errorf("%d questions count, want %d of %d", got, asked, len(d.IPv4.neighbours.questions))
 		}
 	}
 	want(1)
@@ -41,15 +41,15 @@ func TestSetUplinkPermanent(t *testing.T) {
 	cfg := delegateConfig()
 	d := NewDelegate(cfg)
 	for i := range NeighbourLimit {
-		d.neighbours.putLocked(0x0a010000+uint32(i), newNeighbourValue(MAC{2, 3}, true), 0)
+		d.IPv4.neighbours.putLocked(ip4(0x0a010000+uint32(i)), newNeighbourValue(MAC{2, 3}, true), 0)
 	}
 	set := func(list ...Neighbour) {
 		t.Helper()
 		cfg.Permanent = list
 		d.SetUplink(cfg)
-		got := d.neighbours.permanent()
+		got := d.IPv4.neighbours.permanent()
 		for _, n := range list {
-			if _, e, ok := d.neighbours.table.find(uint64(ipKey(n.Addr))); !ok || neighbourValue(e.value).mac() != n.MAC || !got[n.Addr] {
+			if _, value, _, ok := d.IPv4.neighbours.table.find(keyOf(n.Addr)); !ok || neighbourValue(value).mac() != n.MAC || !got[n.Addr] {
 				t.Errorf("%v is not a permanent neighbour", n)
 			}
 		}
@@ -67,7 +67,7 @@ func TestSetUplinkPermanent(t *testing.T) {
 func TestSetUplinkConcurrently(t *testing.T) {
 	cfg := delegateConfig()
 	d := NewDelegate(cfg)
-	d.SetHolder(HolderGuest, MAC{2, 1})
+	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
 	var wg sync.WaitGroup
 	for port := range delegatePorts {
 		wg.Go(func() {

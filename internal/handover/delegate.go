@@ -5,9 +5,15 @@ import (
 	"time"
 )
 
-// Delegate is the state of a forwarder in IP mode. It contains learned neighbours only: the switch that takes over configures
-// permanent ones itself.
+// Delegate is the state of a forwarder in IP mode: of IPv4, and of IPv6.
 type Delegate struct {
+	Family         // of IPv4; the zero value: the pod has no IPv4 address
+	IPv6   *Family `json:"ipv6,omitempty"` // nil: the pod has no IPv6 address
+}
+
+// Family is the state of one address family. It contains learned neighbours only: the switch that takes over configures permanent ones
+// itself.
+type Family struct {
 	Holder     string         `json:"holder"`                    // kernel, switch or guest
 	GuestMAC   MAC            `json:"guest_mac"`                 // destination of frames to the guest; the zero MAC: not known yet
 	LastUse    *time.Duration `json:"last_use_age_ns,omitempty"` // since GuestMAC last used the pod address; nil: it never did

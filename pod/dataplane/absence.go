@@ -30,7 +30,7 @@ func (d *delegation) setGuestAbsent(absent bool) {
 // it has used the address since it disappeared.
 func (d *delegation) endAbsence() {
 	d.mu.Lock()
-	lastUse, used := d.delegate.LastUse()
+	lastUse, used := d.delegate.IPv4.LastUse()
 	isGone := d.absence.isAbsent || !used || lastUse < d.absence.since
 	d.mu.Unlock()
 	if isGone {

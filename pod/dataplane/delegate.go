@@ -72,8 +72,8 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	d.holdTimer.Stop()
 	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
-	d.delegate.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start
-	d.delegate.ExpectGuest(true)
+	d.delegate.IPv4.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start
+	d.delegate.IPv4.ExpectGuest(true)
 	if err := d.newEndpoints(); err != nil {
 		return nil, err
 	}
@@ -181,9 +181,9 @@ func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
 	}
 	if from.holder() != vswitch.HolderSwitch && to.holder() == vswitch.HolderSwitch {
 		d.heldSince = d.clock()
-		d.delegate.ExpectGuest(true)
+		d.delegate.IPv4.ExpectGuest(true)
 	}
-	d.delegate.SetHolder(to.holder(), mac)
+	d.delegate.IPv4.SetHolder(to.holder(), mac)
 	d.mu.Unlock()
 	if to != from {
 		d.noteChange()

@@ -119,6 +119,6 @@ func (d *delegation) refuse() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state.holder() == vswitch.HolderSwitch && d.clock()-d.heldSince >= refuseAfter {
-		d.delegate.ExpectGuest(false)
+		d.delegate.IPv4.ExpectGuest(false)
 	}
 }

@@ -33,7 +33,7 @@ func (d *delegation) newLeases() *leases {
 		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply, change: d.noteChange,
 		prober: prober{
 			clock:   d.clock,
-			lastUse: d.delegate.LastUseBy,
+			lastUse: d.delegate.IPv4.LastUseBy,
 			send:    func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.forwarder.Address.Addr()) },
 		},
 	}

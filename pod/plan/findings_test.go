@@ -143,7 +143,7 @@ func TestOpenShiftRules(t *testing.T) {
 		Address: netip.MustParsePrefix("10.244.1.7/24"), Server: netip.MustParseAddr("169.254.75.1"), MTU: 1450, GuestMTU: 1450,
 		Routes: []vswitch.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0")}}, NoARP: true, Rules: openShiftRules(),
 	})
-	d.SetHolder(vswitch.HolderGuest, vswitch.MAC{2, 0, 0, 0, 0, 1})
+	d.IPv4.SetHolder(vswitch.HolderGuest, vswitch.MAC{2, 0, 0, 0, 0, 1})
 	var counters vswitch.Counters
 	for _, c := range []struct {
 		name     string

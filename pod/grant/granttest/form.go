@@ -53,6 +53,10 @@ func (d *description) object(path string, t reflect.Type) {
 		if !f.IsExported() && !f.Anonymous || tag == "-" {
 			continue
 		}
+		if f.Anonymous && tag == "" { // its fields are the object's
+			d.object(path, f.Type)
+			continue
+		}
 		name, options, _ := strings.Cut(tag, ",")
 		if name == "" {
 			d.fail(path, t, "the field "+f.Name+" has no name in its json tag")

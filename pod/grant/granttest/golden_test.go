@@ -16,7 +16,12 @@ type inner struct {
 	Bytes  []byte       `json:"bytes"`
 }
 
+type embedded struct {
+	Zone string `json:"zone"`
+}
+
 type before struct {
+	embedded
 	Count  uint16           `json:"count"`
 	Text   string           `json:"text,omitempty"`
 	Inner  []inner          `json:"inner"`
@@ -41,6 +46,7 @@ inner[]: object
 raw: any value
 text?: string
 wanted: boolean
+zone: string
 `
 
 // TestDescribe: a description has every field, and nothing that is not on the wire.
