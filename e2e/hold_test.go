@@ -3,6 +3,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,12 +133,39 @@ func TestSwitchFailsAgain(t *testing.T) {
 // TestStoppedSwitchOfKilledKeeper kills a keeper whose switch is stopped (SIGSTOP). The switch must not go on beside the kernel.
 func TestStoppedSwitchOfKilledKeeper(t *testing.T) {
 	l := newLab(t)
-	p := l.podswitch()
+	cmd := exec.Command("ip", l.pod.in(program, "run", "--state-dir", l.stateDir)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // else the kernel would continue the stopped processes of an orphaned group
+	p := startCmd(t, cmd)
+	p.awaitText("ready")
 	members := p.members()
 	p.member(switchRole).signal(syscall.SIGSTOP)
 	p.signal(syscall.SIGKILL)
 	l.awaitAddress("the kill of the keeper", time.Now(), time.Second)
 	awaitEnd(t, members) // the switch too, which is stopped
+}
+
+// TestStoppedSwitchElsewhere is the same for a switch that the keeper has not started. It ends when it goes on, and answers nothing of what
+// has waited in its queue.
+func TestStoppedSwitchElsewhere(t *testing.T) {
+	l := newLab(t)
+	path := filepath.Join(socketDir(t), "socket")
+	k := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir)
+	k.awaitText("waiting for a switch")
+	p := l.pod.start(program, "run", "--keeper", path)
+	p.awaitText("ready")
+	p.signal(syscall.SIGSTOP)
+	l.peer.must("ip", "neigh", "flush", "all")
+	l.peer.run("ping", "-c1", "-W1", podAddress) // its ARP requests wait
+	k.signal(syscall.SIGKILL)
+	l.awaitAddress("the kill of the keeper", time.Now(), time.Second)
+	k.wait()
+	replies := l.node.capture("vpod", "arp[6:2] = 2")
+	p.signal(syscall.SIGCONT)
+	p.wait()
+	if n := len(replies()); n > 0 {
+		t.Errorf("the switch has sent %d ARP replies", n)
+	}
+	l.peer.must("ping", "-c1", "-W2", podAddress)
 }
 
 // survives kills parts of podswitch several times while connections are in use.

@@ -28,7 +28,7 @@ func restoreCommand() *cobra.Command {
 		Example: "  podswitch restore",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if w.pipe >= 0 {
+			if w.end >= 0 {
 				w.dir, w.isDoomed = dir, os.Getppid() == 1
 				return w.run(c.Context())
 			}
@@ -41,7 +41,7 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file")
-	c.Flags().IntVar(&w.pipe, watchdogFlag, -1, "Wait until the other end of the pipe with this descriptor `NUMBER` is closed")
+	c.Flags().IntVar(&w.end, watchdogFlag, -1, "Wait until the other end of the socket pair with this descriptor `NUMBER` is closed")
 	c.Flags().DurationVar(&w.hold, watchdogHoldFlag, 0, "Wait for this `DURATION` after that, for another keeper")
 	c.Flags().Var(newChoice("console", "json"), logFormatFlag, "Format of the error, if restore fails") // printError reads it
 	for _, name := range []string{watchdogFlag, watchdogHoldFlag, logFormatFlag} {

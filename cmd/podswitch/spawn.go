@@ -45,13 +45,13 @@ func switchEnvironment() []string {
 var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR", "TZ"}
 
 // watchdogCommand returns a function that returns the command of a watchdog. The watchdog restores the pod interface from the
-// state file in stateDir when the other end of the pipe, which the keeper holds, has been closed for the hold time.
-func (f *logFlags) watchdogCommand(stateDir string, hold time.Duration) func(pipe *os.File) *exec.Cmd {
-	return func(pipe *os.File) *exec.Cmd {
+// state file in stateDir when the other end of a socket pair, which the keeper has, has been closed for the hold time.
+func (f *logFlags) watchdogCommand(stateDir string, hold time.Duration) func(end *os.File) *exec.Cmd {
+	return func(end *os.File) *exec.Cmd {
 		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir, "--"+watchdogHoldFlag, hold.String(),
 			"--"+logFormatFlag, f.format.value)
 		c.Args[0] = os.Args[0]
-		c.ExtraFiles, c.Stderr = []*os.File{pipe}, os.Stderr
+		c.ExtraFiles, c.Stderr = []*os.File{end}, os.Stderr
 		return c
 	}
 }

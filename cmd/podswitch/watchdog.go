@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
+	"github.com/podswitch/podswitch/pod/keeper"
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // A watchdog waits until the keeper has ended, and restores the pod interface if the keeper has not done so.
 type watchdog struct {
-	pipe     int    // the keeper has the other end
+	end      int    // descriptor of a socket; the keeper has the other end of the pair
 	dir      string // the state directory
 	hold     time.Duration
 	isDoomed bool // the keeper is the first process of its namespace, whose end the kernel makes the end of this process
@@ -28,12 +27,10 @@ const (
 )
 
 func (w *watchdog) run(ctx context.Context) (err error) {
-	// A keeper that closes the pipe itself writes to it first, and wants the interface restored at once.
-	written, err := io.Copy(io.Discard, os.NewFile(uintptr(w.pipe), "pipe"))
+	wasKilled, err := keeper.Watch(w.end)
 	if err != nil {
 		return fmt.Errorf("watch the keeper: %w", err)
 	}
-	wasKilled := written == 0
 	if wasKilled && w.isDoomed {
 		// The kernel closes the keeper's files first, and kills this process then. A restoration that it interrupts would leave the
 		// interface with an address that the next keeper cannot continue with.

@@ -54,9 +54,20 @@ func (l *loop) take() {
 	l.handle(taken, nil)
 }
 
+// startWatchdog starts the watchdog for the resources.
+func (l *loop) startWatchdog() (err error) {
+	if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
+		return err
+	}
+	if p := l.resources.uplink(); p != nil && p.handle != nil {
+		l.watchdog.guard(p.handle.fd())
+	}
+	return nil
+}
+
 func (l *loop) tryTake() (err error) {
 	if p := l.resources.plan; p != nil && p.Delegates() && !p.Mute {
-		if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
+		if err := l.startWatchdog(); err != nil {
 			return err
 		}
 	}
@@ -131,6 +142,9 @@ func (l *loop) release() error {
 // describes. It closes the sessions of all switches that were admitted.
 func (l *loop) closeAll() error {
 	err := l.resources.close()
+	if errors.Is(err, errNotRevoked) {
+		l.unrevoked++
+	}
 	l.watchdog.close()
 	l.closeSwitches()
 	l.resources, l.watchdog, l.links = nil, nil, linkState{}

@@ -30,6 +30,9 @@ func (l *loop) receiveHello(s *session, h *grant.Hello) {
 	l.sendPorts(s)
 }
 
+// maxUnrevoked bounds the sockets that switches keep, each with frames of the pod in its queue.
+const maxUnrevoked = 8
+
 // admit checks that a switch may begin, or take over. For the first one, unless the address is held, it opens the resources.
 func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	switch {
@@ -47,6 +50,9 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 		l.current = s
 		l.handle(admitted, nil)
 		return nil
+	}
+	if l.unrevoked >= maxUnrevoked {
+		return &missing.Error{What: "start the switch", Need: "a keeper whose switches have let it revoke their sockets", Give: "start the keeper again"}
 	}
 	if l.resources, err = openResources(&l.cfg, l.control, false); err != nil {
 		l.log.Error("cannot serve a switch", zap.Error(err))

@@ -22,17 +22,24 @@ import (
 
 // The roles of a switch in a process of its own. Each prints a line when it has started, or when it waits.
 const (
-	roleGood   = "good"   // answers all messages
-	roleDeaf   = "deaf"   // starts, and then reads nothing
-	roleSilent = "silent" // sends nothing
-	roleLeaves = "leaves" // starts, and then ends
-	roleKilled = "killed" // starts, and then is killed by a signal
-	roleFails  = "fails"  // starts, and then sends Fault
-	roleStays  = "stays"  // starts, and then disconnects and lives on
+	roleGood     = "good"     // answers all messages
+	roleDeaf     = "deaf"     // starts, and then reads nothing
+	roleSilent   = "silent"   // sends nothing
+	roleWatchdog = "watchdog" // is no switch
+	roleLeaves   = "leaves"   // starts, and then ends
+	roleKilled   = "killed"   // starts, and then is killed by a signal
+	roleFails    = "fails"    // starts, and then sends Fault
+	roleStays    = "stays"    // starts, and then disconnects and lives on
 )
 
 // playSwitch is the main function of the process of a switch.
 func playSwitch(role string) int {
+	if role == roleWatchdog {
+		if killed, err := Watch(firstInherited); err != nil || !killed {
+			fmt.Println("watchdog", killed, err)
+		}
+		return 0
+	}
 	conn, err := grant.FromFile(os.NewFile(firstInherited, "the keeper"))
 	if err != nil || role == roleSilent {
 		fmt.Println("silent", err)
@@ -177,10 +184,10 @@ func TestRunCannot(t *testing.T) {
 	}
 }
 
-// TestWatchdog checks that close ends the watchdog's pipe and waits for its process, and that a failed start is an error.
+// TestWatchdog checks that close ends the watchdog's pair and waits for its process, and that a failed start is an error.
 func TestWatchdog(t *testing.T) {
 	before := openDescriptors(t)
-	w, err := startWatchdog(endOfPipe, zap.NewNop())
+	w, err := startWatchdog(endOfPair, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,10 +210,10 @@ func TestWatchdogAgain(t *testing.T) {
 	for _, early := range []int{watchdogBurst, watchdogBurst + 1} {
 		var started []*exec.Cmd
 		last := make(chan struct{})
-		w, err := startWatchdog(func(pipe *os.File) *exec.Cmd {
+		w, err := startWatchdog(func(end *os.File) *exec.Cmd {
 			c := exec.Command("true")
 			if len(started) == early {
-				c = endOfPipe(pipe)
+				c = endOfPair(end)
 				close(last)
 			}
 			started = append(started, c)
@@ -227,9 +234,5 @@ func TestWatchdogAgain(t *testing.T) {
 	}
 }
 
-// endOfPipe makes a watchdog that waits for the end of the pipe.
-func endOfPipe(pipe *os.File) *exec.Cmd {
-	c := exec.Command("cat", "/proc/self/fd/3") // prints to nowhere
-	c.ExtraFiles = []*os.File{pipe}
-	return c
-}
+// endOfPair makes a watchdog that waits for the end of the pair.
+func endOfPair(end *os.File) *exec.Cmd { return afterPair("")(end) }

@@ -28,9 +28,9 @@ type Config struct {
 	// HoldSwitch is the hold time: how long the address stays taken, without an answer from anything, after a switch has ended unasked,
 	// until another one has started: Run starts one, Listen waits for one. 0: the address is given back at once.
 	HoldSwitch time.Duration
-	// Watchdog makes the command of the watchdog, which inherits the read end of the pipe and restores the pod interface at its
-	// end of file. It is needed if Pod takes the address off the interface.
-	Watchdog func(pipe *os.File) *exec.Cmd
+	// Watchdog makes the command of the watchdog, which inherits one end of a socket pair as descriptor 3, calls Watch with it, and then
+	// restores the pod interface. It is needed if Pod takes the address off the interface.
+	Watchdog func(end *os.File) *exec.Cmd
 	// ParseSettings parses the settings that come with a takeover; nil: a takeover cannot change them.
 	ParseSettings func(text []byte) (plan.Settings, error)
 }

@@ -17,7 +17,7 @@ func TestGiveBackFails(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		failed   error
-		watchdog string // command that runs when the keeper closes the pipe; empty: there is no watchdog
+		watchdog string // command that runs when the keeper closes the pair; empty: there is no watchdog
 		want     string // part of the error; empty: there is no error
 	}{
 		{"the watchdog restores", failed, "true", ""},
@@ -36,7 +36,7 @@ func TestGiveBackFails(t *testing.T) {
 					return
 				}
 				var err error
-				if k.loop.watchdog, err = startWatchdog(afterPipe(c.watchdog), k.loop.log); err != nil {
+				if k.loop.watchdog, err = startWatchdog(afterPair(c.watchdog), k.loop.log); err != nil {
 					t.Error(err)
 				}
 			})
@@ -57,7 +57,7 @@ func TestTakeFails(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			k.inside(func() {
 				k.loop.takeAddress = func(*resources) (undo func() error, err error) {
-					if k.loop.watchdog, err = startWatchdog(afterPipe(watchdog), k.loop.log); err != nil {
+					if k.loop.watchdog, err = startWatchdog(afterPair(watchdog), k.loop.log); err != nil {
 						t.Error(err)
 					}
 					return nil, &podnet.TakeError{Err: errors.New("the address cannot be taken"), Undo: errors.New("no memory")}
@@ -84,11 +84,11 @@ func TestTakeFails(t *testing.T) {
 	}
 }
 
-// afterPipe makes a watchdog that runs a command when the keeper has closed the pipe.
-func afterPipe(command string) func(pipe *os.File) *exec.Cmd {
-	return func(pipe *os.File) *exec.Cmd {
-		c := exec.Command("sh", "-c", "cat <&3; "+command)
-		c.ExtraFiles = []*os.File{pipe}
+// afterPair makes a watchdog that runs a command when the keeper has closed the pair.
+func afterPair(command string) func(end *os.File) *exec.Cmd {
+	return func(end *os.File) *exec.Cmd {
+		c := exec.Command("sh", "-c", "cat <&3; "+command) // prints to nowhere
+		c.ExtraFiles = []*os.File{end}
 		return c
 	}
 }

@@ -124,9 +124,9 @@ func (l *loop) receiveLearned(s *session, m *grant.Learned) {
 }
 
 // resumeTaken continues where a keeper has ended that was killed: the address is taken already. The state is the one to begin in.
-func (l *loop) resumeTaken(begin state) (err error) {
+func (l *loop) resumeTaken(begin state) error {
 	r := l.resources
-	if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
+	if err := l.startWatchdog(); err != nil {
 		return errors.Join(err, r.adopted.GiveBack())
 	}
 	l.undoTake, l.state = r.adopted.GiveBack, begin

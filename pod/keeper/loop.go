@@ -53,6 +53,7 @@ type loop struct {
 	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
 	links     linkState
 	takeovers int // completed ones
+	unrevoked int // how often a switch has kept a socket from being revoked
 }
 
 func newLoop(cfg Config) *loop {

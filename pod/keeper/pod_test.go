@@ -64,7 +64,7 @@ func newPodKeeper(t *testing.T, guest hypervisor.Attachment) *podKeeper {
 	k := &podKeeper{before: pod(t)}
 	dir := t.TempDir()
 	cfg := configOf(dir)
-	cfg.Switch, cfg.Watchdog = nil, endOfPipe
+	cfg.Switch, cfg.Watchdog = nil, endOfPair
 	if guest.Kind == hypervisor.KindDgram {
 		guest.Name = filepath.Join(dir, "a")
 	}
@@ -302,6 +302,101 @@ func TestReopenRevokes(t *testing.T) {
 	k.wantBack(t)
 	k.sendsToUplink(t)
 	wantEmpty(t, second[0])
+}
+
+// TestKilledKeeperRevokes checks that the watchdog of a killed keeper revokes the uplink of a switch that does not end, and that a watchdog
+// which replaces another one has it too.
+func TestKilledKeeperRevokes(t *testing.T) {
+	for _, name := range []string{"the first socket", "a socket that was opened again"} {
+		t.Run(name, func(t *testing.T) {
+			k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+			var watchdogs []*exec.Cmd
+			k.inside(func() { k.loop.cfg.Watchdog = watchdogRole(&watchdogs) })
+			f := k.connect()
+			f.sends(helloMessage())
+			f.receives("grant", 1)
+			f.receives("opened", 1)
+			_, uplink := f.receives("opened", 1)
+			f.sends(readyMessage())
+			f.receives("begin", 0)
+			f.starts(k.testKeeper)
+			if name != "the first socket" {
+				f.sends(reopenMessage(1))
+				_, uplink = f.receives("opened", 1)
+			}
+			k.receivesUplink(t, uplink[0])
+			var w *watchdog
+			k.inside(func() { w = k.loop.watchdog })
+			await(t, "another watchdog", func() bool {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return len(watchdogs) == 2
+			})
+			w.mu.Lock() // what happens when the keeper is killed
+			w.closing = true
+			w.pair.Close()
+			w.mu.Unlock()
+			<-w.ended
+			wantEmpty(t, uplink[0])
+			k.inside(func() {
+				w.dropGuarded()
+				k.loop.watchdog = nil
+			})
+			f.Close()
+			k.wantBack(t)
+		})
+	}
+}
+
+// watchdogRole makes watchdogs of this program, the first of which ends at once.
+func watchdogRole(made *[]*exec.Cmd) func(end *os.File) *exec.Cmd {
+	return func(end *os.File) *exec.Cmd {
+		c := exec.Command("true")
+		if len(*made) > 0 {
+			c = exec.Command("/proc/self/exe")
+			c.Env = append(os.Environ(), roleVariable+"="+roleWatchdog)
+			c.ExtraFiles, c.Stdout = []*os.File{end}, os.Stdout
+		}
+		*made = append(*made, c)
+		return c
+	}
+}
+
+// TestLockedSocket checks that a switch which keeps its socket from being revoked loses the address, and that a keeper with several of them
+// serves no other one.
+func TestLockedSocket(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	for round := range maxUnrevoked {
+		f := k.connect()
+		f.sends(helloMessage())
+		f.receives("grant", 1)
+		f.receives("opened", 1)
+		_, uplink := f.receives("opened", 1)
+		if err := unix.SetsockoptInt(uplink[0], unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			f.sends(readyMessage())
+			f.receives("begin", 0)
+			f.starts(k.testKeeper)
+			f.sends(reopenMessage(1))
+			f.receives("stop", 0)
+			f.sends(stoppedMessage())
+			f.receivesEnd()
+		} else {
+			f.Close()
+		}
+		k.wantBack(t)
+		if n := len(k.ended()); n != round+1 {
+			t.Errorf("%d switches have failed, want %d", n, round+1)
+		}
+	}
+	f := k.connect()
+	f.sends(helloMessage())
+	if m, _ := f.receives("fault", 0); !strings.Contains(m.Fault.Text, "start the keeper again") {
+		t.Errorf("refused with %q", m.Fault.Text)
+	}
+	f.receivesEnd()
 }
 
 // sendsToUplink makes the other end of the uplink send.

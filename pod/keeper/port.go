@@ -2,7 +2,9 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"sync"
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
@@ -42,28 +44,40 @@ func newPort(s portSpec, log *zap.Logger) *port {
 }
 
 // lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. A device is closed
-// first, because a tap cannot be opened twice (EBUSY). A socket stays open: a device can be lost, a socket cannot.
-func (p *port) lend() *opener {
-	o := p.opener
-	if o == nil {
-		return nil
+// first, because a tap cannot be opened twice (EBUSY). A socket stays open: a device can be lost, a socket cannot. The error is
+// errNotRevoked, and nothing is closed then.
+func (p *port) lend() (o *opener, err error) {
+	if p.opener == nil {
+		return nil, nil
 	}
-	p.opener = nil
 	if p.handle != nil && p.handle.socket == nil {
-		p.revoke()
+		if err := p.revoke(); err != nil {
+			return nil, err
+		}
 		_ = p.handle.close()
 		p.handle = nil
 	}
-	return o
+	o, p.opener = p.opener, nil
+	return o, nil
 }
 
-// revoke takes a packet socket that the keeper has opened from the switches that have a copy of its descriptor, as far as the kernel allows
-// that (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it. An inherited socket may be in
-// use elsewhere.
-func (p *port) revoke() {
-	if p.handle != nil && p.handle.device != nil && p.spec.Kind == hypervisor.KindPacket {
-		_ = p.handle.device.Revoke() // fails for a lost device at most, which receives nothing
+// errNotRevoked means that a process without the sandbox of a switch has kept the keeper from revoking a packet socket.
+var errNotRevoked = errors.New("a switch has kept its socket from being revoked")
+
+// revoke takes a packet socket that the keeper has opened from the switches that have a copy of its descriptor (tap.Device.Revoke). A
+// switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer for the pod. An inherited socket may
+// be in use elsewhere.
+func (p *port) revoke() error {
+	h := p.handle
+	if h == nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket {
+		return nil
 	}
+	h.revoked.Do(func() {
+		if err := h.device.Revoke(); err != nil {
+			h.kept = fmt.Errorf("%v: %w: %w", p.spec, errNotRevoked, err)
+		}
+	})
+	return h.kept
 }
 
 // replace puts a new handle in the place of the old one, if there is one.
@@ -77,8 +91,8 @@ func (p *port) replace(h *handle) {
 // close closes everything but a lent opener, whose goroutine abandons it.
 func (p *port) close() (err error) {
 	if p.handle != nil {
-		p.revoke()
-		err, p.handle = p.handle.close(), nil
+		err = p.revoke()
+		err, p.handle = errors.Join(err, p.handle.close()), nil
 	}
 	if p.opener != nil {
 		p.opener.close()
@@ -89,9 +103,11 @@ func (p *port) close() (err error) {
 // A handle is the keeper's descriptor of an open device or socket. It stays open as long as there is a switch, because another
 // switch may take over.
 type handle struct {
-	device *tap.Device      // nil: a socket
-	socket *unixport.Socket // nil: a device
-	file   io.Closer        // removes the file of a socket; nil: it has none
+	device  *tap.Device      // nil: a socket
+	socket  *unixport.Socket // nil: a device
+	file    io.Closer        // removes the file of a socket; nil: it has none
+	revoked sync.Once        // a second attempt would fail
+	kept    error            // errNotRevoked; nil: it was revoked, or not yet
 }
 
 func (h *handle) fd() int {

@@ -9,7 +9,11 @@ func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 		return
 	}
 	resources, p := l.resources, l.resources.ports[r.Port]
-	o := p.lend()
+	o, err := p.lend()
+	if err != nil {
+		l.handle(failed, err)
+		return
+	}
 	if o == nil {
 		return
 	}
@@ -34,6 +38,9 @@ func (l *loop) reopened(r *resources, index int, o *opener, h *handle, err error
 		return
 	}
 	p.replace(h)
+	if p.uplink != nil {
+		l.watchdog.guard(h.fd())
+	}
 	for _, s := range []*session{l.current, l.next} {
 		if s != nil && s.phase.hasPorts() {
 			_ = s.send(r.openedMessage(index), h.fd())

@@ -158,13 +158,21 @@ func longestFrame(ports []hypervisor.Attachment) (int, error) {
 	return length, nil
 }
 
-// revokeUplink makes a switch that hangs, or that is stopped and goes on later, receive nothing of the wire any more: it would answer for the
-// address beside the kernel.
-func (r *resources) revokeUplink() {
+// uplink returns the port on the pod interface, or nil if there is none.
+func (r *resources) uplink() *port {
 	for _, p := range r.ports {
 		if p.uplink != nil {
-			p.revoke()
+			return p
 		}
+	}
+	return nil
+}
+
+// revokeUplink keeps a switch that hangs, or that is stopped and goes on later, from answering for the address beside the kernel. The
+// error is known to close too.
+func (r *resources) revokeUplink() {
+	if p := r.uplink(); p != nil {
+		_ = p.revoke()
 	}
 }
 

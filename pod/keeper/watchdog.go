@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 )
 
-// A watchdog is a process that restores the pod interface when the keeper has ended without doing so. It waits at the read end of a
-// pipe, whose write end only the keeper has. The switch cannot do this: it has no privilege.
+// A watchdog is a process that restores the pod interface when the keeper has ended without doing so. It waits at one end of a pair of
+// sockets, whose other end only the keeper has (Watch). The switch cannot do this: it has no privilege.
 type watchdog struct {
-	make  func(pipe *os.File) *exec.Cmd
+	make  func(end *os.File) *exec.Cmd
 	limit *rate.Limiter // of processes that replace one that was killed
 	ended chan struct{} // closed when the process has ended, and none replaces it
 	err   error         // why the process has failed; nil: it has not; set before ended is closed
@@ -23,7 +24,8 @@ type watchdog struct {
 
 	mu      sync.Mutex // guards the following
 	closing bool       // close was called
-	pipe    *os.File   // write end
+	pair    *os.File   // this process's end
+	guarded int        // duplicate of the descriptor that guard was called with; -1: none
 	command *exec.Cmd
 }
 
@@ -36,9 +38,9 @@ const (
 	watchdogRefill = 10 * time.Second
 )
 
-// startWatchdog starts the command, which inherits the read end of the pipe.
-func startWatchdog(command func(pipe *os.File) *exec.Cmd, log *zap.Logger) (*watchdog, error) {
-	w := &watchdog{make: command, limit: rate.NewLimiter(rate.Every(watchdogRefill), watchdogBurst), ended: make(chan struct{}), log: log}
+// startWatchdog starts the command, which inherits the watchdog's end of the pair.
+func startWatchdog(command func(end *os.File) *exec.Cmd, log *zap.Logger) (*watchdog, error) {
+	w := &watchdog{make: command, limit: rate.NewLimiter(rate.Every(watchdogRefill), watchdogBurst), ended: make(chan struct{}), guarded: -1, log: log}
 	if err := w.start(); err != nil {
 		return nil, err
 	}
@@ -46,27 +48,29 @@ func startWatchdog(command func(pipe *os.File) *exec.Cmd, log *zap.Logger) (*wat
 	return w, nil
 }
 
-// start starts a process with a pipe of its own.
+// start starts a process with a pair of its own.
 func (w *watchdog) start() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closing {
 		return errors.New("the watchdog is not needed any more")
 	}
-	read, write, err := os.Pipe()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return os.NewSyscallError("socketpair", err)
 	}
-	defer read.Close()
-	command := w.make(read)
+	own, theirs := os.NewFile(uintptr(pair[0]), "end of the watchdog's pair"), os.NewFile(uintptr(pair[1]), "the watchdog's end")
+	defer theirs.Close()
+	command := w.make(theirs)
 	if err := command.Start(); err != nil {
-		write.Close()
+		own.Close()
 		return fmt.Errorf("start the watchdog: %w", err)
 	}
-	if w.pipe != nil {
-		w.pipe.Close()
+	if w.pair != nil {
+		w.pair.Close()
 	}
-	w.pipe, w.command = write, command
+	w.pair, w.command = own, command
+	w.sendGuarded()
 	return nil
 }
 
@@ -100,17 +104,53 @@ func (w *watchdog) isClosing() bool {
 	return w.closing
 }
 
-// end closes the pipe, and returns the process.
+// guard makes the watchdog revoke a packet socket if this process is killed, in place of the one before: a switch that is stopped does not
+// notice that its keeper has ended, and would go on beside the kernel. A nil watchdog does nothing.
+func (w *watchdog) guard(fd int) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dropGuarded()
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		w.log.Warn("the watchdog has no descriptor of the uplink", zap.Error(err))
+		return
+	}
+	w.guarded = own
+	w.sendGuarded()
+}
+
+// sendGuarded sends the descriptor to the process, without waiting: the process may be stopped.
+func (w *watchdog) sendGuarded() {
+	if w.guarded < 0 || w.closing {
+		return
+	}
+	if err := unix.Sendmsg(int(w.pair.Fd()), []byte{watchGuard}, unix.UnixRights(w.guarded), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
+		w.log.Warn("the watchdog has no descriptor of the uplink", zap.Error(err))
+	}
+}
+
+func (w *watchdog) dropGuarded() {
+	if w.guarded >= 0 {
+		_ = unix.Close(w.guarded)
+		w.guarded = -1
+	}
+}
+
+// end closes the pair, and returns the process.
 func (w *watchdog) end() *os.Process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closing = true
-	_, _ = w.pipe.Write([]byte{1}) // this is no kill: the watchdog does not wait for another keeper
-	w.pipe.Close()
+	_ = unix.Sendmsg(int(w.pair.Fd()), []byte{watchEnd}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	w.pair.Close()
+	w.dropGuarded()
 	return w.command.Process
 }
 
-// close closes the pipe and waits for the end of the process, which restores what the state file describes, if there is one. A nil
+// close closes the pair and waits for the end of the process, which restores what the state file describes, if there is one. A nil
 // watchdog has nothing to do.
 func (w *watchdog) close() {
 	if w == nil {

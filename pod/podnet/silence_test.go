@@ -78,6 +78,11 @@ func TestOtherUsersOfTheInterfaceWorkOn(t *testing.T) {
 				server := listenUDP(t, "0.0.0.0", 68)
 				n.sendUDP("10.244.1.7", 67, 68)
 				await(t, "a DHCP client with a UDP socket receives", func() bool { return receivesUDP(server) })
+				all := newPacketSocket(t)
+				if err := unix.Sendto(server, []byte("text"), 0, &unix.SockaddrInet4{Port: 67, Addr: [4]byte{10, 244, 1, 1}}); err != nil {
+					t.Error(err)
+				}
+				await(t, "a DHCP client with a UDP socket sends", func() bool { _, sent := countFrames(t, all); return sent > 0 })
 			}
 			// Multicast, as VRRP uses it.
 			group := listenUDP(t, "0.0.0.0", 5000)

@@ -1,0 +1,59 @@
+package keeper
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/tap"
+)
+
+// The messages of a keeper to its watchdog are single bytes.
+const (
+	watchGuard = 'g' // with the descriptor of the uplink's socket, in place of the one before
+	watchEnd   = 'e' // the keeper closes its end itself: it was not killed
+)
+
+// Watch waits, in the process of the watchdog, until the keeper at the other end of a socket pair has closed it or has ended. In the second
+// case, which Watch reports as killed, it revokes the uplink's socket: a switch that outlives the keeper neither receives nor sends with it.
+// The caller owns the descriptor, and Watch may be called once.
+func Watch(end int) (killed bool, err error) {
+	killed, uplink := true, -1
+	for {
+		message, fd, err := receiveWatched(end)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return false, os.NewSyscallError("recvmsg", err)
+		case message == watchEnd:
+			killed = false
+		case message == watchGuard && fd >= 0:
+			_ = unix.Close(uplink) // EBADF for the first one
+			uplink = fd
+		case message == 0:
+			if killed && uplink >= 0 {
+				_ = tap.Device{FD: uplink, Kind: tap.KindPacket}.Revoke() // nothing follows from an error
+			}
+			return killed, nil
+		}
+	}
+}
+
+// receiveWatched returns a message, with the descriptor that it has, or -1. The message is 0 at the end.
+func receiveWatched(end int) (message byte, fd int, err error) {
+	text, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(end, text, control, unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return text[0], -1, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) == 0 {
+		return text[0], -1, err
+	}
+	files, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(files) == 0 {
+		return text[0], -1, err
+	}
+	return text[0], files[0], nil
+}
