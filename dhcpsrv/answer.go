@@ -3,6 +3,7 @@ package dhcpsrv
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
@@ -142,7 +143,12 @@ func (x *exchange) decline() Result {
 // held reports whether another MAC has the lease, and keeps it.
 func (x *exchange) held() bool {
 	l := x.query.Lease
-	return l.MAC != MAC{} && l.MAC != x.request.mac && x.query.Now.Before(l.Expires) && !x.query.OwnerGone
+	return isKept(l.MAC, l.Expires, x.query.Now, x.query.OwnerGone) && l.MAC != x.request.mac
+}
+
+// isKept reports whether the owner of a lease keeps it from every other MAC.
+func isKept(owner MAC, expires, now time.Time, gone bool) bool {
+	return owner != MAC{} && now.Before(expires) && !gone
 }
 
 // hasAddress reports whether the client claims to use the address.

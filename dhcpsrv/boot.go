@@ -49,10 +49,10 @@ func (o *Offer) cleanBoot(w *warnings) {
 	o.BootFileName = w.cleanText("boot file name", o.BootFileName)
 	o.TFTPServerName = w.cleanText("TFTP server name", o.TFTPServerName)
 	o.next = netip.IPv4Unspecified()
-	if a, err := netip.ParseAddr(o.TFTPServerName); err == nil && usable(a) {
+	if a, err := netip.ParseAddr(o.TFTPServerName); err == nil && ipv4.usable(a) {
 		o.next = a
 	}
-	o.NTPServers = w.cleanServers("NTP server", o.NTPServers, maxNTPServers)
+	o.NTPServers = w.cleanServers("NTP server", o.NTPServers, maxNTPServers, ipv4)
 	o.BootFiles = w.cleanBootFiles(o.BootFiles)
 	o.Private = w.cleanPrivate(o.Private)
 	o.Extra = w.cleanExtra(o.Extra)
@@ -136,16 +136,17 @@ func (w *warnings) cleanPrivate(options []PrivateOption) []PrivateOption {
 
 // bootFile returns the boot file for the client: that of the first BootFile which matches, or else BootFileName.
 func (x *exchange) bootFile() string {
-	for _, f := range x.offer.BootFiles {
-		if f.matches(&x.request) {
-			return f.Name
-		}
+	if i := matchBootFile(x.offer.BootFiles, x.request.hasUserClass, x.request.architectures); i >= 0 {
+		return x.offer.BootFiles[i].Name
 	}
 	return x.offer.BootFileName
 }
 
-func (f *BootFile) matches(req *request) bool {
-	return (f.UserClass == "" || req.hasUserClass(f.UserClass)) && (f.Architecture == nil || slices.Contains(req.architectures, *f.Architecture))
+// matchBootFile returns the index of the first file for a client with these classes and architectures, or -1.
+func matchBootFile(files []BootFile, hasUserClass func(string) bool, architectures []uint16) int {
+	return slices.IndexFunc(files, func(f BootFile) bool {
+		return (f.UserClass == "" || hasUserClass(f.UserClass)) && (f.Architecture == nil || slices.Contains(architectures, *f.Architecture))
+	})
 }
 
 // hasUserClass reports whether option 77 is or contains the class. RFC 3004 puts a length before each class; iPXE sends its own without.
@@ -178,6 +179,10 @@ const httpClient = "HTTPClient"
 
 // wantsHTTP reports whether the client does HTTP Boot, and its boot file has a URI.
 func (x *exchange) wantsHTTP() bool {
-	name := x.bootFile()
-	return strings.HasPrefix(string(x.request.vendorClass), httpClient) && (strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"))
+	return strings.HasPrefix(string(x.request.vendorClass), httpClient) && isHTTP(x.bootFile())
+}
+
+// isHTTP reports whether a boot file is fetched by HTTP.
+func isHTTP(name string) bool {
+	return strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://")
 }

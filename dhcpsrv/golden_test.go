@@ -86,7 +86,7 @@ func readGolden(t *testing.T, text string) (input string, q Query, o *Offer) {
 	return head + "-- request --\n" + request, q, o
 }
 
-func readLease(t *testing.T, mac, left string) Lease {
+func readLease(t testing.TB, mac, left string) Lease {
 	t.Helper()
 	var m MAC
 	if n, err := hex.Decode(m[:], []byte(strings.ReplaceAll(mac, ":", ""))); err != nil || n != len(m) {

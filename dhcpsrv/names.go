@@ -24,8 +24,24 @@ func NeedsRelay(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsUnspecified()
 }
 
-// cleanNameServers returns the IPv4 name servers, and relay in place of those on the pod's loopback.
-func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr) []netip.Addr {
+// A family is a version of IP.
+type family string
+
+const (
+	ipv4 family = "IPv4"
+	ipv6 family = "IPv6"
+)
+
+// usable reports whether a is an address of the family that a host beyond the link can have.
+func (f family) usable(a netip.Addr) bool {
+	if f == ipv6 {
+		return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast() // which includes unique local addresses
+	}
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast()
+}
+
+// cleanNameServers returns the name servers of the family, and relay in place of those on the pod's loopback.
+func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr, f family) []netip.Addr {
 	var reachable []netip.Addr
 	for _, a := range servers {
 		if NeedsRelay(a) {
@@ -34,16 +50,16 @@ func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr) []ne
 		}
 		reachable = append(reachable, a.Unmap())
 	}
-	return w.cleanServers("name server", reachable, maxNameServers)
+	return w.cleanServers("name server", reachable, maxNameServers, f, relay)
 }
 
-// cleanServers returns the unicast IPv4 addresses without duplicates, and at most limit of them.
-func (w *warnings) cleanServers(what string, servers []netip.Addr, limit int) []netip.Addr {
+// cleanServers returns the unicast addresses of the family, and own, without duplicates, and at most limit of them.
+func (w *warnings) cleanServers(what string, servers []netip.Addr, limit int, f family, own ...netip.Addr) []netip.Addr {
 	var clean []netip.Addr
 	for _, a := range servers {
 		switch {
-		case !usable(a):
-			w.add("%s %s: want a unicast IPv4 address; not offered", what, a)
+		case !f.usable(a) && !slices.Contains(own, a):
+			w.add("%s %s: want a unicast %s address; not offered", what, a, f)
 		case slices.Contains(clean, a):
 		case len(clean) == limit:
 			w.add("%s %s: only the first %d are offered", what, a, limit)

@@ -70,7 +70,7 @@ func NewOffer(o Offer) (*Offer, []string, error) {
 		o.Gateway = o.defaultGateway()
 	}
 	o.widen()
-	o.NameServers = w.cleanNameServers(o.NameServers, o.Server)
+	o.NameServers = w.cleanNameServers(o.NameServers, o.Server, ipv4)
 	o.Search = w.cleanSearch(o.Search)
 	o.Domain = w.cleanDomain(o.Domain)
 	o.HostName = w.checkHostName(o.HostName)
@@ -147,9 +147,9 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 func (o *Offer) check() error {
 	host := o.Address.Addr()
 	switch {
-	case !o.Address.IsValid() || !usable(host):
+	case !o.Address.IsValid() || !ipv4.usable(host):
 		return fmt.Errorf("pod address %s: want a unicast IPv4 address with a prefix length", o.Address)
-	case !usable(o.Server) || o.Server == host:
+	case !ipv4.usable(o.Server) || o.Server == host:
 		return fmt.Errorf("server %s: want a unicast IPv4 address other than the pod's", o.Server)
 	case o.Gateway.IsValid() && !o.Gateway.Is4():
 		return fmt.Errorf("gateway %s: want an IPv4 address, or none", o.Gateway)
@@ -161,11 +161,6 @@ func (o *Offer) check() error {
 		return fmt.Errorf("lease %s: want at least %s", o.Lease, minLease)
 	}
 	return nil
-}
-
-// usable reports whether a is an IPv4 address that a host can have.
-func usable(a netip.Addr) bool {
-	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast()
 }
 
 // limitedBroadcast returns 255.255.255.255.
@@ -200,7 +195,7 @@ func (o *Offer) encode() []option {
 	})
 }
 
-// encodeAddrs concatenates IPv4 addresses.
+// encodeAddrs concatenates addresses.
 func encodeAddrs(addrs []netip.Addr) (value []byte) {
 	for _, a := range addrs {
 		value = append(value, a.AsSlice()...)

@@ -91,10 +91,15 @@ func (x *exchange) leaseOptions() []option {
 // leaseTime returns the duration of a lease that starts now, which is not longer than the remaining lifetime of the address. It is below a
 // second, which no option can express, if the address has expired.
 func (x *exchange) leaseTime() time.Duration {
-	if x.offer.Expires.IsZero() {
-		return x.offer.Lease
+	return untilEnd(x.offer.Lease, x.offer.Expires, x.query.Now)
+}
+
+// untilEnd returns what is left of a duration that starts now and does not outlast the end, which is never if it is zero.
+func untilEnd(d time.Duration, end, now time.Time) time.Duration {
+	if end.IsZero() {
+		return d
 	}
-	return min(x.offer.Lease, x.offer.Expires.Sub(x.query.Now))
+	return min(d, end.Sub(now))
 }
 
 // hasExpired reports whether the lifetime of the address has ended.

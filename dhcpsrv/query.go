@@ -2,6 +2,7 @@ package dhcpsrv
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -12,6 +13,19 @@ type MAC [6]byte
 // String returns m as 02:00:00:00:00:01.
 func (m MAC) String() string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// MarshalText returns the form of String.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads six bytes in hexadecimal, in each form that net.ParseMAC accepts.
+func (m *MAC) UnmarshalText(text []byte) error {
+	mac, err := net.ParseMAC(string(text))
+	if err != nil || len(mac) != len(m) {
+		return fmt.Errorf("MAC %q: want 6 bytes, as in 02:00:00:00:00:01", text)
+	}
+	*m = MAC(mac)
+	return nil
 }
 
 // A Lease is the assignment of the address to a client. The zero Lease means that the address is free.

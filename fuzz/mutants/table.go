@@ -71,8 +71,15 @@ func endpoints() []mutant {
 func parsers() []mutant {
 	return []mutant{
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/answer.go", "a wrong address is acknowledged", "if asked != x.offer.Address.Addr() {", "if !asked.IsValid() {"},
-		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/options.go", "a lease is longer than the lifetime of the address", "return min(x.offer.Lease, x.offer.Expires.Sub(x.query.Now))", "return x.offer.Lease"},
+		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/options.go", "a lease is longer than the lifetime of the address", "return min(d, end.Sub(now))", "return d"},
 		{"FuzzOffer", "./dhcpsrv", "dhcpsrv/names.go", "the limit of a label's length is off by one", "len(label) > 63", "len(label) > 64"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/request6.go", "a relay's message is answered", "dhcpv6.MessageType(message[0])\n", "dhcpv6.MessageType(message[0] % 12)\n"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/lease6.go", "a RELEASE of one of two IAs ends the lease", "len(next.IAIDs) == 0", "len(next.IAIDs) <= 1"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/reply6.go", "an address is valid for longer than the pod's", "preferred, valid)}", "preferred, x.offer.Lease)}"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/reply6.go", "a wrong address is renewed", "address(b, 0, 0)", "address(b, 0, valid)"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/answer6.go", "a second MAC gets the address", "&& l.MAC != x.query.MAC && len", "&& l.MAC == x.query.MAC && len"},
+		{"FuzzOffer6", "./dhcpsrv", "dhcpsrv/advertisement.go", "a guest makes an address of its own of the prefix", "= 0x80 // flag L", "= 0xc0 // flag L"},
+		{"FuzzOffer6", "./dhcpsrv", "dhcpsrv/advertisement.go", "the prefix is valid for longer than the pod address", "max(0, untilEnd(o.Lease, o.Expires, now))", "o.Lease"},
 		{"FuzzStream", "./unixport", "unixport/decoder.go", "a bounds check is one byte short", "if to > d.end {", "if to > d.end+1 {"},
 		{"FuzzDgram", "./unixport", "unixport/dgram.go", "a frame that is one byte too short is accepted", "len(data) < headerLen:", "len(data) < headerLen-1:"},
 		{"FuzzMessages", "./tap", "tap/messages.go", "the room for a VLAN tag is off by one", "!tagged || n < 12", "!tagged || n < 11"},
