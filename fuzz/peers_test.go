@@ -92,6 +92,8 @@ var peers = []peer{
 		typed(guestMAC, guestMAC, 0x0800), typed(wireMAC, wireMAC, 0x0800), typed(routerMAC, routerMAC, 0x0806)}},
 	// Linux rejects these since an update, which broke tailscale (13041); other programs divided by the segment size.
 	{"impossible offloads", offloads()},
+	// virtio-net of Linux 6.17 sends segments of tunnels; a packet socket has them with the header of a plain segment.
+	{"segments in a tunnel", tunnelled()},
 	// The sender chooses the packet that an ICMP error quotes.
 	{"quotes", packets(ipv4{to: farIP, protocol: 1, payload: []byte{3, 4, 0, 0, 0, 0, 0}}, ipv4{to: farIP, protocol: 1, payload: make([]byte, 8)},
 		ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 19)}, ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 23)}, ipv4{to: farIP, protocol: 1, payload: quote(0x45, 6, 24)},
@@ -159,4 +161,30 @@ func offloads() (frames []vswitch.Frame) {
 		frames = append(frames, vswitch.Frame{Offload: h, Data: tcp}, vswitch.Frame{Offload: h, Data: udp})
 	}
 	return frames
+}
+
+// tunnelled returns frames to segment within VXLAN, and a datagram over IPv6 to be cut into fragments.
+func tunnelled() (frames []vswitch.Frame) {
+	inner := plain(ipv4{to: farIP, protocol: 6, payload: segment}).Data
+	putHeaderSum(inner)
+	outer := plain(ipv4{to: farIP, flags: 0x4000, payload: udpTo(4789, 8+len(inner))})
+	copy(outer.Data[50:], inner)
+	for _, h := range []vnet.Header{
+		{Flags: 1, GSOType: 1, GSOSize: 1300, CsumStart: 84, CsumOffset: 16},
+		{Flags: 1, GSOType: 0x81, GSOSize: 1360, CsumStart: 84, CsumOffset: 16}, // of the MTU
+		{Flags: 1, GSOType: 0x21, GSOSize: 1361, CsumStart: 84, CsumOffset: 16}, // one byte more
+		{Flags: 1, GSOType: 0x41, GSOSize: 1300, CsumStart: 84, CsumOffset: 16}, // another version
+		{Flags: 1, GSOType: 5, GSOSize: 1300, CsumStart: 84, CsumOffset: 6},     // datagrams
+		{Flags: 1, GSOType: 1, GSOSize: 1300, CsumStart: 84, CsumOffset: 12},
+		{Flags: 1, GSOType: 1, GSOSize: 1300, CsumStart: 88, CsumOffset: 16},
+	} {
+		frames = append(frames, vswitch.Frame{Offload: h, Data: outer.Data})
+	}
+	longer := plain(ipv4{to: farIP, flags: 0x4000, payload: udpTo(4789, 8+len(inner)+3)}) // with bytes behind the inner packet
+	copy(longer.Data[50:], inner)
+	longer.Offload = frames[0].Offload
+	frames = append(frames, longer)
+	datagram := v6(17, string(udpTo(2, 3000)))
+	datagram.Offload = vnet.Header{Flags: 1, GSOType: 3, GSOSize: 1400, CsumStart: 54, CsumOffset: 6}
+	return append(frames, datagram)
 }

@@ -144,14 +144,19 @@ func dhcpName(from, to uint16, b []byte) string {
 
 func describeOffload(h vnet.Header) string {
 	var words []string
-	switch h.GSOType &^ vnet.GSOECN {
+	switch h.GSOType &^ (vnet.GSOECN | vnet.GSOTunnelIPv4 | vnet.GSOTunnelIPv6) {
 	case vnet.GSONone:
 	case vnet.GSOTCPv4, vnet.GSOTCPv6:
 		words = append(words, fmt.Sprintf("segments of %d", h.GSOSize))
 	case vnet.GSOUDPL4:
 		words = append(words, fmt.Sprintf("datagrams of %d", h.GSOSize))
+	case vnet.GSOUDP:
+		words = append(words, fmt.Sprintf("fragments of %d", h.GSOSize))
 	default:
 		words = append(words, fmt.Sprintf("gso type %d", h.GSOType))
+	}
+	if h.GSOType&(vnet.GSOTunnelIPv4|vnet.GSOTunnelIPv6) != 0 {
+		words = append(words, "in a tunnel")
 	}
 	if h.Flags&vnet.FlagNeedsChecksum != 0 {
 		words = append(words, "checksum to complete")

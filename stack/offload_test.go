@@ -123,6 +123,19 @@ func TestDatagramsToSegmentAreCut(t *testing.T) {
 	}
 }
 
+// What is to be segmented in a tunnel is delivered in segments.
+func TestSegmentsInATunnelAreCut(t *testing.T) {
+	server := open(t, serverConfig())
+	server.link.Attach(&lame{})
+	inner := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 53), make([]byte, 30))
+	frame := udpFrame(t, addrPort(podAddress, 40000), addrPort(serverAddress, 4789), append([]byte{8, 0, 0, 0, 0, 0, 7, 0}, inner...))
+	offload := vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDPL4 | vnet.GSOTunnelIPv4, GSOSize: 10, CsumStart: 84, CsumOffset: 6}
+	server.Transmit([]vswitch.Frame{{Data: frame, Offload: offload}})
+	if n := server.Counters().TxFrames.Load(); n != 3 {
+		t.Errorf("%d frames were delivered, want 3; drops %v", n, server.Counters().Drops())
+	}
+}
+
 // lame is a network stack that ignores packets, and panics on one of them.
 type lame struct {
 	netstack.NetworkDispatcher

@@ -107,7 +107,7 @@ func (e *Endpoint) wantsARP(frame []byte) bool {
 
 // deliver passes an admitted frame to netstack and counts it.
 func (e *Endpoint) deliver(dispatcher netstack.NetworkDispatcher, frame *vswitch.Frame) {
-	if frame.Offload.GSOType == vnet.GSOUDPL4 {
+	if frame.Offload.GSOType&(vnet.GSOTunnelIPv4|vnet.GSOTunnelIPv6) != 0 || frame.Offload.GSOType == vnet.GSOUDPL4 {
 		e.deliverDatagrams(dispatcher, frame)
 		return
 	}

@@ -24,6 +24,16 @@ func datagram(payload int) []byte {
 	return b
 }
 
+// datagram6 returns the same over IPv6.
+func datagram6(payload int) []byte {
+	b := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 17, 64, 0xfd, 9}, make([]byte, 13)...)
+	b = append(append(append(b, 1, 0xfd, 9), make([]byte, 13)...), 2)
+	b = append(b, datagram(payload)[34:]...)
+	binary.BigEndian.PutUint16(b[18:], uint16(len(b)-54))
+	binary.BigEndian.PutUint16(b[60:], vnet.Sum(nil, vnet.PseudoSum(b[22:38], b[38:54], 17, len(b)-54)))
+	return b
+}
+
 // gather receives n frames of these tests.
 func gather(t *testing.T, p vswitch.Port, n int) (frames []vswitch.Frame) {
 	t.Helper()
@@ -46,7 +56,9 @@ func gather(t *testing.T, p vswitch.Port, n int) (frames []vswitch.Frame) {
 }
 
 // isOurs selects the frames of these tests among those of the kernel.
-func isOurs(f vswitch.Frame) bool { return len(f.Data) > 34 && f.Data[26] == 10 && f.Data[27] == 9 }
+func isOurs(f vswitch.Frame) bool {
+	return len(f.Data) > 34 && (f.Data[26] == 10 && f.Data[27] == 9 || f.Data[12] == 0x86 && f.Data[22] == 0xfd && f.Data[23] == 9)
+}
 
 // A datagram that a guest leaves to be cut into IP fragments arrives, although a packet socket has no virtio-net header for it; and the frames
 // that come in between.
@@ -68,6 +80,39 @@ func TestDatagramsToBeFragmentedArrive(t *testing.T) {
 			}
 			if f := frames[2*i+1]; !bytes.Equal(f.Data, datagram(100+i)) || f.Offload.Flags != vnet.FlagNeedsChecksum {
 				t.Fatalf("the frame behind datagram %d arrives as %d bytes with %+v", i, len(f.Data), f.Offload)
+			}
+		}
+		guest.Transmit([]vswitch.Frame{{Offload: fragments6(1448), Data: datagram6(20000)}})
+		if f := gather(t, kernel, 1)[0]; f.Offload != fragments6(65528) || !bytes.Equal(f.Data, datagram6(20000)) {
+			t.Fatalf("a datagram over IPv6 arrives as %d bytes with %+v", len(f.Data), f.Offload)
+		}
+	})
+}
+
+// fragments6 is the header of a datagram over IPv6 that is to be cut into fragments.
+func fragments6(size uint16) vnet.Header {
+	return vnet.Header{Flags: vnet.FlagNeedsChecksum, GSOType: vnet.GSOUDP, HdrLen: 62, GSOSize: size, CsumStart: 54, CsumOffset: 6}
+}
+
+// The same over IPv6, whose fragments have a header of their own. The kernel chooses another identification. What a tap's user side writes, the
+// kernel does not cut before a packet socket on the kernel side.
+func TestDatagramsLeaveInFragmentsOverIPv6(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		for i, ports := range openPairs(t, true) {
+			if i == 2 {
+				continue
+			}
+			var byKernel, bySoftware []vswitch.Frame
+			for _, from := range []vswitch.Port{ports[0], WithSoftwareOffloads(ports[0], MergeNothing)} {
+				from.Transmit([]vswitch.Frame{{Offload: fragments6(1000), Data: datagram6(3000)}})
+				byKernel, bySoftware = bySoftware, gather(t, ports[1], 4)
+			}
+			for i, f := range bySoftware {
+				want := byKernel[i].Data
+				copy(want[58:62], f.Data[58:])
+				if len(f.Data) != 62+min(1000, 3008-1000*i) || !bytes.Equal(f.Data, want) {
+					t.Fatalf("fragment %d is\n%x, and that of the kernel\n%x", i, f.Data[:62], want[:62])
+				}
 			}
 		}
 	})

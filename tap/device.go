@@ -26,7 +26,8 @@ type Device struct {
 
 // Events are reports of a port. They must not block.
 type Events interface {
-	// UnknownOffload reports that a packet socket has lost a frame, because the kernel cannot describe its offloads: those of a tunnel or of SCTP.
+	// UnknownOffload reports that a packet socket has lost a frame, because the kernel cannot describe its offloads: segments of SCTP,
+	// or a datagram to be cut into fragments that the port did not expect.
 	UnknownOffload()
 }
 

@@ -145,6 +145,7 @@ func (p *packetPort) decode(got int, batch []vswitch.Frame) (n int) {
 			continue
 		}
 		h := vnet.Decode(p.rx.headers[i][:])
+		vnet.Reopen(&h, data)
 		if len(data) > largestFrame {
 			n += p.divide(h, data, batch[n:])
 			continue

@@ -25,7 +25,9 @@ const (
 //     belong to a packet in a tunnel. An ARP packet has none.
 //   - A GSOType other than GSONone is GSOTCPv4 or GSOTCPv6, with or without GSOECN, or GSOUDPL4. It requires FlagNeedsChecksum, a GSOSize
 //     above 0, and a packet of that type: not a fragment, with a length within the frame and a complete transport header, with
-//     CsumStart at that header and CsumOffset at its checksum field. GSOUDP is the same for IPv4, with a GSOSize of at least 8.
+//     CsumStart at that header and CsumOffset at its checksum field. The packet may be in a tunnel; Check then adds GSOTunnelIPv4 or
+//     GSOTunnelIPv6, which a sender need not know. GSOUDP is the same without a tunnel, with a GSOSize of at least 8, and over IPv6
+//     without extension headers.
 //   - A frame yields at most 1024 TCP segments or fragments, or 128 UDP datagrams, because cutting has a cost for each. Linux sends more only to a peer
 //     that announces an MSS below 64 bytes. The bound counts everything behind the headers, as a kernel that cuts the frame does.
 //
@@ -76,43 +78,68 @@ func (l *layout) mayComplete(h *Header) bool {
 	return true
 }
 
-// checkGSO checks what a GSO frame needs beyond a checksum to complete, and sets h.HdrLen.
+// checkGSO checks what a GSO frame needs beyond a checksum to complete, and sets h.HdrLen and the flag of a tunnel.
 func checkGSO(h *Header, frame []byte, l *layout) bool {
-	var ethertype uint16
-	switch h.GSOType {
+	if l.fragment || h.GSOSize == 0 {
+		return false
+	}
+	tunnel := uint8(0)
+	if int(h.CsumStart) != l.transport {
+		inner, ok := l.inside(frame, int(h.CsumStart))
+		if !ok {
+			return false
+		}
+		tunnel, l = l.tunnelFlag(), &inner
+	}
+	kind := h.GSOType &^ tunnel
+	if kind == GSOUDP && tunnel != 0 {
+		return false
+	}
+	headerLen := headersOf(kind, h, frame, l)
+	if headerLen == 0 {
+		return false
+	}
+	size, start := h.GSOSize, headerLen
+	if kind == GSOUDP {
+		size &^= 7
+		start = l.transport // the first fragment has the UDP header as payload
+	}
+	payload := len(frame) - start // a kernel cuts the whole frame, whatever length its IP header states
+	if most := mostSegments(kind); payload > most*int(size) {
+		return false
+	}
+	h.GSOType, h.GSOSize = kind|tunnel, size
+	h.HdrLen = uint16(headerLen) // fits: eight extension headers and a tunnel have less than 18 KiB
+	return true
+}
+
+// headersOf returns the length of all headers of each segment, or 0 if the packet does not fit the GSO type.
+func headersOf(kind uint8, h *Header, frame []byte, l *layout) int {
+	ethertype := l.ethertype
+	switch kind {
 	case GSOTCPv4, GSOTCPv4 | GSOECN:
 		ethertype = etherIPv4
 	case GSOTCPv6, GSOTCPv6 | GSOECN:
 		ethertype = etherIPv6
 	case GSOUDPL4:
-		ethertype = l.ethertype
 	case GSOUDP:
-		ethertype = etherIPv4
-		if h.GSOSize < 8 {
-			return false
+		if h.GSOSize < 8 || ethertype == etherIPv6 && l.transport != l.network+ipv6Len {
+			return 0
 		}
 	default:
-		return false
+		return 0
 	}
-	if l.ethertype != ethertype || l.fragment || h.GSOSize == 0 || int(h.CsumStart) != l.transport {
-		return false
+	length := transportLen(kind, h, frame, l)
+	if l.ethertype != ethertype || length == 0 || l.transport+length > l.end {
+		return 0
 	}
-	headerLen := transportLen(h, frame, l)
-	if headerLen == 0 || l.transport+headerLen > l.end {
-		return false
+	switch {
+	case kind != GSOUDP:
+		return l.transport + length
+	case ethertype == etherIPv6:
+		return l.transport + fragmentLen
 	}
-	size := h.GSOSize
-	if h.GSOType == GSOUDP {
-		size &^= 7
-		headerLen = 0 // the first fragment has the UDP header as payload
-	}
-	payload := len(frame) - l.transport - headerLen // a kernel cuts the whole frame, whatever length its IP header states
-	if most := mostSegments(h.GSOType); payload > most*int(size) {
-		return false
-	}
-	h.GSOSize = size
-	h.HdrLen = uint16(l.transport + headerLen) // fits: eight extension headers have less than 17 KiB
-	return true
+	return l.transport
 }
 
 // mostSegments returns the largest number of segments of a frame. That of UDP is the kernel's limit (UDP_MAX_SEGMENTS, linux/udp.h).
@@ -124,14 +151,14 @@ func mostSegments(gsoType uint8) int {
 }
 
 // transportLen returns the length in bytes of the transport header, or 0 if it does not match the GSO type.
-func transportLen(h *Header, frame []byte, l *layout) int {
-	if h.GSOType == GSOUDPL4 || h.GSOType == GSOUDP {
+func transportLen(kind uint8, h *Header, frame []byte, l *layout) int {
+	if kind == GSOUDPL4 || kind == GSOUDP {
 		if l.protocol != protocolUDP || h.CsumOffset != udpChecksum {
 			return 0
 		}
 		return udpLen
 	}
-	if l.protocol != protocolTCP {
+	if l.protocol != protocolTCP || h.CsumOffset != tcpChecksum {
 		return 0
 	}
 	// The checksum field at offset 16 lies within the frame, and so does the data offset at 12.
@@ -148,5 +175,9 @@ func WireLen(h Header, frame []byte) int {
 	if h.GSOType == GSONone {
 		return len(frame)
 	}
-	return min(len(frame), int(h.HdrLen)+int(h.GSOSize))
+	most := int(h.HdrLen) + int(h.GSOSize)
+	if h.GSOType == GSOUDP && len(frame) > int(h.CsumStart)+int(h.GSOSize) {
+		return most // longer than the frame, if its last bytes fit into two fragments but not with a fragment header into one
+	}
+	return min(len(frame), most)
 }

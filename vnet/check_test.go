@@ -21,6 +21,7 @@ var (
 	tcp6Signed   = packet{v6: true, protocol: tcp, extensions: append([]byte{0, 4}, make([]byte, 22)...), firstNext: 51, payload: 3000}
 	laterPart    = packet{v6: true, protocol: 0, extensions: []byte{0, 0, 1, 0, 0, 0, 0, 9}, firstNext: 44, payload: 3000}
 	tcp6Routed   = packet{v6: true, protocol: tcp, extensions: route(2, 1, 1), firstNext: 43, final: 8, payload: 3000}
+	udp6Extended = packet{v6: true, protocol: udp, extensions: hopByHop, firstNext: 0, payload: 3000}
 	tcp6Extended = packet{v6: true, protocol: tcp, tcpOptions: timestamps, extensions: hopByHop, firstNext: 0, payload: 3000}
 )
 
@@ -96,7 +97,7 @@ func TestCheckAccepts(t *testing.T) {
 }
 
 func TestCheckRefusesImpossibleHeader(t *testing.T) {
-	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "icmp4": icmp4}
+	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "udp6": udp6Extended, "icmp4": icmp4}
 	tests := []struct {
 		name, frame string
 		gso         bool
@@ -126,7 +127,7 @@ func TestCheckRefusesImpossibleHeader(t *testing.T) {
 		{"too many segments", "tcp4", true, func(h *vnet.Header) { h.GSOSize = 2 }},
 		{"too many datagrams", "udp4", true, func(h *vnet.Header) { h.GSOSize = 23 }},
 		{"gso_type unknown", "tcp4", true, func(h *vnet.Header) { h.GSOType = 2 }},
-		{"gso_type UFO of IPv6", "udp6", true, func(h *vnet.Header) { h.GSOType = 3 }},
+		{"gso_type UFO behind an IPv6 extension", "udp6", true, func(h *vnet.Header) { h.GSOType = 3 }},
 		{"gso_type of a UDP tunnel", "tcp4", true, func(h *vnet.Header) { h.GSOType |= 0x20 }},
 		{"gso_type ECN alone", "tcp4", true, func(h *vnet.Header) { h.GSOType = vnet.GSOECN }},
 		{"gso_type ECN of UDP", "udp4", true, func(h *vnet.Header) { h.GSOType |= vnet.GSOECN }},

@@ -19,7 +19,7 @@ const (
 // the folded sum of the pseudo-header, as Linux leaves it.
 //
 // A TCP frame to segment is completed as one large packet, for a receiver that accepts those, and the GSO fields of the result are 0. Do
-// not use Complete for GSOUDPL4: it would merge the datagrams into one. Use Cut.
+// not use Complete for GSOUDPL4, because it would merge the datagrams into one, and in a tunnel. Use Cut.
 func Complete(h Header, frame []byte) Header {
 	if h.Flags&FlagNeedsChecksum == 0 {
 		return h

@@ -55,6 +55,7 @@ func offloadSeeds() []offloadSeed {
 		{"a later IPv6 fragment to segment", with(later.gso(9), func(h *vnet.Header) { h.CsumOffset = 16 }), later.frame(), 600},
 		{"UDP segments", packet{v6: true, protocol: udp, payload: 99}.gso(10), packet{v6: true, protocol: udp, payload: 99}.frame(), 600},
 		{"fragments of a datagram", with(routed.gso(9), func(h *vnet.Header) { h.GSOType = vnet.GSOUDP }), routed.frame(), 600},
+		{"fragments of a datagram over IPv6", with(packet{v6: true, protocol: udp, payload: 99}.gso(16), func(h *vnet.Header) { h.GSOType = vnet.GSOUDP }), packet{v6: true, protocol: udp, payload: 99}.frame(), 600},
 		{"IPv4 options and padding", routed.gso(1000), routed.frame(), 600},
 		{"a checksum to complete under padding", routed.header(), routed.frame(), 600},
 		{"SCTP's checksum is a CRC", with(crc.header(), func(h *vnet.Header) { h.CsumOffset = 8 }), crc.frame(), 600},
@@ -62,6 +63,16 @@ func offloadSeeds() []offloadSeed {
 		{"SCTP that ends before Ethernet's padding", with(crc.header(), func(h *vnet.Header) { h.CsumOffset = 8 }), packet{protocol: sctp, payload: 11, padding: 9}.frame(), 600},
 		{"not IP", vnet.Header{Flags: 1, CsumStart: 20, CsumOffset: 2}, append(make([]byte, 12), 0x88, 0xb5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 600},
 		{"ARP has no checksum", vnet.Header{Flags: 1, CsumStart: 20, CsumOffset: 2}, append(make([]byte, 12), 8, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 600},
+	}
+	for i, u := range tunnels() {
+		u.inner.payload = min(u.inner.payload, 300)
+		if i == 4 {
+			h, frame := u.frame(100)
+			h.GSOType = vnet.GSOUDP | vnet.GSOTunnelIPv4
+			seeds = append(seeds, offloadSeed{"fragments in a tunnel", h, frame, 600})
+		}
+		h, frame := u.frame(100)
+		seeds = append(seeds, offloadSeed{u.name, h, frame, 600})
 	}
 	return append(seeds, append(badLengthSeeds(), fragmentSeeds()...)...)
 }

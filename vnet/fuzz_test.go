@@ -30,9 +30,12 @@ func FuzzOffload(f *testing.F) {
 		if !vnet.Check(&again, frame) || again != h {
 			t.Fatalf("checked twice, %+v becomes %+v", h, again)
 		}
-		if h.GSOType == vnet.GSOUDP {
+		switch {
+		case h.GSOType == vnet.GSOUDP:
 			checkFragments(t, h, frame)
-		} else {
+		case h.GSOType&tunnelBits != 0:
+			checkTunnel(t, h, frame)
+		default:
 			fuzzCut(t, h, frame)
 		}
 		fuzzComplete(t, h, frame)

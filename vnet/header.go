@@ -16,10 +16,14 @@ const (
 const (
 	GSONone  uint8 = 0    // the frame is not to be segmented
 	GSOTCPv4 uint8 = 1    // TCP segments over IPv4
-	GSOUDP   uint8 = 3    // one UDP datagram over IPv4, to be cut into IP fragments (UFO)
+	GSOUDP   uint8 = 3    // one UDP datagram over IPv4 or IPv6, to be cut into IP fragments (UFO)
 	GSOTCPv6 uint8 = 4    // TCP segments over IPv6
 	GSOUDPL4 uint8 = 5    // UDP datagrams over IPv4 or IPv6
 	GSOECN   uint8 = 0x80 // a flag of the TCP types: only the first segment has CWR
+
+	// Flags of the TCP types and of GSOUDPL4: what is to be segmented is in a tunnel, within a packet of this version (tunnel.go).
+	GSOTunnelIPv4 uint8 = 0x20
+	GSOTunnelIPv6 uint8 = 0x40
 )
 
 // A Header is struct virtio_net_hdr, decoded. The zero value means that nothing is left to do. Offsets are from the first byte of the

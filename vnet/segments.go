@@ -8,10 +8,19 @@ package vnet
 //	TCP    sequence number, checksum; FIN and PSH only in the last segment, with GSOECN CWR only in the first
 //	UDP    length, checksum
 //
-// With GSOUDP the segments are the fragments of one datagram: only the first has a UDP header, with the checksum of the datagram, and all
-// have a copy of the IPv4 header without DF, as from Linux (inet_gso_segment, net/ipv4/af_inet.c).
+// In a tunnel these changes apply to both packets (tunnel.go).
+//
+// With GSOUDP the segments are the fragments of one datagram: only the first has a UDP header, with the checksum of the datagram. Over IPv4 all
+// have a copy of the IP header without DF, as from Linux (inet_gso_segment, net/ipv4/af_inet.c). Over IPv6 they have a fragment header; a
+// datagram that needs no second fragment has none (RFC 8021).
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// fragmentLen is the length in bytes of the fragment header of IPv6 (RFC 8200, section 4.5).
+const fragmentLen = 8
 
 // Flags in byte 13 of a TCP header (RFC 9293, section 3.1; RFC 3168, section 6.1).
 const (
@@ -25,8 +34,10 @@ const (
 type Segments struct {
 	header  Header
 	frame   []byte
-	layout  layout
+	layout  layout // in a tunnel, of the inner packet
+	outer   layout // of the other one
 	pseudo  uint32 // sum of the pseudo-header without the length
+	id      uint32 // identification of the fragments over IPv6
 	index   uint16 // of the next segment
 	payload int    // first byte of the next segment's payload
 	left    bool   // there is a next segment
@@ -39,6 +50,13 @@ func Cut(h Header, frame []byte) Segments {
 	if h.GSOType != GSONone {
 		s.layout.locate(frame)
 		s.payload = int(h.HdrLen)
+		if s.isInTunnel() {
+			s.outer = s.layout
+			s.layout, _ = s.outer.inside(frame, int(h.CsumStart))
+		}
+		if h.GSOType == GSOUDP {
+			s.payload = s.layout.transport
+		}
 		s.pseudo = addressSum(frame, &s.layout)
 	}
 	return s
@@ -51,7 +69,7 @@ func (s *Segments) Next(dst []byte) int {
 	if !s.left {
 		return 0
 	}
-	if s.header.GSOType == GSONone {
+	if s.isWhole() {
 		return s.whole(dst)
 	}
 	headers := int(s.header.HdrLen)
@@ -66,8 +84,11 @@ func (s *Segments) Next(dst []byte) int {
 	if s.header.GSOType == GSOUDP {
 		s.writeFragment(segment, last)
 	} else {
-		s.writeNetwork(segment)
+		s.writeNetwork(segment, &s.layout)
 		s.writeTransport(segment, last)
+	}
+	if s.isInTunnel() {
+		s.writeOuter(segment)
 	}
 	s.payload += size
 	s.index++
@@ -78,53 +99,87 @@ func (s *Segments) Next(dst []byte) int {
 // Done reports whether Next has returned every segment.
 func (s *Segments) Done() bool { return !s.left }
 
+func (s *Segments) isInTunnel() bool { return s.header.GSOType&(GSOTunnelIPv4|GSOTunnelIPv6) != 0 }
+
+// isWhole reports whether the frame is not to be segmented, or is a datagram over IPv6 that fits into one packet.
+func (s *Segments) isWhole() bool {
+	l := &s.layout
+	return s.header.GSOType == GSONone ||
+		s.header.GSOType == GSOUDP && l.ethertype == etherIPv6 && l.end-l.transport <= int(s.header.GSOSize)
+}
+
 // whole writes a frame that is not to be segmented.
 func (s *Segments) whole(dst []byte) int {
-	if len(dst) < len(s.frame) {
+	frame := s.frame
+	if s.header.GSOType != GSONone {
+		frame = frame[:s.layout.end] // without padding, for which WireLen has no room
+	}
+	if len(dst) < len(frame) {
 		return 0
 	}
 	s.left = false
-	n := copy(dst, s.frame)
+	n := copy(dst, frame)
 	Complete(s.header, dst[:n])
 	return n
 }
 
-// writeNetwork changes the IP header to that of one segment.
-func (s *Segments) writeNetwork(segment []byte) {
-	ip := segment[s.layout.network:]
-	if s.layout.ethertype == etherIPv6 {
+// writeNetwork changes an IP header to that of one segment.
+func (s *Segments) writeNetwork(segment []byte, l *layout) {
+	ip := segment[l.network:]
+	if l.ethertype == etherIPv6 {
 		binary.BigEndian.PutUint16(ip[4:], uint16(len(ip)-ipv6Len))
 		return
 	}
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+s.index)
-	writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
+	writeIPv4Checksum(segment[l.network:l.transport])
 }
 
-// writeFragment changes the IPv4 header to that of one fragment, and in the first fragment writes the UDP checksum.
+// writeFragment changes the IP header to that of one fragment, and in the first fragment writes the UDP checksum.
 func (s *Segments) writeFragment(segment []byte, last bool) {
-	field := uint16((s.payload - s.layout.transport) / 8)
-	if !last {
-		field |= moreFragments
+	ip, offset := segment[s.layout.network:], s.payload-s.layout.transport
+	if s.layout.ethertype == etherIPv6 {
+		s.writeFragmentHeader(ip, offset, last)
+	} else {
+		field := uint16(offset / 8)
+		if !last {
+			field |= moreFragments
+		}
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+		binary.BigEndian.PutUint16(ip[6:], field)
+		writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
 	}
-	ip := segment[s.layout.network:]
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	binary.BigEndian.PutUint16(ip[6:], field)
-	writeIPv4Checksum(segment[s.layout.network:s.layout.transport])
 	if s.index > 0 {
 		return
 	}
-	first := segment[s.layout.transport:] // its length is even, unless it is all
+	first := segment[s.header.HdrLen:] // its length is even, unless it is all
 	first[udpChecksum], first[udpChecksum+1] = 0, 0
 	behind := s.frame[s.layout.transport+len(first) : s.layout.end]
 	length := uint32(s.layout.end - s.layout.transport)
 	putNonZero(first[udpChecksum:], Checksum(behind, uint32(Sum(first, s.pseudo+length))))
 }
 
+// writeFragmentHeader writes an IPv6 header's changes and the fragment header behind it. The identification depends on the datagram alone: a
+// receiver may take the fragments of two equal datagrams for each other.
+func (s *Segments) writeFragmentHeader(ip []byte, offset int, last bool) {
+	if s.index == 0 {
+		s.id = crc32.Checksum(s.frame[s.layout.network+8:s.layout.end], crc32.MakeTable(crc32.Castagnoli))
+	}
+	binary.BigEndian.PutUint16(ip[4:], uint16(len(ip)-ipv6Len))
+	ip[6] = extensionFragment
+	field := uint16(offset) // a multiple of 8
+	if !last {
+		field |= 1
+	}
+	ip[ipv6Len], ip[ipv6Len+1] = protocolUDP, 0
+	binary.BigEndian.PutUint16(ip[ipv6Len+2:], field)
+	binary.BigEndian.PutUint32(ip[ipv6Len+4:], s.id)
+}
+
 // writeTransport changes the TCP or UDP header to that of one segment.
 func (s *Segments) writeTransport(segment []byte, last bool) {
 	transport := segment[s.layout.transport:]
-	if s.header.GSOType == GSOUDPL4 {
+	if s.layout.protocol == protocolUDP {
 		binary.BigEndian.PutUint16(transport[4:], uint16(len(transport)))
 	} else {
 		sent := s.payload - int(s.header.HdrLen)

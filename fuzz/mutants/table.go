@@ -47,6 +47,12 @@ func offloads() []mutant {
 	return []mutant{
 		{"FuzzOffload", pkg, "vnet/check.go", "a bounds check is two bytes short", "field+2 > len(frame)", "field > len(frame)"},
 		{"FuzzOffload", pkg, "vnet/segments.go", "a flag is on one segment too many", "s.index > 0 &&", "s.index > 1 &&"},
+		{"FuzzOffload", pkg, "vnet/segments.go", "fragments over IPv6 count bytes in units of eight", "uint16(offset) // a multiple of 8", "uint16(offset / 8)"},
+		{"FuzzOffload", pkg, "vnet/segments.go", "the last fragment has more behind it", "field |= 1", "field &= 1"},
+		{"FuzzOffload", pkg, "vnet/tunnel.go", "the outer identification stays", "s.writeNetwork(segment, l)", "writeIPv4Checksum(segment[l.network:l.transport])"},
+		{"FuzzOffload", pkg, "vnet/tunnel.go", "a tunnel without a checksum gets one", "binary.BigEndian.Uint16(datagram[udpChecksum:]) != 0", "len(datagram) > udpLen"},
+		{"FuzzDelegate", "./fuzz", "vnet/tunnel.go", "the end of the inner packet is not checked", "inner.end == l.end &&", ""},
+		{"FuzzDelegate", "./fuzz", "vnet/check.go", "the checksum of TCP in a tunnel may have any offset", " || h.CsumOffset != tcpChecksum", ""},
 		{"FuzzMerge", pkg, "vnet/merge_tcp.go", "the TCP window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
 		{"FuzzMerge", pkg, "vnet/merge.go", "one bit of the identification is not compared", "id == binary.BigEndian.Uint16(b[identificationAt:])", "id|1 == binary.BigEndian.Uint16(b[identificationAt:])|1"},
 		{"FuzzMerge", pkg, "vnet/merge.go", "a payload larger than the first one is merged", " || payload > r.size", ""},

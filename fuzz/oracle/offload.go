@@ -15,6 +15,8 @@ const (
 	gsoTCP6       = 4
 	gsoUDP        = 5
 	gsoECN        = 0x80
+	gsoTunnel4    = 0x20
+	gsoTunnel6    = 0x40
 )
 
 // Exact returns the exact offload header for the frame. It reports false if the header does not fit the frame. The rules are those of
@@ -45,31 +47,75 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if h.GSOType == noGSO {
 		return vnet.Header{Flags: h.Flags, CsumStart: h.CsumStart, CsumOffset: h.CsumOffset}, true
 	}
+	if start == l.transport {
+		return exactSegments(h, frame, l)
+	}
+	flag := map[uint16]byte{typeIPv4: gsoTunnel4, typeIPv6: gsoTunnel6}[l.ethertype]
+	inner, ok := innerLayers(frame, l, start)
+	h.GSOType &^= flag
+	if !ok || l.fragment || h.GSOType == gsoFragments {
+		return h, false
+	}
+	h, ok = exactSegments(h, frame, inner)
+	h.GSOType |= flag
+	return h, ok
+}
+
+// exactSegments returns the exact header for the packet to segment.
+func exactSegments(h vnet.Header, frame []byte, l layers) (vnet.Header, bool) {
 	headers, ok := segmentHeaders(h, frame, l)
 	h.HdrLen = uint16(headers)
-	if h.GSOType == gsoFragments {
-		h.GSOSize = h.GSOSize / 8 * 8
-	}
-	most := 1024
-	if h.GSOType == gsoUDP {
+	most, copied := 1024, headers
+	switch h.GSOType {
+	case gsoFragments:
+		h.GSOSize, copied = h.GSOSize/8*8, l.transport
+	case gsoUDP:
 		most = 128
 	}
-	return h, ok && len(frame)-headers <= most*int(h.GSOSize)
+	return h, ok && len(frame)-copied <= most*int(h.GSOSize)
+}
+
+// innerLayers returns the layers of the packet in a tunnel whose transport header is at start: over UDP, in GRE without checksum and sequence number,
+// or in IP, at most 320 bytes behind the outer IP header.
+func innerLayers(frame []byte, outer layers, start int) (layers, bool) {
+	least := map[byte]int{udp: 8, 47: 4, 4: 0, 41: 0}
+	room, known := least[outer.protocol]
+	if outer.protocol == 47 && (len(frame) < outer.transport+2 || word(frame, outer.transport)&0x9007 != 0) {
+		return layers{}, false
+	}
+	for at := start - 20; known && at >= start-60; at -= 4 {
+		if at < outer.transport+room || at > outer.transport+320 || at > outer.end {
+			continue
+		}
+		l, ok := readIPv4Layers(layers{ethertype: typeIPv4, network: at}, frame[at:outer.end])
+		if ok && l.transport == start && l.end == outer.end && !l.fragment && onesSum(frame[at:start]) == 0xffff {
+			return l, true
+		}
+	}
+	at := start - 40
+	if !known || at < outer.transport+room || at > outer.transport+320 || at > outer.end {
+		return layers{}, false
+	}
+	l, ok := readIPv6Layers(layers{ethertype: typeIPv6, network: at}, frame[at:outer.end])
+	return l, ok && l.transport == start && l.end == outer.end && !l.fragment
 }
 
 // segmentHeaders returns the length of all headers of a frame to segment. It reports false if the frame does not match its GSO type.
 func segmentHeaders(h vnet.Header, frame []byte, l layers) (int, bool) {
-	if l.fragment || h.GSOSize == 0 || int(h.CsumStart) != l.transport {
+	if l.fragment || h.GSOSize == 0 {
 		return 0, false
 	}
 	switch {
 	case h.GSOType == gsoUDP:
 		return l.transport + 8, l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
 	case h.GSOType == gsoFragments: // the UDP header is payload of the first
-		udpFits := l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end
-		return l.transport, l.ethertype == typeIPv4 && h.GSOSize >= 8 && udpFits
+		udpFits := l.protocol == udp && h.CsumOffset == 6 && l.transport+8 <= l.end && h.GSOSize >= 8
+		if l.ethertype == typeIPv6 { // each has a fragment header
+			return l.transport + 8, udpFits && l.transport == l.network+40
+		}
+		return l.transport, udpFits
 	case h.GSOType&^gsoECN == gsoTCP4 && l.ethertype == typeIPv4, h.GSOType&^gsoECN == gsoTCP6 && l.ethertype == typeIPv6:
-		if l.protocol != tcp {
+		if l.protocol != tcp || h.CsumOffset != 16 {
 			return 0, false
 		}
 		header := int(frame[l.transport+12]/16) * 4
@@ -88,7 +134,9 @@ func lowered(f vswitch.Frame, most int) vswitch.Frame {
 
 // wireLength returns the length of the largest frame that results from segmentation. The header is exact.
 func wireLength(h vnet.Header, frame []byte) int {
-	if segment := int(h.HdrLen) + int(h.GSOSize); h.GSOType != noGSO && segment < len(frame) {
+	segment := int(h.HdrLen) + int(h.GSOSize)
+	fragments := h.GSOType == gsoFragments && int(h.CsumStart)+int(h.GSOSize) < len(frame)
+	if h.GSOType != noGSO && (segment < len(frame) || fragments) {
 		return segment
 	}
 	return len(frame)

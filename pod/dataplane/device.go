@@ -129,9 +129,9 @@ func (dev *device) back() {
 // UnknownOffload implements tap.Events. It warns once: the counter shows how many frames follow.
 func (dev *device) UnknownOffload() {
 	dev.warned.Do(func() {
-		remedy := "switch the offloads off in the hypervisor: for QEMU's virtio-net, host_ufo=off, and host_tunnel=off where QEMU has it"
+		remedy := "switch UFO off in the hypervisor: for QEMU's virtio-net, host_ufo=off"
 		if dev.index != vswitch.PortGuest {
-			remedy = "on the sender's node: ethtool -K DEVICE tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off tx-sctp-segmentation off"
+			remedy = "on the sender's node: ethtool -K DEVICE tx-sctp-segmentation off"
 		}
 		dev.log.Warn("frames lost: a packet socket cannot describe their offloads", zap.String("counter", vswitch.ReceiveError.String()),
 			zap.String("remedy", remedy))

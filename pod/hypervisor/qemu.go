@@ -18,8 +18,7 @@ import (
 //   - Without a bootOrder the card has no boot ROM, so that it cannot boot from the network.
 //   - addr= contains only slot and function of pciAddress. QEMU identifies a bus by an id and not by a number: any bus other than
 //     0000:00 requires Settings.Bus, the id of the bus or of its port, which replaces domain and bus of pciAddress.
-//   - host_ufo=off keeps the guest from leaving IP fragments to the tap. The like property for tunnels, host_tunnel, is not set, because QEMU ends with
-//     an error for a property that it does not know.
+//   - host_ufo=off keeps the guest from leaving IP fragments to the tap.
 //
 // [QEMUNotes] returns the settings of vm for which QEMU has no argument.
 func QEMUArgs(vm *model.VM, guest Attachment, s Settings) ([]string, error) {
