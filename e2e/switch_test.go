@@ -99,3 +99,33 @@ func (l *lab) guestReceived() uint64 {
 	l.t.Fatal("no guest port in the status")
 	return 0
 }
+
+// TestLoopGuard connects two ports of a switch to one bridge of the kernel. Without the guard the first broadcast circulates for ever.
+func TestLoopGuard(t *testing.T) {
+	l := newLab(t)
+	l.pod.batch("link add br0 type bridge", "link add v0 type veth peer name b0", "link add v1 type veth peer name b1")
+	for _, device := range []string{"v0", "v1"} {
+		l.pod.batch("link set " + device + " up")
+	}
+	p := l.pod.start(program, "switch", "--port", "packet:v0", "--port", "packet:v1", "--loop-guard", "--control", filepath.Join(l.stateDir, "control.sock"))
+	p.awaitText("ready")
+	l.pod.batch("link set b0 master br0 up", "link set b1 master br0 up", "link set br0 up", "addr add 192.0.2.1/24 dev br0")
+	p.awaitText("the loop guard blocks a port")
+	if text := p.text(); !strings.Contains(text, `"port": "v1", "probe_from": "v0"`) {
+		t.Errorf("the warning does not name v1 and v0: %s", text)
+	}
+	before := l.received()
+	_, _, _ = l.pod.run("ping", "-c3", "-i0.3", "-W1", "192.0.2.2")
+	if n := l.received() - before; n < 3 || n > 300 {
+		t.Errorf("%d frames enter for three ARP requests", n)
+	}
+	p.stop()
+}
+
+// received counts the frames that have entered the switch.
+func (l *lab) received() (n uint64) {
+	for _, p := range l.status().Ports {
+		n += p.RxFrames
+	}
+	return n
+}

@@ -50,8 +50,7 @@ func (r *bridgeRig) do(s step) {
 		r.now += s.wait
 	case opTick:
 		sent := r.tick()
-		r.oracle.Tick(r.now)
-		r.agree(sent, &oracle.Outcome{})
+		r.agree(sent, r.oracle.Tick(r.now))
 	case opStatic:
 		if got, want := r.real.SetStatic(s.mac, s.port, r.now), r.oracle.SetStatic(s.mac, s.port, r.now); got != want {
 			r.fail("SetStatic returns %v, the oracle has %v", got, want)

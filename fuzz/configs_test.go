@@ -193,7 +193,8 @@ func udpPacket(from, to [4]byte) []byte {
 
 // Configurations of a Bridge. Scans from scanTo on vary the destination instead of the source.
 const (
-	bridges = 6
+	probeID = 0x0102030405060708
+	bridges = 7
 	scanTo  = 128
 )
 
@@ -211,6 +212,8 @@ func bridge(choice int) vswitch.BridgeConfig {
 		c.Ports, c.MaxFrame = 1, 60
 	case 5:
 		c.Ports, c.MaxFrame, c.Limit, c.Ageing = 5, 1514, 64, 500*time.Millisecond
+	case 6:
+		c.ProbeID, c.PinnedPort, c.Pinned = probeID, 2, guestMAC
 	}
 	return c
 }

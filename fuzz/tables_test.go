@@ -25,6 +25,25 @@ var tables = []seed{
 		w.tick()
 		w.raw(0, 1, ab)
 	}},
+	{"ports of a loop are blocked, for every pair of ports", func(w *writer) {
+		for round := range 18 {
+			port, by := round%3, round/3%3
+			w.raw(port, 1, vswitch.Frame{Data: append(ethernet(peerMAC, otherMAC, 0x88b5), 1)})
+			w.raw(port, 1, probe(by))
+			for _, to := range []vswitch.MAC{guestMAC, otherMAC, vswitch.Broadcast} {
+				w.raw((port+1)%3, 1, vswitch.Frame{Data: append(ethernet(to, peerMAC, 0x88b5), 1)})
+			}
+			w.tick()
+			w.wait(time.Duration(round) * 500 * time.Millisecond)
+		}
+		w.raw(1, 1, vswitch.Frame{Data: probe(0).Data[:59]})
+		for at := range 32 {
+			wrong := probe(0)
+			wrong.Data[at]++
+			w.raw(1, 1, wrong)
+			w.wait(11 * time.Second)
+		}
+	}},
 	{"static stations do not age or move and are not reflected", func(w *writer) {
 		w.static(1, guestMAC)
 		w.static(-1, otherMAC)
@@ -79,4 +98,10 @@ var tables = []seed{
 			w.raw(0, 1, undone(ipv4{to: farIP, protocol: 6, payload: append(tcpHeader(0x10, ""), make([]byte, 3000)...)}, 16, 1, size))
 		}
 	}},
+}
+
+// probe returns the probe of a port in the configuration with a loop guard.
+func probe(port int) vswitch.Frame {
+	b := append(ethernet(vswitch.Broadcast, vswitch.MAC{2, 1, 2, 3, 0, byte(port)}, 0x88b5), "podswitch\x01\x01\x02\x03\x04\x05\x06\x07\x08\x00"...)
+	return vswitch.Frame{Data: append(append(b, byte(port)), make([]byte, 26)...)}
 }

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -12,18 +13,24 @@ import (
 //
 // The steps for a frame, in this order:
 //
-//  1. Validate: an Ethernet header; an offload header that fits the frame; the pinned MAC, if the port has one.
+//  1. Validate: an Ethernet header; no probe of the loop guard and no port that it has blocked; an offload header that fits the frame;
+//     the pinned MAC, if the port has one.
 //  2. Drop frames for the reserved destinations of 802.1, except those that GroupForward selects.
 //  3. Drop frames that are too large for a port of the switch and cannot be segmented.
 //  4. Learn that the source is at this port, unless the source is a group or zero. A frame that returns to the upstream port is
 //     dropped instead.
 //  5. Forward to the port of the destination. Flood to all other ports if the destination is a group or is not known. A frame never
-//     leaves at the port where it entered.
+//     leaves at the port where it entered, or at one that the loop guard has blocked.
 //
 // All methods except Resume may be called concurrently.
 type Bridge struct {
 	cfg      BridgeConfig
-	stations *table // by MAC; the values are stationValues
+	stations *table        // by MAC; the values are stationValues
+	guard    []guardedPort // by port; nil without a loop guard
+	probe    []byte        // of port 0
+
+	flapMu sync.Mutex // guards the following field
+	flap   Flap       // the newest one since the last TakeFlap
 }
 
 // BridgeConfig configures a Bridge. Only Ports is required.
@@ -43,6 +50,9 @@ type BridgeConfig struct {
 	// GroupForward selects the reserved destinations of 802.1 that are forwarded: bit N stands for 01:80:c2:00:00:0N, so that 1<<14 forwards
 	// LLDP. Linux has the same mask (group_fwd_mask of a bridge).
 	GroupForward uint16
+	// ProbeID is the random id of the switch in the probes of the loop guard, which finds loops outside the switch; 0: no loop guard.
+	// Of two ports in a loop, the one with the higher number is blocked. Each Tick sends probes.
+	ProbeID uint64
 }
 
 // The values of BridgeConfig for a field that is 0. Ageing is that of IEEE 802.1Q-2022, table 8-6.
@@ -73,10 +83,13 @@ type Station struct {
 	Static bool          // configured: does not age and does not move
 }
 
-// A stationValue is the value of a table entry: the port in its low 32 bits, and a flag above.
+// A stationValue is the value of a table entry: the port in its low 32 bits, and flags above.
 type stationValue uint64
 
-const staticFlag = 1 << 32
+const (
+	staticFlag = 1 << 32
+	movedFlag  = 1 << 33 // the station was at another port before; its entry has the time of the move as probed
+)
 
 func newStationValue(port int, static bool) stationValue {
 	if static {
@@ -96,6 +109,9 @@ const reflectionTime = 2 * time.Second
 func NewBridge(cfg BridgeConfig) *Bridge {
 	cfg = cfg.withDefaults()
 	b := &Bridge{cfg: cfg, stations: newTable(max(cfg.Limit, 0), true)}
+	if cfg.ProbeID != 0 {
+		b.guard, b.probe = make([]guardedPort, cfg.Ports), newProbe(cfg.ProbeID)
+	}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }
@@ -107,13 +123,20 @@ func (b *Bridge) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 	}
 }
 
-// Tick implements Forwarder: it removes stations that have aged. Forward does not depend on it and checks the age of each station
-// that it finds.
-func (b *Bridge) Tick(now time.Duration, _ *Out) { b.stations.remove(b.expired(now)) }
+// Tick implements Forwarder: it removes stations that have aged, and sends the probes of the loop guard. Forward does not depend on it
+// for the age of a station.
+func (b *Bridge) Tick(now time.Duration, out *Out) {
+	b.stations.remove(b.expired(now))
+	b.sendProbes(now, out)
+}
 
 func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)
+		return
+	}
+	if b.isLooped(in, f.Data, now) {
+		out.Drop(Looped)
 		return
 	}
 	if !vnet.Check(&f.Offload, f.Data) {
@@ -139,18 +162,27 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if target.IsMulticast() {
-		b.flood(in, f, out)
+		b.flood(in, f, now, out)
 		return
 	}
 	_, value, seen, ok := b.stations.find(target.tableKey())
 	switch station := stationValue(value); {
 	case !ok || b.isAged(station, seen, now):
-		b.flood(in, f, out)
+		b.flood(in, f, now, out)
 	case station.port() == in:
 		out.Drop(Hairpin)
-	default:
-		out.Send(station.port(), *f)
+	case !b.send(station.port(), f, now, out):
+		out.Drop(Looped)
 	}
+}
+
+// send sends a frame to a port, and reports false if the loop guard has blocked it.
+func (b *Bridge) send(port int, f *Frame, now time.Duration, out *Out) bool {
+	if _, blocked := b.Blocked(port, now); blocked {
+		return false
+	}
+	out.Send(port, *f)
+	return true
 }
 
 // exceeds reports whether a frame that leaves for f is larger than MaxFrame.
@@ -180,19 +212,32 @@ func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
 	if ok && station.isStatic() {
 		return true
 	}
-	b.stations.put(source.tableKey(), uint64(newStationValue(in, false)), now, b.expired(now))
+	moved := newStationValue(in, false)
+	if ok && !b.isAged(station, seen, now) {
+		moved |= movedFlag
+		if station&movedFlag != 0 && now-time.Duration(s.probed.Load()) < flapTime {
+			b.flapMu.Lock()
+			b.flap = Flap{source, station.port(), in}
+			b.flapMu.Unlock()
+		}
+	}
+	b.stations.put(source.tableKey(), uint64(moved), now, b.expired(now))
 	return true
 }
 
-func (b *Bridge) flood(in int, f *Frame, out *Out) {
+func (b *Bridge) flood(in int, f *Frame, now time.Duration, out *Out) {
 	if b.cfg.Ports < 2 {
 		out.Drop(NoPort)
 		return
 	}
+	sent := false
 	for port := range b.cfg.Ports {
-		if port != in {
-			out.Send(port, *f)
+		if port != in && b.send(port, f, now, out) {
+			sent = true
 		}
+	}
+	if !sent {
+		out.Drop(Looped)
 	}
 }
 
@@ -215,7 +260,7 @@ func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
 
 // Forget removes the stations that were learned at a port. Call it when the port's attachment was replaced.
 func (b *Bridge) Forget(port int) {
-	b.stations.remove(func(e entry) bool { return e.value == uint64(newStationValue(port, false)) })
+	b.stations.remove(func(e entry) bool { return stationValue(e.value).port() == port && !stationValue(e.value).isStatic() })
 }
 
 // Stations returns the forwarding table at a time on Forward's clock, ordered by port and MAC. The slice is the caller's.

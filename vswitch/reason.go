@@ -25,6 +25,8 @@ const (
 
 	// Short: the frame is shorter than an Ethernet header.
 	Short
+	// Looped: a probe of the loop guard that has returned, or a frame that enters, or could leave only, at a port that the guard has blocked.
+	Looped
 	// BadOffload: the offload header does not fit the frame (vnet.Check).
 	BadOffload
 	// Reserved: the destination is an 802.1 reserved address, 01:80:c2:00:00:00 to 0f.
@@ -90,7 +92,7 @@ const (
 // reasonNames are part of the interface of status, the documentation and the scripts in testdata.
 var reasonNames = [numReasons]string{
 	ReceiveError: "receive-error", ReceiveFull: "receive-full", Truncated: "truncated", PortDown: "port-down", PortFull: "port-full",
-	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", BadOffload: "bad-offload", Reserved: "reserved-destination",
+	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", Looped: "loop", BadOffload: "bad-offload", Reserved: "reserved-destination",
 	BadSource: "bad-source-mac", ForeignMAC: "foreign-source-mac", Reflected: "reflected", Hairpin: "hairpin",
 	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype", PodIPv6: "pod-ipv6",
 	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4", DHCP: "dhcp",

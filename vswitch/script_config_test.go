@@ -43,10 +43,12 @@ func (s *script) configureBridge(w *words, word string) {
 		s.bridge.Upstream = s.port(w)
 	case "group-forward":
 		s.bridge.GroupForward = uint16(w.number(word, 0xffff))
+	case "probe-id":
+		s.bridge.ProbeID = uint64(w.number(word, 1<<31-1))
 	case "pinned":
 		s.bridge.PinnedPort, s.bridge.Pinned = s.port(w), w.mac()
 	default:
-		w.fail("unknown word %q, want ageing, limit, max-frame, upstream, group-forward, pinned or name", word)
+		w.fail("unknown word %q, want ageing, limit, max-frame, upstream, group-forward, probe-id, pinned or name", word)
 	}
 }
 

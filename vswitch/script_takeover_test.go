@@ -30,6 +30,9 @@ func TestTakeoverScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if s.bridge.ProbeID != 0 {
+			continue // a plain switch, which is not taken over: its next process finds the loops again
+		}
 		for i := range s.steps {
 			for name, clock := range clocks {
 				once := func(step int) bool { return step == i }

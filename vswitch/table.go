@@ -39,7 +39,7 @@ type entry struct {
 	key    key
 	value  uint64
 	seen   time.Duration // when the entry was last confirmed
-	probed time.Duration // when a confirmation was last asked for; never before seen. Stations do not use it.
+	probed time.Duration // when a confirmation was last asked for, never before seen; of a station: when it was learned at its port
 }
 
 // sweepInterval is the least time between two searches of a full table for expired entries.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -40,12 +42,17 @@ func switchCommand() *cobra.Command {
 	flags.IntVar(&cfg.Bridge.Limit, "fdb-limit", plan.DefaultFDBLimit, "Maximum `NUMBER` of stations in the forwarding database")
 	flags.Uint16Var(&cfg.Bridge.GroupForward, "group-fwd-mask", 0,
 		"Reserved destinations that pass, as a `MASK`: bit N is 01:80:c2:00:00:0N, as for a bridge of the kernel; 0x4000 is LLDP")
+	var guard bool
+	flags.BoolVar(&guard, "loop-guard", false, "Send probes once a second, and block a port at which one of another port returns")
 	offload := newChoice("on", "off")
 	flags.Var(offload, "offload", "Checksum and segmentation offloads at the ports")
 	merge := addMerge(flags)
 	addControl(c, &all.Control)
 	log.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if guard {
+			cfg.Bridge.ProbeID = newProbeID()
+		}
 		cfg.Offload, cfg.NoMerge = offload.value == "on", merge.value == "off"
 		if err := checkSwitch(&cfg); err != nil {
 			return usageError{err}
@@ -58,6 +65,13 @@ func switchCommand() *cobra.Command {
 		return keeper.Run(c.Context(), all, log.switchCommandLine, "")
 	}
 	return c
+}
+
+// newProbeID returns a random id of the loop guard. It is not 0.
+func newProbeID() uint64 {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return binary.BigEndian.Uint64(id[:]) | 1
 }
 
 func checkSwitch(cfg *keeper.SwitchConfig) error {

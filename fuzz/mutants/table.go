@@ -39,6 +39,8 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/rule.go", "an allow rule for a TCP port applies to SYN only", "(r.allow || ", "(false || "},
 		{"FuzzBridge", pkg, "vswitch/bridge.go", "a forgotten counter", "out.Drop(Hairpin)", ""},
 		{"FuzzBridge", pkg, "vswitch/table.go", "a comparison of times is off by one", "now < t.nextSweep", "now <= t.nextSweep"},
+		{"FuzzBridge", pkg, "vswitch/bridge_loops.go", "both ports of a loop are blocked", "by <= in", "true"},
+		{"FuzzBridge", pkg, "vswitch/bridge.go", "a frame leaves at a blocked port", "blocked {\n\t\treturn false", "false && blocked {\n\t\treturn false"},
 	}
 }
 

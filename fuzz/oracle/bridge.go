@@ -13,7 +13,8 @@ import (
 type Bridge struct {
 	cfg      vswitch.BridgeConfig
 	stations map[vswitch.MAC]station
-	sweep    time.Duration // when a full table may be searched for aged stations again
+	sweep    time.Duration         // when a full table may be searched for aged stations again
+	blocked  map[int]time.Duration // until when the loop guard blocks a port
 }
 
 type station struct {
@@ -33,7 +34,7 @@ func NewBridge(cfg vswitch.BridgeConfig) *Bridge {
 	if cfg.Upstream <= 0 {
 		cfg.Upstream = -1
 	}
-	b := &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}}
+	b := &Bridge{cfg: cfg, stations: map[vswitch.MAC]station{}, blocked: map[int]time.Duration{}}
 	b.SetStatic(cfg.Pinned, cfg.PinnedPort, 0)
 	return b
 }
@@ -51,6 +52,10 @@ func (b *Bridge) forward(in int, f vswitch.Frame, now time.Duration, o *Outcome)
 	// 1. validate
 	if len(f.Data) < ethernetHeader {
 		o.drop(in, vswitch.Short)
+		return
+	}
+	if b.guards(in, f.Data, now) {
+		o.drop(in, vswitch.Looped)
 		return
 	}
 	var possible bool
@@ -93,6 +98,10 @@ func (b *Bridge) deliver(in int, to vswitch.MAC, f vswitch.Frame, now time.Durat
 			o.drop(in, vswitch.Hairpin)
 			return
 		}
+		if b.isBlocked(s.port, now) {
+			o.drop(in, vswitch.Looped)
+			return
+		}
 		o.send(s.port, f)
 		return
 	}
@@ -100,12 +109,18 @@ func (b *Bridge) deliver(in int, to vswitch.MAC, f vswitch.Frame, now time.Durat
 		o.drop(in, vswitch.NoPort)
 		return
 	}
+	copies := 0
 	for port := range b.cfg.Ports {
-		if port != in {
+		if port != in && !b.isBlocked(port, now) {
 			o.send(port, f)
+			copies++
 		}
 	}
-	o.Made += b.cfg.Ports - 2
+	if copies == 0 {
+		o.drop(in, vswitch.Looped)
+		return
+	}
+	o.Made += copies - 1
 }
 
 func (b *Bridge) aged(s station, now time.Duration) bool {
@@ -143,7 +158,7 @@ func (b *Bridge) put(mac vswitch.MAC, s station, now time.Duration) bool {
 	if _, known := b.stations[mac]; !known && len(b.stations) >= b.cfg.Limit {
 		if now >= b.sweep {
 			b.sweep = now + time.Second
-			b.Tick(now)
+			b.age(now)
 		}
 		if len(b.stations) >= b.cfg.Limit {
 			return false
@@ -153,8 +168,13 @@ func (b *Bridge) put(mac vswitch.MAC, s station, now time.Duration) bool {
 	return true
 }
 
-// Tick removes stations that have aged.
-func (b *Bridge) Tick(now time.Duration) {
+// Tick removes stations that have aged, and sends the probes of the loop guard.
+func (b *Bridge) Tick(now time.Duration) *Outcome {
+	b.age(now)
+	return b.probes(now)
+}
+
+func (b *Bridge) age(now time.Duration) {
 	for mac, s := range b.stations {
 		if b.aged(s, now) {
 			delete(b.stations, mac)

@@ -20,6 +20,7 @@ type bridging struct {
 	bridge   *vswitch.Bridge
 	devices  []*device
 	offences *offenceLog
+	loops    loopLog
 	ports    []namedPort
 	known    control.Status // the fields that do not change
 
@@ -40,6 +41,7 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 		return nil, err
 	}
 	b.offences = newOffenceLog(log, bridgeOffences(&cfg))
+	b.loops.log = log
 	b.bridge, b.pinned, b.pinnedPort = vswitch.NewBridge(cfg), cfg.Pinned, cfg.PinnedPort
 	if w.Pod != nil {
 		if b.known, err = readPod(w.Pod); err != nil {
@@ -84,6 +86,7 @@ func (b *bridging) background(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			b.offences.check(b.ports, b.now())
+			b.loops.check(b.bridge, b.ports, b.now())
 		}
 	}
 }

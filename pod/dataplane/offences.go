@@ -52,18 +52,33 @@ const (
 type offenceLog struct {
 	log      *zap.Logger
 	list     []offence
-	counters []*vswitch.Counters // by offence; found at the first check, because a port's method may make a system call
-	seen     []seenOffenders     // by offence
+	counters []*vswitch.Counters            // by offence; found at the first check, because a port's method may make a system call
+	seen     []seenValues[vswitch.Offender] // by offence
 }
 
-// seenOffenders are the values of one offence that were logged since a time on the switch's clock.
-type seenOffenders struct {
+// seenValues are the values of one message that were logged since a time on the switch's clock.
+type seenValues[V comparable] struct {
 	since  time.Duration
-	values []vswitch.Offender
+	values []V
+}
+
+// warn logs a message about one value, unless the value was logged before or there were too many.
+func (s *seenValues[V]) warn(log *zap.Logger, value V, now time.Duration, message string, fields ...zap.Field) {
+	if now-s.since >= offencePeriod {
+		*s = seenValues[V]{since: now}
+	}
+	if len(s.values) > offenderLimit || slices.Contains(s.values, value) {
+		return
+	}
+	s.values = append(s.values, value)
+	if len(s.values) > offenderLimit {
+		fields = []zap.Field{zap.String("and", offenderEvents), zap.Duration("for", offencePeriod-(now-s.since))}
+	}
+	log.Warn(message, fields...)
 }
 
 func newOffenceLog(log *zap.Logger, list []offence) *offenceLog {
-	return &offenceLog{log: log, list: list, seen: make([]seenOffenders, len(list))}
+	return &offenceLog{log: log, list: list, seen: make([]seenValues[vswitch.Offender], len(list))}
 }
 
 // check logs what is new at the ports. It is called once a second.
@@ -75,24 +90,8 @@ func (l *offenceLog) check(ports []namedPort, now time.Duration) {
 	}
 	for i, o := range l.list {
 		if by, ok := l.counters[i].TakeOffender(o.reason); ok {
-			l.report(i, by, l.counters[i].Drops()[o.reason.String()], now)
+			drops := zap.Uint64("drops", l.counters[i].Drops()[o.reason.String()])
+			l.seen[i].warn(l.log, by, now, o.message, zap.Stringer(o.value, by), o.want, zap.Stringer("reason", o.reason), drops)
 		}
 	}
-}
-
-// report logs one value, unless it was logged before or there were too many.
-func (l *offenceLog) report(index int, by vswitch.Offender, drops uint64, now time.Duration) {
-	o, seen := &l.list[index], &l.seen[index]
-	if now-seen.since >= offencePeriod {
-		*seen = seenOffenders{since: now}
-	}
-	if len(seen.values) > offenderLimit || slices.Contains(seen.values, by) {
-		return
-	}
-	seen.values = append(seen.values, by)
-	if len(seen.values) > offenderLimit {
-		l.log.Warn(o.message, zap.String("and", offenderEvents), zap.Duration("for", offencePeriod-(now-seen.since)))
-		return
-	}
-	l.log.Warn(o.message, zap.Stringer(o.value, by), o.want, zap.Stringer("reason", o.reason), zap.Uint64("drops", drops))
 }

@@ -60,7 +60,7 @@ func readBridge(b *grant.Bridge) (vswitch.BridgeConfig, error) {
 	var macs macReader
 	return vswitch.BridgeConfig{
 		Ports: b.Ports, Ageing: time.Duration(b.Ageing), Limit: b.Limit, MaxFrame: b.MaxFrame, Upstream: b.Upstream,
-		Pinned: macs.read(b.Pinned), PinnedPort: b.PinnedPort, GroupForward: b.GroupForward,
+		Pinned: macs.read(b.Pinned), PinnedPort: b.PinnedPort, GroupForward: b.GroupForward, ProbeID: b.ProbeID,
 	}, macs.err
 }
 

@@ -115,7 +115,7 @@ func TestReadDelegate(t *testing.T) {
 func TestReadBridge(t *testing.T) {
 	p := fullPlan(t)
 	p.Method = "bridge"
-	config := vswitch.BridgeConfig{Ports: 3, Ageing: time.Minute, Limit: 7, MaxFrame: 1514, Upstream: 1, Pinned: wireMAC, PinnedPort: 2, GroupForward: 1 << 14}
+	config := vswitch.BridgeConfig{Ports: 3, Ageing: time.Minute, Limit: 7, MaxFrame: 1514, Upstream: 1, Pinned: wireMAC, PinnedPort: 2, GroupForward: 1 << 14, ProbeID: 1 << 63}
 	everythingSet(t, config)
 	for name, c := range map[string]struct {
 		wire grant.Forwarder

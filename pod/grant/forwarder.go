@@ -21,6 +21,7 @@ type Bridge struct {
 	Pinned       string `json:"pinned,omitempty"`        // MAC of the only station at PinnedPort; empty: any station
 	PinnedPort   int    `json:"pinned_port,omitempty"`   // number of the port that Pinned is about
 	GroupForward uint16 `json:"group_forward,omitempty"` // bit N: frames to 01:80:c2:00:00:0N pass
+	ProbeID      uint64 `json:"probe_id,omitempty"`      // random id of the loop guard's probes; 0: no loop guard
 	Pod          *Pod   `json:"pod,omitempty"`           // Ethernet mode: the pod at the uplink; absent: plain devices
 }
 

@@ -48,7 +48,7 @@ func (p *Plan) Wire() grant.Forwarder {
 func WireBridge(c vswitch.BridgeConfig) *grant.Bridge {
 	return &grant.Bridge{
 		Ports: c.Ports, Ageing: int64(c.Ageing / time.Nanosecond), Limit: c.Limit, MaxFrame: c.MaxFrame, Upstream: c.Upstream,
-		Pinned: wireMAC(c.Pinned), PinnedPort: c.PinnedPort, GroupForward: c.GroupForward,
+		Pinned: wireMAC(c.Pinned), PinnedPort: c.PinnedPort, GroupForward: c.GroupForward, ProbeID: c.ProbeID,
 	}
 }
 
