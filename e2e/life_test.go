@@ -108,7 +108,7 @@ func TestBadInput(t *testing.T) {
 		{"no such device for a switch", []string{"switch", "--port", "packet:tap7", "--port", "tap:tap8", "--control", l.stateDir + "/c"}, 3, []string{"tap7"}},
 		{"no Ethernet device", []string{"switch", "--port", "packet:lo", "--port", "tap:tap8", "--control", l.stateDir + "/c"}, 3, []string{"lo", "Ethernet"}},
 		{"bad guest", []string{"run", "--guest", "macvtap:tap0"}, 2, []string{"macvtap:tap0", "tap:NAME"}},
-		{"bad keep", []string{"run", "--keep", "udp/53"}, 2, []string{"udp/53", "tcp/PORT"}},
+		{"bad keep", []string{"run", "--keep", "sctp/53"}, 2, []string{"sctp/53", "tcp/PORT"}},
 		{"pod interface as guest", []string{"run", "--guest", "packet:eth0"}, 2, []string{"eth0", "itself"}},
 		{"control path is a file", []string{"run", "--control", document}, 2, []string{document, "not a socket"}},
 		{"bad MAC", []string{"run", "--guest-mac", "01:00:5e:00:00:01"}, 2, []string{"unicast"}},

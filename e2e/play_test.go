@@ -171,14 +171,25 @@ func echoUDP(args []string) error {
 	}
 }
 
-// askUDP sends datagrams of several sizes to echo-udp, and checks the answers: ask-udp ADDRESS.
+// askUDP sends datagrams of several sizes to echo-udp, and checks the answers: ask-udp ADDRESS [SIZE]...
 func askUDP(args []string) error {
 	conn, err := net.Dial("udp", args[0])
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	for _, size := range []int{1, 18, 1000, 1422, 5000, 60000} { // the last two are fragmented
+	sizes := []int{1, 18, 1000, 1422, 5000, 60000} // the last two are fragmented
+	if len(args) > 1 {
+		sizes = nil
+	}
+	for _, arg := range args[1:] {
+		size, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		sizes = append(sizes, size)
+	}
+	for _, size := range sizes {
 		question, answer := newPattern(uint64(size)).next(0)[:size], make([]byte, 1<<16)
 		if err := exchange(conn, question, answer); err != nil {
 			return fmt.Errorf("%d bytes: %w", size, err)

@@ -91,7 +91,8 @@ func TestKeep(t *testing.T) {
 	l := newLab(t)
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
 	l.pod.serves("serve-text", "127.0.0.1:9090", "metrics of the pod")
-	p := l.podswitch("--keep", "tcp/8080", "--keep", "tcp/9091=127.0.0.1:9090")
+	l.pod.serves("echo-udp", "127.0.0.1:5354")
+	p := l.podswitch("--keep", "tcp/8080", "--keep", "tcp/9091=127.0.0.1:9090", "--keep", "udp/5353=127.0.0.1:5354,from=127.0.0.2")
 	check := func(holder string) {
 		t.Helper()
 		l.awaitHolder(holder)
@@ -100,6 +101,7 @@ func TestKeep(t *testing.T) {
 				t.Errorf("holder %s, port %s: %q, want %q", holder, port, got, want)
 			}
 		}
+		l.peer.must(l.peer.as("ask-udp", podAddress+":5353", "1", "1000", "1422")...)
 	}
 	l.peer.must("ping", "-c1", "-W2", podAddress)
 	check("switch")

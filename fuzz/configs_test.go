@@ -55,7 +55,8 @@ func delegate(choice int) (c vswitch.DelegateConfig) {
 	}
 	switch choice % delegates {
 	case keptPorts:
-		c.KeptTCP = []uint16{8080, 65535, 0}
+		c.KeptTCP, c.KeptUDP = []uint16{8080, 65535, 0}, []uint16{8080, 53}
+		c.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.9.0.0/16"), Port: 111}}
 	case rules:
 		c.Rules = []vswitch.Rule{
 			{Destination: netip.MustParsePrefix("169.254.169.254/32"), Port: 53, Allow: true},

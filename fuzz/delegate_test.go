@@ -211,6 +211,8 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 			return "DHCP"
 		case in == vswitch.PortGuest && d.deniedAsFinished(f, transport, first):
 			return "what a rule denies"
+		case first && f.Data[23] == 17 && in == vswitch.PortGuest && slices.Contains(d.cfg.KeptUDP, binary.BigEndian.Uint16(f.Data[transport:])):
+			return "a kept port of the guest"
 		case first && f.Data[23] == 6 && in == vswitch.PortGuest && slices.Contains(d.cfg.KeptTCP, binary.BigEndian.Uint16(f.Data[transport:])):
 			return "a kept port of the guest"
 		}

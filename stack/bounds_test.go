@@ -106,7 +106,9 @@ func (s *stuck) Close() error {
 func TestConnectionsWithoutEnd(t *testing.T) {
 	before, goroutines := heap(), runtime.NumGoroutine()
 	talk := make(chan struct{})
-	dial := func(context.Context) (net.Conn, error) { return &stuck{talk: talk, closed: make(chan struct{})}, nil }
+	dial := func(context.Context, netip.AddrPort) (net.Conn, error) {
+		return &stuck{talk: talk, closed: make(chan struct{})}, nil
+	}
 	var mu sync.Mutex
 	opened := make(map[netip.AddrPort]*layers.TCP)
 	p := newRawPeer(t, podConfig(), dial, func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {

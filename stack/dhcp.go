@@ -79,20 +79,26 @@ func (e *Endpoint) reply(payload []byte, to netip.AddrPort, mac vswitch.MAC) err
 	return e.send(mac, header.IPv4ProtocolNumber, datagram(from, to, payload))
 }
 
-// datagram returns an IPv4 packet with a UDP datagram. Its checksum is complete, because DHCP clients that read raw frames verify it and
-// ignore offloads.
-func datagram(from, to netip.AddrPort, payload []byte) []byte {
-	packet := make([]byte, header.IPv4MinimumSize+header.UDPMinimumSize+len(payload))
+// newPacket returns an IPv4 packet with room for a number of bytes behind its header.
+func newPacket(protocol tcpip.TransportProtocolNumber, from, to netip.Addr, length int) []byte {
+	packet := make([]byte, header.IPv4MinimumSize+length)
 	ip := header.IPv4(packet)
 	ip.Encode(&header.IPv4Fields{
 		TotalLength: uint16(len(packet)),
 		Flags:       header.IPv4FlagDontFragment,
 		TTL:         replyTTL,
-		Protocol:    uint8(header.UDPProtocolNumber),
-		SrcAddr:     stackAddress(from.Addr()),
-		DstAddr:     stackAddress(to.Addr()),
+		Protocol:    uint8(protocol),
+		SrcAddr:     stackAddress(from),
+		DstAddr:     stackAddress(to),
 	})
 	ip.SetChecksum(vnet.Checksum(packet[:header.IPv4MinimumSize], 0))
+	return packet
+}
+
+// datagram returns an IPv4 packet with a UDP datagram. Its checksum is complete, because DHCP clients that read raw frames verify it and
+// ignore offloads.
+func datagram(from, to netip.AddrPort, payload []byte) []byte {
+	packet := newPacket(header.UDPProtocolNumber, from.Addr(), to.Addr(), header.UDPMinimumSize+len(payload))
 	udp := header.UDP(packet[header.IPv4MinimumSize:])
 	udp.Encode(&header.UDPFields{SrcPort: from.Port(), DstPort: to.Port(), Length: uint16(len(udp))})
 	copy(udp.Payload(), payload)

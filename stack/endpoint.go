@@ -58,6 +58,7 @@ type Endpoint struct {
 	link      *link
 	receiver  receiver
 	served    ports
+	flows     sync.Map // *flows by the port, a uint16
 	timeWaits timeWaits
 
 	// handshaking counts the attempts of all ports whose handshake is unfinished.

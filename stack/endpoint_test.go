@@ -225,7 +225,7 @@ func checkClosed(t *testing.T, e *Endpoint) {
 	}
 	e.Probe(otherMAC, otherAddress)
 	for name, err := range map[string]error{
-		"KeepTCP":   e.KeepTCP(9999, dialTo("127.0.0.1:1")),
+		"Keep":      e.Keep(KeptPort{Network: "tcp", Port: 9999, Dial: dialTo("127.0.0.1:1")}),
 		"ServeDHCP": e.ServeDHCP(nil),
 		"RelayDNS":  relay(e, netip.MustParseAddrPort("127.0.0.1:53")),
 		"Close":     e.Close(),

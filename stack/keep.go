@@ -2,16 +2,18 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
 )
 
-// Kept ports. The endpoint dials a target through the caller's function, accepts the peer's connection, and copies bytes both ways. A FIN
-// of one end passes to the other; a reset of one end resets the other.
+// Kept ports. With TCP the endpoint dials a target through the caller's function, accepts the peer's connection, and copies bytes both ways.
+// A FIN of one end passes to the other; a reset of one end resets the other. flows.go has UDP.
 
 // maxConns bounds the connections of one kept port.
 const maxConns = 256
@@ -39,42 +41,56 @@ type Target interface {
 	SetLinger(seconds int) error
 }
 
-// A Dial returns a connection to the target of a kept port: a Target. It must return soon after its context is done.
-type Dial func(ctx context.Context) (net.Conn, error)
+// A Dial returns a connection to the target of a kept port for a client on the wire: a Target with TCP; with UDP a connected socket, which
+// preserves message boundaries and receives only datagrams of the target. It must return soon after its context is done.
+type Dial func(ctx context.Context, client netip.AddrPort) (net.Conn, error)
 
-// KeepTCP connects each TCP connection to the endpoint's port with one that dial returns, until Close. It serves at most 256 connections
-// at a time, 192 of one source address, and refuses more. Dial is called before the connection is accepted, on a goroutine for each
-// connection, and has five seconds; while many handshakes are unfinished, it is called afterwards. If it fails, or the connection is not
-// a Target, the peer's connection is refused. The connection that it returns belongs to the endpoint. A connection whose target has
-// ended writing is reset when the peer sends nothing for a minute. KeepTCP returns at once: an error if the port is 0 or served already
-// or dial is nil, and net.ErrClosed after Close.
-func (e *Endpoint) KeepTCP(port uint16, dial Dial) error {
-	return e.keep(&keptPort{endpoint: e, port: port, dial: dial})
+// A KeptPort is a port of the endpoint whose connections or datagrams continue at a target.
+type KeptPort struct {
+	Network string // "tcp" or "udp"
+	Port    uint16 // not 0
+	Dial    Dial   // required
+
+	// Proxy writes a header of the PROXY protocol, version 2, at the start of each connection, and of each datagram: the target learns the
+	// address and port of the client, and must expect the header.
+	Proxy bool
 }
 
-// KeepTCPWithProxy is KeepTCP, and writes a header of the PROXY protocol, version 2, to each target first: the target learns the address
-// and port of the peer, and must expect the header.
-func (e *Endpoint) KeepTCPWithProxy(port uint16, dial Dial) error {
-	return e.keep(&keptPort{endpoint: e, port: port, dial: dial, tellsClient: true})
-}
-
-// keep serves a kept port.
-func (e *Endpoint) keep(k *keptPort) error {
-	if k.port == 0 || k.dial == nil {
-		return fmt.Errorf("keep tcp/%d: want a port from 1 to 65535 and a dial function", k.port)
+// Keep serves a kept port until Close.
+//
+// TCP: each connection continues at one that Dial returns. At most 256 are served at a time, 192 of one source address, and more are
+// refused. Dial is called before the connection is accepted, on a goroutine for each connection, and has five seconds; while many
+// handshakes are unfinished, it is called afterwards. If it fails, or the connection is not a Target, the peer's connection is refused.
+// A connection whose target has ended writing is reset when the peer sends nothing for a minute.
+//
+// UDP: the datagrams of each client continue at a connection that Dial returns, and its answers return to the client, until the client has
+// sent nothing for two minutes. At most 256 clients are served at a time, 192 of one source address, and then the one that was idle
+// for the longest makes room. A client that has not sent again after an answer gets at most 32 answers, because its source address may be
+// false. If the target refuses datagrams, the client gets ICMP port unreachable.
+//
+// The connections that Dial returns belong to the endpoint. Keep returns at once: an error if k is invalid or the port is served already,
+// and net.ErrClosed after Close.
+func (e *Endpoint) Keep(k KeptPort) error {
+	p := &keptPort{endpoint: e, KeptPort: k}
+	var err error
+	switch {
+	case k.Network != "tcp" && k.Network != "udp", k.Port == 0, k.Dial == nil:
+		err = errors.New(`want "tcp" or "udp", a port from 1 to 65535 and a dial function`)
+	case k.Network == "tcp":
+		err = e.serveTCP(k.Port, limits{conns: maxConns, largeBuffers: largeBufferConns, isShared: true}, p.relay)
+	default:
+		err = e.serveUDP(e.full(k.Port), newFlows(p).read)
 	}
-	if err := e.serveTCP(k.port, limits{conns: maxConns, largeBuffers: largeBufferConns, isShared: true}, k.relay); err != nil {
-		return fmt.Errorf("keep tcp/%d: %w", k.port, err)
+	if err != nil {
+		return fmt.Errorf("keep %s/%d: %w", k.Network, k.Port, err)
 	}
 	return nil
 }
 
-// A keptPort relays the connections of one port.
+// A keptPort relays the connections or datagrams of one port.
 type keptPort struct {
-	endpoint    *Endpoint
-	port        uint16
-	dial        Dial
-	tellsClient bool // by a PROXY header
+	KeptPort
+	endpoint *Endpoint
 }
 
 // relay is a service. It dials before it accepts, or afterwards if the attempt is not eager.
@@ -90,7 +106,7 @@ func (k *keptPort) relay(t *attempt) {
 	target, err := k.connect(t)
 	if err != nil {
 		if t.ctx.Err() == nil {
-			k.endpoint.log.Warn("kept port: dial failed", zap.Uint16("port", k.port), zap.Error(err))
+			k.endpoint.log.Warn("kept port: dial failed", zap.Uint16("port", k.Port), zap.Error(err))
 		}
 		if peer != nil {
 			peer.reset()
@@ -112,7 +128,7 @@ func (k *keptPort) relay(t *attempt) {
 func (k *keptPort) connect(t *attempt) (*targetConn, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	defer cancel()
-	dialled, err := k.dial(ctx)
+	dialled, err := k.Dial(ctx, peerOf(t.id))
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +137,18 @@ func (k *keptPort) connect(t *attempt) (*targetConn, error) {
 		_ = dialled.Close()
 		return nil, fmt.Errorf("connection of type %T: want a stack.Target, such as *net.TCPConn", dialled)
 	}
-	if k.tellsClient {
-		if _, err := target.Write(proxyHeader(t.id)); err != nil { // does not block: the send buffer is empty
+	if k.Proxy {
+		if _, err := target.Write(proxyHeader(proxyTCP4, peerOf(t.id), k.address())); err != nil { // does not block: the send buffer is empty
 			_ = target.Close()
 			return nil, fmt.Errorf("write the PROXY header: %w", err)
 		}
 	}
 	return &targetConn{target}, nil
+}
+
+// address is the kept port's end of its connections.
+func (k *keptPort) address() netip.AddrPort {
+	return netip.AddrPortFrom(k.endpoint.cfg.Address, k.Port)
 }
 
 // A targetConn is the target's end of a kept connection.

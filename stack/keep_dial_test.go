@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -15,8 +16,8 @@ import (
 func TestKeptPortWithPassedDescriptor(t *testing.T) {
 	pod, other := newPod(t)
 	to := target(t, echoBack)
-	err := pod.KeepTCP(8080, func(ctx context.Context) (net.Conn, error) {
-		dialled, err := dialTo(to)(ctx)
+	err := pod.Keep(KeptPort{Network: "tcp", Port: 8080, Dial: func(ctx context.Context, client netip.AddrPort) (net.Conn, error) {
+		dialled, err := dialTo(to)(ctx, client)
 		if err != nil {
 			return nil, err
 		}
@@ -27,7 +28,7 @@ func TestKeptPortWithPassedDescriptor(t *testing.T) {
 		}
 		defer file.Close()
 		return net.FileConn(file)
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestKeptPortNeedsHalfClose(t *testing.T) {
 	}
 	other := newPeer(t, pod, otherAddress)
 	near, far := net.Pipe()
-	if err := pod.KeepTCP(8080, func(context.Context) (net.Conn, error) { return near, nil }); err != nil {
+	if err := pod.Keep(KeptPort{Network: "tcp", Port: 8080, Dial: func(context.Context, netip.AddrPort) (net.Conn, error) { return near, nil }}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := other.dial(8080); err == nil || !strings.Contains(err.Error(), "refused") {
@@ -66,11 +67,11 @@ func TestKeptPortNeedsHalfClose(t *testing.T) {
 func TestKeptPortCancelsDial(t *testing.T) {
 	pod := open(t, podConfig())
 	dialling := make(chan struct{})
-	err := pod.KeepTCP(8080, func(ctx context.Context) (net.Conn, error) {
+	err := pod.Keep(KeptPort{Network: "tcp", Port: 8080, Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 		close(dialling)
 		<-ctx.Done()
 		return nil, ctx.Err()
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,22 +85,22 @@ func TestKeptPortCancelsDial(t *testing.T) {
 	within(t, closed)
 }
 
-func TestKeepTCPChecksItsArguments(t *testing.T) {
+func TestKeepChecksItsArguments(t *testing.T) {
 	pod, _ := newPod(t)
 	keep(t, pod, 1, "localhost:80")
 	tests := []struct {
 		port uint16
-		dial func(context.Context) (net.Conn, error)
+		dial Dial
 		want string
 	}{
-		{0, dialTo("127.0.0.1:80"), "want a port from 1 to 65535"},
+		{0, dialTo("127.0.0.1:80"), "a port from 1 to 65535"},
 		{1, dialTo("127.0.0.1:80"), "tcp port 1 is served already"},
 		{2, nil, "a dial function"},
 	}
 	for _, test := range tests {
-		err := pod.KeepTCP(test.port, test.dial)
+		err := pod.Keep(KeptPort{Network: "tcp", Port: test.port, Dial: test.dial})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("KeepTCP(%d): %v, want %q", test.port, err, test.want)
+			t.Errorf("Keep(%d): %v, want %q", test.port, err, test.want)
 		}
 	}
 }

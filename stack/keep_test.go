@@ -55,14 +55,16 @@ func target(t testing.TB, serve func(*net.TCPConn)) string {
 func echoBack(c *net.TCPConn) { _, _ = io.Copy(c, c) }
 
 // dialTo returns a dial function for the target.
-func dialTo(to string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", to) }
+func dialTo(to string) Dial {
+	return func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", to)
+	}
 }
 
 // keep makes a kept port.
 func keep(t testing.TB, e *Endpoint, port uint16, to string) {
 	t.Helper()
-	if err := e.KeepTCP(port, dialTo(to)); err != nil {
+	if err := e.Keep(KeptPort{Network: "tcp", Port: port, Dial: dialTo(to)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -265,7 +267,7 @@ func TestKeptPortTellsTheClient(t *testing.T) {
 		got, _ := io.ReadAll(c)
 		received <- got
 	})
-	if err := pod.KeepTCPWithProxy(8080, dialTo(to)); err != nil {
+	if err := pod.Keep(KeptPort{Network: "tcp", Port: 8080, Dial: dialTo(to), Proxy: true}); err != nil {
 		t.Fatal(err)
 	}
 	c := other.mustDial(t, 8080)
@@ -334,9 +336,9 @@ func TestHandshakesMakeRoom(t *testing.T) {
 	cfg.clock = faketime.NewManualClock() // no handshake is given up for its age
 	dialled := new(atomic.Int32)
 	to := target(t, echoBack)
-	dial := func(ctx context.Context) (net.Conn, error) {
+	dial := func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 		dialled.Add(1)
-		return dialTo(to)(ctx)
+		return dialTo(to)(ctx, netip.AddrPort{})
 	}
 	var served atomic.Int32
 	honest := netip.MustParseAddr("10.2.0.1")

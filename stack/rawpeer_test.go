@@ -1,9 +1,7 @@
 package stack
 
 import (
-	"context"
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,7 +27,7 @@ type rawPeer struct {
 }
 
 // newRawPeer returns a peer of a new endpoint, whose port 8080 is kept with dial.
-func newRawPeer(t testing.TB, cfg Config, dial func(context.Context) (net.Conn, error),
+func newRawPeer(t testing.TB, cfg Config, dial Dial,
 	answer func(*rawPeer, netip.AddrPort, *layers.TCP)) *rawPeer {
 	t.Helper()
 	e, err := New(cfg)
@@ -37,7 +35,7 @@ func newRawPeer(t testing.TB, cfg Config, dial func(context.Context) (net.Conn, 
 		t.Fatal(err)
 	}
 	p := &rawPeer{Endpoint: e, t: t, answer: answer, answered: make(map[netip.AddrPort]bool)}
-	if err := e.KeepTCP(8080, dial); err != nil {
+	if err := e.Keep(KeptPort{Network: "tcp", Port: 8080, Dial: dial}); err != nil {
 		t.Fatal(err)
 	}
 	var taking sync.WaitGroup

@@ -2,8 +2,10 @@ package stack
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -15,6 +17,8 @@ import (
 //   - Echo requests.
 //   - "Fragmentation needed" for a connection, if the quoted sequence number is that of data in flight, as Linux requires (tcp_ipv4.c,
 //     tcp_v4_err). Its MTU is raised to the least that Linux accepts.
+//
+// "Port unreachable" about an answer of a kept UDP port ends the flow, without netstack: the target learns of it from its kernel.
 //
 // The other errors are of no use: a connection that cannot go on ends by its timeouts, and so does a handshake, which netstack would end
 // at the first error. An error in fragments loses its first one here, so that netstack never completes it.
@@ -29,6 +33,7 @@ const (
 	icmpEchoRequest = uint8(header.ICMPv4Echo)
 	icmpUnreachable = uint8(header.ICMPv4DstUnreachable)
 	icmpTooBig      = uint8(header.ICMPv4FragmentationNeeded)
+	icmpNoPort      = uint8(header.ICMPv4PortUnreachable)
 	offICMPChecksum = 2
 	offICMPMTU      = 6
 	icmpQuote       = 8 // offset of the quoted packet
@@ -65,6 +70,9 @@ func (e *Endpoint) mayPassICMP(ip header.IPv4, message []byte) bool {
 	switch {
 	case message[0] == icmpEchoRequest:
 		return true
+	case message[0] == icmpUnreachable && message[1] == icmpNoPort && !ip.More():
+		e.endFlow(message[icmpQuote:])
+		return false
 	case message[0] != icmpUnreachable || message[1] != icmpTooBig || ip.More() || !e.isInFlight(message[icmpQuote:]):
 		return false
 	}
@@ -74,16 +82,40 @@ func (e *Endpoint) mayPassICMP(ip header.IPv4, message []byte) bool {
 	return true
 }
 
-// isInFlight reports whether a quoted packet is a segment of a connection whose sequence number has been sent and not acknowledged.
-func (e *Endpoint) isInFlight(quoted header.IPv4) bool {
-	if len(quoted) < header.IPv4MinimumSize || quoted.TransportProtocol() != header.TCPProtocolNumber || quoted.FragmentOffset() != 0 {
-		return false
+// endFlow ends the flow of a kept port that a quoted packet belongs to.
+func (e *Endpoint) endFlow(quoted header.IPv4) {
+	datagram, ok := quotedTransport(quoted, header.UDPProtocolNumber)
+	if !ok || quoted.SourceAddress() != stackAddress(e.cfg.Address) {
+		return
+	}
+	s, ok := e.flows.Load(binary.BigEndian.Uint16(datagram))
+	if !ok {
+		return
+	}
+	address, _ := netip.AddrFromSlice(quoted.DestinationAddressSlice())
+	if f := s.(*flows).find(netip.AddrPortFrom(address, binary.BigEndian.Uint16(datagram[2:]))); f != nil {
+		s.(*flows).end(f)
+	}
+}
+
+// quotedTransport returns at least the first 8 bytes of the transport header in a quoted packet of a protocol.
+func quotedTransport(quoted header.IPv4, protocol tcpip.TransportProtocolNumber) ([]byte, bool) {
+	if len(quoted) < header.IPv4MinimumSize || quoted.TransportProtocol() != protocol || quoted.FragmentOffset() != 0 {
+		return nil, false
 	}
 	start := int(quoted.HeaderLength())
 	if start < header.IPv4MinimumSize || len(quoted) < start+8 {
+		return nil, false
+	}
+	return quoted[start:], true
+}
+
+// isInFlight reports whether a quoted packet is a segment of a connection whose sequence number has been sent and not acknowledged.
+func (e *Endpoint) isInFlight(quoted header.IPv4) bool {
+	segment, ok := quotedTransport(quoted, header.TCPProtocolNumber)
+	if !ok {
 		return false
 	}
-	segment := quoted[start:]
 	c := e.connection(netstack.TransportEndpointID{
 		LocalAddress: quoted.SourceAddress(), LocalPort: binary.BigEndian.Uint16(segment),
 		RemoteAddress: quoted.DestinationAddress(), RemotePort: binary.BigEndian.Uint16(segment[2:]),

@@ -69,7 +69,7 @@ type Delegate struct {
 	IPv4, IPv6 *Family // read-only; nil: the pod has no address of the family
 
 	cfg    DelegateConfig
-	kept   portSet
+	kept   keptPorts
 	uplink atomic.Pointer[uplink]
 }
 
@@ -83,7 +83,7 @@ type Family struct {
 	server     key
 	rules      ruleTable
 	neighbours *neighbours
-	kept       *portSet
+	kept       *keptPorts
 
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
@@ -93,8 +93,21 @@ type Family struct {
 	lastUse  atomicTime    // when that MAC last used the pod address
 }
 
-// A portSet is a bitmap of TCP ports.
+// keptPorts are the ports that stay with the pod.
+type keptPorts struct{ tcp, udp portSet }
+
+func (k *keptPorts) has(protocol uint8, port uint16) bool {
+	return protocol == protocolTCP && k.tcp.has(port) || protocol == protocolUDP && k.udp.has(port)
+}
+
+// A portSet is a bitmap of ports.
 type portSet [1 << 16 / 64]uint64
+
+func (s *portSet) add(ports []uint16) {
+	for _, port := range ports {
+		s[port/64] |= 1 << (port % 64)
+	}
+}
 
 func (s *portSet) has(port uint16) bool { return s[port/64]&(1<<(port%64)) != 0 }
 
@@ -113,6 +126,7 @@ type DelegateConfig struct {
 	Permanent []Neighbour  // permanent neighbours of the pod's kernel, which are not resolved
 	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
 	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
+	KeptUDP   []uint16     // UDP ports likewise, for unicast; their answers are subject to Rules, because the source of a datagram may be false
 	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
 	Refuse    bool         // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
@@ -122,9 +136,8 @@ type DelegateConfig struct {
 // NewDelegate returns a forwarder whose holder is HolderSwitch. It panics if Address or Server is an address of another family.
 func NewDelegate(cfg DelegateConfig) *Delegate {
 	d := &Delegate{cfg: cfg}
-	for _, port := range cfg.KeptTCP {
-		d.kept[port/64] |= 1 << (port % 64)
-	}
+	d.kept.tcp.add(cfg.KeptTCP)
+	d.kept.udp.add(cfg.KeptUDP)
 	u := newUplink(&cfg)
 	d.uplink.Store(u)
 	if cfg.Address.IsValid() {

@@ -82,14 +82,14 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 // fragmented error, or one that quotes too little, counts as such, because its subject is unknown; receivers accept an error
 // whichever fragment it quotes.
 func (v *Family) isAboutKept(frame []byte, p *packet) bool {
-	if p.protocol == protocolTCP {
-		return p.firstFragment && v.kept.has(p.sourcePort)
+	if p.firstFragment && v.kept.has(p.protocol, p.sourcePort) {
+		return true
 	}
-	if len(v.cfg.KeptTCP) == 0 || !p.isError(frame) {
+	if len(v.cfg.KeptTCP)+len(v.cfg.KeptUDP) == 0 || !p.isError(frame) {
 		return false
 	}
 	q, ok := p.quoted(frame)
-	return !ok || p.fragment || q.protocol == protocolTCP && q.target == v.address && v.kept.has(q.targetPort)
+	return !ok || p.fragment || q.target == v.address && v.kept.has(q.protocol, q.targetPort)
 }
 
 // dhcpFromGuest sends a DHCP client's messages to the server and drops other DHCP.
@@ -108,7 +108,7 @@ func (v *Family) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out
 		out.Drop(Martian)
 	case p.target == v.address:
 		out.Drop(Hairpin)
-	case in == PortGuest && v.rules.deny(p, f.Data):
+	case (in == PortGuest || p.protocol == protocolUDP) && v.rules.deny(p, f.Data):
 		out.dropFor(Denied, offendingIP(p.target))
 		v.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
 	case p.target.isGroup(v.isIPv6):

@@ -118,13 +118,11 @@ func (v *Family) isForPod(f *Frame, p *packet) bool {
 		return false
 	}
 	switch p.protocol {
-	case protocolTCP:
-		return p.firstFragment && v.kept.has(p.targetPort) || v.refuses()
-	case protocolUDP:
-		return v.refuses()
+	case protocolTCP, protocolUDP:
+		return p.firstFragment && v.kept.has(p.protocol, p.targetPort) || v.refuses()
 	case protocolICMP:
 		if q, ok := p.quoted(f.Data); ok && !q.laterFragment {
-			return q.protocol == protocolTCP && q.source == v.address && v.kept.has(q.sourcePort)
+			return q.source == v.address && v.kept.has(q.protocol, q.sourcePort)
 		}
 		return v.isHeldBy(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
 	}

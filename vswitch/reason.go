@@ -73,7 +73,7 @@ const (
 	Martian
 	// NotHolder: the frame is for or from a party that is not the holder of the pod address.
 	NotHolder
-	// KeptPort: a packet of the guest from a TCP port that stays with the pod, or an ICMP error about one.
+	// KeptPort: a packet of the guest from a port that stays with the pod, or an ICMP error about one.
 	KeptPort
 	// Denied: a Rule denies the destination to the guest.
 	Denied

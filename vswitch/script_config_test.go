@@ -110,6 +110,8 @@ func (s *script) configureDelegate(w *words, word string) {
 		s.rule(w, word == "allow")
 	case "keep":
 		d.KeptTCP = append(d.KeptTCP, uint16(w.number("a port", 65535)))
+	case "keep-udp":
+		d.KeptUDP = append(d.KeptUDP, uint16(w.number("a port", 65535)))
 	case "refuse":
 		d.Refuse = true
 	case "holder":

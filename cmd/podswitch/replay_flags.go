@@ -51,7 +51,7 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC besides its own that the guest sees")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
 		"With --address: route of the pod; repeatable (default: the subnet, and a default route via the gateway)")
-	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT", plan.ParseKeptPort}, "keep", "With --address: TCP port of the pod address that stays with the pod; repeatable")
+	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT or udp/PORT", plan.ParseKeptPort}, "keep", "With --address: port of the pod address that stays with the pod; repeatable")
 	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: destination that the guest may not reach; repeatable")
 	flags.Var(&parsedList[replayNeighbour]{&f.neighbours, "IP,MAC", parseNeighbour}, "neighbour",
 		"MAC of a next hop on the wire, for captures without ARP replies; repeatable")
@@ -157,7 +157,7 @@ func (f *replayFlags) delegate() *vswitch.DelegateConfig {
 	}
 	c.Routes = f.podRoutes(c.Gateway)
 	for _, k := range f.keep {
-		c.KeptTCP = append(c.KeptTCP, k.Port)
+		k.AddTo(c)
 	}
 	for _, d := range f.deny {
 		c.Rules = append(c.Rules, vswitch.Rule{Destination: d.Destination, Port: d.Port})

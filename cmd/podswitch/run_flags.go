@@ -49,8 +49,8 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "Only MAC that the guest may use; pod: the MAC of the pod interface (default: macAddress of the VM document, or any)")
 	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
-	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, "tcp/PORT[=HOST:PORT][,proxy]", plan.ParseKeptPort}, "keep",
-		"TCP port of the pod address that stays with the pod; connections go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client; with proxy they begin with a PROXY protocol header (version 2) that tells the client; repeatable")
+	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, plan.KeptPortForm, plan.ParseKeptPort}, "keep",
+		"TCP or UDP port of the pod address that stays with the pod; connections and datagrams go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client, or the address of from; with proxy they begin with a PROXY protocol header (version 2) that tells the client; repeatable")
 	flags.BoolVar(&f.refuse, "refuse", true, "While no guest has the pod address, refuse TCP and UDP to it, as a kernel does; false: stay silent")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")
@@ -120,12 +120,12 @@ func checkSettings(s *plan.Settings) error {
 	if s.HoldAfter < 0 {
 		return fmt.Errorf("--hold-after %s: want 0s or more", s.HoldAfter)
 	}
-	kept := map[uint16]bool{}
+	kept := map[string]bool{}
 	for _, k := range s.KeptPorts {
-		if kept[k.Port] {
-			return fmt.Errorf("--keep tcp/%d: the port is given twice", k.Port)
+		if kept[k.Name()] {
+			return fmt.Errorf("--keep %s: the port is given twice", k.Name())
 		}
-		kept[k.Port] = true
+		kept[k.Name()] = true
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func parts() []part {
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
 		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "statefile_check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},
 		{"`pod/hypervisor`: attachments", []file{{"pod/hypervisor/attachment.go", []string{"ParseAttachment", "checkDevice", "checkPath", "checkPaths", "checkNumber"}}}},
-		{"`pod/plan`: kept ports, denied destinations", []file{{"pod/plan/config.go", []string{"ParseKeptPort", "ParseDenyRule"}}}},
+		{"`pod/plan`: kept ports, denied destinations", []file{{"pod/plan/kept.go", []string{"ParseKeptPort"}}, {"pod/plan/config.go", []string{"ParseDenyRule"}}}},
 		{"`replay`: captures", append(whole("replay", "capture", "comment"), file{"replay/setup.go", []string{"Check", "checkBridge", "checkDelegate", "parseSetup"}})},
 		{"`unixport`: frames of a stream", whole("unixport", "decoder", "sender")},
 		{"`tap`: control messages of the kernel", []file{{"tap/messages.go", []string{"frame", "vlan"}}}},

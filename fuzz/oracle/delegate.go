@@ -15,7 +15,8 @@ type Delegate struct {
 	holder    vswitch.Holder
 	guest     vswitch.MAC    // MAC that uses the pod address; the zero MAC: not known yet
 	lastUse   *time.Duration // when that MAC last used the pod address; nil: never
-	kept      map[int]bool
+	kept      map[int]bool   // TCP
+	keptUDP   map[int]bool
 
 	neighbours map[netip.Addr]neighbour
 	questions  map[netip.Addr]*question
@@ -26,11 +27,14 @@ type Delegate struct {
 // NewDelegate returns the model with the switch as holder. It counts the calls of OnUse and does not make them.
 func NewDelegate(cfg vswitch.DelegateConfig) *Delegate {
 	d := &Delegate{
-		cfg: cfg, self: cfg.Address.Addr(), holder: vswitch.HolderSwitch, guest: cfg.PinnedMAC, kept: map[int]bool{},
+		cfg: cfg, self: cfg.Address.Addr(), holder: vswitch.HolderSwitch, guest: cfg.PinnedMAC, kept: map[int]bool{}, keptUDP: map[int]bool{},
 		neighbours: map[netip.Addr]neighbour{}, questions: map[netip.Addr]*question{},
 	}
 	for _, port := range cfg.KeptTCP {
 		d.kept[int(port)] = true
+	}
+	for _, port := range cfg.KeptUDP {
+		d.keptUDP[int(port)] = true
 	}
 	for _, n := range cfg.Permanent {
 		d.neighbours[n.Addr] = neighbour{mac: n.MAC, permanent: true}

@@ -42,7 +42,7 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	case c.holder != vswitch.HolderGuest:
 		c.refuse(vswitch.NotHolder)
 		c.use(from, false)
-	case p.protocol == tcp && c.kept[p.from], c.isAboutKept(p):
+	case p.first && c.isKept(p.protocol, p.from), c.isAboutKept(p):
 		c.refuse(vswitch.KeptPort)
 		c.sendError(f, 13, 0) // communication administratively prohibited
 	// 5. to the server's address
@@ -56,13 +56,24 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	}
 }
 
+// isKept reports whether a port stays with the pod.
+func (c *call) isKept(protocol byte, port int) bool {
+	switch protocol {
+	case tcp:
+		return c.kept[port]
+	case udp:
+		return c.keptUDP[port]
+	}
+	return false
+}
+
 // isAboutKept reports whether the packet is an ICMP error about a packet to a kept port, or may be one.
 func (c *call) isAboutKept(p packet) bool {
-	if !p.isError() || len(c.kept) == 0 {
+	if !p.isError() || len(c.kept)+len(c.keptUDP) == 0 {
 		return false
 	}
 	q, ok := p.quoted()
-	return !ok || p.fragment || q.protocol == tcp && q.target == c.self && c.kept[q.to]
+	return !ok || p.fragment || q.target == c.self && c.isKept(q.protocol, q.to)
 }
 
 // arpFromGuest answers for every address but the guest's own. ARP with the pod address as its sender is a use of the address.

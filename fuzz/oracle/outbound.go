@@ -14,7 +14,7 @@ func (c *call) toWire(f vswitch.Frame, p packet) {
 		c.refuse(vswitch.Martian)
 	case p.target == c.self:
 		c.refuse(vswitch.Hairpin)
-	case c.in == vswitch.PortGuest && c.isDenied(p):
+	case (c.in == vswitch.PortGuest || p.protocol == udp) && c.isDenied(p):
 		c.refuse(vswitch.Denied)
 		c.sendError(f, 13, 0) // communication administratively prohibited
 	case isGroupIP(p.target):

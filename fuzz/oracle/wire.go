@@ -112,11 +112,11 @@ func (c *call) isForPod(p packet) bool {
 	if c.cfg.Refuse && c.holder == vswitch.HolderSwitch && (p.protocol == tcp || p.protocol == udp) {
 		return true
 	}
-	if p.protocol == tcp {
-		return c.kept[p.to]
+	if p.protocol == tcp || p.protocol == udp {
+		return p.first && c.isKept(p.protocol, p.to)
 	}
 	if q, ok := p.quoted(); ok && q.first {
-		return q.protocol == tcp && q.source == c.self && c.kept[q.from]
+		return q.source == c.self && c.isKept(q.protocol, q.from)
 	}
 	laterFragment := p.protocol == icmp && !p.first
 	return c.holder == vswitch.HolderSwitch && (p.isEcho() || laterFragment)

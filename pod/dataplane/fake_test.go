@@ -40,7 +40,7 @@ func delegatePlan(t testing.TB) *plan.Plan {
 	}
 	return &plan.Plan{
 		Method: "bridge.delegateIp", Address: address, Server: offer.Server, RouterMAC: routerMAC, Offer: offer, HoldAfter: time.Minute,
-		KeptPorts: []plan.KeptPort{{Port: 80, Target: "127.0.0.1:80"}},
+		KeptPorts: []plan.KeptPort{{Network: "tcp", Port: 80, Target: "127.0.0.1:80"}},
 		Identity: &podnet.Identity{
 			Link:      podnet.Link{Name: "eth0", Index: 2, MAC: podnet.MAC(wireMAC), MTU: 1450, Up: true, Ethernet: true, Kind: "veth"},
 			Addresses: []podnet.Address{{Prefix: address}},

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/stack"
@@ -37,13 +36,11 @@ func (d *delegation) newEndpoints() (err error) {
 
 // startServices starts kept ports, the DNS relay and the DHCP server.
 func (d *delegation) startServices() error {
-	for i, port := range d.plan.forwarder.KeptTCP {
-		dial := func(ctx context.Context) (net.Conn, error) { return d.session.dial(ctx, grant.Kept, i) }
-		keep := d.pod.KeepTCP
-		if slices.Contains(d.plan.proxied, port) {
-			keep = d.pod.KeepTCPWithProxy
+	for i, k := range d.plan.keep {
+		dial := func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+			return d.session.dial(ctx, grant.Kept, i)
 		}
-		if err := keep(port, dial); err != nil {
+		if err := d.pod.Keep(stack.KeptPort{Network: k.Network, Port: k.Port, Dial: dial, Proxy: k.Proxy}); err != nil {
 			return err
 		}
 	}

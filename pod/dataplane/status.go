@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/podswitch/podswitch/pod/control"
@@ -46,9 +45,9 @@ func (b *bridging) status() control.Status {
 // delegateSettings returns the settings of IP mode.
 func delegateSettings(d *grant.Delegate, rules []vswitch.Rule, pinned vswitch.MAC) *control.Settings {
 	s := &control.Settings{Method: control.MethodDelegate, PinnedMAC: pinned, Mute: d.Mute, Rules: rules, HoldAfter: time.Duration(d.HoldAfter)}
-	for _, port := range d.Keep {
-		text := fmt.Sprintf("tcp/%d", port)
-		if slices.Contains(d.Proxy, port) {
+	for _, k := range d.Keep {
+		text := fmt.Sprintf("%s/%d", k.Network, k.Port)
+		if k.Proxy {
 			text += ",proxy"
 		}
 		s.Keep = append(s.Keep, text)

@@ -21,7 +21,7 @@ import (
 type podPlan struct {
 	forwarder vswitch.DelegateConfig // without OnUse
 	offer     *dhcpsrv.Offer
-	proxied   []uint16 // kept ports whose target gets a PROXY header
+	keep      []grant.KeptPort
 	relayDNS  []netip.AddrPort
 	holdAfter time.Duration
 	status    control.Status // the fields that do not change
@@ -30,11 +30,18 @@ type podPlan struct {
 // readDelegate converts the description of IP mode.
 func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	var macs macReader
-	p := &podPlan{proxied: d.Proxy, relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
+	p := &podPlan{keep: d.Keep, relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
 	p.forwarder = vswitch.DelegateConfig{
 		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.PinnedMAC),
 		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
-		NoARP: d.NoARP, KeptTCP: d.Keep, Refuse: !d.Silent,
+		NoARP: d.NoARP, Refuse: !d.Silent,
+	}
+	for _, k := range d.Keep {
+		if k.Network == "udp" {
+			p.forwarder.KeptUDP = append(p.forwarder.KeptUDP, k.Port)
+			continue
+		}
+		p.forwarder.KeptTCP = append(p.forwarder.KeptTCP, k.Port)
 	}
 	for _, r := range d.Routes {
 		p.forwarder.Routes = append(p.forwarder.Routes, vswitch.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})

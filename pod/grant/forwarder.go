@@ -34,14 +34,20 @@ type Delegate struct {
 	NoARP      bool             `json:"no_arp,omitempty"`     // the pod interface has no ARP and no useful MACs
 	Routes     []Route          `json:"routes,omitempty"`     // of the pod, in the order of their use
 	Neighbours []Neighbour      `json:"neighbours,omitempty"` // permanent neighbours of the pod's kernel
-	Keep       []uint16         `json:"keep,omitempty"`       // kept TCP ports, in the order of Dial.Index
-	Proxy      []uint16         `json:"proxy,omitempty"`      // those of Keep whose target gets a header of the PROXY protocol, version 2
+	Keep       []KeptPort       `json:"keep,omitempty"`       // kept ports, in the order of Dial.Index
 	Silent     bool             `json:"silent,omitempty"`     // no TCP and UDP is refused while the switch holds the pod address
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
 	Offer      Offer            `json:"offer"`                // the DHCP server's answers
 	Mute       bool             `json:"mute,omitempty"`       // the pod address stays on the pod interface; for status alone
 	HoldAfter  int64            `json:"hold_after_ns"`        // how long the guest may be absent before the switch answers for the address
+}
+
+// A KeptPort is a port of the pod address that stays with the pod's own processes.
+type KeptPort struct {
+	Network string `json:"network"`         // "tcp" or "udp"
+	Port    uint16 `json:"port"`            // not 0
+	Proxy   bool   `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, before each connection or datagram
 }
 
 // A Pod is the pod as podswitch status shows it.

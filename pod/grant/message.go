@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the protocol. Keeper and switch must have the same Version. It increases when the form of a message or of a
 // snapshot changes.
-const Version = 4
+const Version = 5
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
@@ -135,7 +135,7 @@ type Service string
 
 // The services.
 const (
-	Kept   Service = "keep"    // Delegate.Keep: connect to the target of a kept port
+	Kept   Service = "keep"    // Delegate.Keep: connect to the target of a kept port, over the port's Network
 	DNSUDP Service = "dns-udp" // Delegate.RelayDNS: connect to the name server over UDP
 	DNSTCP Service = "dns-tcp" // Delegate.RelayDNS: connect to the name server over TCP
 )

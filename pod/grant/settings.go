@@ -12,7 +12,7 @@ type Settings struct {
 	Interface string   `json:"interface,omitempty"` // name of the interface in the document; empty: the only one
 	GuestMAC  string   `json:"guest_mac,omitempty"` // value of --guest-mac: MAC, or "pod"; empty: the document's, or any
 	HoldAfter string   `json:"hold_after"`          // duration with units, as in 30s
-	Keep      []string `json:"keep,omitempty"`      // kept ports, tcp/PORT=HOST:PORT
+	Keep      []string `json:"keep,omitempty"`      // kept ports, in the form of --keep
 	Deny      []string `json:"deny,omitempty"`      // denied destinations, CIDR or CIDR:PORT
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -25,7 +26,7 @@ var errTooManyDials = fmt.Errorf("too many connections are being made at once: a
 // receiveDial connects to a target of the plan, in a goroutine, and sends the switch the descriptor of the connection.
 func (l *loop) receiveDial(s *session, d *grant.Dial) {
 	resources := l.resources
-	network, address, err := target(resources.plan, d)
+	to, err := targetOf(resources.plan, d)
 	if err != nil {
 		_ = s.enqueue(dialFailed(d, err))
 		return
@@ -37,7 +38,7 @@ func (l *loop) receiveDial(s *session, d *grant.Dial) {
 		return
 	}
 	go func() {
-		answer := dialled(resources.ctx, d, network, address)
+		answer := dialled(resources.ctx, d, to)
 		answer.done = func() { <-resources.dialSlots }
 		if !l.do(func() { _ = s.enqueue(answer) }) {
 			answer.close(&l.disposal)
@@ -45,8 +46,14 @@ func (l *loop) receiveDial(s *session, d *grant.Dial) {
 	}()
 }
 
-// target returns the address of a target. A switch can name the targets of its plan, by their index, and no others.
-func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
+// A target is where the plan lets a switch connect to.
+type target struct {
+	network, address string
+	source           netip.Addr // of the connection; the zero Addr: the kernel's choice
+}
+
+// targetOf returns a target. A switch can name the targets of its plan, by their index, and no others.
+func targetOf(p *plan.Plan, d *grant.Dial) (target, error) {
 	length := 0
 	switch {
 	case p == nil:
@@ -57,18 +64,30 @@ func target(p *plan.Plan, d *grant.Dial) (network, address string, err error) {
 	}
 	switch {
 	case d.Index < 0 || d.Index >= length:
-		return "", "", fmt.Errorf("the plan has no target %q number %d", d.Service, d.Index)
+		return target{}, fmt.Errorf("the plan has no target %q number %d", d.Service, d.Index)
 	case d.Service == grant.Kept:
-		return "tcp", p.KeptPorts[d.Index].Target, nil
+		k := p.KeptPorts[d.Index]
+		return target{k.Network, k.Target, k.Source}, nil
 	case d.Service == grant.DNSUDP:
-		return "udp", p.RelayDNS[d.Index].String(), nil
+		return target{network: "udp", address: p.RelayDNS[d.Index].String()}, nil
 	}
-	return "tcp", p.RelayDNS[d.Index].String(), nil
+	return target{network: "tcp", address: p.RelayDNS[d.Index].String()}, nil
+}
+
+// local returns the local end of a connection to the target; nil: the kernel's choice.
+func (t *target) local() net.Addr {
+	switch {
+	case !t.source.IsValid():
+		return nil
+	case t.network == "udp":
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.source, 0))
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.source, 0))
 }
 
 // dialled connects, and returns the answer.
-func dialled(ctx context.Context, d *grant.Dial, network, address string) outgoing {
-	fd, err := dial(ctx, network, address)
+func dialled(ctx context.Context, d *grant.Dial, to target) outgoing {
+	fd, err := dial(ctx, to)
 	if err != nil {
 		return dialFailed(d, err)
 	}
@@ -80,16 +99,16 @@ func dialFailed(d *grant.Dial, err error) outgoing {
 }
 
 // dial returns the descriptor of a new connection, which the caller owns.
-func dial(ctx context.Context, network, address string) (fd int, err error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	c, err := dialer.DialContext(ctx, network, address)
+func dial(ctx context.Context, to target) (fd int, err error) {
+	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: to.local()}
+	c, err := dialer.DialContext(ctx, to.network, to.address)
 	if err != nil {
 		return -1, err
 	}
 	defer c.Close()
 	filer, ok := c.(interface{ File() (*os.File, error) })
 	if !ok {
-		return -1, errors.New("dial " + network + ": the connection has no descriptor")
+		return -1, errors.New("dial " + to.network + ": the connection has no descriptor")
 	}
 	f, err := filer.File()
 	if err != nil {

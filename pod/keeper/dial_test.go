@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // names gives the running switch a plan with this target.
 func (k *testKeeper) names(target string) {
 	k.inside(func() {
-		k.loop.resources.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{{Port: 80, Target: target}}}
+		k.loop.resources.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{{Network: "tcp", Port: 80, Target: target}}}
 	})
 }
 
@@ -140,4 +141,38 @@ func TestReopenFlood(t *testing.T) {
 	}
 	f.ends()
 	k.awaitWaiting()
+}
+
+// TestDialFrom checks that the target of a kept port sees the source that the plan names, over TCP and UDP.
+func TestDialFrom(t *testing.T) {
+	k := newTestKeeper(t, shortTimeouts())
+	f := k.running()
+	l := loopback(t)
+	u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	source := netip.MustParseAddr("127.0.0.9")
+	k.inside(func() {
+		k.loop.resources.plan = &plan.Plan{Method: "bridge", KeptPorts: []plan.KeptPort{
+			{Network: "tcp", Port: 80, Target: l.Addr().String(), Source: source}, {Network: "udp", Port: 80, Target: u.LocalAddr().String(), Source: source}}}
+	})
+	f.sends(dialMessage(1, grant.Kept, 0))
+	f.receives("dialled", 1)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f.sends(dialMessage(2, grant.Kept, 1))
+	_, files := f.receives("dialled", 1)
+	if _, err := unix.Write(files[0], []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_, from, err := u.ReadFromUDPAddrPort(make([]byte, 1))
+	if got := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); got != source || from.Addr() != source || err != nil {
+		t.Errorf("TCP from %s, UDP from %s, %v; want %s", got, from.Addr(), err, source)
+	}
+	f.ends()
 }

@@ -13,7 +13,6 @@ package plan
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -44,46 +43,6 @@ type Settings struct {
 	HoldAfter time.Duration // from the loss of the guest until the switch answers for the pod address; 0: at once
 	KeptPorts []KeptPort    // each port once
 	DenyRules []DenyRule
-}
-
-// A KeptPort is a TCP port of the pod address that stays with the pod's own processes.
-type KeptPort struct {
-	Port   uint16 `json:"port"`   // not 0, in host byte order
-	Target string `json:"target"` // HOST:PORT, the destination of connections to the port
-
-	Proxy bool `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, with the client's address
-}
-
-// String returns k in the form that ParseKeptPort reads.
-func (k KeptPort) String() string {
-	text := fmt.Sprintf("tcp/%d=%s", k.Port, k.Target)
-	if k.Proxy {
-		text += keptProxy
-	}
-	return text
-}
-
-// keptProxy is the end of a kept port's text whose target gets a PROXY header.
-const keptProxy = ",proxy"
-
-// ParseKeptPort reads tcp/PORT or tcp/PORT=HOST:PORT, with ",proxy" behind it or not. Without a target, connections go to the same port of
-// 127.0.0.1.
-func ParseKeptPort(text string) (KeptPort, error) {
-	withoutOption, isProxy := strings.CutSuffix(text, keptProxy)
-	kept, target, hasTarget := strings.Cut(withoutOption, "=")
-	number, isTCP := strings.CutPrefix(kept, "tcp/")
-	port, err := strconv.ParseUint(number, 10, 16)
-	if !isTCP || err != nil || port == 0 {
-		return KeptPort{}, fmt.Errorf("kept port %q: want tcp/PORT[=HOST:PORT][,proxy], with a port from 1 to 65535", text)
-	}
-	if !hasTarget {
-		target = net.JoinHostPort("127.0.0.1", number)
-	}
-	host, targetPort, err := net.SplitHostPort(target)
-	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT", text, target)
-	}
-	return KeptPort{Port: uint16(port), Target: target, Proxy: isProxy}, nil
 }
 
 // A DenyRule is a destination that the guest may not reach.

@@ -277,7 +277,7 @@ func TestResolve(t *testing.T) {
 		{"ipvlan", Config{Settings: Settings{VM: model.Default()}, Guest: guest}, func(id *podnet.Identity) { id.Link.Kind = "ipvlan" }, "", true},
 		{"asked to mute", Config{Settings: Settings{VM: model.Default()}, Guest: guest, Mute: true}, nil, "", true},
 		{"the pod interface as guest", Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "eth0"}}, nil, "itself", false},
-		{"bridge and kept port", Config{Settings: Settings{VM: bridge, KeptPorts: []KeptPort{{Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
+		{"bridge and kept port", Config{Settings: Settings{VM: bridge, KeptPorts: []KeptPort{{Network: "tcp", Port: 80}}}, Guest: guest}, nil, "delegateIp", false},
 		{"bridge and mute", Config{Settings: Settings{VM: bridge}, Guest: guest, Mute: true}, nil, "delegateIp", false},
 		{"bridge and the pod's MAC", Config{Settings: Settings{VM: bridge, PodMAC: true}, Guest: guest}, nil, "plain bridge", false},
 		{"bridge and the pod's MAC by number", Config{Settings: Settings{VM: bridge, PinnedMAC: podMAC}, Guest: guest}, nil, "plain bridge", false},

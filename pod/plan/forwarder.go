@@ -33,7 +33,7 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
 	}
 	for _, k := range p.KeptPorts {
-		c.KeptTCP = append(c.KeptTCP, k.Port)
+		k.AddTo(&c)
 	}
 	return c
 }

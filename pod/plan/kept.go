@@ -2,8 +2,110 @@ package plan
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
 	"strings"
+
+	"github.com/podswitch/podswitch/vswitch"
 )
+
+// A KeptPort is a port of the pod address that stays with the pod's own processes.
+type KeptPort struct {
+	Network string `json:"network"` // "tcp" or "udp"
+	Port    uint16 `json:"port"`    // not 0, in host byte order
+	Target  string `json:"target"`  // HOST:PORT, the destination of what arrives at the port
+
+	Proxy  bool       `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, with the client's address
+	Source netip.Addr `json:"from,omitzero"`   // the address of the loopback network that the target sees as every client; absent: the kernel's choice, 127.0.0.1
+}
+
+// Name returns tcp/PORT or udp/PORT.
+func (k KeptPort) Name() string { return fmt.Sprintf("%s/%d", k.Network, k.Port) }
+
+// AddTo adds the port to the configuration of a forwarder.
+func (k KeptPort) AddTo(c *vswitch.DelegateConfig) {
+	if k.Network == "udp" {
+		c.KeptUDP = append(c.KeptUDP, k.Port)
+		return
+	}
+	c.KeptTCP = append(c.KeptTCP, k.Port)
+}
+
+// String returns k in the form that ParseKeptPort reads.
+func (k KeptPort) String() string {
+	text := k.Name() + "=" + k.Target
+	if k.Proxy {
+		text += "," + keptProxy
+	}
+	if k.Source.IsValid() {
+		text += "," + keptFrom + k.Source.String()
+	}
+	return text
+}
+
+// The options of a kept port's text.
+const (
+	keptProxy = "proxy"
+	keptFrom  = "from="
+)
+
+// KeptPortForm is the form of a kept port's text.
+const KeptPortForm = "tcp/PORT or udp/PORT[=HOST:PORT][,proxy][,from=127.X.X.X]"
+
+// UDP ports of DHCP (RFC 2131, section 4.1).
+const (
+	dhcpServerPort = 67
+	dhcpClientPort = 68
+)
+
+// ParseKeptPort reads a text of the form KeptPortForm. Without a target, the destination is the same port of 127.0.0.1.
+func ParseKeptPort(text string) (KeptPort, error) {
+	options := strings.Split(text, ",")
+	kept, target, hasTarget := strings.Cut(options[0], "=")
+	network, number, _ := strings.Cut(kept, "/")
+	port, err := strconv.ParseUint(number, 10, 16)
+	k := KeptPort{Network: network, Port: uint16(port), Target: target}
+	if network != "tcp" && network != "udp" || err != nil || port == 0 {
+		return KeptPort{}, fmt.Errorf("kept port %q: want %s, with a port from 1 to 65535", text, KeptPortForm)
+	}
+	if network == "udp" && (port == dhcpServerPort || port == dhcpClientPort) {
+		return KeptPort{}, fmt.Errorf("kept port %q: DHCP does not pass between the pod and its network: want another port", text)
+	}
+	if !hasTarget {
+		k.Target = net.JoinHostPort("127.0.0.1", number)
+	}
+	host, targetPort, err := net.SplitHostPort(k.Target)
+	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT", text, target)
+	}
+	for _, option := range options[1:] {
+		if err := k.readOption(option, host); err != nil {
+			return KeptPort{}, fmt.Errorf("kept port %q: %w", text, err)
+		}
+	}
+	return k, nil
+}
+
+// readOption reads one option. The host is that of the target.
+func (k *KeptPort) readOption(option, host string) (err error) {
+	source, isSource := strings.CutPrefix(option, keptFrom)
+	switch {
+	case option == keptProxy && !k.Proxy:
+		k.Proxy = true
+		return nil
+	case !isSource || k.Source.IsValid():
+		return fmt.Errorf("option %q: want proxy or from=127.X.X.X, each once", option)
+	}
+	if k.Source, err = netip.ParseAddr(source); err != nil || !k.Source.Is4() || !k.Source.IsLoopback() {
+		return fmt.Errorf("option %q: want an address of 127.0.0.0/8", option)
+	}
+	// The kernel would refuse to connect from the loopback to another network.
+	if address, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !address.Is4() || !address.IsLoopback()) {
+		return fmt.Errorf("option %q: target %s: want localhost or an address of 127.0.0.0/8 with it", option, host)
+	}
+	return nil
+}
 
 // The range from which Linux chooses the source port of a connection (net.ipv4.ip_local_port_range, Documentation/networking/ip-sysctl.rst).
 const (
@@ -15,16 +117,17 @@ const (
 func keptWarnings(ports []KeptPort) (list []string) {
 	var plain, ephemeral []string
 	for _, k := range ports {
-		if !k.Proxy {
-			plain = append(plain, fmt.Sprintf("tcp/%d", k.Port))
+		if !k.Proxy && !k.Source.IsValid() {
+			plain = append(plain, k.Name())
 		}
 		if k.Port >= firstEphemeral && k.Port <= lastEphemeral {
-			ephemeral = append(ephemeral, fmt.Sprintf("tcp/%d", k.Port))
+			ephemeral = append(ephemeral, k.Name())
 		}
 	}
 	if len(plain) > 0 {
 		list = append(list, fmt.Sprintf("the targets of kept %s see 127.0.0.1 as the address of every client: what trusts the loopback is open to the cluster "+
-			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol)",
+			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol, "+
+			"or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone)",
 			strings.Join(plain, ", ")))
 	}
 	if len(ephemeral) > 0 {

@@ -25,7 +25,7 @@ func TestKeptWarnings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
 			for _, port := range c.ports {
-				cfg.KeptPorts = append(cfg.KeptPorts, KeptPort{Port: port, Target: "127.0.0.1:1"})
+				cfg.KeptPorts = append(cfg.KeptPorts, KeptPort{Network: "tcp", Port: port, Target: "127.0.0.1:1"})
 			}
 			p, err := resolve(cfg, identity(), &environment{})
 			if err != nil {

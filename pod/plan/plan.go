@@ -26,7 +26,7 @@ type Plan struct {
 	GuestMTU  int              `json:"guest_mtu"`           // of the guest's device: that of the pod interface, or the largest possible one
 	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if RelayDNS is set
 	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only processes of the pod can reach
-	KeptPorts []KeptPort       `json:"keep,omitempty"`      // TCP ports of the pod address that stay with the pod
+	KeptPorts []KeptPort       `json:"keep,omitempty"`      // ports of the pod address that stay with the pod
 	Found     []string         `json:"found,omitempty"`     // properties of the pod's network and their consequences
 	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // destinations that the guest may or may not reach; the first match decides
 	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface and the kernel ignores traffic for it

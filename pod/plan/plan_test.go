@@ -27,7 +27,7 @@ func TestPlanReadsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{Settings: Settings{VM: vm, HoldAfter: time.Minute}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
 			if vm != bridge {
-				cfg.KeptPorts = []KeptPort{{Port: 80, Target: "127.0.0.1:80"}}
+				cfg.KeptPorts = []KeptPort{{Network: "tcp", Port: 80, Target: "127.0.0.1:80"}}
 				cfg.DenyRules = []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 22}}
 			}
 			id := identity()

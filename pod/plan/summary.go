@@ -28,16 +28,19 @@ func (p *Plan) Summary() []string {
 		lines = append(lines, DescribeRule(r))
 	}
 	for _, k := range p.KeptPorts {
-		lines = append(lines, fmt.Sprintf("keep   tcp/%-8d to %s%s", k.Port, k.Target, describeProxy(k)))
+		lines = append(lines, fmt.Sprintf("keep   %-12s to %s%s", k.Name(), k.Target, describeOptions(k)))
 	}
 	return lines
 }
 
-func describeProxy(k KeptPort) string {
-	if k.Proxy {
-		return ", with a PROXY header"
+func describeOptions(k KeptPort) (text string) {
+	if k.Source.IsValid() {
+		text = " from " + k.Source.String()
 	}
-	return ""
+	if k.Proxy {
+		text += ", with a PROXY header"
+	}
+	return text
 }
 
 func (p *Plan) podLine() string {

@@ -25,12 +25,10 @@ func (p *Plan) Wire() grant.Forwarder {
 	c := p.Delegate()
 	d := &grant.Delegate{
 		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), PinnedMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
-		Keep: c.KeptTCP, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+		RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
 	}
 	for _, k := range p.KeptPorts {
-		if k.Proxy {
-			d.Proxy = append(d.Proxy, k.Port)
-		}
+		d.Keep = append(d.Keep, grant.KeptPort{Network: k.Network, Port: k.Port, Proxy: k.Proxy})
 	}
 	for _, r := range c.Routes {
 		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})
