@@ -40,6 +40,20 @@ func (f family) usable(a netip.Addr) bool {
 	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != limitedBroadcast()
 }
 
+// SplitFamilies returns the servers for an Offer and those for an Offer6 of a pod that has both addresses. Servers that need a relay are in
+// both lists, because the guest reaches the relay by either IP version.
+func SplitFamilies(servers []netip.Addr) (v4, v6 []netip.Addr) {
+	for _, a := range servers {
+		if a.Unmap().Is4() || NeedsRelay(a) {
+			v4 = append(v4, a)
+		}
+		if !a.Unmap().Is4() || NeedsRelay(a) {
+			v6 = append(v6, a)
+		}
+	}
+	return v4, v6
+}
+
 // cleanNameServers returns the name servers of the family, and relay in place of those on the pod's loopback.
 func (w *warnings) cleanNameServers(servers []netip.Addr, relay netip.Addr, f family) []netip.Addr {
 	var reachable []netip.Addr

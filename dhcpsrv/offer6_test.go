@@ -113,6 +113,18 @@ func TestOffer6Warnings(t *testing.T) {
 	}
 }
 
+// TestSplitFamilies checks that a dual-stack pod's servers are told by the protocol of their IP version, without warnings.
+func TestSplitFamilies(t *testing.T) {
+	var servers []netip.Addr
+	for _, a := range []string{"10.96.0.10", "fd00::a", "127.0.0.53", "::1", "::ffff:10.96.0.11"} {
+		servers = append(servers, netip.MustParseAddr(a))
+	}
+	v4, v6 := SplitFamilies(servers)
+	if got, want := fmt.Sprint(v4, v6), "[10.96.0.10 127.0.0.53 ::1 ::ffff:10.96.0.11] [fd00::a 127.0.0.53 ::1]"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestOptions6 checks the options for a client that asks for all, by codes and in order, and what is left out of a small packet.
 func TestOptions6(t *testing.T) {
 	all := oro(23, 24, 31, 32, 39, 56, 59, 60, 82, 83)

@@ -36,6 +36,19 @@ func readBootFiles(v value) (files []BootFile) {
 	return files
 }
 
+// readBootParameters reads the parameters of a boot file.
+func readBootParameters(v value) (parameters []string) {
+	items, _ := v.items()
+	for _, item := range items {
+		text := item.text()
+		if text == "" && item.isText() {
+			item.fault("must be a text that is not empty, as in console=ttyS0")
+		}
+		parameters = append(parameters, text)
+	}
+	return parameters
+}
+
 // readOptions reads options by number. Each code may occur once.
 func readOptions(v value) (options []Option) {
 	items, _ := v.items()

@@ -50,6 +50,15 @@ func TestInterfaceFaults(t *testing.T) {
 		{"bridge: true", []string{".bridge: must be an object, not a boolean"}},
 		{"bridge: {delegateIp: 'true'}", []string{".bridge.delegateIp: must be true or false, not a string"}},
 		{"bridge: {delegateIp: }", []string{".bridge.delegateIp: must be true or false, not null"}},
+		{"bridge: {delegateIp: true, routerMac: nonsense}", []string{".bridge.routerMac: has malformed MAC address (nonsense). " +
+			"Write 6 bytes with an even first one, as in 02:00:00:00:00:01"}},
+		{"bridge: {delegateIp: true, routerMac: '33:33:00:00:00:01'}", []string{".bridge.routerMac: has multicast MAC address (33:33:00:00:00:01). " +
+			"Write 6 bytes with an even first one, as in 02:00:00:00:00:01"}},
+		{"bridge: {delegateIp: true, routerMac: 5}", []string{".bridge.routerMac: must be a string, not a number; put it in quotes"}},
+		{"bridge: {routerMac: '02:00:00:00:00:01'}", []string{".bridge.routerMac: needs delegateIp: true; with a plain Ethernet bridge the guest sees the MAC of every host"}},
+		{"bridge: {delegateIp: true, routerMac: '02:00:00:00:00:01'}, macAddress: '02-00-00-00-00-01'", []string{
+			".bridge.routerMac: is also the guest's macAddress; use another one"}},
+		{"bridge: {delegateIp: true, routerMAC: x}", []string{`.bridge.routerMAC: unknown field; did you mean "routerMac"?`}},
 		{"bridge: {delegateIP: true}", []string{`.bridge.delegateIP: unknown field; did you mean "delegateIp"?`}},
 		{"model: virtio", []string{":" + method}},
 		{"masquerade: {}", []string{`.masquerade: masquerade is not supported: bridge is the only method; use "bridge: {delegateIp: true}"`}},
@@ -107,12 +116,21 @@ func TestInterfaceFaults(t *testing.T) {
 			".dhcpOptions.options[6]: must have either value, a text, or hex, bytes in hexadecimal",
 			".dhcpOptions.options[7].option: duplicate; keep one with option 60",
 			".dhcpOptions.options[7].hex: want bytes in hexadecimal, as in 0af40109, not 0x"}},
+		{"bridge: {}, dhcpOptions: {ntpServers: [fd00::1, '::1', 'ff02::1', '::ffff:10.0.0.1', 'fd00::1%eth0']}", []string{
+			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. ::1 is neither",
+			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. ff02::1 is neither",
+			".dhcpOptions.ntpServers[3]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. ::ffff:10.0.0.1 is neither",
+			".dhcpOptions.ntpServers[4]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. fd00::1%eth0 is neither"}},
+		{"bridge: {}, dhcpOptions: {bootParameters: [a, '', null, 7]}", []string{
+			".dhcpOptions.bootParameters[1]: must be a text that is not empty, as in console=ttyS0",
+			".dhcpOptions.bootParameters[2]: must be a text that is not empty, as in console=ttyS0",
+			".dhcpOptions.bootParameters[3]: must be a string, not a number; put it in quotes"}},
 		{"bridge: {}, dhcpOptions: {subnet: narrow}", []string{".dhcpOptions.subnet: want wide or pod, not narrow; without it, clients that request " +
 			"no routes get a subnet with the gateway in it"}},
 		{"bridge: {}, dhcpOptions: {ntpServers: [10.0.0.1, 'fe80::1', pool.ntp.org, null, 7]}", []string{
-			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses. fe80::1 is not one",
-			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses. pool.ntp.org is not one",
-			`.dhcpOptions.ntpServers[3]: NTP servers must be a list of valid IPv4 addresses. "" is not one`,
+			".dhcpOptions.ntpServers[1]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. fe80::1 is neither",
+			".dhcpOptions.ntpServers[2]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. pool.ntp.org is neither",
+			`.dhcpOptions.ntpServers[3]: NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. "" is neither`,
 			".dhcpOptions.ntpServers[4]: must be a string, not a number; put it in quotes"}},
 		{"bridge: {}, dhcpOptions: {privateOptions: [{option: 223, value: a}, {option: 255}, {value: b}, {option: 224, value: 5}, {option: 224}, {code: 224, option: 225}]}", []string{
 			".dhcpOptions.privateOptions[0].option: provided DHCPPrivateOptions are out of range, must be in range 224 to 254",
@@ -212,6 +230,10 @@ func TestDocumentFaults(t *testing.T) {
 
 // TestOwnOptionsInKubeVirt: a field that KubeVirt does not have is a fault in its formats.
 func TestOwnOptionsInKubeVirt(t *testing.T) {
+	checkFaults(t, inKubevirt("bridge: {routerMac: '02:00:00:00:00:01'}, dhcpOptions: {ntpServers: [fd00::1], bootParameters: [a]}"), []string{
+		"spec.domain.devices.interfaces[0].bridge.routerMac: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)",
+		"spec.domain.devices.interfaces[0].dhcpOptions.bootParameters: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)",
+		"spec.domain.devices.interfaces[0].dhcpOptions.ntpServers[0]: NTP servers must be a list of valid IPv4 addresses. fd00::1 is not one"})
 	checkFaults(t, inKubevirt("bridge: {}, dhcpOptions: {subnet: wide, options: []}"), []string{
 		"spec.domain.devices.interfaces[0].dhcpOptions.options: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)",
 		"spec.domain.devices.interfaces[0].dhcpOptions.subnet: is not a field of KubeVirt; use podswitch's own format (interfaces in spec.devices.interfaces)"})

@@ -36,6 +36,8 @@ func interfaceSeeds() []struct{ name, fields string } {
 		{"invalid servers", "bridge: {}, dhcpOptions: {ntpServers: [10.0.0.1, 'fe80::1', pool.ntp.org, null, 7], bootFile: x}"},
 		{"invalid private options", "bridge: {}, dhcpOptions: {privateOptions: [{option: 223, value: a}, {option: 255}, {value: b}, " +
 			"{option: 224, value: 5}, {option: 224}, {code: 224, option: 225}]}"},
+		{"fields of IPv6", "bridge: {delegateIp: true, routerMac: 02-00-00-00-00-FE}, dhcpOptions: {bootFileName: 'tftp://h/b', ntpServers: [fd00::1], bootParameters: [' a', \"\\n\"]}"},
+		{"a router MAC with a plain bridge, the guest's own", "bridge: {routerMac: '02:00:00:00:00:01'}, macAddress: '02:00:00:00:00:01'"},
 		{"every field", "bridge: {delegateIp: false}, macAddress: 0200.0000.0001, pciAddress: '0000:01:00.0', state: down, tag: 'yes', " +
 			"ports: [{port: 80}, {name: dns, port: 53, protocol: UDP}], dhcpOptions: {bootFileName: b, tftpServerName: t, " +
 			"ntpServers: [10.0.0.1], privateOptions: [{option: 240, value: '1e3'}]}"},

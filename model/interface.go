@@ -14,7 +14,8 @@ func (l layout) readInterface(v value) (iface Interface, rule string) {
 	iface.Name = readName(v.field("name"))
 	iface.Method, rule = l.readMethod(v, iface.Name)
 	iface.Model = readModel(v)
-	iface.MAC = readMAC(v)
+	iface.MAC = readMAC(v.field("macAddress"), "interface "+v.field("name").path+" ")
+	iface.RouterMAC = l.readRouterMAC(v.field("bridge").field("routerMac"), &iface)
 	iface.BootOrder = readBootOrder(v, iface.Model)
 	iface.PCIAddress = readPCIAddress(v)
 	iface.ACPIIndex = readACPIIndex(v.field("acpiIndex"))
@@ -59,17 +60,15 @@ func readModel(v value) Model {
 // models returns all models, in the order of the messages.
 func models() []Model { return []Model{Virtio, E1000, E1000e, IGB, NE2kPCI, PCnet, RTL8139} }
 
-// readMAC reads the MAC in any form that net.ParseMAC accepts. The result is nil when the field is absent. Unlike KubeVirt, readMAC
-// rejects the all-zero address and addresses with the group bit of IEEE 802, which no network card can have.
-func readMAC(v value) net.HardwareAddr {
-	field := v.field("macAddress")
+// readMAC reads a MAC in any form that net.ParseMAC accepts. The result is nil when the field is absent. Unlike KubeVirt, readMAC
+// rejects the all-zero address and addresses with the group bit of IEEE 802, which no network card can have. owner begins a fault.
+func readMAC(field value, owner string) net.HardwareAddr {
 	text := field.text()
 	if text == "" {
 		return nil
 	}
 	fault := func(what string) {
-		field.fault("interface %s has %s MAC address (%s). Write 6 bytes with an even first one, as in 02:00:00:00:00:01",
-			v.field("name").path, what, show(text))
+		field.fault("%shas %s MAC address (%s). Write 6 bytes with an even first one, as in 02:00:00:00:00:01", owner, what, show(text))
 	}
 	mac, err := net.ParseMAC(text)
 	switch {

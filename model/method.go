@@ -2,6 +2,11 @@ package model
 
 // The connection method, and the rule that selected it.
 
+import (
+	"bytes"
+	"net"
+)
+
 // readMethod reads the method of an interface. Only bridge is supported.
 func (l layout) readMethod(v value, name string) (method Method, rule string) {
 	count := l.rejectMethods(v)
@@ -16,8 +21,28 @@ func (l layout) readMethod(v value, name string) (method Method, rule string) {
 	if !bridge.given || !bridge.object() {
 		return Bridge, ""
 	}
-	bridge.closed("delegateIp")
+	if l.kubevirt {
+		bridge.closed(append([]string{"delegateIp"}, bridge.reject([]string{"routerMac"})...)...)
+	} else {
+		bridge.closed("delegateIp", "routerMac")
+	}
 	return l.readDelegateIP(bridge.field("delegateIp"))
+}
+
+// readRouterMAC reads the MAC that the guest sees for every other host. A plain bridge has no such MAC.
+func (l layout) readRouterMAC(v value, iface *Interface) net.HardwareAddr {
+	if l.kubevirt {
+		return nil // readMethod has reported the fault
+	}
+	mac := readMAC(v, "")
+	switch {
+	case mac == nil:
+	case iface.Method != DelegateIP:
+		v.fault("needs delegateIp: true; with a plain Ethernet bridge the guest sees the MAC of every host")
+	case bytes.Equal(mac, iface.MAC):
+		v.fault("is also the guest's macAddress; use another one")
+	}
+	return mac
 }
 
 // rejectMethods reports a fault for every unsupported method and returns their number.

@@ -68,6 +68,7 @@ type Interface struct {
 	Model      Model            // the network card that the guest sees
 	MAC        net.HardwareAddr // 6 bytes, unicast; nil when the document sets none
 	Method     Method           // how the interface is connected to the pod network
+	RouterMAC  net.HardwareAddr // the MAC that the guest sees for every other host, 6 bytes, unicast, not MAC; nil when the document sets none; only in podswitch's own format
 	BootOrder  uint64           // from 1; 0 when absent
 	PCIAddress string           // domain:bus:slot.function in hexadecimal (0000:02:00.0), or empty
 	ACPIIndex  int              // from 1 to 16383; 0 when absent
@@ -97,7 +98,7 @@ type Method uint8
 // The two forms of the bridge method.
 const (
 	Bridge     Method = iota // an Ethernet bridge; the pod address stays with the pod's kernel
-	DelegateIP               // the pod address moves to the guest, by DHCP
+	DelegateIP               // the pod address moves to the guest, by DHCP; one of each IP version that the pod has
 )
 
 // String returns the method as the documentation of the VM document names it: bridge or bridge.delegateIp.
@@ -127,12 +128,13 @@ type Port struct {
 
 // DHCPOptions is interfaces[].dhcpOptions. The zero value adds no options.
 type DHCPOptions struct {
-	BootFileName   string          // option 67, or empty
+	BootFileName   string          // option 67, or empty; with DHCPv6 option 59, if it is a URL or the TFTP server has an IPv6 address or a name
 	TFTPServerName string          // option 66, or empty
-	NTPServers     []netip.Addr    // option 42: IPv4 addresses; nil when absent
+	NTPServers     []netip.Addr    // options 42 and, for IPv6 addresses, 56 and 31 of DHCPv6; nil when absent; IPv6 only in podswitch's own format
 	PrivateOptions []PrivateOption // in the order of the document, each code once; nil when absent
 	BootFiles      []BootFile      // instead of BootFileName for some clients, in order; nil when absent; only in podswitch's own format
 	Options        []Option        // other options, each code once; nil when absent; only in podswitch's own format
+	BootParameters []string        // option 60 of DHCPv6, for what the boot file starts; nil when absent; only in podswitch's own format
 	Subnet         Subnet          // which clients get a subnet that has the gateway in it; only in podswitch's own format
 }
 

@@ -71,28 +71,39 @@ func (l layout) readDHCPOptions(v value) (options DHCPOptions) {
 		return options
 	}
 	known := []string{"bootFileName", "tftpServerName", "ntpServers", "privateOptions"}
-	own := []string{"clientBootFiles", "options", "subnet"}
+	own := []string{"clientBootFiles", "options", "bootParameters", "subnet"}
 	if l.kubevirt {
 		known = append(known, v.reject(own)...)
 	} else {
 		known = append(known, own...)
 		options.BootFiles, options.Options = readBootFiles(v.field("clientBootFiles")), readOptions(v.field("options"))
+		options.BootParameters = readBootParameters(v.field("bootParameters"))
 		options.Subnet = readSubnet(v.field("subnet"))
 	}
 	v.closed(known...)
 	options.BootFileName = v.field("bootFileName").text()
 	options.TFTPServerName = v.field("tftpServerName").text()
-	servers, _ := v.field("ntpServers").items()
+	options.NTPServers = l.readNTPServers(v.field("ntpServers"))
+	options.PrivateOptions = readPrivateOptions(v.field("privateOptions"))
+	return options
+}
+
+// readNTPServers reads addresses: IPv4 ones, and in podswitch's own format also IPv6 ones.
+func (l layout) readNTPServers(v value) (addresses []netip.Addr) {
+	servers, _ := v.items()
 	for _, server := range servers {
 		text := server.text()
 		address, err := netip.ParseAddr(text)
-		if server.isText() && (err != nil || !address.Is4()) {
+		switch {
+		case !server.isText():
+		case l.kubevirt && (err != nil || !address.Is4()):
 			server.fault("NTP servers must be a list of valid IPv4 addresses. %s is not one", show(text))
+		case err != nil || !address.Is4() && !address.IsGlobalUnicast() || address.Is4In6() || address.Zone() != "":
+			server.fault("NTP servers must be a list of valid IPv4 addresses, or of IPv6 addresses that are not link-local. %s is neither", show(text))
 		}
-		options.NTPServers = append(options.NTPServers, address)
+		addresses = append(addresses, address)
 	}
-	options.PrivateOptions = readPrivateOptions(v.field("privateOptions"))
-	return options
+	return addresses
 }
 
 // reject reports a fault for each of the fields that is present, because KubeVirt does not have it. It returns the names of those.

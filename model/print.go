@@ -43,7 +43,7 @@ func (o object) addText(name, text string) object {
 // document returns i as an entry of spec.devices.interfaces.
 func (i *Interface) document() object {
 	o := object{}.add("name", i.Name).add("model", string(i.Model)).addText("macAddress", i.MAC.String()).
-		add("bridge", object{}.add("delegateIp", i.Method == DelegateIP))
+		add("bridge", object{}.add("delegateIp", i.Method == DelegateIP).addText("routerMac", i.RouterMAC.String()))
 	if i.BootOrder != 0 {
 		o = o.add("bootOrder", i.BootOrder)
 	}
@@ -94,6 +94,9 @@ func (d *DHCPOptions) document() object {
 	}
 	if options := optionsDocument(d.Options); len(options) > 0 {
 		o = o.add("options", options)
+	}
+	if len(d.BootParameters) > 0 {
+		o = o.add("bootParameters", d.BootParameters)
 	}
 	return o.addText("subnet", string(d.Subnet))
 }

@@ -83,6 +83,28 @@ spec:
   - name: red
     pod: {}
 `},
+		{inOwn("bridge: {delegateIp: true, routerMac: '02:00:00:00:00:FE'}, dhcpOptions: {bootFileName: 'http://[fd00::8]/b', ntpServers: [10.0.0.1, fd00::1], " +
+			"bootParameters: [quiet, console=ttyS0]}"), `kind: VM
+spec:
+  devices:
+    interfaces:
+    - name: red
+      model: virtio
+      bridge:
+        delegateIp: true
+        routerMac: 02:00:00:00:00:fe
+      dhcpOptions:
+        bootFileName: http://[fd00::8]/b
+        ntpServers:
+        - 10.0.0.1
+        - fd00::1
+        bootParameters:
+        - quiet
+        - console=ttyS0
+  networks:
+  - name: red
+    pod: {}
+`},
 		{"spec: {hostname: 'null', subdomain: 12-3}", `kind: VM
 spec:
   devices:

@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -60,6 +63,34 @@ func TestRouterMAC(t *testing.T) {
 	}
 	if second := routerMAC(wire, first); second == first {
 		t.Error("the router has the guest's MAC")
+	}
+}
+
+// TestRouterMACOfTheDocument checks that a plan has the router MAC of the VM document, which must be neither the pod's nor the guest's.
+func TestRouterMACOfTheDocument(t *testing.T) {
+	id := identity()
+	pod := vswitch.MAC(id.Link.MAC)
+	for _, test := range []struct {
+		router, guest vswitch.MAC
+		want          string // an error; empty: none
+	}{
+		{vswitch.MAC{2, 0, 0, 0, 0, 0xfe}, vswitch.MAC{}, ""},
+		{vswitch.MAC{2, 0, 0, 0, 0, 0xfe}, pod, ""},
+		{pod, vswitch.MAC{}, "routerMac " + pod.String() + " of the VM document is the MAC of the pod interface (want another MAC)"},
+		{vswitch.MAC{2, 0, 0, 0, 0, 9}, vswitch.MAC{2, 0, 0, 0, 0, 9}, "routerMac 02:00:00:00:00:09 of the VM document is the MAC of the guest (want another MAC)"},
+	} {
+		vm := model.Default()
+		vm.Interface.RouterMAC = test.router[:]
+		cfg := Config{Settings: Settings{VM: vm, PinnedMAC: test.guest}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		p, err := resolve(cfg, id, &environment{})
+		if test.want != "" {
+			var conflict *ConflictError
+			if !errors.As(err, &conflict) || err.Error() != test.want {
+				t.Errorf("error %v, want %s", err, test.want)
+			}
+		} else if err != nil || p.RouterMAC != test.router || p.Delegate().RouterMAC != test.router {
+			t.Errorf("router MAC %s: plan %+v, error %v", test.router, p, err)
+		}
 	}
 }
 

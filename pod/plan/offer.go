@@ -2,6 +2,7 @@ package plan
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -53,6 +54,22 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 		}
 	}
 	return o
+}
+
+// chooseRouterMAC returns the router MAC of the VM document, or else the one of routerMAC. A guest that moves to another pod keeps its
+// neighbours and its IPv6 router only if the document fixes the MAC.
+func chooseRouterMAC(i *model.Interface, wire, guest vswitch.MAC) (vswitch.MAC, error) {
+	if i.RouterMAC == nil {
+		return routerMAC(wire, guest), nil
+	}
+	mac := vswitch.MAC(i.RouterMAC)
+	switch mac {
+	case wire:
+		return mac, &ConflictError{fmt.Sprintf("routerMac %s of the VM document is the MAC of the pod interface (want another MAC)", mac)}
+	case guest:
+		return mac, &ConflictError{fmt.Sprintf("routerMac %s of the VM document is the MAC of the guest (want another MAC)", mac)}
+	}
+	return mac, nil
 }
 
 // routerMAC derives the router MAC from the wire MAC. The result is locally administered and differs from both MACs.

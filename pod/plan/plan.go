@@ -162,7 +162,10 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 		return &missing.Error{What: fmt.Sprintf("delegate the address of %s with %d routes", id.Link.Name, n), Need: fmt.Sprintf("at most %d routes on the interface", maxRoutes),
 			Give: "reduce the routes of the pod, or omit delegateIp: a plain bridge uses none"}
 	}
-	p.RouterMAC, p.Server = routerMAC(vswitch.MAC(id.Link.MAC), p.PinnedMAC), freeServer(id)
+	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
+		return err
+	}
+	p.Server = freeServer(id)
 	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id)
 	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
 		return err
