@@ -87,7 +87,7 @@ func (x *exchange6) refusal() string {
 		return fmt.Sprintf("from %s: only %s is served", q.MAC, only)
 	case x.offer.options == nil:
 		return "the offer was not made by NewOffer6"
-	case !q.From.IsLinkLocalUnicast() && q.From != x.offer.Address || q.From.Is4():
+	case !q.From.IsLinkLocalUnicast() && q.From != x.offer.Address || q.From.Unmap().Is4():
 		return fmt.Sprintf("from %s: want a link-local address, or the pod address", q.From)
 	case q.To != AllServers():
 		return fmt.Sprintf("to %s: clients send to %s", q.To, AllServers())

@@ -277,6 +277,7 @@ func TestSenders6(t *testing.T) {
 		{"from nowhere", func(q *Query6) { q.From = netip.Addr{} }, "from invalid"},
 		{"from another address", func(q *Query6) { q.From = wrong6 }, "from fd00:10:244:9::9"},
 		{"from an IPv4 address", func(q *Query6) { q.From = netip.MustParseAddr("169.254.1.1") }, "from 169.254.1.1"},
+		{"from a mapped IPv4 address", func(q *Query6) { q.From = netip.MustParseAddr("::ffff:169.254.1.1") }, "from ::ffff:169.254.1.1"},
 		{"to the server itself", func(q *Query6) { q.To = offer.Router() }, "to fe80::5e:10ff:fe00:1"},
 		{"to all servers of the site", func(q *Query6) { q.To = netip.MustParseAddr("ff05::1:3") }, "to ff05::1:3"},
 		{"to nowhere", func(q *Query6) { q.To = netip.Addr{} }, "to invalid"},

@@ -129,6 +129,7 @@ func TestSplitFamilies(t *testing.T) {
 func TestOptions6(t *testing.T) {
 	all := oro(23, 24, 31, 32, 39, 56, 59, 60, 82, 83)
 	class := opt6(16, []byte{0, 0, 1, 87, 0, 27}, []byte("HTTPClient:Arch:00016:UNDI:"))
+	pxe := opt6(16, []byte{0, 0, 1, 87, 0, 32}, []byte("PXEClient:Arch:00007:UNDI:003000"))
 	large := func(o *Offer6) {
 		o.MTU = 1280
 		for n := range 12 {
@@ -150,6 +151,8 @@ func TestOptions6(t *testing.T) {
 		{"HTTP Boot", "bridge+http", nil, message6(solicit6, cid(), na(1), oro(59), class), "1 2 7 3 23 59 16 24"},
 		{"HTTP Boot without a request for a file", "bridge+http", nil, message6(solicit6, cid(), na(1), class), "1 2 7 3 23 24"},
 		{"HTTP Boot where the file is one of TFTP", "bridge+tftp", nil, message6(solicit6, cid(), na(1), oro(59), class), "1 2 7 3 23 59 24"},
+		{"PXE", "bridge+http", nil, message6(solicit6, cid(), na(1), oro(59, 60), pxe), "1 2 7 3 23 59 24"},
+		{"iPXE", "bridge+http", nil, message6(solicit6, cid(), na(1), oro(59, 60), pxe, opt6(15, []byte{0, 4}, []byte("iPXE"))), "1 2 7 3 23 59 24 60"},
 		{"confirm", "bridge+http", nil, message6(confirm6, cid(), na(1, podAddress6), all), "1 2 13"},
 		{"release", "bridge+http", nil, message6(release6, cid(), sid(), na(1, podAddress6), all), "1 2 13 3"},
 		{"no names", "bridge", func(o *Offer6) { o.NameServers, o.Search = nil, nil }, message6(solicit6, cid(), na(1), all), "1 2 7 3 82 83"},

@@ -25,6 +25,8 @@ const (
 	maxRetransmission = 60 * time.Second
 	// refreshTime is how long the answer to INFORMATION-REQUEST is valid; it is also the default (RFC 8415, section 21.23).
 	refreshTime = 24 * time.Hour
+	// pxeClient is what the vendor class of PXE begins with.
+	pxeClient = "PXEClient"
 	// uefiEnterprise is the enterprise number in the vendor class of UEFI HTTP Boot: Intel's, as in the firmware's requests.
 	uefiEnterprise = 343
 )
@@ -77,6 +79,12 @@ func (x *exchange6) isWanted(code dhcpv6.OptionCode) bool {
 		return true
 	case dhcpv6.OptionInformationRefreshTime: // for nothing else (RFC 8415, section 21.23)
 		return x.request.kind == dhcpv6.MessageTypeInformationRequest
+	case dhcpv6.OptionBootfileParam:
+		// The PXE of UEFI (EDK II) takes the first parameter for the size of the boot file, and refuses the file if it is no number.
+		// iPXE has the same vendor class.
+		if x.request.isVendor(pxeClient) && !x.request.hasUserClass("iPXE") {
+			return false
+		}
 	}
 	return slices.Contains(x.request.wants, code)
 }
@@ -92,7 +100,7 @@ func (x *exchange6) bootOptions() (options []option6) {
 		return nil
 	}
 	options = append(options, option6{dhcpv6.OptionBootfileURL, []byte(url)})
-	if x.request.bootsByHTTP && isHTTP(url) {
+	if x.request.isVendor(httpClient) && isHTTP(url) {
 		value := binary.BigEndian.AppendUint32(nil, uefiEnterprise)
 		value = binary.BigEndian.AppendUint16(value, uint16(len(httpClient)))
 		options = append(options, option6{dhcpv6.OptionVendorClass, append(value, httpClient...)})

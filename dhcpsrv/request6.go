@@ -34,8 +34,8 @@ type request6 struct {
 	hostName string // option 39, cleaned
 
 	userClasses   []string // option 15
+	vendorClasses []string // option 16
 	architectures []uint16 // option 61
-	bootsByHTTP   bool     // option 16 is that of UEFI HTTP Boot
 }
 
 // An ia is an identity association of a message.
@@ -105,7 +105,7 @@ func (req *request6) readOption(code dhcpv6.OptionCode, value []byte) (fault str
 		req.userClasses = readClasses(value)
 	case dhcpv6.OptionVendorClass:
 		if len(value) >= 4 { // an enterprise number precedes the classes
-			req.bootsByHTTP = slices.ContainsFunc(readClasses(value[4:]), func(c string) bool { return strings.HasPrefix(c, httpClient) })
+			req.vendorClasses = readClasses(value[4:])
 		}
 	case dhcpv6.OptionClientArchType:
 		for ; len(value) >= 2; value = value[2:] {
@@ -174,6 +174,11 @@ func readClasses(list []byte) (classes []string) {
 
 // hasUserClass reports whether the client is of the class.
 func (req *request6) hasUserClass(class string) bool { return slices.Contains(req.userClasses, class) }
+
+// isVendor reports whether a vendor class of the client begins with the name.
+func (req *request6) isVendor(name string) bool {
+	return slices.ContainsFunc(req.vendorClasses, func(c string) bool { return strings.HasPrefix(c, name) })
+}
 
 // identities returns the IAIDs of the IA_NAs.
 func (req *request6) identities() (iaids []uint32) {
