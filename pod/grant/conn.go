@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
 )
 
 // Bounds of a message, from either side.
@@ -61,9 +63,12 @@ func FromFile(f *os.File) (*Conn, error) {
 	return NewConn(socket), nil
 }
 
-// Close ends the session, and closes the descriptor. It may block if the other side has sent descriptors that were not received, because the
-// kernel closes them.
-func (c *Conn) Close() error { return c.socket.Close() }
+// Close ends the session, and closes the descriptor. It returns soon, although the kernel closes the descriptors in the queue then
+// (descriptor.Interruptibly).
+func (c *Conn) Close() (err error) {
+	descriptor.Interruptibly(func() { err = c.socket.Close() })
+	return err
+}
 
 // End ends the session without blocking: Receive and Send return an error from now on. Close has to follow.
 func (c *Conn) End() {
@@ -129,7 +134,11 @@ func (c *Conn) write(text, rights []byte) error {
 // if the other side has closed the connection between two messages. After any other error the connection is of no use: what
 // follows on it is not the begin of a message.
 func (c *Conn) Receive() (m Message, files []int, err error) {
-	r := reader{socket: c.socket, control: make([]byte, unix.CmsgSpace(4*maxRights))}
+	raw, err := c.socket.SyscallConn()
+	if err != nil {
+		return Message{}, nil, err
+	}
+	r := reader{socket: raw, control: make([]byte, unix.CmsgSpace(4*maxRights))}
 	body, err := r.message()
 	if err == nil {
 		if m, err = parse(body, c.other()); err != nil {
@@ -151,10 +160,12 @@ func (c *Conn) other() side {
 	return switchSide
 }
 
-// CloseFiles closes descriptors, and returns the errors of all.
+// CloseFiles closes descriptors, and returns the errors of all. Those that linger do not hold it up (descriptor.Interruptibly).
 func CloseFiles(files []int) (err error) {
-	for _, fd := range files {
-		err = errors.Join(err, unix.Close(fd))
-	}
+	descriptor.Interruptibly(func() {
+		for _, fd := range files {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	})
 	return err
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor/lingertest"
 )
 
 // wire returns a message with its header, which announces a number of descriptors.
@@ -318,4 +320,31 @@ func TestFromFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestReceiveWithoutFreeDescriptors receives the last descriptor of a socket that lingers while this process may open no more: the kernel
+// closes it within the read.
+func TestReceiveWithoutFreeDescriptors(t *testing.T) {
+	ours, theirs := socketPair(t)
+	fd := lingertest.Socket(t)
+	if _, _, err := theirs.WriteMsgUnix([]byte{0, 0, 0, 12, 0, 0, 0, 1}, unix.UnixRights(fd), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Close(fd), theirs.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 1
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	began := time.Now()
+	if _, _, err := NewConn(ours).Receive(); err == nil || time.Since(began) > eventTimeout {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
 }

@@ -6,18 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/descriptor"
 )
 
 // maxRights is the number of descriptors that the kernel passes with one byte at most (SCM_MAX_FD in unix(7)).
 const maxRights = 253
 
 // A reader reads one message. Each read has room for all descriptors that may arrive with it, with whatever byte the other side sends
-// them: the kernel closes those without room within the read, and close(2) of a descriptor of the other side may block.
+// them. The kernel closes those without room within the read, which is therefore interrupted: this process may have no free descriptor.
 type reader struct {
-	socket  *net.UnixConn
+	socket  syscall.RawConn
 	control []byte
 	files   []int // all descriptors that have arrived; the caller's, also after an error
 }
@@ -58,12 +61,9 @@ func (r *reader) header() (length uint32, err error) {
 
 // Read implements io.Reader, and keeps the descriptors that arrive.
 func (r *reader) Read(text []byte) (int, error) {
-	n, controlLen, flags, _, err := r.socket.ReadMsgUnix(text, r.control)
-	if errors.Is(err, io.EOF) {
-		return 0, io.EOF
-	}
+	n, controlLen, flags, err := r.receive(text)
 	if err != nil {
-		return n, err
+		return 0, err
 	}
 	files, err := rights(r.control[:controlLen])
 	r.files = append(r.files, files...)
@@ -71,6 +71,23 @@ func (r *reader) Read(text []byte) (int, error) {
 		err = fmt.Errorf("message with more than %d descriptors", maxFiles)
 	}
 	return n, err
+}
+
+// receive is recvmsg(2). At the end of the session it returns io.EOF.
+func (r *reader) receive(text []byte) (n, controlLen, flags int, err error) {
+	failed := r.socket.Read(func(fd uintptr) bool {
+		descriptor.Interruptibly(func() { n, controlLen, flags, _, err = unix.Recvmsg(int(fd), text, r.control, unix.MSG_CMSG_CLOEXEC) })
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	})
+	switch {
+	case failed != nil:
+		return 0, 0, 0, failed
+	case err != nil:
+		return 0, 0, 0, os.NewSyscallError("recvmsg", err)
+	case n == 0:
+		return 0, 0, 0, io.EOF
+	}
+	return n, controlLen, flags, nil
 }
 
 // midMessage turns the end of the connection within a message into an error that is not io.EOF.

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -15,7 +16,14 @@ const acceptPause = time.Second
 
 // accept accepts connections until the listener is closed.
 func (l *loop) accept(listener *net.UnixListener) {
-	refusals := make(chan struct{}, maxSessions) // closing a connection may block, because of descriptors in its queue
+	refusals := make(chan struct{}, maxSessions) // bounds the goroutines that close a connection, which takes some time if its queue has descriptors
+	refuse := func(socket *net.UnixConn, cause error) {
+		refusals <- struct{}{}
+		go func() {
+			l.refuse(socket, cause)
+			<-refusals
+		}()
+	}
 	for {
 		socket, err := listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
@@ -29,27 +37,31 @@ func (l *loop) accept(listener *net.UnixListener) {
 		peer, err := l.cfg.Peers.Check(socket)
 		if err != nil {
 			l.log.Warn("connection refused", zap.Error(err))
-			refusals <- struct{}{}
-			go func() {
-				l.refuse(socket, err)
-				<-refusals
-			}()
+			refuse(socket, err)
 			continue
 		}
-		if !l.do(func() { l.accepted(socket, int(peer.Pid), int(peer.Uid)) }) {
+		accepted := make(chan error, 1)
+		if !l.do(func() { accepted <- l.accepted(socket, int(peer.Pid), int(peer.Uid)) }) {
 			socket.Close()
+			return
+		}
+		if err := <-accepted; err != nil {
+			refuse(socket, err)
 		}
 	}
 }
 
+// errTooManySessions refuses a connection.
+var errTooManySessions = fmt.Errorf("too many switches are connected: at most %d", maxSessions)
+
 // accepted begins a session, unless too many are open.
-func (l *loop) accepted(socket *net.UnixConn, pid, uid int) {
+func (l *loop) accepted(socket *net.UnixConn, pid, uid int) error {
 	if len(l.sessions) >= maxSessions {
 		l.log.Warn("connection refused: too many are open", zap.Int("process", pid))
-		go socket.Close() // it may block
-		return
+		return errTooManySessions
 	}
 	l.connect(grant.NewConn(socket), pid, uid)
+	return nil
 }
 
 // refuse sends the reason to a peer that may not connect, and closes the connection.

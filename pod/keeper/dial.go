@@ -41,7 +41,7 @@ func (l *loop) receiveDial(s *session, d *grant.Dial) {
 		answer := dialled(resources.ctx, d, to)
 		answer.done = func() { <-resources.dialSlots }
 		if !l.do(func() { _ = s.enqueue(answer) }) {
-			answer.close(&l.disposal)
+			answer.close(&s.disposal)
 		}
 	}()
 }

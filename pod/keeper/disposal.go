@@ -3,21 +3,19 @@ package keeper
 import (
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
 // maxDisposals bounds the descriptors that wait for their end. A session that exceeds it ends.
 const maxDisposals = 256
 
-// A disposal closes descriptors that a switch has passed, or of which it has a copy, in a goroutine of its own. close(2) may block for as
-// long as a switch likes: of a TCP socket with SO_LINGER and unsent data (socket(7)), if it is the last descriptor. Neither the loop nor a
-// goroutine that reads or writes a session may wait for that. The zero value is ready to use.
+// A disposal closes descriptors that a switch has passed, or of which it has a copy, in a goroutine of its own. close(2) may take as long as
+// a switch likes, for example of a file of its own file system (FUSE). Neither the loop nor a goroutine that reads or writes a session may
+// wait for that, and each session has a disposal of its own, so that none waits for those of another. The zero value is ready to use.
 type disposal struct {
 	mu      sync.Mutex // guards the following
 	waiting []int
-	running bool
+	ended   chan struct{} // closed at the end of run; nil: run does not run
 }
 
 // add closes descriptors soon, and reports whether too many are waiting. It does not block.
@@ -25,8 +23,8 @@ func (d *disposal) add(files []int) (tooMany bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting = append(d.waiting, files...)
-	if len(d.waiting) > 0 && !d.running {
-		d.running = true
+	if len(d.waiting) > 0 && d.ended == nil {
+		d.ended = make(chan struct{})
 		go d.run()
 	}
 	return len(d.waiting) > maxDisposals
@@ -35,18 +33,32 @@ func (d *disposal) add(files []int) (tooMany bool) {
 // run closes descriptors until none is waiting.
 func (d *disposal) run() {
 	for {
-		d.mu.Lock()
-		files := d.waiting
-		d.waiting = nil
-		d.running = len(files) > 0
-		d.mu.Unlock()
+		files := d.next()
 		if len(files) == 0 {
 			return
 		}
-		for _, fd := range files {
-			// Another copy of the socket may set it again. The descriptors after it then wait.
-			_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
-			_ = grant.CloseFiles([]int{fd})
-		}
+		_ = grant.CloseFiles(files)
+	}
+}
+
+// next returns all that wait. If none does, run has ended.
+func (d *disposal) next() (files []int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, d.waiting = d.waiting, nil
+	if len(files) == 0 {
+		close(d.ended)
+		d.ended = nil
+	}
+	return files
+}
+
+// wait waits until all descriptors are closed.
+func (d *disposal) wait() {
+	d.mu.Lock()
+	ended := d.ended
+	d.mu.Unlock()
+	if ended != nil {
+		<-ended
 	}
 }

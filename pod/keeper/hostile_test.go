@@ -34,7 +34,7 @@ func TestTooMany(t *testing.T) {
 	for range maxSessions {
 		all = append(all, k.connect())
 	}
-	k.connect().receivesEnd()
+	k.connect().receivesEnd("fault")
 	all[0].Close()
 	await(t, "a session to end", func() (gone bool) {
 		k.inside(func() { gone = len(k.loop.sessions) < maxSessions })

@@ -4,56 +4,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/host/descriptor/lingertest"
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 )
-
-// lingering returns the descriptor of a TCP connection whose close(2) blocks for longer than a test waits, if it is the last one: it has unsent data, and the
-// other side reads nothing.
-func lingering(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	c, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	other, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
-	_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("Write returns %v", err)
-	}
-	f, err := c.(*net.TCPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	fd, err := unix.Dup(int(f.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetNonblock(fd, false); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 30}); err != nil {
-		t.Fatal(err)
-	}
-	return fd
-}
 
 // sendsLast sends a message with a descriptor, and closes the test's copy of that between the header and the body: the keeper then has the
 // last one.
@@ -90,6 +52,14 @@ func (f *fake) sendsLate(begin []byte, fd int) {
 	}
 }
 
+// blocks makes the loop handle nothing until the returned function is called.
+func (k *testKeeper) blocks() (unblock func()) {
+	isBlocked, end := make(chan struct{}), make(chan struct{})
+	go k.loop.do(func() { close(isBlocked); <-end })
+	<-isBlocked
+	return func() { close(end) }
+}
+
 // TestLingering passes the last descriptor of a socket that cannot be closed, in each way in which one can reach the keeper. The keeper gives
 // the address back in time, and serves the next switch.
 func TestLingering(t *testing.T) {
@@ -124,13 +94,11 @@ func TestLingering(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newTestKeeper(t, shortTimeouts())
 			f := k.running()
-			fd := lingering(t)
-			isBlocked, unblock := make(chan struct{}), make(chan struct{})
-			go k.loop.do(func() { close(isBlocked); <-unblock }) // the loop handles nothing before everything has been sent
-			<-isBlocked
+			fd := lingertest.Socket(t)
+			unblock := k.blocks()
 			pass(f, fd)
 			asked := time.Now()
-			close(unblock)
+			unblock()
 			f.sends(byeMessage())
 			await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
 			if took := time.Since(asked); took > soon {
@@ -168,7 +136,7 @@ func TestAbort(t *testing.T) {
 func TestLingeringHandover(t *testing.T) {
 	k := newTestKeeper(t, shortTimeouts())
 	first, next := k.yielding()
-	fd := lingering(t)
+	fd := lingertest.Socket(t)
 	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, fd)
 	_ = unix.Close(fd)
 	_, files := next.receives("begin", 1)
@@ -179,10 +147,68 @@ func TestLingeringHandover(t *testing.T) {
 	k.awaitWaiting()
 }
 
+// lingers connects, and passes the last descriptor of a socket that lingers, which stays in the queue.
+func lingers(t *testing.T, path string) *fake {
+	t.Helper()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := lingertest.Socket(t)
+	if _, _, err := c.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil); err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(fd)
+	return newFake(t, c)
+}
+
+// TestLingeringRefused checks that peers which may not connect, and pass such descriptors, do not keep others from connecting.
+func TestLingeringRefused(t *testing.T) {
+	cfg := configOf(t.TempDir())
+	cfg.Log, cfg.Peers.UIDs = zap.NewNop(), []int{-2} // nobody
+	path := filepath.Join(t.TempDir(), "keeper")
+	listener, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*fake
+	for range 2*maxSessions + 1 {
+		all = append(all, lingers(t, path))
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); newLoop(cfg).accept(listener) }()
+	for _, f := range all {
+		f.receivesEnd("fault")
+	}
+	listener.Close()
+	<-ended
+}
+
+// TestLingeringSessions checks that sessions which end with such descriptors in their queue do not keep other switches from connecting.
+func TestLingeringSessions(t *testing.T) {
+	k := newTestKeeper(t, shortTimeouts())
+	unblock := k.blocks()
+	for range maxSessions {
+		f := k.connect()
+		f.sends(readyMessage()) // is not allowed
+		fd := lingertest.Socket(t)
+		if _, _, err := f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil); err != nil {
+			t.Fatal(err)
+		}
+		_ = unix.Close(fd)
+	}
+	unblock()
+	await(t, "all sessions to end", func() (none bool) {
+		k.inside(func() { none = len(k.loop.sessions) == 0 })
+		return none
+	})
+	k.running().ends()
+}
+
 // TestTooManyFiles checks the bound of descriptors that wait for their end.
 func TestTooManyFiles(t *testing.T) {
 	var d disposal
-	d.running = true // nothing is closed
+	d.ended = make(chan struct{}) // nothing is closed
 	if d.add(make([]int, maxDisposals)) || !d.add([]int{0}) {
 		t.Error("the bound is another one")
 	}

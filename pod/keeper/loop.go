@@ -38,8 +38,7 @@ type loop struct {
 	endAnswers context.CancelFunc // ends the answers at control; nil: there are none
 	isHolding  atomic.Bool        // the state is holding; for waitingStatus
 
-	sessions map[*session]bool // with those whose reader has not ended
-	disposal disposal          // may be used by any goroutine
+	sessions map[*session]bool // with those of which something is still to be closed
 	writers  sync.WaitGroup
 	current  *session // the switch that answers for the address, or is about to; nil: there is none
 	next     *session // the switch that is to take over; nil: there is none

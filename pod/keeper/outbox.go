@@ -35,6 +35,7 @@ func (m *outgoing) close(d *disposal) {
 // write sends the messages of the outbox until close. It runs in a separate goroutine, because the loop must not wait for a switch
 // that does not read: the address may have to be given back in that time.
 func (s *session) write() {
+	defer close(s.written)
 	var err error
 	for m := range s.outbox {
 		if err == nil {
@@ -42,7 +43,7 @@ func (s *session) write() {
 				s.sendFailed(err)
 			}
 		}
-		m.close(s.disposal)
+		m.close(&s.disposal)
 	}
 	s.conn.End()
 }
@@ -62,7 +63,7 @@ func (s *session) send(message grant.Message, files ...int) error {
 	for _, fd := range files {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			m.close(s.disposal)
+			m.close(&s.disposal)
 			s.abort(err)
 			return err
 		}
@@ -81,7 +82,7 @@ func (s *session) enqueue(m outgoing) error {
 			s.abort(errNotReading)
 		}
 	}
-	m.close(s.disposal)
+	m.close(&s.disposal)
 	return errNotReading
 }
 

@@ -18,17 +18,17 @@ var errTooManyFiles = errors.New("the switch has sent too many descriptors")
 func (l *loop) receive(s *session, m grant.Message, files []int) {
 	switch {
 	case s.phase == phaseClosed:
-		l.disposal.add(files)
+		s.disposal.add(files)
 		return
 	case !s.phase.allows(m.Name()):
-		l.disposal.add(files)
+		s.disposal.add(files)
 		l.violation(s, m.Name())
 		return
 	case m.Yielded != nil:
 		l.receiveYielded(s, m.Yielded, files)
 		return
 	}
-	if l.disposal.add(files) {
+	if s.disposal.add(files) {
 		s.abort(errTooManyFiles)
 		return
 	}
@@ -81,12 +81,12 @@ func (l *loop) receiveStarted(s *session) {
 // receiveYielded keeps the snapshot for the switch that begins next. After Stop, it counts as Stopped.
 func (l *loop) receiveYielded(s *session, y *grant.Yielded, files []int) {
 	if s.phase == phaseStopping {
-		l.disposal.add(files)
+		s.disposal.add(files)
 		l.handle(stopped, nil)
 		return
 	}
 	l.enter(s, phaseYielded)
-	l.handover = &handover{grant.Begin{Snapshot: y.Snapshot, Connections: y.Connections}, files}
+	l.handover = &handover{grant.Begin{Snapshot: y.Snapshot, Connections: y.Connections}, files, &s.disposal}
 	l.handle(yielded, nil)
 }
 

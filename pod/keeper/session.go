@@ -36,7 +36,8 @@ func (t timeouts) in(p phase) time.Duration {
 // belongs to the loop.
 type session struct {
 	conn     *grant.Conn
-	disposal *disposal
+	disposal disposal        // for any goroutine
+	written  chan struct{}   // closed at the end of write
 	lose     func(why error) // makes the loop handle the end of the session soon; for any goroutine
 	outbox   chan outgoing
 	pid      int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
@@ -59,9 +60,9 @@ func (l *loop) connect(conn *grant.Conn, pid, uid int) *session {
 
 // newSession returns a session without its goroutines.
 func (l *loop) newSession(conn *grant.Conn, pid, uid int) *session {
-	s := &session{conn: conn, disposal: &l.disposal, outbox: make(chan outgoing, outboxSize), pid: pid, uid: uid}
+	s := &session{conn: conn, outbox: make(chan outgoing, outboxSize), written: make(chan struct{}), pid: pid, uid: uid}
 	s.lose = func(why error) { go l.do(func() { l.disconnected(s, why) }) }
-	conn.DiscardWith(func(files []int) { l.disposal.add(files) })
+	conn.DiscardWith(func(files []int) { s.disposal.add(files) })
 	return s
 }
 
@@ -98,8 +99,8 @@ func (l *loop) timedOut(s *session, d time.Duration) {
 	}
 }
 
-// read passes the messages of a switch to the loop until the session ends. It closes the connection when the loop knows of the end, because
-// that may block.
+// read passes the messages of a switch to the loop until the session ends. It then closes the connection and waits for everything else that
+// is to be closed: until then the session counts (maxSessions).
 func (l *loop) read(s *session) {
 	for {
 		m, files, err := s.conn.Receive()
@@ -108,16 +109,17 @@ func (l *loop) read(s *session) {
 			break
 		}
 		if !l.do(func() { l.receive(s, m, files) }) {
-			l.disposal.add(files)
+			s.disposal.add(files)
 			break
 		}
 	}
+	<-s.written // the last user of a connection closes it, and write would not expect to wait
 	_ = s.conn.Close()
+	s.disposal.wait()
 	l.do(func() { delete(l.sessions, s) })
 }
 
-// abort ends the session, which ends read. The loop does not rely on read for the loss: the kernel may close descriptors of the switch
-// within a read, which may block, if this process has no free descriptor for them.
+// abort ends the session, which ends read. The loop does not wait for read to report the loss.
 func (s *session) abort(why error) {
 	if s.fault == nil {
 		s.fault = why

@@ -102,7 +102,8 @@ func (l *loop) askToYield() {
 // connections. The keeper owns its descriptors until a switch has started.
 type handover struct {
 	grant.Begin
-	files []int
+	files    []int
+	disposal *disposal // of the session that has passed them
 }
 
 // handOver makes the next switch the current one, which begins with the snapshot of the previous one.
@@ -142,7 +143,7 @@ func (l *loop) completeTakeover() {
 // discardHandover closes the descriptors of the snapshot.
 func (l *loop) discardHandover() {
 	if l.handover != nil {
-		l.disposal.add(l.handover.files)
+		l.handover.disposal.add(l.handover.files)
 		l.handover = nil
 	}
 }
