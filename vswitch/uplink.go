@@ -53,7 +53,7 @@ func (d *Delegate) SetUplink(cfg DelegateConfig) {
 	before, u := d.uplink.Load(), newUplink(&cfg)
 	d.uplink.Store(u)
 	for _, v := range d.families() {
-		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP)
+		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP && !v.isIPv6)
 	}
 }
 

@@ -101,6 +101,9 @@ func printStatus(out io.Writer, s *control.Status) error {
 	if s.Neighbours != nil {
 		fmt.Fprintf(out, "hops     %s\n", describeNeighbours(s.Neighbours))
 	}
+	for _, text := range s.Refused {
+		fmt.Fprintf(out, "refused  %s\n", text)
+	}
 	if s.Sandbox != "" {
 		fmt.Fprintf(out, "switch   process %d  %s  keeper process %d  takeovers %d  version %s\n", s.SwitchPID, s.Sandbox, s.KeeperPID, s.Takeovers, orNone(s.Version))
 	}

@@ -38,6 +38,7 @@ type Status struct {
 	Lease     *Lease      `json:"lease"` // null: none
 	Ports     []Port      `json:"ports"`
 
+	Refused    []string    `json:"refused,omitempty"`    // changes of the pod's network that have no effect, one sentence each
 	Settings   *Settings   `json:"settings,omitempty"`   // those in force
 	Neighbours *Neighbours `json:"neighbours,omitempty"` // next hops on the wire; absent: Ethernet mode
 

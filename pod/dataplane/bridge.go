@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +23,7 @@ type bridging struct {
 	offences *offenceLog
 	loops    loopLog
 	ports    []namedPort
-	known    control.Status // the fields that do not change
+	known    atomic.Pointer[control.Status] // the fields that change with the pod's network alone
 
 	pinned     vswitch.MAC // the only MAC at pinnedPort; the zero MAC: any
 	pinnedPort int
@@ -43,14 +44,10 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 	b.offences = newOffenceLog(log, bridgeOffences(&cfg))
 	b.loops.log = log
 	b.bridge, b.pinned, b.pinnedPort = vswitch.NewBridge(cfg), cfg.Pinned, cfg.PinnedPort
-	if w.Pod != nil {
-		if b.known, err = readPod(w.Pod); err != nil {
-			return nil, err
-		}
-		b.hasPod = true
-		b.bridge.SetStatic(b.known.WireMAC, vswitch.PortUplink, 0) // a frame to the pod's kernel is not flooded to the guest
+	b.hasPod = w.Pod != nil
+	if err := b.setPod(w.Pod, nil); err != nil {
+		return nil, err
 	}
-	b.known.Settings = &control.Settings{Method: control.MethodBridge, PinnedMAC: cfg.Pinned}
 	for i, p := range g.Ports {
 		dev := newDevice(s, i, p, log)
 		dev.onLost = func() { b.bridge.Forget(i) } // its stations may now be elsewhere

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,13 +33,14 @@ type delegation struct {
 	pod       *stack.Endpoint // holds the pod address towards the wire
 	server    *stack.Endpoint // holds the DHCP server's address towards the guest
 	leases    *leases
-	devices   []*device     // guest and uplink
-	ports     []namedPort   // in the forwarder's order
-	used      chan struct{} // a value: the guest has used the address while it was not the holder
-	offences  *offenceLog   // belongs to background
-	hasWarned bool          // warnIfSilent has logged, or needs not to; belongs to background
-	changed   chan struct{} // a value: the state of the address or the lease has changed
-	faults    chan error    // a value: a panic outside the switch's own goroutines, which ends the switch
+	known     atomic.Pointer[control.Status] // the fields that change with the pod's network alone
+	devices   []*device                      // guest and uplink
+	ports     []namedPort                    // in the forwarder's order
+	used      chan struct{}                  // a value: the guest has used the address while it was not the holder
+	offences  *offenceLog                    // belongs to background
+	hasWarned bool                           // warnIfSilent has logged, or needs not to; belongs to background
+	changed   chan struct{}                  // a value: the state of the address or the lease has changed
+	faults    chan error                     // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	mu         sync.Mutex // guards the following
 	state      holderState
@@ -70,6 +72,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}()
 	d.holdTimer = time.AfterFunc(time.Hour, d.endAbsence)
 	d.holdTimer.Stop()
+	d.known.Store(&p.status)
 	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
 	d.delegate.IPv4.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A mode is a connection method of the VM document: a delegation or a bridging. One goroutine calls its functions, except those of source, background and
-// setGuestAbsent, which run concurrently in the work phase.
+// A mode is a connection method of the VM document: a delegation or a bridging. One goroutine calls its functions, except those of source, background,
+// setGuestAbsent and change, which run concurrently in the work phase.
 type mode interface {
 	// open makes the ports, and continues those of the snapshot unless it is nil. After an error the caller calls close.
 	open(ctx context.Context, before *snapshot) error
@@ -29,6 +30,9 @@ type mode interface {
 
 	// setGuestAbsent reports that the guest's device has disappeared or returned.
 	setGuestAbsent(absent bool)
+
+	// change adopts a change of the pod's network.
+	change(c *grant.Changed) error
 
 	// snapshot returns the state of everything except the ports.
 	snapshot() snapshot

@@ -161,6 +161,10 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 				p.mode.setGuestAbsent(c.GuestState.Absent)
 			case c.UplinkState != nil:
 				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.UplinkState.Down)
+			case c.Changed != nil:
+				if err := p.mode.change(c.Changed); err != nil {
+					return false, err
+				}
 			case c.Yield != nil:
 				return true, nil
 			case c.Stop != nil:

@@ -17,7 +17,7 @@ func (d *delegation) status() control.Status {
 	d.mu.Lock()
 	holder := d.state.holder()
 	d.mu.Unlock()
-	status := d.plan.status
+	status := *d.known.Load()
 	status.Holder, status.Ports = holder.String(), statusOf(d.ports)
 	status.Uplink = status.Ports[vswitch.PortUplink].State
 	status.Ready = holder == vswitch.HolderGuest && status.Uplink == control.LinkUp
@@ -30,7 +30,7 @@ func (d *delegation) status() control.Status {
 
 // status returns the state of Ethernet mode, or of a plain learning switch.
 func (b *bridging) status() control.Status {
-	status := b.known
+	status := *b.known.Load()
 	status.Holder, status.Ports = vswitch.HolderKernel.String(), statusOf(b.ports)
 	status.Ready = true
 	for _, p := range status.Ports {

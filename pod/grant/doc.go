@@ -22,6 +22,7 @@
 //	        ◀────────────────── Opened, Dialled
 //	        ◀────────────────── GuestState: the guest's device, or the hypervisor behind it, has come or gone
 //	        ◀────────────────── UplinkState: the pod interface, or its other end, has gone down or come up
+//	        ◀────────────────── Changed: a program has changed the pod's network: MTU, MAC, routes, neighbours, lifetimes
 //	        ◀────────────────── Yield  another switch is ready: stop forwarding
 //	  Yielded ────────────────▶        the snapshot; a Begin returns it if the other switch fails
 //	  Bye ────────────────────▶        the switch was asked to end
@@ -55,6 +56,7 @@
 //	                     to Dial
 //	GuestState   keeper  running                           -                               -
 //	UplinkState  keeper  running                           -                               -
+//	Changed      keeper  running                           -                               -
 //	Yield        keeper  running                           -                               yielding
 //	Yielded      switch  yielding, stopping                of connections to hypervisors   yielded
 //	Bye          switch  building to stopping              -                               -

@@ -26,6 +26,7 @@ type Message struct {
 	GuestState  *GuestState  `json:"guest_state,omitempty"`
 	Learned     *Learned     `json:"learned,omitempty"`
 	UplinkState *UplinkState `json:"uplink_state,omitempty"`
+	Changed     *Changed     `json:"changed,omitempty"`
 	Yield       *Yield       `json:"yield,omitempty"`
 	Yielded     *Yielded     `json:"yielded,omitempty"`
 	Bye         *Bye         `json:"bye,omitempty"`
@@ -111,6 +112,13 @@ type GuestState struct {
 // passes it on without decoding it.
 type Learned struct {
 	State json.RawMessage `json:"state"` // one object
+}
+
+// Changed brings the description of the pod's network as it is now, in the form of Grant. The switch adopts the MTU, the MAC and the routes of
+// the pod interface, the permanent neighbours, the offer, and the description of the pod for status. It ignores the rest.
+type Changed struct {
+	Forwarder Forwarder `json:"forwarder"`
+	Refused   []string  `json:"refused,omitempty"` // changes of the network that have no effect, for people
 }
 
 // UplinkState reports whether the pod interface can carry frames.

@@ -56,6 +56,7 @@ var rules = map[string]rule{
 	"guest_state":  {keeperSide, maxSmall},
 	"learned":      {switchSide, maxLearned},
 	"uplink_state": {keeperSide, maxSmall},
+	"changed":      {keeperSide, maxMessage},
 	"yield":        {keeperSide, maxSmall},
 	"yielded":      {switchSide, maxYielded},
 	"bye":          {switchSide, maxSmall},

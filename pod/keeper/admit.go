@@ -66,6 +66,9 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 // sendGrant sends the descriptor of the control socket, on which another switch may be listening. File would make it blocking for
 // both, because that flag belongs to the open file description, which the two share.
 func (l *loop) sendGrant(s *session, p *plan.Plan) error {
+	if len(l.resources.refused) == 0 { // otherwise it is told of those when it has started
+		s.revision = l.resources.revision
+	}
 	_, err := descriptor.Borrow(l.resources.control, func(fd int) (struct{}, error) {
 		return struct{}{}, s.send(l.resources.grant(p, os.Getpid()), fd)
 	})

@@ -129,7 +129,7 @@ func (l *loop) resumeTaken(begin state) error {
 	if err := l.startWatchdog(); err != nil {
 		return errors.Join(err, r.adopted.GiveBack())
 	}
-	l.undoTake, l.state = r.adopted.GiveBack, begin
+	r.taken, l.undoTake, l.state = r.adopted, r.adopted.GiveBack, begin
 	l.held.last = readLearned(l.cfg.Pod.StateDir)
 	l.keepLearned()
 	l.armHold(errors.New("the keeper before this one was killed"))

@@ -105,7 +105,7 @@ const (
 	begin                   // send Begin to the current switch
 	beginAgain              // begin, with what the last switch has learned
 	hold                    // forget all switches, and wait for another one, for a bounded time; the event expired may follow
-	reportLinks             // send GuestState and UplinkState to the current switch, now and on each change
+	reportLinks             // send GuestState, UplinkState and Changed to the current switch, now and on each change
 	dropNext                // forget the next switch
 	askToYield              // send Yield to the current switch
 	handOver                // make the next switch the current one, and send it Begin with the snapshot

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -17,7 +18,7 @@ type linkState struct {
 	uplinkDown  bool // the pod interface, or its other end, is down
 }
 
-// reportLinks sends GuestState and UplinkState to the switch that has started. For the first switch of the resources it starts the watches, whose
+// reportLinks sends GuestState, UplinkState and Changed to the switch that has started. For the first switch of the resources it starts the watches, whose
 // first reports follow at once.
 func (l *loop) reportLinks() {
 	l.endHold()
@@ -30,9 +31,11 @@ func (l *loop) reportLinks() {
 		return
 	}
 	if guest := l.resources.ports[0]; guest.spec.Kind == hypervisor.KindPacket {
-		l.watch("guest's device", guest.spec.Name, l.guestChanged)
+		l.watch("guest's device", l.guestChanged, func(ctx context.Context) (<-chan podnet.LinkState, error) { return podnet.Watch(ctx, guest.spec.Name) })
 	}
-	l.watch("pod interface", l.resources.plan.Identity.Link.Name, l.uplinkChanged)
+	link := l.resources.plan.Identity.Link
+	l.watch("pod interface", l.uplinkChanged, func(ctx context.Context) (<-chan podnet.LinkState, error) { return podnet.WatchIndex(ctx, link) })
+	l.watchNetwork(link)
 }
 
 // sendLinks sends the state to the current switch, which starts with an uplink that is up.
@@ -41,6 +44,7 @@ func (l *loop) sendLinks() {
 	if l.links.uplinkDown {
 		l.sendUplink()
 	}
+	l.sendNetwork()
 }
 
 func (l *loop) sendUplink() {
@@ -49,9 +53,9 @@ func (l *loop) sendUplink() {
 
 // watch follows a device of this namespace. The kernel side of a tap has a carrier while the hypervisor has the other side open. A tap
 // whose other side podswitch has open has no such device in this namespace; its port detects the loss.
-func (l *loop) watch(what, name string, changed func(podnet.LinkState)) {
+func (l *loop) watch(what string, changed func(podnet.LinkState), watch func(context.Context) (<-chan podnet.LinkState, error)) {
 	resources := l.resources
-	states, err := podnet.Watch(resources.ctx, name)
+	states, err := watch(resources.ctx)
 	if err != nil {
 		l.handle(failed, fmt.Errorf("watch the %s: %w", what, err))
 		return

@@ -167,7 +167,8 @@ func (o *opener) await(ctx context.Context) error {
 	case o.uplink != nil:
 		return o.awaitUplink(ctx)
 	case o.spec.Kind == hypervisor.KindPacket:
-		return awaitLink(ctx, o.spec.Name, func(s podnet.LinkState) bool { return s.Present })
+		return awaitLink(ctx, func(ctx context.Context) (<-chan podnet.LinkState, error) { return podnet.Watch(ctx, o.spec.Name) },
+			func(s podnet.LinkState) bool { return s.Present })
 	case o.spec.Kind == hypervisor.KindFD:
 		<-ctx.Done()
 		return ctx.Err()
@@ -175,12 +176,13 @@ func (o *opener) await(ctx context.Context) error {
 	return pause(ctx, reopenEvery)
 }
 
-// awaitUplink waits until the pod interface is up. An interface of the same name with another index is not the pod interface: the
-// error then wraps errUplinkGone, as it does if there is none.
+// awaitUplink waits until the pod interface is up, whose name may have changed. An interface of the same name with another index is not the pod
+// interface. The error wraps errUplinkGone if there is none.
 func (o *opener) awaitUplink(ctx context.Context) error {
 	gone := false
-	err := awaitLink(ctx, o.uplink.Name, func(s podnet.LinkState) bool {
-		gone = !s.Present || s.Index != o.uplink.Index
+	watch := func(ctx context.Context) (<-chan podnet.LinkState, error) { return podnet.WatchIndex(ctx, *o.uplink) }
+	err := awaitLink(ctx, watch, func(s podnet.LinkState) bool {
+		gone, o.spec.Name = !s.Present, s.Name
 		return gone || s.Up
 	})
 	if gone {
@@ -202,13 +204,13 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // awaitLink returns nil when the state of the link satisfies the condition. It pauses first, which bounds the rate of attempts to
 // open a device that exists and cannot be opened.
-func awaitLink(ctx context.Context, name string, condition func(podnet.LinkState) bool) error {
+func awaitLink(ctx context.Context, watch func(context.Context) (<-chan podnet.LinkState, error), condition func(podnet.LinkState) bool) error {
 	if err := pause(ctx, reopenEvery); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	states, err := podnet.Watch(ctx, name)
+	states, err := watch(ctx)
 	if err != nil {
 		return err
 	}

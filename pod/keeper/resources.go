@@ -25,6 +25,9 @@ type resources struct {
 	ports      []*port               // in the order of the forwarder's ports
 	control    *net.UnixListener
 	adopted    *podnet.Taken      // the address that was taken already; nil: it was not
+	taken      *podnet.Taken      // the address; nil: it is on the interface
+	revision   int                // of what switches are told of the pod's network
+	refused    []string           // changes of the pod's network that have no effect
 	lent       bool               // control belongs to the keeper and stays open
 	lock       io.Closer          // of the state directory; nil: a plain learning switch
 	ctx        context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
@@ -68,10 +71,10 @@ func (r *resources) openPod(adopt bool) (err error) {
 	if r.cfg.Resolved != nil {
 		r.cfg.Resolved(r.plan)
 	}
-	link := &r.plan.Identity.Link
+	link := r.plan.Identity.Link
 	return r.openAll(
 		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: r.plan.GuestMTU, guest: true},
-		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: link,
+		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: &link,
 			types: r.plan.UplinkEthertypes(), own: r.plan.UplinkOwnFrames()})
 }
 
@@ -208,6 +211,7 @@ func (r *resources) takeAddress() (undo func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	r.taken = address
 	return address.GiveBack, nil
 }
 

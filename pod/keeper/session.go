@@ -43,6 +43,7 @@ type session struct {
 	pid      int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
 	uid      int
 	phase    phase
+	revision int   // of the pod's network that it has been told
 	entered  int   // how many phases it has entered: a timer that was set in an earlier one does nothing
 	isLost   bool  // the loop has handled the end of the connection
 	fault    error // why the keeper ends the session, or what the switch gave as its reason; nil: neither

@@ -36,6 +36,7 @@ type Plan struct {
 	Changes   []string         `json:"changes"`             // every change of run to the pod, in order
 	Warnings  []string         `json:"warnings,omitempty"`  // properties of the pod or the document that do not apply to the guest
 	HoldAfter time.Duration    `json:"hold_after_ns"`       // from the loss of the guest until the switch answers for the address
+	cfg       Config           // of Resolve or Revise
 	env       *environment     // nil in a plan that was read from JSON, or of a plain bridge
 }
 
@@ -106,7 +107,7 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	p := &Plan{
 		Rule: cfg.VM.Rule, Method: cfg.VM.Interface.Method.String(), Model: cfg.VM.Interface.Model,
 		Guest: cfg.Guest.String(), PinnedMAC: cfg.resolvePinnedMAC(), GuestMTU: min(id.Link.MTU, cfg.Guest.MaxMTU()),
-		Identity: id, HoldAfter: cfg.HoldAfter, env: env,
+		Identity: id, HoldAfter: cfg.HoldAfter, cfg: cfg, env: env,
 	}
 	if cfg.PodMAC {
 		p.PinnedMAC = vswitch.MAC(id.Link.MAC)

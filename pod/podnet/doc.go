@@ -33,7 +33,8 @@
 //     two sysctls to the record and changes them (silence_sysctl.go).
 //  4. Take joins the solicited-node group of the IPv6 address, and removes the addresses, the last one first. The kernel then drops the
 //     routes and neighbours of IPv4 that depend on them (fib_disable_ip in net/ipv4/fib_frontend.c), and less of IPv6 (ipv6.go).
-//  5. The caller may [Watch] the interface while the addresses are taken.
+//  5. While the addresses are taken, the caller may watch the interface ([Watch], [Changes]) and apply to the record what other programs change
+//     ([Taken.Follow], follow.go).
 //  6. GiveBack restores the interface in the order below, ends the silence and removes the state file.
 //
 // If Take fails, it performs step 6 for what it has done. If the process dies, Recover or Restore performs step 6 from the state file, or
@@ -41,6 +42,7 @@
 //
 // # What is restored, in which order
 //
+//	changes          those that were not followed yet; then the MTU of routes above a lowered MTU of the link
 //	link up          the kernel accepts a route only through a link that is up
 //	addresses        before those of other programs (giveback_addresses.go); routes need them: as source, and to reach their gateways.
 //	                 The IPv6 address comes back without duplicate address detection (ipv6.go)

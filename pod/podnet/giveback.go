@@ -16,6 +16,7 @@ func (t *transaction) giveBack() error {
 		err = errors.Join(err, t.endSilence())
 		return t.endIfLinkGone(err)
 	}
+	t.followLast()
 	err := errors.Join(t.restoreUp(), t.restoreAddresses(), t.restoreIPv6Address(), t.removeExtraRoutes(), t.restoreRoutes(), t.restoreIPv6Routes(),
 		t.restoreNeighbours(),
 		restoreSysctls(t.linkName, t.record.Sysctls))

@@ -24,6 +24,13 @@ func metricNames() map[uint16]string {
 	}
 }
 
+// withMTU returns the route with another MTU.
+func (r Route) withMTU(mtu int) Route {
+	r.Metrics = maps.Clone(r.Metrics)
+	r.Metrics["mtu"] = uint32(mtu)
+	return r
+}
+
 // decodeMetrics returns an error for a metric that encodeMetrics could not write.
 func (r *Route) decodeMetrics(value []byte) error {
 	names := metricNames()

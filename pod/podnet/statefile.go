@@ -25,10 +25,11 @@ const (
 
 // A record is the content of the state file.
 type record struct {
-	Version int           `json:"version"`
-	Pod     *Identity     `json:"pod"`
-	Uptime  time.Duration `json:"uptime_ns"`         // monotonic clock at the time of the record, for the lifetimes of addresses
-	Sysctls []sysctl      `json:"sysctls,omitempty"` // the values before the silence
+	Version  int           `json:"version"`
+	Pod      *Identity     `json:"pod"`
+	Uptime   time.Duration `json:"uptime_ns"`           // monotonic clock at the time of the record, for the lifetimes of addresses
+	TakenMTU int           `json:"taken_mtu,omitempty"` // of the link at the take; 0: it has not changed since
+	Sysctls  []sysctl      `json:"sysctls,omitempty"`   // the values before the silence
 }
 
 func newRecord(id *Identity) *record {

@@ -169,8 +169,13 @@ func (t *transaction) silenceKernel() error {
 	return silenceBySysctls(link.Name, change)
 }
 
-// Identity returns the identity that the state file records: that of the moment of Take. The caller must not change it.
-func (taken *Taken) Identity() *Identity { return taken.id }
+// Identity returns the identity that the state file records: that of the moment of Take, with what Follow has found since. The caller must
+// not change it.
+func (taken *Taken) Identity() *Identity {
+	taken.mu.Lock()
+	defer taken.mu.Unlock()
+	return taken.id
+}
 
 // GiveBack restores the pod interface, ends the silence of the kernel and removes the state file. Concurrent calls wait for each other,
 // and a call after everything is restored does nothing. After an error the state file still exists, and GiveBack, or Restore in another

@@ -15,9 +15,10 @@ type transaction struct {
 	dir            string  // state directory
 	record         *record // the content of the state file
 	silence        io.Closer
-	group          io.Closer // membership of the IPv6 address's solicited-node group; nil without one
-	removing       bool      // an address may have been removed
-	indexIsCertain bool      // the recorded index belongs to the recorded link: the namespace is certainly the recorded one
+	group          io.Closer   // membership of the IPv6 address's solicited-node group; nil without one
+	removing       bool        // an address may have been removed
+	indexIsCertain bool        // the recorded index belongs to the recorded link: the namespace is certainly the recorded one
+	others         othersState // what follow has found last
 	log            *zap.Logger
 	hooks          testHooks
 

@@ -12,7 +12,8 @@ type LinkState struct {
 	Up      bool // set up by the administrator (IFF_UP)
 	Carrier bool // the other end exists and is up (IFF_LOWER_UP)
 	Index   int
-	MTU     int // bytes
+	Name    string // the present one
+	MTU     int    // bytes
 }
 
 // Watch reports the state of the interface with the given name in the network namespace of the calling thread: the present state at
@@ -22,7 +23,16 @@ func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 	if err := checkLinkName(name); err != nil {
 		return nil, err
 	}
-	w, err := newWatcher(name)
+	return watch(ctx, name, func(c *rtnetlink) (foundLink, bool, error) { return c.linkByName(name) })
+}
+
+// WatchIndex is Watch for the interface with an index, whatever its name becomes.
+func WatchIndex(ctx context.Context, l Link) (<-chan LinkState, error) {
+	return watch(ctx, l.Name, func(c *rtnetlink) (foundLink, bool, error) { return c.linkByIndex(l.Index) })
+}
+
+func watch(ctx context.Context, name string, find func(*rtnetlink) (foundLink, bool, error)) (<-chan LinkState, error) {
+	w, err := newWatcher(name, find)
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +50,15 @@ func Watch(ctx context.Context, name string) (<-chan LinkState, error) {
 }
 
 type watcher struct {
-	name   string
+	name   string // for errors
+	find   func(*rtnetlink) (foundLink, bool, error)
 	events *rtnetlink // a notification only means that some interface changed; its content is not used
 	conn   *rtnetlink
 	states chan LinkState // capacity 1
 	last   *LinkState     // the newest state that was put into states
 }
 
-func newWatcher(name string) (*watcher, error) {
+func newWatcher(name string, find func(*rtnetlink) (foundLink, bool, error)) (*watcher, error) {
 	events, err := openRtnetlink(unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, err
@@ -57,7 +68,7 @@ func newWatcher(name string) (*watcher, error) {
 		events.close()
 		return nil, err
 	}
-	return &watcher{name: name, events: events, conn: conn, states: make(chan LinkState, 1)}, nil
+	return &watcher{name: name, find: find, events: events, conn: conn, states: make(chan LinkState, 1)}, nil
 }
 
 func (w *watcher) close() {
@@ -83,13 +94,13 @@ func (w *watcher) run() {
 
 // report reads the state. If it differs from the last one, report puts it into the channel, in place of an unread one.
 func (w *watcher) report() error {
-	link, ok, err := w.conn.linkByName(w.name)
+	link, ok, err := w.find(w.conn)
 	if err != nil {
 		return explain("read interface "+w.name, err)
 	}
 	var now LinkState
 	if ok {
-		now = LinkState{Present: true, Up: link.Up, Carrier: link.carrier, Index: link.Index, MTU: link.MTU}
+		now = LinkState{Present: true, Up: link.Up, Carrier: link.carrier, Index: link.Index, Name: link.Name, MTU: link.MTU}
 	}
 	if w.last != nil && *w.last == now {
 		return nil

@@ -34,7 +34,7 @@ func TestWatchReportsEachChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	index := p.link("eth0").Index
-	if s := <-states; s != (LinkState{Present: true, Up: true, Carrier: true, Index: index, MTU: 1500}) {
+	if s := <-states; s != (LinkState{Present: true, Up: true, Carrier: true, Index: index, Name: "eth0", MTU: 1500}) {
 		t.Fatalf("first state: %+v", s)
 	}
 	steps := []struct {

@@ -1,0 +1,73 @@
+package dataplane
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/pod/control"
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestChanged checks that a switch adopts a change of the pod's network, in both modes, and ends when the keeper changes the mode.
+func TestChanged(t *testing.T) {
+	bridge := delegatePlan(t)
+	bridge.Method, bridge.KeptPorts = "bridge", nil
+	for name, p := range map[string]*plan.Plan{"delegation": delegatePlan(t), "bridge": bridge} {
+		t.Run(name, func(t *testing.T) {
+			d := newPod(t, p)
+			k := d.start(false, nil)
+			k.reachWork(nil)
+			changed := *p
+			id := *p.Identity
+			id.Link.MTU, id.Link.MAC = 1300, podnet.MAC{2, 0, 0, 0, 0, 9}
+			changed.Identity = &id
+			k.send(grant.Message{Changed: &grant.Changed{Forwarder: changed.Wire(), Refused: []string{"a change"}}})
+			var s control.Status
+			if !eventually(func() bool {
+				err := control.Get(t.Context(), d.path("control"), control.StatusPath, &s)
+				return err == nil && s.MTU == 1300 && s.WireMAC == vswitch.MAC(id.Link.MAC) && len(s.Refused) == 1
+			}) {
+				t.Errorf("status %+v", s)
+			}
+			k.send(grant.Message{Changed: &grant.Changed{Forwarder: grant.Forwarder{}}})
+			k.expect("fault")
+			k.expectEnd("connection method")
+		})
+	}
+}
+
+// TestChangedForwarder checks that the forwarder and the lease have the values of the change.
+func TestChangedForwarder(t *testing.T) {
+	p := delegatePlan(t)
+	k := newPod(t, p).start(false, nil)
+	k.reachReady()
+	d, err := newDelegation(&session{}, k.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	offer := *p.Offer
+	offer.MTU, offer.Expires = 1300, time.Now().Add(5000*time.Second)
+	made, _, err := dhcpsrv.NewOffer(offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Offer = made
+	p.Identity.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.9"), MAC: podnet.MAC{2, 9}, State: 0x80}}
+	if err := d.change(&grant.Changed{Forwarder: p.Wire()}); err != nil {
+		t.Fatal(err)
+	}
+	if o := d.leases.offer; o.MTU != 1300 || time.Until(o.Expires) < 4900*time.Second {
+		t.Errorf("the offer is %+v", o)
+	}
+	if n := d.delegate.Neighbours(0); len(n) != 1 || n[0].State != vswitch.NeighbourPermanent {
+		t.Errorf("neighbours %v", n)
+	}
+}

@@ -1,0 +1,114 @@
+package keeper
+
+import (
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// Network plugins change the interface of a running pod: Cilium lowers the MTU, others replace routes. The keeper follows the interface while a
+// switch runs, and in a hold. A change of the plan gets a new revision, which each switch is told once.
+
+// retakeEvery bounds how often the pod address is taken again from a program that adds it again and again.
+const retakeEvery = time.Second
+
+// watchNetwork follows the pod interface from now on.
+func (l *loop) watchNetwork(link podnet.Link) {
+	resources := l.resources
+	signals, err := podnet.Changes(resources.ctx, link)
+	if err != nil {
+		l.log.Warn("changes of the pod's network are not followed", zap.Error(err))
+		return
+	}
+	l.follow()
+	go func() {
+		for range signals {
+			retaken := false
+			if !l.do(func() { retaken = l.resources == resources && l.follow() }) {
+				return
+			}
+			if retaken {
+				time.Sleep(retakeEvery)
+			}
+		}
+	}()
+}
+
+// follow applies what has changed on the pod interface to the plans, and tells the current switch. It reports whether another program had added the
+// pod address again.
+func (l *loop) follow() (retaken bool) {
+	r := l.resources
+	id, added, err := r.network()
+	for _, a := range added {
+		l.log.Warn("another program has added the pod address to the interface again: it is removed, and its lifetime is the guest's",
+			zap.String("interface", id.Link.Name), zap.Stringer("address", a))
+	}
+	switch {
+	case err != nil:
+		l.noteRefused([]string{err.Error()})
+	case id != r.plan.Identity:
+		l.revisePlans(id)
+	}
+	if l.current != nil && l.current.phase == phaseRunning {
+		l.sendNetwork()
+	}
+	return len(added) > 0
+}
+
+// network returns the identity of the pod interface as it is now, or would be without podswitch.
+func (r *resources) network() (id *podnet.Identity, added []podnet.Address, err error) {
+	if r.taken != nil {
+		return r.taken.Follow()
+	}
+	id, err = podnet.Rediscover(r.plan.Identity)
+	return id, nil, err
+}
+
+// revisePlans replaces the plan of the current switch and that of the next one.
+func (l *loop) revisePlans(id *podnet.Identity) {
+	r := l.resources
+	next, refused, err := plan.Follow(r.plan, id)
+	if err != nil {
+		l.noteRefused([]string{err.Error()})
+		return
+	}
+	if changes := r.plan.Differences(next); len(changes) > 0 {
+		l.log.Info("pod network changed", zap.Strings("changes", changes))
+		r.revision++
+	}
+	r.plan = next
+	if l.nextPlan != nil {
+		if l.nextPlan, _, err = plan.Follow(l.nextPlan, id); err != nil { // as above, unless the new settings do not allow it
+			refused = append(refused, err.Error())
+		}
+	}
+	l.noteRefused(refused)
+}
+
+// noteRefused notes the changes that have no effect, and logs those that are new.
+func (l *loop) noteRefused(refused []string) {
+	r := l.resources
+	if slices.Equal(r.refused, refused) {
+		return
+	}
+	for _, text := range refused {
+		l.log.Warn("change of the pod's network refused", zap.String("why", text))
+	}
+	r.refused = refused
+	r.revision++
+}
+
+// sendNetwork tells the current switch what has changed since its grant.
+func (l *loop) sendNetwork() {
+	r, s := l.resources, l.current
+	if s.revision == r.revision {
+		return
+	}
+	s.revision = r.revision
+	_ = s.send(grant.Message{Changed: &grant.Changed{Forwarder: r.plan.Wire(), Refused: r.refused}})
+}

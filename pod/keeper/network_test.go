@@ -1,0 +1,92 @@
+package keeper
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+)
+
+// TestNetworkIsFollowed checks that a switch is told each change of the pod interface once, and the next switch what the first one was told.
+func TestNetworkIsFollowed(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	ip(t, "link set eth0 mtu 1400")
+	f.receivesChanged(func(c *grant.Changed) bool {
+		return c.Forwarder.Delegate.LinkMTU == 1400 && c.Forwarder.Delegate.Offer.MTU == 1400 && c.Forwarder.Delegate.Pod.MTU == 1400
+	})
+	ip(t, "route add 10.9.0.0/16 dev eth0")
+	f.receivesChanged(func(c *grant.Changed) bool { return strings.Contains(routesOf(c), "10.9.0.0/16") })
+	ip(t, "addr add 10.244.1.7/24 dev eth0 valid_lft 5000 preferred_lft 4000") // the kernel drops the route with it
+	f.receivesChanged(func(c *grant.Changed) bool {
+		o := c.Forwarder.Delegate.Offer
+		return o.Valid > 4900 && o.Valid <= 5000 && o.Preferred > 3900 && o.Preferred <= 4000
+	})
+	await(t, "the address to be taken again", func() bool { return !strings.Contains(pod(t), "10.244.1.7") })
+
+	next := k.connect()
+	next.sends(takeoverMessage())
+	if d := next.receivesGrant().Forwarder.Delegate; d.LinkMTU != 1400 || !strings.Contains(routesOf(&grant.Changed{Forwarder: grant.Forwarder{Delegate: d}}), "10.9.0.0/16") {
+		t.Errorf("the grant of the next switch describes %+v", d)
+	}
+	ip(t, "link set eth0 mtu 1300") // between its grant and its start
+	f.receivesChanged(func(c *grant.Changed) bool { return c.Forwarder.Delegate.LinkMTU == 1300 })
+	next.sends(readyMessage())
+	f.receives("yield", 0)
+	f.sends(yieldedMessage())
+	next.receives("begin", 0)
+	next.sends(grant.Message{Started: &grant.Started{}})
+	next.receives("guest_state", 0)
+	next.receivesChanged(func(c *grant.Changed) bool { return c.Forwarder.Delegate.LinkMTU == 1300 })
+
+	next.ends()
+	k.awaitWaiting()
+	out, err := exec.Command("ip", "addr", "show", "dev", "eth0").CombinedOutput()
+	if now := pod(t); err != nil || !strings.Contains(now, "10.9.0.0/16") || !strings.Contains(now, "default via") || !strings.Contains(string(out), "mtu 1300") {
+		t.Errorf("the pod is\n%s%s", now, out)
+	}
+}
+
+// TestNetworkIsRefused checks that a change which cannot be followed is logged, that the switch is told once, and that a switch that takes over is
+// told too.
+func TestNetworkIsRefused(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	ip(t, "link set eth0 arp off")
+	f.receivesChanged(func(c *grant.Changed) bool { return len(c.Refused) == 1 && !c.Forwarder.Delegate.NoARP })
+	if n := k.seen.FilterMessage("change of the pod's network refused").Len(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	next := k.granted(takeoverMessage())
+	next.sends(readyMessage())
+	f.receives("yield", 0)
+	f.sends(yieldedMessage())
+	next.receives("begin", 0)
+	next.sends(grant.Message{Started: &grant.Started{}})
+	next.receives("guest_state", 0)
+	next.receivesChanged(func(c *grant.Changed) bool { return len(c.Refused) == 1 })
+	ip(t, "link set eth0 arp on")
+	next.receivesChanged(func(c *grant.Changed) bool { return len(c.Refused) == 0 })
+	next.ends()
+	k.wantBack(t)
+}
+
+func (f *fake) receivesChanged(want func(c *grant.Changed) bool) {
+	f.t.Helper()
+	for {
+		m, _ := f.receives("changed", 0)
+		if want(m.Changed) {
+			return
+		}
+	}
+}
+
+func routesOf(c *grant.Changed) string {
+	var list []string
+	for _, r := range c.Forwarder.Delegate.Routes {
+		list = append(list, r.Destination.String())
+	}
+	return strings.Join(list, " ")
+}

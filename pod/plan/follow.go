@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// Follow returns the plan while p is in effect and the pod interface has changed to id. The settings, and what the guest cannot learn while it is
+// attached, stay as in p: the method, the router MAC, the DHCP server, the rules, and the MTU of the guest's device, which is the largest one. refused names the changes
+// that have no effect, one sentence each.
+func Follow(p *Plan, id *podnet.Identity) (next *Plan, refused []string, err error) {
+	id, refused = p.possible(id)
+	if next, err = resolve(p.cfg, id, p.env); err != nil {
+		return nil, nil, err
+	}
+	if next.Mute != p.Mute || next.Method != p.Method {
+		return nil, nil, fmt.Errorf("%s is another kind of interface now", id.Link.Name)
+	}
+	next.RouterMAC, next.Rules, next.GuestMTU, next.PinnedMAC = p.RouterMAC, p.Rules, p.GuestMTU, p.PinnedMAC
+	next.Server, next.RelayDNS = p.Server, p.RelayDNS
+	if next.Offer != nil {
+		offer := *next.Offer
+		offer.Server, offer.MTU = p.Server, min(id.MTU(podnet.IPv4), p.GuestMTU)
+		next.Offer = &offer
+	}
+	return next, refused, nil
+}
+
+// possible returns the identity without the changes that cannot be followed.
+func (p *Plan) possible(now *podnet.Identity) (id *podnet.Identity, refused []string) {
+	refuse := func(format string, args ...any) { refused = append(refused, fmt.Sprintf(format, args...)) }
+	changed, before := *now, p.Identity
+	changed.Resolv, changed.HostName = before.Resolv, before.HostName
+	if !p.Delegates() {
+		return &changed, nil
+	}
+	if address, _ := now.PodAddress(podnet.IPv4); address != p.Address {
+		if address.IsValid() {
+			refuse("the pod address of %s is %s now: the guest keeps %s (restart podswitch)", now.Link.Name, address, p.Address)
+		} else {
+			refuse("the pod address %s was removed from %s: the guest keeps it (restart podswitch)", p.Address, now.Link.Name)
+		}
+		changed.CopyAddresses(before)
+	}
+	if changed.Link.NoARP != before.Link.NoARP {
+		refuse("%s has ARP: %v now, and had ARP: %v (restart podswitch)", now.Link.Name, !now.Link.NoARP, !before.Link.NoARP)
+		changed.Link.NoARP = before.Link.NoARP
+	}
+	if changed.Link.MTU > p.GuestMTU && changed.Link.MTU > before.Link.MTU {
+		refuse("the MTU of %s is %d now, and the guest's device was opened with %d: the guest keeps %d at most (restart podswitch)",
+			now.Link.Name, changed.Link.MTU, p.GuestMTU, p.GuestMTU)
+	}
+	return &changed, refused
+}
+
+// Differences returns what a switch would learn from next in place of p, a few words each, and nothing if that is the same.
+func (p *Plan) Differences(next *Plan) (list []string) {
+	before, after := p.Wire(), next.Wire()
+	if isSameForwarder(&before, &after) {
+		return nil
+	}
+	add := func(what string, from, to any) {
+		if from != to {
+			list = append(list, fmt.Sprintf("%s: %v to %v", what, from, to))
+		}
+	}
+	a, b := p.Identity, next.Identity
+	add("name", a.Link.Name, b.Link.Name)
+	add("MAC", a.Link.MAC, b.Link.MAC)
+	add("MTU of the link", a.Link.MTU, b.Link.MTU)
+	if p.Offer != nil && next.Offer != nil {
+		add("MTU of the guest", p.Offer.MTU, next.Offer.MTU)
+		add("gateway", p.Offer.Gateway, next.Offer.Gateway)
+		add("end of the address", p.Offer.Expires.Unix(), next.Offer.Expires.Unix())
+	}
+	list = append(list, movedOf("route", a.UplinkRoutes(podnet.IPv4), b.UplinkRoutes(podnet.IPv4))...)
+	list = append(list, movedOf("permanent neighbour", permanent(a), permanent(b))...)
+	return list
+}
+
+// shownChanges bounds the objects of one kind that Differences names.
+const shownChanges = 4
+
+// movedOf returns the objects that only one of two lists has.
+func movedOf[T any](what string, before, after []T) (list []string) {
+	in := func(list []T, e T) bool {
+		return slices.ContainsFunc(list, func(o T) bool { return reflect.DeepEqual(o, e) })
+	}
+	count := 0
+	note := func(verb string, e T) {
+		if count++; count <= shownChanges {
+			list = append(list, fmt.Sprintf("%s %s: %v", what, verb, e))
+		}
+	}
+	if len(before)+len(after) > 1000 { // every pair is compared
+		return []string{fmt.Sprintf("%ss: %d to %d", what, len(before), len(after))}
+	}
+	for _, e := range before {
+		if !in(after, e) {
+			note("removed", e)
+		}
+	}
+	for _, e := range after {
+		if !in(before, e) {
+			note("added", e)
+		}
+	}
+	if count > shownChanges {
+		list = append(list, fmt.Sprintf("and %d more %ss", count-shownChanges, what))
+	}
+	return list
+}
+
+// lifetimeSlack is the difference of two lifetimes in seconds that is none: they are read at different times.
+const lifetimeSlack = 2
+
+func isSameForwarder(a, b *grant.Forwarder) bool {
+	if a.Delegate == nil || b.Delegate == nil {
+		return reflect.DeepEqual(a, b)
+	}
+	same := *b.Delegate
+	for _, l := range []struct{ from, to *int64 }{
+		{&a.Delegate.Offer.Valid, &same.Offer.Valid}, {&a.Delegate.Offer.Preferred, &same.Offer.Preferred},
+	} {
+		if d := *l.from - *l.to; -lifetimeSlack <= d && d <= lifetimeSlack && *l.from != 0 && *l.to != 0 {
+			*l.to = *l.from
+		}
+	}
+	return reflect.DeepEqual(a.Delegate, &same)
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vswitch"
+)
+
+// TestFollow checks for each change of the pod interface what a switch learns from it, and what is refused.
+func TestFollow(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		change           func(id *podnet.Identity)
+		changed, refused string // a part of the only sentence; empty: none
+		check            func(p *Plan) bool
+	}{
+		{"nothing", func(*podnet.Identity) {}, "", "", func(p *Plan) bool { return p.Offer.MTU == 1500 }},
+		{"resolv.conf", func(id *podnet.Identity) { id.Resolv.Search, id.HostName = []string{"x.example"}, "x" }, "", "", func(p *Plan) bool { return p.Offer.HostName == "" }},
+		{"lower MTU", func(id *podnet.Identity) { id.Link.MTU = 1400 }, "MTU of the link: 1500 to 1400", "",
+			func(p *Plan) bool { return p.Offer.MTU == 1400 && p.Delegate().MTU == 1400 && p.GuestMTU == 1500 }},
+		{"higher MTU", func(id *podnet.Identity) { id.Link.MTU = 9000 }, "MTU of the link: 1500 to 9000", "the guest keeps 1500 at most",
+			func(p *Plan) bool { return p.Offer.MTU == 1500 && p.Delegate().MTU == 9000 }},
+		{"MTU of the route", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1300, "advmss": 1200} }, "route added: default via 10.244.1.1 mtu 1300", "",
+			func(p *Plan) bool { return p.Offer.MTU == 1300 && p.Delegate().Routes[1].AdvMSS == 1200 }},
+		{"MAC", func(id *podnet.Identity) { id.Link.MAC[5] = 8 }, "MAC: 02:00:00:00:00:07 to 02:00:00:00:00:08", "",
+			func(p *Plan) bool {
+				return p.Delegate().WireMAC[5] == 8 && p.RouterMAC == routerMAC(vswitch.MAC(identity().Link.MAC), vswitch.MAC{})
+			}},
+		{"name", func(id *podnet.Identity) { id.Link.Name = "eth7" }, "", "", func(p *Plan) bool { return p.Identity.Link.Name == "eth7" }},
+		{"gateway", func(id *podnet.Identity) { id.Routes[0].Gateway = serverAddress }, "gateway: 10.244.1.1 to 169.254.75.10", "",
+			func(p *Plan) bool { return p.Server == serverAddress && p.Offer.Gateway == serverAddress }},
+		{"neighbour", func(id *podnet.Identity) {
+			id.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
+		}, "permanent neighbour added: {10.244.1.1 02:01:00:00:00:00}", "", func(p *Plan) bool { return len(p.Delegate().Permanent) == 1 }},
+		{"lifetime", func(id *podnet.Identity) { id.Addresses[0].Valid, id.Addresses[0].Preferred = 1<<31, 1<<30 }, "end of the address", "",
+			func(p *Plan) bool { return p.Wire().Delegate.Offer.Valid > 0 }},
+		{"another address", func(id *podnet.Identity) { id.Addresses[0].Prefix = netip.MustParsePrefix("10.244.1.9/24") }, "",
+			"the pod address of eth0 is 10.244.1.9/24 now", func(p *Plan) bool { return p.Address.String() == "10.244.1.7/24" }},
+		{"no address, and a lower MTU", func(id *podnet.Identity) { id.Addresses, id.Link.MTU = nil, 1400 }, "MTU of the link", "10.244.1.7/24 was removed",
+			func(p *Plan) bool { return p.Address.String() == "10.244.1.7/24" && p.Offer.MTU == 1400 }},
+		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "", "has ARP: false now", func(p *Plan) bool { return !p.Delegate().NoARP }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := resolve(Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}, identity(), &environment{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := identity()
+			c.change(id)
+			next, refused, err := Follow(p, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.check(next) {
+				t.Errorf("the plan is %+v with %+v", next, next.Offer)
+			}
+			wants := func(what, part string, list []string) {
+				if part == "" && len(list) > 0 || part != "" && !strings.Contains(strings.Join(list, "\n"), part) {
+					t.Errorf("%s: %q, want %q", what, list, part)
+				}
+			}
+			wants("changes", c.changed, p.Differences(next))
+			wants("refused", c.refused, refused)
+		})
+	}
+}
+
+// TestFollowRefusesAll checks that a pod interface which no plan is possible for leaves the plan as it is.
+func TestFollowRefusesAll(t *testing.T) {
+	p, err := resolve(Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}, identity(), &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := identity()
+	for len(id.Routes) <= maxRoutes {
+		id.Routes = append(id.Routes, id.Routes...)
+	}
+	if next, _, err := Follow(p, id); next != nil || err == nil || !strings.Contains(err.Error(), "at most 40000 routes") {
+		t.Errorf("Follow = %v, %v", next, err)
+	}
+}
