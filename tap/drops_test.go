@@ -40,6 +40,20 @@ func TestTapQueueDrops(t *testing.T) {
 			d.Drops = drops
 			return portOf(t, d)
 		}
+		other := open(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up txqueuelen 10")
+		earlier := open(t, Spec{KindPacket, "tap9"}, true)
+		for range 20 {
+			earlier.Transmit([]vswitch.Frame{{Data: datagram(100)}})
+		}
+		if n, _ := drops.transmit("tap9"); n < 10 {
+			t.Fatalf("the device has dropped %d frames of 20 with a queue of 10", n)
+		}
+		if n := opened(Spec{KindPacket, "tap9"}).Counters().Drops()["port-full"]; n != 0 {
+			t.Errorf("a new port counts %d drops of the time before it", n)
+		}
+		earlier.Close()
+		other.Close()
 		user := opened(Spec{KindTap, "tap9"})
 		ip(t, "link set tap9 up txqueuelen 10")
 		kernel := opened(Spec{KindPacket, "tap9"})

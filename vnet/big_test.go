@@ -40,7 +40,7 @@ func big(t *testing.T, p packet, size int) (frame []byte, want [][]byte) {
 // The parts of a frame above 64 KiB yield its segments.
 func TestDivide(t *testing.T) {
 	for name, p := range map[string]packet{
-		"IPv4":      {protocol: tcp, payload: 180000, seq: 1<<32 - 5, id: 65530},
+		"IPv4":      {protocol: tcp, payload: 180000, seq: 1<<32 - 5, id: 65530, flags: ack | psh | fin | cwr}, // CWR of Accurate ECN
 		"IPv4 tag":  {protocol: tcp, payload: 70000, tags: oneTag},
 		"IPv6":      {v6: true, protocol: tcp, payload: 150001},
 		"just over": {protocol: tcp, payload: 65536 - 40},
@@ -50,6 +50,42 @@ func TestDivide(t *testing.T) {
 			frame, want := big(t, p, size)
 			compareParts(t, p.gso(size), frame, want)
 		})
+	}
+}
+
+// With GSOECN, CWR is on the first segment of the first part alone.
+func TestDivideECN(t *testing.T) {
+	p := packet{protocol: tcp, payload: 180000, flags: ack | cwr}
+	frame, want := big(t, p, 1408)
+	for _, segment := range want[1:] {
+		segment[47] &^= cwr
+		clear(segment[50:52])
+		pseudo := append(bytes.Clone(segment[26:34]), 0, tcp, byte((len(segment)-34)>>8), byte(len(segment)-34))
+		binary.BigEndian.PutUint16(segment[50:], ^slowSum(append(pseudo, segment[34:]...)))
+	}
+	h := p.gso(1408)
+	h.GSOType |= vnet.GSOECN
+	compareParts(t, h, frame, want)
+	parts, _ := vnet.Divide(h, frame)
+	dst := make([]byte, vnet.MaxPart)
+	for i := range 3 {
+		if part, _ := parts.Next(dst); part.GSOType&vnet.GSOECN != 0 != (i == 0) {
+			t.Errorf("part %d has the type %#x", i, part.GSOType)
+		}
+	}
+}
+
+// A frame yields at most eight times the segments of one that is not above 64 KiB.
+func TestDivideBoundsSegments(t *testing.T) {
+	p := packet{protocol: tcp, payload: 8 * 1024 * 9}
+	frame, _ := big(t, p, 1408)
+	if _, ok := vnet.Divide(p.gso(9), frame); !ok {
+		t.Error("8192 segments are refused")
+	}
+	p.payload++
+	frame, _ = big(t, p, 1408)
+	if _, ok := vnet.Divide(p.gso(9), frame); ok {
+		t.Error("8193 segments are accepted")
 	}
 }
 

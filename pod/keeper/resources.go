@@ -122,16 +122,16 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 			return err
 		}
 	}
-	r.askKernel()
+	r.askKernel(tap.Mergeable)
 	return nil
 }
 
-// askKernel finds out whether the ports may merge UDP datagrams. The switch has no privilege for that.
-func (r *resources) askKernel() {
+// askKernel finds out by ask whether the ports may merge UDP datagrams. The switch has no privilege for that.
+func (r *resources) askKernel(ask func() (tap.Merging, error)) {
 	if r.noMerge() {
 		return
 	}
-	if what, err := tap.Mergeable(); what != tap.MergeDatagrams {
+	if what, err := ask(); what != tap.MergeDatagrams {
 		r.noMergeUDP = true
 		r.cfg.Log.Warn("UDP datagrams are not merged", zap.Error(err))
 	}
