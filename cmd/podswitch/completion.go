@@ -18,6 +18,9 @@ func addCompletion(root *cobra.Command) {
 		return
 	}
 	c.Short, c.Example, c.Args = "Print the completion script for bash, zsh, fish or powershell", completionExample, cobra.ArbitraryArgs
+	for _, shell := range c.Commands() {
+		shell.Args = exactly()
+	}
 	c.RunE = func(*cobra.Command, []string) error {
 		return usageError{errors.New("completion: want the shell: bash, zsh, fish or powershell")}
 	}

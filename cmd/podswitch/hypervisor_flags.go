@@ -42,6 +42,9 @@ func (f *hypervisorFlags) resolve(c *cobra.Command) (*model.VM, error) {
 	if f.guest.Kind == "" {
 		return nil, usageError{errors.New("--guest is missing: want the value of podswitch run, such as packet:tap0")}
 	}
+	if f.settings.Queues < 1 {
+		return nil, usageError{fmt.Errorf("--queues %d: want 1 to %d", f.settings.Queues, hypervisor.MaxQueues)}
+	}
 	if err := tap.CheckName(f.podInterface); err != nil {
 		return nil, usageError{fmt.Errorf("--pod-interface: %w", err)}
 	}

@@ -74,7 +74,7 @@ func TestHypervisorUsage(t *testing.T) {
 		{"libvirt-xml", "--guest stream:/run/a", "", "qemu-args"},
 		{"libvirt-xml", "--guest dgram:/run/a,/run/b", "", "qemu-args"},
 		{"libvirt-xml", "--guest packet:tap0 --bus port1", "", "--bus"},
-		{"qemu-args", "--guest packet:tap0 --mtu 20", "", "MTU 20"},
+		{"qemu-args", "--guest packet:tap0 --mtu 20", "", "--mtu 20"},
 		{"qemu-args", "--guest packet:tap0 --queues 2", redDocument("model: e1000"), "e1000"},
 		{"qemu-args", "--guest packet:tap0 --interface blue", "", `"blue"`},
 		{"qemu-args", "--guest packet:tap0 --pod-interface a/b", "", "a/b"},

@@ -64,11 +64,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := &firstError{w: stdout}
+	root.SetOut(out)
 	printable := printableWriter{messages}
 	root.SetErr(printable)
 	addCompletion(root)
-	err := root.ExecuteContext(ctx)
+	err := out.failure(root.ExecuteContext(ctx))
 	var silent silentError
 	if err != nil && !errors.As(err, &silent) {
 		printError(printable, err, args)
@@ -87,6 +88,7 @@ func rootCommand() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE:          printVersionOr(unknownCommand),
 	}
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(runCommand(), keeperCommand(), restoreCommand(), switchCommand())
 	for _, c := range []*cobra.Command{planCommand(), statusCommand(), fdbCommand(), checkCommand(), replayCommand(), qemuArgsCommand(),
 		libvirtXMLCommand(), versionCommand()} {
@@ -98,6 +100,6 @@ func rootCommand() *cobra.Command {
 		completeChoices(c)
 	}
 	root.Flags().Bool("version", false, "Print the version")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	return root
 }

@@ -35,6 +35,7 @@ type replayFlags struct {
 // The defaults of a switch in IP mode.
 const (
 	defaultMTU     = 1500
+	minMTU, maxMTU = 68, 65535       // RFC 791, section 3.2, and the field for the length of a packet
 	defaultServer  = "169.254.75.10" // as in podswitch run
 	defaultGateway = "169.254.1.1"   // the gateway of an address with prefix length 31 or 32
 )
@@ -44,8 +45,8 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.plan, "plan", "", "Use the switch of a plan; `FILE` is the output of podswitch plan -o json")
 	flags.BoolVar(&f.bridge, "bridge", false, "Use a plain learning switch with the ports guest and uplink")
-	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", netip.ParsePrefix}, "address", "Use a switch in IP mode with this pod address and prefix length")
-	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", netip.ParseAddr}, "gateway", "With --address: gateway (default: the first address of the subnet)")
+	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", parsePodAddress}, "address", "Use a switch in IP mode with this pod address and prefix length")
+	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", parseGateway}, "gateway", "With --address: gateway (default: the first address of the subnet)")
 	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: MTU in `BYTES`")
 	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: MAC of the pod interface (default: 0a:58 followed by the address)")
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC besides its own that the guest sees")
@@ -102,6 +103,9 @@ func (f *replayFlags) check(changed func(name string) bool, selectors int) error
 			return fmt.Errorf("--%s %s", rule.flags[i], rule.message)
 		}
 	}
+	if f.mtu < minMTU || f.mtu > maxMTU {
+		return fmt.Errorf("--mtu %d: want %d to %d", f.mtu, minMTU, maxMTU)
+	}
 	return nil
 }
 
@@ -131,9 +135,6 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 		c := plan.PodBridge(f.mtu, vswitch.MAC{})
 		s.Bridge = &c
 	case f.address.IsValid():
-		if !f.address.Addr().Is4() {
-			return fmt.Errorf("--address %s: want IPv4", f.address)
-		}
 		s.Delegate = f.delegate()
 	}
 	return err
@@ -179,6 +180,22 @@ func (f *replayFlags) podRoutes(gateway netip.Addr) (routes []vswitch.Route) {
 	}
 	return append(routes, vswitch.Route{Destination: subnet},
 		vswitch.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway})
+}
+
+func parsePodAddress(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || !p.Addr().Is4() {
+		return p, errors.New("want an IPv4 address with its prefix length, such as 10.244.1.7/24")
+	}
+	return p, nil
+}
+
+func parseGateway(text string) (netip.Addr, error) {
+	ip, err := netip.ParseAddr(text)
+	if err != nil || !ip.Is4() {
+		return ip, errors.New("want an IPv4 address, such as 10.244.1.1")
+	}
+	return ip, nil
 }
 
 // A replayRoute is a value of --route.

@@ -66,7 +66,7 @@ func TestReplayUsage(t *testing.T) {
 		{"--holder nobody --bridge " + sample, "guest, switch or kernel"},
 		{"--in tap0 --bridge " + sample, "guest, uplink, pod or server"},
 		{"--in pod --bridge " + sample, `port "pod"`},
-		{"--address fd00::1/64 " + sample, "want IPv4"},
+		{"--address fd00::1/64 " + sample, "want an IPv4 address"},
 		{"--address 10.0.0.1/24 --mtu 20 " + sample, "want 68 to 65535"},
 		{"--address 10.0.0.1/24 --route 10.0.0.0 " + sample, "CIDR,GATEWAY"},
 		{"--address 10.0.0.1/24 --neighbour 10.0.0.2 " + sample, "want IP,MAC"},

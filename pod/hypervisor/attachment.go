@@ -64,13 +64,13 @@ func (a Attachment) MaxMTU() int {
 func (a Attachment) checkUsable() error {
 	switch a.Kind {
 	case KindTap:
-		return fmt.Errorf("guest %s: podswitch opens this tap, and the hypervisor cannot open it too (use packet:%s, here and with podswitch run)", a, a.Name)
+		return fmt.Errorf("--guest %s: podswitch opens this tap, and the hypervisor cannot open it too (use packet:%s, here and with podswitch run)", a, a.Name)
 	case KindDgram:
 		if _, remote := a.paths(); remote == "" {
-			return fmt.Errorf("guest %s: QEMU needs its own path (use dgram:LOCAL,REMOTE)", a)
+			return fmt.Errorf("--guest %s: QEMU needs its own path (use dgram:LOCAL,REMOTE)", a)
 		}
 	case KindFD:
-		return fmt.Errorf("guest %s: only the process that opened the descriptor knows its other end (use packet:NAME, stream:PATH or dgram:LOCAL,REMOTE)", a)
+		return fmt.Errorf("--guest %s: only the process that opened the descriptor knows its other end (use packet:NAME, stream:PATH or dgram:LOCAL,REMOTE)", a)
 	}
 	return nil
 }

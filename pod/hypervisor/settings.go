@@ -22,11 +22,13 @@ type Settings struct {
 	Bus    string           // QEMU's id of the PCI bus of pciAddress; empty: bus 00
 }
 
-// The limits of the settings.
+// MaxQueues is the largest number of queue pairs (MAX_TAP_QUEUES of the kernel's drivers/net/tun.c).
+const MaxQueues = 256
+
+// The limits of the MTU.
 const (
-	minMTU    = 68    // RFC 791, section 3.2: the size that every host must be able to forward
-	maxMTU    = 65535 // VIRTIO 1.2, section 5.1.4: the field has 16 bits
-	maxQueues = 256   // MAX_TAP_QUEUES of the kernel's drivers/net/tun.c
+	minMTU = 68    // RFC 791, section 3.2: the size that every host must be able to forward
+	maxMTU = 65535 // VIRTIO 1.2, section 5.1.4: the field has 16 bits
 )
 
 // An endpoint is the validated configuration of the hypervisor's side.
@@ -54,7 +56,7 @@ func resolve(vm *model.VM, guest Attachment, s Settings) (*endpoint, error) {
 		return nil, err
 	}
 	if s.MTU != 0 && (s.MTU < minMTU || s.MTU > maxMTU) {
-		return nil, fmt.Errorf("MTU %d: want %d to %d", s.MTU, minMTU, maxMTU)
+		return nil, fmt.Errorf("--mtu %d: want %d to %d, or 0 for none", s.MTU, minMTU, maxMTU)
 	}
 	if vm.Interface.Model.MTUProperty() {
 		e.mtu = s.MTU
@@ -70,12 +72,12 @@ func resolve(vm *model.VM, guest Attachment, s Settings) (*endpoint, error) {
 // checkQueues checks that model and attachment support the number of queue pairs.
 func checkQueues(queues int, m model.Model, guest Attachment) error {
 	switch {
-	case queues < 0 || queues > maxQueues:
-		return fmt.Errorf("%d queues: want 1 to %d", queues, maxQueues)
+	case queues < 0 || queues > MaxQueues:
+		return fmt.Errorf("--queues %d: want 1 to %d", queues, MaxQueues)
 	case queues > 1 && !m.MultiQueue():
-		return fmt.Errorf("%d queues: the model %s has one pair (want 1, or the model %s)", queues, m, model.Virtio)
+		return fmt.Errorf("--queues %d: the model %s has one pair (want 1, or the model %s)", queues, m, model.Virtio)
 	case queues > 1 && guest.Kind != KindPacket:
-		return fmt.Errorf("%d queues: the attachment %s has one pair (want 1, or a tap as packet:NAME)", queues, guest)
+		return fmt.Errorf("--queues %d: the attachment %s has one pair (want 1, or a tap as packet:NAME)", queues, guest)
 	}
 	return nil
 }
