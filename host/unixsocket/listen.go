@@ -36,31 +36,51 @@ func (e *PathError) Error() string { return fmt.Sprintf("%s %s: %s", e.Name, e.P
 // socketMode lets the owner alone connect, because connect(2) needs the permission to write to the file (unix(7)).
 const socketMode = 0o600
 
+// A Listener is a listening stream socket with a file.
+type Listener struct {
+	*net.UnixListener
+	made []string // directories that Listen has made, the innermost first
+}
+
+// Close closes the socket, and removes its file and the directories that Listen has made, if nothing else is in them.
+func (l *Listener) Close() error {
+	err := l.UnixListener.Close()
+	removeAll(l.made)
+	return err
+}
+
 // Listen makes a listening stream socket whose file its owner alone may read and write. It makes the directory of the file if that
 // does not exist, with mode 0700, or 0711 if the socket is given to another user. It replaces the file of a socket that no process
-// holds. Closing the listener removes the file.
+// holds. Closing the listener removes what Listen has made.
 //
 // The error is a *PathError if the path is too long, is the path of another file, or is in a directory in which other users could
 // replace the socket. It is a *missing.Error if another process holds the socket, or if this process may not give it to the owner.
-func Listen(s Spec) (*net.UnixListener, error) {
+func Listen(s Spec) (l *Listener, err error) {
 	if len(s.Path) > MaxPath {
 		return nil, s.pathError("the path has %d bytes; want at most %d", len(s.Path), MaxPath)
 	}
+	made := absent(filepath.Dir(s.Path))
+	defer func() {
+		if err != nil {
+			removeAll(made)
+		}
+	}()
 	if err := s.prepareDirectory(); err != nil {
 		return nil, err
 	}
 	if err := s.clear(); err != nil {
 		return nil, err
 	}
-	l, err := s.bind()
+	socket, err := s.bind()
 	if err != nil {
 		return nil, s.wrap(err)
 	}
+	l = &Listener{socket, made}
 	if s.Owner == -1 {
 		return l, nil
 	}
 	if err := os.Lchown(s.Path, s.Owner, -1); err != nil {
-		_ = l.Close()
+		_ = socket.Close()
 		return nil, &missing.Error{What: fmt.Sprintf("give the %s %s to the user %d", s.Name, s.Path, s.Owner), Need: "CAP_CHOWN",
 			Give: "run as root, or as that user", Err: err}
 	}
@@ -94,6 +114,24 @@ func (s Spec) prepareDirectory() error {
 		return s.wrap(err)
 	}
 	return s.checkDirectory(directory)
+}
+
+// absent returns the directories of a path that do not exist, the innermost first.
+func absent(directory string) (list []string) {
+	for {
+		if _, err := os.Lstat(directory); !errors.Is(err, fs.ErrNotExist) {
+			return list
+		}
+		list = append(list, directory)
+		directory = filepath.Dir(directory)
+	}
+}
+
+// removeAll removes empty directories.
+func removeAll(list []string) {
+	for _, directory := range list {
+		_ = os.Remove(directory) // it stays if something else is in it
+	}
 }
 
 // makeDirectories is os.MkdirAll, except that each directory that it makes has the mode whatever the umask is. It does not change

@@ -18,7 +18,7 @@ import (
 // is no switch. A switch that was started answers instead.
 
 // listenControl opens the control socket of a keeper that outlives its switches.
-func listenControl(cfg *Config) (*net.UnixListener, error) {
+func listenControl(cfg *Config) (*unixsocket.Listener, error) {
 	return unixsocket.Listen(unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: "--control"})
 }
 

@@ -33,7 +33,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 			return errors.Join(err, l.abandon())
 		}
 		defer listener.Close()
-		go l.accept(listener)
+		go l.accept(listener.UnixListener)
 	}
 	l.serveChild(first)
 	return l.run(ctx)
@@ -80,7 +80,7 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 		return errors.Join(err, l.abandon())
 	}
 	defer listener.Close()
-	go l.accept(listener)
+	go l.accept(listener.UnixListener)
 	l.log.Info("waiting for a switch", zap.String("at", path))
 	return l.run(ctx)
 }

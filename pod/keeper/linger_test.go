@@ -176,7 +176,7 @@ func TestLingeringRefused(t *testing.T) {
 		all = append(all, lingers(t, path))
 	}
 	ended := make(chan struct{})
-	go func() { defer close(ended); newLoop(cfg).accept(listener) }()
+	go func() { defer close(ended); newLoop(cfg).accept(listener.UnixListener) }()
 	for _, f := range all {
 		f.receivesEnd("fault")
 	}

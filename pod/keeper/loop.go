@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
@@ -34,9 +34,9 @@ type loop struct {
 	cause          error                        // of the last event; in stopping and shuttingDown, of the first event of the teardown
 	err            error                        // what run returns
 
-	control    *net.UnixListener  // of a keeper that outlives its switches; nil: the resources have it
-	endAnswers context.CancelFunc // ends the answers at control; nil: there are none
-	isHolding  atomic.Bool        // the state is holding; for waitingStatus
+	control    *unixsocket.Listener // of a keeper that outlives its switches; nil: the resources have it
+	endAnswers context.CancelFunc   // ends the answers at control; nil: there are none
+	isHolding  atomic.Bool          // the state is holding; for waitingStatus
 
 	sessions map[*session]bool // with those of which something is still to be closed
 	writers  sync.WaitGroup

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -23,7 +23,7 @@ type resources struct {
 	bridge     *vswitch.BridgeConfig // nil: a guest and a pod
 	noMergeUDP bool                  // the kernel does not cut merged UDP datagrams right, or it is unknown
 	ports      []*port               // in the order of the forwarder's ports
-	control    *net.UnixListener
+	control    *unixsocket.Listener
 	adopted    *podnet.Taken      // the address that was taken already; nil: it was not
 	taken      *podnet.Taken      // the address; nil: it is on the interface
 	revision   int                // of what switches are told of the pod's network
@@ -38,7 +38,7 @@ type resources struct {
 // openResources opens everything that a switch needs, except the control socket if that is lent. It does not change the pod interface,
 // except to give back what an earlier run has left. With adopt, it leaves an address off the interface that a keeper has taken which was
 // killed.
-func openResources(cfg *Config, lent *net.UnixListener, adopt bool) (r *resources, err error) {
+func openResources(cfg *Config, lent *unixsocket.Listener, adopt bool) (r *resources, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r = &resources{cfg: cfg, control: lent, lent: lent != nil, ctx: ctx, cancel: cancel, dialSlots: make(chan struct{}, maxDials)}
 	defer func() {
