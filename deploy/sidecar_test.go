@@ -19,6 +19,10 @@ func TestSidecarsWorkWithTheirPrivileges(t *testing.T) {
 	if after := l.podNetwork(); after != before {
 		t.Errorf("a keeper without a switch has changed the pod's network: before\n%s\nafter\n%s", before, after)
 	}
+	waiting := l.probe("switch") // as the user of the switch, who owns the control socket
+	if code := waiting.wait(); code != 1 || !strings.Contains(waiting.text(), "waits for a switch") {
+		t.Errorf("the probe beside a keeper without a switch: exit code %d: %s", code, waiting.text())
+	}
 	sw := l.launch("switch")
 	l.awaitStatus("switch")
 	if on := must(t, "ip", "-n", l.pod, "-4", "-j", "addr", "show", "dev", "eth0"); strings.Contains(on, "10.244.1.7") {

@@ -129,6 +129,7 @@ type Station struct {
 type Source struct {
 	Status   func() Status
 	Stations func() []Station // nil: no forwarding database
+	Owner    int              // user id that may connect, as root and this process's own user may; 0 or less: no other user
 	Log      *zap.Logger      // receives refused connections and failures; nil: discarded. Clients can cause any number of them
 }
 

@@ -61,8 +61,11 @@ func TestRoundTrip(t *testing.T) {
 // TestNoStations checks the error of a switch without a forwarding database.
 func TestNoStations(t *testing.T) {
 	path := serving(t, Source{Status: func() Status { return Status{} }})
+	waiting := serving(t, Source{Status: func() Status { return Status{Waiting: true} }})
 	var stations []Station
-	if err := Get(t.Context(), path, StationsPath, &stations); err == nil || !strings.Contains(err.Error(), "does not learn") {
-		t.Errorf("error %v", err)
+	for path, want := range map[string]string{path: "does not learn", waiting: "the keeper waits for a switch"} {
+		if err := Get(t.Context(), path, StationsPath, &stations); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -57,6 +59,9 @@ func explain(path string, err error) error {
 	switch {
 	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("the podswitch at the control socket %s has not answered within %s (it starts, ends, or hangs): %w", path, answerTimeout, err)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the podswitch at the control socket %s has closed the connection without an answer: it ends, has too many connections, "+
+			"or does not serve user %d (its log says which)", path, os.Geteuid())
 	case errors.As(err, &cause) && cause.Op == "dial":
 		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, cause.Err)
 	}

@@ -28,7 +28,7 @@ func TestGetErrors(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "nothing"):                                                                              "no podswitch at the control socket",
 		listen("hangs", func(net.Conn) {}):                                                                         "has not answered within",
-		listen("closes", func(c net.Conn) { c.Close() }):                                                           "has not answered as a podswitch",
+		listen("closes", func(c net.Conn) { c.Close() }):                                                           "closed the connection without an answer: it ends",
 		listen("foreign", func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0\r\n")); c.Close() }):                   "has not answered as a podswitch",
 		listen("not JSON", func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.0 200 OK\r\n\r\nhello")); c.Close() }): "has not answered as a podswitch",
 	} {

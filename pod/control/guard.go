@@ -23,12 +23,13 @@ const lifetime = 2 * time.Second
 // calls are those of any socket, and getsockopt(2).
 type guard struct {
 	net.Listener
+	owner int // user that may connect besides root and this process's own
 	log   *zap.Logger
 	slots chan struct{} // one value for each connection
 }
 
-func newGuard(l net.Listener, log *zap.Logger) *guard {
-	return &guard{Listener: l, log: log, slots: make(chan struct{}, maxConns)}
+func newGuard(l net.Listener, owner int, log *zap.Logger) *guard {
+	return &guard{Listener: l, owner: owner, log: log, slots: make(chan struct{}, maxConns)}
 }
 
 // Accept implements net.Listener. It closes the connections that are not permitted, and those beyond maxConns.
@@ -38,7 +39,7 @@ func (g *guard) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := checkPeer(c); err != nil {
+		if err := g.checkPeer(c); err != nil {
 			g.log.Warn("control connection refused", zap.Error(err))
 			_ = c.Close()
 			continue
@@ -60,8 +61,8 @@ func (g *guard) bound(c net.Conn) net.Conn {
 	return b
 }
 
-// checkPeer returns an error unless the client runs as root or as the user of this process.
-func checkPeer(c net.Conn) error {
+// checkPeer returns an error unless the client runs as root, as the user of this process or as the owner.
+func (g *guard) checkPeer(c net.Conn) error {
 	socket, ok := c.(syscall.Conn)
 	if !ok {
 		return fmt.Errorf("connection of type %T: want a unix socket", c)
@@ -70,8 +71,8 @@ func checkPeer(c net.Conn) error {
 	if err != nil {
 		return err
 	}
-	if uid := int(peer.Uid); uid != 0 && uid != os.Geteuid() {
-		return fmt.Errorf("client of user %d: want root or user %d", uid, os.Geteuid())
+	if uid := int(peer.Uid); uid != 0 && uid != os.Geteuid() && uid != g.owner {
+		return fmt.Errorf("client of user %d: want root or user %d", uid, max(g.owner, os.Geteuid()))
 	}
 	return nil
 }

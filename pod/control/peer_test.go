@@ -34,7 +34,7 @@ func TestForeignUser(t *testing.T) {
 	}
 	core, logs := observer.New(zap.WarnLevel)
 	s := busy()
-	s.Log = zap.New(core)
+	s.Log, s.Owner = zap.New(core), 107
 	served := make(chan error, 1)
 	go func() { served <- Serve(t.Context(), l, s) }()
 	t.Cleanup(func() {
@@ -50,6 +50,9 @@ func TestForeignUser(t *testing.T) {
 	}
 	if said := as(t, 65534, path); strings.Contains(said, "HTTP") {
 		t.Errorf("the foreign user got %q", said)
+	}
+	if said := as(t, 107, path); !strings.Contains(said, "HTTP/1.0 200") {
+		t.Errorf("the owner got %q", said)
 	}
 	expectStatus(t, path)
 	entries := logs.FilterMessageSnippet("control connection refused").All()

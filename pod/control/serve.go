@@ -19,7 +19,7 @@ import (
 const perSecond = 50
 
 // Serve serves s on l, which must be a unix socket's, until ctx is done, and then returns nil. It closes l. It refuses clients that run
-// neither as root nor as the user of this process.
+// neither as root, nor as the user of this process, nor as s.Owner.
 func Serve(ctx context.Context, l net.Listener, s Source) error {
 	return serve(ctx, l, s, rate.NewLimiter(perSecond, perSecond))
 }
@@ -44,7 +44,7 @@ func serve(ctx context.Context, l net.Listener, s Source, limit *rate.Limiter) e
 	server.SetKeepAlivesEnabled(false)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	if err := server.Serve(newGuard(l, log)); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(newGuard(l, s.Owner, log)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
@@ -72,7 +72,11 @@ func handler(s Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+StatusPath, func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Status()) })
 	mux.HandleFunc("GET "+StationsPath, func(w http.ResponseWriter, _ *http.Request) {
-		if s.Stations == nil {
+		switch {
+		case s.Stations == nil && s.Status().Waiting:
+			http.Error(w, "no forwarding database: the keeper waits for a switch", http.StatusNotFound)
+			return
+		case s.Stations == nil:
 			http.Error(w, "no forwarding database: in IP mode the switch does not learn", http.StatusNotFound)
 			return
 		}

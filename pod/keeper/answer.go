@@ -69,7 +69,7 @@ func (l *loop) serveStatus(ctx context.Context) error {
 		return err
 	}
 	go func() {
-		if err := control.Serve(ctx, listener, control.Source{Status: l.waitingStatus, Log: l.log}); err != nil {
+		if err := control.Serve(ctx, listener, control.Source{Status: l.waitingStatus, Owner: l.cfg.Owner, Log: l.log}); err != nil {
 			l.log.Warn("no status while the keeper waits", zap.Error(err))
 		}
 	}()
