@@ -64,7 +64,7 @@ func decodeAddress(message []byte) (Address, error) {
 				a.Preferred, a.Valid = u32(value), u32(value[4:])
 			}
 		default:
-			return fmt.Errorf("address %v has attribute %d, which podswitch does not know and could not restore", cmp.Or(local, remote), kind)
+			return notRestorable("restore the address "+cmp.Or(local, remote).String(), fmt.Sprintf("attribute %d", kind))
 		}
 		return nil
 	})

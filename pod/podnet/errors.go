@@ -39,6 +39,15 @@ func explain(operation string, err error) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
+// notRestorable returns the error for a property of the pod interface that GiveBack could not write; what is "restore the ...".
+func notRestorable(what, property string) error {
+	return &missing.Error{
+		What: what + " later",
+		Need: fmt.Sprintf("one without %s, which podswitch does not know", property),
+		Give: "configure it differently",
+	}
+}
+
 // isLasting reports whether err is a refusal of the kernel for a reason that will not pass: the object depends on something that does not
 // exist or is down, such as a source address or the interface of a next hop. Lack of privilege, memory or time is no such reason.
 func isLasting(err error) bool {

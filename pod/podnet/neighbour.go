@@ -89,7 +89,7 @@ func decodeNeighbour(message []byte) (n Neighbour, usable bool, err error) {
 			n.FlagsExt = u32(value)
 		case netlink.NDA_CACHEINFO, netlink.NDA_PROBES:
 		default:
-			return fmt.Errorf("neighbour %v has attribute %d, which podswitch does not know and could not restore", n.Address, kind)
+			return notRestorable("restore the neighbour "+n.Address.String(), fmt.Sprintf("attribute %d", kind))
 		}
 		return nil
 	})

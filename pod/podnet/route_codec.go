@@ -107,7 +107,7 @@ func (h *NextHop) decode(dst netip.Prefix, kind uint16, value []byte) error {
 	case unix.RTA_FLOW:
 		h.Realm = u32(value)
 	default:
-		return notRestorable(dst, kind)
+		return foreignAttribute(dst, kind)
 	}
 	return nil
 }
@@ -134,8 +134,8 @@ func (r *Route) decodeNextHops(value []byte) error {
 	return first
 }
 
-// notRestorable returns the error for an attribute that a Route has no field for.
-func notRestorable(dst netip.Prefix, kind uint16) error {
+// foreignAttribute returns the error for an attribute that a Route has no field for.
+func foreignAttribute(dst netip.Prefix, kind uint16) error {
 	attribute := fmt.Sprintf("attribute %d", kind)
 	switch kind {
 	case unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE:
@@ -143,7 +143,7 @@ func notRestorable(dst netip.Prefix, kind uint16) error {
 	case rtaNextHopID:
 		attribute = "a next hop object (nhid)"
 	}
-	return fmt.Errorf("route %v has %s, which podswitch could not restore; configure the route without it", dst, attribute)
+	return notRestorable("restore the route "+dst.String(), attribute)
 }
 
 // encode returns the parts of a message that adds or removes the route.

@@ -40,7 +40,7 @@ func (r *Route) decodeMetrics(value []byte) error {
 		case kind == unix.RTAX_CC_ALGO:
 			r.Congestion = nl.BytesToString(value)
 		case !known:
-			return fmt.Errorf("route %v has metric %d, which podswitch does not know and could not restore", r.Dst, kind)
+			return notRestorable("restore the route "+r.Dst.String(), fmt.Sprintf("metric %d", kind))
 		default:
 			if r.Metrics == nil {
 				r.Metrics = Metrics{}

@@ -57,6 +57,9 @@ func TestDiscoverRefusesWhatCouldNotBeRestored(t *testing.T) {
 			}
 			_, err := Discover("eth0", IPv4)
 			wantError(t, err, nil, "10.50.0.0/16", test.word)
+			if lacks := (*missing.Error)(nil); !errors.As(err, &lacks) {
+				t.Errorf("%T is no *missing.Error", err)
+			}
 			p.ip("route del 10.50.0.0/16\nroute add 10.50.0.0/16 via 10.244.1.1")
 			p.discover()
 		})
