@@ -10,7 +10,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-const logFormatFlag = "log-format"
+const (
+	logLevelFlag  = "log-level"
+	logFormatFlag = "log-format"
+)
 
 // logFlags are the flags of commands that keep running.
 type logFlags struct {
@@ -20,7 +23,7 @@ type logFlags struct {
 
 func (f *logFlags) add(c *cobra.Command) {
 	f.level, f.format = newChoice("info", "debug", "warn", "error"), newChoice("console", "json")
-	c.Flags().Var(f.level, "log-level", "Lowest level of log messages to print")
+	c.Flags().Var(f.level, logLevelFlag, "Lowest level of log messages to print")
 	c.Flags().Var(f.format, logFormatFlag, "Format of log messages")
 }
 

@@ -19,6 +19,7 @@ func restoreCommand() *cobra.Command {
 	var (
 		dir string
 		w   watchdog
+		log logFlags
 	)
 	c := &cobra.Command{
 		Use:   "restore",
@@ -27,8 +28,11 @@ func restoreCommand() *cobra.Command {
 			"restore changes nothing. It refuses while that podswitch is running.",
 		Example: "  podswitch restore",
 		Args:    exactly(),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if w.end >= 0 {
+				if w.log, err = log.logger(c.ErrOrStderr()); err != nil {
+					return err
+				}
 				w.dir, w.isDoomed = dir, os.Getppid() == 1
 				return w.run(c.Context())
 			}
@@ -43,8 +47,8 @@ func restoreCommand() *cobra.Command {
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file")
 	c.Flags().IntVar(&w.end, watchdogFlag, -1, "Wait until the other end of the socket pair with this descriptor `NUMBER` is closed")
 	c.Flags().DurationVar(&w.hold, watchdogHoldFlag, 0, "Wait for this `DURATION` after that, for another keeper")
-	c.Flags().Var(newChoice("console", "json"), logFormatFlag, "Format of the error, if restore fails") // printError reads it
-	for _, name := range []string{watchdogFlag, watchdogHoldFlag, logFormatFlag} {
+	log.add(c)
+	for _, name := range []string{watchdogFlag, watchdogHoldFlag, logLevelFlag, logFormatFlag} {
 		_ = c.Flags().MarkHidden(name) // only the keeper uses it
 	}
 	return c

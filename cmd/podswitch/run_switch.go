@@ -35,7 +35,7 @@ func (f *switchFlags) add(c *cobra.Command) {
 
 // check rejects flags whose setting belongs to the keeper.
 func (f *switchFlags) check(c *cobra.Command) (err error) {
-	own := []string{keeperFlag, takeoverFlag, "log-level", "log-format", peerUIDFlag, peerNamespaceFlag}
+	own := []string{keeperFlag, takeoverFlag, logLevelFlag, logFormatFlag, peerUIDFlag, peerNamespaceFlag}
 	if f.takeover {
 		own = append(own, settingsFlags()...)
 	}

@@ -49,7 +49,7 @@ var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "
 func (f *logFlags) watchdogCommand(stateDir string, hold time.Duration) func(end *os.File) *exec.Cmd {
 	return func(end *os.File) *exec.Cmd {
 		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir, "--"+watchdogHoldFlag, hold.String(),
-			"--"+logFormatFlag, f.format.value)
+			"--"+logLevelFlag, f.level.value, "--"+logFormatFlag, f.format.value)
 		c.Args[0] = os.Args[0]
 		c.ExtraFiles, c.Stderr = []*os.File{end}, os.Stderr
 		return c

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/podswitch/podswitch/pod/keeper"
 	"github.com/podswitch/podswitch/pod/podnet"
 )
@@ -15,6 +17,7 @@ type watchdog struct {
 	end      int    // descriptor of a socket; the keeper has the other end of the pair
 	dir      string // the state directory
 	hold     time.Duration
+	log      *zap.Logger
 	isDoomed bool // the keeper is the first process of its namespace, whose end the kernel makes the end of this process
 }
 
@@ -37,20 +40,33 @@ func (w *watchdog) run(ctx context.Context) (err error) {
 		time.Sleep(doomTime)
 	}
 	if wasKilled && w.isRelieved(ctx) {
+		w.log.Info("watchdog: another keeper continues")
 		return nil
 	}
+	report, err := w.restore()
+	if err == nil && wasKilled {
+		w.log.Warn("watchdog: the keeper was killed", zap.String("report", report))
+	}
+	return err
+}
+
+// restore restores the interface as soon as the resources of the keeper are released.
+func (w *watchdog) restore() (report string, err error) {
 	for range watchdogAttempts {
-		if _, err = podnet.Restore(w.dir); !errors.Is(err, podnet.ErrLocked) && !errors.Is(err, podnet.ErrTaken) {
-			return err
+		if report, err = podnet.Restore(w.dir); !errors.Is(err, podnet.ErrLocked) && !errors.Is(err, podnet.ErrTaken) {
+			break
 		}
 		time.Sleep(watchdogPause)
 	}
-	return err
+	return report, err
 }
 
 // isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory. The
 // kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
 func (w *watchdog) isRelieved(ctx context.Context) bool {
+	if w.hold > 0 {
+		w.log.Warn("watchdog: the keeper was killed, waiting for another one", zap.Duration("for", w.hold))
+	}
 	for end := time.Now().Add(w.hold); time.Now().Before(end); {
 		switch lock, err := podnet.Lock(w.dir); { // waits longer than the kernel takes to release the lock of the first keeper
 		case errors.Is(err, podnet.ErrLocked):
