@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/podswitch/podswitch/pod/keeper"
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
@@ -19,7 +20,8 @@ func planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "Show what run would do, without changing anything",
 		Long: "Show what run would do with the same flags: the pod's network as found, the settings that the guest would get, warnings,\n" +
-			"and every change to the pod, in order. plan itself changes nothing.",
+			"and every change to the pod, in order. plan itself changes nothing. It also warns of what it can tell beforehand: missing\n" +
+			"capabilities, a descriptor that is not open, a directory that does not exist, and another podswitch that is running.",
 		Example: planExample,
 		Args:    exactly(),
 	}
@@ -33,6 +35,9 @@ func planCommand() *cobra.Command {
 		p, err := plan.Preview(cfg)
 		if err != nil {
 			return err
+		}
+		for _, err := range keeper.Check(cfg.Guest) {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("run would end with exit code %d: %v", exitCode(err), err))
 		}
 		if output.value == "json" {
 			return printJSON(c.OutOrStdout(), p)

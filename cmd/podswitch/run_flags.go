@@ -144,6 +144,7 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	}
 	f.cfg.VM = vm
 	f.cfg.Offload, f.cfg.NoMerge = f.offload.value == "on", f.merge.value == "off"
+	f.cfg.HoldKeeper = f.holdKeeper
 	f.cfg.Mute, f.cfg.Silent = f.address.value == "mute", !f.refuse
 	if f.control == "" {
 		f.control = filepath.Join(f.cfg.StateDir, "control.sock")

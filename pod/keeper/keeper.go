@@ -75,6 +75,9 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 			return err
 		}
 	}
+	if err := l.check(); err != nil {
+		return err
+	}
 	listener, err := unixsocket.Listen(unixsocket.Spec{Path: path, Owner: cfg.Owner, Name: "keeper socket", Flag: "--listen"})
 	if err != nil {
 		return errors.Join(err, l.abandon())

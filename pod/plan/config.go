@@ -33,6 +33,7 @@ type Config struct {
 	Offload      bool                  // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 	NoMerge      bool                  // do not merge consecutive frames of a flow
 	StateDir     string                // the directory of the state file and its lock
+	HoldKeeper   time.Duration         // how long the watchdog waits for another keeper; only for a warning
 }
 
 // Settings is the part of a Config that a takeover may change.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
@@ -77,6 +78,14 @@ func relayWarnings(servers []netip.AddrPort, link string) []string {
 	return []string{fmt.Sprintf("the name server %s runs in the pod: if it is a forwarder, it cannot ask servers outside through %s, "+
 		"and the guest gets no answers from it (give the pod name servers that the guest can ask itself: dnsPolicy and dnsConfig.nameservers)",
 		join(servers), link)}
+}
+
+// holdWarnings are about a hold after the end of the keeper that has no effect.
+func holdWarnings(hold time.Duration, why string) []string {
+	if hold == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("--hold-keeper %s has no effect: %s (omit it)", hold, why)}
 }
 
 // addressWarnings are about other addresses. With --address mute only the pod address is silenced, so that they stay with the pod.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,38 @@ func identity() *podnet.Identity {
 			{Dst: netip.MustParsePrefix("0.0.0.0/0"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Gateway: netip.MustParseAddr("10.244.1.1")},
 			{Dst: netip.MustParsePrefix("10.244.1.0/24"), Table: mainTable, Type: unix.RTN_UNICAST, Link: 2, Scope: unix.RT_SCOPE_LINK},
 		},
+	}
+}
+
+// TestHoldWarnings: a hold after the end of the keeper that has no effect is a warning that says why.
+func TestHoldWarnings(t *testing.T) {
+	bridge, err := model.Parse([]byte("spec: {devices: {interfaces: [{name: a, bridge: {}}]}, networks: [{name: a, pod: {}}]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		vm   *model.VM
+		mute bool
+		kind string
+		hold time.Duration
+		want string // empty: no warning
+	}{
+		"move":         {model.Default(), false, "veth", time.Second, ""},
+		"mute":         {model.Default(), true, "veth", time.Second, "--hold-keeper 1s has no effect: the address stays on eth0"},
+		"ipvlan":       {model.Default(), false, "ipvlan", time.Second, "--hold-keeper 1s has no effect: the address stays on eth0"},
+		"plain bridge": {bridge, false, "veth", time.Second, "--hold-keeper 1s has no effect: with a plain bridge"},
+		"mute, unset":  {model.Default(), true, "veth", 0, ""},
+	} {
+		id := identity()
+		id.Link.Kind = c.kind
+		cfg := Config{Settings: Settings{VM: c.vm}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}, Mute: c.mute, HoldKeeper: c.hold}
+		p, err := resolve(cfg, id, &environment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(p.Warnings, "\n"); strings.Contains(text, "--hold-keeper") != (c.want != "") || !strings.Contains(text, c.want) {
+			t.Errorf("%s: warnings %q, want %q", name, text, c.want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -86,17 +87,32 @@ func Revise(p *Plan, cfg Config) (*Plan, error) {
 }
 
 // Preview is like Resolve, but takes into account that run first restores a pod interface that an earlier run has left without its
-// address. It reads the state file in cfg.StateDir.
+// address, and that a podswitch may be running, which has the address. It reads the state file in cfg.StateDir.
 func Preview(cfg Config) (*Plan, error) {
-	pending, err := podnet.Pending(cfg.StateDir)
-	if err != nil || pending == nil || pending.Link.Name != cfg.PodInterface {
-		return Resolve(cfg)
+	id, err := podnet.Pending(cfg.StateDir)
+	earlier := err == nil && id != nil && id.Link.Name == cfg.PodInterface
+	running := errors.Is(err, podnet.ErrTaken) && id.Link.Name == cfg.PodInterface
+	if !earlier && !running {
+		id, err = podnet.Discover(cfg.PodInterface, podnet.IPv4)
+		if running = errors.Is(err, podnet.ErrTaken); err != nil && !running {
+			return nil, err
+		}
 	}
-	p, err := resolve(cfg, pending, nil)
-	if err == nil {
-		p.Changes = append([]string{fmt.Sprintf("Restore %s from the state file of an earlier run.", pending.Link.Name)}, p.Changes...)
+	if _, ok := id.PodAddress(podnet.IPv4); running && !ok {
+		return nil, fmt.Errorf("a running podswitch has taken the address of %s, and its state file is not in %s (select its directory with --state-dir): %w",
+			id.Link.Name, cfg.StateDir, podnet.ErrTaken)
 	}
-	return p, err
+	p, err := resolve(cfg, id, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case earlier:
+		p.Changes = append([]string{fmt.Sprintf("Restore %s from the state file of an earlier run.", id.Link.Name)}, p.Changes...)
+	case running:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("another podswitch is running and has the address of %s: run would end with exit code 3 "+
+			"(stop that podswitch first, or replace its switch with run --takeover)", id.Link.Name))
+	}
+	return p, nil
 }
 
 // resolve returns the plan for a pod interface. If env is nil and the plan needs it, resolve discovers it.
@@ -118,7 +134,7 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	if err := p.checkBridge(cfg); err != nil {
 		return nil, err
 	}
-	p.Found = guestMTUFindings(id, p.GuestMTU)
+	p.Found, p.Warnings = guestMTUFindings(id, p.GuestMTU), holdWarnings(cfg.HoldKeeper, "with a plain bridge the pod keeps its address")
 	p.Changes = append(portChanges(cfg, p), fmt.Sprintf("Switch Ethernet frames between %s and %s.", p.Guest, id.Link.Name))
 	return p, nil
 }
@@ -182,6 +198,10 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
 	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p.RelayDNS, id.Link.Name),
 		keptWarnings(p.KeptPorts))
+	if p.Mute {
+		p.Warnings = append(p.Warnings, holdWarnings(cfg.HoldKeeper, "the address stays on "+id.Link.Name+
+			", and the pod's kernel answers for it again as soon as the keeper has ended")...)
+	}
 	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
 	return nil
 }

@@ -15,7 +15,7 @@ const resolvConf = "/etc/resolv.conf"
 // those of SLAAC could not be restored.
 //
 // The error is a *missing.Error that lists the existing interfaces if link does not exist, and one that wraps ErrTaken if another
-// podswitch has taken or muted the interface. An interface with an attribute that GiveBack could not restore is an error, too.
+// podswitch has taken or muted the interface; the identity is valid then, too. An interface with an attribute that GiveBack could not restore is an error, too.
 func Discover(link string, families ...Family) (*Identity, error) {
 	conn, err := openRtnetlink()
 	if err != nil {

@@ -167,7 +167,7 @@ func count(n int, singular, plural string) string {
 }
 
 // Pending returns the identity that Recover would restore from dir, or nil if there is none. The errors are those of Recover, except
-// ErrLinkGone. It changes nothing.
+// ErrLinkGone; with ErrTaken it returns the identity too, which is that of a running podswitch. It changes nothing.
 func Pending(dir string) (*Identity, error) {
 	here, err := currentNamespace()
 	if err != nil {
@@ -185,10 +185,11 @@ func Pending(dir string) (*Identity, error) {
 	if err != nil || here.rebootedSince(record.Pod.Namespace) {
 		return nil, err
 	}
-	if err := record.checkRestorable(here, path); err != nil {
+	err = record.checkRestorable(here, path)
+	if err != nil && !errors.Is(err, ErrTaken) {
 		return nil, err
 	}
-	return record.Pod, nil
+	return record.Pod, err
 }
 
 // checkRestorable checks that the record, read from path, describes this namespace, and that no running podswitch has the address.
