@@ -29,6 +29,10 @@ type Events interface {
 	// UnknownOffload reports that a packet socket has lost a frame, because the kernel cannot describe its offloads: segments of SCTP,
 	// or a datagram to be cut into fragments that the port did not expect.
 	UnknownOffload()
+
+	// TooBig reports that a packet socket has refused a frame above the MTU of the device. The frame is valid until TooBig returns, which
+	// must not transmit.
+	TooBig(frame []byte)
 }
 
 // OpenDevice opens and configures a device, and creates a tap that does not exist. The error is a *missing.Error if the device, a

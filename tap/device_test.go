@@ -105,6 +105,38 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// sizes notes the lengths of refused frames.
+type sizes []int
+
+func (s *sizes) TooBig(frame []byte) { *s = append(*s, len(frame)) }
+func (s *sizes) UnknownOffload()     {}
+
+// TestTooBig: a packet socket reports the frames above an MTU that was lowered.
+func TestTooBig(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		veth(t, "1500")
+		d, err := OpenDevice(Spec{KindPacket, "v0"}, Options{Offload: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused sizes
+		d.Events = &refused
+		p, err := d.Port(new(vswitch.Counters))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		p.Transmit([]vswitch.Frame{{Data: make([]byte, 1514)}})
+		if err := setMTU("v0", 1400); err != nil {
+			t.Fatal(err)
+		}
+		p.Transmit([]vswitch.Frame{{Data: make([]byte, 1414)}, {Data: make([]byte, 1514)}, {Data: make([]byte, 60)}})
+		if !slices.Equal(refused, sizes{1514}) || p.Counters().TxFrames.Load() != 3 {
+			t.Errorf("refused %v, %d sent", refused, p.Counters().TxFrames.Load())
+		}
+	})
+}
+
 // unspeakable is a frame that the kernel accepts from a tap, and whose offloads it cannot describe to a packet socket.
 func unspeakable() vswitch.Frame {
 	const gsoUDP = 3 // VIRTIO_NET_HDR_GSO_UDP

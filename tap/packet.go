@@ -212,4 +212,7 @@ func (p *packetPort) refuse(fd uintptr, at int, err syscall.Errno) {
 		return
 	}
 	p.counters.Drop(transmitReason(err), 1)
+	if err == unix.EMSGSIZE && p.events != nil {
+		p.events.TooBig(p.out[at].Data)
+	}
 }

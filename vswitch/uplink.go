@@ -57,6 +57,31 @@ func (d *Delegate) SetUplink(cfg DelegateConfig) {
 	}
 }
 
+// TooBig answers a packet that the uplink has refused because of its size, with the MTU of its path, if DF is set: the guest or the pod endpoint has sent
+// it. It changes the frame. It reports false if the packet fits into the known MTU: the MTU of the device has been lowered, and SetUplink
+// has not been called yet.
+func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
+	out.uplink = d.uplink.Load()
+	v, p, f := d.IPv4, packet{}, Frame{Data: frame}
+	if v == nil || len(frame) < ethernetLen || ethertype(frame) != typeIPv4 || !p.parse(frame) || !p.dontFragment {
+		return true
+	}
+	_, r := out.uplink.ipv4.routes.lookup(p.target)
+	if r == nil {
+		return true
+	}
+	if trimToFit(&f, &p, r.mtu) {
+		return false
+	}
+	port, to := PortGuest, v.guest()
+	if v.kept.has(p.protocol, p.sourcePort) {
+		port, to = PortPod, out.uplink.mac
+	}
+	setMACs(frame, d.cfg.RouterMAC, to)
+	v.sendICMPError(port, frame, &p, codeFragmentNeeded, r.mtu, out)
+	return true
+}
+
 // setUplink leaves the questions as they are. The frames that wait for a neighbour that is now permanent leave with the next tick.
 func (n *neighbours) setUplink(mac MAC, gateways map[key]bool, permanent []Neighbour, announces bool) {
 	n.mu.Lock()

@@ -90,3 +90,44 @@ func TestSetUplinkConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A packet that the uplink has refused is answered as soon as a lower MTU is known: to the guest, or to the pod endpoint if it has sent it.
+func TestTooBig(t *testing.T) {
+	cfg := delegateConfig(Route{Destination: netip.MustParsePrefix("0.0.0.0/0")})
+	cfg.KeptTCP = []uint16{80}
+	d := NewDelegate(cfg)
+	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
+	packet := func(flags, protocol byte) []byte {
+		frame := packetOf(1400)
+		setMACs(frame, MAC{2, 9}, cfg.WireMAC)
+		frame[20], frame[23], frame[34], frame[35], frame[46] = flags, protocol, 0, 80, 0x50
+		setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
+		return frame
+	}
+	out := NewOut(delegatePorts, new(Counters))
+	if d.TooBig(packet(0x40, 99), out) {
+		t.Error("a packet that fits is answered")
+	}
+	cfg.MTU = 1300
+	d.SetUplink(cfg)
+	for _, c := range []struct {
+		frame []byte
+		port  int
+		to    MAC
+	}{{packet(0x40, 99), PortGuest, MAC{2, 1}}, {packet(0x40, protocolTCP), PortPod, cfg.WireMAC}, {packet(0, 99), -1, MAC{}}, {[]byte{1}, -1, MAC{}}} {
+		if !d.TooBig(c.frame, out) {
+			t.Error("the MTU is not known")
+		}
+		sent := -1
+		out.Flush(func(port int, frames []Frame) {
+			sent = port
+			b := frames[0].Data
+			if destination(b) != c.to || sender(b) != cfg.RouterMAC || b[34] != icmpUnreachable || b[35] != codeFragmentNeeded || int(b[40])<<8+int(b[41]) != 1300 {
+				t.Errorf("% x", b)
+			}
+		})
+		if sent != c.port {
+			t.Errorf("the error leaves at %d, want %d", sent, c.port)
+		}
+	}
+}

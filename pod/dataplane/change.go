@@ -22,6 +22,7 @@ func (d *delegation) change(c *grant.Changed) error {
 	}
 	p.status.Refused = c.Refused
 	d.delegate.SetUplink(p.forwarder)
+	d.tooBig.note()
 	d.leases.setOffer(p.offer)
 	d.known.Store(&p.status)
 	d.log.Info("pod network changed", zap.Int("mtu", p.status.MTU), zap.Stringer("wire_mac", p.status.WireMAC), zap.String("gateway", p.status.Gateway),

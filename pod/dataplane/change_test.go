@@ -1,17 +1,21 @@
 package dataplane
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/pod/podnet"
+	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -69,5 +73,62 @@ func TestChangedForwarder(t *testing.T) {
 	}
 	if n := d.delegate.Neighbours(0); len(n) != 1 || n[0].State != vswitch.NeighbourPermanent {
 		t.Errorf("neighbours %v", n)
+	}
+}
+
+// A sink is a port that keeps what is transmitted.
+type sink struct {
+	vswitch.Port
+	frames [][]byte
+}
+
+func (s *sink) Transmit(batch []vswitch.Frame) {
+	for _, f := range batch {
+		s.frames = append(s.frames, bytes.Clone(f.Data))
+	}
+}
+
+// TestTooBigIsAnswered checks that frames which the uplink has refused get an ICMP error when the keeper tells the lower MTU, the newest ones if
+// there are many.
+func TestTooBigIsAnswered(t *testing.T) {
+	p := delegatePlan(t)
+	everywhere := netip.MustParsePrefix("0.0.0.0/0")
+	p.Identity.Routes = []podnet.Route{{Dst: everywhere, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: 2, Gateway: netip.MustParseAddr("10.244.1.1")}}
+	k := newPod(t, p).start(false, nil)
+	k.reachReady()
+	d, err := newDelegation(&session{}, k.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	guest := &sink{}
+	for range 4 {
+		d.ports = append(d.ports, namedPort{Port: guest})
+	}
+	defer func() { d.ports = nil }()
+	frame := make([]byte, 14+1400)
+	copy(frame[12:], []byte{8, 0, 0x45, 0, 0x05, 0x78, 0, 0, 0x40, 0, 64, 99, 0, 0, 10, 244, 1, 7, 8, 8, 8, 8})
+	binary.BigEndian.PutUint16(frame[24:], vnet.Checksum(frame[14:34], 0))
+	refused := d.devices[vswitch.PortUplink]
+	for range tooBigLimit + 3 {
+		refused.TooBig(frame)
+	}
+	d.answerTooBig()
+	if len(guest.frames) != 0 {
+		t.Errorf("%d frames before the MTU is known", len(guest.frames))
+	}
+	id := *p.Identity
+	id.Link.MTU = 1300
+	p.Identity = &id
+	if err := d.change(&grant.Changed{Forwarder: p.Wire()}); err != nil {
+		t.Fatal(err)
+	}
+	<-d.tooBig.wake
+	d.answerTooBig()
+	if len(guest.frames) != tooBigLimit || !bytes.Equal(guest.frames[0][34:36], []byte{3, 4}) || binary.BigEndian.Uint16(guest.frames[0][40:]) != 1300 {
+		t.Errorf("%d frames: % x", len(guest.frames), guest.frames)
+	}
+	if d.answerTooBig(); len(guest.frames) != tooBigLimit {
+		t.Error("a frame is answered twice")
 	}
 }

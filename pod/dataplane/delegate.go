@@ -42,6 +42,8 @@ type delegation struct {
 	changed   chan struct{}                  // a value: the state of the address or the lease has changed
 	faults    chan error                     // a value: a panic outside the switch's own goroutines, which ends the switch
 
+	tooBig tooBigFrames
+
 	mu         sync.Mutex // guards the following
 	state      holderState
 	releasedAt time.Duration // when the state released began, on the switch's clock
@@ -62,7 +64,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	began := time.Now()
 	d := &delegation{
 		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)), used: make(chan struct{}, 1),
-		changed: make(chan struct{}, 1), faults: make(chan error, 1),
+		changed: make(chan struct{}, 1), tooBig: tooBigFrames{wake: make(chan struct{}, 1)}, faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	defer func() {
@@ -88,6 +90,7 @@ func (d *delegation) newDevices(ports []grant.Port) {
 	for i, p := range ports {
 		d.devices = append(d.devices, newDevice(d.session, i, p, d.log))
 	}
+	d.devices[vswitch.PortUplink].onTooBig = d.tooBig.add
 	guestDevice := d.devices[vswitch.PortGuest]
 	guestDevice.onLost, guestDevice.onBack = func() { d.setGuestAbsent(true) }, func() { d.setGuestAbsent(false) }
 }
@@ -166,6 +169,8 @@ func (d *delegation) background(ctx context.Context) error {
 			d.report(&learned)
 		case <-d.changed:
 			d.report(&learned)
+		case <-d.tooBig.wake:
+			d.answerTooBig()
 		}
 	}
 }

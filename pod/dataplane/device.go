@@ -27,7 +27,8 @@ type device struct {
 
 	warned sync.Once // about unknown offloads
 
-	onLost, onBack func() // called when the device, or the hypervisor behind it, disappears and returns
+	onTooBig       func(frame []byte) // called when the device has refused a frame above its MTU; nil: nothing is
+	onLost, onBack func()             // called when the device, or the hypervisor behind it, disappears and returns
 }
 
 func newDevice(s *session, index int, port grant.Port, log *zap.Logger) *device {
@@ -124,6 +125,13 @@ func (dev *device) back() {
 	}
 	dev.link.isLost.Store(false)
 	dev.onBack()
+}
+
+// TooBig implements tap.Events.
+func (dev *device) TooBig(frame []byte) {
+	if dev.onTooBig != nil {
+		dev.onTooBig(frame)
+	}
 }
 
 // UnknownOffload implements tap.Events. It warns once: the counter shows how many frames follow.

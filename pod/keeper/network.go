@@ -28,13 +28,16 @@ func (l *loop) watchNetwork(link podnet.Link) {
 	l.follow()
 	go func() {
 		for range signals {
-			retaken := false
-			if !l.do(func() { retaken = l.resources == resources && l.follow() }) {
+			retaken := make(chan bool, 1)
+			if !l.do(func() { retaken <- l.resources == resources && l.follow() }) {
 				return
 			}
-			if retaken {
+			if <-retaken {
 				time.Sleep(retakeEvery)
 			}
+		}
+		if resources.ctx.Err() == nil {
+			l.log.Warn("changes of the pod's network are not followed any more: the kernel has stopped sending them")
 		}
 	}()
 }
