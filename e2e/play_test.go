@@ -22,7 +22,7 @@ import (
 // play runs a role and returns the exit code.
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
-		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "serve-head": serveHead, "fetch": fetch, "dns": serveDNS,
+		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "serve-head": serveHead, "fetch": fetch, "dns": serveDNS, "dns-forward": forwardDNS,
 		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood, "pour": pour, "beat": beat, "echo-tcp": echoTCP, "send-udp": sendUDP, "count-udp": countUDP, "socket-tap": socketTap,
 	}
 	if err := roles[role](args); err != nil {
@@ -238,6 +238,48 @@ func serveDNS(args []string) error {
 		if _, err := conn.WriteTo(dnsAnswer(b[:n]), from); err != nil {
 			return err
 		}
+	}
+}
+
+// forwardDNS is a name server that asks another one, over UDP from a socket without an address, as dnsmasq does, and over TCP: dns-forward
+// ADDRESS SERVER.
+func forwardDNS(args []string) error {
+	server, err := net.ResolveUDPAddr("udp4", args[1])
+	if err != nil {
+		return err
+	}
+	go func() {
+		_ = serve(args[0], func(c *net.TCPConn) {
+			to, err := net.Dial("tcp4", args[1])
+			if err != nil {
+				return
+			}
+			defer to.Close()
+			go func() { _, _ = io.Copy(to, c) }()
+			_, _ = io.Copy(c, to)
+		})
+	}()
+	conn, err := net.ListenPacket("udp4", args[0])
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFrom(b)
+		if err != nil {
+			return err
+		}
+		out, err := net.ListenPacket("udp4", ":0")
+		if err != nil {
+			return err
+		}
+		_ = out.SetReadDeadline(time.Now().Add(2 * time.Second))
+		if _, err = out.WriteTo(b[:n], server); err == nil {
+			if n, _, err = out.ReadFrom(b); err == nil {
+				_, _ = conn.WriteTo(b[:n], from)
+			}
+		}
+		_ = out.Close()
 	}
 }
 

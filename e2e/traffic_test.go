@@ -163,6 +163,13 @@ func TestNameServer(t *testing.T) {
 	l.pod.serves("dns", "127.0.0.53:53")
 	p := l.podswitch()
 	l.leased()
+	l.resolves()
+	p.stop()
+}
+
+// resolves checks that the guest gets an answer of the relay, over UDP and over TCP.
+func (l *lab) resolves() {
+	l.t.Helper()
 	for _, transport := range []string{"", "use-vc"} {
 		script := fmt.Sprintf(`
 mount --make-rprivate /
@@ -172,10 +179,35 @@ rm /tmp/resolv.$$
 exec getent ahostsv4 name.example`, transport)
 		out := l.guest.must("unshare", "-m", "sh", "-c", script)
 		if !strings.HasPrefix(out, "192.0.2.53") {
-			t.Errorf("transport %q: answer %q", transport, out)
+			l.t.Errorf("transport %q: answer %q", transport, out)
 		}
 	}
-	p.stop()
+}
+
+// TestForwardingNameServer checks that a name server of the pod, which is bound to no address, can ask one outside while the guest has the
+// address, before and after a takeover, and that other processes of the pod have the same way out, which leaves nothing behind.
+func TestForwardingNameServer(t *testing.T) {
+	for _, address := range []string{"move", "mute"} {
+		t.Run(address, func(t *testing.T) {
+			l := newLab(t)
+			before := l.pod.must("ip", "addr") + l.pod.must("ip", "route", "show", "table", "all")
+			l.withResolv("nameserver 127.0.0.1\n")
+			l.pod.serves("dns-forward", ":53", peerAddress+":53")
+			l.peer.serves("dns", peerAddress+":53")
+			l.peer.serves("serve-text", ":81", "hello from the peer")
+			p := l.podswitch("--address", address)
+			l.leased()
+			l.resolves()
+			if got := l.pod.must(l.pod.as("fetch", peerAddress+":81")...); got != "hello from the peer\n" {
+				t.Errorf("the pod got %q", got)
+			}
+			l.guest.must("ping", "-c1", "-W2", peerAddress)
+			p.stop()
+			if after := l.pod.must("ip", "addr") + l.pod.must("ip", "route", "show", "table", "all"); after != before {
+				t.Errorf("before:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
 }
 
 // TestPathMTU checks a guest that ignores the MTU option: it gets an ICMP error with the MTU, and the MSS of its TCP is clamped.

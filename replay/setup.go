@@ -30,11 +30,15 @@ const (
 // setupComment is the first word of a section's comment that contains a setup as JSON.
 const setupComment = "podswitch-setup "
 
-// Ports returns the names of the forwarder's ports, in its order: guest, uplink, pod and server for a Delegate; guest and uplink
+// Ports returns the names of the forwarder's ports, in its order: guest, uplink, pod, server and perhaps egress for a Delegate; guest and uplink
 // for a Bridge with two ports; port0, port1 and so on for any other Bridge. The setup must have passed Check.
 func (s *Setup) Ports() []string {
 	if s.Delegate != nil {
-		return []string{"guest", "uplink", "pod", "server"}
+		names := []string{"guest", "uplink", "pod", "server"}
+		if s.Delegate.Egress.IsValid() {
+			names = append(names, "egress")
+		}
+		return names
 	}
 	if s.Bridge.Ports == 2 {
 		return []string{"guest", "uplink"}

@@ -14,6 +14,7 @@ const (
 	PortUplink        // the pod interface
 	PortPod           // the endpoint with the pod address on the wire: ARP, ICMP echo, kept ports
 	PortServer        // the endpoint that serves the guest: DHCP, DNS
+	PortEgress        // the pod's own processes, while they have no address on the pod interface; a switch may lack it
 	delegatePorts
 )
 
@@ -31,7 +32,7 @@ const (
 func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"}[h] }
 
 // Delegate is the forwarder of IP mode: the pod address moves to the guest, and the switch is the guest's only neighbour. It
-// implements Forwarder for a Switch with the four ports above.
+// implements Forwarder for a Switch with the ports above.
 //
 // Frames from the guest (fromGuest), in this order:
 //
@@ -56,13 +57,13 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //     may use; a packet may exceed the link's MTU, as a host receives it. Decide by the
 //     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
 //     address nowhere.
-//  5. Send packets to kept ports, and ICMP errors about those, to the pod endpoint.
+//  5. Send packets of flows of the pod's own processes to the egress port, and packets to kept ports, and ICMP errors about those, to the pod endpoint.
 //  6. Send the rest to the guest if it is the holder. If the switch is, send only ICMP echo to the pod endpoint, and TCP and UDP if the
 //     endpoint refuses them.
 //
 // Frames from the pod endpoint (fromPod) are dropped while the kernel is the holder, and then validated like those of the wire, with any
 // source MAC. ARP frames are sent with the wire MAC; IPv4 with the pod address as its source goes to the wire, except DHCP. Frames from the server
-// (fromServer) go to the guest.
+// (fromServer) go to the guest. egress.go has those of the pod's own processes (fromEgress).
 //
 // All methods except Resume may be called concurrently.
 type Delegate struct {
@@ -84,6 +85,7 @@ type Family struct {
 	rules      ruleTable
 	neighbours *neighbours
 	kept       *keptPorts
+	egress     *egress // nil: there is no egress port
 
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
@@ -127,6 +129,7 @@ type DelegateConfig struct {
 	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
 	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
 	KeptUDP   []uint16     // UDP ports likewise, for unicast; their answers are subject to Rules, because the source of a datagram may be false
+	Egress    netip.Addr   // IPv4 source of the pod's own processes at the egress port; the zero Addr: there is no such port
 	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
 	Refuse    bool         // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
@@ -142,6 +145,7 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	d.uplink.Store(u)
 	if cfg.Address.IsValid() {
 		d.IPv4 = d.newFamily(cfg.Address, cfg.Server, u.ipv4.gateways)
+		d.IPv4.egress = newEgress(cfg.Egress)
 	}
 	return d
 }
@@ -185,6 +189,8 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 			d.fromPod(f, now, out)
 		case PortServer:
 			d.fromServer(f, out)
+		case PortEgress:
+			d.fromEgress(f, now, out)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	case !v.isHeldBy(HolderGuest):
 		out.Drop(NotHolder)
 		v.use(sender(f.Data), now, false)
-	case v.isAboutKept(f.Data, &p):
+	case v.isAboutKept(f.Data, &p) || v.isOfEgress(&p, now):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
 		v.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out) // else a connection from this port would wait for its timeout
 	case p.target == v.server:

@@ -16,6 +16,7 @@ func (d *Delegate) State(now time.Duration) handover.Delegate {
 	return d.stateOf(func(v *Family) handover.Family {
 		s := v.guestState(now)
 		s.Neighbours, s.Questions, s.NextSweep = v.neighbours.state(now)
+		s.Flows = v.egress.state(now)
 		return s
 	})
 }
@@ -82,12 +83,13 @@ func (v *Family) check(s *handover.Family) error {
 	if len(s.Neighbours)+len(s.Questions) > 0 && v.cfg.NoARP {
 		return fmt.Errorf("neighbours: %d, and questions: %d, want none on a link without ARP", len(s.Neighbours), len(s.Questions))
 	}
-	return v.neighbours.check(s, v.checkHeld)
+	return errors.Join(v.neighbours.check(s, v.checkHeld), v.egress.check(s.Flows))
 }
 
 // resume replaces what v has learned by a state that check has accepted.
 func (v *Family) resume(s *handover.Family, mtu int, now time.Duration) {
 	v.neighbours.resume(s, fitting(s.Questions, mtu), now)
+	v.egress.resume(s.Flows, now)
 	v.using.Lock()
 	v.lastUse.clear()
 	if s.LastUse != nil {

@@ -27,7 +27,7 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 	case kind == typeARP:
 		v.arpFromWire(f, now, out)
 	default:
-		v.ipFromWire(f, out)
+		v.ipFromWire(f, now, out)
 	}
 }
 
@@ -70,7 +70,7 @@ func (v *Family) arpFromWire(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-func (v *Family) ipFromWire(f *Frame, out *Out) {
+func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 	var p packet
 	if !p.parse(f.Data) {
 		out.Drop(BadIPv4)
@@ -94,6 +94,7 @@ func (v *Family) ipFromWire(f *Frame, out *Out) {
 		out.Drop(ForeignTarget)
 	case f.Data[0]&1 != 0 && !v.cfg.NoARP: // a group MAC
 		out.Drop(GroupFrame)
+	case v.sendToEgress(f, &p, now, out):
 	case v.isForPod(f, &p):
 		out.Send(PortPod, *f)
 	default:

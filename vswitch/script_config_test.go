@@ -114,6 +114,8 @@ func (s *script) configureDelegate(w *words, word string) {
 		d.KeptUDP = append(d.KeptUDP, uint16(w.number("a port", 65535)))
 	case "refuse":
 		d.Refuse = true
+	case "egress":
+		d.Egress, s.ports = w.ip(), append(s.ports, "egress")
 	case "holder":
 		s.holder, s.holderMAC = s.readHolder(w), vswitch.MAC{}
 		if w.peek() != "" {

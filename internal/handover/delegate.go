@@ -21,6 +21,17 @@ type Family struct {
 	Questions  []Question     `json:"questions"`                 // ordered by address
 	// NextSweep is the time until a full neighbour table may be searched for expired entries again; 0 if it may be searched now.
 	NextSweep time.Duration `json:"next_sweep_ns"`
+	Flows     []Flow        `json:"flows,omitempty"` // of the pod's own processes, ordered by protocol, host and ports
+}
+
+// Flow is TCP or UDP between a process of the pod and another host.
+type Flow struct {
+	Protocol string        `json:"protocol"` // tcp or udp
+	Port     uint16        `json:"port"`     // of the pod
+	Host     netip.Addr    `json:"host"`
+	HostPort uint16        `json:"host_port"`
+	MAC      MAC           `json:"mac"`    // of the pod's kernel at the egress port
+	Age      time.Duration `json:"age_ns"` // since its last packet
 }
 
 // Neighbour is one learned neighbour on the wire.

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type delegation struct {
 	server    *stack.Endpoint // holds the DHCP server's address towards the guest
 	leases    *leases
 	known     atomic.Pointer[control.Status] // the fields that change with the pod's network alone
-	devices   []*device                      // guest and uplink
+	devices   []*device                      // guest, uplink, and the egress port if there is one
 	ports     []namedPort                    // in the forwarder's order
 	used      chan struct{}                  // a value: the guest has used the address while it was not the holder
 	offences  *offenceLog                    // belongs to background
@@ -52,14 +53,23 @@ type delegation struct {
 	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
 
+var errNoPod = errors.New("the keeper's grant does not describe a guest and a pod")
+
 // newDelegation makes the forwarder and its services. open makes the ports of devices.
 func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, err error) {
-	if g.Forwarder.Delegate == nil || len(g.Ports) != 2 {
-		return nil, errors.New("the keeper's grant does not describe a guest and a pod")
+	if g.Forwarder.Delegate == nil {
+		return nil, errNoPod
 	}
 	p, err := readDelegate(g.Forwarder.Delegate)
 	if err != nil {
 		return nil, err
+	}
+	want := 2
+	if p.forwarder.Egress.IsValid() {
+		want = 3
+	}
+	if len(g.Ports) != want {
+		return nil, errNoPod
 	}
 	began := time.Now()
 	d := &delegation{
@@ -113,7 +123,7 @@ func (d *delegation) open(ctx context.Context, before *snapshot) (err error) {
 	if d.ports, err = openDevices(ctx, d.devices, before); err != nil {
 		return err
 	}
-	d.ports = append(d.ports, namedPort{Port: d.pod, name: "pod", kind: kindNetstack},
+	d.ports = slices.Insert(d.ports, vswitch.PortPod, namedPort{Port: d.pod, name: "pod", kind: kindNetstack},
 		namedPort{Port: d.server, name: "server", kind: kindNetstack})
 	return nil
 }

@@ -34,7 +34,7 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	p.forwarder = vswitch.DelegateConfig{
 		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.PinnedMAC),
 		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
-		NoARP: d.NoARP, Refuse: !d.Silent,
+		NoARP: d.NoARP, Refuse: !d.Silent, Egress: d.Egress,
 	}
 	for _, k := range d.Keep {
 		if k.Network == "udp" {

@@ -40,6 +40,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	}
 	p.Offer, p.PinnedMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
 	p.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Protocol: 6, Port: 22}, {Destination: everywhere, Allow: true}}
+	p.Egress = &podnet.Egress{Address: netip.MustParseAddr("169.254.75.11")}
 	p.KeptPorts = append(p.KeptPorts, plan.KeptPort{Network: "udp", Port: 5353, Target: "127.0.0.1:53", Proxy: true})
 	id := p.Identity
 	id.Link.NoARP = true

@@ -35,6 +35,7 @@ type Delegate struct {
 	Routes     []Route          `json:"routes,omitempty"`     // of the pod, in the order of their use
 	Neighbours []Neighbour      `json:"neighbours,omitempty"` // permanent neighbours of the pod's kernel
 	Keep       []KeptPort       `json:"keep,omitempty"`       // kept ports, in the order of Dial.Index
+	Egress     netip.Addr       `json:"egress,omitzero"`      // source of the pod's own processes at a third port; absent: there is no such port
 	Silent     bool             `json:"silent,omitempty"`     // no TCP and UDP is refused while the switch holds the pod address
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides

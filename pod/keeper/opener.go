@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/tap"
@@ -64,7 +65,13 @@ func (o *opener) openOnce() (*handle, error) {
 	case hypervisor.KindPacket:
 		o.prepare()
 	}
-	return deviceHandle(tap.OpenDevice(tap.Spec{Kind: o.spec.Kind, Name: o.spec.Name}, o.options()))
+	device, err := tap.OpenDevice(tap.Spec{Kind: o.spec.Kind, Name: o.spec.Name}, o.options())
+	if err == nil && o.egress != nil {
+		if err = o.egress.Configure(); err != nil {
+			_ = grant.CloseFiles([]int{device.FD})
+		}
+	}
+	return deviceHandle(device, err)
 }
 
 func (o *opener) options() tap.Options {

@@ -23,13 +23,14 @@ var errUplinkGone = errors.New("the pod interface has disappeared")
 type portSpec struct {
 	name    string // as status shows it
 	spec    hypervisor.Attachment
-	offload bool         // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
-	mtu     int          // for a tap: MTU that its kernel side gets; 0: it keeps its own
-	owner   int          // user id that a socket is given to; -1: this process's own
-	guest   bool         // the device may appear later, and the pod's kernel is kept out of it
-	uplink  *podnet.Link // the pod interface; nil: the port is another one
-	types   []uint16     // ethertypes that a packet socket receives; nil: all
-	own     bool         // a packet socket receives only frames that the pod's kernel would take
+	offload bool           // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
+	mtu     int            // for a tap: MTU that its kernel side gets; 0: it keeps its own
+	owner   int            // user id that a socket is given to; -1: this process's own
+	guest   bool           // the device may appear later, and the pod's kernel is kept out of it
+	uplink  *podnet.Link   // the pod interface; nil: the port is another one
+	egress  *podnet.Egress // the way out of the pod's own processes, which is configured each time that the tap is open; nil: the port is another one
+	types   []uint16       // ethertypes that a packet socket receives; nil: all
+	own     bool           // a packet socket receives only frames that the pod's kernel would take
 }
 
 // A port is what the loop has of a port.

@@ -72,10 +72,16 @@ func (r *resources) openPod(adopt bool) (err error) {
 		r.cfg.Resolved(r.plan)
 	}
 	link := r.plan.Identity.Link
-	return r.openAll(
-		portSpec{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: r.plan.GuestMTU, guest: true},
-		portSpec{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: &link,
-			types: r.plan.UplinkEthertypes(), own: r.plan.UplinkOwnFrames()})
+	specs := []portSpec{
+		{name: "guest", spec: pod.Guest, offload: pod.Offload, mtu: r.plan.GuestMTU, guest: true},
+		{name: "uplink", spec: hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: link.Name}, offload: true, uplink: &link,
+			types: r.plan.UplinkEthertypes(), own: r.plan.UplinkOwnFrames()},
+	}
+	if e := r.plan.Egress; e != nil {
+		specs = append(specs, portSpec{name: "egress", spec: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: e.Device}, offload: true,
+			mtu: r.plan.Identity.MTU(podnet.IPv4), egress: e})
+	}
+	return r.openAll(specs...)
 }
 
 // resolve returns the plan. It gives back what an earlier run has left, or adopts it.
@@ -118,8 +124,11 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 		s.owner = r.cfg.Owner
 		p := newPort(s, r.cfg.Log)
 		r.ports = append(r.ports, p)
-		if p.handle, err = p.opener.open(); err != nil {
+		p.handle, err = p.opener.open()
+		if err != nil && s.egress == nil {
 			return err
+		} else if err != nil { // the guest does not depend on it
+			r.cfg.Log.Warn("the pod's own processes do not reach other hosts", zap.Error(err))
 		}
 	}
 	r.askKernel(tap.Mergeable)

@@ -28,6 +28,14 @@ func guestChange(cfg Config, p *Plan) string {
 	return fmt.Sprintf("Open the tap %s with MTU %d; create it if it does not exist.", cfg.Guest.Name, p.GuestMTU)
 }
 
+// egressChanges returns the changes for the way out of the pod's own processes, which may be nil.
+func egressChanges(e *podnet.Egress) []string {
+	if e == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("Create the tap %s with the address %s and routes to %s, which the kernel removes when podswitch ends.", e.Device, e.Address, join(e.Routes))}
+}
+
 // addressChanges returns the changes that moving or muting the pod address makes, one sentence each.
 func addressChanges(id *podnet.Identity, mute bool) []string {
 	if mute {

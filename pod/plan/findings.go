@@ -70,14 +70,29 @@ func warnings(id *podnet.Identity, address netip.Prefix, env *environment, mute 
 	return slices.Concat(addressWarnings(id, address, mute), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
 }
 
+// egressFinding says how name servers in the pod reach others.
+func egressFinding(servers []netip.AddrPort, e *podnet.Egress) string {
+	return fmt.Sprintf("the name server %s runs in the pod: the pod's processes reach other hosts by TCP and UDP through %s, from the pod address",
+		join(servers), e.Device)
+}
+
 // relayWarnings are about name servers in the pod. Most are forwarders, whose own questions leave the pod from the pod address.
-func relayWarnings(servers []netip.AddrPort, link string) []string {
-	if len(servers) == 0 {
+func relayWarnings(p *Plan) (list []string) {
+	if len(p.RelayDNS) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("the name server %s runs in the pod: if it is a forwarder, it cannot ask servers outside through %s, "+
-		"and the guest gets no answers from it (give the pod name servers that the guest can ask itself: dnsPolicy and dnsConfig.nameservers)",
-		join(servers), link)}
+	if p.Egress == nil {
+		return []string{fmt.Sprintf("the name server %s runs in the pod: if it is a forwarder, it cannot ask servers outside through %s, "+
+			"and the guest gets no answers from it: %v (give podswitch, or the keeper, that device; or give the pod name servers that the guest "+
+			"can ask itself: dnsPolicy and dnsConfig.nameservers)", join(p.RelayDNS), p.Identity.Link.Name, p.env.tapErr)}
+	}
+	for _, r := range p.Identity.UplinkRoutes(podnet.IPv4) {
+		if p.Mute && r.Dst.IsSingleIP() {
+			list = append(list, fmt.Sprintf("the name server %s cannot ask %s while the address is muted: its route cannot be replaced "+
+				"(let it ask another server)", join(p.RelayDNS), r.Dst.Addr()))
+		}
+	}
+	return list
 }
 
 // holdWarnings are about a hold after the end of the keeper that has no effect.

@@ -32,6 +32,9 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	if p.Offer != nil {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
 	}
+	if p.Egress != nil {
+		c.Egress = p.Egress.Address
+	}
 	for _, k := range p.KeptPorts {
 		k.AddTo(&c)
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -45,19 +46,40 @@ func TestKeptWarnings(t *testing.T) {
 	}
 }
 
-// TestRelayWarning checks that a plan warns of a name server in the pod, and of no other.
-func TestRelayWarning(t *testing.T) {
-	for server, want := range map[string]bool{"127.0.0.53": true, "10.96.0.10": false} {
-		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
-		id := identity()
-		id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr(server)}
-		p, err := resolve(cfg, id, &environment{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.Join(p.Warnings, "\n")
-		if strings.Contains(text, "the name server 127.0.0.53:53 runs in the pod") != want {
-			t.Errorf("%s: warnings:\n%s", server, text)
-		}
+// TestEgress checks that a plan has a way out for the pod's processes if a name server is in the pod, and otherwise warns.
+func TestEgress(t *testing.T) {
+	noTap := errors.New("open /dev/net/tun: no such file or directory")
+	for name, c := range map[string]struct {
+		server  string
+		env     environment
+		mute    bool
+		routes  string // of the way out; empty: there is none
+		warning string // part of a warning; empty: none about name servers
+	}{
+		"outside": {"10.96.0.10", environment{}, false, "", ""},
+		"a tap":   {"127.0.0.53", environment{}, false, "10.244.1.0/24,0.0.0.0/0", ""},
+		"muted":   {"127.0.0.53", environment{}, true, "10.244.1.0/25,10.244.1.128/25,0.0.0.0/1,128.0.0.0/1", ""},
+		"no tap":  {"127.0.0.53", environment{tapErr: noTap}, false, "", "cannot ask servers outside through eth0, and the guest gets no answers from it: open /dev/net/tun"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}, Mute: c.mute}
+			id := identity()
+			id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr(c.server)}
+			p, err := resolve(cfg, id, &c.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			routes := ""
+			if p.Egress != nil {
+				routes = join(p.Egress.Routes)
+				if p.Egress.Address == p.Server || p.Delegate().Egress != p.Egress.Address || !strings.Contains(strings.Join(p.Changes, "\n"), p.Egress.Device) {
+					t.Errorf("%+v, changes %q", p.Egress, p.Changes)
+				}
+			}
+			text := strings.Join(p.Warnings, "\n")
+			if routes != c.routes || !strings.Contains(text, c.warning) || c.warning == "" && strings.Contains(text, "cannot ask") {
+				t.Errorf("routes %s, want %s; warnings:\n%s", routes, c.routes, text)
+			}
+		})
 	}
 }

@@ -94,9 +94,12 @@ func relayedServers(id *podnet.Identity) (servers []netip.AddrPort) {
 	return servers
 }
 
-// freeServer returns serverAddress, or the next address that the pod does not use as an address, a next hop, a host route or a name
+// freeServer returns serverAddress, or the next address that the pod does not use.
+func freeServer(id *podnet.Identity) netip.Addr { return freeAddress(id, serverAddress) }
+
+// freeAddress returns the first address from a given one on that the pod does not use as an address, a next hop, a host route or a name
 // server.
-func freeServer(id *podnet.Identity) netip.Addr {
+func freeAddress(id *podnet.Identity, free netip.Addr) netip.Addr {
 	used := map[netip.Addr]bool{}
 	for _, a := range id.Addresses {
 		used[a.Prefix.Addr()] = true
@@ -108,9 +111,8 @@ func freeServer(id *podnet.Identity) netip.Addr {
 	for _, ns := range id.Resolv.NameServers {
 		used[ns] = true
 	}
-	server := serverAddress
-	for used[server] {
-		server = server.Next()
+	for used[free] {
+		free = free.Next()
 	}
-	return server
+	return free
 }

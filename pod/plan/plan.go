@@ -27,6 +27,7 @@ type Plan struct {
 	GuestMTU  int              `json:"guest_mtu"`           // of the guest's device: that of the pod interface, or the largest possible one
 	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if RelayDNS is set
 	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only processes of the pod can reach
+	Egress    *podnet.Egress   `json:"egress,omitempty"`    // the way out of the pod's own processes; nil: there is none
 	KeptPorts []KeptPort       `json:"keep,omitempty"`      // ports of the pod address that stay with the pod
 	Found     []string         `json:"found,omitempty"`     // properties of the pod's network and their consequences
 	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // destinations that the guest may or may not reach; the first match decides
@@ -43,6 +44,7 @@ type Plan struct {
 
 // An environment is the pod's network apart from the pod interface.
 type environment struct {
+	tapErr  error    // why this process cannot make taps; nil: it can
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
 }
@@ -53,7 +55,7 @@ func discoverEnvironment(id *podnet.Identity) (*environment, error) {
 		return nil, err
 	}
 	routing, err := podnet.DiscoverOtherRouting(id)
-	return &environment{tables, routing}, err
+	return &environment{podnet.CanMakeTaps(), tables, routing}, err
 }
 
 // Resolve returns the plan for cfg. It reads the network namespace of the calling thread and changes nothing.
@@ -196,13 +198,17 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes(podnet.IPv4)), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
-	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p.RelayDNS, id.Link.Name),
+	if len(p.RelayDNS) > 0 && p.env.tapErr == nil {
+		p.Egress = podnet.NewEgress(id, freeAddress(id, p.Server.Next()), p.Mute)
+		p.Found = append(p.Found, egressFinding(p.RelayDNS, p.Egress))
+	}
+	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p),
 		keptWarnings(p.KeptPorts))
 	if p.Mute {
 		p.Warnings = append(p.Warnings, holdWarnings(cfg.HoldKeeper, "the address stays on "+id.Link.Name+
 			", and the pod's kernel answers for it again as soon as the keeper has ended")...)
 	}
-	p.Changes = append(portChanges(cfg, p), addressChanges(id, p.Mute)...)
+	p.Changes = slices.Concat(portChanges(cfg, p), egressChanges(p.Egress), addressChanges(id, p.Mute))
 	return nil
 }
 

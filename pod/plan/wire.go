@@ -25,7 +25,7 @@ func (p *Plan) Wire() grant.Forwarder {
 	c := p.Delegate()
 	d := &grant.Delegate{
 		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), PinnedMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
-		RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+		Egress: c.Egress, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
 	}
 	for _, k := range p.KeptPorts {
 		d.Keep = append(d.Keep, grant.KeptPort{Network: k.Network, Port: k.Port, Proxy: k.Proxy})

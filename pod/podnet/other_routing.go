@@ -25,8 +25,14 @@ func DiscoverOtherRouting(id *Identity) (OtherRouting, error) {
 	if err != nil {
 		return e, explain("list the routes", err)
 	}
+	egress := 0 // of a podswitch that runs
+	if link, err := netlink.LinkByName(egressDevice(id)); err == nil {
+		egress = link.Attrs().Index
+	}
 	for _, r := range routes {
-		e.addRoute(r, id.Link.Index)
+		if r.LinkIndex != egress || egress == 0 {
+			e.addRoute(r, id.Link.Index)
+		}
 	}
 	rules, err := retryDump(func() ([]netlink.Rule, error) { return netlink.RuleList(netlink.FAMILY_V4) })
 	if err != nil {

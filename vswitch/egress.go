@@ -1,0 +1,186 @@
+package vswitch
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// The egress port lets the pod's own processes reach other hosts while the pod address is off the pod interface, such as a name server that
+// forwards the guest's questions. Their packets have the address DelegateConfig.Egress as the source, which is replaced by the pod address,
+// and the answers go the other way. Ports stay as they are: there is one host behind the port. A flow is TCP or UDP between a port of the
+// pod and a port of another host, and begins with a packet of the pod's. Flows are IPv4.
+//
+//	                 source 169.254.75.11             source 10.244.1.7
+//	pod's kernel ──────────▶ PortEgress ── fromEgress ──────────▶ PortUplink
+//	             ◀────────── PortEgress ◀───────── ipFromWire ◀──
+
+// flowLimit is the most flows of either protocol. When the table is full, flows without a packet for flowSpare make room.
+const (
+	flowLimit = 8192
+	flowSpare = 30 * time.Second
+)
+
+// How long a flow lasts without a packet: the most that a resolver waits for an answer, as in Linux (nf_conntrack_udp_timeout), and
+// RFC 5382, REQ-5.
+const (
+	udpFlowIdle = 30 * time.Second
+	tcpFlowIdle = 2*time.Hour + 4*time.Minute
+)
+
+// An egress has the flows of the pod's own processes. The value of an entry is the key of the MAC of the pod's kernel at the port.
+type egress struct {
+	address  key // of the pod's processes at the port
+	udp, tcp *table
+}
+
+func newEgress(address netip.Addr) *egress {
+	if !address.Is4() {
+		return nil
+	}
+	return &egress{keyOf(address), newTable(flowLimit, true), newTable(flowLimit, true)}
+}
+
+// flowTable returns the table of a protocol and the time that its flows last, or nil.
+func (e *egress) flowTable(protocol uint8) (*table, time.Duration) {
+	switch protocol {
+	case protocolUDP:
+		return e.udp, udpFlowIdle
+	case protocolTCP:
+		return e.tcp, tcpFlowIdle
+	}
+	return nil, 0
+}
+
+// flowKey is the key of a flow in a narrow table. It is not 0, because no host has the address 0.
+func flowKey(port uint16, host key, hostPort uint16) key {
+	return key{hi: host.hi | uint64(port)<<16 | uint64(hostPort)}
+}
+
+// find returns the MAC of the pod's kernel for a flow that exists, and prolongs the flow. It may be called for nil.
+func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) (MAC, bool) {
+	if e == nil {
+		return MAC{}, false
+	}
+	t, idle := e.flowTable(protocol)
+	if t == nil {
+		return MAC{}, false
+	}
+	s, mac, seen, ok := t.find(flowKey(port, host, hostPort))
+	if !ok || now-seen >= idle {
+		return MAC{}, false
+	}
+	s.touch(seen, now)
+	return macFromKey(mac), true
+}
+
+// note makes or prolongs the flow of a packet from the pod's processes. It reports false if there are too many.
+func (e *egress) note(p *packet, mac MAC, now time.Duration) bool {
+	t, _ := e.flowTable(p.protocol)
+	k := flowKey(p.sourcePort, p.target, p.targetPort)
+	if s, known, seen, ok := t.find(k); ok && known == mac.key() {
+		s.touch(seen, now)
+		return true
+	}
+	return t.put(k, mac.key(), now, func(old entry) bool { return now-old.seen >= flowSpare })
+}
+
+// fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules
+// do not apply: they are the guest's.
+func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
+	if len(f.Data) < ethernetLen {
+		out.Drop(Short)
+		return
+	}
+	if reason, ok := normalize(f, false); !ok {
+		out.Drop(reason)
+		return
+	}
+	v := d.IPv4
+	var p packet
+	switch {
+	case v == nil || v.egress == nil || ethertype(f.Data) != typeIPv4:
+		out.Drop(Unwanted)
+	case !p.parse(f.Data):
+		out.Drop(BadIPv4)
+	case p.source != v.egress.address:
+		out.Drop(ForeignSource)
+	case v.isHeldBy(HolderKernel):
+		out.Drop(NotHolder)
+	case p.protocol != protocolTCP && p.protocol != protocolUDP || p.fragment || p.isDHCP():
+		out.Drop(Unwanted)
+	case p.target.isMartian(false), p.target.isGroup(false), v.isBroadcast(p.target):
+		out.Drop(Martian)
+	case p.target == v.address:
+		out.Drop(Hairpin)
+	case v.kept.has(p.protocol, p.sourcePort):
+		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
+	case !v.egress.note(&p, sender(f.Data), now):
+		out.Drop(NoBuffer)
+	default:
+		p.replaceAddress(f, offIPv4Source, v.address)
+		v.toHost(PortPod, f, &p, now, out)
+	}
+}
+
+// sendToEgress sends a packet from the wire to the pod's processes, and reports whether it belongs to one of their flows. A fragment does not.
+func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) bool {
+	to, ok := v.egress.find(p.protocol, p.targetPort, p.source, p.sourcePort, now)
+	if !ok || p.fragment || v.isHeldBy(HolderKernel) {
+		return false
+	}
+	p.replaceAddress(f, offIPv4Target, v.egress.address)
+	setMACs(f.Data, to, v.cfg.RouterMAC)
+	out.Send(PortEgress, *f)
+	return true
+}
+
+// isOfEgress reports whether a packet of the guest has the ports and the destination of a flow of the pod's processes, which would get the
+// answer.
+func (v *Family) isOfEgress(p *packet, now time.Duration) bool {
+	_, ok := v.egress.find(p.protocol, p.sourcePort, p.target, p.targetPort, now)
+	return ok && !p.fragment
+}
+
+// Offsets in bytes.
+const (
+	offIPv4Checksum = ethernetLen + 10
+	offIPv4Source   = ethernetLen + 12
+	offIPv4Target   = ethernetLen + 16
+	offTCPChecksum  = 16 // in the TCP header
+	offUDPChecksum  = 6  // in the UDP header
+)
+
+// replaceAddress replaces an address of a TCP or UDP packet, which is no fragment, and corrects its checksums. An unfinished checksum is the sum
+// of the pseudo-header and not its complement.
+func (p *packet) replaceAddress(f *Frame, at int, address key) {
+	before, to := binary.BigEndian.Uint32(f.Data[at:]), uint32(address.hi>>32)
+	binary.BigEndian.PutUint32(f.Data[at:], to)
+	p.source, p.target = key4(f.Data[offIPv4Source:]), key4(f.Data[offIPv4Target:])
+	correct := func(at int) {
+		sum := vnet.UpdateChecksum(binary.BigEndian.Uint16(f.Data[at:]), uint16(before>>16), uint16(to>>16))
+		binary.BigEndian.PutUint16(f.Data[at:], vnet.UpdateChecksum(sum, uint16(before), uint16(to)))
+	}
+	correct(offIPv4Checksum)
+	at = p.transport + offTCPChecksum
+	if p.protocol == protocolUDP {
+		at = p.transport + offUDPChecksum
+	}
+	sum := f.Data[at : at+2]
+	switch {
+	case f.Offload.Flags&vnet.FlagNeedsChecksum != 0:
+		complement(sum)
+		correct(at)
+		complement(sum)
+	case p.protocol == protocolUDP && sum[0]|sum[1] == 0: // no checksum (RFC 768)
+	default:
+		correct(at)
+		if p.protocol == protocolUDP && sum[0]|sum[1] == 0 {
+			sum[0], sum[1] = 0xff, 0xff
+		}
+	}
+}
+
+func complement(b []byte) { b[0], b[1] = ^b[0], ^b[1] }

@@ -1,0 +1,64 @@
+package vswitch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/podswitch/podswitch/internal/handover"
+)
+
+// protocolNames are the protocols of flows as a state has them.
+var protocolNames = map[string]uint8{"tcp": protocolTCP, "udp": protocolUDP}
+
+// state returns the flows that have not ended. It may be called for nil.
+func (e *egress) state(now time.Duration) (flows []handover.Flow) {
+	if e == nil {
+		return nil
+	}
+	for name, protocol := range protocolNames {
+		t, idle := e.flowTable(protocol)
+		t.each(func(f entry) {
+			if now-f.seen < idle {
+				flows = append(flows, handover.Flow{Protocol: name, Port: uint16(f.key.hi >> 16), Host: f.key.addr(false),
+					HostPort: uint16(f.key.hi), MAC: handover.MAC(macFromKey(f.value)), Age: ageOf(f.seen, now)})
+			}
+		})
+	}
+	slices.SortFunc(flows, func(a, b handover.Flow) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Host.Compare(b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.HostPort, b.HostPort))
+	})
+	return flows
+}
+
+// check checks that the flows could have been noted.
+func (e *egress) check(flows []handover.Flow) error {
+	if len(flows) > 0 && e == nil || len(flows) > 2*flowLimit {
+		return fmt.Errorf("flows: %d, want at most %d, and none without an egress port", len(flows), 2*flowLimit)
+	}
+	for i, f := range flows {
+		mac := MAC(f.MAC)
+		switch {
+		case protocolNames[f.Protocol] == 0:
+			return fmt.Errorf("flows[%d].protocol %q: want tcp or udp", i, f.Protocol)
+		case !f.Host.Is4() || f.Host.IsUnspecified():
+			return fmt.Errorf("flows[%d].host %q: want an IPv4 address", i, f.Host)
+		case mac.IsZero() || mac.IsMulticast():
+			return fmt.Errorf("flows[%d].mac %q: want the address of one station", i, mac)
+		}
+		if err := checkAge(f.Age); err != nil {
+			return fmt.Errorf("flows[%d].%w", i, err)
+		}
+	}
+	return nil
+}
+
+// resume adds the flows of another forwarder, which check has accepted. Those that do not fit are lost.
+func (e *egress) resume(flows []handover.Flow, now time.Duration) {
+	for _, f := range flows {
+		t, _ := e.flowTable(protocolNames[f.Protocol])
+		seen := now - f.Age
+		t.set(entry{flowKey(f.Port, keyOf(f.Host), f.HostPort), MAC(f.MAC).key(), seen, seen})
+	}
+}
