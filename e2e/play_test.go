@@ -22,7 +22,7 @@ import (
 // play runs a role and returns the exit code.
 func play(role string, args []string) int {
 	roles := map[string]func([]string) error{
-		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "serve-head": serveHead, "fetch": fetch, "dns": serveDNS, "dns-forward": forwardDNS,
+		"sink": sink, "source": source, "echo-udp": echoUDP, "ask-udp": askUDP, "serve-text": serveText, "serve-head": serveHead, "fetch": fetch, "dns": serveDNS, "dns-forward": forwardDNS, "serve-client": serveClient,
 		"send-frames": sendFrames, "with-tap": withTap, "dhcp-flood": dhcpFlood, "pour": pour, "beat": beat, "echo-tcp": echoTCP, "send-udp": sendUDP, "count-udp": countUDP, "socket-tap": socketTap,
 	}
 	if err := roles[role](args); err != nil {
@@ -239,6 +239,11 @@ func serveDNS(args []string) error {
 			return err
 		}
 	}
+}
+
+// serveClient answers each connection with the address of its client: serve-client ADDRESS.
+func serveClient(args []string) error {
+	return serve(args[0], func(c *net.TCPConn) { fmt.Fprintln(c, c.RemoteAddr().(*net.TCPAddr).IP) })
 }
 
 // forwardDNS is a name server that asks another one, over UDP from a socket without an address, as dnsmasq does, and over TCP: dns-forward

@@ -129,6 +129,30 @@ func TestKeepTellsTheClient(t *testing.T) {
 	p.stop()
 }
 
+// TestKeepFromClient checks that processes of the pod see the client's own address at direct ports, whoever the holder is.
+func TestKeepFromClient(t *testing.T) {
+	for _, address := range []string{"move", "mute"} {
+		t.Run(address, func(t *testing.T) {
+			l := newLab(t)
+			l.pod.serves("serve-client", "0.0.0.0:8080")
+			l.pod.serves("echo-udp", "0.0.0.0:5353")
+			p := l.podswitch("--address", address, "--keep", "tcp/8080,from=client", "--keep", "udp/5353,from=client")
+			l.awaitHolder("switch")
+			check := func() {
+				t.Helper()
+				if got := l.peer.must(l.peer.as("fetch", podAddress+":8080")...); got != peerAddress+"\n" {
+					t.Errorf("the client was %q, want %s", got, peerAddress)
+				}
+				l.peer.must(l.peer.as("ask-udp", podAddress+":5353", "1", "1000", "1422")...)
+			}
+			check()
+			l.leased()
+			check()
+			p.stop()
+		})
+	}
+}
+
 // TestRefuse checks that a connection is refused while the switch is the holder, and gets no answer with --refuse=false.
 func TestRefuse(t *testing.T) {
 	l := newLab(t)

@@ -129,7 +129,10 @@ type DelegateConfig struct {
 	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
 	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
 	KeptUDP   []uint16     // UDP ports likewise, for unicast; their answers are subject to Rules, because the source of a datagram may be false
-	Egress    netip.Addr   // IPv4 source of the pod's own processes at the egress port; the zero Addr: there is no such port
+	Egress    netip.Addr   // IPv4 address of the pod's own processes at the egress port; the zero Addr: there is no such port
+	EgressMAC MAC          // their MAC there; required with Egress
+	DirectTCP []uint16     // those of KeptTCP that are served at the egress port instead of the pod endpoint, and see the client's address
+	DirectUDP []uint16     // those of KeptUDP likewise
 	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
 	Refuse    bool         // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
@@ -145,7 +148,7 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	d.uplink.Store(u)
 	if cfg.Address.IsValid() {
 		d.IPv4 = d.newFamily(cfg.Address, cfg.Server, u.ipv4.gateways)
-		d.IPv4.egress = newEgress(cfg.Egress)
+		d.IPv4.egress = newEgress(&d.cfg)
 	}
 	return d
 }

@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"time"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -11,7 +10,8 @@ import (
 // The egress port lets the pod's own processes reach other hosts while the pod address is off the pod interface, such as a name server that
 // forwards the guest's questions. Their packets have the address DelegateConfig.Egress as the source, which is replaced by the pod address,
 // and the answers go the other way. Ports stay as they are: there is one host behind the port. A flow is TCP or UDP between a port of the
-// pod and a port of another host, and begins with a packet of the pod's. Flows are IPv4.
+// pod and a port of another host, and begins with a packet of the pod's. At a direct port it begins with a packet of the other host, and
+// needs no entry. Flows are IPv4.
 //
 //	                 source 169.254.75.11             source 10.244.1.7
 //	pod's kernel ──────────▶ PortEgress ── fromEgress ──────────▶ PortUplink
@@ -30,17 +30,21 @@ const (
 	tcpFlowIdle = 2*time.Hour + 4*time.Minute
 )
 
-// An egress has the flows of the pod's own processes. The value of an entry is the key of the MAC of the pod's kernel at the port.
+// An egress has the flows of the pod's own processes.
 type egress struct {
 	address  key // of the pod's processes at the port
 	udp, tcp *table
+	direct   keptPorts
 }
 
-func newEgress(address netip.Addr) *egress {
-	if !address.Is4() {
+func newEgress(cfg *DelegateConfig) *egress {
+	if !cfg.Egress.Is4() {
 		return nil
 	}
-	return &egress{keyOf(address), newTable(flowLimit, true), newTable(flowLimit, true)}
+	e := &egress{address: keyOf(cfg.Egress), udp: newTable(flowLimit, true), tcp: newTable(flowLimit, true)}
+	e.direct.tcp.add(cfg.DirectTCP)
+	e.direct.udp.add(cfg.DirectUDP)
+	return e
 }
 
 // flowTable returns the table of a protocol and the time that its flows last, or nil.
@@ -59,36 +63,36 @@ func flowKey(port uint16, host key, hostPort uint16) key {
 	return key{hi: host.hi | uint64(port)<<16 | uint64(hostPort)}
 }
 
-// find returns the MAC of the pod's kernel for a flow that exists, and prolongs the flow. It may be called for nil.
-func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) (MAC, bool) {
+// has reports whether a flow exists, and prolongs it. It may be called for nil.
+func (e *egress) has(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) bool {
 	if e == nil {
-		return MAC{}, false
+		return false
 	}
 	t, idle := e.flowTable(protocol)
 	if t == nil {
-		return MAC{}, false
+		return false
 	}
-	s, mac, seen, ok := t.find(flowKey(port, host, hostPort))
+	s, _, seen, ok := t.find(flowKey(port, host, hostPort))
 	if !ok || now-seen >= idle {
-		return MAC{}, false
+		return false
 	}
 	s.touch(seen, now)
-	return macFromKey(mac), true
+	return true
 }
 
 // note makes or prolongs the flow of a packet from the pod's processes. It reports false if there are too many.
-func (e *egress) note(p *packet, mac MAC, now time.Duration) bool {
+func (e *egress) note(p *packet, now time.Duration) bool {
 	t, _ := e.flowTable(p.protocol)
 	k := flowKey(p.sourcePort, p.target, p.targetPort)
-	if s, known, seen, ok := t.find(k); ok && known == mac.key() {
+	if s, _, seen, ok := t.find(k); ok {
 		s.touch(seen, now)
 		return true
 	}
-	return t.put(k, mac.key(), now, func(old entry) bool { return now-old.seen >= flowSpare })
+	return t.put(k, 0, now, func(old entry) bool { return now-old.seen >= flowSpare })
 }
 
 // fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules
-// do not apply: they are the guest's.
+// apply to datagrams of direct ports, as to those of kept ports, and otherwise they are the guest's.
 func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 	if len(f.Data) < ethernetLen {
 		out.Drop(Short)
@@ -115,9 +119,16 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Martian)
 	case p.target == v.address:
 		out.Drop(Hairpin)
+	case v.egress.direct.has(p.protocol, p.sourcePort):
+		if p.protocol == protocolUDP && v.rules.deny(&p, f.Data) {
+			out.dropFor(Denied, offendingIP(p.target))
+			return
+		}
+		p.replaceAddress(f, offIPv4Source, v.address)
+		v.toHost(PortPod, f, &p, now, out)
 	case v.kept.has(p.protocol, p.sourcePort):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
-	case !v.egress.note(&p, sender(f.Data), now):
+	case !v.egress.note(&p, now):
 		out.Drop(NoBuffer)
 	default:
 		p.replaceAddress(f, offIPv4Source, v.address)
@@ -125,14 +136,17 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// sendToEgress sends a packet from the wire to the pod's processes, and reports whether it belongs to one of their flows. A fragment does not.
+// sendToEgress sends a packet from the wire to the pod's processes, and reports whether it belongs to one of their flows, or to a direct
+// port. A fragment does not.
 func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) bool {
-	to, ok := v.egress.find(p.protocol, p.targetPort, p.source, p.sourcePort, now)
-	if !ok || p.fragment || v.isHeldBy(HolderKernel) {
+	e := v.egress
+	if e == nil || p.fragment || v.isHeldBy(HolderKernel) ||
+		!e.direct.has(p.protocol, p.targetPort) && !e.has(p.protocol, p.targetPort, p.source, p.sourcePort, now) {
 		return false
 	}
-	p.replaceAddress(f, offIPv4Target, v.egress.address)
-	setMACs(f.Data, to, v.cfg.RouterMAC)
+	p.replaceAddress(f, offIPv4Target, e.address)
+	clampMSS(f, p, out.uplink.of(v).guestMSS)
+	setMACs(f.Data, v.cfg.EgressMAC, v.cfg.RouterMAC)
 	out.Send(PortEgress, *f)
 	return true
 }
@@ -140,8 +154,7 @@ func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) 
 // isOfEgress reports whether a packet of the guest has the ports and the destination of a flow of the pod's processes, which would get the
 // answer.
 func (v *Family) isOfEgress(p *packet, now time.Duration) bool {
-	_, ok := v.egress.find(p.protocol, p.sourcePort, p.target, p.targetPort, now)
-	return ok && !p.fragment
+	return !p.fragment && v.egress.has(p.protocol, p.sourcePort, p.target, p.targetPort, now)
 }
 
 // Offsets in bytes.

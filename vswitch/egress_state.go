@@ -22,7 +22,7 @@ func (e *egress) state(now time.Duration) (flows []handover.Flow) {
 		t.each(func(f entry) {
 			if now-f.seen < idle {
 				flows = append(flows, handover.Flow{Protocol: name, Port: uint16(f.key.hi >> 16), Host: f.key.addr(false),
-					HostPort: uint16(f.key.hi), MAC: handover.MAC(macFromKey(f.value)), Age: ageOf(f.seen, now)})
+					HostPort: uint16(f.key.hi), Age: ageOf(f.seen, now)})
 			}
 		})
 	}
@@ -38,14 +38,11 @@ func (e *egress) check(flows []handover.Flow) error {
 		return fmt.Errorf("flows: %d, want at most %d, and none without an egress port", len(flows), 2*flowLimit)
 	}
 	for i, f := range flows {
-		mac := MAC(f.MAC)
 		switch {
 		case protocolNames[f.Protocol] == 0:
 			return fmt.Errorf("flows[%d].protocol %q: want tcp or udp", i, f.Protocol)
 		case !f.Host.Is4() || f.Host.IsUnspecified():
 			return fmt.Errorf("flows[%d].host %q: want an IPv4 address", i, f.Host)
-		case mac.IsZero() || mac.IsMulticast():
-			return fmt.Errorf("flows[%d].mac %q: want the address of one station", i, mac)
 		}
 		if err := checkAge(f.Age); err != nil {
 			return fmt.Errorf("flows[%d].%w", i, err)
@@ -59,6 +56,6 @@ func (e *egress) resume(flows []handover.Flow, now time.Duration) {
 	for _, f := range flows {
 		t, _ := e.flowTable(protocolNames[f.Protocol])
 		seen := now - f.Age
-		t.set(entry{flowKey(f.Port, keyOf(f.Host), f.HostPort), MAC(f.MAC).key(), seen, seen})
+		t.set(entry{flowKey(f.Port, keyOf(f.Host), f.HostPort), 0, seen, seen})
 	}
 }

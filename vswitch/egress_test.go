@@ -11,10 +11,9 @@ import (
 
 // TestFlowLimit checks that the flows of the pod's processes are bounded, and that those without a packet for flowSpare make room.
 func TestFlowLimit(t *testing.T) {
-	e := newEgress(netip.MustParseAddr("169.254.75.11"))
-	mac := MAC{2, 9}
+	e := newEgress(&DelegateConfig{Egress: netip.MustParseAddr("169.254.75.11")})
 	note := func(i int, now time.Duration) bool {
-		return e.note(&packet{protocol: protocolTCP, sourcePort: uint16(i), target: ip4(0x0a000001), targetPort: uint16(i >> 16)}, mac, now)
+		return e.note(&packet{protocol: protocolTCP, sourcePort: uint16(i), target: ip4(0x0a000001), targetPort: uint16(i >> 16)}, now)
 	}
 	for i := range flowLimit {
 		if !note(i, 0) {
@@ -27,15 +26,15 @@ func TestFlowLimit(t *testing.T) {
 	if !note(0, flowSpare+1) || !note(flowLimit, 2*flowSpare) {
 		t.Error("a known flow, or one after the others were idle, does not fit")
 	}
-	if _, ok := e.find(protocolTCP, 0, ip4(0x0a000001), 0, 2*flowSpare-2); !ok {
+	if !e.has(protocolTCP, 0, ip4(0x0a000001), 0, 2*flowSpare) {
 		t.Error("a flow that goes on made room")
 	}
 }
 
 // TestResumeFlows checks that a state with impossible flows is refused.
 func TestResumeFlows(t *testing.T) {
-	good := handover.Flow{Protocol: "udp", Port: 1, Host: netip.MustParseAddr("10.0.0.1"), HostPort: 53, MAC: handover.MAC{2, 9}}
-	e := newEgress(netip.MustParseAddr("169.254.75.11"))
+	good := handover.Flow{Protocol: "udp", Port: 1, Host: netip.MustParseAddr("10.0.0.1"), HostPort: 53}
+	e := newEgress(&DelegateConfig{Egress: netip.MustParseAddr("169.254.75.11")})
 	if err := e.check([]handover.Flow{good}); err != nil {
 		t.Error(err)
 	}
@@ -43,7 +42,6 @@ func TestResumeFlows(t *testing.T) {
 		`protocol "icmp"`: func(f *handover.Flow) { f.Protocol = "icmp" },
 		`host "fd00::1"`:  func(f *handover.Flow) { f.Host = netip.MustParseAddr("fd00::1") },
 		`host "0.0.0.0"`:  func(f *handover.Flow) { f.Host = netip.IPv4Unspecified() },
-		`mac "00:`:        func(f *handover.Flow) { f.MAC = handover.MAC{} },
 		"age_ns -1":       func(f *handover.Flow) { f.Age = -1 },
 	} {
 		f := good

@@ -115,7 +115,13 @@ func (s *script) configureDelegate(w *words, word string) {
 	case "refuse":
 		d.Refuse = true
 	case "egress":
-		d.Egress, s.ports = w.ip(), append(s.ports, "egress")
+		d.Egress, d.EgressMAC, s.ports = w.ip(), w.mac(), append(s.ports, "egress")
+	case "direct":
+		port := uint16(w.number("a port", 65535))
+		d.KeptTCP, d.DirectTCP = append(d.KeptTCP, port), append(d.DirectTCP, port)
+	case "direct-udp":
+		port := uint16(w.number("a port", 65535))
+		d.KeptUDP, d.DirectUDP = append(d.KeptUDP, port), append(d.DirectUDP, port)
 	case "holder":
 		s.holder, s.holderMAC = s.readHolder(w), vswitch.MAC{}
 		if w.peek() != "" {

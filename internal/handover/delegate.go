@@ -30,7 +30,6 @@ type Flow struct {
 	Port     uint16        `json:"port"`     // of the pod
 	Host     netip.Addr    `json:"host"`
 	HostPort uint16        `json:"host_port"`
-	MAC      MAC           `json:"mac"`    // of the pod's kernel at the egress port
 	Age      time.Duration `json:"age_ns"` // since its last packet
 }
 

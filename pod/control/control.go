@@ -69,7 +69,7 @@ type Settings struct {
 	Method    string         `json:"method"`             // the connection method
 	PinnedMAC vswitch.MAC    `json:"guest_mac,omitzero"` // the only MAC that the guest may use; absent: any
 	Mute      bool           `json:"mute"`               // the pod address stays on the pod interface, and the kernel ignores traffic for it
-	Keep      []string       `json:"keep,omitempty"`     // kept ports, tcp/PORT or udp/PORT, with ",proxy" if so
+	Keep      []string       `json:"keep,omitempty"`     // kept ports, tcp/PORT or udp/PORT, with ",proxy" or ",from=client" if so
 	Rules     []vswitch.Rule `json:"rules,omitempty"`    // of the guest's destinations; the first match decides
 	HoldAfter time.Duration  `json:"hold_after_ns"`      // from the loss of the guest until the switch answers for the address
 }

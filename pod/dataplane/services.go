@@ -37,6 +37,9 @@ func (d *delegation) newEndpoints() (err error) {
 // startServices starts kept ports, the DNS relay and the DHCP server.
 func (d *delegation) startServices() error {
 	for i, k := range d.plan.keep {
+		if k.Direct {
+			continue
+		}
 		dial := func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 			return d.session.dial(ctx, grant.Kept, i)
 		}

@@ -50,6 +50,9 @@ func delegateSettings(d *grant.Delegate, rules []vswitch.Rule, pinned vswitch.MA
 		if k.Proxy {
 			text += ",proxy"
 		}
+		if k.Direct {
+			text += ",from=client"
+		}
 		s.Keep = append(s.Keep, text)
 	}
 	return s

@@ -34,14 +34,17 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	p.forwarder = vswitch.DelegateConfig{
 		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.PinnedMAC),
 		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
-		NoARP: d.NoARP, Refuse: !d.Silent, Egress: d.Egress,
+		NoARP: d.NoARP, Refuse: !d.Silent, Egress: d.Egress, EgressMAC: macs.read(d.EgressMAC),
 	}
 	for _, k := range d.Keep {
+		kept, direct := &p.forwarder.KeptTCP, &p.forwarder.DirectTCP
 		if k.Network == "udp" {
-			p.forwarder.KeptUDP = append(p.forwarder.KeptUDP, k.Port)
-			continue
+			kept, direct = &p.forwarder.KeptUDP, &p.forwarder.DirectUDP
 		}
-		p.forwarder.KeptTCP = append(p.forwarder.KeptTCP, k.Port)
+		*kept = append(*kept, k.Port)
+		if k.Direct {
+			*direct = append(*direct, k.Port)
+		}
 	}
 	for _, r := range d.Routes {
 		p.forwarder.Routes = append(p.forwarder.Routes, vswitch.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})

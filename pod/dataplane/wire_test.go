@@ -40,8 +40,9 @@ func fullPlan(t *testing.T) *plan.Plan {
 	}
 	p.Offer, p.PinnedMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
 	p.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Protocol: 6, Port: 22}, {Destination: everywhere, Allow: true}}
-	p.Egress = &podnet.Egress{Address: netip.MustParseAddr("169.254.75.11")}
-	p.KeptPorts = append(p.KeptPorts, plan.KeptPort{Network: "udp", Port: 5353, Target: "127.0.0.1:53", Proxy: true})
+	p.Egress = &podnet.Egress{Address: netip.MustParseAddr("169.254.75.11"), MAC: podnet.MAC{2, 9}}
+	p.KeptPorts = append(p.KeptPorts, plan.KeptPort{Network: "udp", Port: 5353, Target: "127.0.0.1:53", Proxy: true},
+		plan.KeptPort{Network: "tcp", Port: 81, Direct: true}, plan.KeptPort{Network: "udp", Port: 82, Direct: true})
 	id := p.Identity
 	id.Link.NoARP = true
 	id.Routes = []podnet.Route{{Dst: everywhere, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: id.Link.Index, Gateway: gateway,
@@ -100,7 +101,8 @@ func TestReadDelegate(t *testing.T) {
 	if diff := cmp.Diff(want, got.forwarder, compared...); diff != "" {
 		t.Errorf("the forwarder: -planned +read:\n%s", diff)
 	}
-	if want := []grant.KeptPort{{Network: "tcp", Port: 80}, {Network: "udp", Port: 5353, Proxy: true}}; !slices.Equal(got.keep, want) {
+	if want := []grant.KeptPort{{Network: "tcp", Port: 80}, {Network: "udp", Port: 5353, Proxy: true},
+		{Network: "tcp", Port: 81, Direct: true}, {Network: "udp", Port: 82, Direct: true}}; !slices.Equal(got.keep, want) {
 		t.Errorf("kept ports %+v, want %+v", got.keep, want)
 	}
 	// Lifetimes travel in seconds.
@@ -111,7 +113,7 @@ func TestReadDelegate(t *testing.T) {
 		t.Errorf("held after %s; name servers: -planned +read:\n%s", got.holdAfter, diff)
 	}
 	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400,
-		Settings: &control.Settings{Method: "bridge.delegateIp", PinnedMAC: p.PinnedMAC, Mute: true, Keep: []string{"tcp/80", "udp/5353,proxy"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
+		Settings: &control.Settings{Method: "bridge.delegateIp", PinnedMAC: p.PinnedMAC, Mute: true, Keep: []string{"tcp/80", "udp/5353,proxy", "tcp/81,from=client", "udp/82,from=client"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
 	if diff := cmp.Diff(status, got.status, compared...); diff != "" {
 		t.Errorf("the status: -want +got:\n%s", diff)
 	}

@@ -36,6 +36,7 @@ type Delegate struct {
 	Neighbours []Neighbour      `json:"neighbours,omitempty"` // permanent neighbours of the pod's kernel
 	Keep       []KeptPort       `json:"keep,omitempty"`       // kept ports, in the order of Dial.Index
 	Egress     netip.Addr       `json:"egress,omitzero"`      // source of the pod's own processes at a third port; absent: there is no such port
+	EgressMAC  string           `json:"egress_mac,omitempty"` // their MAC there; empty without Egress
 	Silent     bool             `json:"silent,omitempty"`     // no TCP and UDP is refused while the switch holds the pod address
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
@@ -46,9 +47,10 @@ type Delegate struct {
 
 // A KeptPort is a port of the pod address that stays with the pod's own processes.
 type KeptPort struct {
-	Network string `json:"network"`         // "tcp" or "udp"
-	Port    uint16 `json:"port"`            // not 0
-	Proxy   bool   `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, before each connection or datagram
+	Network string `json:"network"`          // "tcp" or "udp"
+	Port    uint16 `json:"port"`             // not 0
+	Proxy   bool   `json:"proxy,omitempty"`  // the target gets a header of the PROXY protocol, version 2, before each connection or datagram
+	Direct  bool   `json:"direct,omitempty"` // served at the egress port: there is no target
 }
 
 // A Pod is the pod as podswitch status shows it.

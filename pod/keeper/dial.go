@@ -63,7 +63,7 @@ func targetOf(p *plan.Plan, d *grant.Dial) (target, error) {
 		length = len(p.RelayDNS)
 	}
 	switch {
-	case d.Index < 0 || d.Index >= length:
+	case d.Index < 0 || d.Index >= length || d.Service == grant.Kept && p.KeptPorts[d.Index].Direct:
 		return target{}, fmt.Errorf("the plan has no target %q number %d", d.Service, d.Index)
 	case d.Service == grant.Kept:
 		k := p.KeptPorts[d.Index]

@@ -70,10 +70,9 @@ func warnings(id *podnet.Identity, address netip.Prefix, env *environment, mute 
 	return slices.Concat(addressWarnings(id, address, mute), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
 }
 
-// egressFinding says how name servers in the pod reach others.
-func egressFinding(servers []netip.AddrPort, e *podnet.Egress) string {
-	return fmt.Sprintf("the name server %s runs in the pod: the pod's processes reach other hosts by TCP and UDP through %s, from the pod address",
-		join(servers), e.Device)
+// egressFinding says how the pod's own processes reach others.
+func egressFinding(e *podnet.Egress) string {
+	return fmt.Sprintf("the pod's own processes, such as a name server, reach other hosts by TCP and UDP through %s, as the pod address", e.Device)
 }
 
 // relayWarnings are about name servers in the pod. Most are forwarders, whose own questions leave the pod from the pod address.

@@ -10,7 +10,7 @@ import (
 )
 
 // Follow returns the plan while p is in effect and the pod interface has changed to id. The settings, and what the guest cannot learn while it is
-// attached, stay as in p: the method, the router MAC, the DHCP server, the rules, and the MTU of the guest's device, which is the largest one. refused names the changes
+// attached, stay as in p: the method, the router MAC, the DHCP server, the rules, the way out of the pod's own processes, and the MTU of the guest's device, which is the largest one. refused names the changes
 // that have no effect, one sentence each.
 func Follow(p *Plan, id *podnet.Identity) (next *Plan, refused []string, err error) {
 	id, refused = p.possible(id)
@@ -21,7 +21,7 @@ func Follow(p *Plan, id *podnet.Identity) (next *Plan, refused []string, err err
 		return nil, nil, fmt.Errorf("%s is another kind of interface now", id.Link.Name)
 	}
 	next.RouterMAC, next.Rules, next.GuestMTU, next.PinnedMAC = p.RouterMAC, p.Rules, p.GuestMTU, p.PinnedMAC
-	next.Server, next.RelayDNS = p.Server, p.RelayDNS
+	next.Server, next.RelayDNS, next.Egress = p.Server, p.RelayDNS, p.Egress
 	if next.Offer != nil {
 		offer := *next.Offer
 		offer.Server, offer.MTU = p.Server, min(id.MTU(podnet.IPv4), p.GuestMTU)

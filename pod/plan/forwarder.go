@@ -33,7 +33,7 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
 	}
 	if p.Egress != nil {
-		c.Egress = p.Egress.Address
+		c.Egress, c.EgressMAC = p.Egress.Address, vswitch.MAC(p.Egress.MAC)
 	}
 	for _, k := range p.KeptPorts {
 		k.AddTo(&c)

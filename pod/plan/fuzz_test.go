@@ -20,7 +20,7 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		k, err := ParseKeptPort(text)
-		if again, failed := ParseKeptPort(k.String()); err == nil && (failed != nil || again != k || k.Port == 0 || !strings.Contains(k.Target, ":")) {
+		if again, failed := ParseKeptPort(k.String()); err == nil && (failed != nil || again != k || k.Port == 0 || k.Direct == strings.Contains(k.Target, ":")) {
 			t.Errorf("%q is %v, and read again %v, %v", text, k, again, failed)
 		}
 		if err != nil && (k != KeptPort{} || !strings.HasPrefix(err.Error(), "kept port ")) {

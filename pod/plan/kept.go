@@ -12,12 +12,13 @@ import (
 
 // A KeptPort is a port of the pod address that stays with the pod's own processes.
 type KeptPort struct {
-	Network string `json:"network"` // "tcp" or "udp"
-	Port    uint16 `json:"port"`    // not 0, in host byte order
-	Target  string `json:"target"`  // HOST:PORT, the destination of what arrives at the port
+	Network string `json:"network"`          // "tcp" or "udp"
+	Port    uint16 `json:"port"`             // not 0, in host byte order
+	Target  string `json:"target,omitempty"` // HOST:PORT, the destination of what arrives at the port; absent with Direct
 
-	Proxy  bool       `json:"proxy,omitempty"` // the target gets a header of the PROXY protocol, version 2, with the client's address
-	Source netip.Addr `json:"from,omitzero"`   // the address of the loopback network that the target sees as every client; absent: the kernel's choice, 127.0.0.1
+	Proxy  bool       `json:"proxy,omitempty"`  // the target gets a header of the PROXY protocol, version 2, with the client's address
+	Source netip.Addr `json:"from,omitzero"`    // the address of the loopback network that the target sees as every client; absent: the kernel's choice, 127.0.0.1
+	Direct bool       `json:"direct,omitempty"` // the pod's processes at the same port of any address see the client's own address, through the way out
 }
 
 // Name returns tcp/PORT or udp/PORT.
@@ -25,15 +26,21 @@ func (k KeptPort) Name() string { return fmt.Sprintf("%s/%d", k.Network, k.Port)
 
 // AddTo adds the port to the configuration of a forwarder.
 func (k KeptPort) AddTo(c *vswitch.DelegateConfig) {
+	kept, direct := &c.KeptTCP, &c.DirectTCP
 	if k.Network == "udp" {
-		c.KeptUDP = append(c.KeptUDP, k.Port)
-		return
+		kept, direct = &c.KeptUDP, &c.DirectUDP
 	}
-	c.KeptTCP = append(c.KeptTCP, k.Port)
+	*kept = append(*kept, k.Port)
+	if k.Direct {
+		*direct = append(*direct, k.Port)
+	}
 }
 
 // String returns k in the form that ParseKeptPort reads.
 func (k KeptPort) String() string {
+	if k.Direct {
+		return k.Name() + "," + keptFrom + keptClient
+	}
 	text := k.Name() + "=" + k.Target
 	if k.Proxy {
 		text += "," + keptProxy
@@ -46,12 +53,13 @@ func (k KeptPort) String() string {
 
 // The options of a kept port's text.
 const (
-	keptProxy = "proxy"
-	keptFrom  = "from="
+	keptProxy  = "proxy"
+	keptFrom   = "from="
+	keptClient = "client"
 )
 
 // KeptPortForm is the form of a kept port's text.
-const KeptPortForm = "tcp/PORT or udp/PORT[=HOST:PORT][,proxy][,from=127.X.X.X]"
+const KeptPortForm = "tcp/PORT or udp/PORT[=HOST:PORT][,proxy][,from=127.X.X.X], or without HOST:PORT ,from=client"
 
 // UDP ports of DHCP (RFC 2131, section 4.1).
 const (
@@ -71,6 +79,10 @@ func ParseKeptPort(text string) (KeptPort, error) {
 	}
 	if network == "udp" && (port == dhcpServerPort || port == dhcpClientPort) {
 		return KeptPort{}, fmt.Errorf("kept port %q: DHCP does not pass between the pod and its network: want another port", text)
+	}
+	if options := options[1:]; !hasTarget && len(options) == 1 && options[0] == keptFrom+keptClient {
+		k.Direct = true
+		return k, nil
 	}
 	if !hasTarget {
 		k.Target = net.JoinHostPort("127.0.0.1", number)
@@ -97,6 +109,9 @@ func (k *KeptPort) readOption(option, host string) (err error) {
 	case !isSource || k.Source.IsValid():
 		return fmt.Errorf("option %q: want proxy or from=127.X.X.X, each once", option)
 	}
+	if source == keptClient {
+		return fmt.Errorf("option %q: want no HOST:PORT and no other option with it: the pod's processes at the port see the client's address", option)
+	}
 	if k.Source, err = netip.ParseAddr(source); err != nil || !k.Source.Is4() || !k.Source.IsLoopback() {
 		return fmt.Errorf("option %q: want an address of 127.0.0.0/8", option)
 	}
@@ -117,7 +132,7 @@ const (
 func keptWarnings(ports []KeptPort) (list []string) {
 	var plain, ephemeral []string
 	for _, k := range ports {
-		if !k.Proxy && !k.Source.IsValid() {
+		if !k.Proxy && !k.Source.IsValid() && !k.Direct {
 			plain = append(plain, k.Name())
 		}
 		if k.Port >= firstEphemeral && k.Port <= lastEphemeral {
@@ -127,7 +142,7 @@ func keptWarnings(ports []KeptPort) (list []string) {
 	if len(plain) > 0 {
 		list = append(list, fmt.Sprintf("the targets of kept %s see 127.0.0.1 as the address of every client: what trusts the loopback is open to the cluster "+
 			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol, "+
-			"or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone)",
+			"or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone, or \",from=client\" for one that listens at 0.0.0.0)",
 			strings.Join(plain, ", ")))
 	}
 	if len(ephemeral) > 0 {

@@ -3,9 +3,12 @@ package plan
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 )
@@ -81,5 +84,30 @@ func TestEgress(t *testing.T) {
 				t.Errorf("routes %s, want %s; warnings:\n%s", routes, c.routes, text)
 			}
 		})
+	}
+}
+
+// TestDirectPorts checks that a port whose processes see the client's address needs a tap, which a takeover cannot add.
+func TestDirectPorts(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	plain, err := resolve(cfg, identity(), &environment{})
+	if err != nil || plain.Egress != nil {
+		t.Fatal(plain.Egress, err)
+	}
+	cfg.KeptPorts = []KeptPort{{Network: "tcp", Port: 8080, Direct: true}}
+	direct, err := resolve(cfg, identity(), &environment{})
+	if err != nil || direct.Egress == nil || !slices.Equal(direct.Delegate().DirectTCP, []uint16{8080}) || !slices.Equal(direct.Delegate().KeptTCP, []uint16{8080}) {
+		t.Fatal(direct, err)
+	}
+	var lacks *missing.Error
+	if _, err := resolve(cfg, identity(), &environment{tapErr: os.ErrNotExist}); !errors.As(err, &lacks) || !strings.Contains(err.Error(), "tcp/8080,from=client") {
+		t.Errorf("without a tap: %v", err)
+	}
+	if _, err := Revise(plain, cfg); err == nil || !strings.Contains(err.Error(), "a takeover cannot add") {
+		t.Errorf("a takeover that needs a tap: %v", err)
+	}
+	cfg.KeptPorts = nil
+	if p, err := Revise(direct, cfg); err != nil || p.Egress != direct.Egress {
+		t.Errorf("a takeover that needs none: %v", err)
 	}
 }

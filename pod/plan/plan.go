@@ -82,10 +82,16 @@ func ResolveTaken(cfg Config, id *podnet.Identity) (*Plan, error) {
 // pod's network as p found it. The connection method cannot change.
 func Revise(p *Plan, cfg Config) (*Plan, error) {
 	revised, err := resolve(cfg, p.Identity, p.env)
-	if err == nil && revised.Method != p.Method {
+	switch {
+	case err != nil:
+		return nil, err
+	case revised.Method != p.Method:
 		return nil, &ConflictError{fmt.Sprintf("the connection method is %s and cannot become %s while the guest stays attached", p.Method, revised.Method)}
+	case revised.Egress != nil && p.Egress == nil:
+		return nil, &ConflictError{"--keep with from=client needs a tap, which a takeover cannot add: restart podswitch with it"}
 	}
-	return revised, err
+	revised.Egress = p.Egress // its port stays
+	return revised, nil
 }
 
 // Preview is like Resolve, but takes into account that run first restores a pod interface that an earlier run has left without its
@@ -198,9 +204,8 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes(podnet.IPv4)), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
-	if len(p.RelayDNS) > 0 && p.env.tapErr == nil {
-		p.Egress = podnet.NewEgress(id, freeAddress(id, p.Server.Next()), p.Mute)
-		p.Found = append(p.Found, egressFinding(p.RelayDNS, p.Egress))
+	if err := p.resolveEgress(); err != nil {
+		return err
 	}
 	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p),
 		keptWarnings(p.KeptPorts))
@@ -209,6 +214,21 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 			", and the pod's kernel answers for it again as soon as the keeper has ended")...)
 	}
 	p.Changes = slices.Concat(portChanges(cfg, p), egressChanges(p.Egress), addressChanges(id, p.Mute))
+	return nil
+}
+
+// resolveEgress adds the way out of the pod's own processes, if they need it: for a name server, or for a direct port, which cannot do without.
+func (p *Plan) resolveEgress() error {
+	direct := slices.IndexFunc(p.KeptPorts, func(k KeptPort) bool { return k.Direct })
+	switch {
+	case direct >= 0 && p.env.tapErr != nil:
+		return &missing.Error{What: "keep " + p.KeptPorts[direct].String(), Need: "/dev/net/tun",
+			Give: "pass the device to the container that opens devices, or omit from=client", Err: p.env.tapErr}
+	case direct < 0 && len(p.RelayDNS) == 0 || p.env.tapErr != nil:
+		return nil
+	}
+	p.Egress = podnet.NewEgress(p.Identity, freeAddress(p.Identity, p.Server.Next()), podnet.MAC(routerMAC(vswitch.MAC(p.Identity.Link.MAC), p.RouterMAC)), p.Mute)
+	p.Found = append(p.Found, egressFinding(p.Egress))
 	return nil
 }
 

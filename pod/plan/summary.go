@@ -34,6 +34,9 @@ func (p *Plan) Summary() []string {
 }
 
 func describeOptions(k KeptPort) (text string) {
+	if k.Direct {
+		return "the pod's processes at the port, from the client's address"
+	}
 	if k.Source.IsValid() {
 		text = " from " + k.Source.String()
 	}

@@ -25,10 +25,10 @@ func (p *Plan) Wire() grant.Forwarder {
 	c := p.Delegate()
 	d := &grant.Delegate{
 		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), PinnedMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
-		Egress: c.Egress, RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+		Egress: c.Egress, EgressMAC: wireMAC(c.EgressMAC), RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
 	}
 	for _, k := range p.KeptPorts {
-		d.Keep = append(d.Keep, grant.KeptPort{Network: k.Network, Port: k.Port, Proxy: k.Proxy})
+		d.Keep = append(d.Keep, grant.KeptPort{Network: k.Network, Port: k.Port, Proxy: k.Proxy, Direct: k.Direct})
 	}
 	for _, r := range c.Routes {
 		d.Routes = append(d.Routes, grant.Route{Destination: r.Destination, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Metric})

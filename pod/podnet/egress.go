@@ -32,14 +32,15 @@ const egressMetric = math.MaxUint32
 // Egress describes the way out of a pod.
 type Egress struct {
 	Device  string         `json:"device"`  // the name of the tap
-	Address netip.Addr     `json:"address"` // the source of the processes' packets, IPv4
+	Address netip.Addr     `json:"address"` // of the pod's processes there, IPv4
+	MAC     MAC            `json:"mac"`     // of the tap
 	Routes  []netip.Prefix `json:"routes"`  // IPv4 destinations
 }
 
-// NewEgress returns the way out of a pod from an address that nothing else uses. If the pod address stays on the interface, the routes there
+// NewEgress returns the way out of a pod with an address and a MAC that nothing else uses. If the pod address stays on the interface, the routes there
 // stay, too, and the way out has the two halves of each destination, which are preferred as more specific; that of a single host has none.
-func NewEgress(id *Identity, address netip.Addr, mute bool) *Egress {
-	e := &Egress{Device: egressDevice(id), Address: address}
+func NewEgress(id *Identity, address netip.Addr, mac MAC, mute bool) *Egress {
+	e := &Egress{Device: egressDevice(id), Address: address, MAC: mac}
 	for _, r := range id.UplinkRoutes(IPv4) {
 		for _, destination := range egressDestinations(r.Dst, mute) {
 			if !slices.Contains(e.Routes, destination) {
@@ -75,14 +76,14 @@ func CanMakeTaps() error {
 	return f.Close()
 }
 
-// Configure gives the tap, which the caller has opened, its address and routes, and sets it up without ARP: the kernel then sends to the tap's own MAC.
+// Configure gives the tap, which the caller has opened, its MAC, address and routes, and sets it up without ARP: the kernel then sends to the tap's own MAC.
 func (e *Egress) Configure() error {
 	link, err := netlink.LinkByName(e.Device)
 	if err != nil {
 		return explain("find "+e.Device, err)
 	}
 	_ = netlink.LinkSetIP6AddrGenMode(link, addrGenModeNone) // else the kernel announces itself there, which the switch drops
-	err = errors.Join(netlink.LinkSetARPOff(link), netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(e.Address, 32))}),
+	err = errors.Join(netlink.LinkSetHardwareAddr(link, e.MAC[:]), netlink.LinkSetARPOff(link), netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(e.Address, 32))}),
 		netlink.LinkSetUp(link))
 	if err != nil {
 		return explain("configure "+e.Device, err)

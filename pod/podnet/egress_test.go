@@ -18,12 +18,12 @@ func TestEgress(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := NewEgress(id, netip.MustParseAddr("169.254.75.11"), isMuted)
+			e := NewEgress(id, netip.MustParseAddr("169.254.75.11"), MAC{2, 9}, isMuted)
 			if err := e.Configure(); err == nil || !strings.Contains(err.Error(), e.Device) {
 				t.Errorf("without the tap: %v", err)
 			}
 			p.ip("link add " + e.Device + " type veth peer name out0\nlink set out0 up") // a tap has no carrier until it is open
-			for range 2 { // a tap that was opened again
+			for range 2 {                                                                // a tap that was opened again
 				if err := e.Configure(); err != nil {
 					t.Fatal(err)
 				}
