@@ -75,20 +75,31 @@ func egressFinding(e *podnet.Egress) string {
 	return fmt.Sprintf("the pod's own processes, such as a name server, reach other hosts by TCP and UDP through %s, as the pod address", e.Device)
 }
 
+// relayFindings say how the guest asks name servers with an IPv6 address.
+func relayFindings(p *Plan) (list []string) {
+	for _, s := range p.RelayDNS {
+		if isIPv6Server(s.Addr()) {
+			list = append(list, fmt.Sprintf("the name server %s has an IPv6 address: the guest gets %s instead, which asks it over the pod's own IPv6", s.Addr(), p.Server))
+		}
+	}
+	return list
+}
+
 // relayWarnings are about name servers in the pod. Most are forwarders, whose own questions leave the pod from the pod address.
 func relayWarnings(p *Plan) (list []string) {
-	if len(p.RelayDNS) == 0 {
+	servers := onLoopback(p.RelayDNS)
+	if len(servers) == 0 {
 		return nil
 	}
 	if p.Egress == nil {
 		return []string{fmt.Sprintf("the name server %s runs in the pod: if it is a forwarder, it cannot ask servers outside through %s, "+
 			"and the guest gets no answers from it: %v (give podswitch, or the keeper, that device; or give the pod name servers that the guest "+
-			"can ask itself: dnsPolicy and dnsConfig.nameservers)", join(p.RelayDNS), p.Identity.Link.Name, p.env.tapErr)}
+			"can ask itself: dnsPolicy and dnsConfig.nameservers)", join(servers), p.Identity.Link.Name, p.env.tapErr)}
 	}
 	for _, r := range p.Identity.UplinkRoutes(podnet.IPv4) {
 		if p.Mute && r.Dst.IsSingleIP() {
 			list = append(list, fmt.Sprintf("the name server %s cannot ask %s while the address is muted: its route cannot be replaced "+
-				"(let it ask another server)", join(p.RelayDNS), r.Dst.Addr()))
+				"(let it ask another server)", join(servers), r.Dst.Addr()))
 		}
 	}
 	return list

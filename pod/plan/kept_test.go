@@ -111,3 +111,24 @@ func TestDirectPorts(t *testing.T) {
 		t.Errorf("a takeover that needs none: %v", err)
 	}
 }
+
+// TestIPv6NameServers checks that the guest asks name servers with an IPv6 address through the relay if the pod has IPv6, and that the plan says
+// which servers it does not get.
+func TestIPv6NameServers(t *testing.T) {
+	for hasIPv6, want := range map[bool]string{true: "169.254.75.10,10.96.0.10", false: "10.96.0.10"} {
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		id := identity()
+		id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr("fd00::a"), netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fe80::1")}
+		p, err := resolve(cfg, id, &environment{hasIPv6: hasIPv6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings, found := strings.Join(p.Warnings, "\n"), strings.Join(p.Found, "\n")
+		if got := join(p.Offer.NameServers); got != want || len(p.RelayDNS) == 1 != hasIPv6 || p.Egress != nil {
+			t.Errorf("IPv6 %t: the guest gets %s, want %s; relayed %v, egress %v", hasIPv6, got, want, p.RelayDNS, p.Egress)
+		}
+		if strings.Contains(warnings, "fd00::a") == hasIPv6 || strings.Contains(found, "fd00::a has an IPv6 address") != hasIPv6 || !strings.Contains(warnings, "fe80::1") {
+			t.Errorf("IPv6 %t: found:\n%s\nwarnings:\n%s", hasIPv6, found, warnings)
+		}
+	}
+}

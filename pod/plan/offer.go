@@ -28,6 +28,11 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 		Address: p.Address, Server: p.Server, MTU: min(id.MTU(podnet.IPv4), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
+	for i, ns := range o.NameServers {
+		if isIPv6Server(ns) && slices.Contains(p.RelayDNS, netip.AddrPortFrom(ns, 53)) {
+			o.NameServers[i] = p.Server
+		}
+	}
 	o.Expires, o.Deprecated = id.Lifetimes(podnet.IPv4, time.Now())
 	o.Gateway, _ = id.Gateway(podnet.IPv4)
 	for _, r := range guestRoutes(p.Identity) {
@@ -84,14 +89,23 @@ func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
 	}
 }
 
-// relayedServers returns the name servers of the pod that need a relay, because only processes of the pod can reach them.
-func relayedServers(id *podnet.Identity) (servers []netip.AddrPort) {
+// relayedServers returns the name servers of the pod that need a relay, because only processes of the pod can reach them: those on its loopback,
+// and, if the pod has IPv6, those with an IPv6 address.
+func relayedServers(id *podnet.Identity, hasIPv6 bool) (servers []netip.AddrPort) {
 	for _, ns := range id.Resolv.NameServers {
-		if dhcpsrv.NeedsRelay(ns) {
+		if dhcpsrv.NeedsRelay(ns) || hasIPv6 && isIPv6Server(ns) {
 			servers = append(servers, netip.AddrPortFrom(ns, 53))
 		}
 	}
 	return servers
+}
+
+// isIPv6Server reports whether a name server has an IPv6 address beyond the pod.
+func isIPv6Server(ns netip.Addr) bool { return !ns.Unmap().Is4() && ns.IsGlobalUnicast() }
+
+// onLoopback returns those of the relayed servers that run in the pod.
+func onLoopback(relayed []netip.AddrPort) []netip.AddrPort {
+	return slices.DeleteFunc(slices.Clone(relayed), func(s netip.AddrPort) bool { return isIPv6Server(s.Addr()) })
 }
 
 // freeServer returns serverAddress, or the next address that the pod does not use.

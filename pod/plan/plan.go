@@ -45,6 +45,7 @@ type Plan struct {
 // An environment is the pod's network apart from the pod interface.
 type environment struct {
 	tapErr  error    // why this process cannot make taps; nil: it can
+	hasIPv6 bool     // the pod has a global IPv6 address, which stays its own
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
 }
@@ -55,7 +56,7 @@ func discoverEnvironment(id *podnet.Identity) (*environment, error) {
 		return nil, err
 	}
 	routing, err := podnet.DiscoverOtherRouting(id)
-	return &environment{podnet.CanMakeTaps(), tables, routing}, err
+	return &environment{podnet.CanMakeTaps(), podnet.HasIPv6(), tables, routing}, err
 }
 
 // Resolve returns the plan for cfg. It reads the network namespace of the calling thread and changes nothing.
@@ -191,16 +192,16 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 		return err
 	}
 	p.Server = freeServer(id)
-	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id)
-	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
-		return err
-	}
 	if p.env == nil {
 		if p.env, err = discoverEnvironment(id); err != nil {
 			return err
 		}
 	}
-	p.Found = append(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU)...)
+	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6)
+	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
+		return err
+	}
+	p.Found = slices.Concat(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU), relayFindings(p))
 	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes(podnet.IPv4)), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
@@ -224,7 +225,7 @@ func (p *Plan) resolveEgress() error {
 	case direct >= 0 && p.env.tapErr != nil:
 		return &missing.Error{What: "keep " + p.KeptPorts[direct].String(), Need: "/dev/net/tun",
 			Give: "pass the device to the container that opens devices, or omit from=client", Err: p.env.tapErr}
-	case direct < 0 && len(p.RelayDNS) == 0 || p.env.tapErr != nil:
+	case direct < 0 && len(onLoopback(p.RelayDNS)) == 0 || p.env.tapErr != nil:
 		return nil
 	}
 	p.Egress = podnet.NewEgress(p.Identity, freeAddress(p.Identity, p.Server.Next()), podnet.MAC(routerMAC(vswitch.MAC(p.Identity.Link.MAC), p.RouterMAC)), p.Mute)

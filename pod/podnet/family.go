@@ -1,6 +1,7 @@
 package podnet
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 
@@ -55,4 +56,13 @@ func (n Neighbour) family() Family { return FamilyOf(n.Address) }
 // only returns the elements of one family, in their order.
 func only[T interface{ family() Family }](f Family, list []T) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(e T) bool { return e.family() != f })
+}
+
+// HasIPv6 reports whether an interface of the calling thread's network namespace has a global IPv6 address.
+func HasIPv6() bool {
+	addresses, _ := net.InterfaceAddrs() // without IPv6 in the kernel there is none
+	return slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		prefix, ok := a.(*net.IPNet)
+		return ok && prefix.IP.To4() == nil && prefix.IP.IsGlobalUnicast()
+	})
 }
