@@ -1,7 +1,6 @@
 package vswitch
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -157,43 +156,20 @@ func (v *Family) isOfEgress(p *packet, now time.Duration) bool {
 	return !p.fragment && v.egress.has(p.protocol, p.sourcePort, p.target, p.targetPort, now)
 }
 
-// Offsets in bytes.
+// Offsets of the addresses in a frame.
 const (
-	offIPv4Checksum = ethernetLen + 10
-	offIPv4Source   = ethernetLen + 12
-	offIPv4Target   = ethernetLen + 16
-	offTCPChecksum  = 16 // in the TCP header
-	offUDPChecksum  = 6  // in the UDP header
+	offIPv4Source = ethernetLen + 12
+	offIPv4Target = ethernetLen + 16
 )
 
-// replaceAddress replaces an address of a TCP or UDP packet, which is no fragment, and corrects its checksums. An unfinished checksum is the sum
-// of the pseudo-header and not its complement.
-func (p *packet) replaceAddress(f *Frame, at int, address key) {
-	before, to := binary.BigEndian.Uint32(f.Data[at:]), uint32(address.hi>>32)
-	binary.BigEndian.PutUint32(f.Data[at:], to)
-	p.source, p.target = key4(f.Data[offIPv4Source:]), key4(f.Data[offIPv4Target:])
-	correct := func(at int) {
-		sum := vnet.UpdateChecksum(binary.BigEndian.Uint16(f.Data[at:]), uint16(before>>16), uint16(to>>16))
-		binary.BigEndian.PutUint16(f.Data[at:], vnet.UpdateChecksum(sum, uint16(before), uint16(to)))
-	}
-	correct(offIPv4Checksum)
-	at = p.transport + offTCPChecksum
+// replaceAddress replaces an address of a TCP or UDP packet, which is no fragment.
+func (p *packet) replaceAddress(f *Frame, at int, to key) {
+	t := vnet.Transport{Checksum: p.transport + 16}
 	if p.protocol == protocolUDP {
-		at = p.transport + offUDPChecksum
+		t = vnet.Transport{Checksum: p.transport + 6, IsUDP: true}
 	}
-	sum := f.Data[at : at+2]
-	switch {
-	case f.Offload.Flags&vnet.FlagNeedsChecksum != 0:
-		complement(sum)
-		correct(at)
-		complement(sum)
-	case p.protocol == protocolUDP && sum[0]|sum[1] == 0: // no checksum (RFC 768)
-	default:
-		correct(at)
-		if p.protocol == protocolUDP && sum[0]|sum[1] == 0 {
-			sum[0], sum[1] = 0xff, 0xff
-		}
-	}
+	var address [4]byte
+	to.put4(address[:])
+	vnet.ReplaceIPv4(f.Offload, f.Data, ethernetLen, at, address, t)
+	p.source, p.target = key4(f.Data[offIPv4Source:]), key4(f.Data[offIPv4Target:])
 }
-
-func complement(b []byte) { b[0], b[1] = ^b[0], ^b[1] }
