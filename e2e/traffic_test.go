@@ -226,6 +226,8 @@ func TestForwardingNameServer(t *testing.T) {
 				t.Errorf("the pod got %q", got)
 			}
 			l.guest.must("ping", "-c1", "-W2", peerAddress)
+			l.takeover()
+			l.resolves()
 			p.stop()
 			if after := l.pod.must("ip", "addr") + l.pod.must("ip", "route", "show", "table", "all"); after != before {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
