@@ -280,9 +280,20 @@ func TestGuestComesAndGoes(t *testing.T) {
 }
 
 // TestReopenRevokes checks that a packet socket that is replaced, and the one of a switch that does not answer Stop, receive nothing any
-// more, although a switch has a copy of the descriptor.
+// more, although a switch has a copy of the descriptor: the latter before the kernel answers for the address again.
 func TestReopenRevokes(t *testing.T) {
 	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	var second []int
+	k.inside(func() {
+		take := k.loop.takeAddress
+		k.loop.takeAddress = func(r *resources) (func() error, error) {
+			undo, err := take(r)
+			return func() error {
+				wantEmpty(t, second[0])
+				return undo()
+			}, err
+		}
+	})
 	f := k.connect()
 	f.sends(helloMessage())
 	f.receives("grant", 1)
@@ -293,7 +304,7 @@ func TestReopenRevokes(t *testing.T) {
 	f.starts(k.testKeeper)
 	k.receivesUplink(t, first[0])
 	f.sends(reopenMessage(1))
-	_, second := f.receives("opened", 1)
+	_, second = f.receives("opened", 1)
 	k.receivesUplink(t, second[0])
 	wantEmpty(t, first[0])
 	f.sends(byeMessage())
