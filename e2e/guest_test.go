@@ -174,6 +174,43 @@ func TestVirtualMachineMTU(t *testing.T) {
 	p.stop()
 }
 
+// keptTask is a shell script that the guest runs: it connects while its kernel may choose only a kept port as the source, and then while the
+// kept port is reserved. The lines have the client's exit code and output; timeout(1) would make it 143.
+const keptTask = `
+ports=/proc/sys/net/ipv4/ip_local_
+ask() { text=$(timeout 60 nc 10.244.1.8 5001 2>&1 </dev/null) && status=0 || status=$?; echo "guest: $1 status=$status $text"; }
+echo 40123 40123 > ${ports}port_range
+ask kept
+echo 40122 40123 > ${ports}port_range
+echo 40123 > ${ports}reserved_ports
+ask reserved
+`
+
+// TestGuestFromKeptPort checks what a program in the guest gets when its connection has a kept port as its source: an error at once, and no
+// timeout. With the port reserved, as the warning of podswitch advises, the connection succeeds.
+func TestGuestFromKeptPort(t *testing.T) {
+	need(t, "qemu-system-x86_64", "busybox", "cpio")
+	l := newLab(t)
+	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
+	l.peer.serves("serve-text", ":5001", "hello from the peer")
+	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, "virtio", ""), "--keep", "tcp/40123")
+	p.awaitText("kept tcp/40123 may collide with the guest's own connections")
+	vm, _ := l.boot(guest.Config{Model: "virtio", MAC: guestMAC, Task: keptTask})
+	l.awaitTask(vm)
+	for prefix, want := range map[string]string{
+		"guest: kept ":     "status=1 nc: can't connect to remote host (10.244.1.8): No route to host",
+		"guest: reserved ": "status=0 hello from the peer",
+	} {
+		if line := l.awaitLine(vm, prefix); line != prefix+want {
+			t.Errorf("%q, want %q", line, prefix+want)
+		}
+	}
+	if l.guestDrops()["kept-port"] == 0 {
+		t.Error("podswitch counts no packet of the guest from the kept port")
+	}
+	p.stop()
+}
+
 // boot starts a guest on the pod's tap0 that keeps running, and waits until it has the pod address.
 func (l *lab) boot(cfg guest.Config) (*guest.Guest, guest.Lease) {
 	l.t.Helper()
