@@ -86,13 +86,20 @@ type beats struct {
 	echoes [2]*process
 }
 
+// beatBoth connects guest and peer.
 func (l *lab) beatBoth() *beats {
 	l.t.Helper()
-	b := &beats{t: l.t, echoes: [2]*process{l.peer.serves("echo-tcp", ":5001"), l.guest.serves("echo-tcp", ":5001")}}
+	return l.beatWith(l.peer, peerAddress)
+}
+
+// beatWith connects the guest and another namespace that has the address.
+func (l *lab) beatWith(other namespace, address string) *beats {
+	l.t.Helper()
+	b := &beats{t: l.t, echoes: [2]*process{other.serves("echo-tcp", ":5001"), l.guest.serves("echo-tcp", ":5001")}}
 	for i, end := range []struct {
 		from    namespace
 		address string
-	}{{l.guest, peerAddress}, {l.peer, podAddress}} {
+	}{{l.guest, address}, {other, podAddress}} {
 		b.ends[i] = end.from.start(end.from.as("beat", end.address+":5001")...)
 		b.ends[i].awaitText("beating")
 	}

@@ -73,14 +73,20 @@ func TestRenewal(t *testing.T) {
 	p.stop()
 }
 
+// withGatewayOutside gives the pod an address with the prefix length 32, and a gateway outside that subnet.
+func (l *lab) withGatewayOutside() {
+	l.t.Helper()
+	l.node.batch("addr add 169.254.1.1/32 dev cni0")
+	l.pod.batch("addr del 10.244.1.7/24 dev eth0", "addr add 10.244.1.7/32 dev eth0", "route add 169.254.1.1 dev eth0",
+		"route add default via 169.254.1.1")
+}
+
 // TestNoClasslessRoutes checks that a client which requests no routes reaches hosts inside and outside its subnet, in a pod whose address
 // has the prefix length 32.
 func TestNoClasslessRoutes(t *testing.T) {
 	need(t, "udhcpc")
 	l := newLab(t)
-	l.node.batch("addr add 169.254.1.1/32 dev cni0")
-	l.pod.batch("addr del 10.244.1.7/24 dev eth0", "addr add 10.244.1.7/32 dev eth0", "route add 169.254.1.1 dev eth0",
-		"route add default via 169.254.1.1")
+	l.withGatewayOutside()
 	p := l.podswitch()
 	l.plugGuest()
 	dir := t.TempDir()
