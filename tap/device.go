@@ -14,14 +14,15 @@ import (
 // it: FD travels by SCM_RIGHTS (unix(7)) and the other fields as JSON. Frames that arrive before there is a port wait in the kernel.
 // The owner of a Device owns FD until Port or Close. The zero value is not valid.
 type Device struct {
-	FD        int        `json:"-"`          // the open file
-	Name      string     `json:"name"`       // for messages: the device's name, or fd:N of an inherited descriptor
-	Kind      string     `json:"kind"`       // KindTap or KindPacket
-	HeaderLen int        `json:"header_len"` // bytes of virtio-net header before each frame; 0: none, possible for a tap only
-	Offload   bool       `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
-	Merge     Merging    `json:"-"`          // frames that the port merges; MergeSegments from OpenDevice; Mergeable says what else may be
-	Drops     *LinkDrops `json:"-"`          // where the drops of the device's own queue are counted; nil: they are not
-	Events    Events     `json:"-"`          // what the port reports; nil: nothing
+	FD        int        `json:"-"`              // the open file
+	Name      string     `json:"name"`           // for messages: the device's name, or fd:N of an inherited descriptor
+	Link      string     `json:"link,omitempty"` // the device's name, if it is in the network namespace of the process that has opened it; otherwise empty
+	Kind      string     `json:"kind"`           // KindTap or KindPacket
+	HeaderLen int        `json:"header_len"`     // bytes of virtio-net header before each frame; 0: none, possible for a tap only
+	Offload   bool       `json:"offload"`        // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
+	Merge     Merging    `json:"-"`              // frames that the port merges; MergeSegments from OpenDevice; Mergeable says what else may be
+	Drops     *LinkDrops `json:"-"`              // where the drops of the device's own queue are counted; nil: they are not
+	Events    Events     `json:"-"`              // what the port reports; nil: nothing
 }
 
 // Events are reports of a port. They must not block.
@@ -38,7 +39,7 @@ type Events interface {
 // OpenDevice opens and configures a device, and creates a tap that does not exist. The error is a *missing.Error if the device, a
 // privilege or a kernel feature is missing; then nothing stays open.
 func OpenDevice(s Spec, o Options) (Device, error) {
-	d := Device{FD: -1, Name: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: MergeSegments}
+	d := Device{FD: -1, Name: s.Name, Link: s.Name, Kind: s.Kind, HeaderLen: vnet.Size, Offload: o.Offload, Merge: MergeSegments}
 	var err error
 	switch {
 	case s.Kind == KindPacket:

@@ -68,12 +68,12 @@ type dropCollector struct {
 	seen uint64     // drops that are counted, or were there before
 }
 
-// newDropCollector returns a collector for a device, or nil if there are no counters.
+// newDropCollector returns a collector for a device, or nil if there are no counters, or the device is in another network namespace.
 func newDropCollector(d *Device) *dropCollector {
-	if d.Drops == nil {
+	if d.Drops == nil || d.Link == "" {
 		return nil
 	}
-	c := &dropCollector{drops: d.Drops, device: d.Name, reason: vswitch.PortFull}
+	c := &dropCollector{drops: d.Drops, device: d.Link, reason: vswitch.PortFull}
 	if d.Kind == KindTap {
 		c.reason = vswitch.ReceiveFull
 	}

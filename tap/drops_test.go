@@ -1,7 +1,10 @@
 package tap
 
 import (
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -73,4 +76,67 @@ func TestTapQueueDrops(t *testing.T) {
 			t.Errorf("without more frames, receive-full goes from %d to %d", before, again)
 		}
 	})
+}
+
+// The same for inherited descriptors, whose device the kernel names.
+func TestInheritedQueueDrops(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		drops, err := OpenLinkDrops()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { drops.Close() })
+		inherited := func(spec Spec) vswitch.Port {
+			d := inherit(t, openDevice(t, spec, true))
+			if d.Link != "tap9" {
+				t.Errorf("the device of %s is %q, want tap9", d.Name, d.Link)
+			}
+			d.Drops = drops
+			return portOf(t, d)
+		}
+		user := inherited(Spec{KindTap, "tap9"})
+		ip(t, "link set tap9 up txqueuelen 10")
+		kernel := inherited(Spec{KindPacket, "tap9"})
+		for range 30 {
+			kernel.Transmit([]vswitch.Frame{{Data: datagram(100)}})
+		}
+		if n := user.Counters().Drops()["receive-full"]; n < 20 {
+			t.Errorf("%d drops at the user side, want 20 or more", n)
+		}
+		if n := kernel.Counters().Drops()["port-full"]; n < 20 {
+			t.Errorf("%d drops at the kernel side, want 20 or more", n)
+		}
+	})
+}
+
+// A descriptor's device in another network namespace has a name there, which may be that of another device here.
+func TestInheritedFromAnotherNamespace(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		user := openDevice(t, Spec{KindTap, "tap9"}, true)
+		ip(t, "link set tap9 up")
+		kernel := openDevice(t, Spec{KindPacket, "tap9"}, true)
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Fatal(err)
+		}
+		here := openDevice(t, Spec{KindTap, "tap9"}, true)
+		defer here.Close()
+		for _, d := range []Device{inherit(t, user), inherit(t, kernel)} {
+			if d.Link != "" {
+				t.Errorf("the %s is taken for %s of this namespace", d.Kind, d.Link)
+			}
+			d.Close()
+		}
+	})
+}
+
+// inherit returns the device of a descriptor that another process has opened.
+func inherit(t *testing.T, opened Device) Device {
+	t.Helper()
+	d, err := InheritDevice(opened.FD, Options{Offload: true})
+	if err != nil {
+		t.Error(err)
+		runtime.Goexit()
+	}
+	return d
 }

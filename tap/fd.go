@@ -2,6 +2,7 @@ package tap
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"unsafe"
 
@@ -24,6 +25,7 @@ func InheritDevice(fd int, o Options) (Device, error) {
 		return Device{FD: -1}, err
 	}
 	unix.CloseOnExec(fd)
+	d.Link = d.findLink()
 	if err := configure(); err != nil {
 		unix.Close(fd)
 		return Device{FD: -1}, fmt.Errorf("use %s: %w", d.Name, err)
@@ -52,6 +54,38 @@ func (d *Device) recognise() (configure func() error, err error) {
 	d.Kind = KindPacket
 	index, err := checkPacket(d.FD)
 	return func() error { return configurePacket(d.FD, index, Options{}) }, err
+}
+
+// findLink returns the name of the descriptor's device, or the empty string if it is in another network namespace, or if the kernel says neither of them: it
+// tells the namespace of a tap from Linux 5.4 on, and both to a process with CAP_NET_ADMIN only.
+func (d *Device) findLink() string {
+	if d.Kind == KindTap {
+		request, err := unix.NewIfreq("")
+		if err != nil || !inOwnNamespace(d.FD, unix.TUNGETDEVNETNS) || unix.IoctlIfreq(d.FD, unix.TUNGETIFF, request) != nil {
+			return ""
+		}
+		return request.Name()
+	}
+	index, err := checkPacket(d.FD)
+	if err != nil || !inOwnNamespace(d.FD, unix.SIOCGSKNS) {
+		return ""
+	}
+	link, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return ""
+	}
+	return link.Name
+}
+
+// inOwnNamespace reports whether the network namespace that an ioctl of the descriptor opens is that of the calling thread.
+func inOwnNamespace(fd int, request uint) bool {
+	namespace, err := unix.IoctlRetInt(fd, request)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(namespace)
+	var its, own unix.Stat_t
+	return unix.Fstat(namespace, &its) == nil && unix.Stat("/proc/thread-self/ns/net", &own) == nil && its.Dev == own.Dev && its.Ino == own.Ino
 }
 
 func (d *Device) configureTap() error {

@@ -74,7 +74,7 @@ func (dev *device) newPort(o openedPort, pending handover.Socket) (vswitch.Port,
 	case o.Device != nil:
 		d := readDevice(o.fd, o.Device)
 		d.Merge, d.Events = dev.session.merge, dev
-		if dev.index == vswitch.PortGuest {
+		if dev.index == vswitch.PortGuest || d.Kind == tap.KindTap {
 			d.Drops = dev.session.drops
 		}
 		return d.Port(dev.counters)

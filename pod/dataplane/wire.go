@@ -134,7 +134,7 @@ func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
 
 // readDevice returns the device with a descriptor and a description. Its Merge is the caller's to set.
 func readDevice(fd int, d *grant.Device) tap.Device {
-	return tap.Device{FD: fd, Name: d.Name, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
+	return tap.Device{FD: fd, Name: d.Name, Link: d.Link, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
 }
 
 // readSocket returns the socket with a descriptor and a description.

@@ -148,9 +148,9 @@ func TestReadBridge(t *testing.T) {
 
 // TestReadPorts: the descriptions of a device and of a socket are read in full.
 func TestReadPorts(t *testing.T) {
-	device := tap.Device{FD: 7, Name: "tap0", Kind: tap.KindTap, HeaderLen: 12, Offload: true}
+	device := tap.Device{FD: 7, Name: "tap0", Link: "tap0", Kind: tap.KindTap, HeaderLen: 12, Offload: true}
 	everythingSet(t, device, "Merge", "Events", "Drops") // not on the wire: each process has its own
-	if got := readDevice(7, &grant.Device{Name: "tap0", Kind: "tap", HeaderLen: 12, Offload: true}); got != device {
+	if got := readDevice(7, &grant.Device{Name: "tap0", Link: "tap0", Kind: "tap", HeaderLen: 12, Offload: true}); got != device {
 		t.Errorf("the device is %+v, want %+v", got, device)
 	}
 	socket := unixport.Socket{FD: 7, Type: "dgram", Listening: true, Connected: true, Remote: "/a"}

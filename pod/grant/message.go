@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the protocol. Keeper and switch must have the same Version. It increases when the form of a message or of a
 // snapshot changes.
-const Version = 7
+const Version = 8
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
@@ -69,10 +69,11 @@ type Opened struct {
 
 // A Device is an open tap, or an open packet socket.
 type Device struct {
-	Name      string `json:"name"`       // for messages: name of the device, or fd:N
-	Kind      string `json:"kind"`       // "tap" or "packet"
-	HeaderLen int    `json:"header_len"` // bytes of virtio-net header before each frame; 0: none
-	Offload   bool   `json:"offload"`    // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
+	Name      string `json:"name"`           // for messages: name of the device, or fd:N
+	Link      string `json:"link,omitempty"` // the device's name in the keeper's network namespace; empty: it is in another one
+	Kind      string `json:"kind"`           // "tap" or "packet"
+	HeaderLen int    `json:"header_len"`     // bytes of virtio-net header before each frame; 0: none
+	Offload   bool   `json:"offload"`        // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software
 }
 
 // A Socket is an open unix socket.

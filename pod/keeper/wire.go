@@ -8,7 +8,7 @@ func wireOpened(index int, o *handle) *grant.Opened {
 	switch {
 	case o.device != nil:
 		d := o.device
-		w.Device = &grant.Device{Name: d.Name, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
+		w.Device = &grant.Device{Name: d.Name, Link: d.Link, Kind: d.Kind, HeaderLen: d.HeaderLen, Offload: d.Offload}
 	case o.socket != nil:
 		s := o.socket
 		w.Socket = &grant.Socket{Type: s.Type, Listening: s.Listening, Connected: s.Connected, Remote: s.Remote}
