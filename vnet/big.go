@@ -39,7 +39,7 @@ func Divide(h Header, frame []byte) (Parts, bool) {
 	}
 	l.end = len(frame)
 	headers := l.transport + int(frame[l.transport+12]>>4)*4
-	perPart := (l.network + maxPacket - headers) / int(h.GSOSize) * int(h.GSOSize)
+	perPart := min((l.network+maxPacket-headers)/int(h.GSOSize), mostSegments(h.GSOType)) * int(h.GSOSize) // Check takes no more
 	if headers > len(frame) || perPart == 0 || len(frame)-headers > 8*mostSegments(h.GSOType)*int(h.GSOSize) {
 		return Parts{}, false
 	}

@@ -75,6 +75,13 @@ func TestDivideECN(t *testing.T) {
 	}
 }
 
+// Parts of many small segments have no more of them than Check accepts.
+func TestDivideSmallSegments(t *testing.T) {
+	p := packet{protocol: tcp, flags: ack, payload: 180000, id: 9}
+	frame, want := big(t, p, 39)
+	compareParts(t, p.gso(39), frame, want)
+}
+
 // A frame yields at most eight times the segments of one that is not above 64 KiB.
 func TestDivideBoundsSegments(t *testing.T) {
 	p := packet{protocol: tcp, payload: 8 * 1024 * 9}
