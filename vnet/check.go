@@ -21,7 +21,7 @@ const (
 //
 //   - Flags has no bits besides FlagNeedsChecksum and FlagDataValid.
 //   - With FlagNeedsChecksum, the checksum field lies within the frame, behind the Ethernet header and, in an IP packet, behind the IP
-//     header. For TCP and ICMP, it is the packet's own checksum field. For UDP, it lies behind the ports and the length, and may
+//     header. For TCP, ICMP and ICMPv6, it is the packet's own checksum field. For UDP, it lies behind the ports and the length, and may
 //     belong to a packet in a tunnel. An ARP packet has none.
 //   - A GSOType other than GSONone is GSOTCPv4 or GSOTCPv6, with or without GSOECN, or GSOUDPL4. It requires FlagNeedsChecksum, a GSOSize
 //     above 0, and a packet of that type: not a fragment, with a length within the frame and a complete transport header, with
@@ -72,7 +72,7 @@ func (l *layout) mayComplete(h *Header) bool {
 		return int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum
 	case protocolUDP:
 		return int(h.CsumStart)+int(h.CsumOffset) >= l.transport+udpChecksum
-	case protocolICMP:
+	case protocolICMP, protocolICMPv6:
 		return int(h.CsumStart) == l.transport && h.CsumOffset == icmpChecksum
 	}
 	return true

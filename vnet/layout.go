@@ -23,6 +23,8 @@ const (
 	protocolTCP  = 6
 	protocolUDP  = 17
 	protocolSCTP = 132
+
+	protocolICMPv6 = 58
 )
 
 // IPv6 extension headers (RFC 8200, section 4; RFC 4302 for the authentication header).
@@ -45,6 +47,8 @@ type layout struct {
 	end       int    // first byte behind the IP packet, where padding may follow; 0 if the packet's length is wrong
 	protocol  uint8  // of the transport header
 	fragment  bool   // the packet is a fragment, possibly the first
+	offset    int    // of an IPv6 fragment within its packet
+	routed    bool   // a routing header of IPv6 has segments left
 }
 
 // locate determines the layout of a frame. It reports false if the frame ends within its Ethernet or IP headers, or if these are
@@ -128,7 +132,7 @@ func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behin
 		return next, at + (length+2)*4, false
 	case extensionFragment:
 		field := binary.BigEndian.Uint16(packet[at+2:]) // 13 bits of offset, 2 reserved, 1 for "more"
-		l.fragment = l.fragment || field&^6 != 0
+		l.fragment, l.offset = l.fragment || field&^6 != 0, int(field&^7)
 		return next, at + 8, field>>3 != 0
 	case extensionRouting:
 		l.route(packet, at)
@@ -139,6 +143,7 @@ func (l *layout) extension(kind uint8, packet []byte, at int) (next uint8, behin
 // route sets the final destination from a routing header with segments left: the last address of types 0 and 2 (RFC 5095; RFC 6275,
 // section 6.4), the first of type 4 (RFC 8754, section 2).
 func (l *layout) route(packet []byte, at int) {
+	l.routed = l.routed || packet[at+3] != 0
 	last := at + 8
 	if kind := packet[at+2]; kind == 0 || kind == 2 {
 		last += (int(packet[at+1])/2 - 1) * ipv6AddressLen

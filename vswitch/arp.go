@@ -44,8 +44,7 @@ func answerARP(frame []byte, a arpPacket, mac MAC) {
 
 // writeARP writes an ARP frame to b, which must have ethernetLen+arpLen bytes.
 func writeARP(b []byte, to MAC, operation uint16, senderMAC MAC, senderIP key, targetMAC MAC, targetIP key) {
-	setMACs(b, to, senderMAC)
-	binary.BigEndian.PutUint16(b[12:], typeARP)
+	setHeader(b, to, senderMAC, typeARP)
 	putARP(b[ethernetLen:], operation, senderMAC, senderIP, targetMAC, targetIP)
 }
 

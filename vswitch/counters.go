@@ -18,7 +18,7 @@ type Counters struct {
 	RxFrames, RxBytes atomic.Uint64
 	TxFrames, TxBytes atomic.Uint64
 	drops             [numReasons]atomic.Uint64
-	offenders         [numReasons]atomic.Uint64 // the newest Offender of each reason; 0: none since the last TakeOffender
+	offenders         [numReasons]offenderCell
 }
 
 // Drop counts n dropped frames.

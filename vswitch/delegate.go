@@ -79,14 +79,18 @@ type Delegate struct {
 type Family struct {
 	cfg        *DelegateConfig
 	isIPv6     bool
+	ethertype  uint16
+	badPacket  Reason
 	address    key // the pod address
 	broadcast  key // directed broadcast address of its prefix; the zero key if it has none
-	server     key
+	server     key // in IPv6 also the guest's router
 	rules      ruleTable
 	neighbours *neighbours
 	kept       *keptPorts
 	egress     *egress // nil: there is no egress port
 
+	client     atomic.Uint64 // key of the MAC that has sent to the server
+	advertised atomicTime    // when the last unsolicited router advertisement was sent; absent: one is due
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
 
@@ -122,19 +126,25 @@ type DelegateConfig struct {
 	Address   netip.Prefix // the pod's IPv4 address with the prefix length that the plugin configured; the zero Prefix: it has none
 	Gateway   netip.Addr   // source of ICMP errors of IPv4 to the guest; the zero Addr: Server
 	Server    netip.Addr   // address of the DHCP server; required with Address
-	MTU       int          // of the pod interface: largest IP packet in bytes
-	GuestMTU  int          // of the guest's interface in bytes; the MSS of TCP connections towards the guest is clamped to it
-	Routes    []Route      // of the pod interface; without a matching one a packet is dropped as NoRoute
-	Permanent []Neighbour  // permanent neighbours of the pod's kernel, which are not resolved
-	NoARP     bool         // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
-	KeptTCP   []uint16     // TCP ports of the pod address that stay with the pod's own processes
-	KeptUDP   []uint16     // UDP ports likewise, for unicast; their answers are subject to Rules, because the source of a datagram may be false
-	Egress    netip.Addr   // IPv4 address of the pod's own processes at the egress port; the zero Addr: there is no such port
-	EgressMAC MAC          // their MAC there; required with Egress
-	DirectTCP []uint16     // those of KeptTCP that are served at the egress port instead of the pod endpoint, and see the client's address
-	DirectUDP []uint16     // those of KeptUDP likewise
-	Rules     []Rule       // what the guest may reach; the first match decides, and without a match the guest may
-	Refuse    bool         // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
+	// AddressIPv6 is the pod's IPv6 address with the prefix length that the plugin configured; the zero Prefix: it has none. The guest's
+	// router and server is RouterMAC.LinkLocal().
+	AddressIPv6 netip.Prefix
+	// Advertisement is the ICMPv6 message of a router advertisement (RFC 4861, section 4.2) from its type on, with a checksum of 0. nil: the
+	// guest gets none. It must not change while the Delegate is used.
+	Advertisement []byte
+	MTU           int         // of the pod interface: largest IP packet in bytes
+	GuestMTU      int         // of the guest's interface in bytes; the MSS of TCP connections towards the guest is clamped to it
+	Routes        []Route     // of the pod interface; without a matching one a packet is dropped as NoRoute
+	Permanent     []Neighbour // permanent neighbours of the pod's kernel, which are not resolved
+	NoARP         bool        // the link has no ARP and no useful MACs: frames leave with the wire MAC as source and destination
+	KeptTCP       []uint16    // TCP ports of the pod address that stay with the pod's own processes
+	KeptUDP       []uint16    // UDP ports likewise, for unicast; their answers are subject to Rules, because the source of a datagram may be false
+	Egress        netip.Addr  // IPv4 address of the pod's own processes at the egress port; the zero Addr: there is no such port
+	EgressMAC     MAC         // their MAC there; required with Egress
+	DirectTCP     []uint16    // those of KeptTCP that are served at the egress port instead of the pod endpoint, and see the client's address
+	DirectUDP     []uint16    // those of KeptUDP likewise
+	Rules         []Rule      // what the guest may reach; the first match decides, and without a match the guest may
+	Refuse        bool        // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
 	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
 	OnUse func()
 }
@@ -149,6 +159,11 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	if cfg.Address.IsValid() {
 		d.IPv4 = d.newFamily(cfg.Address, cfg.Server, u.ipv4.gateways)
 		d.IPv4.egress = newEgress(&d.cfg)
+		d.IPv4.ethertype, d.IPv4.badPacket = typeIPv4, BadIPv4
+	}
+	if cfg.AddressIPv6.IsValid() {
+		d.IPv6 = d.newFamily(cfg.AddressIPv6, cfg.RouterMAC.LinkLocal(), u.ipv6.gateways)
+		d.IPv6.ethertype, d.IPv6.badPacket = typeIPv6, BadIPv6
 	}
 	return d
 }
@@ -203,10 +218,11 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	out.uplink = d.uplink.Load()
 	for _, v := range d.families() {
+		v.advertise(now, out)
 		v.neighbours.tick(now, out, func(f heldFrame) {
 			var p packet
 			if f.port == PortGuest && p.parse(f.Data) {
-				v.sendICMPError(PortGuest, f.Data, &p, codeHostUnreachable, 0, out)
+				v.sendICMPError(PortGuest, f.Data, &p, errorHostUnreachable, 0, out)
 			}
 		})
 	}
@@ -243,7 +259,9 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 	case ethertype(f.Data) == typeARP:
 		arpFromPod(f, out)
 	case !p.parse(f.Data):
-		out.Drop(BadIPv4)
+		out.Drop(v.badPacket)
+	case p.isControl(f.Data):
+		dropControl(f.Data[p.transport], OwnND, out)
 	case p.isDHCP():
 		out.Drop(DHCP)
 	case p.source != v.address:
@@ -261,7 +279,9 @@ func (d *Delegate) fromServer(f *Frame, out *Out) {
 	}
 	to := destination(f.Data)
 	if v := d.familyOf(ethertype(f.Data)); to.IsZero() && v != nil {
-		to = v.guest()
+		if to = v.guest(); v.isIPv6 && v.client.Load() != 0 { // the guest may have no global address yet
+			to = macFromKey(v.client.Load())
+		}
 	}
 	if to.IsZero() {
 		out.Drop(Unresolved)

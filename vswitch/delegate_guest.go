@@ -19,20 +19,21 @@ func (d *Delegate) fromGuest(f *Frame, now time.Duration, out *Out) {
 		}
 		return
 	}
+	kind := ethertype(f.Data)
+	v := d.familyOf(kind)
+	if v == nil {
+		out.Drop(Ethertype)
+		return
+	}
 	if !d.cfg.PinnedMAC.IsZero() && sender(f.Data) != d.cfg.PinnedMAC {
 		out.dropFor(ForeignMAC, offendingMAC(sender(f.Data)))
 		return
 	}
-	kind := ethertype(f.Data)
-	v := d.familyOf(kind)
-	switch {
-	case v == nil:
-		out.Drop(Ethertype)
-	case kind == typeARP:
+	if kind == typeARP {
 		v.arpFromGuest(f, now, out)
-	default:
-		v.ipFromGuest(f, now, out)
+		return
 	}
+	v.ipFromGuest(f, now, out)
 }
 
 func (v *Family) arpFromGuest(f *Frame, now time.Duration, out *Out) {
@@ -58,20 +59,24 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	var p packet
 	switch {
 	case !p.parse(f.Data):
-		out.Drop(BadIPv4)
+		out.Drop(v.badPacket)
+	case p.isControl(f.Data):
+		v.controlFromGuest(f, &p, now, out)
 	case p.isDHCP() && !v.isRelayed(f, &p, bootReply):
 		v.dhcpFromGuest(f, &p, out)
+	case v.isIPv6 && p.source.isLinkLocal():
+		v.linkLocalFromGuest(f, &p, out)
 	case p.source != v.address:
-		out.dropFor(ForeignSource, offendingIP(p.source))
+		out.dropFor(ForeignSource, offendingIP(p.source, v.isIPv6))
 	case !v.isHeldBy(HolderGuest):
 		out.Drop(NotHolder)
 		v.use(sender(f.Data), now, false)
 	case v.isAboutKept(f.Data, &p) || v.isOfEgress(&p, now):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
-		v.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out) // else a connection from this port would wait for its timeout
+		v.sendICMPError(PortGuest, f.Data, &p, errorProhibited, 0, out) // else a connection from this port would wait for its timeout
 	case p.target == v.server:
 		v.recordUse(sender(f.Data), now, false)
-		out.Send(PortServer, *f)
+		v.toServer(f, out)
 	default:
 		v.recordUse(sender(f.Data), now, false)
 		v.toWire(PortGuest, f, &p, now, out)
@@ -94,9 +99,30 @@ func (v *Family) isAboutKept(frame []byte, p *packet) bool {
 
 // dhcpFromGuest sends a DHCP client's messages to the server and drops other DHCP.
 func (v *Family) dhcpFromGuest(f *Frame, p *packet, out *Out) {
-	if p.targetPort != dhcpServerPort || p.target != limitedBroadcast && p.target != v.server {
+	port, all := uint16(dhcpServerPort), limitedBroadcast
+	if v.isIPv6 {
+		port, all = dhcpv6ServerPort, dhcpServers
+	}
+	if p.targetPort != port || p.target != all && p.target != v.server {
 		out.Drop(DHCP)
 		return
+	}
+	v.toServer(f, out)
+}
+
+// linkLocalFromGuest sends packets between the guest's link-local address and the router's to the server, and no others.
+func (v *Family) linkLocalFromGuest(f *Frame, p *packet, out *Out) {
+	if p.target != v.server {
+		out.Drop(LinkLocal)
+		return
+	}
+	v.toServer(f, out)
+}
+
+// toServer sends a frame of the guest to the server, which does not learn the sender's MAC.
+func (v *Family) toServer(f *Frame, out *Out) {
+	if from := sender(f.Data).key(); v.client.Load() != from {
+		v.client.Store(from)
 	}
 	out.Send(PortServer, *f)
 }
@@ -106,15 +132,17 @@ func (v *Family) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out
 	switch {
 	case p.target.isMartian(v.isIPv6):
 		out.Drop(Martian)
+	case v.isIPv6 && p.target.isLinkLocal():
+		out.Drop(LinkLocal)
 	case p.target == v.address:
 		out.Drop(Hairpin)
 	case (in == PortGuest || p.protocol == protocolUDP) && v.rules.deny(p, f.Data):
-		out.dropFor(Denied, offendingIP(p.target))
-		v.sendICMPError(in, f.Data, p, codeProhibited, 0, out)
+		out.dropFor(Denied, offendingIP(p.target, v.isIPv6))
+		v.sendICMPError(in, f.Data, p, errorProhibited, 0, out)
 	case p.target.isGroup(v.isIPv6):
-		v.toGroup(f, p, p.target.groupMAC(v.isIPv6), out)
+		v.toGroup(in, f, p, p.target.groupMAC(v.isIPv6), out)
 	case v.isBroadcast(p.target):
-		v.toGroup(f, p, Broadcast, out)
+		v.toGroup(in, f, p, Broadcast, out)
 	default:
 		v.toHost(in, f, p, now, out)
 	}
@@ -124,14 +152,14 @@ func (v *Family) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out
 func (v *Family) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out) {
 	nextHop, r := out.uplink.of(v).routes.lookup(p.target)
 	if r == nil {
-		out.dropFor(NoRoute, offendingIP(p.target))
-		v.sendICMPError(in, f.Data, p, codeNetUnreachable, 0, out)
+		out.dropFor(NoRoute, offendingIP(p.target, v.isIPv6))
+		v.sendICMPError(in, f.Data, p, errorNoRoute, 0, out)
 		return
 	}
 	fits := trimToFit(f, p, r.mtu)
 	if !fits && (p.dontFragment || f.Offload.GSOType != vnet.GSONone) {
 		out.Drop(TooBig)
-		v.sendICMPError(in, f.Data, p, codeFragmentNeeded, r.mtu, out)
+		v.reportTooBig(in, f, p, r.mtu, out)
 		return
 	}
 	if !fits {
@@ -154,9 +182,16 @@ func (v *Family) toNextHop(in int, nextHop key, f *Frame, now time.Duration, out
 	}
 }
 
-// toGroup sends a packet to a group or broadcast address. It needs no neighbour, and RFC 1122, section 3.2.2, forbids an ICMP error
-// for a packet that does not fit.
-func (v *Family) toGroup(f *Frame, p *packet, to MAC, out *Out) {
+// reportTooBig tells the sender of a packet that it does not fit. In IPv6, no path has less than minMTU.
+func (v *Family) reportTooBig(in int, f *Frame, p *packet, mtu int, out *Out) {
+	if v.isIPv6 {
+		mtu = max(mtu, minMTU)
+	}
+	v.sendICMPError(in, f.Data, p, errorTooBig, mtu, out)
+}
+
+// toGroup sends a packet to a group or broadcast address. It needs no neighbour.
+func (v *Family) toGroup(in int, f *Frame, p *packet, to MAC, out *Out) {
 	send := func(f *Frame) {
 		setMACs(f.Data, to, out.uplink.mac)
 		out.Send(PortUplink, *f)
@@ -166,6 +201,7 @@ func (v *Family) toGroup(f *Frame, p *packet, to MAC, out *Out) {
 		send(f)
 	case p.dontFragment || f.Offload.GSOType != vnet.GSONone:
 		out.Drop(TooBig)
+		v.reportTooBig(in, f, p, out.uplink.mtu, out)
 	default:
 		out.fragment(f, out.uplink.mtu, send)
 	}

@@ -13,15 +13,14 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	if reason, ok := normalize(f, d.cfg.NoARP); !ok {
-		if reason == Ethertype && ethertype(f.Data) == typeIPv6 {
-			reason = PodIPv6
-		}
 		out.Drop(reason)
 		return
 	}
 	kind := ethertype(f.Data)
 	v := d.familyOf(kind)
 	switch {
+	case v == nil && kind == typeIPv6:
+		out.Drop(PodIPv6)
 	case v == nil:
 		out.Drop(Ethertype)
 	case kind == typeARP:
@@ -44,6 +43,8 @@ func (d *Delegate) isFromOtherPod(frame []byte) bool {
 		return a != nil && a.senderIP() != v.address
 	case typeIPv4:
 		return len(frame) >= ethernetLen+ipv4Len && key4(frame[ethernetLen+12:]) != v.address
+	case typeIPv6:
+		return len(frame) >= ethernetLen+ipv6Len && key6(frame[ethernetLen+8:]) != v.address
 	}
 	return false
 }
@@ -59,7 +60,7 @@ func (v *Family) arpFromWire(f *Frame, now time.Duration, out *Out) {
 	}
 	isForPod := a.targetIP() == v.address
 	isRequest := a.operation() == arpRequest
-	known := v.neighbours.learn(a, isForPod && isRequest && out.uplink.of(v).isOnLink(a.senderIP()), now, out)
+	known := v.neighbours.learn(claim{a.senderIP(), a.senderMAC(), isForPod && isRequest && out.uplink.of(v).isOnLink(a.senderIP()), a.isAnnouncement()}, now, out)
 	switch {
 	case isForPod && v.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
@@ -73,13 +74,15 @@ func (v *Family) arpFromWire(f *Frame, now time.Duration, out *Out) {
 func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 	var p packet
 	if !p.parse(f.Data) {
-		out.Drop(BadIPv4)
+		out.Drop(v.badPacket)
 		return
 	}
 	// A packet above the MTU passes, as in a kernel (RFC 1122, section 3.3.2): the MTU limits what a host sends. Padding does not: a port may
 	// have no room for it.
 	trimToFit(f, &p, out.uplink.mtu)
 	switch {
+	case p.isControl(f.Data):
+		v.controlFromWire(f, &p, now, out)
 	case p.isDHCP() && (p.target != v.address || !v.isRelayed(f, &p, bootRequest)):
 		out.Drop(DHCP)
 	case p.source == v.address, p.source == v.server:
@@ -90,6 +93,8 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 		v.toGuest(f, &p, p.target.groupMAC(v.isIPv6), out)
 	case v.isBroadcast(p.target):
 		v.toGuest(f, &p, Broadcast, out)
+	case v.isIPv6 && p.target.isLinkLocal():
+		out.Drop(PodIPv6)
 	case p.target != v.address:
 		out.Drop(ForeignTarget)
 	case f.Data[0]&1 != 0 && !v.cfg.NoARP: // a group MAC
@@ -106,7 +111,7 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 // 1122, section 3.2.1.3). A source of 0.0.0.0 is valid towards a group or broadcast address: a host has no address yet, and a switch
 // queries for group members (RFC 4541, section 2.1.1).
 func (v *Family) isMartianSource(p *packet) bool {
-	if p.source == (key{}) {
+	if p.source == (key{}) && !v.isIPv6 {
 		return p.target != limitedBroadcast && !p.target.isGroup(v.isIPv6)
 	}
 	return p.source.isMartian(v.isIPv6) || p.source.isGroup(v.isIPv6) || v.isBroadcast(p.source)
@@ -121,11 +126,11 @@ func (v *Family) isForPod(f *Frame, p *packet) bool {
 	switch p.protocol {
 	case protocolTCP, protocolUDP:
 		return p.firstFragment && v.kept.has(p.protocol, p.targetPort) || v.refuses()
-	case protocolICMP:
+	case p.icmp():
 		if q, ok := p.quoted(f.Data); ok && !q.laterFragment {
 			return q.source == v.address && v.kept.has(q.protocol, q.sourcePort)
 		}
-		return v.isHeldBy(HolderSwitch) && (!p.firstFragment || f.Data[p.transport] == icmpEcho)
+		return v.isHeldBy(HolderSwitch) && (!p.firstFragment || p.isEcho(f.Data))
 	}
 	return false
 }

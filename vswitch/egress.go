@@ -104,6 +104,8 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 	v := d.IPv4
 	var p packet
 	switch {
+	case ethertype(f.Data) == typeIPv6:
+		out.Drop(Ethertype)
 	case v == nil || v.egress == nil || ethertype(f.Data) != typeIPv4:
 		out.Drop(Unwanted)
 	case !p.parse(f.Data):
@@ -120,7 +122,7 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 		out.Drop(Hairpin)
 	case v.egress.direct.has(p.protocol, p.sourcePort):
 		if p.protocol == protocolUDP && v.rules.deny(&p, f.Data) {
-			out.dropFor(Denied, offendingIP(p.target))
+			out.dropFor(Denied, offendingIP(p.target, false))
 			return
 		}
 		p.replaceAddress(f, offIPv4Source, v.address)

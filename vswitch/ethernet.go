@@ -32,6 +32,12 @@ func setMACs(frame []byte, to, from MAC) {
 	copy(frame[6:12], from[:])
 }
 
+// setHeader writes an Ethernet header.
+func setHeader(b []byte, to, from MAC, ethertype uint16) {
+	setMACs(b, to, from)
+	binary.BigEndian.PutUint16(b[12:], ethertype)
+}
+
 // isReserved reports whether m is 01:80:c2:00:00:00 to 01:80:c2:00:00:0f, which bridges do not forward (IEEE 802.1Q-2022, table 8-1).
 func isReserved(m MAC) bool {
 	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 0x10

@@ -6,27 +6,41 @@ import (
 	"github.com/podswitch/podswitch/vnet"
 )
 
-// ICMP types and codes (RFC 792, RFC 1122).
+// ICMP types (RFC 792; RFC 4443).
 const (
 	icmpUnreachable = 3
 	icmpRedirect    = 5
 	icmpEcho        = 8
 	icmpExceeded    = 11
 	icmpParameter   = 12
-
-	codeNetUnreachable  = 0
-	codeHostUnreachable = 1
-	codeFragmentNeeded  = 4
-	codeProhibited      = 13
+	icmpv6Echo      = 128 // and the first type that is not an error
 )
 
-// icmpQuote is the number of bytes behind the IP header that an ICMP error quotes. With an IP header of the largest size, 60 bytes,
-// the error is a packet of 576 bytes, the limit of RFC 1812, section 4.3.2.3.
-const icmpQuote = 576 - 2*ipv4Len - 8 - 40
+// An icmpError is a reason that the sender of a packet is told of.
+type icmpError uint8
 
-func isICMPError(kind uint8) bool {
-	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
+const (
+	errorNoRoute icmpError = iota
+	errorHostUnreachable
+	errorTooBig
+	errorProhibited
+)
+
+// icmpErrors has the type and the code of each error in IPv4 (RFC 792, RFC 1812) and in IPv6 (RFC 4443).
+var icmpErrors = [...]struct{ ipv4, ipv6 [2]uint8 }{
+	errorNoRoute:         {[2]uint8{icmpUnreachable, 0}, [2]uint8{1, 0}},
+	errorHostUnreachable: {[2]uint8{icmpUnreachable, 1}, [2]uint8{1, 3}},
+	errorTooBig:          {[2]uint8{icmpUnreachable, 4}, [2]uint8{2, 0}},
+	errorProhibited:      {[2]uint8{icmpUnreachable, 13}, [2]uint8{1, 1}},
 }
+
+const (
+	// icmpQuote is the number of bytes behind the IP header that an ICMP error quotes. With an IP header of the largest size, 60 bytes,
+	// the error is a packet of 576 bytes, the limit of RFC 1812, section 4.3.2.3.
+	icmpQuote = 576 - 2*ipv4Len - 8 - 40
+	// minMTU is the smallest MTU of IPv6. An ICMPv6 error quotes as much of a packet as fits (RFC 4443, section 3.1).
+	minMTU = 1280
+)
 
 // A quotedFlow identifies the flow that an ICMP error is about by the packet that the error quotes.
 type quotedFlow struct {
@@ -38,7 +52,22 @@ type quotedFlow struct {
 
 // isError reports whether the packet is an ICMP error, or the first fragment of one.
 func (p *packet) isError(frame []byte) bool {
-	return p.protocol == protocolICMP && p.firstFragment && isICMPError(frame[p.transport])
+	if p.protocol != p.icmp() || !p.firstFragment {
+		return false
+	}
+	kind := frame[p.transport]
+	if p.isIPv6 {
+		return kind < icmpv6Echo
+	}
+	return kind == icmpUnreachable || kind == icmpRedirect || kind == icmpExceeded || kind == icmpParameter
+}
+
+// isEcho reports whether the packet is an ICMP echo request, or the first fragment of one.
+func (p *packet) isEcho(frame []byte) bool {
+	if p.isIPv6 {
+		return frame[p.transport] == icmpv6Echo
+	}
+	return frame[p.transport] == icmpEcho
 }
 
 // quoted returns the flow that an ICMP error is about. It reports false if p is not an ICMP error or quotes too little.
@@ -47,50 +76,61 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 		return f, false
 	}
 	quoted := frame[p.transport+8 : p.end]
-	if len(quoted) < ipv4Len {
-		return f, false
+	headerLen := 0
+	if h, ok := vnet.ParseIPv6(quoted); ok && p.isIPv6 {
+		headerLen = h.Transport
+		f = quotedFlow{laterFragment: h.Offset != 0, protocol: h.Protocol, source: key6(quoted[8:]), target: key6(quoted[24:])}
+	} else if len(quoted) >= ipv4Len && !p.isIPv6 {
+		headerLen = int(quoted[0]&0x0f) * 4
+		isLater := binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0
+		f = quotedFlow{laterFragment: isLater, protocol: quoted[9], source: key4(quoted[12:]), target: key4(quoted[16:])}
 	}
-	headerLen := int(quoted[0]&0x0f) * 4
 	if headerLen < ipv4Len || len(quoted) < headerLen+4 {
-		return f, false
+		return quotedFlow{}, false
 	}
-	return quotedFlow{
-		laterFragment: binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0,
-		protocol:      quoted[9],
-		source:        key4(quoted[12:]),
-		target:        key4(quoted[16:]),
-		sourcePort:    binary.BigEndian.Uint16(quoted[headerLen:]),
-		targetPort:    binary.BigEndian.Uint16(quoted[headerLen+2:]),
-	}, true
+	f.sourcePort, f.targetPort = binary.BigEndian.Uint16(quoted[headerLen:]), binary.BigEndian.Uint16(quoted[headerLen+2:])
+	return f, true
 }
 
-// sendICMPError sends ICMP destination unreachable to the sender of a frame, at the port where the frame entered, unless RFC 1122,
-// section 3.2.2, forbids it. With codeFragmentNeeded, mtu is that of the next hop (RFC 1191, section 4); otherwise it is 0.
-func (v *Family) sendICMPError(port int, frame []byte, p *packet, code uint8, mtu int, out *Out) {
-	if !p.firstFragment || p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target) || p.protocol == protocolICMP && isICMPError(frame[p.transport]) {
+// sendICMPError sends an ICMP error to the sender of a frame, at the port where the frame entered, unless RFC 1122, section 3.2.2, or RFC
+// 4443, section 2.4, forbids it. With errorTooBig, mtu is that of the next hop (RFC 1191, section 4; RFC 8201); otherwise it is 0.
+func (v *Family) sendICMPError(port int, frame []byte, p *packet, e icmpError, mtu int, out *Out) {
+	isToGroup := (p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target)) && !(v.isIPv6 && e == errorTooBig)
+	if !p.firstFragment || isToGroup || p.isError(frame) {
 		return
 	}
-	quote := frame[ethernetLen:min(p.end, p.transport+icmpQuote)]
-	b := out.buffer(ethernetLen + ipv4Len + 8 + len(quote))
+	headerLen, quoteEnd, kind, router := ipv4Len, p.transport+icmpQuote, icmpErrors[e].ipv4, out.uplink.of(v).router
+	if v.isIPv6 {
+		headerLen, quoteEnd, kind = ipv6Len, ethernetLen+minMTU-ipv6Len-8, icmpErrors[e].ipv6
+	}
+	quote := frame[ethernetLen:min(p.end, quoteEnd)]
+	b := out.buffer(ethernetLen + headerLen + 8 + len(quote))
 	if b == nil {
 		return
 	}
-	setMACs(b, sender(frame), v.cfg.RouterMAC)
-	binary.BigEndian.PutUint16(b[12:], typeIPv4)
-	ip := b[ethernetLen:]
+	setHeader(b, sender(frame), v.cfg.RouterMAC, v.ethertype)
+	ip, message := b[ethernetLen:], b[ethernetLen+headerLen:]
+	message[0], message[1] = kind[0], kind[1]
+	binary.BigEndian.PutUint16(message[2:], 0)
+	binary.BigEndian.PutUint32(message[4:], uint32(mtu))
+	copy(message[8:], quote)
+	if v.isIPv6 {
+		vnet.PutICMPv6(ip, 64, router.bytes(), p.source.bytes())
+	} else {
+		putICMPv4(ip, router, p.source)
+	}
+	out.Send(port, Frame{Data: b})
+}
+
+// putICMPv4 writes the IPv4 header of a packet and the checksum of its ICMP message, which follows the header.
+func putICMPv4(ip []byte, source, target key) {
 	ip[0], ip[1] = 0x45, 0xc0 // internetwork control (RFC 1812, section 4.3.2.5)
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, and no "don't fragment"
 	ip[8], ip[9] = 64, protocolICMP
 	binary.BigEndian.PutUint16(ip[10:], 0)
-	out.uplink.of(v).router.put4(ip[12:])
-	p.source.put4(ip[16:])
+	source.put4(ip[12:])
+	target.put4(ip[16:])
 	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip[:ipv4Len], 0))
-	message := ip[ipv4Len:]
-	message[0], message[1] = icmpUnreachable, code
-	binary.BigEndian.PutUint32(message[2:], 0)
-	binary.BigEndian.PutUint16(message[6:], uint16(mtu))
-	copy(message[8:], quote)
-	binary.BigEndian.PutUint16(message[2:], vnet.Checksum(message, 0))
-	out.Send(port, Frame{Data: b})
+	binary.BigEndian.PutUint16(ip[ipv4Len+2:], vnet.Checksum(ip[ipv4Len:], 0))
 }

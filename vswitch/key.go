@@ -31,8 +31,7 @@ func key6(b []byte) key { return key{binary.BigEndian.Uint64(b), binary.BigEndia
 
 // addr returns the address as text and states have it.
 func (k key) addr(isIPv6 bool) netip.Addr {
-	var b [16]byte
-	k.put6(b[:])
+	b := k.bytes()
 	if isIPv6 {
 		return netip.AddrFrom16(b)
 	}
@@ -61,10 +60,10 @@ func (k key) isGroup(isIPv6 bool) bool {
 
 // isMartian reports whether k must not occur on a wire: "this network" and loopback. 240.0.0.0/4 may occur: Linux routes it, and
 // some clusters assign pod addresses from it.
-// In IPv6 these are ::/64, which includes the unspecified address, loopback and IPv4-mapped addresses.
+// In IPv6 these are ::/64, which includes the unspecified address, loopback and IPv4-mapped addresses, and groups within a host.
 func (k key) isMartian(isIPv6 bool) bool {
 	if isIPv6 {
-		return k.hi == 0
+		return k.hi == 0 || k.hi>>56 == 0xff && k.hi>>48&0xf < 2
 	}
 	return k.hi>>56 == 0 || k.hi>>56 == 127
 }
@@ -76,6 +75,14 @@ func (k key) groupMAC(isIPv6 bool) MAC {
 	}
 	return MAC{0x01, 0x00, 0x5e, byte(k.hi>>48) & 0x7f, byte(k.hi >> 40), byte(k.hi >> 32)}
 }
+
+func (k key) bytes() (b [16]byte) {
+	k.put6(b[:])
+	return b
+}
+
+// isLinkLocal reports whether k is an IPv6 address that is valid on its link only.
+func (k key) isLinkLocal() bool { return k.hi>>54 == 0xfe80>>6 }
 
 // A block is a prefix in the form that the forwarder uses.
 type block struct{ network, mask key }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/podswitch/podswitch/vnet"
 )
 
 // Timers and limits of neighbour resolution. The times are Linux's defaults (Documentation/networking/ip-sysctl.rst).
@@ -181,21 +183,17 @@ func (n *neighbours) endLocked(ip key, q *question) {
 
 func (n *neighbours) request(ip key, to MAC, q *question, now time.Duration, out *Out) {
 	q.next = now + tickInterval
-	b := out.buffer(ethernetLen + arpLen)
-	if b == nil {
-		return // does not count as a try; the next tick repeats it
+	if n.sendRequest(to, ip, out) { // otherwise it does not count as a try, and the next tick repeats it
+		q.tries++
 	}
-	q.tries++
-	writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
-	out.Send(PortUplink, Frame{Data: b})
 }
 
-// learn updates the table from the sender fields of an ARP packet on the wire. Only a request for the pod address from an on-link host
-// creates an entry (RFC 826, "merge flag"); onLinkRequest says that this is one. Other packets update an entry or answer a
-// question. learn reports whether the packet was about a known or wanted neighbour, or created one.
-func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, out *Out) bool {
-	ip, mac := a.senderIP(), a.senderMAC()
-	if !n.isHost(ip) || !mac.isStation() {
+// learn updates the table from what a host on the wire says. Only a request for the pod address from an on-link host creates an entry
+// (RFC 826, "merge flag"). Other packets update an entry or answer a question. learn reports whether the packet was about a known or
+// wanted neighbour, or created one.
+func (n *neighbours) learn(c claim, now time.Duration, out *Out) bool {
+	ip, mac := c.ip, c.mac
+	if !n.isHost(ip) || !mac.isStation() && mac != (MAC{}) || mac == (MAC{}) && !n.isIPv6 {
 		return false
 	}
 	n.mu.Lock()
@@ -203,15 +201,16 @@ func (n *neighbours) learn(a arpPacket, onLinkRequest bool, now time.Duration, o
 	_, found, seen, known := n.table.find(ip)
 	value := neighbourValue(found) // 0 if not known
 	q := n.questions[ip]
-	if !known && q == nil && !onLinkRequest {
+	if !known && q == nil && !c.creates {
 		return false
 	}
-	if known && value.isPermanent() {
-		return true
+	if mac.IsZero() {
+		mac = value.mac()
 	}
 	// A second answer to one request is ignored. A request is not an answer: its sender knows where the reply should go. An announcement
-	// tells of a change, such as the failover of a gateway (net/ipv4/arp.c, arp_process).
-	if known && value.mac() != mac && now-seen < neighbourLock && !onLinkRequest && !a.isAnnouncement() {
+	// tells of a change, such as the failover of a gateway (net/ipv4/arp.c, arp_process). In IPv6 an answer says whether it is one.
+	isSecond := known && value.mac() != mac && (n.isIPv6 || now-seen < neighbourLock) && !c.creates && !c.overrides
+	if mac.IsZero() || isSecond || known && value.isPermanent() {
 		return true
 	}
 	n.putLocked(ip, newNeighbourValue(mac, value.isWanted() || q != nil), now)
@@ -226,6 +225,36 @@ func (n *neighbours) putLocked(ip key, value neighbourValue, now time.Duration) 
 	}
 	n.makeRoomLocked(n.gateways[ip])
 	n.table.set(entry{ip, uint64(value), now, now})
+}
+
+// A claim is what a host says of itself in ARP or neighbour discovery.
+type claim struct {
+	ip        key
+	mac       MAC  // the zero MAC: the one that is known is still right (RFC 4861, section 7.2.5)
+	creates   bool // a request for the pod address from an on-link host
+	overrides bool // it tells of a change
+}
+
+// sendRequest asks the owner of an address, at its MAC or by broadcast, for its MAC: by ARP or by a neighbour solicitation, which goes to a
+// group instead. It reports false if there is no buffer.
+func (n *neighbours) sendRequest(to MAC, ip key, out *Out) bool {
+	if n.isIPv6 {
+		target := ip
+		if to == Broadcast {
+			group := vnet.SolicitedNode(ip.bytes())
+			target = key6(group[:])
+			to = target.groupMAC(true)
+		}
+		d := vnet.Discovery{Type: vnet.NeighbourSolicitation, Target: ip.bytes(), MAC: n.mac}
+		return sendDiscovery(PortUplink, &d, to, n.address, target, out)
+	}
+	b := out.buffer(ethernetLen + arpLen)
+	if b == nil {
+		return false
+	}
+	writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
+	out.Send(PortUplink, Frame{Data: b})
+	return true
 }
 
 // isHost reports whether a neighbour may have the address ip.
@@ -276,7 +305,7 @@ func (n *neighbours) giveUpLocked(ip key, q *question, out *Out, unreachable fun
 	n.table.remove(func(e entry) bool { return e.key == ip && !neighbourValue(e.value).isPermanent() })
 	for _, f := range q.frames {
 		f.counters(out).Drop(Unresolved, 1)
-		f.in.offend(Unresolved, offendingIP(ip))
+		f.in.offend(Unresolved, offendingIP(ip, n.isIPv6))
 		unreachable(f)
 	}
 }

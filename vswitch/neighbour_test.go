@@ -54,6 +54,11 @@ func TestNeighbourQuestionLimit(t *testing.T) {
 	}
 }
 
+// learn makes n learn from an ARP packet.
+func learn(n *neighbours, a arpPacket, onLinkRequest bool, now time.Duration, out *Out) bool {
+	return n.learn(claim{a.senderIP(), a.senderMAC(), onLinkRequest, a.isAnnouncement()}, now, out)
+}
+
 // answer returns an ARP reply to the pod address, or a request for it.
 func answer(operation uint16, ip uint32, mac MAC) arpPacket {
 	b := make([]byte, ethernetLen+arpLen)
@@ -72,7 +77,7 @@ func TestNeighbourTableFull(t *testing.T) {
 			if wanted {
 				ask(n, ip, 0, out)
 			}
-			if !n.learn(answer(arpRequest, ip, MAC{2, 1}), true, 0, out) {
+			if !learn(n, answer(arpRequest, ip, MAC{2, 1}), true, 0, out) {
 				t.Fatalf("neighbour %d is not learned", i)
 			}
 			out.Flush(discard)
@@ -80,7 +85,7 @@ func TestNeighbourTableFull(t *testing.T) {
 		late := uint32(0x0b000001)
 		ask(n, late, 30*time.Second, out)
 		out.Flush(discard)
-		n.learn(answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
+		learn(n, answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 1 {
@@ -89,7 +94,7 @@ func TestNeighbourTableFull(t *testing.T) {
 		if ask(n, late, 30*time.Second, out) != wanted {
 			t.Errorf("wanted %v: the late neighbour is in the table: %v", wanted, wanted)
 		}
-		n.learn(answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
+		learn(n, answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
 		if ask(n, late, 60*time.Second, out) {
 			t.Error("expired neighbours were not removed")
 		}
@@ -134,7 +139,7 @@ func TestNeighbourConcurrent(t *testing.T) {
 	go func() {
 		out, count := NewOut(delegatePorts, new(Counters)), 0
 		for i := uint32(0); ; i++ {
-			n.learn(answer(arpReply, 0x0a000001+i%64, MAC{2, 1}), true, 0, out)
+			learn(n, answer(arpReply, 0x0a000001+i%64, MAC{2, 1}), true, 0, out)
 			out.Flush(func(_ int, frames []Frame) { count += len(frames) })
 			select {
 			case <-stop:
@@ -197,7 +202,7 @@ func TestNeighbourPermanentLimit(t *testing.T) {
 		if !ask(n, beyond, 0, out) {
 			t.Error("the neighbour beyond the limit is not resolved")
 		}
-		n.learn(answer(arpReply, beyond, MAC{2, 1}), true, 0, out)
+		learn(n, answer(arpReply, beyond, MAC{2, 1}), true, 0, out)
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 2 {
@@ -227,7 +232,7 @@ func TestNeighbourImpossible(t *testing.T) {
 		{"no MAC", host, MAC{}, false},
 	} {
 		n := newNeighbours(false, ip4(pod), MAC{2}, nil, nil)
-		got := n.learn(answer(arpRequest, test.ip, test.mac), true, 0, out)
+		got := learn(n, answer(arpRequest, test.ip, test.mac), true, 0, out)
 		if _, _, _, ok := n.table.find(ip4(test.ip)); got != test.want || ok != test.want {
 			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
 		}
@@ -242,7 +247,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
 	n := newNeighbours(false, ip4(1), MAC{2}, permanent, map[key]bool{ip4(gateway): true})
 	for i := range uint32(NeighbourLimit - 1) {
-		n.learn(answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
+		learn(n, answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
 	for i := range uint32(guestQuestionLimit) {
 		ask(n, 0x0c000001+i, 0, out)
@@ -252,7 +257,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 		t.Fatalf("the gateway is not resolved; drops: %v", counters.Drops())
 	}
 	out.Flush(discard)
-	n.learn(answer(arpReply, gateway, MAC{2, 2}), true, later, out)
+	learn(n, answer(arpReply, gateway, MAC{2, 2}), true, later, out)
 	sent := 0
 	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 	if sent != 1 {

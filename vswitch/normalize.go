@@ -25,7 +25,7 @@ func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
 		return BadSource, false
 	case isTag(t):
 		return VLAN, false
-	case t != typeARP && t != typeIPv4:
+	case t != typeARP && t != typeIPv4 && t != typeIPv6:
 		return Ethertype, false
 	}
 	return 0, true

@@ -3,74 +3,92 @@ package vswitch
 import (
 	"encoding/binary"
 	"strconv"
+	"sync"
 )
 
-// An Offender is the value in a frame for which it was dropped: a MAC, an IPv4 address or a number such as a port. The sender of the
+// An Offender is the value in a frame for which it was dropped: a MAC, an IP address or a number such as a port. The sender of the
 // frame chooses it. The zero value is none.
 //
-// A forwarder only keeps the newest one of each reason and port, so that an offender costs an atomic store per dropped frame, and nothing
-// for other frames. Texts are made from it outside the frame path.
-type Offender uint64
+// A forwarder only keeps the newest one of each reason and port, so that an offender costs two atomic operations per dropped frame, and
+// nothing for other frames. Texts are made from it outside the frame path.
+type Offender struct {
+	kind  offenderKind
+	value key
+}
 
-// The kind of an Offender is in the byte above its value.
+type offenderKind uint8
+
 const (
-	offenderKind          = 56
-	offenderMAC  Offender = 1 << offenderKind
-	offenderIP   Offender = 2 << offenderKind
-	offenderNo   Offender = 3 << offenderKind
+	offenderMAC offenderKind = iota + 1
+	offenderIPv4
+	offenderIPv6
+	offenderNumber
 )
 
-func offendingMAC(m MAC) Offender { return offenderMAC | Offender(m.key()) }
+// An offenderCell holds the newest offender of a reason.
+type offenderCell struct {
+	mu sync.Mutex
+	o  Offender
+}
 
-// offendingIP returns none for 0.0.0.0: a host without an address sends from it, to join groups or to ask for an address.
-func offendingIP(k key) Offender {
-	if k == (key{}) {
-		return 0
+func offendingMAC(m MAC) Offender { return Offender{offenderMAC, m.tableKey()} }
+
+// offendingIP returns none for the unspecified address: a host without an address sends from it, to join groups or to ask for an address.
+func offendingIP(k key, isIPv6 bool) Offender {
+	switch {
+	case k == key{}:
+		return Offender{}
+	case isIPv6:
+		return Offender{offenderIPv6, k}
 	}
-	return offenderIP | Offender(k.hi>>32)
+	return Offender{offenderIPv4, k}
 }
 
 // offendingNumber returns none for 0, which is neither a port nor a VLAN.
 func offendingNumber(n uint16) Offender {
 	if n == 0 {
-		return 0
+		return Offender{}
 	}
-	return offenderNo | Offender(n)
+	return Offender{offenderNumber, key{hi: uint64(n)}}
 }
 
 // offendingTag returns the number of the outermost VLAN of a tagged frame.
 func offendingTag(frame []byte) Offender {
 	if len(frame) < ethernetLen+2 {
-		return 0
+		return Offender{}
 	}
 	return offendingNumber(binary.BigEndian.Uint16(frame[ethernetLen:]) & 0xfff)
 }
 
 // String returns the MAC, the address or the number as text.
 func (o Offender) String() string {
-	switch value := uint64(o) &^ (0xff << offenderKind); o >> offenderKind << offenderKind {
+	switch o.kind {
 	case offenderMAC:
-		return macFromKey(value).String()
-	case offenderIP:
-		return key{hi: value << 32}.addr(false).String()
-	case offenderNo:
-		return strconv.FormatUint(value, 10)
+		return macFromKey(o.value.hi).String()
+	case offenderIPv4, offenderIPv6:
+		return o.value.addr(o.kind == offenderIPv6).String()
+	case offenderNumber:
+		return strconv.FormatUint(o.value.hi, 10)
 	}
 	return "none"
 }
 
-// offend records the newest offender of a reason, unless it is none.
+// offend records the newest offender of a reason, unless it is none or another goroutine records one.
 func (c *Counters) offend(r Reason, o Offender) {
-	if o != 0 && c.offenders[r].Load() != uint64(o) {
-		c.offenders[r].Store(uint64(o))
+	if cell := &c.offenders[r]; o != (Offender{}) && cell.mu.TryLock() {
+		cell.o = o
+		cell.mu.Unlock()
 	}
 }
 
 // TakeOffender returns the newest offender since the last call for the reason, and forgets it. It reports false if there is none: no
 // drop, or one without a value to tell.
 func (c *Counters) TakeOffender(r Reason) (o Offender, ok bool) {
-	o = Offender(c.offenders[r].Swap(0))
-	return o, o != 0
+	cell := &c.offenders[r]
+	cell.mu.Lock()
+	defer cell.mu.Unlock()
+	o, cell.o = cell.o, Offender{}
+	return o, o != Offender{}
 }
 
 // dropFor counts one frame as dropped at the ingress port, and records its offender.

@@ -48,9 +48,10 @@ const (
 
 	// VLAN: the frame has a VLAN tag other than a priority tag, whose VLAN is 0.
 	VLAN
-	// Ethertype: the frame is neither IPv4 nor ARP.
+	// Ethertype: the frame is neither ARP nor of an IP family in which the pod has an address.
 	Ethertype
-	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well. The guest loses nothing.
+	// PodIPv6: from the wire, IPv6 of the pod's own kernel, which receives the frame as well: to a link-local address, or of a pod without an
+	// IPv6 address. The guest loses nothing.
 	PodIPv6
 	// BadARP: the ARP packet is malformed, or not for IPv4 over Ethernet.
 	BadARP
@@ -60,7 +61,20 @@ const (
 	ForeignARP
 	// BadIPv4: the IPv4, TCP, UDP or ICMP header is truncated or has inconsistent lengths, or the checksum of the IPv4 header is wrong.
 	BadIPv4
-	// DHCP: a UDP packet between the guest and the wire with port 67 or 68 at either end, except between a DHCP relay and a server in the guest.
+	// BadIPv6: an IPv6, TCP, UDP or ICMPv6 header is truncated or has inconsistent lengths, or there are more than eight extension headers.
+	BadIPv6
+	// BadND: a message of IPv6 neighbour discovery that RFC 4861 tells hosts to ignore.
+	BadND
+	// OwnND: a message of neighbour discovery of the guest that gets no answer: for its own address, or of a router.
+	OwnND
+	// ForeignND: a message of neighbour discovery from the wire that is about neither the pod address nor a known neighbour.
+	ForeignND
+	// MLD: multicast listener or router discovery of IPv6, which the switch does not pass on.
+	MLD
+	// LinkLocal: an IPv6 packet of the guest from or to a link-local address, except to its router.
+	LinkLocal
+	// DHCP: a UDP packet between the guest and the wire with port 67 or 68 (IPv6: 546 or 547) at either end, except between a DHCP relay and a
+	// server in the guest.
 	DHCP
 	// ForeignSource: from the guest or the pod endpoint, the source IP is not the pod address; from the wire, it is the pod address or
 	// the server's.
@@ -69,7 +83,8 @@ const (
 	ForeignTarget
 	// GroupFrame: from the wire, a packet to the pod address in a frame to a group or broadcast MAC (RFC 1122, section 3.3.6).
 	GroupFrame
-	// Martian: the source or destination IP must not occur on a wire: 0.0.0.0/8, 127.0.0.0/8; as a source, also groups and broadcasts.
+	// Martian: the source or destination IP must not occur on a wire: 0.0.0.0/8, 127.0.0.0/8, ::/64, groups within a host; as a source, also
+	// groups and broadcasts.
 	Martian
 	// NotHolder: the frame is for or from a party that is not the holder of the pod address.
 	NotHolder
@@ -79,7 +94,7 @@ const (
 	Denied
 	// NoRoute: no route of the pod matches the destination.
 	NoRoute
-	// Unresolved: the next hop did not answer ARP, or the guest's MAC is not known yet.
+	// Unresolved: the next hop did not answer, or the guest's MAC is not known yet.
 	Unresolved
 	// NeighbourQueue: too many frames wait for the next hop's answer, or too many next hops are being resolved.
 	NeighbourQueue
@@ -95,7 +110,8 @@ var reasonNames = [numReasons]string{
 	TransmitError: "transmit-error", EndpointFault: "endpoint-fault", Short: "short", Looped: "loop", BadOffload: "bad-offload", Reserved: "reserved-destination",
 	BadSource: "bad-source-mac", ForeignMAC: "foreign-source-mac", Reflected: "reflected", Hairpin: "hairpin",
 	TooBig: "too-big", NoBuffer: "no-buffer", NoPort: "no-port", VLAN: "vlan", Ethertype: "ethertype", PodIPv6: "pod-ipv6",
-	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4", DHCP: "dhcp",
+	BadARP: "bad-arp", OwnARP: "own-arp", ForeignARP: "foreign-arp", BadIPv4: "bad-ipv4",
+	BadIPv6: "bad-ipv6", BadND: "bad-nd", OwnND: "own-nd", ForeignND: "foreign-nd", MLD: "mld", LinkLocal: "link-local", DHCP: "dhcp",
 	ForeignSource: "foreign-source-ip", ForeignTarget: "foreign-destination-ip", GroupFrame: "unicast-in-group-frame", Martian: "martian",
 	NotHolder: "not-holder", KeptPort: "kept-port", Denied: "denied", NoRoute: "no-route", Unresolved: "neighbour-unresolved",
 	NeighbourQueue: "neighbour-queue-full", Unwanted: "unwanted",

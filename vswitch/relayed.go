@@ -20,7 +20,7 @@ const (
 // for a guest that is the server of other networks. No client takes a reply for its own, because clients receive at port 68, and a relay
 // passes one on only if it names this relay (RFC 1542, section 4.1.2).
 func (v *Family) isRelayed(f *Frame, p *packet, op byte) bool {
-	if p.sourcePort != dhcpServerPort || p.targetPort != dhcpServerPort || p.fragment || p.end < p.transport+dhcpRelay+4 {
+	if v.isIPv6 || p.sourcePort != dhcpServerPort || p.targetPort != dhcpServerPort || p.fragment || p.end < p.transport+dhcpRelay+4 {
 		return false
 	}
 	// To complete a checksum elsewhere would change the message after this check.

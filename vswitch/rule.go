@@ -36,14 +36,15 @@ func newRuleTable(rules []Rule, isIPv6 bool) ruleTable {
 	return table
 }
 
-// deny reports whether the rules forbid a packet of the guest. If there are rules, deny also forbids:
+// deny reports whether the rules forbid a packet of the guest. A routing header of IPv6 with segments left is always forbidden. If there
+// are rules, deny also forbids:
 //
 //   - packets with a source route, which hides the final destination
 //   - fragments that could overwrite the TCP flags of the first fragment (RFC 1858, section 4.2)
 //
 // Rules with a port do not match later fragments, which have no ports: without the first fragment they cannot be reassembled.
 func (t ruleTable) deny(p *packet, frame []byte) bool {
-	if len(t) > 0 && (p.isSourceRouted(frame) || p.overwritesFlags()) {
+	if p.isRouted || len(t) > 0 && (p.isSourceRouted(frame) || p.overwritesFlags()) {
 		return true
 	}
 	for i := range t {
@@ -80,6 +81,9 @@ const (
 
 // isSourceRouted reports whether the packet has a source route option, or malformed options.
 func (p *packet) isSourceRouted(frame []byte) bool {
+	if p.isIPv6 {
+		return p.isRouted
+	}
 	options := frame[ethernetLen+ipv4Len : p.transport]
 	for len(options) > 0 && options[0] != optionEnd {
 		if options[0] == optionNoop {

@@ -82,6 +82,12 @@ func (s *script) configureDelegate(w *words, word string) {
 		d.RouterMAC = w.mac()
 	case "pinned-mac":
 		d.PinnedMAC = w.mac()
+	case "ipv6":
+		s.defaultIPv6(w)
+	case "address-ipv6":
+		d.AddressIPv6 = w.prefix()
+	case "advertisement":
+		d.Advertisement = scriptAdvertisement
 	case "address":
 		d.Address = w.prefix()
 	case "gateway":
@@ -101,9 +107,9 @@ func (s *script) configureDelegate(w *words, word string) {
 			d.Permanent = nil
 			return
 		}
-		d.Permanent = append(d.Permanent, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
+		d.Permanent = append(d.Permanent, vswitch.Neighbour{Addr: w.anyIP(), MAC: w.mac()})
 	case "neighbour":
-		s.heard = append(s.heard, vswitch.Neighbour{Addr: w.ip(), MAC: w.mac()})
+		s.heard = append(s.heard, vswitch.Neighbour{Addr: w.anyIP(), MAC: w.mac()})
 	case "no-arp":
 		d.NoARP = true
 	case "deny", "allow":
@@ -143,7 +149,7 @@ func (s *script) route(w *words) {
 	}
 	r := vswitch.Route{Destination: w.prefix()}
 	if w.accept("via") {
-		r.Gateway = w.ip()
+		r.Gateway = w.anyIP()
 	}
 	if w.accept("mtu") {
 		r.MTU = w.number("an MTU", 65535)

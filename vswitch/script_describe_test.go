@@ -43,6 +43,9 @@ func describeWords(f vswitch.Frame, names map[string]vswitch.MAC) []string {
 	case ethertype == 0x0800 && len(body) >= 20:
 		words, n := ipWords(body, f.Offload)
 		line, used = append(append(line, "ip"), words...), n
+	case ethertype == 0x86dd && len(body) >= 40:
+		words, n := ip6Words(body, names)
+		line, used = append(append(line, "ip6"), words...), n
 	case ethertype == 0x0806 && len(body) >= 28:
 		line, used = append(line, arpWords(body, b, names)...), 28
 	default:

@@ -33,6 +33,8 @@ type ipSpec struct {
 	pseudo                   bool   // it covers the pseudo-header
 	transportSum             int    // -1: the right one
 	payload                  []byte
+	six                      *ip6Spec // nil: IPv4
+	hops                     bool     // the script sets ttl
 }
 
 // frame reads a frame up to the end of the line.
@@ -75,6 +77,9 @@ func (w *words) content(s *spec, from, to vswitch.MAC) {
 	case "ip":
 		ethertype = 0x0800
 		s.ip = w.packet()
+	case "ip6":
+		ethertype = 0x86dd
+		s.ip = w.packet6()
 	case "arp":
 		ethertype = 0x0806
 		s.body = w.arp(from, to)

@@ -163,10 +163,18 @@ func (w *words) icmp(p *ipSpec) {
 	p.payload = quote[:min(len(quote), about.headerLen()+maxQuote)]
 }
 
-func (p *ipSpec) headerLen() int { return 20 + (len(p.options)+3)/4*4 }
+func (p *ipSpec) headerLen() int {
+	if p.six != nil {
+		return 40 + len(p.six.extensions)
+	}
+	return 20 + (len(p.options)+3)/4*4
+}
 
 // encode returns the bytes of the packet. If partial is true, the transport checksum is only the sum of the pseudo-header.
 func (p *ipSpec) encode(partial bool) []byte {
+	if p.six != nil {
+		return p.encode6(partial)
+	}
 	headerLen := p.headerLen()
 	b := make([]byte, headerLen, headerLen+len(p.header)+len(p.payload))
 	copy(b[20:], p.options)
@@ -180,10 +188,15 @@ func (p *ipSpec) encode(partial bool) []byte {
 	copy(b[12:], p.source[:])
 	copy(b[16:], p.target[:])
 	binary.BigEndian.PutUint16(b[10:], uint16(or(p.sum, int(^slowSum(b[:headerLen])))))
+	p.putSum(b[headerLen:], partial)
+	return b
+}
+
+// putSum writes the transport checksum.
+func (p *ipSpec) putSum(segment []byte, partial bool) {
 	if p.sumAt < 0 {
-		return b
+		return
 	}
-	segment := b[headerLen:]
 	sum := p.pseudoSum(len(segment))
 	if !partial {
 		sum = ^slowSum(append(segment[:len(segment):len(segment)], make([]byte, len(segment)%2)...), sum)
@@ -192,12 +205,15 @@ func (p *ipSpec) encode(partial bool) []byte {
 		}
 	}
 	binary.BigEndian.PutUint16(segment[p.sumAt:], uint16(or(p.transportSum, int(sum))))
-	return b
 }
 
 func (p *ipSpec) pseudoSum(length int) uint16 {
 	if !p.pseudo {
 		return 0
+	}
+	if p.six != nil {
+		head := []byte{0, byte(p.proto), byte(length >> 8), byte(length)}
+		return slowSum(append(append(head, p.six.source[:]...), p.six.target[:]...))
 	}
 	return slowSum(append(append([]byte{0, byte(p.proto), byte(length >> 8), byte(length)}, p.source[:]...), p.target[:]...))
 }

@@ -174,6 +174,11 @@ func (s *script) delegateVerb(w *words, next *step) {
 		s.uplink(w, next)
 		return
 	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		if w.accept(family) {
+			next.argument = family
+		}
+	}
 	if verb == "hand" {
 		next.holder = s.readHolder(w)
 		if w.peek() != "" {

@@ -105,12 +105,28 @@ func newRunOf(s *script, cfg vswitch.DelegateConfig) *run {
 	for port := range r.outs {
 		r.outs[port].Flush(func(int, []vswitch.Frame) {})
 	}
-	r.delegate.IPv4.SetHolder(s.holder, s.holderMAC)
+	for _, v := range r.families() {
+		v.SetHolder(s.holder, s.holderMAC)
+	}
 	return r
 }
 
-// hello returns a neighbour's ARP request for the pod address, which makes the neighbour known.
+// families returns those of the pod.
+func (r *run) families() (list []*vswitch.Family) {
+	for _, v := range []*vswitch.Family{r.delegate.IPv4, r.delegate.IPv6} {
+		if v != nil {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// hello returns a neighbour's request for the pod address, which makes the neighbour known.
 func hello(n vswitch.Neighbour, cfg vswitch.DelegateConfig) vswitch.Frame {
+	if n.Addr.Is6() {
+		self := cfg.AddressIPv6.Addr()
+		return newWords(fmt.Sprintf("%v > 33:33:ff:00:00:07 ip6 %v > %v icmp6 ns %v link %v", n.MAC, n.Addr, self, self, n.MAC), nil).frame()
+	}
 	w := newWords(fmt.Sprintf("%v > %v arp who-has %v tell %v", n.MAC, vswitch.Broadcast, cfg.Address.Addr(), n.Addr), nil)
 	return w.frame()
 }
@@ -176,13 +192,19 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		r.forwarder.Tick(now, r.ticks)
 		got = r.flush(r.ticks)
 	case "hand":
-		r.delegate.IPv4.SetHolder(s.holder, s.mac)
+		for i, v := range r.families() {
+			if !(s.argument == "ipv4" && i == 1) && !(s.argument == "ipv6" && v != r.delegate.IPv6) {
+				v.SetHolder(s.holder, s.mac)
+			}
+		}
 	case "now":
 		r.cfg = s.uplink
 		r.delegate.SetUplink(r.cfg)
 	case "expect":
 		r.expected = !s.refused
-		r.delegate.IPv4.ExpectGuest(r.expected)
+		for _, v := range r.families() {
+			v.ExpectGuest(r.expected)
+		}
 	case "static":
 		if ok := r.bridge.SetStatic(s.mac, s.port, now); ok == s.refused {
 			complaint = fmt.Sprintf("SetStatic = %v", ok)
@@ -194,7 +216,11 @@ func (r *run) act(s *step) (got []event, complaint string) {
 			complaint = fmt.Sprintf("  have %s\n  want %s", have, s.argument)
 		}
 	case "last-use":
-		at, ok := r.delegate.IPv4.LastUseBy(s.mac)
+		v := r.families()[0]
+		if s.argument == "ipv6" {
+			v = r.delegate.IPv6
+		}
+		at, ok := v.LastUseBy(s.mac)
 		if ok {
 			at -= r.ahead
 		}

@@ -1,6 +1,11 @@
 package vswitch
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/podswitch/podswitch/vnet"
+)
 
 // An uplink is what a Delegate knows of the pod interface. It does not change; SetUplink replaces it as a whole. Forward and Tick read
 // it once, so that one batch is decided with one uplink.
@@ -8,6 +13,8 @@ type uplink struct {
 	mac        MAC // the wire MAC
 	mtu        int
 	ipv4, ipv6 paths
+	// advertisement is that of the configuration.
+	advertisement []byte
 }
 
 // paths is the part of an uplink for one family.
@@ -20,6 +27,7 @@ type paths struct {
 
 func newUplink(cfg *DelegateConfig) *uplink {
 	u := &uplink{mac: cfg.WireMAC, mtu: cfg.MTU, ipv4: newPaths(cfg, false), ipv6: newPaths(cfg, true)}
+	u.advertisement, u.ipv6.router = cfg.Advertisement, keyOf(cfg.RouterMAC.LinkLocal())
 	u.ipv4.router = keyOf(cfg.Server)
 	if cfg.Gateway.Is4() {
 		u.ipv4.router = keyOf(cfg.Gateway)
@@ -46,27 +54,34 @@ func (u *paths) isOnLink(ip key) bool {
 	return r != nil && nextHop == ip || u.gateways[ip]
 }
 
-// SetUplink replaces WireMAC, Gateway, MTU, GuestMTU, Routes and Permanent of the configuration by those of cfg, and ignores the rest of it.
+// SetUplink replaces WireMAC, Gateway, MTU, GuestMTU, Routes, Permanent and Advertisement of the configuration by those of cfg, and ignores the rest of it.
 // Frames that are being forwarded may still be decided with the values before. Learned neighbours stay. The next Tick announces a changed
 // wire MAC, as a kernel does with arp_notify. It may be called at any time, from one goroutine at a time.
 func (d *Delegate) SetUplink(cfg DelegateConfig) {
 	before, u := d.uplink.Load(), newUplink(&cfg)
 	d.uplink.Store(u)
+	if d.IPv6 != nil && !bytes.Equal(before.advertisement, u.advertisement) {
+		d.IPv6.Advertise()
+	}
 	for _, v := range d.families() {
 		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP && !v.isIPv6)
 	}
 }
 
-// TooBig answers a packet that the uplink has refused because of its size, with the MTU of its path, if DF is set: the guest or the pod endpoint has sent
+// TooBig answers a packet that the uplink has refused because of its size, with the MTU of its path, if DF is set or it is IPv6: the guest or the pod endpoint has sent
 // it. It changes the frame. It reports false if the packet fits into the known MTU: the MTU of the device has been lowered, and SetUplink
 // has not been called yet.
 func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 	out.uplink = d.uplink.Load()
-	v, p, f := d.IPv4, packet{}, Frame{Data: frame}
-	if v == nil || len(frame) < ethernetLen || ethertype(frame) != typeIPv4 || !p.parse(frame) || !p.dontFragment {
+	p, f := packet{}, Frame{Data: frame}
+	if len(frame) < ethernetLen {
 		return true
 	}
-	_, r := out.uplink.ipv4.routes.lookup(p.target)
+	v := d.familyOf(ethertype(frame))
+	if v == nil || ethertype(frame) != v.ethertype || !p.parse(frame) || !p.dontFragment {
+		return true
+	}
+	_, r := out.uplink.of(v).routes.lookup(p.target)
 	if r == nil {
 		return true
 	}
@@ -78,7 +93,7 @@ func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 		port, to = PortPod, out.uplink.mac
 	}
 	setMACs(frame, d.cfg.RouterMAC, to)
-	v.sendICMPError(port, frame, &p, codeFragmentNeeded, r.mtu, out)
+	v.reportTooBig(port, &f, &p, r.mtu, out)
 	return true
 }
 
@@ -117,16 +132,18 @@ func (n Neighbour) entry() entry {
 	return entry{key: keyOf(n.Addr), value: uint64(neighbourValue(n.MAC.key()) | permanentFlag)}
 }
 
-// announceLocked sends an ARP announcement (RFC 5227, section 3) if the wire MAC has changed.
+// announceLocked tells the neighbours of a changed wire MAC: by an ARP announcement (RFC 5227, section 3) or an unsolicited neighbour
+// advertisement (RFC 4861, section 7.2.6).
 func (n *neighbours) announceLocked(out *Out) {
 	if !n.announces {
 		return
 	}
-	if b := out.buffer(ethernetLen + arpLen); b != nil {
-		writeARP(b, Broadcast, arpRequest, n.mac, n.address, MAC{}, n.address)
-		out.Send(PortUplink, Frame{Data: b})
-		n.announces = false
+	if n.isIPv6 {
+		d := vnet.Discovery{Type: vnet.NeighbourAdvertisement, Flags: vnet.DiscoveryOverride, Target: n.address.bytes(), MAC: n.mac}
+		n.announces = !sendDiscovery(PortUplink, &d, allNodes.groupMAC(true), n.address, allNodes, out)
+		return
 	}
+	n.announces = !n.sendRequest(Broadcast, n.address, out)
 }
 
 // arpFromPod sends an ARP frame of the pod endpoint, which does not know of a changed wire MAC.

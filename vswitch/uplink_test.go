@@ -122,7 +122,7 @@ func TestTooBig(t *testing.T) {
 		out.Flush(func(port int, frames []Frame) {
 			sent = port
 			b := frames[0].Data
-			if destination(b) != c.to || sender(b) != cfg.RouterMAC || b[34] != icmpUnreachable || b[35] != codeFragmentNeeded || int(b[40])<<8+int(b[41]) != 1300 {
+			if destination(b) != c.to || sender(b) != cfg.RouterMAC || b[34] != icmpUnreachable || b[35] != icmpErrors[errorTooBig].ipv4[1] || int(b[40])<<8+int(b[41]) != 1300 {
 				t.Errorf("% x", b)
 			}
 		})

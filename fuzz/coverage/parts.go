@@ -19,8 +19,8 @@ type file struct {
 func parts() []part {
 	return []part{
 		{"`vswitch`: the forwarders", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
-			"icmp", "ipv4", "mac", "mss", "neighbour", "neighbour_held", "normalize", "out", "route", "rule", "table")},
-		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "layout", "merge", "segments")},
+			"icmp", "key", "mac", "mss", "nd", "neighbour", "neighbour_held", "normalize", "out", "packet", "route", "rule", "table")},
+		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "icmpv6", "ipv6", "layout", "merge", "segments")},
 		{"`dhcpsrv`", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
 		{"`pod/podnet`: the state file, resolv.conf", append(whole("pod/podnet", "statefile_check", "resolv"), file{"pod/podnet/statefile.go", []string{"parseRecord"}})},

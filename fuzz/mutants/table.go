@@ -18,8 +18,8 @@ func mutants() []mutant {
 func forwarders() []mutant {
 	const pkg, target = "./fuzz", "FuzzDelegate"
 	return []mutant{
-		{target, pkg, "vswitch/ipv4.go", "the total length is not checked against the frame", " || total > len(ip)", ""},
-		{target, pkg, "vswitch/ipv4.go", "the checksum of an IPv4 header is not checked", " || !hasChecksum(ip, headerLen)", ""},
+		{target, pkg, "vswitch/packet.go", "the total length is not checked against the frame", " || total > len(ip)", ""},
+		{target, pkg, "vswitch/packet.go", "the checksum of an IPv4 header is not checked", " || !hasChecksum(ip, headerLen)", ""},
 		{target, pkg, "vswitch/relayed.go", "a DHCP reply goes to any host", "relay == p.target", "relay != v.address"},
 		{target, pkg, "vswitch/arp.go", "a reply to another host is an announcement", " && a.senderMAC() == a.targetMAC()", ""},
 		{target, pkg, "vswitch/normalize.go", "a header is not adjusted to the removed tag", "max(f.Offload.CsumStart, vlanTagLen) - vlanTagLen", "f.Offload.CsumStart"},
@@ -29,9 +29,9 @@ func forwarders() []mutant {
 		{target, pkg, "vswitch/neighbour_held.go", "a borrowed frame is kept without a copy", "append(memory, f.Data...)", "f.Data[len(memory):]"},
 		{target, pkg, "vswitch/neighbour.go", "the newest question makes room", "q.seq < oldest.seq", "q.seq > oldest.seq"},
 		{target, pkg, "vswitch/delegate_wire.go", "a comparison is inverted", "a.senderIP() != v.address", "a.senderIP() == v.address"},
-		{target, pkg, "vswitch/delegate_wire.go", "the pod's IPv6 counts as a loss", "reason = PodIPv6", "reason = Ethertype"},
+		{target, pkg, "vswitch/delegate_wire.go", "the pod's IPv6 counts as a loss", "out.Drop(PodIPv6)\n\tcase v == nil:", "out.Drop(Ethertype)\n\tcase v == nil:"},
 		{target, pkg, "vswitch/delegate_wire.go", "the switch refuses for the guest", "v.cfg.Refuse && v.isHeldBy(HolderSwitch)", "v.cfg.Refuse"},
-		{target, pkg, "vswitch/delegate_guest.go", "a guest is not told of a kept port", "v.sendICMPError(PortGuest, f.Data, &p, codeProhibited, 0, out)", ""},
+		{target, pkg, "vswitch/delegate_guest.go", "a guest is not told of a kept port", "v.sendICMPError(PortGuest, f.Data, &p, errorProhibited, 0, out)", ""},
 		{target, pkg, "vswitch/route.go", "the larger of two MTUs applies", "min(r.MTU", "max(r.MTU"},
 		{target, pkg, "vnet/check.go", "the offset of a UDP checksum is off by one", "CsumOffset) >= l.transport+udpChecksum", "CsumOffset) > l.transport+udpChecksum"},
 		{target, pkg, "vnet/check.go", "a TCP checksum may have any offset", "int(h.CsumStart) == l.transport && h.CsumOffset == tcpChecksum", "int(h.CsumStart) == l.transport"},

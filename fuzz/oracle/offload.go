@@ -39,7 +39,7 @@ func Exact(h vnet.Header, frame []byte) (vnet.Header, bool) {
 	if !ok || l.ethertype == typeARP || start < l.transport {
 		return h, false
 	}
-	own := map[byte]int{tcp: 16, icmp: 2}
+	own := map[byte]int{tcp: 16, icmp: 2, 58: 2}
 	switch offset, exact := own[l.protocol]; { // it must not change checked fields: ports, lengths, flags, the packet that an ICMP error quotes
 	case exact && (start != l.transport || int(h.CsumOffset) != offset), l.protocol == udp && field < l.transport+6:
 		return h, false

@@ -12,36 +12,45 @@ const (
 	protocolICMP = 1
 	protocolTCP  = 6
 	protocolUDP  = 17
+
+	protocolICMPv6 = 58
 )
 
-// DHCP's UDP ports (RFC 2131, section 4.1).
+// UDP ports of DHCP (RFC 2131, section 4.1) and DHCPv6 (RFC 8415, section 7.2).
 const (
-	dhcpServerPort = 67
-	dhcpClientPort = 68
+	dhcpServerPort   = 67
+	dhcpClientPort   = 68
+	dhcpv6ClientPort = 546
+	dhcpv6ServerPort = 547
 )
 
-// A packet holds the fields of a validated IPv4 packet that the forwarders use. All offsets, and the headers at them, lie within
+// A packet holds the fields of a validated IPv4 or IPv6 packet that the forwarders use. All offsets, and the headers at them, lie within
 // the frame.
 type packet struct {
 	source, target         key
 	sourcePort, targetPort uint16 // of TCP and UDP; 0 in later fragments
 	protocol               uint8
+	isIPv6                 bool
+	isRouted               bool // IPv6: the destination is not the final one
 	offset                 int  // of a fragment within its packet, in bytes
 	firstFragment          bool // offset is 0: the packet contains the transport header
 	fragment               bool // one of several fragments
-	dontFragment           bool
-	transport              int // offset of the transport header in the frame
-	end                    int // offset of the first byte behind the packet; Ethernet padding may follow
+	dontFragment           bool // IPv6: always
+	transport              int  // offset of the transport header in the frame
+	end                    int  // offset of the first byte behind the packet; Ethernet padding may follow
 }
 
-// parse validates the IPv4 header of a frame and, except in later fragments, its TCP, UDP or ICMP header. It reports false for a
-// packet that is truncated, has inconsistent lengths or a wrong header checksum.
+// parse validates the IP header of a frame and, except in later fragments, its TCP, UDP or ICMP header. It reports false for a
+// packet that is truncated, has inconsistent lengths or a wrong header checksum. p must be zero.
 func (p *packet) parse(frame []byte) bool {
 	return p.parseHeader(frame) && (!p.firstFragment || p.parseTransport(frame))
 }
 
-// parseHeader validates the IPv4 header alone.
+// parseHeader validates the IP header alone.
 func (p *packet) parseHeader(frame []byte) bool {
+	if ethertype(frame) == typeIPv6 {
+		return p.parseIPv6(frame)
+	}
 	if len(frame) < ethernetLen+ipv4Len {
 		return false
 	}
@@ -56,6 +65,20 @@ func (p *packet) parseHeader(frame []byte) bool {
 	p.offset = int(flags&0x1fff) * 8
 	p.firstFragment, p.fragment, p.dontFragment = p.offset == 0, flags&0x3fff != 0, flags&0x4000 != 0
 	p.transport, p.end = ethernetLen+headerLen, ethernetLen+total
+	return true
+}
+
+func (p *packet) parseIPv6(frame []byte) bool {
+	ip := frame[ethernetLen:]
+	h, ok := vnet.ParseIPv6(ip)
+	if !ok || h.End == 0 {
+		return false
+	}
+	p.source, p.target, p.protocol = key6(ip[8:]), key6(ip[24:]), h.Protocol
+	p.offset = h.Offset
+	p.firstFragment, p.fragment, p.dontFragment = p.offset == 0, h.Fragment, true
+	p.isIPv6, p.isRouted = true, h.Routed
+	p.transport, p.end = ethernetLen+h.Transport, ethernetLen+h.End
 	return true
 }
 
@@ -90,7 +113,7 @@ func (p *packet) parseTransport(frame []byte) bool {
 		if n := int(binary.BigEndian.Uint16(segment[4:])); n < udpLen || n > len(segment) && !p.fragment {
 			return false
 		}
-	case protocolICMP:
+	case p.icmp():
 		return len(segment) >= 8
 	default:
 		return true
@@ -103,7 +126,20 @@ func (p *packet) parseTransport(frame []byte) bool {
 // isDHCP reports whether the packet is from or to a port of DHCP. DHCP does not pass between the guest and the wire. One end is enough:
 // a client asks a boot server at port 4011 (PXE 2.1, section 2.2.5), and a server answers a relay at any port (RFC 8357, section 3).
 func (p *packet) isDHCP() bool {
-	return p.protocol == protocolUDP && (isDHCPPort(p.targetPort) || isDHCPPort(p.sourcePort))
+	return p.protocol == protocolUDP && (p.isDHCPPort(p.targetPort) || p.isDHCPPort(p.sourcePort))
 }
 
-func isDHCPPort(port uint16) bool { return port == dhcpServerPort || port == dhcpClientPort }
+func (p *packet) isDHCPPort(port uint16) bool {
+	if p.isIPv6 {
+		return port == dhcpv6ServerPort || port == dhcpv6ClientPort
+	}
+	return port == dhcpServerPort || port == dhcpClientPort
+}
+
+// icmp returns the protocol number of ICMP in the packet's family.
+func (p *packet) icmp() uint8 {
+	if p.isIPv6 {
+		return protocolICMPv6
+	}
+	return protocolICMP
+}

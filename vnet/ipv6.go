@@ -1,0 +1,19 @@
+package vnet
+
+// IPv6 has what the headers of an IPv6 packet say. Offsets are from the first byte of the packet.
+type IPv6 struct {
+	Protocol  uint8 // of the first header that is not an extension header; of a later fragment, of its first header
+	Transport int   // first byte behind the extension headers
+	End       int   // first byte behind the packet, where padding may follow; 0 if the packet's length is wrong, or it is a jumbogram
+	Offset    int   // of a fragment within the packet's payload, in bytes
+	Fragment  bool  // one of several fragments
+	Routed    bool  // a routing header names further hops, behind the destination in the packet's header
+}
+
+// ParseIPv6 walks the headers of an IPv6 packet (RFC 8200, section 4), eight extension headers at most. It reports false if the packet
+// ends within them, or has more.
+func ParseIPv6(packet []byte) (h IPv6, ok bool) {
+	var l layout
+	ok = l.ipv6(packet)
+	return IPv6{l.protocol, l.transport, l.end, l.offset, l.fragment, l.routed}, ok
+}

@@ -1,0 +1,163 @@
+package vswitch
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/podswitch/podswitch/vnet"
+)
+
+// Addresses of IPv6 with a fixed meaning.
+var (
+	allNodes    = keyOf(netip.MustParseAddr("ff02::1"))
+	dhcpServers = keyOf(netip.MustParseAddr("ff02::1:2")) // RFC 8415, section 7.1
+)
+
+// advertiseInterval is the time between unsolicited router advertisements: between the 200 and 600 s of RFC 4861, section 6.2.1. It is not
+// random, because the guest has no other router.
+const advertiseInterval = 400 * time.Second
+
+// isControl reports whether the packet is ICMPv6 that belongs to one link: neighbour discovery with its relatives, and multicast listener
+// and router discovery (IANA's ICMPv6 parameters). These never pass between the guest and the wire.
+func (p *packet) isControl(frame []byte) bool {
+	if p.protocol != protocolICMPv6 || !p.firstFragment {
+		return false
+	}
+	t := frame[p.transport]
+	return t >= 130 && t <= 137 || t >= 141 && t <= 143 || t == 148 || t == 149 || t >= 151 && t <= 153
+}
+
+// dropControl drops a message that isControl has selected as one of MLD, or for another reason.
+func dropControl(message uint8, other Reason, out *Out) {
+	switch message {
+	case 130, 131, 132, 143, 151, 152, 153:
+		out.Drop(MLD)
+	default:
+		out.Drop(other)
+	}
+}
+
+// parseDiscovery returns a validated message for the switch. Otherwise it drops the frame, messages of other types under the given reason.
+func parseDiscovery(f *Frame, p *packet, other Reason, out *Out) (d vnet.Discovery, ok bool) {
+	vnet.Complete(f.Offload, f.Data)
+	switch t := f.Data[p.transport]; t {
+	case vnet.RouterSolicitation, vnet.NeighbourSolicitation, vnet.NeighbourAdvertisement:
+		if d, ok = vnet.ParseDiscovery(f.Data[ethernetLen:p.end]); !ok {
+			out.Drop(BadND)
+		}
+	default:
+		dropControl(t, other, out)
+	}
+	return d, ok
+}
+
+// controlFromGuest answers router solicitations, and neighbour solicitations for all targets but the guest's own addresses. It never answers
+// duplicate address detection, except for the router's address.
+func (v *Family) controlFromGuest(f *Frame, p *packet, now time.Duration, out *Out) {
+	d, ok := parseDiscovery(f, p, OwnND, out)
+	if !ok {
+		return
+	}
+	target, to := key6(d.Target[:]), sender(f.Data)
+	isAnswer := d.Type == vnet.NeighbourAdvertisement
+	if p.source == v.address || isAnswer && target == v.address && (MAC(d.MAC).IsZero() || MAC(d.MAC) == to) {
+		v.use(to, now, true) // exactly: this may be the answer to a probe whose time is compared with it
+	}
+	switch {
+	case d.Type == vnet.RouterSolicitation && out.uplink.advertisement != nil:
+		v.sendAdvertisement(to, p.source, out)
+	case d.Type != vnet.NeighbourSolicitation, p.source == key{} && target != v.server, target == v.address, target == p.source:
+		out.Drop(OwnND)
+	default:
+		v.answer(PortGuest, &d, to, p.source, v.cfg.RouterMAC, vnet.DiscoveryRouter, out)
+	}
+}
+
+// controlFromWire answers neighbour solicitations for the pod address, and learns neighbours.
+func (v *Family) controlFromWire(f *Frame, p *packet, now time.Duration, out *Out) {
+	d, ok := parseDiscovery(f, p, ForeignND, out)
+	if !ok {
+		return
+	}
+	target, from := key6(d.Target[:]), sender(f.Data)
+	isAsked := d.Type == vnet.NeighbourSolicitation && target == v.address
+	switch {
+	case v.cfg.NoARP, d.Type == vnet.RouterSolicitation:
+		out.Drop(ForeignND)
+	case isAsked && v.isHeldBy(HolderKernel):
+		out.Drop(NotHolder)
+	case isAsked:
+		if mac := MAC(d.MAC); !mac.IsZero() {
+			v.neighbours.learn(claim{p.source, mac, out.uplink.of(v).isOnLink(p.source), true}, now, out)
+		}
+		v.answer(PortUplink, &d, from, p.source, out.uplink.mac, 0, out)
+	case target == v.address: // another host claims it
+		out.dropFor(ForeignND, offendingMAC(from))
+	case d.Type != vnet.NeighbourAdvertisement, MAC(d.MAC).IsZero() && d.Flags&vnet.DiscoverySolicited == 0,
+		!v.neighbours.learn(claim{target, MAC(d.MAC), false, d.Flags&vnet.DiscoveryOverride != 0}, now, out):
+		out.Drop(ForeignND)
+	}
+}
+
+// answer sends a neighbour advertisement to the sender of a solicitation: the target is at mac. A sender without an address gets it as all
+// nodes do (RFC 4861, section 7.2.4).
+func (v *Family) answer(port int, d *vnet.Discovery, to MAC, asker key, mac MAC, flags uint8, out *Out) {
+	if MAC(d.MAC).isStation() {
+		to = d.MAC
+	}
+	flags |= vnet.DiscoveryOverride | vnet.DiscoverySolicited
+	if asker == (key{}) {
+		to, asker, flags = allNodes.groupMAC(true), allNodes, flags&^vnet.DiscoverySolicited
+	}
+	reply := vnet.Discovery{Type: vnet.NeighbourAdvertisement, Flags: flags, Target: d.Target, MAC: mac}
+	if !sendDiscovery(port, &reply, to, key6(d.Target[:]), asker, out) {
+		out.Drop(NoBuffer)
+	}
+}
+
+// sendDiscovery sends a message in a frame from its link-layer address. It reports false if there is no buffer.
+func sendDiscovery(port int, d *vnet.Discovery, to MAC, source, target key, out *Out) bool {
+	b := out.buffer(ethernetLen + vnet.DiscoveryLen)
+	if b == nil {
+		return false
+	}
+	setHeader(b, to, d.MAC, typeIPv6)
+	d.Put(b[ethernetLen:], source.bytes(), target.bytes())
+	out.Send(port, Frame{Data: b})
+	return true
+}
+
+// sendAdvertisement sends a router advertisement to the guest, or to all nodes if the target has no address (RFC 4861, section 6.2.6).
+func (v *Family) sendAdvertisement(to MAC, target key, out *Out) {
+	if target == (key{}) {
+		to, target = allNodes.groupMAC(true), allNodes
+	}
+	message := out.uplink.advertisement
+	b := out.buffer(ethernetLen + ipv6Len + len(message))
+	if b == nil {
+		out.Drop(NoBuffer)
+		return
+	}
+	setHeader(b, to, v.cfg.RouterMAC, typeIPv6)
+	copy(b[ethernetLen+ipv6Len:], message)
+	vnet.PutICMPv6(b[ethernetLen:], 255, v.server.bytes(), target.bytes())
+	out.Send(PortGuest, Frame{Data: b})
+}
+
+// Advertise makes the next Tick send a router advertisement of IPv6 to the guest. Call it when the guest's device has come.
+func (v *Family) Advertise() { v.advertised.clear() }
+
+// advertise sends an unsolicited router advertisement if one is due.
+func (v *Family) advertise(now time.Duration, out *Out) {
+	last, ok := v.advertised.load()
+	if v.isIPv6 && out.uplink.advertisement != nil && (!ok || now-last >= advertiseInterval) {
+		v.advertised.store(now)
+		v.sendAdvertisement(MAC{}, key{}, out)
+	}
+}
+
+// LinkLocal returns the link-local IPv6 address that follows from m (RFC 4291, appendix A). That of DelegateConfig.RouterMAC is the
+// guest's router and server.
+func (m MAC) LinkLocal() netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
