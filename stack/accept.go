@@ -215,7 +215,7 @@ func (t *attempt) settle(c *conn) error {
 // abort ends the handshake. Netstack's own timeout is longer than two minutes.
 func (t *attempt) abort() {
 	s := t.endpoint.stack
-	if socket := s.FindTransportEndpoint(header.IPv4ProtocolNumber, header.TCPProtocolNumber, t.id, nicID); socket != nil {
+	if socket := s.FindTransportEndpoint(networkProtocol(t.id), header.TCPProtocolNumber, t.id, nicID); socket != nil {
 		socket.Abort()
 	}
 }

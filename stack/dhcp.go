@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 
-	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 	"go.uber.org/zap"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -64,49 +63,22 @@ func (e *Endpoint) serveDHCP(socket *gonet.UDPConn, handle DHCPHandler) {
 	}
 }
 
+// sendDatagram sends a UDP datagram in one frame to mac.
+func (e *Endpoint) sendDatagram(mac vswitch.MAC, from, to netip.AddrPort, payload []byte) error {
+	packet := datagram(from, to, payload)
+	if len(packet) > e.cfg.MTU {
+		return fmt.Errorf("packet of %d bytes: want at most the MTU of %d", len(packet), e.cfg.MTU)
+	}
+	return e.send(mac, familyOf(from.Addr()).number, packet)
+}
+
 // reply sends a DHCP reply as one frame.
 func (e *Endpoint) reply(payload []byte, to netip.AddrPort, mac vswitch.MAC) error {
-	length := header.IPv4MinimumSize + header.UDPMinimumSize + len(payload)
 	switch {
 	case !to.Addr().Is4() || to.Port() == 0:
 		return fmt.Errorf("destination %s: want an IPv4 address and a port", to)
 	case mac.IsZero():
 		return errors.New("no destination MAC")
-	case length > e.cfg.MTU:
-		return fmt.Errorf("packet of %d bytes: want at most the MTU of %d", length, e.cfg.MTU)
 	}
-	from := netip.AddrPortFrom(e.cfg.Address, dhcpPort)
-	return e.send(mac, header.IPv4ProtocolNumber, datagram(from, to, payload))
-}
-
-// newPacket returns an IPv4 packet with room for a number of bytes behind its header.
-func newPacket(protocol tcpip.TransportProtocolNumber, from, to netip.Addr, length int) []byte {
-	packet := make([]byte, header.IPv4MinimumSize+length)
-	ip := header.IPv4(packet)
-	ip.Encode(&header.IPv4Fields{
-		TotalLength: uint16(len(packet)),
-		Flags:       header.IPv4FlagDontFragment,
-		TTL:         replyTTL,
-		Protocol:    uint8(protocol),
-		SrcAddr:     stackAddress(from),
-		DstAddr:     stackAddress(to),
-	})
-	ip.SetChecksum(vnet.Checksum(packet[:header.IPv4MinimumSize], 0))
-	return packet
-}
-
-// datagram returns an IPv4 packet with a UDP datagram. Its checksum is complete, because DHCP clients that read raw frames verify it and
-// ignore offloads.
-func datagram(from, to netip.AddrPort, payload []byte) []byte {
-	packet := newPacket(header.UDPProtocolNumber, from.Addr(), to.Addr(), header.UDPMinimumSize+len(payload))
-	udp := header.UDP(packet[header.IPv4MinimumSize:])
-	udp.Encode(&header.UDPFields{SrcPort: from.Port(), DstPort: to.Port(), Length: uint16(len(udp))})
-	copy(udp.Payload(), payload)
-	source, destination := from.Addr().As4(), to.Addr().As4()
-	sum := vnet.Checksum(udp, vnet.PseudoSum(source[:], destination[:], uint8(header.UDPProtocolNumber), len(udp)))
-	if sum == 0 {
-		sum = 0xffff // 0 means no checksum (RFC 768)
-	}
-	udp.SetChecksum(sum)
-	return packet
+	return e.sendDatagram(mac, netip.AddrPortFrom(e.cfg.Address, dhcpPort), to, payload)
 }

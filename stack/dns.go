@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -40,13 +41,15 @@ func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {
 		return errors.New("relay DNS: want at least one server and a DNSDialer")
 	}
 	for _, server := range servers {
-		if !server.IsValid() || server.Port() == 0 || server.Addr().Unmap() == e.cfg.Address {
-			return fmt.Errorf("relay DNS: server %s: want an address, other than %s, and a port", server, e.cfg.Address)
+		if !server.IsValid() || server.Port() == 0 || slices.Contains(e.cfg.addresses(), server.Addr().Unmap()) {
+			return fmt.Errorf("relay DNS: server %s: want an address, other than %v, and a port", server, e.cfg.addresses())
 		}
 	}
 	d := &dnsRelay{endpoint: e, servers: append([]netip.AddrPort(nil), servers...), dialer: dial}
-	if err := e.serveUDP(e.full(dnsPort), d.relayUDP); err != nil {
-		return fmt.Errorf("relay DNS over UDP: %w", err)
+	for _, a := range e.cfg.addresses() {
+		if err := e.serveUDP(full(netip.AddrPortFrom(a, dnsPort)), d.relayUDP); err != nil {
+			return fmt.Errorf("relay DNS over UDP: %w", err)
+		}
 	}
 	if err := e.serveTCP(dnsPort, limits{conns: dnsMaxConns}, d.serveConn); err != nil {
 		return fmt.Errorf("relay DNS over TCP: %w", err)

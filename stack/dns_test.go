@@ -198,7 +198,7 @@ func TestRelayDNSChecksItsServers(t *testing.T) {
 		{nil, "at least one server"},
 		{[]netip.AddrPort{{}}, "want an address"},
 		{[]netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:0")}, "and a port"},
-		{[]netip.AddrPort{addrPort(serverAddress, 53)}, "other than 169.254.75.10"},
+		{[]netip.AddrPort{addrPort(serverAddress, 53)}, "other than [169.254.75.10]"},
 	}
 	if err := server.RelayDNS([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}, nil); err == nil {
 		t.Error("no function that dials: want an error")

@@ -1,5 +1,5 @@
-// Package stack makes a gVisor network stack a port of a switch (package vswitch): an endpoint with one IPv4 address that serves DHCP,
-// relays DNS, and passes TCP connections and UDP datagrams on.
+// Package stack makes a gVisor network stack a port of a switch (package vswitch): an endpoint with one IPv4 address, one IPv6
+// address or both, that serves DHCP and DHCPv6, relays DNS, and passes TCP connections and UDP datagrams on.
 //
 //	e, err := stack.New(stack.Config{Address: address, MAC: mac, MTU: 1500, ARP: true})
 //	...
@@ -11,8 +11,9 @@
 // packet on its own, except for Probe. It resolves no neighbours: IP packets go to Config.PeerMAC, and DHCP replies to the MAC that the
 // handler returns. The switch finds the next hop.
 //
-// podswitch uses two endpoints. One holds the pod address towards the wire, and answers ARP, ICMP echo and the kept ports. The other
-// one holds the address of the DHCP server towards the guest. This package is the only importer of gvisor.dev.
+// podswitch uses two endpoints. One holds the pod addresses towards the wire, and answers ARP, ICMP echo and the kept ports. The other
+// one holds the address of the DHCP server and the router's link-local address towards the guest. The forwarder answers and resolves
+// neighbours of IPv6. This package is the only importer of gvisor.dev.
 //
 // # Parts
 //
@@ -21,6 +22,7 @@
 //	                                          ▼   │
 //	               TCP SYN to a served port ─▶ acceptor (accept.go) ─▶ kept port (keep.go), DNS (dnstcp.go) ─▶ closing.go
 //	               UDP 67 ─▶ DHCP (dhcp.go)   UDP 53 ─▶ DNS (dnsudp.go)   UDP to a kept port ─▶ flows (flows.go)
+//	filter ─▶ DHCPv6 (dhcpv6.go), without netstack
 //
 // # Bounds
 //
@@ -46,6 +48,7 @@
 //	TIME-WAIT              maxTimeWait 1024, for 10 s          0                6 KiB
 //	DNS over UDP           dnsMaxQueries 160, for 5 s          1                3 × 64 KiB
 //	DNS over TCP           dnsMaxConns 16                      1                2 × 64 KiB (reducedBuffer) and 3 × 64 KiB
+//	DHCPv6                 dhcpv6Waiting 16 messages           1                64 KiB
 //	UDP sockets            2 (DHCP, DNS), kept ports                  1                128 KiB queued (datagramBuffer), 64 KiB of message
 //	IP reassembly          4 MiB by netstack's own count, then the oldest is evicted, and for 30 s; up to 24 MiB of memory if every
 //	                       fragment has the smallest size
@@ -59,7 +62,8 @@
 // for each processor. A full kept port was measured to hold 53 MiB of heap; TestConnectionsWithoutEnd holds it below 96 MiB, and
 // TestClosedConnectionsKeepTheirSlots, TestTimeWaitIsBounded and TestFragmentsWithoutEnd check other bounds.
 //
-// Of ICMP errors, netstack sees only "fragmentation needed" about data in flight, and no MTU below 552 (screen.go).
+// Of ICMP errors, netstack sees only "fragmentation needed" and "packet too big" about data in flight, and no MTU below 552 or 1280
+// (screen.go). It sees no IPv6 packet with extension headers, but for fragments.
 //
 // A panic of netstack in the goroutine that transmits drops the frame. A panic in any other goroutine of netstack or of a service ends
 // the process.

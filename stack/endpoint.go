@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,15 +25,18 @@ const minMTU = 68
 // abortInterval is the time between two aborts of the sockets in Close.
 const abortInterval = 5 * time.Millisecond
 
-// A Config configures an Endpoint. Address, MAC and MTU are required.
+// A Config configures an Endpoint. MAC, MTU and an address are required.
 type Config struct {
-	// Address is the only IPv4 address of the endpoint: unicast, and not loopback.
+	// Address is the only IPv4 address of the endpoint: unicast, and not loopback. The zero Addr: it has none.
 	Address netip.Addr
+
+	// AddressIPv6 is the only IPv6 address of the endpoint: unicast, without a zone, and not loopback. The zero Addr: it has none.
+	AddressIPv6 netip.Addr
 
 	// MAC is the source of every frame that the endpoint sends: a unicast address.
 	MAC vswitch.MAC
 
-	// PeerMAC is the destination of every IP packet except DHCP replies. The zero MAC leaves it to the forwarder.
+	// PeerMAC is the destination of every IP packet except DHCP replies of both families. The zero MAC leaves it to the forwarder.
 	PeerMAC vswitch.MAC
 
 	// MTU is the length in bytes of the largest IP packet, without the Ethernet header: 68 to 65535.
@@ -58,7 +62,8 @@ type Endpoint struct {
 	link      *link
 	receiver  receiver
 	served    ports
-	flows     sync.Map // *flows by the port, a uint16
+	flows     sync.Map // *flows by the address and port, a netip.AddrPort
+	dhcpv6    atomic.Pointer[dhcpv6Service]
 	timeWaits timeWaits
 
 	// handshaking counts the attempts of all ports whose handshake is unfinished.
@@ -90,18 +95,27 @@ func New(cfg Config) (*Endpoint, error) {
 	e.link = newLink(&e.cfg, &e.counters)
 	if err := e.makeStack(); err != nil {
 		_ = e.Close()
-		return nil, fmt.Errorf("network stack for %s: %w", cfg.Address, err)
+		return nil, fmt.Errorf("network stack for %v: %w", cfg.addresses(), err)
 	}
 	return e, nil
 }
 
 // check validates cfg.
 func (cfg *Config) check() error {
-	switch a := cfg.Address; {
-	case !a.Is4():
-		return fmt.Errorf("endpoint address %q: want an IPv4 address", a)
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return fmt.Errorf("endpoint address %s: want a unicast address", a)
+	switch v4, v6 := cfg.Address, cfg.AddressIPv6; {
+	case v4.IsValid() && !v4.Is4() || !v4.IsValid() && !v6.IsValid():
+		return fmt.Errorf("endpoint address %q: want an IPv4 address", v4)
+	case v6.IsValid() && (!v6.Is6() || v6.Is4In6() || v6.Zone() != ""):
+		return fmt.Errorf("endpoint address %q: want an IPv6 address without a zone", v6)
+	case v6.IsValid() && cfg.MTU < header.IPv6MinimumMTU:
+		return fmt.Errorf("endpoint MTU %d: want at least %d with IPv6", cfg.MTU, header.IPv6MinimumMTU)
+	}
+	for _, a := range cfg.addresses() {
+		if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			return fmt.Errorf("endpoint address %s: want a unicast address", a)
+		}
+	}
+	switch {
 	case cfg.MAC.IsZero(), cfg.MAC.IsMulticast():
 		return fmt.Errorf("endpoint MAC %s: want a unicast address", cfg.MAC)
 	case cfg.PeerMAC.IsMulticast():
@@ -110,6 +124,11 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("endpoint MTU %d: want %d to 65535", cfg.MTU, minMTU)
 	}
 	return nil
+}
+
+// addresses returns the addresses of the endpoint: one or two.
+func (cfg *Config) addresses() []netip.Addr {
+	return slices.DeleteFunc([]netip.Addr{cfg.Address, cfg.AddressIPv6}, func(a netip.Addr) bool { return !a.IsValid() })
 }
 
 // Counters implements vswitch.Port. Frames that netstack has accepted count as sent. Frames that netstack has sent and Receive has not
@@ -184,7 +203,11 @@ func (e *Endpoint) serveUDP(address tcpip.FullAddress, serve func(*gonet.UDPConn
 	if !e.beginTask() {
 		return net.ErrClosed
 	}
-	socket, err := gonet.DialUDP(e.stack, &address, nil, header.IPv4ProtocolNumber)
+	protocol := header.IPv4ProtocolNumber
+	if address.Addr.Len() == header.IPv6AddressSize {
+		protocol = header.IPv6ProtocolNumber
+	}
+	socket, err := gonet.DialUDP(e.stack, &address, nil, protocol)
 	if err != nil {
 		e.tasks.Done()
 		return err

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 // Kept UDP ports. A flow is one client, which is an address and a port, with a connection of its own to the target.
@@ -34,9 +33,10 @@ const (
 	flowIdle       = 2 * time.Minute // without a datagram of the client; the least that RFC 4787, REQ-5, allows
 )
 
-// flows are the flows of one kept port.
+// flows are the flows of one kept port and one address of the endpoint.
 type flows struct {
 	*keptPort
+	local  netip.AddrPort
 	socket *gonet.UDPConn
 
 	mu       sync.Mutex // guards the following
@@ -46,14 +46,14 @@ type flows struct {
 	dials    int // connections to the target that are being made
 }
 
-func newFlows(k *keptPort) *flows {
-	return &flows{keptPort: k, byClient: map[netip.AddrPort]*flow{}, places: places{limit: maxFlows, isShared: true}}
+func newFlows(k *keptPort, local netip.AddrPort) *flows {
+	return &flows{keptPort: k, local: local, byClient: map[netip.AddrPort]*flow{}, places: places{limit: maxFlows, isShared: true}}
 }
 
 // read distributes the datagrams of all clients until the socket is closed.
 func (s *flows) read(socket *gonet.UDPConn) {
 	s.socket = socket
-	s.endpoint.flows.Store(s.Port, s)
+	s.endpoint.flows.Store(s.local, s)
 	message := make([]byte, maxDatagram)
 	for {
 		n, from, err := socket.ReadFrom(message)
@@ -185,7 +185,7 @@ func (f *flow) run() {
 		case datagram := <-f.waiting:
 			f.last.Store(&datagram)
 			if f.port.Proxy {
-				datagram = append(proxyHeader(proxyUDP4, f.client, f.port.address()), datagram...)
+				datagram = append(proxyHeader(proxyUDP, f.client, f.port.local), datagram...)
 			}
 			if _, err := target.Write(datagram); errors.Is(err, syscall.ECONNREFUSED) {
 				f.refuse()
@@ -249,7 +249,7 @@ func (f *flow) refuse() {
 	if datagram == nil || !e.stack.AllowICMPMessage() {
 		return
 	}
-	if err := e.send(e.cfg.PeerMAC, header.IPv4ProtocolNumber, portUnreachable(f.client, f.port.address(), *datagram)); err != nil && e.ctx.Err() == nil {
+	if err := e.send(e.cfg.PeerMAC, familyOf(f.client.Addr()).number, portUnreachable(f.client, f.port.local, *datagram)); err != nil && e.ctx.Err() == nil {
 		e.log.Warn("ICMP error not sent", zap.Stringer("client", f.client), zap.Error(err))
 	}
 }

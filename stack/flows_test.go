@@ -118,7 +118,7 @@ func TestKeptUDPPortRefuses(t *testing.T) {
 			if !sameIP(ip.SrcIP, asking.Addr()) || !sameIP(ip.DstIP, podAddress) || udp.SrcPort != 4000 || udp.DstPort != 5353 || string(udp.Payload) != "anyone?" {
 				t.Errorf("quoted %s", quote)
 			}
-			if len(portUnreachable(asking, addrPort(podAddress, 1), make([]byte, 1400))) != maxICMPError {
+			if len(portUnreachable(asking, addrPort(podAddress, 1), make([]byte, 1400))) != familyIPv4.maxError {
 				t.Error("the error about a large datagram has another length than allowed")
 			}
 		})
@@ -150,7 +150,7 @@ func TestKeptUDPPortDoesNotAmplify(t *testing.T) {
 
 // flowsOf returns the flows of the kept port.
 func flowsOf(e *Endpoint) *flows {
-	s, _ := e.flows.Load(uint16(5353))
+	s, _ := e.flows.Load(addrPort(e.cfg.addresses()[0], 5353))
 	return s.(*flows)
 }
 

@@ -79,7 +79,10 @@ func (e *Endpoint) Keep(k KeptPort) error {
 	case k.Network == "tcp":
 		err = e.serveTCP(k.Port, limits{conns: maxConns, largeBuffers: largeBufferConns, isShared: true}, p.relay)
 	default:
-		err = e.serveUDP(e.full(k.Port), newFlows(p).read)
+		for _, a := range e.cfg.addresses() {
+			local := netip.AddrPortFrom(a, k.Port)
+			err = errors.Join(err, e.serveUDP(full(local), newFlows(p, local).read))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("keep %s/%d: %w", k.Network, k.Port, err)
@@ -138,17 +141,12 @@ func (k *keptPort) connect(t *attempt) (*targetConn, error) {
 		return nil, fmt.Errorf("connection of type %T: want a stack.Target, such as *net.TCPConn", dialled)
 	}
 	if k.Proxy {
-		if _, err := target.Write(proxyHeader(proxyTCP4, peerOf(t.id), k.address())); err != nil { // does not block: the send buffer is empty
+		if _, err := target.Write(proxyHeader(proxyTCP, peerOf(t.id), addrPortOf(t.id.LocalAddress, t.id.LocalPort))); err != nil { // does not block: the send buffer is empty
 			_ = target.Close()
 			return nil, fmt.Errorf("write the PROXY header: %w", err)
 		}
 	}
 	return &targetConn{target}, nil
-}
-
-// address is the kept port's end of its connections.
-func (k *keptPort) address() netip.AddrPort {
-	return netip.AddrPortFrom(k.endpoint.cfg.Address, k.Port)
 }
 
 // A targetConn is the target's end of a kept connection.

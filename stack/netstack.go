@@ -9,13 +9,17 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// The configuration of the network stack: one interface, one address as a /32, one route.
+// The configuration of the network stack: one interface, one address of each family as a /32 or /128, one route of each.
+//
+// IPv6 is without neighbour discovery, router solicitations, MLD, duplicate address detection and addresses of its own: the forwarder
+// answers and resolves neighbours.
 
 // nicID is the only interface.
 const nicID tcpip.NICID = 1
@@ -45,9 +49,9 @@ const timeWait = 10 * time.Second
 // makeStack sets e.stack.
 func (e *Endpoint) makeStack() error {
 	e.stack = netstack.New(netstack.Options{
-		NetworkProtocols: []netstack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		NetworkProtocols: []netstack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol, ipv6.NewProtocolWithOptions(ipv6.Options{})},
 		TransportProtocols: []netstack.TransportProtocolFactory{
-			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4,
+			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
 		Clock: e.cfg.clock,
 		// HandleLocal makes netstack drop packets that arrive with the endpoint's own source address.
@@ -64,14 +68,13 @@ func (e *Endpoint) makeStack() error {
 	if err := e.stack.CreateNIC(nicID, e.link); err != nil {
 		return fmt.Errorf("create the interface: %w", stackError(err))
 	}
-	address := tcpip.ProtocolAddress{
-		Protocol:          ipv4.ProtocolNumber,
-		AddressWithPrefix: stackAddress(e.cfg.Address).WithPrefix(),
+	for _, a := range e.cfg.addresses() {
+		address := tcpip.ProtocolAddress{Protocol: familyOf(a).number, AddressWithPrefix: stackAddress(a).WithPrefix()}
+		if err := e.stack.AddProtocolAddress(nicID, address, netstack.AddressProperties{}); err != nil {
+			return fmt.Errorf("add the address %s: %w", a, stackError(err))
+		}
 	}
-	if err := e.stack.AddProtocolAddress(nicID, address, netstack.AddressProperties{}); err != nil {
-		return fmt.Errorf("add the address: %w", stackError(err))
-	}
-	e.stack.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}})
+	e.stack.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}, {Destination: header.IPv6EmptySubnet, NIC: nicID}})
 	return nil
 }
 
@@ -107,10 +110,16 @@ func (e *Endpoint) setTCPOptions() error {
 	return nil
 }
 
-// stackAddress converts an IPv4 address.
-func stackAddress(a netip.Addr) tcpip.Address { return tcpip.AddrFrom4(a.As4()) }
+// stackAddress converts an address.
+func stackAddress(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }
 
-// full returns the endpoint's address with a port, for bind.
-func (e *Endpoint) full(port uint16) tcpip.FullAddress {
-	return tcpip.FullAddress{NIC: nicID, Addr: stackAddress(e.cfg.Address), Port: port}
+// addrPortOf converts an address with a port.
+func addrPortOf(a tcpip.Address, port uint16) netip.AddrPort {
+	address, _ := netip.AddrFromSlice(a.AsSlice())
+	return netip.AddrPortFrom(address, port)
+}
+
+// full returns an address with a port, for bind.
+func full(local netip.AddrPort) tcpip.FullAddress {
+	return tcpip.FullAddress{NIC: nicID, Addr: stackAddress(local.Addr()), Port: local.Port()}
 }

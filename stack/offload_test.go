@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func dialPair(t testing.TB, client, pod *Endpoint, port uint16) *gonet.TCPConn {
 func tryDialPair(client, pod *Endpoint, port uint16) (*gonet.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return gonet.DialContextTCP(ctx, client.stack, pod.full(port), header.IPv4ProtocolNumber)
+	return gonet.DialContextTCP(ctx, client.stack, full(netip.AddrPortFrom(pod.cfg.addresses()[0], port)), familyOf(pod.cfg.addresses()[0]).number)
 }
 
 func TestFramesToSegmentAreTaken(t *testing.T) {

@@ -11,12 +11,23 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// Probe sends an ARP request (RFC 826) for target to the MAC mac, from the endpoint's address and MAC. The endpoint ignores the reply: the
-// forwarder sees it. Probe does nothing if target is not IPv4 or the endpoint is closed.
+// Probe asks the MAC mac for target, from the endpoint's address of the same family and its MAC: by an ARP request (RFC 826), or a neighbour
+// solicitation (RFC 4861, section 4.3). The endpoint ignores the reply: the forwarder sees it. Probe does nothing if the endpoint is closed
+// or has no address of the family.
 func (e *Endpoint) Probe(mac vswitch.MAC, target netip.Addr) {
-	if !target.Is4() {
-		return
+	var err error
+	switch {
+	case target.Is4() && e.cfg.Address.IsValid():
+		err = e.send(mac, header.ARPProtocolNumber, e.arpRequest(target))
+	case target.Is6() && e.cfg.AddressIPv6.IsValid():
+		err = e.send(mac, header.IPv6ProtocolNumber, e.solicitation(target))
 	}
+	if err != nil {
+		e.log.Debug("probe not sent", zap.Stringer("mac", mac), zap.Error(err))
+	}
+}
+
+func (e *Endpoint) arpRequest(target netip.Addr) header.ARP {
 	packet := make(header.ARP, header.ARPSize)
 	packet.SetIPv4OverEthernet()
 	packet.SetOp(header.ARPRequest)
@@ -24,9 +35,23 @@ func (e *Endpoint) Probe(mac vswitch.MAC, target netip.Addr) {
 	copy(packet.HardwareAddressSender(), e.cfg.MAC[:])
 	copy(packet.ProtocolAddressSender(), sender[:])
 	copy(packet.ProtocolAddressTarget(), asked[:])
-	if err := e.send(mac, header.ARPProtocolNumber, packet); err != nil {
-		e.log.Debug("probe not sent", zap.Stringer("mac", mac), zap.Error(err))
-	}
+	return packet
+}
+
+// solicitation returns a packet to the solicited-node group of target, which its owner has joined.
+func (e *Endpoint) solicitation(target netip.Addr) []byte {
+	option := header.NDPOptionsSerializer{header.NDPSourceLinkLayerAddressOption(e.cfg.MAC[:])}
+	group := addrPortOf(header.SolicitedNodeAddr(stackAddress(target)), 0).Addr()
+	length := header.ICMPv6NeighborSolicitMinimumSize + option.Length()
+	packet := newPacket(header.ICMPv6ProtocolNumber, e.cfg.AddressIPv6, group, length)
+	header.IPv6(packet).SetHopLimit(header.NDPHopLimit)
+	message := header.ICMPv6(packet[header.IPv6MinimumSize:])
+	message.SetType(header.ICMPv6NeighborSolicit)
+	ns := header.NDPNeighborSolicit(message.MessageBody())
+	ns.SetTargetAddress(stackAddress(target))
+	ns.Options().Serialize(option)
+	message.SetChecksum(transportChecksum(message, e.cfg.AddressIPv6, group, header.ICMPv6ProtocolNumber))
+	return packet
 }
 
 // send sends a network-layer packet in a frame to mac. It returns net.ErrClosed after Close.

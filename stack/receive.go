@@ -69,8 +69,12 @@ func bufferSize(size int) int {
 // offload returns the offload header of a packet. CsumOffset and MSS come from netstack, the offsets from the headers.
 func offload(pkt *netstack.PacketBuffer) vnet.Header {
 	gso := pkt.GSOOptions
-	if gso.Type != netstack.GSOTCPv4 || !gso.NeedsCsum {
+	kind := uint8(vnet.GSOTCPv4)
+	switch {
+	case !gso.NeedsCsum, gso.Type != netstack.GSOTCPv4 && gso.Type != netstack.GSOTCPv6:
 		return vnet.Header{}
+	case gso.Type == netstack.GSOTCPv6:
+		kind = vnet.GSOTCPv6
 	}
 	start := header.EthernetMinimumSize + len(pkt.NetworkHeader().Slice())
 	h := vnet.Header{
@@ -79,7 +83,7 @@ func offload(pkt *netstack.PacketBuffer) vnet.Header {
 		CsumOffset: gso.CsumOffset,
 	}
 	if gso.MSS > 0 && pkt.Data().Size() > int(gso.MSS) {
-		h.GSOType = vnet.GSOTCPv4
+		h.GSOType = kind
 		h.GSOSize = gso.MSS
 		h.HdrLen = uint16(start + len(pkt.TransportHeader().Slice()))
 	}

@@ -2,10 +2,8 @@ package stack
 
 import (
 	"encoding/binary"
-	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/buffer"
-	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	netstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -15,8 +13,8 @@ import (
 // guess (RFC 5927). Of ICMP, only two kinds of message therefore reach it:
 //
 //   - Echo requests.
-//   - "Fragmentation needed" for a connection, if the quoted sequence number is that of data in flight, as Linux requires (tcp_ipv4.c,
-//     tcp_v4_err). Its MTU is raised to the least that Linux accepts.
+//   - "Fragmentation needed" or "packet too big" for a connection, if the quoted sequence number is that of data in flight, as Linux requires
+//     (tcp_ipv4.c, tcp_v4_err). With IPv4 its MTU is raised to the least that Linux accepts; with IPv6 a smaller one is ignored.
 //
 // "Port unreachable" about an answer of a kept UDP port ends the flow, without netstack: the target learns of it from its kernel.
 //
@@ -25,100 +23,88 @@ import (
 //
 // For TCP, screenTCP makes up for what netstack lacks.
 
-// minPathMTU is the least MTU of a path, in bytes: Linux's net.ipv4.route.min_pmtu.
-const minPathMTU = 552
-
-// Codes and flags (RFC 792; RFC 9293, section 3.1).
+// Offsets in an ICMP message.
 const (
-	icmpEchoRequest = uint8(header.ICMPv4Echo)
-	icmpUnreachable = uint8(header.ICMPv4DstUnreachable)
-	icmpTooBig      = uint8(header.ICMPv4FragmentationNeeded)
-	icmpNoPort      = uint8(header.ICMPv4PortUnreachable)
 	offICMPChecksum = 2
-	offICMPMTU      = 6
-	icmpQuote       = 8 // offset of the quoted packet
+	icmpQuote       = 8 // of the quoted packet
 )
 
 // screen reports whether a packet may reach netstack. It may change the packet, or return another one in its place. The view is a copy of
 // an admitted frame, with complete checksums; netstack verifies them later.
 func (e *Endpoint) screen(view *buffer.View) (*buffer.View, bool) {
+	f := familyIPv4
 	frame := view.AsSlice()
-	if binary.BigEndian.Uint16(frame[offEthertype:]) != ethertypeIPv4 {
+	switch binary.BigEndian.Uint16(frame[offEthertype:]) {
+	case ethertypeARP:
 		return view, true
+	case ethertypeIPv6:
+		f = familyIPv6
 	}
-	ip := header.IPv4(frame[offNetwork:])
-	start, end := int(ip.HeaderLength()), int(ip.TotalLength())
-	if start < header.IPv4MinimumSize || end < start || end > len(ip) || ip.FragmentOffset() != 0 {
-		return view, true // netstack refuses it, or it is of no use without its first fragment
-	}
-	switch payload := ip[start:end]; ip.TransportProtocol() {
-	case header.ICMPv4ProtocolNumber:
-		return view, e.mayPassICMP(ip, payload)
-	case header.TCPProtocolNumber:
-		if len(payload) >= header.TCPMinimumSize && !ip.More() {
-			return e.screenTCP(view, ip, header.TCP(payload)), true
-		}
+	p, ok := f.parse(frame[offNetwork:], false)
+	switch {
+	case !ok:
+		return view, f == familyIPv4 // netstack refuses it; the headers of the others are not known
+	case p.isLater: // of no use without the first fragment
+	case p.protocol == f.icmp:
+		return view, e.mayPassICMP(&p)
+	case p.protocol == header.TCPProtocolNumber && len(p.payload) >= header.TCPMinimumSize && !p.isFragment:
+		return e.screenTCP(view, &p), true
 	}
 	return view, true
 }
 
-// mayPassICMP reports whether an ICMP message may reach netstack, and raises the MTU in it.
-func (e *Endpoint) mayPassICMP(ip header.IPv4, message []byte) bool {
-	if len(message) < header.ICMPv4MinimumSize {
+// mayPassICMP reports whether an ICMP message may reach netstack, and raises the MTU in one of IPv4.
+func (e *Endpoint) mayPassICMP(p *packet) bool {
+	message := p.payload
+	if len(message) < icmpQuote {
 		return false
 	}
+	kind, code, quote := message[0], message[1], message[icmpQuote:]
 	switch {
-	case message[0] == icmpEchoRequest:
+	case kind == p.echoRequest:
 		return true
-	case message[0] == icmpUnreachable && message[1] == icmpNoPort && !ip.More():
-		e.endFlow(message[icmpQuote:])
+	case p.isFragment:
 		return false
-	case message[0] != icmpUnreachable || message[1] != icmpTooBig || ip.More() || !e.isInFlight(message[icmpQuote:]):
+	case kind == p.unreachable && code == p.noPort:
+		e.endFlow(p.family, quote)
+		return false
+	case kind != p.tooBig || code != p.tooBigCode || !e.isInFlight(p.family, quote):
 		return false
 	}
-	if binary.BigEndian.Uint16(message[offICMPMTU:]) < minPathMTU {
-		replaceWord(message, offICMPMTU, minPathMTU, offICMPChecksum)
+	if p.family == familyIPv6 {
+		return binary.BigEndian.Uint32(message[4:]) >= uint32(p.minPathMTU) // RFC 8201, section 4: a smaller one is ignored
+	}
+	if binary.BigEndian.Uint16(message[p.offMTU:]) < p.minPathMTU {
+		replaceWord(message, p.offMTU, p.minPathMTU, offICMPChecksum)
 	}
 	return true
 }
 
 // endFlow ends the flow of a kept port that a quoted packet belongs to.
-func (e *Endpoint) endFlow(quoted header.IPv4) {
-	datagram, ok := quotedTransport(quoted, header.UDPProtocolNumber)
-	if !ok || quoted.SourceAddress() != stackAddress(e.cfg.Address) {
-		return
-	}
-	s, ok := e.flows.Load(binary.BigEndian.Uint16(datagram))
+func (e *Endpoint) endFlow(f *family, quote []byte) {
+	quoted, ok := f.quotedTransport(quote, header.UDPProtocolNumber)
 	if !ok {
 		return
 	}
-	address, _ := netip.AddrFromSlice(quoted.DestinationAddressSlice())
-	if f := s.(*flows).find(netip.AddrPortFrom(address, binary.BigEndian.Uint16(datagram[2:]))); f != nil {
+	s, ok := e.flows.Load(addrPortOf(quoted.source, binary.BigEndian.Uint16(quoted.payload)))
+	if !ok {
+		return
+	}
+	if f := s.(*flows).find(addrPortOf(quoted.destination, binary.BigEndian.Uint16(quoted.payload[2:]))); f != nil {
 		s.(*flows).end(f)
 	}
 }
 
-// quotedTransport returns at least the first 8 bytes of the transport header in a quoted packet of a protocol.
-func quotedTransport(quoted header.IPv4, protocol tcpip.TransportProtocolNumber) ([]byte, bool) {
-	if len(quoted) < header.IPv4MinimumSize || quoted.TransportProtocol() != protocol || quoted.FragmentOffset() != 0 {
-		return nil, false
-	}
-	start := int(quoted.HeaderLength())
-	if start < header.IPv4MinimumSize || len(quoted) < start+8 {
-		return nil, false
-	}
-	return quoted[start:], true
-}
-
 // isInFlight reports whether a quoted packet is a segment of a connection whose sequence number has been sent and not acknowledged.
-func (e *Endpoint) isInFlight(quoted header.IPv4) bool {
-	segment, ok := quotedTransport(quoted, header.TCPProtocolNumber)
+func (e *Endpoint) isInFlight(f *family, quote []byte) bool {
+	quoted, ok := f.quotedTransport(quote, header.TCPProtocolNumber)
 	if !ok {
 		return false
 	}
+	segment := quoted.payload
 	c := e.connection(netstack.TransportEndpointID{
-		LocalAddress: quoted.SourceAddress(), LocalPort: binary.BigEndian.Uint16(segment),
-		RemoteAddress: quoted.DestinationAddress(), RemotePort: binary.BigEndian.Uint16(segment[2:]),
+		LocalAddress: quoted.source, LocalPort: binary.BigEndian.Uint16(segment),
+		RemoteAddress: quoted.destination, RemotePort: binary.BigEndian.Uint16(segment[2:]),
 	})
 	if c == nil {
 		return false
@@ -130,7 +116,7 @@ func (e *Endpoint) isInFlight(quoted header.IPv4) bool {
 
 // connection returns the connection with these addresses and ports, or nil.
 func (e *Endpoint) connection(id netstack.TransportEndpointID) *tcp.Endpoint {
-	c, _ := e.stack.FindTransportEndpoint(header.IPv4ProtocolNumber, header.TCPProtocolNumber, id, nicID).(*tcp.Endpoint)
+	c, _ := e.stack.FindTransportEndpoint(networkProtocol(id), header.TCPProtocolNumber, id, nicID).(*tcp.Endpoint)
 	return c
 }
 

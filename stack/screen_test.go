@@ -174,9 +174,9 @@ func TestForgedErrors(t *testing.T) {
 		t.Errorf("segments of %d bytes after forged errors, want %d", got, size)
 	}
 	c.put(c.tooBig(4, 68, c.unacknowledged(t), nil))
-	for got := size; got != minPathMTU-40; got = c.nextSize() { // after the frames that were sent before
+	for got := size; got != int(familyIPv4.minPathMTU)-40; got = c.nextSize() { // after the frames that were sent before
 		if got != size {
-			t.Fatalf("segments of %d bytes after an error about data in flight, want %d", got, minPathMTU-40)
+			t.Fatalf("segments of %d bytes after an error about data in flight, want %d", got, int(familyIPv4.minPathMTU)-40)
 		}
 		c.ack = c.sent(t)
 	}

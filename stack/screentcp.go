@@ -33,7 +33,8 @@ const (
 )
 
 // screenTCP returns the packet that netstack gets in place of a TCP segment.
-func (e *Endpoint) screenTCP(view *buffer.View, ip header.IPv4, segment header.TCP) *buffer.View {
+func (e *Endpoint) screenTCP(view *buffer.View, p *packet) *buffer.View {
+	segment := header.TCP(p.payload)
 	if offset := int(segment.DataOffset()); offset < header.TCPMinimumSize || offset > len(segment) {
 		return view // netstack refuses it
 	}
@@ -41,20 +42,20 @@ func (e *Endpoint) screenTCP(view *buffer.View, ip header.IPv4, segment header.T
 	switch segment.Flags() & kinds {
 	case header.TCPFlagSyn:
 		raiseMSS(segment)
-		e.endTimeWait(connectionID(ip, segment), segment)
+		e.endTimeWait(connectionID(p, segment), segment)
 	case header.TCPFlagAck:
 		if e.handshaking.Load() > 0 && optionAt(segment, optionTS, header.TCPOptionTSLength) == 0 {
-			return e.completeACK(view, ip, segment)
+			return e.completeACK(view, p, segment)
 		}
 	}
 	return view
 }
 
 // connectionID returns the addresses and ports of a received segment.
-func connectionID(ip header.IPv4, segment header.TCP) netstack.TransportEndpointID {
+func connectionID(p *packet, segment header.TCP) netstack.TransportEndpointID {
 	return netstack.TransportEndpointID{
-		LocalAddress: ip.DestinationAddress(), LocalPort: segment.DestinationPort(),
-		RemoteAddress: ip.SourceAddress(), RemotePort: segment.SourcePort(),
+		LocalAddress: p.destination, LocalPort: segment.DestinationPort(),
+		RemoteAddress: p.source, RemotePort: segment.SourcePort(),
 	}
 }
 
@@ -116,12 +117,12 @@ func (e *Endpoint) endTimeWait(id netstack.TransportEndpointID, syn header.TCP) 
 }
 
 // completeACK returns a packet with a timestamps option in place of one without, if it belongs to a handshake with timestamps.
-func (e *Endpoint) completeACK(view *buffer.View, ip header.IPv4, segment header.TCP) *buffer.View {
-	c := e.connection(connectionID(ip, segment))
+func (e *Endpoint) completeACK(view *buffer.View, p *packet, segment header.TCP) *buffer.View {
+	c := e.connection(connectionID(p, segment))
 	if c == nil || c.EndpointState() != tcp.StateSynRecv {
 		return view
 	}
-	offset, total := int(segment.DataOffset()), int(ip.TotalLength())
+	offset, total := int(segment.DataOffset()), p.start+len(segment)
 	timestamp, ok := timestampOf(c)
 	if !ok || offset+paddedTS > maxTCPHeader || total+paddedTS > 65535 {
 		return view
@@ -129,13 +130,17 @@ func (e *Endpoint) completeACK(view *buffer.View, ip header.IPv4, segment header
 	option := [paddedTS]byte{header.TCPOptionNOP, header.TCPOptionNOP, optionTS, header.TCPOptionTSLength}
 	binary.BigEndian.PutUint32(option[4:], timestamp)
 
-	headers := offNetwork + int(ip.HeaderLength()) + offset
+	headers := offNetwork + p.start + offset
 	frame := view.AsSlice()
 	longer := append(append(append(make([]byte, 0, len(frame)+paddedTS), frame[:headers]...), option[:]...), frame[headers:offNetwork+total]...)
 	view.Release()
-	newIP := header.IPv4(longer[offNetwork:])
-	replaceWord(newIP, 2, uint16(total+paddedTS), 10)
-	newSegment := header.TCP(newIP[newIP.HeaderLength():])
+	newIP := longer[offNetwork:]
+	if p.family == familyIPv4 {
+		replaceWord(newIP, 2, uint16(total+paddedTS), 10)
+	} else {
+		header.IPv6(newIP).SetPayloadLength(uint16(total + paddedTS - header.IPv6MinimumSize))
+	}
+	newSegment := header.TCP(newIP[p.start:])
 	word := binary.BigEndian.Uint16(newSegment[offTCPOffset:])
 	replaceWord(newSegment, offTCPOffset, word+paddedTS/4<<12, offTCPChecksum)
 	addToSum(newSegment[offTCPChecksum:], paddedTS+sumOfWords(option[:])) // the length is in the pseudo-header
@@ -165,8 +170,8 @@ func (l *link) isMuted(pkt *netstack.PacketBuffer) bool {
 	if id == nil || pkt.TransportProtocolNumber != header.TCPProtocolNumber {
 		return false
 	}
-	ip, segment := header.IPv4(pkt.NetworkHeader().Slice()), header.TCP(pkt.TransportHeader().Slice())
-	return len(ip) >= header.IPv4MinimumSize && len(segment) >= header.TCPMinimumSize && segment.Flags().Contains(header.TCPFlagRst) &&
+	ip, segment := pkt.Network(), header.TCP(pkt.TransportHeader().Slice())
+	return len(segment) >= header.TCPMinimumSize && segment.Flags().Contains(header.TCPFlagRst) &&
 		*id == netstack.TransportEndpointID{
 			LocalAddress: ip.SourceAddress(), LocalPort: segment.SourcePort(),
 			RemoteAddress: ip.DestinationAddress(), RemotePort: segment.DestinationPort(),

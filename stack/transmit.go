@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"runtime"
 
 	"github.com/podswitch/podswitch/vnet"
@@ -15,8 +16,8 @@ import (
 
 // From the switch to netstack:
 //
-//  1. admit: packets to the endpoint's address, UDP broadcasts (DHCP) and ARP requests for the address. Netstack would also answer
-//     for 255.255.255.255 and 224.0.0.1, a group that it always joins.
+//  1. admit: packets to the endpoint's addresses, UDP broadcasts (DHCP) and ARP requests for the address. Netstack would also answer
+//     for 255.255.255.255 and groups that it always joins. DHCPv6 messages go to their service (dhcpv6.go), because it needs the MAC.
 //  2. inbound: copy the frame, which is borrowed, because netstack retains packets; complete the checksum in the copy, because
 //     netstack verifies checksums and cannot mark one as unfinished.
 //  3. screen: drop and change what netstack must not believe (screen.go, screentcp.go).
@@ -40,7 +41,11 @@ const (
 	limitedBroadcast  = 0xffffffff
 	loopbackNet       = 127 // the first byte of 127.0.0.0/8
 	ethertypeIPv4     = uint16(header.IPv4ProtocolNumber)
+	ethertypeIPv6     = uint16(header.IPv6ProtocolNumber)
 	ethertypeARP      = uint16(header.ARPProtocolNumber)
+	offIPv6Source     = offNetwork + 8
+	offIPv6To         = offNetwork + 24
+	endOfIPv6         = offNetwork + header.IPv6MinimumSize
 	protocolUDP       = uint8(header.UDPProtocolNumber)
 	ethernetMulticast = 1 // in the first byte of a MAC
 )
@@ -79,7 +84,12 @@ func (e *Endpoint) admit(frame []byte) (vswitch.Reason, bool) {
 		if len(frame) < endOfIPv4 {
 			return vswitch.BadIPv4, false
 		}
-		return vswitch.Unwanted, e.wantsIPv4(frame)
+		return vswitch.Unwanted, e.cfg.Address.IsValid() && e.wantsIPv4(frame)
+	case ethertypeIPv6:
+		if len(frame) < endOfIPv6 {
+			return vswitch.BadIPv6, false
+		}
+		return vswitch.Unwanted, e.cfg.AddressIPv6.IsValid() && e.wantsIPv6(frame)
 	case ethertypeARP:
 		return vswitch.Unwanted, e.cfg.ARP && e.wantsARP(frame)
 	}
@@ -95,6 +105,12 @@ func (e *Endpoint) wantsIPv4(frame []byte) bool {
 	to := [4]byte(frame[offDestination:])
 	return to == e.cfg.Address.As4() ||
 		binary.BigEndian.Uint32(to[:]) == limitedBroadcast && frame[offProtocol] == protocolUDP
+}
+
+// wantsIPv6 reports whether an IPv6 packet is for the endpoint. The frame must have a full IPv6 header.
+func (e *Endpoint) wantsIPv6(frame []byte) bool {
+	source, to := netip.AddrFrom16([16]byte(frame[offIPv6Source:])), netip.AddrFrom16([16]byte(frame[offIPv6To:]))
+	return !source.IsLoopback() && (to == e.cfg.AddressIPv6 || to == allServers && e.dhcpv6.Load() != nil)
 }
 
 // wantsARP reports whether a frame is an ARP request for the endpoint's address, from a unicast MAC.
@@ -128,9 +144,13 @@ func (e *Endpoint) inject(dispatcher netstack.NetworkDispatcher, frame *vswitch.
 		if fault := recover(); fault != nil {
 			reason, ok = vswitch.EndpointFault, false
 			e.log.Error("network stack panic, frame dropped", zap.Any("fault", fault), zap.Stack("stack"),
-				zap.Stringer("address", e.cfg.Address))
+				zap.Any("addresses", e.cfg.addresses()))
 		}
 	}()
+	if e.takeDHCPv6(view.AsSlice()) {
+		view.Release()
+		return 0, true
+	}
 	if view, ok = e.screen(view); !ok {
 		view.Release()
 		return vswitch.Unwanted, false
