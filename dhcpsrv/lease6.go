@@ -61,6 +61,12 @@ func (l *Lease6) bind(mac MAC, duid DUID, iaids []uint32) Lease6 {
 	return next
 }
 
+// Equal reports whether the leases are the same.
+func (l Lease6) Equal(other Lease6) bool {
+	return l.MAC == other.MAC && slices.Equal(l.DUID, other.DUID) && slices.Equal(l.IAIDs, other.IAIDs) && l.HostName == other.HostName &&
+		l.Expires.Equal(other.Expires)
+}
+
 // has reports whether the client has the address in the IA.
 func (l *Lease6) has(mac MAC, duid DUID, iaid uint32) bool {
 	return l.MAC == mac && mac != MAC{} && slices.Equal(l.DUID, duid) && slices.Contains(l.IAIDs, iaid)

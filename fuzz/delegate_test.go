@@ -48,7 +48,7 @@ type delegateRig struct {
 
 func newDelegateRig(t testing.TB, desk *desk, cfg vswitch.DelegateConfig) *delegateRig {
 	d := &delegateRig{cfg: cfg, oracle: oracle.NewDelegate(cfg), holder: vswitch.HolderSwitch}
-	cfg.OnUse = func() { d.used++ }
+	cfg.OnUse = func(*vswitch.Family) { d.used++ }
 	d.real = vswitch.NewDelegate(cfg)
 	d.rig = newRig(t, desk, d.real, replay.Setup{Delegate: &d.cfg, Holder: vswitch.HolderSwitch})
 	return d

@@ -188,8 +188,12 @@ func (s *Setup) forwarder(onUse func()) (vswitch.Forwarder, *vswitch.Delegate) {
 		return vswitch.NewBridge(*s.Bridge), nil
 	}
 	c := *s.Delegate
-	c.OnUse = onUse
+	c.OnUse = func(*vswitch.Family) { onUse() }
 	d := vswitch.NewDelegate(c)
-	d.IPv4.SetHolder(s.Holder, s.GuestMAC)
+	for _, f := range []*vswitch.Family{d.IPv4, d.IPv6} {
+		if f != nil {
+			f.SetHolder(s.Holder, s.GuestMAC)
+		}
+	}
 	return d, d
 }

@@ -145,8 +145,8 @@ type DelegateConfig struct {
 	DirectUDP     []uint16    // those of KeptUDP likewise
 	Rules         []Rule      // what the guest may reach; the first match decides, and without a match the guest may
 	Refuse        bool        // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
-	// OnUse is called when the guest uses the pod address while it is not the holder. It must not block. It may be nil.
-	OnUse func()
+	// OnUse is called when the guest uses the pod address of a family while it is not the holder. It must not block. It may be nil.
+	OnUse func(*Family)
 }
 
 // NewDelegate returns a forwarder whose holder is HolderSwitch. It panics if Address or Server is an address of another family.

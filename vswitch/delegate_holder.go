@@ -38,7 +38,7 @@ func (v *Family) LastUse() (at time.Duration, ok bool) { return v.lastUse.load()
 // notifyUse calls OnUse if the guest is not the holder.
 func (v *Family) notifyUse() {
 	if !v.isHeldBy(HolderGuest) && v.cfg.OnUse != nil {
-		v.cfg.OnUse()
+		v.cfg.OnUse(v)
 	}
 }
 

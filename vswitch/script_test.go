@@ -96,7 +96,7 @@ func newRunOf(s *script, cfg vswitch.DelegateConfig) *run {
 		r.forwarder = r.bridge
 		return r
 	}
-	cfg.OnUse = func() { r.used++ }
+	cfg.OnUse = func(*vswitch.Family) { r.used++ }
 	r.delegate = vswitch.NewDelegate(cfg)
 	r.forwarder = r.delegate
 	for _, n := range s.heard {

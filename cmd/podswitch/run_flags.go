@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/keeper"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -57,8 +58,11 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
+	f.cfg.Families = model.AllFamilies
+	flags.Var(&parsed[model.Families]{&f.cfg.Families, model.AllFamilies.String(), "ipv4|ipv6", model.ParseFamilies}, "families",
+		"IP versions whose pod address moves to the guest, if the pod has one; the pod's kernel keeps the others")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
-		"Destination that the guest may not reach, in addition to those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
+		"Destination that the guest may not reach, such as 10.0.0.0/8, fd00::/8 or [fd00::1]:443, in addition to those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file, its lock and the sockets of podswitch")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)

@@ -76,7 +76,7 @@ func judge(s *control.Status, ready bool) error {
 	case !ready || s.Ready:
 		return nil
 	case s.Settings != nil && s.Settings.Method == control.MethodDelegate:
-		return fmt.Errorf("not ready: the holder of the pod address is the %s, not the guest", s.Holder)
+		return fmt.Errorf("not ready: the holder of the pod address is the %s, not the guest", describeHolders(s))
 	}
 	return errors.New("not ready: a port is down")
 }
@@ -86,16 +86,24 @@ func printStatus(out io.Writer, s *control.Status) error {
 		_, err := fmt.Fprintf(out, "keeper   process %d  version %s  waits for a switch\nholder   %s\n", s.KeeperPID, s.Version, s.Holder)
 		return err
 	}
-	fmt.Fprintf(out, "holder   %s\n", s.Holder)
+	fmt.Fprintf(out, "holder   %s\n", describeHolders(s))
 	if s.Uplink != "" {
 		fmt.Fprintf(out, "uplink   %s\n", s.Uplink)
 	}
 	if s.Address != "" {
 		fmt.Fprintf(out, "address  %s  gateway %s  mtu %d\n", s.Address, orNone(s.Gateway), s.MTU)
+	}
+	if v6 := s.IPv6; v6 != nil {
+		fmt.Fprintf(out, "address  %s  gateway %s  mtu %d  router %s\n", v6.Address, orNone(v6.Gateway), v6.MTU, v6.Router)
+	}
+	if s.Address != "" || s.IPv6 != nil {
 		fmt.Fprintf(out, "macs     %s\n", describeMACs(s))
 	}
-	if s.Settings != nil && s.Settings.Method == control.MethodDelegate {
+	if s.Settings != nil && s.Settings.Method == control.MethodDelegate && (s.Address != "" || s.IPv6 == nil) {
 		fmt.Fprintf(out, "lease    %s\n", describeLease(s.Lease))
+	}
+	if s.IPv6 != nil {
+		fmt.Fprintf(out, "lease6   %s\n", describeLease(s.IPv6.Lease))
 	}
 	printSettings(out, s.Settings)
 	if s.Neighbours != nil {
@@ -183,7 +191,19 @@ func describeLease(l *control.Lease) string {
 	if l == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s  host name %s  until %s", l.MAC, orNone(l.HostName), l.Expires.Local().Format(time.DateTime))
+	text := fmt.Sprintf("%s  host name %s  until %s", l.MAC, orNone(l.HostName), l.Expires.Local().Format(time.DateTime))
+	if l.DUID != "" {
+		text += "  DUID-" + l.DUID
+	}
+	return text
+}
+
+// describeHolders returns the holder of the address, or of each of two.
+func describeHolders(s *control.Status) string {
+	if s.IPv6 == nil || s.Address == "" || s.Holder == s.IPv6.Holder {
+		return s.Holder
+	}
+	return fmt.Sprintf("%s (IPv4), %s (IPv6)", s.Holder, s.IPv6.Holder)
 }
 
 func describeDrops(p control.Port) string {

@@ -25,18 +25,19 @@ import (
 
 // A Status is the resource StatusPath.
 type Status struct {
-	Version   string      `json:"version,omitempty"` // of the program that answers
-	Waiting   bool        `json:"waiting,omitempty"` // a keeper answers, which waits for a switch: the other fields have no meaning
-	Ready     bool        `json:"ready"`             // the uplink is up, and the guest has the pod address; Ethernet mode: all ports are up
-	Uplink    string      `json:"uplink,omitempty"`  // up or down; absent: a plain learning switch has no uplink
-	Holder    string      `json:"holder"`            // kernel, switch or guest; kernel in Ethernet mode; HolderNone with Waiting
-	Address   string      `json:"address"`           // the pod address with its prefix length; empty: none
-	Gateway   string      `json:"gateway"`           // empty: none
-	WireMAC   vswitch.MAC `json:"wire_mac,omitzero"`
-	RouterMAC vswitch.MAC `json:"router_mac,omitzero"`
-	MTU       int         `json:"mtu"`   // of the guest's link in bytes
-	Lease     *Lease      `json:"lease"` // null: none
-	Ports     []Port      `json:"ports"`
+	Version   string        `json:"version,omitempty"` // of the program that answers
+	Waiting   bool          `json:"waiting,omitempty"` // a keeper answers, which waits for a switch: the other fields have no meaning
+	Ready     bool          `json:"ready"`             // the uplink is up, and the guest has the pod address; Ethernet mode: all ports are up
+	Uplink    string        `json:"uplink,omitempty"`  // up or down; absent: a plain learning switch has no uplink
+	Holder    string        `json:"holder"`            // kernel, switch or guest; kernel in Ethernet mode; HolderNone with Waiting
+	Address   string        `json:"address"`           // the pod address with its prefix length; empty: none
+	Gateway   string        `json:"gateway"`           // empty: none
+	WireMAC   vswitch.MAC   `json:"wire_mac,omitzero"`
+	RouterMAC vswitch.MAC   `json:"router_mac,omitzero"`
+	MTU       int           `json:"mtu"`            // of the guest's link in bytes
+	Lease     *Lease        `json:"lease"`          // null: none
+	IPv6      *FamilyStatus `json:"ipv6,omitempty"` // absent: the pod address is of IPv4 alone. With IPv6 alone, Address is empty and Holder that of IPv6
+	Ports     []Port        `json:"ports"`
 
 	Refused    []string    `json:"refused,omitempty"`    // changes of the pod's network that have no effect, one sentence each
 	Settings   *Settings   `json:"settings,omitempty"`   // those in force
@@ -48,11 +49,22 @@ type Status struct {
 	Takeovers int    `json:"takeovers,omitempty"`  // the number of takeovers since the keeper started
 }
 
+// A FamilyStatus is the state of the pod's IPv6 address. The fields are those of Status.
+type FamilyStatus struct {
+	Holder  string `json:"holder"`
+	Address string `json:"address"`
+	Gateway string `json:"gateway"`
+	Router  string `json:"router"` // link-local address of the switch, the guest's router
+	MTU     int    `json:"mtu"`
+	Lease   *Lease `json:"lease"`
+}
+
 // A Lease is the lease of the guest.
 type Lease struct {
 	MAC      vswitch.MAC `json:"mac"`
 	HostName string      `json:"hostname"`
 	Expires  time.Time   `json:"expires"`
+	DUID     string      `json:"duid_kind,omitempty"` // of IPv6: LLT, EN, LL or UUID
 }
 
 // HolderNone is the Holder while the keeper holds the address and no switch is there to answer for it.

@@ -30,22 +30,24 @@ func (d *delegation) setGuestAbsent(absent bool) {
 // it has used the address since it disappeared.
 func (d *delegation) endAbsence() {
 	d.mu.Lock()
-	lastUse, used := d.delegate.IPv4.LastUse()
-	isGone := d.absence.isAbsent || !used || lastUse < d.absence.since
+	absence := d.absence
 	d.mu.Unlock()
-	if isGone {
-		d.leases.noteAbsence()
-		d.apply(absenceExpired, vswitch.MAC{})
+	for _, a := range d.addresses {
+		if lastUse, used := a.family.LastUse(); absence.isAbsent || !used || lastUse < absence.since {
+			a.leases.noteAbsence()
+			a.apply(absenceExpired, vswitch.MAC{})
+		}
 	}
 }
 
-// probeForGuest sends an ARP request for the pod address to the guest's port in the state waiting. A guest that had the address before
-// podswitch was restarted, and that only listens, answers, which is a use of the address.
-func (d *delegation) probeForGuest() {
+// probeForGuest asks the guest's port for the pod address in the state waiting, by ARP or a neighbour solicitation. A guest that had the
+// address before podswitch was restarted, and that only listens, answers, which is a use of the address.
+func (a *podAddress) probeForGuest() {
+	d := a.delegation
 	d.mu.Lock()
-	isUnclaimed := d.state == waiting && !d.absence.isAbsent
+	isUnclaimed := a.state == waiting && !d.absence.isAbsent
 	d.mu.Unlock()
 	if isUnclaimed {
-		d.server.Probe(vswitch.Broadcast, d.plan.forwarder.Address.Addr())
+		d.server.Probe(vswitch.Broadcast, a.address)
 	}
 }

@@ -23,7 +23,12 @@ func (d *delegation) change(c *grant.Changed) error {
 	p.status.Refused = c.Refused
 	d.delegate.SetUplink(p.forwarder)
 	d.tooBig.note()
-	d.leases.setOffer(p.offer)
+	if d.leases != nil && p.offer != nil {
+		d.leases.setOffer(p.offer)
+	}
+	if d.leasesIPv6 != nil && p.offerIPv6 != nil {
+		d.leasesIPv6.setOffer(p.offerIPv6)
+	}
 	d.known.Store(&p.status)
 	d.log.Info("pod network changed", zap.Int("mtu", p.status.MTU), zap.Stringer("wire_mac", p.status.WireMAC), zap.String("gateway", p.status.Gateway),
 		zap.Int("routes", len(p.forwarder.Routes)), zap.Int("permanent_neighbours", len(p.forwarder.Permanent)))
@@ -31,6 +36,12 @@ func (d *delegation) change(c *grant.Changed) error {
 }
 
 func (l *leases) setOffer(o *dhcpsrv.Offer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.offer = o
+}
+
+func (l *leasesIPv6) setOffer(o *dhcpsrv.Offer6) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.offer = o

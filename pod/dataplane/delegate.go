@@ -18,39 +18,39 @@ import (
 
 // A delegation is IP mode: the pod address moves from the kernel to the switch and to the guest. Its parts:
 //
-//	holder.go    the states of the address
-//	services.go  the netstack endpoints: ARP, kept ports, DHCP, DNS
-//	lease.go     the guest's lease, and when another MAC gets it
+//	address.go   the pod address of one family
+//	holder.go    the states of an address
+//	services.go  the netstack endpoints: ARP, kept ports, DHCP, DHCPv6, DNS
+//	lease.go     the guest's lease, and when another MAC gets it; leaseipv6.go has that of IPv6
 //	absence.go   a guest whose device is absent
 //	resume.go    the state that a takeover passes on
 //	learned.go   the state that a switch leaves which ends unasked
 type delegation struct {
-	session   *session
-	plan      *podPlan
-	log       *zap.Logger
-	guestLog  *guestLog
-	clock     func() time.Duration
-	delegate  *vswitch.Delegate
-	pod       *stack.Endpoint // holds the pod address towards the wire
-	server    *stack.Endpoint // holds the DHCP server's address towards the guest
-	leases    *leases
-	known     atomic.Pointer[control.Status] // the fields that change with the pod's network alone
-	devices   []*device                      // guest, uplink, and the egress port if there is one
-	ports     []namedPort                    // in the forwarder's order
-	used      chan struct{}                  // a value: the guest has used the address while it was not the holder
-	offences  *offenceLog                    // belongs to background
-	hasWarned bool                           // warnIfSilent has logged, or needs not to; belongs to background
-	changed   chan struct{}                  // a value: the state of the address or the lease has changed
-	faults    chan error                     // a value: a panic outside the switch's own goroutines, which ends the switch
+	session    *session
+	plan       *podPlan
+	log        *zap.Logger
+	guestLog   *guestLog
+	clock      func() time.Duration
+	delegate   *vswitch.Delegate
+	pod        *stack.Endpoint                // holds the pod address towards the wire
+	server     *stack.Endpoint                // holds the DHCP server's address towards the guest
+	addresses  []*podAddress                  // one of each family that the pod has; IPv4 first
+	leases     *leases                        // nil: the pod has no IPv4 address
+	leasesIPv6 *leasesIPv6                    // nil: the pod has no IPv6 address
+	known      atomic.Pointer[control.Status] // the fields that change with the pod's network alone
+	devices    []*device                      // guest, uplink, and the egress port if there is one
+	ports      []namedPort                    // in the forwarder's order
+	used       chan struct{}                  // a value: podAddress.used of an address is set
+	offences   *offenceLog                    // belongs to background
+	hasWarned  bool                           // warnIfSilent has logged, or needs not to; belongs to background
+	changed    chan struct{}                  // a value: the state of the address or the lease has changed
+	faults     chan error                     // a value: a panic outside the switch's own goroutines, which ends the switch
 
 	tooBig tooBigFrames
 
-	mu         sync.Mutex // guards the following
-	state      holderState
-	releasedAt time.Duration // when the state released began, on the switch's clock
-	heldSince  time.Duration // when the switch became the holder, on its clock
-	absence    absence
-	holdTimer  *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
+	mu        sync.Mutex // guards the following, and the states of addresses
+	absence   absence
+	holdTimer *time.Timer // runs endAbsence, HoldAfter after the guest's device disappeared
 }
 
 var errNoPod = errors.New("the keeper's grant does not describe a guest and a pod")
@@ -87,12 +87,14 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	d.known.Store(&p.status)
 	d.newDevices(g.Ports)
 	d.delegate = vswitch.NewDelegate(d.forwarderConfig())
-	d.delegate.IPv4.SetHolder(d.state.holder(), vswitch.MAC{}) // the kernel, until start
-	d.delegate.IPv4.ExpectGuest(true)
+	d.addresses = d.newAddresses()
+	for _, a := range d.addresses {
+		a.family.SetHolder(a.state.holder(), vswitch.MAC{}) // the kernel, until start
+		a.family.ExpectGuest(true)
+	}
 	if err := d.newEndpoints(); err != nil {
 		return nil, err
 	}
-	d.leases = d.newLeases()
 	return d, d.startServices()
 }
 
@@ -107,12 +109,7 @@ func (d *delegation) newDevices(ports []grant.Port) {
 
 func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 	c := d.plan.forwarder
-	c.OnUse = func() {
-		select {
-		case d.used <- struct{}{}:
-		default: // background has not read the last one yet
-		}
-	}
+	c.OnUse = d.noteUse
 	return c
 }
 
@@ -148,11 +145,11 @@ func (d *delegation) start() {
 	if uplink, ok := d.ports[vswitch.PortUplink].Port.(interface{ Discard(vswitch.Reason) }); ok {
 		uplink.Discard(vswitch.NotHolder)
 	}
-	d.apply(taken, vswitch.MAC{})
+	d.applyAll(taken)
 }
 
 // stop implements mode.
-func (d *delegation) stop() { d.apply(stop, vswitch.MAC{}) }
+func (d *delegation) stop() { d.applyAll(stop) }
 
 // background implements mode: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, logs what an
 // operator has to know, and reports what the next switch has to know.
@@ -168,12 +165,11 @@ func (d *delegation) background(ctx context.Context) error {
 		case err := <-d.faults:
 			return err
 		case <-d.used:
-			d.apply(use, vswitch.MAC{})
+			d.applyUses()
 		case <-ticker.C:
-			d.leases.expire()
-			d.endGrace()
-			d.refuse()
-			d.probeForGuest()
+			for _, a := range d.addresses {
+				a.tick()
+			}
 			d.offences.check(d.ports, d.clock())
 			d.warnIfSilent()
 			d.report(&learned)
@@ -183,35 +179,4 @@ func (d *delegation) background(ctx context.Context) error {
 			d.answerTooBig()
 		}
 	}
-}
-
-// apply changes the state by an event, and the forwarder with it. A MAC other than zero is the guest's from now on. A use does not
-// count while the guest is absent: the frame was sent before.
-func (d *delegation) apply(e holderEvent, mac vswitch.MAC) {
-	d.mu.Lock()
-	from := d.state
-	if !(e == use && d.absence.isAbsent) {
-		d.state = from.next(e)
-	}
-	to := d.state
-	if from != to && to == released {
-		d.releasedAt = d.clock()
-	}
-	if from.holder() != vswitch.HolderSwitch && to.holder() == vswitch.HolderSwitch {
-		d.heldSince = d.clock()
-		d.delegate.IPv4.ExpectGuest(true)
-	}
-	d.delegate.IPv4.SetHolder(to.holder(), mac)
-	d.mu.Unlock()
-	if to != from {
-		d.noteChange()
-	}
-	if to.holder() == from.holder() {
-		return
-	}
-	write := d.guestLog.event
-	if e == taken || e == stop {
-		write = d.log.Info
-	}
-	write("holder", zap.Stringer("from", from.holder()), zap.Stringer("to", to.holder()), zap.Stringer("because", e))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A holderState is the holder of the pod address, and whether the guest can become the holder without DHCP. The address has exactly one
+// A holderState is the holder of the pod address of one family, and whether the guest can become the holder without DHCP. The address has exactly one
 // holder at any time:
 //
 //	          taken                ack, use
@@ -100,13 +100,14 @@ func parseState(name string) (holderState, error) {
 const releaseGrace = 5 * time.Second
 
 // endGrace ends the state released after releaseGrace. It is called once a second.
-func (d *delegation) endGrace() {
+func (a *podAddress) endGrace() {
+	d := a.delegation
 	d.mu.Lock()
-	over := d.state == released && d.clock()-d.releasedAt >= releaseGrace
+	over := a.state == released && d.clock()-a.releasedAt >= releaseGrace
 	d.mu.Unlock()
 	if over {
 		d.hasWarned = true // a guest had the address
-		d.apply(grace, vswitch.MAC{})
+		a.apply(grace, vswitch.MAC{})
 	}
 }
 
@@ -115,10 +116,11 @@ func (d *delegation) endGrace() {
 const refuseAfter = 5 * time.Second
 
 // refuse makes the switch refuse TCP and UDP once it has held the address for refuseAfter. It is called once a second.
-func (d *delegation) refuse() {
+func (a *podAddress) refuse() {
+	d := a.delegation
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.state.holder() == vswitch.HolderSwitch && d.clock()-d.heldSince >= refuseAfter {
-		d.delegate.IPv4.ExpectGuest(false)
+	if a.state.holder() == vswitch.HolderSwitch && d.clock()-a.heldSince >= refuseAfter {
+		a.family.ExpectGuest(false)
 	}
 }

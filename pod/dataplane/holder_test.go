@@ -47,9 +47,9 @@ func TestUseAfterRelease(t *testing.T) {
 		t.Run(gaveUp.String(), func(t *testing.T) {
 			now := time.Second
 			before, _ := observed(t, &now)
-			before.apply(taken, vswitch.MAC{})
-			before.apply(ack, firstMAC)
-			before.apply(gaveUp, vswitch.MAC{})
+			before.addresses[0].apply(taken, vswitch.MAC{})
+			before.addresses[0].apply(ack, firstMAC)
+			before.addresses[0].apply(gaveUp, vswitch.MAC{})
 			for range int(releaseGrace/time.Second) - 1 {
 				now += time.Second
 				useAfterTick(t, before, vswitch.HolderSwitch)
@@ -74,11 +74,11 @@ func TestUseAfterRelease(t *testing.T) {
 // useAfterTick lets the time work, then the guest uses the address; want is the holder afterwards.
 func useAfterTick(t *testing.T, d *delegation, want vswitch.Holder) {
 	t.Helper()
-	d.endGrace()
+	d.addresses[0].endGrace()
 	fromGuest(d, "10.244.1.7")
 	<-d.used
-	d.apply(use, firstMAC)
-	if got := d.state.holder(); got != want {
+	d.addresses[0].apply(use, firstMAC)
+	if got := d.addresses[0].state.holder(); got != want {
 		t.Fatalf("the %s holds the address, want the %s", got, want)
 	}
 }
@@ -91,22 +91,22 @@ func TestRefuse(t *testing.T) {
 		d, _ := observed(t, &now)
 		for _, e := range before {
 			now += time.Hour
-			d.refuse()
-			d.apply(e, vswitch.MAC{})
+			d.addresses[0].refuse()
+			d.addresses[0].apply(e, vswitch.MAC{})
 		}
 		for range 2 {
-			d.refuse()
+			d.addresses[0].refuse()
 			if port := fromWire(d); port >= 0 {
 				t.Errorf("%v: a packet went to port %d at once", before, port)
 			}
 			now += refuseAfter - 1
 		}
 		now += refuseAfter
-		d.refuse()
+		d.addresses[0].refuse()
 		if port := fromWire(d); port != vswitch.PortPod {
 			t.Errorf("%v: a packet went to port %d, want %d", before, port, vswitch.PortPod)
 		}
-		d.apply(ack, firstMAC)
+		d.addresses[0].apply(ack, firstMAC)
 		if port := fromWire(d); port != vswitch.PortGuest {
 			t.Errorf("%v: a packet went to port %d with a guest, want %d", before, port, vswitch.PortGuest)
 		}

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/pod/grant"
-	"github.com/podswitch/podswitch/vswitch"
 )
 
 // A switch that ends unasked leaves no snapshot. It therefore reports to the keeper, while it works, what the next switch cannot learn
@@ -30,25 +31,20 @@ type reporter struct {
 
 // A learnedState is the part of an addressState whose change is worth a report.
 type learnedState struct {
-	state       string
-	ownerAbsent bool
-	lease       leaseState
-	guestMAC    vswitch.MAC
+	ipv4     familyState
+	ipv6     *familyState
+	guestMAC [2]handover.MAC // by IPv4 and by IPv6
 }
 
 // learned returns what the next switch has to know.
-func (d *delegation) learned() *addressState {
-	lease, ownerAbsent := d.leases.snapshot()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return &addressState{State: d.state.String(), OwnerAbsent: ownerAbsent, Lease: lease, Delegate: d.delegate.GuestState(d.clock())}
-}
+func (d *delegation) learned() *addressState { return d.addressState(d.delegate.GuestState(d.clock())) }
 
 // key returns what reports are compared by.
-func (a *addressState) key() learnedState {
-	k := learnedState{state: a.State, ownerAbsent: a.OwnerAbsent, guestMAC: vswitch.MAC(a.Delegate.GuestMAC)}
-	if a.Lease != nil {
-		k.lease = *a.Lease
+func (state *addressState) key() learnedState {
+	k := learnedState{ipv4: state.familyState, ipv6: state.IPv6}
+	k.guestMAC[0] = state.Delegate.GuestMAC
+	if state.Delegate.IPv6 != nil {
+		k.guestMAC[1] = state.Delegate.IPv6.GuestMAC
 	}
 	return k
 }
@@ -60,7 +56,7 @@ func (d *delegation) report(r *reporter) {
 		return
 	}
 	a := d.learned()
-	if r.sent && a.key() == r.last {
+	if r.sent && reflect.DeepEqual(a.key(), r.last) {
 		return
 	}
 	text, err := json.Marshal(a)
@@ -90,7 +86,7 @@ func (d *delegation) recall(text json.RawMessage) {
 		d.log.Warn("what the switch before this one has reported is not usable", zap.Error(err))
 	}
 	if err != nil || a == nil {
-		d.apply(taken, vswitch.MAC{})
+		d.applyAll(taken)
 	}
 }
 
@@ -108,7 +104,11 @@ func readLearned(text json.RawMessage) (*addressState, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("report: want one object, with nothing after it")
 	}
-	if len(a.Delegate.Neighbours)+len(a.Delegate.Questions) > 0 || a.Absent || a.AbsenceAge != nil {
+	known := len(a.Delegate.Neighbours) + len(a.Delegate.Questions)
+	if v6 := a.Delegate.IPv6; v6 != nil {
+		known += len(v6.Neighbours) + len(v6.Questions)
+	}
+	if known > 0 || a.Absent || a.AbsenceAge != nil {
 		return nil, errors.New("report: want no neighbours and no absence")
 	}
 	return a, nil

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -11,10 +12,16 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// leases is the server's side of the guest's lease. It lets dhcpsrv answer the messages, and turns changes of the lease into events of the
-// state machine.
+// leases is the server's side of the guest's lease of IPv4. It lets dhcpsrv answer the messages, and turns changes of the lease into events
+// of the state machine.
 type leases struct {
-	offer  *dhcpsrv.Offer
+	ownership
+	offer *dhcpsrv.Offer
+	lease dhcpsrv.Lease // guarded by ownership.mu
+}
+
+// An ownership says which MAC may get the lease of an address.
+type ownership struct {
 	pinned vswitch.MAC // the only MAC that gets a lease; the zero MAC: any
 	log    *guestLog
 	now    func() time.Time
@@ -23,20 +30,8 @@ type leases struct {
 	prober
 
 	mu          sync.Mutex // guards the following, and the prober
-	lease       dhcpsrv.Lease
-	ownerAbsent bool // the guest was absent since the lease was given, so that another MAC may get it
-	asked       bool // a client has sent a DHCP message
-}
-
-func (d *delegation) newLeases() *leases {
-	return &leases{
-		offer: d.plan.offer, pinned: d.plan.forwarder.PinnedMAC, log: d.guestLog, now: time.Now, apply: d.apply, change: d.noteChange,
-		prober: prober{
-			clock:   d.clock,
-			lastUse: d.delegate.IPv4.LastUseBy,
-			send:    func(mac vswitch.MAC) { d.server.Probe(mac, d.plan.forwarder.Address.Addr()) },
-		},
-	}
+	ownerAbsent bool       // the guest was absent since the lease was given, so that another MAC may get it
+	asked       bool       // a client has sent a message
 }
 
 // handle answers one message, as a stack.DHCPHandler does.
@@ -56,43 +51,63 @@ func (l *leases) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 		l.lease = r.Lease
 		l.change()
 	}
-	l.report(r)
-	switch r.Change {
-	case dhcpsrv.Bound:
-		l.ownerAbsent = false
-		l.apply(ack, vswitch.MAC(r.Lease.MAC))
-	case dhcpsrv.Released:
-		l.apply(dhcpRelease, vswitch.MAC{})
-	case dhcpsrv.Declined:
-		l.apply(dhcpDecline, vswitch.MAC{})
-	}
+	l.report(dhcpEvent{r.Received, r.Sent, r.Client, r.HostName, r.Reason}, l.offer.Address)
+	l.changeHolder(r.Change, vswitch.MAC(r.Lease.MAC))
 	return r.Reply, r.To, vswitch.MAC(r.ToMAC)
 }
 
+// changeHolder turns a change of the lease into an event. The caller holds mu.
+func (o *ownership) changeHolder(change dhcpsrv.Change, owner vswitch.MAC) {
+	switch change {
+	case dhcpsrv.Bound:
+		o.ownerAbsent = false
+		o.apply(ack, owner)
+	case dhcpsrv.Released:
+		o.apply(dhcpRelease, vswitch.MAC{})
+	case dhcpsrv.Declined:
+		o.apply(dhcpDecline, vswitch.MAC{})
+	}
+}
+
+// A dhcpEvent is a message and its answer, for the log.
+type dhcpEvent struct {
+	received, sent dhcpsrv.MessageType
+	client         dhcpsrv.MAC
+	hostName       string
+	reason         string
+}
+
 // report logs one event for each message, received and sent.
-func (l *leases) report(r dhcpsrv.Result) {
-	if r.Received == "" {
+func (o *ownership) report(e dhcpEvent, address fmt.Stringer) {
+	if e.received == "" {
 		return // not a DHCP message
 	}
-	l.log.event(string(r.Received), zap.Stringer("from", r.Client), zap.String("hostname", r.HostName))
+	o.log.event(string(e.received), zap.Stringer("from", e.client), zap.String("hostname", e.hostName))
 	switch {
-	case r.Sent == "":
-		l.log.event("no answer", zap.String("why", r.Reason))
-	case r.Reason != "":
-		l.log.event(string(r.Sent), zap.Stringer("to", r.Client), zap.String("why", r.Reason))
+	case e.sent == "":
+		o.log.event("no answer", zap.String("why", e.reason))
+	case e.reason != "":
+		o.log.event(string(e.sent), zap.Stringer("to", e.client), zap.String("why", e.reason))
 	default:
-		l.log.event(string(r.Sent), zap.Stringer("to", r.Client), zap.Stringer("address", l.offer.Address))
+		o.log.event(string(e.sent), zap.Stringer("to", e.client), zap.Stringer("address", address))
 	}
 }
 
-// noteAbsence makes the lease available to any MAC: the next guest may be a different one.
-func (l *leases) noteAbsence() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ownerAbsent = true
+// noteAbsence implements lessor.
+func (o *ownership) noteAbsence() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ownerAbsent = true
 }
 
-// expire ends a lease that has expired.
+// wasAsked implements lessor.
+func (o *ownership) wasAsked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked
+}
+
+// expire implements lessor.
 func (l *leases) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,18 +115,4 @@ func (l *leases) expire() {
 		l.lease = dhcpsrv.Lease{}
 		l.apply(expire, vswitch.MAC{})
 	}
-}
-
-// wasAsked reports whether a client has sent a DHCP message.
-func (l *leases) wasAsked() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.asked
-}
-
-// current returns the lease; it is not ok if there is none.
-func (l *leases) current() (lease dhcpsrv.Lease, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lease, l.lease.MAC != dhcpsrv.MAC{}
 }

@@ -38,8 +38,8 @@ func newLeaseTest(t *testing.T) *leaseTest {
 	}
 	lt := &leaseTest{t: t, time: time.Second, alive: map[vswitch.MAC]time.Duration{}}
 	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	lt.leases = &leases{
-		offer: offer, log: newGuestLog(zap.NewNop()),
+	lt.leases = &leases{offer: offer, ownership: ownership{
+		log:    newGuestLog(zap.NewNop()),
 		now:    func() time.Time { return epoch.Add(lt.time) },
 		apply:  func(e holderEvent, _ vswitch.MAC) { lt.events = append(lt.events, e) },
 		change: func() {},
@@ -48,7 +48,7 @@ func newLeaseTest(t *testing.T) *leaseTest {
 			lastUse: func(mac vswitch.MAC) (time.Duration, bool) { at, ok := lt.alive[mac]; return at, ok },
 			send:    func(mac vswitch.MAC) { lt.probes = append(lt.probes, mac) },
 		},
-	}
+	}}
 	return lt
 }
 
@@ -162,12 +162,12 @@ func TestExpire(t *testing.T) {
 	lt.acquire(firstMAC)
 	lt.time += 24*time.Hour - time.Second
 	lt.expire()
-	if _, ok := lt.current(); !ok {
+	if ok := lt.status() != nil; !ok {
 		t.Error("the lease ended too early")
 	}
 	lt.time += 2 * time.Second
 	lt.expire()
-	if _, ok := lt.current(); ok {
+	if ok := lt.status() != nil; ok {
 		t.Error("the lease has not ended")
 	}
 	if want := []holderEvent{ack, expire}; !slices.Equal(lt.events, want) {

@@ -113,13 +113,16 @@ func TestHint(t *testing.T) {
 			d.ports[vswitch.PortGuest].Counters().RxFrames.Add(7)
 			d.leases.asked = true
 		}, "the DHCP messages above"},
-		"a guest with the address":          {func(d *delegation) { d.apply(use, firstMAC) }, ""},
-		"a guest that released the address": {func(d *delegation) { d.apply(use, firstMAC); d.apply(dhcpRelease, vswitch.MAC{}) }, ""},
+		"a guest with the address": {func(d *delegation) { d.addresses[0].apply(use, firstMAC) }, ""},
+		"a guest that released the address": {func(d *delegation) {
+			d.addresses[0].apply(use, firstMAC)
+			d.addresses[0].apply(dhcpRelease, vswitch.MAC{})
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := warnAfter - 1
 			d, seen := observed(t, &now)
-			d.apply(taken, vswitch.MAC{})
+			d.addresses[0].apply(taken, vswitch.MAC{})
 			c.prepare(d)
 			for range 3 {
 				d.warnIfSilent()

@@ -10,18 +10,18 @@ import (
 // A takeover may pin another MAC than the previous switch did, or the first one. The snapshot then describes another guest, in
 // part: that part is dropped, and the rest continues.
 
-// applyPinnedMAC adapts the snapshot to the only MAC that the guest may have; the zero MAC: any. It returns the state of the address. A guest
-// with another MAC does not hold the address any more, and the pinned one can get it as after a start.
-func (a *addressState) applyPinnedMAC(st holderState, pinned vswitch.MAC) holderState {
+// applyPinnedMAC adapts the state of an address to the only MAC that the guest may have; the zero MAC: any. It returns who holds the address. A
+// guest with another MAC does not hold it any more, and the pinned one can get it as after a start.
+func (f *familyState) applyPinnedMAC(forwarder *handover.Family, st holderState, pinned vswitch.MAC) holderState {
 	if pinned.IsZero() {
 		return st
 	}
-	if a.Lease != nil && a.Lease.MAC != pinned {
-		a.Lease, a.OwnerAbsent = nil, false
+	if f.Lease != nil && f.Lease.MAC != pinned {
+		f.Lease, f.OwnerAbsent = nil, false
 	}
-	if vswitch.MAC(a.Delegate.GuestMAC) != pinned {
+	if vswitch.MAC(forwarder.GuestMAC) != pinned {
 		st = waiting
-		a.Delegate.GuestMAC, a.Delegate.LastUse, a.Delegate.Holder = handover.MAC(pinned), nil, st.holder().String()
+		forwarder.GuestMAC, forwarder.LastUse, forwarder.Holder = handover.MAC(pinned), nil, st.holder().String()
 	}
 	return st
 }

@@ -40,7 +40,7 @@ func TestTakeoverWithAnotherMAC(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer d.close()
-			a := &addressState{State: c.state.String(), Lease: c.lease}
+			a := &addressState{familyState: familyState{State: c.state.String(), Lease: c.lease}}
 			a.Delegate.Holder, a.Delegate.GuestMAC = c.state.holder().String(), [6]byte(c.guest)
 			if !c.guest.IsZero() {
 				age := time.Second

@@ -19,22 +19,25 @@ const minReassembly = 576
 // newEndpoints makes the two netstack instances. There are two so that nothing which the guest sends to its DHCP server reaches the
 // stack that answers on the wire.
 func (d *delegation) newEndpoints() (err error) {
-	f, offer := &d.plan.forwarder, d.plan.offer
+	f := &d.plan.forwarder
 	mac := f.WireMAC
 	if mac.IsZero() { // on a link without MACs the forwarder writes the headers
 		mac = f.RouterMAC
 	}
-	d.pod, err = stack.New(stack.Config{Address: f.Address.Addr(), MAC: mac, PeerMAC: f.RouterMAC, MTU: offer.MTU, ARP: !f.NoARP,
-		Log: d.log.Named("pod")})
+	d.pod, err = stack.New(stack.Config{Address: f.Address.Addr(), AddressIPv6: f.AddressIPv6.Addr(), MAC: mac, PeerMAC: f.RouterMAC,
+		MTU: f.GuestMTU, ARP: !f.NoARP, Log: d.log.Named("pod")})
 	if err != nil {
 		return err
 	}
-	d.server, err = stack.New(stack.Config{Address: offer.Server, MAC: f.RouterMAC, MTU: max(offer.MTU, minReassembly),
-		Log: d.log.Named("server")})
+	cfg := stack.Config{Address: f.Server, MAC: f.RouterMAC, MTU: max(f.GuestMTU, minReassembly), Log: d.log.Named("server")}
+	if d.plan.offerIPv6 != nil {
+		cfg.AddressIPv6 = d.plan.offerIPv6.Router()
+	}
+	d.server, err = stack.New(cfg)
 	return err
 }
 
-// startServices starts kept ports, the DNS relay and the DHCP server.
+// startServices starts kept ports, the DNS relay and the DHCP servers.
 func (d *delegation) startServices() error {
 	for i, k := range d.plan.keep {
 		if k.Direct {
@@ -52,6 +55,14 @@ func (d *delegation) startServices() error {
 			return err
 		}
 	}
+	if d.leasesIPv6 != nil {
+		if err := d.server.ServeDHCPv6(d.answerDHCPv6); err != nil {
+			return err
+		}
+	}
+	if d.leases == nil {
+		return nil
+	}
 	return d.server.ServeDHCP(d.answerDHCP)
 }
 
@@ -64,16 +75,24 @@ func (d *delegation) dialNameServer(ctx context.Context, network string, server 
 	return d.session.dial(ctx, service, server)
 }
 
-// answerDHCP is a stack.DHCPHandler. An unrecovered panic would end the process without an error for the keeper; this one ends
-// the work phase.
+// answerDHCP is a stack.DHCPHandler.
 func (d *delegation) answerDHCP(message []byte) (reply []byte, to netip.AddrPort, mac vswitch.MAC) {
-	defer func() {
-		if r := recover(); r != nil {
-			select {
-			case d.faults <- fmt.Errorf("internal fault: %v\n%s", r, debug.Stack()):
-			default: // an earlier one ends the work phase
-			}
-		}
-	}()
+	defer d.catchPanic()
 	return d.leases.handle(message)
+}
+
+// answerDHCPv6 is a stack.DHCPv6Handler.
+func (d *delegation) answerDHCPv6(message []byte, from, to netip.Addr, mac vswitch.MAC) (reply []byte) {
+	defer d.catchPanic()
+	return d.leasesIPv6.handle(message, from, to, mac)
+}
+
+// catchPanic is deferred. An unrecovered panic would end the process without an error for the keeper; this one ends the work phase.
+func (d *delegation) catchPanic() {
+	if r := recover(); r != nil {
+		select {
+		case d.faults <- fmt.Errorf("internal fault: %v\n%s", r, debug.Stack()):
+		default: // an earlier one ends the work phase
+		}
+	}
 }

@@ -18,17 +18,21 @@ func (d *delegation) warnIfSilent() {
 		return
 	}
 	d.hasWarned = true
-	d.mu.Lock()
-	st := d.state
-	d.mu.Unlock()
-	if st != waiting {
+	var asked, claimed bool
+	for _, a := range d.addresses {
+		asked = asked || a.leases.wasAsked()
+		d.mu.Lock()
+		claimed = claimed || a.state != waiting
+		d.mu.Unlock()
+	}
+	if claimed {
 		return
 	}
 	port := d.ports[vswitch.PortGuest]
 	absent := port.link.state() != control.LinkUp
 	frames := port.Counters().RxFrames.Load()
 	d.log.Warn("no guest has the pod address yet", zap.String("guest", d.devices[vswitch.PortGuest].port.Spec),
-		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, d.leases.wasAsked())))
+		zap.Uint64("frames_from_guest", frames), zap.String("look_at", whatToLookAt(absent, frames, asked)))
 }
 
 // whatToLookAt returns where the search for a silent guest begins.

@@ -28,12 +28,18 @@ type snapshot struct {
 
 // An addressState is the state of a delegation.
 type addressState struct {
-	State       string            `json:"state"`                    // of the pod address
+	familyState                   // of IPv4; the zero value: the pod has no IPv4 address
+	IPv6        *familyState      `json:"ipv6,omitempty"`           // nil: the pod has no IPv6 address
 	Absent      bool              `json:"absent,omitempty"`         // the guest's device is absent
 	AbsenceAge  *time.Duration    `json:"absence_age_ns,omitempty"` // since the guest's device disappeared; absent: it never did
-	Lease       *leaseState       `json:"lease,omitempty"`
-	OwnerAbsent bool              `json:"owner_absent,omitempty"` // the guest was absent since the lease was given, so that another MAC may get it
 	Delegate    handover.Delegate `json:"delegate"`
+}
+
+// A familyState is the state of the pod address of one family.
+type familyState struct {
+	State       string      `json:"state"` // a holderState
+	Lease       *leaseState `json:"lease,omitempty"`
+	OwnerAbsent bool        `json:"owner_absent,omitempty"` // the guest was absent since the lease was given, so that another MAC may get it
 }
 
 // A leaseState is the guest's lease.
@@ -41,6 +47,8 @@ type leaseState struct {
 	MAC      vswitch.MAC `json:"mac"`
 	HostName string      `json:"hostname,omitempty"`
 	Expires  time.Time   `json:"expires"`
+	DUID     []byte      `json:"duid,omitempty"`  // of IPv6: dhcpsrv.Lease6
+	IAIDs    []uint32    `json:"iaids,omitempty"` // of IPv6
 }
 
 // A portState is what one port has counted, and the bytes of its stream that are not a whole frame yet.

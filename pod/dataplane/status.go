@@ -1,9 +1,11 @@
 package dataplane
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
+	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/vswitch"
@@ -14,18 +16,42 @@ const neighbourLimit = 64
 
 // status returns the state of IP mode.
 func (d *delegation) status() control.Status {
-	d.mu.Lock()
-	holder := d.state.holder()
-	d.mu.Unlock()
 	status := *d.known.Load()
-	status.Holder, status.Ports = holder.String(), statusOf(d.ports)
+	status.Ports = statusOf(d.ports)
 	status.Uplink = status.Ports[vswitch.PortUplink].State
-	status.Ready = holder == vswitch.HolderGuest && status.Uplink == control.LinkUp
+	status.Ready = d.hasGuest() && status.Uplink == control.LinkUp
 	status.Neighbours = listNeighbours(d.delegate.Neighbours(d.clock()))
-	if lease, ok := d.leases.current(); ok {
-		status.Lease = &control.Lease{MAC: vswitch.MAC(lease.MAC), HostName: lease.HostName, Expires: lease.Expires}
+	for _, a := range d.addresses {
+		if a.address.Is4() {
+			status.Holder, status.Lease = a.holder().String(), d.leases.status()
+			continue
+		}
+		v6 := *status.IPv6
+		v6.Holder, v6.Lease = a.holder().String(), d.leasesIPv6.status()
+		status.IPv6 = &v6
+		status.Holder = cmp.Or(status.Holder, v6.Holder)
 	}
 	return status
+}
+
+// status returns the lease; nil if there is none.
+func (l *leases) status() *control.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lease.MAC == (dhcpsrv.MAC{}) {
+		return nil
+	}
+	return &control.Lease{MAC: vswitch.MAC(l.lease.MAC), HostName: l.lease.HostName, Expires: l.lease.Expires}
+}
+
+// status returns the lease; nil if there is none.
+func (l *leasesIPv6) status() *control.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lease.MAC == (dhcpsrv.MAC{}) {
+		return nil
+	}
+	return &control.Lease{MAC: vswitch.MAC(l.lease.MAC), HostName: l.lease.HostName, Expires: l.lease.Expires, DUID: l.lease.DUID.Kind()}
 }
 
 // status returns the state of Ethernet mode, or of a plain learning switch.

@@ -27,11 +27,11 @@ func TestStatusOfLinks(t *testing.T) {
 			now := time.Second
 			d, _ := observed(t, &now)
 			c.prepare(d.ports[vswitch.PortGuest].link, d.ports[vswitch.PortUplink].link)
-			d.apply(taken, vswitch.MAC{})
+			d.addresses[0].apply(taken, vswitch.MAC{})
 			if d.status().Ready {
 				t.Error("ready before a guest has the address")
 			}
-			d.apply(use, firstMAC)
+			d.addresses[0].apply(use, firstMAC)
 			s := d.status()
 			if s.Ports[vswitch.PortGuest].State != c.guest || s.Uplink != c.uplink || s.Ready != c.isReady {
 				t.Errorf("guest %s, uplink %s, ready %t; want %s, %s, %t", s.Ports[vswitch.PortGuest].State, s.Uplink, s.Ready, c.guest, c.uplink, c.isReady)

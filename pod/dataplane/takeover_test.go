@@ -74,7 +74,7 @@ func sameSnapshot(t *testing.T, before, after json.RawMessage) {
 		name := p.Last().String()
 		return name == ".files" || name == ".owners" || name == ".pending"
 	}, cmp.Ignore())
-	if diff := cmp.Diff(snapshots[0], snapshots[1], ages, unexported, cmp.AllowUnexported(snapshot{}), cmp.Comparer(func(a, b vswitch.MAC) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(snapshots[0], snapshots[1], ages, unexported, cmp.AllowUnexported(snapshot{}, addressState{}), cmp.Comparer(func(a, b vswitch.MAC) bool { return a == b })); diff != "" {
 		t.Errorf("-before +after:\n%s", diff)
 	}
 }

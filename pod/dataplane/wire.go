@@ -20,7 +20,8 @@ import (
 // A podPlan is the keeper's plan for IP mode.
 type podPlan struct {
 	forwarder vswitch.DelegateConfig // without OnUse
-	offer     *dhcpsrv.Offer
+	offer     *dhcpsrv.Offer         // nil: the pod has no IPv4 address
+	offerIPv6 *dhcpsrv.Offer6        // nil: the pod has no IPv6 address
 	keep      []grant.KeptPort
 	relayDNS  []netip.AddrPort
 	holdAfter time.Duration
@@ -33,8 +34,10 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	p := &podPlan{keep: d.Keep, relayDNS: d.RelayDNS, holdAfter: time.Duration(d.HoldAfter)}
 	p.forwarder = vswitch.DelegateConfig{
 		WireMAC: macs.read(d.Pod.MAC), RouterMAC: macs.read(d.RouterMAC), PinnedMAC: macs.read(d.PinnedMAC),
-		Address: d.Pod.Address, Gateway: d.Offer.Gateway, Server: d.Offer.Server, MTU: d.LinkMTU, GuestMTU: d.Offer.MTU,
-		NoARP: d.NoARP, Refuse: !d.Silent, Egress: d.Egress, EgressMAC: macs.read(d.EgressMAC),
+		MTU: d.LinkMTU, NoARP: d.NoARP, Refuse: !d.Silent, Egress: d.Egress, EgressMAC: macs.read(d.EgressMAC),
+	}
+	if err := p.readOffers(d); err != nil {
+		return nil, err
 	}
 	for _, k := range d.Keep {
 		kept, direct := &p.forwarder.KeptTCP, &p.forwarder.DirectTCP
@@ -55,14 +58,35 @@ func readDelegate(d *grant.Delegate) (*podPlan, error) {
 	for _, r := range d.Rules {
 		p.forwarder.Rules = append(p.forwarder.Rules, vswitch.Rule{Destination: r.Destination, Protocol: r.Protocol, Port: r.Port, Allow: r.Allow})
 	}
-	var err error
-	if p.offer, err = readOffer(d.Pod.Address, &d.Offer); err != nil {
-		return nil, err
-	}
 	p.status = statusOfPod(&d.Pod, &macs)
 	p.status.RouterMAC = p.forwarder.RouterMAC
+	if p.offerIPv6 != nil {
+		p.status.IPv6.Router, p.status.IPv6.MTU = p.offerIPv6.Router().String(), p.offerIPv6.MTU
+	}
 	p.status.Settings = delegateSettings(d, p.forwarder.Rules, p.forwarder.PinnedMAC)
 	return p, macs.err
+}
+
+// readOffers converts what the guest is told, of each family.
+func (p *podPlan) readOffers(d *grant.Delegate) (err error) {
+	f := &p.forwarder
+	if o := d.OfferIPv6; o != nil {
+		if p.offerIPv6, err = readOfferIPv6(d.Pod.AddressIPv6.Addr(), f.RouterMAC, o); err != nil {
+			return err
+		}
+		f.AddressIPv6, f.GuestMTU = d.Pod.AddressIPv6, o.MTU
+		f.Advertisement = p.offerIPv6.RouterAdvertisement(time.Now())
+	}
+	if o := d.Offer; o != nil {
+		if p.offer, err = readOffer(d.Pod.Address, o); err != nil {
+			return err
+		}
+		f.Address, f.Gateway, f.Server, f.GuestMTU = d.Pod.Address, o.Gateway, o.Server, o.MTU
+	}
+	if p.offer == nil && p.offerIPv6 == nil {
+		return errors.New("the keeper's grant has no address")
+	}
+	return nil
 }
 
 // readBridge converts the description of a learning switch, except its pod.
@@ -106,6 +130,24 @@ func readOffer(address netip.Prefix, o *grant.Offer) (*dhcpsrv.Offer, error) {
 	return made, nil
 }
 
+// readOfferIPv6 is readOffer for IPv6.
+func readOfferIPv6(address netip.Addr, router vswitch.MAC, o *grant.OfferIPv6) (*dhcpsrv.Offer6, error) {
+	now := time.Now()
+	given := dhcpsrv.Offer6{
+		Address: address, RouterMAC: dhcpsrv.MAC(router), Routes: o.Routes, MTU: o.MTU, NameServers: o.NameServers, Search: o.Search,
+		Lease: time.Duration(min(max(0, o.Lease), maxLease)) * time.Second, Expires: after(now, o.Valid), Deprecated: after(now, o.Preferred),
+		BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName, BootParameters: o.BootParameters, NTPServers: o.NTPServers,
+	}
+	for _, f := range o.BootFiles {
+		given.BootFiles = append(given.BootFiles, dhcpsrv.BootFile(f))
+	}
+	made, _, err := dhcpsrv.NewOffer6(given)
+	if err != nil {
+		return nil, fmt.Errorf("the keeper's grant: %w", err)
+	}
+	return made, nil
+}
+
 // after returns the time a number of seconds after now, or the zero time for 0.
 func after(now time.Time, seconds int64) time.Time {
 	if seconds == 0 {
@@ -128,6 +170,12 @@ func statusOfPod(p *grant.Pod, macs *macReader) control.Status {
 	}
 	if p.Gateway.IsValid() {
 		s.Gateway = p.Gateway.String()
+	}
+	if p.AddressIPv6.IsValid() {
+		s.IPv6 = &control.FamilyStatus{Address: p.AddressIPv6.String()}
+		if p.GatewayIPv6.IsValid() {
+			s.IPv6.Gateway = p.GatewayIPv6.String()
+		}
 	}
 	return s
 }

@@ -38,6 +38,7 @@ func fullPlan(t *testing.T) *plan.Plan {
 	if err != nil || warnings != nil {
 		t.Fatal(err, warnings)
 	}
+	fullOfferIPv6(t, p)
 	p.Offer, p.PinnedMAC, p.RelayDNS = offer, vswitch.MAC{2, 0, 0, 0, 0, 9}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.53:53")}
 	p.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Protocol: 6, Port: 22}, {Destination: everywhere, Allow: true}}
 	p.Egress = &podnet.Egress{Address: netip.MustParseAddr("169.254.75.11"), MAC: podnet.MAC{2, 9}}
@@ -49,6 +50,24 @@ func fullPlan(t *testing.T) *plan.Plan {
 		Metric: 5, Metrics: podnet.Metrics{"mtu": 1400, "advmss": 1300}}}
 	id.Neighbours = []podnet.Neighbour{{Address: gateway, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
 	return p
+}
+
+// fullOfferIPv6 adds an IPv6 address, and all that the guest is told about IPv6.
+func fullOfferIPv6(t *testing.T, p *plan.Plan) {
+	t.Helper()
+	p.AddressIPv6 = netip.MustParsePrefix("fd00:10:244:1::7/64")
+	server := netip.MustParseAddr("fd00::53")
+	offer, warnings, err := dhcpsrv.NewOffer6(dhcpsrv.Offer6{
+		Address: p.AddressIPv6.Addr(), RouterMAC: dhcpsrv.MAC(p.RouterMAC), Routes: []netip.Prefix{netip.MustParsePrefix("fd00:10::/32")}, MTU: 1400,
+		NameServers: []netip.Addr{server}, Search: []string{"a.example"}, Lease: time.Hour, Expires: time.Now().Add(time.Hour), Deprecated: time.Now().Add(time.Minute),
+		BootFileName: "boot", TFTPServerName: "boot.example", BootParameters: []string{"x"}, BootFiles: []dhcpsrv.BootFile{{UserClass: "iPXE", Architecture: new(uint16), Name: "script"}},
+		NTPServers: []netip.Addr{server},
+	})
+	if err != nil || warnings != nil {
+		t.Fatal(err, warnings)
+	}
+	p.OfferIPv6 = offer
+	p.Identity.Addresses = append(p.Identity.Addresses, podnet.Address{Prefix: p.AddressIPv6})
 }
 
 // travels returns a description as it arrives in another process.
@@ -98,6 +117,10 @@ func TestReadDelegate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(got.forwarder.Advertisement) != len(want.Advertisement) {
+		t.Errorf("the advertisement is %x, want %x but for lifetimes", got.forwarder.Advertisement, want.Advertisement)
+	}
+	want.Advertisement, got.forwarder.Advertisement = nil, nil
 	if diff := cmp.Diff(want, got.forwarder, compared...); diff != "" {
 		t.Errorf("the forwarder: -planned +read:\n%s", diff)
 	}
@@ -109,10 +132,14 @@ func TestReadDelegate(t *testing.T) {
 	if diff := cmp.Diff(p.Offer, got.offer, append(compared, cmpopts.EquateApproxTime(5*time.Second))...); diff != "" {
 		t.Errorf("the offer: -planned +read:\n%s", diff)
 	}
+	everythingSet(t, p.OfferIPv6)
+	if diff := cmp.Diff(p.OfferIPv6, got.offerIPv6, append(compared, cmpopts.EquateApproxTime(5*time.Second))...); diff != "" {
+		t.Errorf("the IPv6 offer: -planned +read:\n%s", diff)
+	}
 	if diff := cmp.Diff(p.RelayDNS, got.relayDNS, compared...); diff != "" || got.holdAfter != p.HoldAfter {
 		t.Errorf("held after %s; name servers: -planned +read:\n%s", got.holdAfter, diff)
 	}
-	status := control.Status{Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400,
+	status := control.Status{IPv6: &control.FamilyStatus{Address: "fd00:10:244:1::7/64", Router: "fe80::ab:ff:fe00:1", MTU: 1400}, Address: "10.244.1.7/24", Gateway: "10.244.1.1", WireMAC: wireMAC, RouterMAC: routerMAC, MTU: 1400,
 		Settings: &control.Settings{Method: "bridge.delegateIp", PinnedMAC: p.PinnedMAC, Mute: true, Keep: []string{"tcp/80", "udp/5353,proxy", "tcp/81,from=client", "udp/82,from=client"}, Rules: p.Rules, HoldAfter: p.HoldAfter}}
 	if diff := cmp.Diff(status, got.status, compared...); diff != "" {
 		t.Errorf("the status: -want +got:\n%s", diff)

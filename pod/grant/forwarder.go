@@ -40,7 +40,8 @@ type Delegate struct {
 	Silent     bool             `json:"silent,omitempty"`     // no TCP and UDP is refused while the switch holds the pod address
 	RelayDNS   []netip.AddrPort `json:"relay_dns,omitempty"`  // name servers that only the pod reaches, in the order of Dial.Index
 	Rules      []Rule           `json:"rules,omitempty"`      // the first match decides
-	Offer      Offer            `json:"offer"`                // the DHCP server's answers
+	Offer      *Offer           `json:"offer,omitempty"`      // the DHCP server's answers; absent: the pod has no IPv4 address
+	OfferIPv6  *OfferIPv6       `json:"offer_ipv6,omitempty"` // the DHCPv6 server's answers and router advertisements; absent: no IPv6 address
 	Mute       bool             `json:"mute,omitempty"`       // the pod address stays on the pod interface; for status alone
 	HoldAfter  int64            `json:"hold_after_ns"`        // how long the guest may be absent before the switch answers for the address
 }
@@ -59,6 +60,9 @@ type Pod struct {
 	MTU     int          `json:"mtu"`              // largest IP packet, the smaller of the link's and the default route's
 	Address netip.Prefix `json:"address,omitzero"` // the pod address with the plugin's prefix length; absent: none
 	Gateway netip.Addr   `json:"gateway,omitzero"` // next hop of the default route; absent: none
+
+	AddressIPv6 netip.Prefix `json:"address_ipv6,omitzero"` // as Address
+	GatewayIPv6 netip.Addr   `json:"gateway_ipv6,omitzero"` // as Gateway
 }
 
 // A Route is a route of the pod.
@@ -104,6 +108,22 @@ type Offer struct {
 	BootFiles      []BootFile      `json:"boot_files,omitempty"`        // option 67 for some clients; the first match counts
 	Extra          []ExtraOption   `json:"options,omitempty"`           // other options, sent in this order
 	Subnet         string          `json:"subnet,omitempty"`            // clients that get a subnet with the gateway in it; "wide": all; "pod": none; empty: those that request no routes
+}
+
+// An OfferIPv6 has what the guest is told about IPv6. The address is that of Pod, the router's MAC that of Delegate.
+type OfferIPv6 struct {
+	Routes         []netip.Prefix `json:"routes,omitempty"`            // destinations of the pod's routes
+	MTU            int            `json:"mtu,omitempty"`               // of the link; 0: not told
+	NameServers    []netip.Addr   `json:"name_servers,omitempty"`      // option 23, and RDNSS
+	Search         []string       `json:"search,omitempty"`            // option 24, and DNSSL
+	Lease          int64          `json:"lease_seconds"`               // lifetime of the address, in seconds
+	Valid          int64          `json:"valid_seconds,omitempty"`     // as in Offer
+	Preferred      int64          `json:"preferred_seconds,omitempty"` // as in Offer
+	BootFileName   string         `json:"boot_file_name,omitempty"`    // option 59: a URL, or a path on TFTPServerName
+	TFTPServerName string         `json:"tftp_server_name,omitempty"`  // host of the URL
+	BootFiles      []BootFile     `json:"boot_files,omitempty"`        // option 59 for some clients; the first match counts
+	BootParameters []string       `json:"boot_parameters,omitempty"`   // option 60
+	NTPServers     []netip.Addr   `json:"ntp_servers,omitempty"`       // options 56 and 31
 }
 
 // An OfferRoute is a classless static route (RFC 3442).

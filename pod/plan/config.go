@@ -14,12 +14,14 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -34,6 +36,18 @@ type Config struct {
 	NoMerge      bool                  // do not merge consecutive frames of a flow
 	StateDir     string                // the directory of the state file and its lock
 	HoldKeeper   time.Duration         // how long the watchdog waits for another keeper; only for a warning
+	Families     model.Families        // whose pod addresses move to the guest, if the pod has them; none: both
+}
+
+// families returns the families to look at.
+func (cfg *Config) families() (list []podnet.Family) {
+	for family, f := range map[model.Families]podnet.Family{model.IPv4: podnet.IPv4, model.IPv6: podnet.IPv6} {
+		if cfg.Families == 0 || cfg.Families.Has(family) {
+			list = append(list, f)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // Settings is the part of a Config that a takeover may change.
@@ -48,39 +62,62 @@ type Settings struct {
 
 // A DenyRule is a destination that the guest may not reach.
 type DenyRule struct {
-	Destination netip.Prefix `json:"destination"`    // IPv4, without host bits
+	Destination netip.Prefix `json:"destination"`    // IPv4 or IPv6, without host bits
 	Port        uint16       `json:"port,omitempty"` // of TCP and UDP, in host byte order; 0: all traffic
 }
 
 // String returns d in the form that ParseDenyRule reads.
 func (d DenyRule) String() string {
-	if d.Port == 0 {
+	switch {
+	case d.Port == 0:
 		return d.Destination.String()
+	case d.Destination.Addr().Is6():
+		return fmt.Sprintf("[%s]:%d", d.Destination, d.Port)
 	}
 	return fmt.Sprintf("%s:%d", d.Destination, d.Port)
 }
 
-// ParseDenyRule reads CIDR or CIDR:PORT. An address without a prefix length is a single host.
+// ParseDenyRule reads CIDR or CIDR:PORT. An address without a prefix length is a single host. With a port, an IPv6 destination is in
+// brackets.
 func ParseDenyRule(text string) (DenyRule, error) {
-	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT in IPv4, such as 169.254.169.254/32 or 0.0.0.0/0:22623", text)
-	cidr, number, hasPort := strings.Cut(text, ":")
+	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT, such as 169.254.169.254/32, 0.0.0.0/0:22623, fd00::/8 or [fd00::1]:443", text)
+	cidr, number := cutPort(text)
 	var d DenyRule
-	if hasPort {
+	if number != "" {
 		port, err := strconv.ParseUint(number, 10, 16)
 		if err != nil || port == 0 {
 			return DenyRule{}, wrong
 		}
 		d.Port = uint16(port)
 	}
-	if !strings.Contains(cidr, "/") {
-		cidr += "/32"
-	}
 	prefix, err := netip.ParsePrefix(cidr)
-	if err != nil || !prefix.Addr().Is4() {
+	if address, single := netip.ParseAddr(cidr); single == nil && address.Zone() == "" {
+		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	if err != nil || prefix.Addr().Is4In6() {
 		return DenyRule{}, wrong
 	}
 	d.Destination = prefix.Masked()
 	return d, nil
+}
+
+// cutPort cuts a destination before its port. The port is empty if there is none, and "-" if something else is in its place.
+func cutPort(text string) (cidr, port string) {
+	if inner, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok && text[0] == '[' {
+		port, ok := strings.CutPrefix(rest, ":")
+		if rest != "" && (!ok || port == "") {
+			return inner, "-"
+		}
+		return inner, port
+	}
+	if strings.Count(text, ":") > 1 {
+		return text, ""
+	}
+	cidr, port, ok := strings.Cut(text, ":")
+	if ok && port == "" {
+		port = "-"
+	}
+	return cidr, port
 }
 
 // resolvePinnedMAC returns the only MAC that the guest may use according to settings and document, or the zero MAC.

@@ -20,12 +20,16 @@ const (
 	localTable = 255
 )
 
+// minMTUIPv6 is the least MTU of IPv6 in bytes (RFC 8200, section 5).
+const minMTUIPv6 = 1280
+
 // minReassembly is the size in bytes of a packet that every host must accept (RFC 791, section 3.1).
 const minReassembly = 576
 
 // findings returns the properties of the pod's network that decide how podswitch works, one sentence each.
-func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list []string) {
+func findings(p *Plan) (list []string) {
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	id, address, tables := p.Identity, p.Address, p.env.tables
 	gateway, hasGateway := id.Gateway(podnet.IPv4)
 	switch {
 	case id.Link.NoARP:
@@ -35,10 +39,19 @@ func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list 
 	}
 	known := permanent(id)
 	for _, n := range known[:min(len(known), vswitch.NeighbourLimit)] { // neighbourWarnings has the others
-		add("%s has a permanent neighbour entry with MAC %s: the switch does not resolve it by ARP", n.Addr, n.MAC)
+		add("%s has a permanent neighbour entry with MAC %s: the switch does not resolve it", n.Addr, n.MAC)
 	}
-	if ip := address.Addr().As4(); id.Link.MAC == (podnet.MAC{0x0a, 0x58, ip[0], ip[1], ip[2], ip[3]}) {
+	if isDerived(id.Link.MAC, address.Addr()) {
 		add("the wire MAC is derived from the pod address: the network may verify that they match, and sees no other MAC")
+	}
+	if p.AddressIPv6.IsValid() {
+		add("a guest gets %s by DHCPv6 or by its own configuration, and not by SLAAC: router advertisements have no prefix for it", p.AddressIPv6.Addr())
+	}
+	if p.env.routing.IPv6Disabled {
+		add("IPv6 is disabled on %s (net.ipv6.conf.%s.disable_ipv6): the pod has no IPv6 address, and the guest gets none", id.Link.Name, id.Link.Name)
+	}
+	if p.AddressIPv6.IsValid() && p.env.routing.IPv6Forwards {
+		add("the pod's kernel forwards IPv6: it is kept from forwarding packets for %s", p.AddressIPv6.Addr())
 	}
 	if id.Link.Kind == kindIPVlan {
 		add("%s is an ipvlan, which delivers frames by its addresses: the pod address stays on it, and the kernel is muted", id.Link.Name)
@@ -49,14 +62,34 @@ func findings(id *podnet.Identity, address netip.Prefix, tables []string) (list 
 	if slices.Contains(tables, blockTable) {
 		add("the pod's firewall %s does not apply to the guest: the switch applies the same rules", blockTable)
 	}
-	return list
+	return append(list, guestMTUFindings(id, p.GuestMTU)...)
+}
+
+// of qualifies a noun by the family, unless it is IPv4.
+func of(f podnet.Family) string {
+	if f == podnet.IPv6 {
+		return "IPv6 "
+	}
+	return ""
+}
+
+// isDerived reports whether a plugin has made the MAC of the address.
+func isDerived(mac podnet.MAC, address netip.Addr) bool {
+	if !address.Is4() {
+		return false
+	}
+	ip := address.As4()
+	return mac == podnet.MAC{0x0a, 0x58, ip[0], ip[1], ip[2], ip[3]}
 }
 
 // guestMTUFindings returns why the MTU of the guest differs from that of the pod interface. guestMTU is that of its device.
 func guestMTUFindings(id *podnet.Identity, guestMTU int) (list []string) {
-	mtu := id.MTU(podnet.IPv4)
-	if mtu < id.Link.MTU {
-		list = append(list, fmt.Sprintf("the default route has MTU %d, the link has MTU %d: the guest gets MTU %d", mtu, id.Link.MTU, min(mtu, guestMTU)))
+	mtu := id.Link.MTU
+	for _, f := range []podnet.Family{podnet.IPv4, podnet.IPv6} {
+		if m := id.MTU(f); m < id.Link.MTU {
+			list = append(list, fmt.Sprintf("the %sdefault route has MTU %d, the link has MTU %d: the guest gets MTU %d", of(f), m, id.Link.MTU, min(m, guestMTU)))
+			mtu = min(mtu, m)
+		}
 	}
 	if guestMTU < mtu {
 		list = append(list, fmt.Sprintf("the MTU of %s is %d, and a tap carries %d at most: the guest gets MTU %d", id.Link.Name, id.Link.MTU, guestMTU, guestMTU))
@@ -66,8 +99,8 @@ func guestMTUFindings(id *podnet.Identity, guestMTU int) (list []string) {
 
 // warnings returns the properties of the pod's network that podswitch does not carry over to the guest. Each sentence names the
 // property, its effect on the guest, and a remedy.
-func warnings(id *podnet.Identity, address netip.Prefix, env *environment, mute bool) []string {
-	return slices.Concat(addressWarnings(id, address, mute), routingWarnings(id, env), neighbourWarnings(id), mtuWarnings(id))
+func warnings(p *Plan) []string {
+	return slices.Concat(addressWarnings(p), routingWarnings(p), neighbourWarnings(p.Identity), mtuWarnings(p.Identity))
 }
 
 // egressFinding says how the pod's own processes reach others.
@@ -114,18 +147,24 @@ func holdWarnings(hold time.Duration, why string) []string {
 }
 
 // addressWarnings are about other addresses. With --address mute only the pod address is silenced, so that they stay with the pod.
-func addressWarnings(id *podnet.Identity, address netip.Prefix, mute bool) (list []string) {
-	for _, a := range id.Addresses {
-		if a.Prefix != address && !mute {
+func addressWarnings(p *Plan) (list []string) {
+	for _, a := range p.Identity.Addresses {
+		if a.Prefix != p.Address && a.Prefix != p.AddressIPv6 && !p.Mute {
 			list = append(list, fmt.Sprintf("the address %s is not delegated: nothing answers for it until podswitch ends "+
 				"(--address mute leaves it with the pod)", a.Prefix))
+		}
+	}
+	for _, a := range p.Identity.Kept {
+		if a.Prefix.Addr().IsGlobalUnicast() {
+			list = append(list, fmt.Sprintf("the address %s stays with the pod's kernel, %s: the guest does not get it", a.Prefix, a.WhyKept()))
 		}
 	}
 	return list
 }
 
 // routingWarnings are about routes, routing rules and firewalls, which apply to the pod's kernel and not to the guest.
-func routingWarnings(id *podnet.Identity, env *environment) (list []string) {
+func routingWarnings(p *Plan) (list []string) {
+	id, env := p.Identity, p.env
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	reported := map[uint32]bool{mainTable: true, localTable: true}
 	for _, r := range id.Routes {
@@ -150,8 +189,10 @@ func routingWarnings(id *podnet.Identity, env *environment) (list []string) {
 			add("the route to %s has an IPv6 next hop: the guest does not get it (use an IPv4 next hop)", r.Dst)
 		}
 	}
-	if !hasDefault(id) {
-		add("there is no default route: the guest reaches only the destinations of the other routes (add one to the pod's network)")
+	for _, f := range []podnet.Family{podnet.IPv4, podnet.IPv6} {
+		if _, has := id.PodAddress(f); has && !hasDefault(id, f) {
+			add("there is no %sdefault route: the guest reaches only the destinations of the other routes (add one to the pod's network)", of(f))
+		}
 	}
 	return list
 }
@@ -161,7 +202,7 @@ func neighbourWarnings(id *podnet.Identity) []string {
 	if n <= vswitch.NeighbourLimit || id.Link.NoARP {
 		return nil
 	}
-	return []string{fmt.Sprintf("the switch caches %d of %d permanent neighbours: it resolves the rest, and any other next hop, by ARP for "+
+	return []string{fmt.Sprintf("the switch caches %d of %d permanent neighbours: it resolves the rest, and any other next hop, for "+
 		"every burst of packets (use routes with a common gateway instead)", vswitch.NeighbourLimit, n)}
 }
 
@@ -174,6 +215,6 @@ func mtuWarnings(id *podnet.Identity) []string {
 		"fragments (increase the MTU of the pod's network)", mtu, minReassembly)}
 }
 
-func hasDefault(id *podnet.Identity) bool {
-	return slices.ContainsFunc(id.UplinkRoutes(podnet.IPv4), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
+func hasDefault(id *podnet.Identity, f podnet.Family) bool {
+	return slices.ContainsFunc(id.UplinkRoutes(f), func(r podnet.Route) bool { return r.Dst.Bits() == 0 })
 }

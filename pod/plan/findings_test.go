@@ -77,7 +77,7 @@ func TestFindings(t *testing.T) {
 		}, "169.254.1.1 is outside 10.244.1.7/32", ""},
 		{"permanent neighbour", func(id *podnet.Identity) {
 			id.Neighbours = []podnet.Neighbour{{Address: netip.MustParseAddr("10.244.1.1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT}}
-		}, "does not resolve it by ARP", ""},
+		}, "the switch does not resolve it", ""},
 		{"MAC of the address", func(id *podnet.Identity) { id.Link.MAC = podnet.MAC{0x0a, 0x58, 10, 244, 1, 7} }, "derived from the pod address", ""},
 		{"route MTU", func(id *podnet.Identity) { id.Routes[0].Metrics = podnet.Metrics{"mtu": 1450} }, "has MTU 1450, the link has MTU 1500", ""},
 		{"largest MTU of a tap", func(id *podnet.Identity) { id.Link.MTU = 65521 }, "", ""},
@@ -104,11 +104,19 @@ func TestFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			id := identity()
 			c.change(id)
-			address, _ := id.PodAddress(podnet.IPv4)
-			onlySentence(t, "findings", append(findings(id, address, nil), guestMTUFindings(id, min(id.Link.MTU, 65521))...), c.finds)
-			onlySentence(t, "warnings", warnings(id, address, &environment{}, false), c.warns)
+			p := planOf(id, environment{})
+			onlySentence(t, "findings", findings(p), c.finds)
+			onlySentence(t, "warnings", warnings(p), c.warns)
 		})
 	}
+}
+
+// planOf returns a plan for an identity, as far as findings and warnings need it.
+func planOf(id *podnet.Identity, env environment) *Plan {
+	p := &Plan{Identity: id, GuestMTU: min(id.Link.MTU, 65521), env: &env}
+	p.Address, _ = id.PodAddress(podnet.IPv4)
+	p.AddressIPv6, _ = id.PodAddress(podnet.IPv6)
+	return p
 }
 
 // TestManyPermanentNeighbours checks that there is a warning if the forwarder cannot cache all neighbours, and a finding for each that it
@@ -134,8 +142,8 @@ func TestManyPermanentNeighbours(t *testing.T) {
 				id.Neighbours = append(id.Neighbours, podnet.Neighbour{Address: next, MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT, Proxy: i >= c.count})
 				next = next.Next()
 			}
-			address, _ := id.PodAddress(podnet.IPv4)
-			cached, warns := matching(findings(id, address, nil), "permanent neighbour entry"), matching(warnings(id, address, &environment{}, false), "permanent neighbours")
+			p := planOf(id, environment{})
+			cached, warns := matching(findings(p), "permanent neighbour entry"), matching(warnings(p), "permanent neighbours")
 			if cached != c.cached || warns != c.warns {
 				t.Errorf("%d neighbours, %d warnings; want %d and %d", cached, warns, c.cached, c.warns)
 			}
@@ -155,11 +163,10 @@ func matching(sentences []string, part string) (n int) {
 
 // TestFirewalls checks nftables tables of the pod: the switch applies the known one, and plan warns of others.
 func TestFirewalls(t *testing.T) {
-	id := identity()
-	address, _ := id.PodAddress(podnet.IPv4)
 	tables := []string{blockTable, "mesh"}
-	onlySentence(t, "findings", findings(id, address, tables), "the switch applies the same rules")
-	onlySentence(t, "warnings", warnings(id, address, &environment{tables: tables}, false), `"mesh" does not apply`)
+	p := planOf(identity(), environment{tables: tables})
+	onlySentence(t, "findings", findings(p), "the switch applies the same rules")
+	onlySentence(t, "warnings", warnings(p), `"mesh" does not apply`)
 	deny := []DenyRule{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Port: 80}}
 	if got := rules(deny, []vswitch.Rule{{Destination: netip.MustParsePrefix("10.66.0.0/16")}}, tables); len(got) != 2+len(openShiftRules()) || got[0].Port != 80 {
 		t.Errorf("rules %+v", got)
@@ -276,7 +283,9 @@ func onlySentence(t *testing.T, what string, sentences []string, part string) {
 func TestParseDenyRule(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8:80": "10.0.0.0/8:80", "169.254.169.254": "169.254.169.254/32", "0.0.0.0/0:65535": "0.0.0.0/0:65535",
-		"": "", "10.0.0.0/33": "", "10.0.0.0/8:0": "", "10.0.0.0/8:65536": "", "10.0.0.0/8:": "", "fd00::/8": "", "host": "",
+		"": "", "10.0.0.0/33": "", "10.0.0.0/8:0": "", "10.0.0.0/8:65536": "", "10.0.0.0/8:": "", "fd00::/8": "fd00::/8", "host": "",
+		"fd00:1::9/32": "fd00:1::/32", "fd00::1": "fd00::1/128", "[fd00::1]:443": "[fd00::1/128]:443", "[fd00::/8]:1": "[fd00::/8]:1", "[fd00::1]": "fd00::1/128",
+		"fd00::1:443": "fd00::1:443/128", "[fd00::1]443": "", "[fd00::1]:": "", "[fd00::1": "", "fd00::1%eth0": "", "::ffff:10.0.0.1": "", "fd00::/129": "",
 	} {
 		d, err := ParseDenyRule(text)
 		if want == "" && err == nil || want != "" && (err != nil || d.String() != want) {
@@ -287,10 +296,11 @@ func TestParseDenyRule(t *testing.T) {
 
 // TestOtherRouting checks the warnings about routing of the pod that does not apply to the guest.
 func TestOtherRouting(t *testing.T) {
-	id := identity()
-	address, _ := id.PodAddress(podnet.IPv4)
-	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Rules: []string{"from 10.0.0.1 table 9"}}}, false), "table 9")
-	onlySentence(t, "warnings", warnings(id, address, &environment{routing: podnet.OtherRouting{Routes: []string{"10.88.0.0/16 by interface 3"}}}, false), "interface 3")
+	for part, routing := range map[string]podnet.OtherRouting{
+		"table 9": {Rules: []string{"from 10.0.0.1 table 9"}}, "interface 3": {Routes: []string{"10.88.0.0/16 by interface 3"}},
+	} {
+		onlySentence(t, "warnings", warnings(planOf(identity(), environment{routing: routing})), part)
+	}
 }
 
 // TestResolve checks which settings exclude each other, and that an ipvlan is muted without --address mute.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -38,11 +39,15 @@ func (p *Plan) possible(now *podnet.Identity) (id *podnet.Identity, refused []st
 	if !p.Delegates() {
 		return &changed, nil
 	}
-	if address, _ := now.PodAddress(podnet.IPv4); address != p.Address {
-		if address.IsValid() {
-			refuse("the pod address of %s is %s now: the guest keeps %s (restart podswitch)", now.Link.Name, address, p.Address)
-		} else {
-			refuse("the pod address %s was removed from %s: the guest keeps it (restart podswitch)", p.Address, now.Link.Name)
+	for f, mine := range map[podnet.Family]netip.Prefix{podnet.IPv4: p.Address, podnet.IPv6: p.AddressIPv6} {
+		address, ok := now.PodAddress(f)
+		switch {
+		case !mine.IsValid() || address == mine:
+			continue
+		case ok:
+			refuse("the pod address of %s is %s now: the guest keeps %s (restart podswitch)", now.Link.Name, address, mine)
+		default:
+			refuse("the pod address %s was removed from %s: the guest keeps it (restart podswitch)", mine, now.Link.Name)
 		}
 		changed.CopyAddresses(before)
 	}
@@ -77,7 +82,7 @@ func (p *Plan) Differences(next *Plan) (list []string) {
 		add("gateway", p.Offer.Gateway, next.Offer.Gateway)
 		add("end of the address", p.Offer.Expires.Unix(), next.Offer.Expires.Unix())
 	}
-	list = append(list, movedOf("route", a.UplinkRoutes(podnet.IPv4), b.UplinkRoutes(podnet.IPv4))...)
+	list = append(list, movedOf("route", allUplinkRoutes(a), allUplinkRoutes(b))...)
 	list = append(list, movedOf("permanent neighbour", permanent(a), permanent(b))...)
 	return list
 }
@@ -118,14 +123,26 @@ func movedOf[T any](what string, before, after []T) (list []string) {
 // lifetimeSlack is the difference of two lifetimes in seconds that is none: they are read at different times.
 const lifetimeSlack = 2
 
+// A lifetimePair is one lifetime of two descriptions, in seconds.
+type lifetimePair struct{ from, to *int64 }
+
 func isSameForwarder(a, b *grant.Forwarder) bool {
 	if a.Delegate == nil || b.Delegate == nil {
 		return reflect.DeepEqual(a, b)
 	}
 	same := *b.Delegate
-	for _, l := range []struct{ from, to *int64 }{
-		{&a.Delegate.Offer.Valid, &same.Offer.Valid}, {&a.Delegate.Offer.Preferred, &same.Offer.Preferred},
-	} {
+	var lifetimes []lifetimePair
+	if from := a.Delegate.Offer; from != nil && same.Offer != nil {
+		to := *same.Offer
+		same.Offer = &to
+		lifetimes = append(lifetimes, lifetimePair{&from.Valid, &to.Valid}, lifetimePair{&from.Preferred, &to.Preferred})
+	}
+	if from := a.Delegate.OfferIPv6; from != nil && same.OfferIPv6 != nil {
+		to := *same.OfferIPv6
+		same.OfferIPv6 = &to
+		lifetimes = append(lifetimes, lifetimePair{&from.Valid, &to.Valid}, lifetimePair{&from.Preferred, &to.Preferred})
+	}
+	for _, l := range lifetimes {
 		if d := *l.from - *l.to; -lifetimeSlack <= d && d <= lifetimeSlack && *l.from != 0 && *l.to != 0 {
 			*l.to = *l.from
 		}

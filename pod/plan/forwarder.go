@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/podnet"
@@ -26,8 +27,11 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 	id := p.Identity
 	c := vswitch.DelegateConfig{
 		WireMAC: vswitch.MAC(id.Link.MAC), RouterMAC: p.RouterMAC, PinnedMAC: p.PinnedMAC,
-		Address: p.Address, Server: p.Server, MTU: id.Link.MTU, Routes: routes(id), Permanent: permanent(id), Rules: p.Rules,
+		Address: p.Address, AddressIPv6: p.AddressIPv6, Server: p.Server, MTU: id.Link.MTU, Routes: routes(id), Permanent: permanent(id), Rules: p.Rules,
 		NoARP: id.Link.NoARP, Refuse: !p.Silent,
+	}
+	if p.OfferIPv6 != nil {
+		c.GuestMTU, c.Advertisement = p.OfferIPv6.MTU, p.OfferIPv6.RouterAdvertisement(time.Now())
 	}
 	if p.Offer != nil {
 		c.Gateway, c.GuestMTU = p.Offer.Gateway, p.Offer.MTU
@@ -45,25 +49,34 @@ func (p *Plan) Delegate() vswitch.DelegateConfig {
 const (
 	typeIPv4 = 0x0800
 	typeARP  = 0x0806
+	typeIPv6 = 0x86dd
 	typeVLAN = 0x8100
 	typeQinQ = 0x88a8
 )
 
 // UplinkEthertypes returns the types of frames that the forwarder may use from the uplink; nil: all. Others need not wake the switch: in
-// IP mode the pod's kernel keeps IPv6, and the network's own protocols such as LLDP and spanning tree do not pass. Tagged frames do
-// not pass either, but they are counted.
+// IP mode the pod's kernel keeps a family whose address does not move, and the network's own protocols such as LLDP and spanning tree do
+// not pass. Tagged frames do not pass either, but they are counted.
 func (p *Plan) UplinkEthertypes() []uint16 {
 	if !p.Delegates() {
 		return nil
 	}
-	return []uint16{typeIPv4, typeARP, typeVLAN, typeQinQ}
+	types := []uint16{typeVLAN, typeQinQ}
+	if p.Address.IsValid() {
+		types = append(types, typeIPv4, typeARP)
+	}
+	if p.AddressIPv6.IsValid() {
+		types = append(types, typeIPv6)
+	}
+	return types
 }
 
 // UplinkOwnFrames reports whether the uplink needs only frames that the pod's kernel would take: in IP mode, where nothing has the guest's MAC.
 // Others would be copies that a bridge of the node floods, and a macvlan's parent would become promiscuous. With an address without a
 // subnet, or without ARP, the link leads to the node alone, and the plugin may deliver frames with another MAC (bpf_redirect_peer).
 func (p *Plan) UplinkOwnFrames() bool {
-	return p.Delegates() && p.Address.Bits() < 32 && !p.Identity.Link.NoARP
+	hasSubnet := p.Address.IsValid() && p.Address.Bits() < 32 || p.AddressIPv6.IsValid() && p.AddressIPv6.Bits() < 128
+	return p.Delegates() && hasSubnet && !p.Identity.Link.NoARP
 }
 
 // Bridge returns the configuration of the learning switch between the guest and the pod interface.
@@ -78,7 +91,12 @@ func PodBridge(mtu int, pinned vswitch.MAC) vswitch.BridgeConfig {
 		Upstream: vswitch.PortUplink, Pinned: pinned, PinnedPort: vswitch.PortGuest}
 }
 
-// guestRoutes returns the routes of the pod that the guest gets: those of the uplink without an IPv6 next hop.
+// allUplinkRoutes returns the routes of the uplink of both families.
+func allUplinkRoutes(id *podnet.Identity) []podnet.Route {
+	return append(id.UplinkRoutes(podnet.IPv4), id.UplinkRoutes(podnet.IPv6)...)
+}
+
+// guestRoutes returns the routes of the pod for IPv4 that the guest gets: those of the uplink without an IPv6 next hop.
 func guestRoutes(id *podnet.Identity) []podnet.Route {
 	return slices.DeleteFunc(id.UplinkRoutes(podnet.IPv4), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
 }
@@ -86,7 +104,7 @@ func guestRoutes(id *podnet.Identity) []podnet.Route {
 // routes returns the routes of the guest in the form of the forwarder.
 func routes(id *podnet.Identity) []vswitch.Route {
 	var list []vswitch.Route
-	for _, r := range guestRoutes(id) {
+	for _, r := range append(guestRoutes(id), id.UplinkRoutes(podnet.IPv6)...) {
 		list = append(list, vswitch.Route{Destination: r.Dst, Gateway: r.GatewayOn(id.Link.Index),
 			MTU: int(r.Metrics["mtu"]), AdvMSS: int(r.Metrics["advmss"]), Metric: int(r.Metric)})
 	}

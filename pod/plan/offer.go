@@ -25,7 +25,7 @@ var serverAddress = netip.AddrFrom4([4]byte{169, 254, 75, 10})
 func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	id := p.Identity
 	o := dhcpsrv.Offer{
-		Address: p.Address, Server: p.Server, MTU: min(id.MTU(podnet.IPv4), p.GuestMTU), NameServers: slices.Clone(id.Resolv.NameServers),
+		Address: p.Address, Server: p.Server, MTU: min(id.MTU(podnet.IPv4), p.GuestMTU), NameServers: p.nameServers(podnet.IPv4),
 		Search: id.Resolv.Search, HostName: id.HostName, Lease: leaseTime,
 	}
 	for i, ns := range o.NameServers {
@@ -42,7 +42,8 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 		o.HostName = vm.Hostname
 	}
 	options := vm.Interface.DHCP
-	o.BootFileName, o.TFTPServerName, o.NTPServers = options.BootFileName, options.TFTPServerName, options.NTPServers
+	o.BootFileName, o.TFTPServerName = options.BootFileName, options.TFTPServerName
+	o.NTPServers = onlyFamily(podnet.IPv4, options.NTPServers)
 	o.Subnet = dhcpsrv.Subnet(options.Subnet)
 	for _, file := range options.BootFiles {
 		o.BootFiles = append(o.BootFiles, dhcpsrv.BootFile(file))
@@ -75,6 +76,45 @@ func chooseRouterMAC(i *model.Interface, wire, guest vswitch.MAC) (vswitch.MAC, 
 		return mac, &ConflictError{fmt.Sprintf("routerMac %s of the VM document is the MAC of the guest (want another MAC)", mac)}
 	}
 	return mac, nil
+}
+
+// offerIPv6 returns what the guest is told about IPv6, from the pod identity and the VM document.
+func (p *Plan) offerIPv6(vm *model.VM) dhcpsrv.Offer6 {
+	id := p.Identity
+	mtu := min(id.MTU(podnet.IPv6), p.GuestMTU)
+	if p.Offer != nil && p.Offer.MTU != 0 { // DHCP sets that of the guest's device
+		mtu = max(minMTUIPv6, min(mtu, p.Offer.MTU))
+	}
+	o := dhcpsrv.Offer6{
+		Address: p.AddressIPv6.Addr(), RouterMAC: dhcpsrv.MAC(p.RouterMAC), MTU: mtu, NameServers: p.nameServers(podnet.IPv6),
+		Search: id.Resolv.Search, Lease: leaseTime,
+	}
+	o.Expires, o.Deprecated = id.Lifetimes(podnet.IPv6, time.Now())
+	for _, r := range id.UplinkRoutes(podnet.IPv6) {
+		o.Routes = append(o.Routes, r.Dst)
+	}
+	options := vm.Interface.DHCP
+	o.BootFileName, o.TFTPServerName = options.BootFileName, options.TFTPServerName
+	for _, file := range options.BootFiles {
+		o.BootFiles = append(o.BootFiles, dhcpsrv.BootFile(file))
+	}
+	o.NTPServers, o.BootParameters = onlyFamily(podnet.IPv6, options.NTPServers), options.BootParameters
+	return o
+}
+
+// nameServers returns the pod's name servers that a family tells the guest. With one family, it tells about all, and warns of those of the
+// other. A name server that needs a relay belongs to both, because the relay has an address of each.
+func (p *Plan) nameServers(f podnet.Family) []netip.Addr {
+	servers := slices.Clone(p.Identity.Resolv.NameServers)
+	if !p.Address.IsValid() || !p.AddressIPv6.IsValid() {
+		return servers
+	}
+	return onlyFamily(f, servers)
+}
+
+// onlyFamily returns the addresses of a family.
+func onlyFamily(f podnet.Family, list []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return podnet.FamilyOf(a) != f })
 }
 
 // routerMAC derives the router MAC from the wire MAC. The result is locally administered and differs from both MACs.

@@ -17,29 +17,31 @@ import (
 // A Plan is the result of Resolve. It reads back from its JSON, except for unexported fields. All fields are
 // read-only.
 type Plan struct {
-	Rule      string           `json:"rule"`                // the rule of the VM document that selected the method
-	Method    string           `json:"method"`              // the connection method: bridge or bridge.delegateIp
-	Model     model.Model      `json:"model"`               // the network card of the guest
-	Guest     string           `json:"guest"`               // the attachment of the guest, KIND:NAME
-	PinnedMAC vswitch.MAC      `json:"guest_mac,omitzero"`  // the only MAC that the guest may use; absent: any
-	RouterMAC vswitch.MAC      `json:"router_mac,omitzero"` // the MAC that the guest sees for every other host
-	Address   netip.Prefix     `json:"address,omitzero"`    // the pod address with the prefix length of the interface
-	GuestMTU  int              `json:"guest_mtu"`           // of the guest's device: that of the pod interface, or the largest possible one
-	Server    netip.Addr       `json:"server,omitzero"`     // of DHCP, and of DNS if RelayDNS is set
-	RelayDNS  []netip.AddrPort `json:"relay_dns,omitempty"` // name servers that only processes of the pod can reach
-	Egress    *podnet.Egress   `json:"egress,omitempty"`    // the way out of the pod's own processes; nil: there is none
-	KeptPorts []KeptPort       `json:"keep,omitempty"`      // ports of the pod address that stay with the pod
-	Found     []string         `json:"found,omitempty"`     // properties of the pod's network and their consequences
-	Rules     []vswitch.Rule   `json:"rules,omitempty"`     // destinations that the guest may or may not reach; the first match decides
-	Mute      bool             `json:"mute,omitempty"`      // the address stays on the interface and the kernel ignores traffic for it
-	Silent    bool             `json:"silent,omitempty"`    // the switch refuses no TCP and UDP while it holds the address
-	Offer     *dhcpsrv.Offer   `json:"offer,omitempty"`     // the DHCP configuration of the guest; nil with a plain bridge
-	Identity  *podnet.Identity `json:"identity"`            // the pod interface as found
-	Changes   []string         `json:"changes"`             // every change of run to the pod, in order
-	Warnings  []string         `json:"warnings,omitempty"`  // properties of the pod or the document that do not apply to the guest
-	HoldAfter time.Duration    `json:"hold_after_ns"`       // from the loss of the guest until the switch answers for the address
-	cfg       Config           // of Resolve or Revise
-	env       *environment     // nil in a plan that was read from JSON, or of a plain bridge
+	Rule        string           `json:"rule"`                  // the rule of the VM document that selected the method
+	Method      string           `json:"method"`                // the connection method: bridge or bridge.delegateIp
+	Model       model.Model      `json:"model"`                 // the network card of the guest
+	Guest       string           `json:"guest"`                 // the attachment of the guest, KIND:NAME
+	PinnedMAC   vswitch.MAC      `json:"guest_mac,omitzero"`    // the only MAC that the guest may use; absent: any
+	RouterMAC   vswitch.MAC      `json:"router_mac,omitzero"`   // the MAC that the guest sees for every other host
+	Address     netip.Prefix     `json:"address,omitzero"`      // the pod's IPv4 address with the prefix length of the interface; absent: none moves
+	AddressIPv6 netip.Prefix     `json:"address_ipv6,omitzero"` // the pod's IPv6 address, likewise
+	GuestMTU    int              `json:"guest_mtu"`             // of the guest's device: that of the pod interface, or the largest possible one
+	Server      netip.Addr       `json:"server,omitzero"`       // of DHCP, and of DNS if RelayDNS is set; absent without Address
+	RelayDNS    []netip.AddrPort `json:"relay_dns,omitempty"`   // name servers that only processes of the pod can reach
+	Egress      *podnet.Egress   `json:"egress,omitempty"`      // the way out of the pod's own processes; nil: there is none
+	KeptPorts   []KeptPort       `json:"keep,omitempty"`        // ports of the pod address that stay with the pod
+	Found       []string         `json:"found,omitempty"`       // properties of the pod's network and their consequences
+	Rules       []vswitch.Rule   `json:"rules,omitempty"`       // destinations that the guest may or may not reach; the first match decides
+	Mute        bool             `json:"mute,omitempty"`        // the address stays on the interface and the kernel ignores traffic for it
+	Silent      bool             `json:"silent,omitempty"`      // the switch refuses no TCP and UDP while it holds the address
+	Offer       *dhcpsrv.Offer   `json:"offer,omitempty"`       // the DHCP configuration of the guest; nil with a plain bridge, and without Address
+	OfferIPv6   *dhcpsrv.Offer6  `json:"offer_ipv6,omitempty"`  // what the guest is told about IPv6; nil likewise
+	Identity    *podnet.Identity `json:"identity"`              // the pod interface as found
+	Changes     []string         `json:"changes"`               // every change of run to the pod, in order
+	Warnings    []string         `json:"warnings,omitempty"`    // properties of the pod or the document that do not apply to the guest
+	HoldAfter   time.Duration    `json:"hold_after_ns"`         // from the loss of the guest until the switch answers for the address
+	cfg         Config           // of Resolve or Revise
+	env         *environment     // nil in a plan that was read from JSON, or of a plain bridge
 }
 
 // An environment is the pod's network apart from the pod interface.
@@ -50,8 +52,8 @@ type environment struct {
 	routing podnet.OtherRouting
 }
 
-func discoverEnvironment(id *podnet.Identity) (*environment, error) {
-	tables, err := podnet.FirewallTables()
+func discoverEnvironment(id *podnet.Identity, families []podnet.Family) (*environment, error) {
+	tables, err := podnet.FirewallTables(families...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func discoverEnvironment(id *podnet.Identity) (*environment, error) {
 // An error is a [ConflictError] for settings that exclude each other, a missing.Error for a pod that lacks something, or an error
 // of podnet.
 func Resolve(cfg Config) (*Plan, error) {
-	id, err := podnet.Discover(cfg.PodInterface, podnet.IPv4)
+	id, err := podnet.Discover(cfg.PodInterface, cfg.families()...)
 	if err != nil {
 		return nil, err
 	}
@@ -178,38 +180,34 @@ const maxRoutes = 40_000
 
 // resolveDelegate completes a plan that delegates the pod address.
 func (p *Plan) resolveDelegate(cfg Config) (err error) {
-	id := p.Identity
-	var ok bool
-	if p.Address, ok = id.PodAddress(podnet.IPv4); !ok {
-		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface",
-			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
-	}
-	if n := len(id.Routes); n > maxRoutes {
-		return &missing.Error{What: fmt.Sprintf("delegate the address of %s with %d routes", id.Link.Name, n), Need: fmt.Sprintf("at most %d routes on the interface", maxRoutes),
+	if n := len(p.Identity.Routes); n > maxRoutes {
+		return &missing.Error{What: fmt.Sprintf("delegate the address of %s with %d routes", p.Identity.Link.Name, n), Need: fmt.Sprintf("at most %d routes on the interface", maxRoutes),
 			Give: "reduce the routes of the pod, or omit delegateIp: a plain bridge uses none"}
 	}
-	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
-		return err
-	}
-	p.Server = freeServer(id)
 	if p.env == nil {
-		if p.env, err = discoverEnvironment(id); err != nil {
+		if p.env, err = discoverEnvironment(p.Identity, cfg.families()); err != nil {
 			return err
 		}
 	}
-	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6)
-	if p.Offer, p.Warnings, err = dhcpsrv.NewOffer(p.offer(cfg.VM)); err != nil {
+	if err := p.resolveAddresses(); err != nil {
 		return err
 	}
-	p.Found = slices.Concat(findings(id, p.Address, p.env.tables), guestMTUFindings(id, p.GuestMTU), relayFindings(p))
-	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, id.UplinkRoutes(podnet.IPv4)), p.env.tables)
+	id := p.Identity
+	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
+		return err
+	}
+	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6)
+	if err := p.resolveOffers(cfg.VM); err != nil {
+		return err
+	}
+	p.Found = append(findings(p), relayFindings(p)...)
+	p.Rules = rules(cfg.DenyRules, unreachableRules(p.env.routing.Denied, allUplinkRoutes(id)), p.env.tables)
 	p.Silent = cfg.Silent
 	p.Mute = cfg.Mute || id.Link.Kind == kindIPVlan
 	if err := p.resolveEgress(); err != nil {
 		return err
 	}
-	p.Warnings = slices.Concat(p.Warnings, warnings(id, p.Address, p.env, p.Mute), relayWarnings(p),
-		keptWarnings(p.KeptPorts))
+	p.Warnings = slices.Concat(p.Warnings, warnings(p), relayWarnings(p), keptWarnings(p.KeptPorts))
 	if p.Mute {
 		p.Warnings = append(p.Warnings, holdWarnings(cfg.HoldKeeper, "the address stays on "+id.Link.Name+
 			", and the pod's kernel answers for it again as soon as the keeper has ended")...)
@@ -222,6 +220,11 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 func (p *Plan) resolveEgress() error {
 	direct := slices.IndexFunc(p.KeptPorts, func(k KeptPort) bool { return k.Direct })
 	switch {
+	case direct >= 0 && !p.Address.IsValid():
+		return &missing.Error{What: "keep " + p.KeptPorts[direct].String(), Need: "an IPv4 address of the pod: clients are shown with IPv4 alone",
+			Give: "omit from=client"}
+	case !p.Address.IsValid():
+		return nil
 	case direct >= 0 && p.env.tapErr != nil:
 		return &missing.Error{What: "keep " + p.KeptPorts[direct].String(), Need: "/dev/net/tun",
 			Give: "pass the device to the container that opens devices, or omit from=client", Err: p.env.tapErr}
@@ -230,6 +233,44 @@ func (p *Plan) resolveEgress() error {
 	}
 	p.Egress = podnet.NewEgress(p.Identity, freeAddress(p.Identity, p.Server.Next()), podnet.MAC(routerMAC(vswitch.MAC(p.Identity.Link.MAC), p.RouterMAC)), p.Mute)
 	p.Found = append(p.Found, egressFinding(p.Egress))
+	return nil
+}
+
+// resolveAddresses finds the addresses that move. An IPv6 address whose path is too small for IPv6 does not.
+func (p *Plan) resolveAddresses() error {
+	id := p.Identity
+	mtu := min(id.MTU(podnet.IPv6), p.GuestMTU)
+	if _, ok := id.PodAddress(podnet.IPv6); ok && mtu < minMTUIPv6 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the guest gets no IPv6: its MTU would be %d, and IPv6 needs %d (RFC 8200) (increase the MTU of the pod's network)", mtu, minMTUIPv6))
+		id = id.Only(podnet.IPv4)
+		p.Identity = id
+	}
+	p.Address, _ = id.PodAddress(podnet.IPv4)
+	p.AddressIPv6, _ = id.PodAddress(podnet.IPv6)
+	if !p.Address.IsValid() && !p.AddressIPv6.IsValid() {
+		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface, or a permanent global IPv6 address",
+			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
+	}
+	return nil
+}
+
+// resolveOffers sets what the guest is told, of each family.
+func (p *Plan) resolveOffers(vm *model.VM) error {
+	var warnings []string
+	var err error
+	if p.Address.IsValid() {
+		p.Server = freeServer(p.Identity)
+		if p.Offer, warnings, err = dhcpsrv.NewOffer(p.offer(vm)); err != nil {
+			return err
+		}
+		p.Warnings = append(p.Warnings, warnings...)
+	}
+	if p.AddressIPv6.IsValid() {
+		if p.OfferIPv6, warnings, err = dhcpsrv.NewOffer6(p.offerIPv6(vm)); err != nil {
+			return err
+		}
+		p.Warnings = append(p.Warnings, warnings...)
+	}
 	return nil
 }
 

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,15 +14,21 @@ import (
 
 // Summary returns the plan as aligned lines of text, without Changes and Warnings. podswitch plan and run print them.
 func (p *Plan) Summary() []string {
-	lines := []string{"rule   " + p.Rule, p.podLine()}
-	if p.Offer == nil {
+	lines := append([]string{"rule   " + p.Rule}, p.podLines()...)
+	if !p.Delegates() {
 		return append(lines, p.guestLine("plain Ethernet: no DHCP from podswitch"))
 	}
-	lines = append(lines, p.guestLine("sees the router MAC "+p.RouterMAC.String()), "dhcp   offers       "+describe(p.Offer))
-	if boot := describeBoot(p.Offer); boot != "" {
-		lines = append(lines, "dhcp   also offers  "+boot)
+	lines = append(lines, p.guestLine("sees the router MAC "+p.RouterMAC.String()))
+	if p.Offer != nil {
+		lines = append(lines, "dhcp   offers       "+describe(p.Offer))
+		if boot := describeBoot(p.Offer); boot != "" {
+			lines = append(lines, "dhcp   also offers  "+boot)
+		}
 	}
-	lines = append(lines, p.serverLine())
+	if p.OfferIPv6 != nil {
+		lines = append(lines, "ra     tells        "+describeAdvertisement(p.OfferIPv6), "dhcp6  offers       "+describeIPv6(p.OfferIPv6))
+	}
+	lines = append(lines, p.serverLines()...)
 	for _, f := range p.Found {
 		lines = append(lines, "found  "+f)
 	}
@@ -46,20 +54,28 @@ func describeOptions(k KeptPort) (text string) {
 	return text
 }
 
-func (p *Plan) podLine() string {
+// podLines returns a line for each family that the pod has, at least one.
+func (p *Plan) podLines() (lines []string) {
 	id := p.Identity
-	gateway, address := "none", "no address"
-	if gw, ok := id.Gateway(podnet.IPv4); ok {
-		gateway = gw.String()
-	}
-	if a, ok := id.PodAddress(podnet.IPv4); ok {
-		address = a.String()
-	}
 	mac := "no wire MAC"
 	if id.Link.MAC != (podnet.MAC{}) {
 		mac = "wire MAC " + id.Link.MAC.String()
 	}
-	return fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  %s", id.Link.Name, address, gateway, id.MTU(podnet.IPv4), mac)
+	for _, f := range []podnet.Family{podnet.IPv4, podnet.IPv6} {
+		a, ok := id.PodAddress(f)
+		if !ok {
+			continue
+		}
+		gateway := "none"
+		if gw, ok := id.Gateway(f); ok {
+			gateway = gw.String()
+		}
+		lines = append(lines, fmt.Sprintf("pod    %-12s %s  gateway %s  mtu %d  %s", id.Link.Name, a, gateway, id.MTU(f), mac))
+	}
+	if lines == nil {
+		lines = append(lines, fmt.Sprintf("pod    %-12s no address  gateway none  mtu %d  %s", id.Link.Name, id.Link.MTU, mac))
+	}
+	return lines
 }
 
 func (p *Plan) guestLine(network string) string {
@@ -70,12 +86,52 @@ func (p *Plan) guestLine(network string) string {
 	return fmt.Sprintf("guest  %-12s %s  %s", p.Guest, mac, network)
 }
 
-func (p *Plan) serverLine() string {
-	line := fmt.Sprintf("server %-12s DHCP", p.Server)
+// serverLines returns a line for each family.
+func (p *Plan) serverLines() (lines []string) {
+	relay := ""
 	if len(p.RelayDNS) > 0 {
-		line += ", and DNS for " + join(p.RelayDNS)
+		relay = ", and DNS for " + join(p.RelayDNS)
 	}
-	return line
+	if p.Offer != nil {
+		lines = append(lines, fmt.Sprintf("server %-12s DHCP%s", p.Server, relay))
+	}
+	if p.OfferIPv6 != nil {
+		lines = append(lines, fmt.Sprintf("server %-12s DHCPv6%s", p.OfferIPv6.Router(), relay))
+	}
+	return lines
+}
+
+// describeAdvertisement returns what router advertisements tell, in one line.
+func describeAdvertisement(o *dhcpsrv.Offer6) string {
+	parts := []string{"router " + o.Router().String(), fmt.Sprintf("mtu %d", o.MTU)}
+	if !slices.ContainsFunc(o.Routes, func(r netip.Prefix) bool { return r.Bits() == 0 }) {
+		parts[0] = "no default router, routes by " + o.Router().String()
+	}
+	return strings.Join(append(parts, describeResolver(o)...), "  ")
+}
+
+// describeIPv6 returns the main options of DHCPv6 in one line.
+func describeIPv6(o *dhcpsrv.Offer6) string {
+	parts := append([]string{o.Address.String()}, describeResolver(o)...)
+	lease := "lease " + o.Lease.String()
+	if !o.Expires.IsZero() {
+		lease += " until " + o.Expires.UTC().Format(time.RFC3339)
+	}
+	parts = append(parts, lease)
+	if o.BootFileName != "" {
+		parts = append(parts, fmt.Sprintf("boot file %q", o.BootFileName))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func describeResolver(o *dhcpsrv.Offer6) (parts []string) {
+	if len(o.NameServers) > 0 {
+		parts = append(parts, "dns "+join(o.NameServers))
+	}
+	if len(o.Search) > 0 {
+		parts = append(parts, "search "+join(o.Search))
+	}
+	return parts
 }
 
 // describe returns the main options of an offer in one line.

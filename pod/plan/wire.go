@@ -25,7 +25,7 @@ func (p *Plan) Wire() grant.Forwarder {
 	c := p.Delegate()
 	d := &grant.Delegate{
 		Pod: p.wirePod(), RouterMAC: wireMAC(c.RouterMAC), PinnedMAC: wireMAC(c.PinnedMAC), LinkMTU: c.MTU, NoARP: c.NoARP,
-		Egress: c.Egress, EgressMAC: wireMAC(c.EgressMAC), RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
+		Egress: c.Egress, EgressMAC: wireMAC(c.EgressMAC), RelayDNS: p.RelayDNS, Offer: wireOffer(p.Offer), OfferIPv6: wireOfferIPv6(p.OfferIPv6), Mute: p.Mute, Silent: p.Silent, HoldAfter: int64(p.HoldAfter / time.Nanosecond),
 	}
 	for _, k := range p.KeptPorts {
 		d.Keep = append(d.Keep, grant.KeptPort{Network: k.Network, Port: k.Port, Proxy: k.Proxy, Direct: k.Direct})
@@ -55,11 +55,17 @@ func (p *Plan) wirePod() grant.Pod {
 	pod := grant.Pod{MAC: wireMAC(vswitch.MAC(id.Link.MAC)), MTU: id.MTU(podnet.IPv4)}
 	pod.Address, _ = id.PodAddress(podnet.IPv4)
 	pod.Gateway, _ = id.Gateway(podnet.IPv4)
+	pod.AddressIPv6, _ = id.PodAddress(podnet.IPv6)
+	pod.GatewayIPv6, _ = id.Gateway(podnet.IPv6)
 	return pod
 }
 
-func wireOffer(o *dhcpsrv.Offer) grant.Offer {
-	w := grant.Offer{
+// wireOffer returns nil for nil.
+func wireOffer(o *dhcpsrv.Offer) *grant.Offer {
+	if o == nil {
+		return nil
+	}
+	w := &grant.Offer{
 		Server: o.Server, Gateway: o.Gateway, MTU: o.MTU, NameServers: o.NameServers, Domain: o.Domain, Search: o.Search,
 		HostName: o.HostName, Lease: int64(o.Lease / time.Second), BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName,
 		NTPServers: o.NTPServers, Subnet: string(o.Subnet), Valid: wireLeft(o.Expires), Preferred: wireLeft(o.Deprecated),
@@ -75,6 +81,22 @@ func wireOffer(o *dhcpsrv.Offer) grant.Offer {
 	}
 	for _, p := range o.Private {
 		w.Private = append(w.Private, grant.PrivateOption{Code: p.Code, Value: p.Value})
+	}
+	return w
+}
+
+// wireOfferIPv6 returns nil for nil.
+func wireOfferIPv6(o *dhcpsrv.Offer6) *grant.OfferIPv6 {
+	if o == nil {
+		return nil
+	}
+	w := &grant.OfferIPv6{
+		Routes: o.Routes, MTU: o.MTU, NameServers: o.NameServers, Search: o.Search, Lease: int64(o.Lease / time.Second),
+		Valid: wireLeft(o.Expires), Preferred: wireLeft(o.Deprecated), BootFileName: o.BootFileName, TFTPServerName: o.TFTPServerName,
+		BootParameters: o.BootParameters, NTPServers: o.NTPServers,
+	}
+	for _, f := range o.BootFiles {
+		w.BootFiles = append(w.BootFiles, grant.BootFile(f))
 	}
 	return w
 }

@@ -11,29 +11,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// legacyTables lists the tables of iptables-legacy, which nf_tables does not report.
-const legacyTables = "/proc/net/ip_tables_names"
+// legacyTables returns the command and the file that lists the tables of iptables-legacy, which nf_tables does not report.
+func (f Family) legacyTables() (command, file string) {
+	if f == IPv4 {
+		return "iptables", "/proc/net/ip_tables_names"
+	}
+	return "ip6tables", "/proc/net/ip6_tables_names"
+}
 
-// FirewallTables returns the names of the pod's IPv4 firewall tables, except those of podswitch: nftables tables of the ip and inet
-// families, and tables of iptables-legacy in the form "iptables filter". Some plugins and service meshes restrict a pod by such tables.
-// On a kernel without nf_tables, there are none of the first kind.
-func FirewallTables() ([]string, error) {
-	names, err := nfTables()
+// nfTables returns the family in nf_tables.
+func (f Family) nfTables() nftables.TableFamily {
+	if f == IPv4 {
+		return nftables.TableFamilyIPv4
+	}
+	return nftables.TableFamilyIPv6
+}
+
+// FirewallTables returns the names of the pod's firewall tables for the given families, except those of podswitch: nftables tables of these
+// families and of inet, and tables of iptables-legacy in the form "iptables filter". Some plugins and service meshes restrict a pod by such
+// tables. On a kernel without nf_tables, there are none of the first kind.
+func FirewallTables(families ...Family) ([]string, error) {
+	names, err := nfTables(families)
 	if err != nil {
 		return nil, explain("list the pod's nftables tables", err)
 	}
-	legacy, err := os.ReadFile(legacyTables)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("list the pod's iptables tables: %w", err)
-	}
-	for _, name := range strings.Fields(string(legacy)) {
-		names = append(names, "iptables "+name)
+	for _, f := range families {
+		command, file := f.legacyTables()
+		legacy, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("list the pod's iptables tables: %w", err)
+		}
+		for _, name := range strings.Fields(string(legacy)) {
+			names = append(names, command+" "+name)
+		}
 	}
 	return names, nil
 }
 
 // nfTables returns no names on a kernel without nf_tables.
-func nfTables() (names []string, err error) {
+func nfTables(families []Family) (names []string, err error) {
 	conn, err := nftables.New()
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, nil
@@ -41,7 +57,11 @@ func nfTables() (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
+	var kinds []nftables.TableFamily
+	for _, f := range families {
+		kinds = append(kinds, f.nfTables())
+	}
+	for _, family := range append(kinds, nftables.TableFamilyINet) {
 		tables, err := conn.ListTablesOfFamily(family)
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // nfnetlink exists, nf_tables does not
 			return nil, nil

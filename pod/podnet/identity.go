@@ -48,6 +48,20 @@ func (id *Identity) PodAddress(f Family) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
+// Only returns the identity with the addresses, routes and neighbours of the given families.
+func (id *Identity) Only(families ...Family) *Identity {
+	narrowed := *id
+	narrowed.families = slices.DeleteFunc(slices.Clone(id.families), func(f Family) bool { return !slices.Contains(families, f) })
+	narrowed.Addresses, narrowed.Routes, narrowed.Neighbours, narrowed.Kept = nil, nil, nil, nil
+	for _, f := range families {
+		narrowed.Addresses = append(narrowed.Addresses, only(f, id.Addresses)...)
+		narrowed.Routes = append(narrowed.Routes, only(f, id.Routes)...)
+		narrowed.Neighbours = append(narrowed.Neighbours, only(f, id.Neighbours)...)
+		narrowed.Kept = append(narrowed.Kept, only(f, id.Kept)...)
+	}
+	return &narrowed
+}
+
 // takenFamilies returns the families that Addresses has an address of.
 func (id *Identity) takenFamilies() []Family {
 	return slices.DeleteFunc([]Family{IPv4, IPv6}, func(f Family) bool { return len(only(f, id.Addresses)) == 0 })

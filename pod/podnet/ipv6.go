@@ -47,6 +47,21 @@ func (a Address) isMovableIPv6() bool {
 		a.Flags&wanted != 0 && a.Flags&refused == 0
 }
 
+// WhyKept returns why Take leaves an IPv6 address of Kept on the interface: "which ...".
+func (a Address) WhyKept() string {
+	switch {
+	case a.Protocol == protocolRouterAdvertisement || a.Flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_MANAGETEMPADDR) != 0:
+		return "which made it from a router advertisement"
+	case a.Flags&unix.IFA_F_DADFAILED != 0:
+		return "which has found that another host has it (dadfailed)"
+	case a.Flags&unix.IFA_F_DEPRECATED != 0:
+		return "for which it is deprecated"
+	case a.Flags&unix.IFA_F_PERMANENT == 0:
+		return "for which it has an end"
+	}
+	return "because one address of a family moves"
+}
+
 // The kernel decides within about two seconds whether an address is a duplicate, by default (dad_transmits, retrans_time).
 const (
 	tentativeLimit = 10 * time.Second

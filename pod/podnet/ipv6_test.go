@@ -359,7 +359,7 @@ func TestTakeWaitsForDetection(t *testing.T) {
 
 func (p *pod) wantNoTentative() {
 	p.t.Helper()
-	if now := p.run("ip", "-6", "addr", "show", "dev", "eth0"); strings.Contains(now, "tentative") {
+	if now := p.run("ip", "-6", "addr", "show", "dev", "eth0", "scope", "global"); strings.Contains(now, "tentative") {
 		p.t.Errorf("a tentative address:\n%s", now)
 	}
 }

@@ -31,3 +31,19 @@ func TestOtherRoutingIsWhatBypassesThePodInterface(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+func TestOtherRoutingOfIPv6(t *testing.T) {
+	p := newIPv6Pod(t, false)
+	p.ip("addr add fd00:1::7/64 dev eth0\nroute add default via fd00:1::1")
+	id := p.discoverBoth()
+	if e, err := DiscoverOtherRouting(id); err != nil || len(e.Denied)+len(e.Routes)+len(e.Rules) > 0 {
+		t.Errorf("a pod with eth0 only: %+v, %v, want nothing", e, err)
+	}
+	p.ip("link add net1 type veth peer name net1-peer")
+	p.sysctl("net/ipv6/conf/net1/disable_ipv6", "0")
+	p.ip("link set net1 up\naddr add fd00:2::7/64 dev net1 nodad\nroute add unreachable fd00:66::/32 metric 7")
+	e, err := DiscoverOtherRouting(id)
+	if err != nil || len(e.Denied) != 1 || e.Denied[0].Dst.String() != "fd00:66::/32" || len(e.Routes) != 1 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}

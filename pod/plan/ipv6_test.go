@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
+	"github.com/podswitch/podswitch/model"
+	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
+)
+
+// identityOf returns the identity of a pod with these families: of a bridge plugin, and with IPv6 of Calico, whose gateway is link-local.
+func identityOf(families ...podnet.Family) *podnet.Identity {
+	id := identity()
+	id.Addresses = append(id.Addresses, podnet.Address{Prefix: netip.MustParsePrefix("fd00:10:244:1::7/128")})
+	id.Routes = append(id.Routes, podnet.Route{Dst: netip.MustParsePrefix("::/0"), Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST,
+		Link: id.Link.Index, Gateway: netip.MustParseAddr("fe80::1"), Metrics: podnet.Metrics{"mtu": 1400}})
+	id.Neighbours = append(id.Neighbours, podnet.Neighbour{Address: netip.MustParseAddr("fe80::1"), MAC: podnet.MAC{2, 1}, State: unix.NUD_PERMANENT})
+	id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fd00:96::a")}
+	return id.Only(families...)
+}
+
+func resolveFor(t *testing.T, id *podnet.Identity, change func(*Config)) *Plan {
+	t.Helper()
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := resolve(cfg, id, &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestFamilies checks what a plan has for each combination of families: the guest is told about those that the pod has.
+func TestFamilies(t *testing.T) {
+	for name, c := range map[string]struct {
+		families   []podnet.Family
+		ethertypes []uint16
+		warns      string // part of the only warning; empty: none
+	}{
+		"both": {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []uint16{typeVLAN, typeQinQ, typeIPv4, typeARP, typeIPv6}, ""},
+		"IPv4": {[]podnet.Family{podnet.IPv4}, []uint16{typeVLAN, typeQinQ, typeIPv4, typeARP}, "fd00:96::a"},
+		"IPv6": {[]podnet.Family{podnet.IPv6}, []uint16{typeVLAN, typeQinQ, typeIPv6}, "10.96.0.10"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := resolveFor(t, identityOf(c.families...), nil)
+			has4, has6 := slices.Contains(c.families, podnet.IPv4), slices.Contains(c.families, podnet.IPv6)
+			if p.Address.IsValid() != has4 || (p.Offer != nil) != has4 || p.Server.IsValid() != has4 {
+				t.Errorf("IPv4: %v %v %v", p.Address, p.Offer, p.Server)
+			}
+			if p.AddressIPv6.IsValid() != has6 || (p.OfferIPv6 != nil) != has6 {
+				t.Errorf("IPv6: %v %v", p.AddressIPv6, p.OfferIPv6)
+			}
+			if got := p.UplinkEthertypes(); !slices.Equal(got, c.ethertypes) {
+				t.Errorf("ethertypes %x, want %x", got, c.ethertypes)
+			}
+			onlySentence(t, "warnings", p.Warnings, c.warns)
+			d := p.Delegate()
+			if d.Address.IsValid() != has4 || d.AddressIPv6.IsValid() != has6 || (d.Advertisement != nil) != has6 || d.GuestMTU == 0 {
+				t.Errorf("forwarder %+v", d)
+			}
+			w := p.Wire().Delegate
+			if (w.Offer != nil) != has4 || (w.OfferIPv6 != nil) != has6 || w.Pod.AddressIPv6.IsValid() != has6 {
+				t.Errorf("on the wire %+v", w)
+			}
+		})
+	}
+}
+
+// TestOfferIPv6 checks what the guest of a dual-stack pod is told, and the routes and neighbours of the forwarder.
+func TestOfferIPv6(t *testing.T) {
+	p := resolveFor(t, identityOf(podnet.IPv4, podnet.IPv6), nil)
+	o := p.OfferIPv6
+	if o.MTU != 1400 || !slices.Equal(o.NameServers, []netip.Addr{netip.MustParseAddr("fd00:96::a")}) || !slices.Equal(o.Routes, []netip.Prefix{netip.MustParsePrefix("::/0")}) {
+		t.Errorf("offer %+v", o)
+	}
+	if !slices.Equal(p.Offer.NameServers, []netip.Addr{netip.MustParseAddr("10.96.0.10")}) {
+		t.Errorf("IPv4 name servers %v", p.Offer.NameServers)
+	}
+	d := p.Delegate()
+	hasRoute, hasNeighbour := false, false
+	for _, r := range d.Routes {
+		hasRoute = hasRoute || r.Destination.String() == "::/0" && r.Gateway.String() == "fe80::1" && r.MTU == 1400
+	}
+	for _, n := range d.Permanent {
+		hasNeighbour = hasNeighbour || n.Addr.String() == "fe80::1"
+	}
+	if !hasRoute || !hasNeighbour {
+		t.Errorf("routes %+v, neighbours %+v", d.Routes, d.Permanent)
+	}
+	text := strings.Join(p.Summary(), "\n")
+	for _, want := range []string{
+		"pod    eth0         fd00:10:244:1::7/128  gateway fe80::1  mtu 1400", "ra     tells        router fe80::", "mtu 1400  dns fd00:96::a",
+		"dhcp6  offers       fd00:10:244:1::7  dns fd00:96::a", "server fe80::",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+// TestNoIPv6 checks the reasons for which an IPv6 address stays with the pod.
+func TestNoIPv6(t *testing.T) {
+	small := func(id *podnet.Identity) { id.Routes[len(id.Routes)-1].Metrics["mtu"] = 1279 }
+	id := identityOf(podnet.IPv4, podnet.IPv6)
+	small(id)
+	p := resolveFor(t, id, nil)
+	if p.AddressIPv6.IsValid() || !p.Address.IsValid() || len(p.Identity.Addresses) != 1 || matching(p.Warnings, "IPv6 needs 1280") != 1 {
+		t.Errorf("a small MTU: %v, addresses %v, warnings %q", p.AddressIPv6, p.Identity.Addresses, p.Warnings)
+	}
+	id = identityOf(podnet.IPv6)
+	small(id)
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	if _, err := resolve(cfg, id, &environment{}); err == nil || !strings.Contains(err.Error(), "permanent global IPv6 address") {
+		t.Errorf("a small MTU without IPv4: %v", err)
+	}
+	id = identityOf(podnet.IPv4, podnet.IPv6)
+	id.Kept = []podnet.Address{{Prefix: netip.MustParsePrefix("fe80::7/64"), Flags: unix.IFA_F_PERMANENT},
+		{Prefix: netip.MustParsePrefix("fd00::99/64"), Flags: unix.IFA_F_MANAGETEMPADDR}}
+	onlySentence(t, "warnings", resolveFor(t, id, nil).Warnings, "fd00::99/64 stays with the pod's kernel, which made it from a router advertisement")
+}
+
+// TestFamiliesOfConfig checks that --families narrows what is looked at.
+func TestFamiliesOfConfig(t *testing.T) {
+	for families, want := range map[model.Families][]podnet.Family{
+		0: {podnet.IPv4, podnet.IPv6}, model.AllFamilies: {podnet.IPv4, podnet.IPv6}, model.IPv4: {podnet.IPv4}, model.IPv6: {podnet.IPv6},
+	} {
+		if got := (&Config{Families: families}).families(); !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v", families, got, want)
+		}
+	}
+}
+
+// TestPlanWithIPv6InJSON checks that a plan reads back.
+func TestPlanWithIPv6InJSON(t *testing.T) {
+	p := resolveFor(t, identityOf(podnet.IPv6), nil)
+	text, err := p.OfferIPv6.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back dhcpsrv.Offer6
+	if err := back.UnmarshalJSON(text); err != nil || back.Address != p.OfferIPv6.Address || back.MTU != 1400 {
+		t.Errorf("%+v, %v", back, err)
+	}
+}
