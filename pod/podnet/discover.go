@@ -67,6 +67,9 @@ func (id *Identity) readFamily(conn *rtnetlink, f Family) error {
 	if err != nil {
 		return err
 	}
+	if f == IPv6 { // the kernel keeps the others
+		neighbours = settled(neighbours)
+	}
 	id.Addresses, id.Routes = append(id.Addresses, addresses...), append(id.Routes, routes...)
 	id.Neighbours = append(id.Neighbours, neighbours...)
 	return nil

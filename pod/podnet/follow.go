@@ -11,7 +11,8 @@ package podnet
 //	neighbour     a permanent or proxy entry takes the place of that of its address
 //	deleted       what was added before is removed from the record
 //
-// Of IPv6, the kernel keeps most of the routes (ipv6.go), and nothing is followed.
+// Of IPv6, the kernel keeps the routes, without the address as their source, the neighbours and the other addresses (ipv6.go): these are read
+// again.
 
 import (
 	"fmt"
@@ -40,7 +41,7 @@ func (taken *Taken) Follow() (id *Identity, retaken []Address, err error) {
 	added, err := taken.tx.follow(link.Link)
 	for _, a := range added {
 		if err == nil {
-			err = taken.tx.conn.removeAddress(taken.tx.record.Pod.Link.Index, a)
+			err = taken.tx.removeAgain(a)
 		}
 	}
 	if err == nil && len(added) > 0 { // the kernel has dropped routes and neighbours with them
@@ -48,6 +49,17 @@ func (taken *Taken) Follow() (id *Identity, retaken []Address, err error) {
 	}
 	taken.id = taken.tx.record.Pod
 	return taken.id, added, err
+}
+
+// removeAgain removes an address that another program has added. If an IPv6 address is removed before the kernel has joined its group, the
+// kernel leaves the group nevertheless, and takes the membership of this process (addrconf_leave_solict in net/ipv6/addrconf.c).
+func (t *transaction) removeAgain(a Address) error {
+	if a.family() == IPv6 {
+		if err := t.awaitLocal(a); err != nil { // it may be a duplicate
+			t.log.Debug("address removed early", zap.Error(err))
+		}
+	}
+	return t.conn.removeAddress(t.record.Pod.Link.Index, a)
 }
 
 // othersState is what the kernel has while the addresses are taken.
@@ -71,7 +83,7 @@ func (t *transaction) presentOthers() (o othersState, err error) {
 	}
 	addresses = append(addresses, pod.Addresses...)
 	o.routes = slices.DeleteFunc(o.routes, func(r Route) bool { return isPrefixRoute(r, addresses) })
-	o.neighbours = slices.DeleteFunc(o.neighbours, func(n Neighbour) bool { return !n.Permanent() && !n.Proxy })
+	o.neighbours = settled(o.neighbours)
 	return o, nil
 }
 
@@ -94,6 +106,9 @@ func (t *transaction) follow(link Link) (added []Address, err error) {
 		pod.Neighbours = only(IPv6, pod.Neighbours)
 	}
 	pod.Neighbours = mergeOthersNeighbours(pod.Neighbours, now.neighbours, t.others.neighbours)
+	if err := t.followIPv6(&pod); err != nil {
+		return nil, err
+	}
 	if !reflect.DeepEqual(pod, *t.record.Pod) {
 		next.Pod = &pod
 		if err := writeRecord(t.dir, &next); err != nil {
@@ -109,9 +124,13 @@ func (t *transaction) follow(link Link) (added []Address, err error) {
 // renewed returns the recorded addresses with what the kernel says of those that the link has again, and these.
 func (t *transaction) renewed(recorded []Address) (list, added []Address, err error) {
 	list = slices.Clone(recorded)
-	have, err := t.conn.addresses(IPv4, t.record.Pod.Link.Index)
-	if err != nil {
-		return nil, nil, err
+	var have []Address
+	for _, f := range t.record.Pod.takenFamilies() {
+		addresses, err := t.conn.addresses(f, t.record.Pod.Link.Index)
+		if err != nil {
+			return nil, nil, err
+		}
+		have = append(have, addresses...)
 	}
 	for i, a := range list {
 		at := slices.IndexFunc(have, a.same)
@@ -125,6 +144,62 @@ func (t *transaction) renewed(recorded []Address) (list, added []Address, err er
 		list[i].Valid, list[i].Preferred = since(have[at].Valid, age), since(have[at].Preferred, age)
 	}
 	return list, added, nil
+}
+
+// followIPv6 reads again what the kernel keeps of IPv6.
+func (t *transaction) followIPv6(pod *Identity) error {
+	address, ok := pod.PodAddress(IPv6)
+	if !ok {
+		return nil
+	}
+	index := pod.Link.Index
+	addresses, err := t.conn.addresses(IPv6, index)
+	if err != nil {
+		return err
+	}
+	routes, err := t.conn.routes(IPv6, index, pod.Addresses)
+	if err != nil {
+		return err
+	}
+	neighbours, err := t.conn.neighbours(IPv6, index, pod.Link.MAC)
+	if err != nil {
+		return err
+	}
+	for i, a := range addresses { // lifetimes that only pass are no change
+		if at := slices.IndexFunc(pod.Kept, func(k Address) bool { return k.same(a) && k.Flags == a.Flags }); at >= 0 {
+			addresses[i] = pod.Kept[at]
+		}
+	}
+	pod.Kept = slices.DeleteFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == address.Addr() })
+	pod.Routes = append(only(IPv4, pod.Routes), withSource(only(IPv6, pod.Routes), routes, address.Addr(), pod.Addresses)...)
+	pod.Neighbours = append(only(IPv4, pod.Neighbours), settled(neighbours)...)
+	return nil
+}
+
+// withSource returns the present routes of IPv6, with the source that the recorded ones had, and the recorded prefix routes of the address,
+// which the kernel has removed. It omits those that came with the address when another program added it again.
+func withSource(recorded, present []Route, source netip.Addr, taken []Address) []Route {
+	list := slices.DeleteFunc(slices.Clone(present), func(r Route) bool {
+		return isPrefixRoute(r, taken) && !slices.ContainsFunc(recorded, r.same)
+	})
+	for _, r := range recorded {
+		if i := slices.IndexFunc(list, r.same); i >= 0 {
+			list[i] = r // a lifetime that only passes is no change
+		}
+		if r.Source != source && !isPrefixRoute(r, taken) {
+			continue
+		}
+		bare := r
+		bare.Source = netip.Addr{}
+		i := slices.IndexFunc(list, bare.same)
+		switch {
+		case i >= 0:
+			list[i] = r
+		case isPrefixRoute(r, taken):
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // since returns a lifetime that has the given rest now as one that began a time ago.

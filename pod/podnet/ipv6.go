@@ -141,8 +141,30 @@ func (t *transaction) restoreIPv6Address() error {
 			}
 			t.stepDone("replace the flags of the IPv6 address")
 		}
+		if err := t.awaitLocal(aged); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// The kernel takes up an address on another thread, in a moment.
+const (
+	localLimit = 2 * time.Second
+	localPause = time.Millisecond
+)
+
+// awaitLocal waits until the kernel receives packets for an address.
+func (t *transaction) awaitLocal(a Address) error {
+	for deadline := time.Now().Add(localLimit); ; time.Sleep(localPause) {
+		isLocal, err := t.conn.isLocal(a.Prefix.Addr())
+		if err != nil || isLocal {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the kernel does not receive packets for the address %v that was added again", a)
+		}
+	}
 }
 
 func (t *transaction) addWithoutDetection(index int, a Address) error {

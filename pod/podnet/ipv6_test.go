@@ -76,7 +76,14 @@ func ipv6Oddities() []ipv6Profile {
 // newIPv6Pod returns a pod whose eth0 has IPv6 with a link-local address, and an IPv4 address.
 func newIPv6Pod(t *testing.T, dad bool) *pod {
 	t.Helper()
-	p := newPod(t)
+	t.Parallel()
+	return newSerialIPv6Pod(t, dad)
+}
+
+// newSerialIPv6Pod is newIPv6Pod for a second namespace in one test.
+func newSerialIPv6Pod(t *testing.T, dad bool) *pod {
+	t.Helper()
+	p := newSerialPod(t)
 	p.sysctl("net/ipv6/conf/eth0/accept_dad", map[bool]string{true: "1", false: "0"}[dad])
 	p.sysctl("net/ipv6/conf/eth0/disable_ipv6", "0")
 	p.ip("addr add 10.244.1.7/24 dev eth0")
@@ -164,8 +171,16 @@ func (p *pod) takeBoth() *Taken {
 	return taken
 }
 
+// awaitGroups awaits the groups of a snapshot: the kernel joins that of an address on another thread.
+func (p *pod) awaitGroups(before snapshot) {
+	p.t.Helper()
+	const command = "-6 maddr show dev eth0"
+	await(p.t, "the kernel has joined the groups", func() bool { return p.ipv6Snapshot()[command] == before[command] })
+}
+
 func (p *pod) wantIPv6As(before snapshot) {
 	p.t.Helper()
+	p.awaitGroups(before)
 	if diff := cmp.Diff(before, p.ipv6Snapshot()); diff != "" {
 		p.t.Fatalf("the pod differs (-before +after):\n%s", diff)
 	}
@@ -402,4 +417,58 @@ func TestAdoptOfIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantIPv6As(before)
+}
+
+// TestFollowIPv6 checks that what other programs change of IPv6 while the address is taken is the same after giving back as without podswitch,
+// and that an address which is added again is removed.
+func TestFollowIPv6(t *testing.T) {
+	for name, lines := range map[string]string{
+		"a lower MTU of a route": "route replace default via fd00:22::1 mtu 1300",
+		"a new route":            "route add fd00:99::/64 via fd00:22::1 mtu 1280",
+		"a removed route":        "route del ::/0",
+		"a new neighbour":        "neigh add fd00:22::2 lladdr 02:00:00:00:00:02 nud permanent dev eth0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain := newIPv6Pod(t, false)
+			plain.configureIPv6(crowdedIPv6)
+			plain.ip(lines)
+			want := plain.ipv6Snapshot()
+
+			p := newSerialIPv6Pod(t, false)
+			p.configureIPv6(crowdedIPv6)
+			taken := p.takeBoth()
+			p.ip(lines)
+			id, retaken, err := taken.Follow()
+			if err != nil || len(retaken) > 0 {
+				t.Fatalf("%v, %v", retaken, err)
+			}
+			if again, _, err := taken.Follow(); err != nil || again != id {
+				t.Errorf("without a change, the identity is another one: %v", err)
+			}
+			if err := taken.GiveBack(); err != nil {
+				t.Fatal(err)
+			}
+			p.awaitGroups(want)
+			if diff := cmp.Diff(want, p.ipv6Snapshot()); diff != "" {
+				t.Errorf("the pod differs (-without podswitch +with):\n%s", diff)
+			}
+		})
+	}
+	t.Run("the address again", func(t *testing.T) {
+		p := newIPv6Pod(t, false)
+		p.configureIPv6(crowdedIPv6)
+		before := p.ipv6Snapshot()
+		taken := p.takeBoth()
+		p.ip("addr add fd00:22::9/64 dev eth0")
+		if _, retaken, err := taken.Follow(); err != nil || len(retaken) != 1 || retaken[0].String() != "fd00:22::9/64" {
+			t.Fatalf("%v, %v", retaken, err)
+		}
+		if now := p.run("ip", "-6", "addr"); strings.Contains(now, "fd00:22::9") {
+			t.Errorf("still on the interface:\n%s", now)
+		}
+		if err := taken.GiveBack(); err != nil {
+			t.Fatal(err)
+		}
+		p.wantIPv6As(before)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -26,6 +27,11 @@ type Neighbour struct {
 // Permanent reports whether the entry needs no resolution (NUD_PERMANENT, NUD_NOARP). Some plugins add such an entry for a gateway that
 // answers no ARP.
 func (n Neighbour) Permanent() bool { return n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 }
+
+// settled returns the permanent and proxy entries.
+func settled(list []Neighbour) []Neighbour {
+	return slices.DeleteFunc(list, func(n Neighbour) bool { return !n.Permanent() && !n.Proxy })
+}
 
 // String returns the entry as an argument of ip-neighbour(8).
 func (n Neighbour) String() string {

@@ -226,6 +226,16 @@ func (c *rtnetlink) replaceRoute(r Route) error {
 	return explain("add route "+r.String(), c.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, r.encode()))
 }
 
+// isLocal reports whether the kernel receives packets for an IPv6 address.
+func (c *rtnetlink) isLocal(a netip.Addr) (bool, error) {
+	parts := []nl.NetlinkRequestData{&nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET6, Dst_len: 128}}, nl.NewRtAttr(unix.RTA_DST, a.AsSlice())}
+	answer, err := c.request(unix.RTM_GETROUTE, 0, parts).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
+	if isErrno(err, unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL) { // another kind of route
+		return false, nil
+	}
+	return err == nil && len(answer) > 0 && nl.DeserializeRtMsg(answer[0]).Type == unix.RTN_LOCAL, explain("look up "+a.String(), err)
+}
+
 // removeRoute removes a route. A route that does not exist is not an error.
 func (c *rtnetlink) removeRoute(r Route) error {
 	err := c.do(unix.RTM_DELROUTE, 0, r.encode())
