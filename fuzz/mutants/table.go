@@ -74,7 +74,7 @@ func offloads() []mutant {
 func endpoints() []mutant {
 	const pkg = "./stack"
 	return []mutant{
-		{"FuzzNetstack", pkg, "stack/dhcp.go", "a checksum is wrong", "udp.SetChecksum(sum)", "udp.SetChecksum(sum + 1)"},
+		{"FuzzNetstack", pkg, "stack/packet.go", "a checksum is wrong", "udp.SetChecksum(sum)", "udp.SetChecksum(sum + 1)"},
 		{"FuzzNetstack", pkg, "stack/transmit.go", "a packet leaks", "defer pkt.DecRef()", ""},
 		{"FuzzTransmit", pkg, "stack/transmit.go", "a bounds check is four bytes short", "len(frame) < endOfIPv4 ", "len(frame) < endOfIPv4-4 "},
 		{"FuzzDNS", pkg, "stack/dns.go", "half of the identifier is not compared", " && reply[0] == query[0]", ""},
@@ -112,7 +112,7 @@ func handovers() []mutant {
 		{"FuzzSender", "./unixport", "unixport/sender.go", "a wrong length is passed on", "return unsent, s.begun", "return unsent, len(unsent)"},
 		{"FuzzHandover", "./unixport", "unixport/sender.go", "bytes are sent twice", "unsent, s.unsent = bytes.Clone(s.unsent), nil", "unsent = bytes.Clone(s.unsent)"},
 		{"FuzzState", "./unixport", "unixport/state.go", "a bounds check is too wide", "h.Begun < 0 || h.Begun > vswitch.MaxFrame", "h.Begun < 0"},
-		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "Expires: a.Lease.Expires}, a.OwnerAbsent", "Expires: a.Lease.Expires}, false"},
+		{"FuzzSnapshot", "./pod/dataplane", "pod/dataplane/resume.go", "a flag is lost", "OwnerAbsent: ownerAbsent}", "OwnerAbsent: ownerAbsent && false}"},
 		{"FuzzLearned", "./pod/dataplane", "pod/dataplane/learned.go", "nothing answers after a report that is not usable", "if err != nil || a == nil {", "if false {"},
 		{"FuzzKeeper", "./pod/keeper", "pod/keeper/takeover.go", "descriptors leak", "l.handover.disposal.add(l.handover.files)", ""},
 		{"FuzzControl", "./pod/control", "pod/control/serve.go", "a connection gets more than one answer", "SetKeepAlivesEnabled(false)", "SetKeepAlivesEnabled(true)"},
