@@ -21,14 +21,23 @@ func Follow(p *Plan, id *podnet.Identity) (next *Plan, refused []string, err err
 	if next.Mute != p.Mute || next.Method != p.Method {
 		return nil, nil, fmt.Errorf("%s is another kind of interface now", id.Link.Name)
 	}
-	next.RouterMAC, next.Rules, next.GuestMTU, next.PinnedMAC = p.RouterMAC, p.Rules, p.GuestMTU, p.PinnedMAC
+	next.RouterMAC, next.Rules, next.PinnedMAC = p.RouterMAC, p.Rules, p.PinnedMAC
 	next.Server, next.RelayDNS, next.Egress = p.Server, p.RelayDNS, p.Egress
+	next.keepDevice(p)
 	if next.Offer != nil {
-		offer := *next.Offer
-		offer.Server, offer.MTU = p.Server, min(id.MTU(podnet.IPv4), p.GuestMTU)
-		next.Offer = &offer
+		next.Offer.Server = p.Server
 	}
 	return next, refused, nil
+}
+
+// keepDevice makes the MTU of the guest's device that of an earlier plan, with which the device was opened.
+func (p *Plan) keepDevice(before *Plan) {
+	p.GuestMTU = before.GuestMTU
+	if p.Offer != nil {
+		offer := *p.Offer
+		offer.MTU = min(p.Identity.MTU(podnet.IPv4), p.GuestMTU)
+		p.Offer = &offer
+	}
 }
 
 // possible returns the identity without the changes that cannot be followed.

@@ -72,6 +72,27 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestReviseKeepsTheDevice checks that a takeover with other settings keeps the MTU with which the guest's device was opened.
+func TestReviseKeepsTheDevice(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	p, err := resolve(cfg, identity(), &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mtu := range []int{1400, 9000} {
+		id := identity()
+		id.Link.MTU = mtu
+		followed, _, err := Follow(p, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revised, err := Revise(followed, cfg)
+		if err != nil || revised.GuestMTU != 1500 || revised.Offer.MTU != min(mtu, 1500) {
+			t.Errorf("MTU %d: the plan is %+v, %v", mtu, revised, err)
+		}
+	}
+}
+
 // TestFollowRefusesAll checks that a pod interface which no plan is possible for leaves the plan as it is.
 func TestFollowRefusesAll(t *testing.T) {
 	p, err := resolve(Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}, identity(), &environment{})

@@ -94,6 +94,7 @@ func Revise(p *Plan, cfg Config) (*Plan, error) {
 		return nil, &ConflictError{"--keep with from=client needs a tap, which a takeover cannot add: restart podswitch with it"}
 	}
 	revised.Egress = p.Egress // its port stays
+	revised.keepDevice(p)
 	return revised, nil
 }
 
