@@ -35,6 +35,7 @@ type Conn struct {
 	socket   *net.UnixConn
 	timeout  time.Duration // of a Send
 	isSwitch atomic.Bool   // a Hello was sent
+	refuses  atomic.Bool   // RefuseFiles
 	discard  func([]int)   // closes descriptors of a message that is refused
 	mu       sync.Mutex    // held while a message is written
 }
@@ -47,6 +48,11 @@ func NewConn(socket *net.UnixConn) *Conn {
 // DiscardWith makes Receive pass the descriptors of a message that it refuses to a function, which owns them, instead of closing them:
 // close(2) of a descriptor of the other side may block. It must be called before Receive.
 func (c *Conn) DiscardWith(discard func(files []int)) { c.discard = discard }
+
+// RefuseFiles makes Receive refuse every message with descriptors, without receiving these, until it is called with false. A descriptor
+// that a process has received is a danger for it: close(2) of a file of the other side's file system (FUSE) waits for that side without
+// end, not even SIGKILL ends the process, and its other descriptors stay open.
+func (c *Conn) RefuseFiles(refuses bool) { c.refuses.Store(refuses) }
 
 // FromFile returns the end of a session over the descriptor of a connected unix stream socket. It closes the file in any case.
 func FromFile(f *os.File) (*Conn, error) {
@@ -138,7 +144,7 @@ func (c *Conn) Receive() (m Message, files []int, err error) {
 	if err != nil {
 		return Message{}, nil, err
 	}
-	r := reader{socket: raw, control: make([]byte, unix.CmsgSpace(4*maxRights))}
+	r := reader{socket: raw, refuses: &c.refuses, control: make([]byte, unix.CmsgSpace(4*maxRights))}
 	body, err := r.message()
 	if err == nil {
 		if m, err = parse(body, c.other()); err != nil {

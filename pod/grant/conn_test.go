@@ -348,3 +348,25 @@ func TestReceiveWithoutFreeDescriptors(t *testing.T) {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }
+
+// TestRefuseFiles checks that a message with descriptors is refused without receiving these.
+func TestRefuseFiles(t *testing.T) {
+	keepsDescriptors(t)
+	ours, theirs := socketPair(t)
+	conn, peer := NewConn(ours), NewConn(theirs)
+	var seen []int
+	conn.DiscardWith(func(files []int) { seen = files })
+	conn.RefuseFiles(true)
+	if err := peer.Send(Message{Hello: &Hello{Version: Version}}); err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err := conn.Receive(); err != nil || m.Hello == nil {
+		t.Errorf("without descriptors: %v", err)
+	}
+	if err := peer.Send(Message{Reopen: &Reopen{}}, descriptors(t, 1)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := conn.Receive(); !errors.Is(err, ErrInvalid) || len(seen) != 0 {
+		t.Errorf("with a descriptor: %v, and %d were received", err, len(seen))
+	}
+}

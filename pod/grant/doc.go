@@ -64,7 +64,8 @@
 //	Stopped      switch  stopping                          -                               the end
 //	Fault        either  every                             -                               the end
 //
-// The receiver closes descriptors that a message must not have. The keeper disconnects a switch that does not send Hello, Ready,
+// The receiver closes descriptors that a message must not have, and a keeper ends the session: it receives none but between Yield and
+// Yielded. The keeper disconnects a switch that does not send Hello, Ready,
 // Started, Yielded or Stopped in time.
 //
 // # Changes

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ const maxRights = 253
 // them. The kernel closes those without room within the read, which is therefore interrupted: this process may have no free descriptor.
 type reader struct {
 	socket  syscall.RawConn
+	refuses *atomic.Bool // there is no room for descriptors
 	control []byte
 	files   []int // all descriptors that have arrived; the caller's, also after an error
 }
@@ -67,7 +69,10 @@ func (r *reader) Read(text []byte) (int, error) {
 	}
 	files, err := rights(r.control[:controlLen])
 	r.files = append(r.files, files...)
-	if err == nil && (flags&unix.MSG_CTRUNC != 0 || len(r.files) > maxFiles) {
+	switch truncated := flags&unix.MSG_CTRUNC != 0; {
+	case err == nil && truncated && controlLen == 0:
+		err = fmt.Errorf("%w: descriptors that were not asked for", ErrInvalid)
+	case err == nil && (truncated || len(r.files) > maxFiles):
 		err = fmt.Errorf("message with more than %d descriptors", maxFiles)
 	}
 	return n, err
@@ -76,7 +81,11 @@ func (r *reader) Read(text []byte) (int, error) {
 // receive is recvmsg(2). At the end of the session it returns io.EOF.
 func (r *reader) receive(text []byte) (n, controlLen, flags int, err error) {
 	failed := r.socket.Read(func(fd uintptr) bool {
-		descriptor.Interruptibly(func() { n, controlLen, flags, _, err = unix.Recvmsg(int(fd), text, r.control, unix.MSG_CMSG_CLOEXEC) })
+		control := r.control
+		if r.refuses.Load() {
+			control = nil
+		}
+		descriptor.Interruptibly(func() { n, controlLen, flags, _, err = unix.Recvmsg(int(fd), text, control, unix.MSG_CMSG_CLOEXEC) })
 		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
 	})
 	switch {

@@ -73,6 +73,9 @@ func TestOutOfTurn(t *testing.T) {
 					t.Fatal(err)
 				}
 				f := phase.reaches(k)
+				f.sends(m)
+				f.receivesEnd()
+				f = phase.reaches(newTestKeeper(t, shortTimeouts()))
 				f.sends(m, files[1])
 				_ = unix.Close(files[1])
 				f.receivesEnd()
@@ -85,5 +88,30 @@ func TestOutOfTurn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestFilesUnasked checks that the keeper receives no descriptors that it has not asked for: some hold it up for ever.
+func TestFilesUnasked(t *testing.T) {
+	for name, reaches := range map[string]func(k *testKeeper) *fake{
+		"connected": func(k *testKeeper) *fake { return k.connect() },
+		"granted":   func(k *testKeeper) *fake { return k.granted(helloMessage()) },
+		"running":   func(k *testKeeper) *fake { return k.running() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTestKeeper(t, shortTimeouts())
+			f := reaches(k)
+			f.sends(byeMessage(), 0)
+			f.receivesEnd()
+			k.awaitWaiting()
+			if n := k.seen.FilterMessage("message not allowed").Len(); n != 0 {
+				t.Error("the message was read")
+			}
+			for _, why := range k.ended() {
+				if !strings.Contains(why, "not asked for") {
+					t.Errorf("ends with %q", why)
+				}
+			}
+		})
 	}
 }

@@ -22,16 +22,9 @@ import (
 func (f *fake) sendsLast(body string, fd int) {
 	f.t.Helper()
 	header := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
-	_, _, err := f.socket.WriteMsgUnix(binary.BigEndian.AppendUint32(header, 1), unix.UnixRights(fd), nil)
-	if err == nil {
-		err = unix.Close(fd)
-	}
-	if err == nil {
-		_, err = f.socket.Write([]byte(body))
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	_, _, _ = f.socket.WriteMsgUnix(binary.BigEndian.AppendUint32(header, 1), unix.UnixRights(fd), nil)
+	_ = grant.CloseFiles([]int{fd})
+	_, _ = f.socket.Write([]byte(body)) // fails where the keeper has ended the session
 }
 
 // sendsLate sends the begin of a message with a harmless descriptor, where a read(2) of the keeper ends, the next byte with the other one, and the end of the session. The test's copy is
@@ -45,7 +38,7 @@ func (f *fake) sendsLate(begin []byte, fd int) {
 		_, _, err = f.socket.WriteMsgUnix([]byte("{"), unix.UnixRights(fd), nil)
 	}
 	if err == nil {
-		err = errors.Join(unix.Close(fd), f.socket.CloseWrite())
+		err = errors.Join(grant.CloseFiles([]int{fd}), f.socket.CloseWrite())
 	}
 	if err != nil {
 		f.t.Fatal(err)
@@ -83,12 +76,12 @@ func TestLingering(t *testing.T) {
 			if _, _, err = f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(files...), nil); err != nil {
 				f.t.Fatal(err)
 			}
-			_ = errors.Join(unix.Close(null), unix.Close(fd), f.socket.CloseWrite())
+			_ = errors.Join(unix.Close(null), grant.CloseFiles([]int{fd}), f.socket.CloseWrite())
 		},
 		"in the queue of a session that has ended": func(f *fake, fd int) {
 			f.sends(readyMessage())
 			_, _, _ = f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
-			_ = unix.Close(fd)
+			_ = grant.CloseFiles([]int{fd})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +131,7 @@ func TestLingeringHandover(t *testing.T) {
 	first, next := k.yielding()
 	fd := lingertest.Socket(t)
 	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, fd)
-	_ = unix.Close(fd)
+	_ = grant.CloseFiles([]int{fd})
 	_, files := next.receives("begin", 1)
 	_ = unix.Close(files[0])
 	next.Close()
@@ -158,7 +151,7 @@ func lingers(t *testing.T, path string) *fake {
 	if _, _, err := c.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil); err != nil {
 		t.Fatal(err)
 	}
-	_ = unix.Close(fd)
+	_ = grant.CloseFiles([]int{fd})
 	return newFake(t, c)
 }
 
@@ -195,7 +188,7 @@ func TestLingeringSessions(t *testing.T) {
 		if _, _, err := f.socket.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil); err != nil {
 			t.Fatal(err)
 		}
-		_ = unix.Close(fd)
+		_ = grant.CloseFiles([]int{fd})
 	}
 	unblock()
 	await(t, "all sessions to end", func() (none bool) {

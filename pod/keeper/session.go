@@ -63,6 +63,7 @@ func (l *loop) connect(conn *grant.Conn, pid, uid int) *session {
 func (l *loop) newSession(conn *grant.Conn, pid, uid int) *session {
 	s := &session{conn: conn, outbox: make(chan outgoing, outboxSize), written: make(chan struct{}), pid: pid, uid: uid}
 	s.lose = func(why error) { go l.do(func() { l.disconnected(s, why) }) }
+	conn.RefuseFiles(true)
 	conn.DiscardWith(func(files []int) { s.disposal.add(files) })
 	return s
 }
@@ -73,6 +74,7 @@ func (l *loop) enter(s *session, p phase) {
 		return
 	}
 	s.phase = p
+	s.conn.RefuseFiles(p != phaseYielding)
 	s.entered++
 	d, entered := l.timeouts.in(p), s.entered
 	if d == 0 {
