@@ -38,6 +38,7 @@ const (
 	routeMTU
 	metrics
 	wideNet
+	dual // with IPv6
 	delegates
 )
 
@@ -105,6 +106,14 @@ func unusual(c *vswitch.DelegateConfig, choice int) {
 		for i := range 4 {
 			c.Permanent = append(c.Permanent, vswitch.Neighbour{Addr: netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 1)}), MAC: vswitch.MAC{2, 0, 0, 0, 0, byte(0x11 + i)}})
 		}
+	case dual:
+		c.AddressIPv6, c.KeptTCP, c.KeptUDP = netip.MustParsePrefix("fd00::7/64"), []uint16{8080}, []uint16{53}
+		c.Routes = append(c.Routes, to("::/0", "fe80::1"), to("fd00::/64", ""), to("2001:db8::/32", "fd00::1"), to("2001:db8:1::/48", "fd00::1"))
+		c.Routes[len(c.Routes)-1].MTU = 1300
+		c.Routes = append(c.Routes, vswitch.Route{Destination: netip.MustParsePrefix("2001:db8:2::/48"), Gateway: netip.MustParseAddr("fd00::1"), MTU: 1000})
+		c.Permanent = []vswitch.Neighbour{{Addr: netip.MustParseAddr("fd00::9"), MAC: peerMAC}}
+		c.Rules = []vswitch.Rule{{Destination: netip.MustParsePrefix("2001:db8::5/128")}, {Destination: netip.MustParsePrefix("2001:db8::/32"), Port: 22, Protocol: 6}}
+		c.Advertisement = []byte{134, 0, 0, 0, 64, 0xc0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}
 	case wideNet:
 		c.Address, c.Routes = netip.MustParsePrefix("10.244.1.7/8"), []vswitch.Route{to("10.0.0.0/8", ""), to("0.0.0.0/0", "10.244.1.1")}
 		c.MTU, c.GuestMTU = 9000, 8900
@@ -128,6 +137,8 @@ func delegateWorld(c vswitch.DelegateConfig) world {
 		"255.255.255.255", "10.244.1.255", "224.0.0.1", "239.1.2.3", "127.0.0.1", "0.0.0.0", "0.1.2.3", "240.0.0.1", "10.96.0.10", "10.0.0.0",
 		"169.254.1.1", "10.255.255.255", "8.8.8.8", "10.244.1.10")
 	theirs = append(theirs, self)
+	own, far := addresses("fd00::7", "fe80::9:9", "::", "fd00::8"), addresses("2001:db8::1", "fe80::1", "fd00::1", "fd00::9", "fe80::ff:fe00:fe", "2001:db8::5",
+		"2001:db8:1::1", "ff02::1", "ff02::1:2", "ff02::1:ff00:7", "ff02::1:ff00:fe", "ff02::2", "ff02::16", "ff0e::1", "ff01::1", "::1", "fd00::5", "::ffff:10.0.0.1", "fd00::7")
 	w := world{ports: 4, holder: []vswitch.MAC{noMAC, guestMAC, otherMAC, groupMAC, virtualMAC}}
 	w.macs = func(port int) (from, to []vswitch.MAC) {
 		guests := []vswitch.MAC{guestMAC, otherMAC, routerMAC, noMAC, groupMAC, wireMAC, virtualMAC}
@@ -150,6 +161,15 @@ func delegateWorld(c vswitch.DelegateConfig) world {
 			return []netip.Addr{c.Server}, ours
 		}
 		return ours, theirs
+	}
+	w.ips6 = func(port int) (from, to []netip.Addr) {
+		switch port {
+		case vswitch.PortUplink:
+			return far, append(own, far...)
+		case vswitch.PortServer:
+			return far[4:5], own
+		}
+		return own, far
 	}
 	w.scan = scanDelegate(c)
 	return w

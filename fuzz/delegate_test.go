@@ -56,7 +56,11 @@ func newDelegateRig(t testing.TB, desk *desk, cfg vswitch.DelegateConfig) *deleg
 
 func (d *delegateRig) hand(h vswitch.Holder, mac vswitch.MAC) {
 	d.real.IPv4.SetHolder(h, mac)
-	d.oracle.SetHolder(h, mac)
+	d.oracle.IPv4.SetHolder(h, mac)
+	if d.real.IPv6 != nil {
+		d.real.IPv6.SetHolder(h, mac)
+		d.oracle.IPv6.SetHolder(h, mac)
+	}
 	d.holder = h
 }
 
@@ -75,17 +79,25 @@ func (d *delegateRig) do(s step) {
 	case opHand:
 		d.hand(s.holder, s.mac)
 	}
-	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, s.mac} {
-		got, used := d.real.IPv4.LastUseBy(mac)
-		if want, wantUsed := d.oracle.LastUseBy(mac); got != want || used != wantUsed {
+	d.sameUse(d.real.IPv4, d.oracle.IPv4, s.mac)
+	if d.real.IPv6 != nil {
+		d.sameUse(d.real.IPv6, d.oracle.IPv6, s.mac)
+	}
+	d.conserved(d.oracle.Held())
+}
+
+// sameUse compares when the pod address of a family was last used.
+func (d *delegateRig) sameUse(real *vswitch.Family, model *oracle.Family, mac vswitch.MAC) {
+	for _, mac := range []vswitch.MAC{guestMAC, otherMAC, mac} {
+		got, used := real.LastUseBy(mac)
+		if want, wantUsed := model.LastUseBy(mac); got != want || used != wantUsed {
 			d.fail("LastUseBy(%v) = %v, %v; the oracle: %v, %v", mac, got, used, want, wantUsed)
 		}
 	}
-	got, used := d.real.IPv4.LastUse()
-	if want, wantUsed := d.oracle.LastUse(); got != want || used != wantUsed {
+	got, used := real.LastUse()
+	if want, wantUsed := model.LastUse(); got != want || used != wantUsed {
 		d.fail("LastUse = %v, %v; the oracle: %v, %v", got, used, want, wantUsed)
 	}
-	d.conserved(d.oracle.Held())
 }
 
 func (d *delegateRig) forwardBoth(s step) {
@@ -176,20 +188,23 @@ func (d *delegateRig) forbidden(port, in int, f vswitch.Frame) string {
 		if in == vswitch.PortUplink && kind(f) == 0x0806 {
 			return "ARP of the wire"
 		}
+		if in == vswitch.PortUplink && isOfLink(f) {
+			return "neighbour discovery or MLD of the wire"
+		}
 		return unless(vswitch.MAC(f.Data[6:12]) == routerMAC, "a frame with another source than the router MAC")
 	case vswitch.PortUplink:
 		return d.forbiddenOnWire(in, f)
 	case vswitch.PortPod:
 		return unless(d.holder != vswitch.HolderKernel && (in == vswitch.PortUplink || in == port), "a frame for the pod endpoint")
 	}
-	return unless(in == vswitch.PortGuest && kind(f) == 0x0800, "a frame for the server")
+	return unless(in == vswitch.PortGuest && kind(f) != 0x0806, "a frame for the server")
 }
 
 func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 	if vswitch.MAC(f.Data[6:12]) != wireMAC {
 		return "another source MAC"
 	}
-	if f.Offload.GSOType == 0 && len(f.Data) > d.cfg.MTU+14 && kind(f) == 0x0800 {
+	if f.Offload.GSOType == 0 && len(f.Data) > d.cfg.MTU+14 && kind(f) != 0x0806 {
 		return "a frame larger than the MTU"
 	}
 	if f.Offload.GSOType != 0 && min(len(f.Data), int(f.Offload.HdrLen)+int(f.Offload.GSOSize)) > d.cfg.MTU+14 {
@@ -217,6 +232,8 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 			return "a kept port of the guest"
 		}
 		return ""
+	case 0x86dd:
+		return d.forbiddenIPv6(in, f)
 	case 0x0806:
 		if in != vswitch.PortPod && f.Data[21] != 1 {
 			return "ARP other than a request"
@@ -224,6 +241,39 @@ func (d *delegateRig) forbiddenOnWire(in int, f vswitch.Frame) string {
 		return unless(vswitch.MAC(f.Data[22:28]) == wireMAC && slices.Equal(f.Data[28:32], self), "ARP with another sender than the pod")
 	}
 	return "another ethertype than IPv4 and ARP"
+}
+
+// forbiddenIPv6 checks an IPv6 frame for the wire.
+func (d *delegateRig) forbiddenIPv6(in int, f vswitch.Frame) string {
+	b := f.Data
+	switch {
+	case !d.cfg.AddressIPv6.IsValid():
+		return "IPv6 of a pod without it"
+	case !slices.Equal(b[22:38], d.cfg.AddressIPv6.Addr().AsSlice()):
+		return "another source address"
+	case b[38] == 0xfe && b[39]&0xc0 == 0x80 && b[20] != 58:
+		return "a packet to a link-local address"
+	case in == vswitch.PortGuest && d.holder != vswitch.HolderGuest:
+		return "a frame of a guest that is not the holder"
+	case b[20] == 17 && (isDHCPv6(b[54:]) || isDHCPv6(b[56:])):
+		return "DHCPv6"
+	case !isOfLink(f):
+		return ""
+	case in != vswitch.PortUplink && b[54] != 135:
+		return "neighbour discovery or MLD of the guest"
+	}
+	return unless((b[54] == 135 || b[54] == 136) && b[21] == 255 && len(b) == 86 && vswitch.MAC(b[80:]) == wireMAC, "neighbour discovery with another MAC")
+}
+
+func isDHCPv6(port []byte) bool { return port[0] == 2 && (port[1] == 0x22 || port[1] == 0x23) }
+
+// isOfLink reports whether a frame is ICMPv6 that does not leave its link, without extension headers.
+func isOfLink(f vswitch.Frame) bool {
+	if len(f.Data) < 55 || kind(f) != 0x86dd || f.Data[20] != 58 {
+		return false
+	}
+	t := f.Data[54]
+	return t >= 130 && t <= 137 || t >= 141 && t <= 143 || t == 148 || t == 149 || t >= 151 && t <= 153
 }
 
 // isDHCP reports whether a UDP packet on the wire is from or to a port of DHCP, and is not a reply of a server to a relay.

@@ -20,13 +20,15 @@ func makeFrame(r *reader, w world, port int) vswitch.Frame {
 		b = binary.BigEndian.AppendUint16(b, uint16(r.word()))
 	}
 	var l place
-	switch choose(r, 4, 4, 4, 4, 4, 1, 1, 6, 0) {
+	switch choose(r, 4, 4, 4, 4, 4, 1, 1, 6, 0, 7) {
 	case 4:
 		b, l = makeIPv4(r, w, port, append(b, 8, 0))
 	case 1:
 		b = makeARP(r, w, port, source, append(b, 8, 6))
 	case 6:
-		b, l = makeIPv6(r, append(b, 0x86, 0xdd))
+		b, l = makeIPv6(r, w, port, append(b, 0x86, 0xdd))
+	case 7:
+		b, l = makeICMPv6(r, w, port, source, append(b, 0x86, 0xdd))
 	default:
 		ethertype := choose(r, 0x88cc, 0x8035, 4, 1500, 0x8863, 0xffff)
 		b = append(binary.BigEndian.AppendUint16(b, uint16(ethertype)), r.bytes(r.byte()%64)...)
@@ -130,7 +132,7 @@ func makeICMP(r *reader, w world, port int) []byte {
 	return ports(r, b)
 }
 
-func makeIPv6(r *reader, b []byte) ([]byte, place) {
+func makeIPv6(r *reader, w world, port int, b []byte) ([]byte, place) {
 	var extensions []byte
 	first := choose[byte](r, 6, 17, 58, 0, 43, 44, 51, 60)
 	for n := choose(r, 0, 0, 1, 2, 8, 9); n > 0; n-- {
@@ -141,8 +143,41 @@ func makeIPv6(r *reader, b []byte) ([]byte, place) {
 	b = append(b, 0x60, 0, 0, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(min(len(body), 65535)))
 	b = append(b, first, 64)
-	b = append(b, make([]byte, 32)...)
+	if w.ips6 == nil {
+		b = append(b, make([]byte, 32)...)
+	} else {
+		from, to := w.ips6(port)
+		b = append(append(b, r.ip6(from...)...), r.ip6(to...)...)
+	}
 	return append(b, body...), place{len(b) + len(extensions), 16, 6}
+}
+
+// makeICMPv6 makes a message of neighbour discovery or another one, with a correct checksum in most cases.
+func makeICMPv6(r *reader, w world, port int, link vswitch.MAC, b []byte) ([]byte, place) {
+	if w.ips6 == nil {
+		return b, place{}
+	}
+	from, to := w.ips6(port)
+	source, target := r.ip6(from...), r.ip6(to...)
+	body := []byte{choose[byte](r, 135, 136, 133, 128, 1, 2, 3, 130, 143, 134, 137, 129, 151, 141, 64), choose[byte](r, 0, 0, 0, 1), 0, 0, choose[byte](r, 0x60, 0, 0x20, 0x40, 0xe0), 0, 0, 0}
+	switch body[0] {
+	case 135, 136:
+		body = append(body, r.ip6(append(append(to[:len(to):len(to)], from...), to...)...)...)
+	case 1, 2, 3:
+		body = append(body, 0x60, 0, 0, 0, 0, 40, choose[byte](r, 6, 17, 44, 58, 60), 64)
+		body = append(append(body, r.ip6(append(to[:len(to):len(to)], from...)...)...), r.ip6(from...)...)
+		body = append(ports(r, body), make([]byte, choose(r, 0, 20, 1400))...)
+	}
+	for range choose(r, 1, 0, 2) {
+		body = append(append(body, choose[byte](r, 2, 1, 14), choose[byte](r, 1, 1, 0, 2)), link[:]...)
+	}
+	hops := choose[byte](r, 255, 255, 255, 64)
+	b = append(b, 0x60, 0, 0, 0, byte(len(body)>>8), byte(len(body)), 58, hops)
+	start := len(b) + 32
+	if r.byte()%8 != 7 {
+		binary.BigEndian.PutUint16(body[2:], vnet.Checksum(body, vnet.PseudoSum(source, target, 58, len(body))))
+	}
+	return append(append(append(b, source...), target...), body...), place{start, 2, 58}
 }
 
 // spoil changes single bytes, truncates the frame, or extends it.

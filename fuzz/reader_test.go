@@ -49,6 +49,15 @@ func (r *reader) ip(list ...netip.Addr) netip.Addr {
 	return list[i%len(list)]
 }
 
+// ip6 returns one element of a list, or, after 0xff, any 16 bytes.
+func (r *reader) ip6(list ...netip.Addr) []byte {
+	i := r.byte()
+	if i == 0xff {
+		return r.bytes(16)
+	}
+	return list[i%len(list)].AsSlice()
+}
+
 func (r *reader) header() vnet.Header { return vnet.Decode(r.bytes(vnet.Size)) }
 
 // A writer writes the input of a seed, which a reader reads.

@@ -54,6 +54,9 @@ func delegateSeeds(t testing.TB) (list []namedInput) {
 			list = append(list, s.with(config))
 		}
 	}
+	for _, s := range states6 {
+		list = append(list, s.with(dual), s.with(dual+noGuestYet), s.with(flannel))
+	}
 	for config := range delegates {
 		list = append(list, seed{"nothing happens", func(*writer) {}}.with(config))
 	}

@@ -65,6 +65,7 @@ type world struct {
 	ports  int
 	macs   func(port int) (from, to []vswitch.MAC) // the most likely ones first
 	ips    func(port int) (from, to []netip.Addr)
+	ips6   func(port int) (from, to []netip.Addr) // nil: none are useful
 	holder []vswitch.MAC
 	scan   func(what, n, first int) (port int, frames []vswitch.Frame)
 }

@@ -77,7 +77,9 @@ func (p *Player) Play(packet *Packet) []*Record {
 	case e != nil:
 		r.Event = strings.TrimPrefix(e.comment(), "podswitch-")
 		if p.delegate != nil {
-			p.delegate.IPv4.SetHolder(e.Holder, e.MAC)
+			for _, v := range p.delegate.Families() {
+				v.SetHolder(e.Holder, e.MAC)
+			}
 		}
 	default:
 		p.frame(packet, r)

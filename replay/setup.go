@@ -81,9 +81,11 @@ func checkBridge(c *vswitch.BridgeConfig) error {
 
 func checkDelegate(c *vswitch.DelegateConfig) error {
 	switch {
-	case !c.Address.IsValid() || !c.Address.Addr().Is4():
+	case c.AddressIPv6.IsValid() && !c.AddressIPv6.Addr().Is6():
+		return fmt.Errorf("address %q: want an IPv6 address with a prefix length", c.AddressIPv6)
+	case c.Address.IsValid() && !c.Address.Addr().Is4(), !c.Address.IsValid() && !c.AddressIPv6.IsValid():
 		return fmt.Errorf("address %q: want an IPv4 address with a prefix length", c.Address)
-	case !c.Server.Is4():
+	case c.Address.IsValid() && !c.Server.Is4():
 		return fmt.Errorf("server %q: want an IPv4 address", c.Server)
 	case c.MTU < smallestMTU || c.MTU > mtuMost || c.GuestMTU < smallestMTU || c.GuestMTU > mtuMost:
 		return fmt.Errorf("mtu %d, of the guest %d: want %d to %d", c.MTU, c.GuestMTU, smallestMTU, mtuMost)
@@ -91,8 +93,8 @@ func checkDelegate(c *vswitch.DelegateConfig) error {
 		return fmt.Errorf("want at most %d routes, rules and neighbours", listLimit)
 	}
 	for _, r := range c.Routes {
-		if r.Gateway.IsValid() && !r.Gateway.Is4() || !r.Destination.IsValid() || r.MTU < 0 || r.MTU > mtuMost {
-			return fmt.Errorf("route %s via %s mtu %d: want IPv4, and an MTU of at most %d", r.Destination, r.Gateway, r.MTU, mtuMost)
+		if r.Gateway.IsValid() && r.Gateway.Is4() != r.Destination.Addr().Is4() || !r.Destination.IsValid() || r.MTU < 0 || r.MTU > mtuMost {
+			return fmt.Errorf("route %s via %s mtu %d: want addresses of one family, and an MTU of at most %d", r.Destination, r.Gateway, r.MTU, mtuMost)
 		}
 	}
 	for _, r := range c.Rules {
@@ -101,8 +103,8 @@ func checkDelegate(c *vswitch.DelegateConfig) error {
 		}
 	}
 	for _, n := range c.Permanent {
-		if !n.Addr.Is4() {
-			return fmt.Errorf("neighbour %q: want an IPv4 address", n.Addr)
+		if !n.Addr.IsValid() {
+			return fmt.Errorf("neighbour %q: want an IP address", n.Addr)
 		}
 	}
 	return nil
@@ -190,10 +192,8 @@ func (s *Setup) forwarder(onUse func()) (vswitch.Forwarder, *vswitch.Delegate) {
 	c := *s.Delegate
 	c.OnUse = func(*vswitch.Family) { onUse() }
 	d := vswitch.NewDelegate(c)
-	for _, f := range []*vswitch.Family{d.IPv4, d.IPv6} {
-		if f != nil {
-			f.SetHolder(s.Holder, s.GuestMAC)
-		}
+	for _, v := range d.Families() {
+		v.SetHolder(s.Holder, s.GuestMAC)
 	}
 	return d, d
 }

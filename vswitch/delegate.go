@@ -180,8 +180,8 @@ func (d *Delegate) newFamily(address netip.Prefix, server netip.Addr, gateways m
 	return v
 }
 
-// families returns those that the pod has.
-func (d *Delegate) families() []*Family {
+// Families returns those that the pod has, IPv4 first.
+func (d *Delegate) Families() []*Family {
 	return slices.DeleteFunc([]*Family{d.IPv4, d.IPv6}, func(v *Family) bool { return v == nil })
 }
 
@@ -217,7 +217,7 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 // host unreachable to the guest for those.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	out.uplink = d.uplink.Load()
-	for _, v := range d.families() {
+	for _, v := range d.Families() {
 		v.advertise(now, out)
 		v.neighbours.tick(now, out, func(f heldFrame) {
 			var p packet

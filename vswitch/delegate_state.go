@@ -61,12 +61,12 @@ func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
 	if (d.IPv6 == nil) != (s.IPv6 == nil) {
 		return fmt.Errorf("ipv6 %v: want it if the pod has an IPv6 address, and only then", s.IPv6)
 	}
-	for _, v := range d.families() {
+	for _, v := range d.Families() {
 		if err := v.check(states[v]); err != nil {
 			return err
 		}
 	}
-	for _, v := range d.families() {
+	for _, v := range d.Families() {
 		v.resume(states[v], d.uplink.Load().mtu, now)
 	}
 	return nil

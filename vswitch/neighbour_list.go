@@ -25,7 +25,7 @@ type NeighbourState struct {
 // Neighbours returns the next hops, in the order of their addresses. For each family
 // there are at most NeighbourLimit, and 256 incomplete ones.
 func (d *Delegate) Neighbours(now time.Duration) (list []NeighbourState) {
-	for _, v := range d.families() {
+	for _, v := range d.Families() {
 		list = append(list, v.neighbours.list(now)...)
 	}
 	return list

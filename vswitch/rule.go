@@ -82,7 +82,7 @@ const (
 // isSourceRouted reports whether the packet has a source route option, or malformed options.
 func (p *packet) isSourceRouted(frame []byte) bool {
 	if p.isIPv6 {
-		return p.isRouted
+		return false
 	}
 	options := frame[ethernetLen+ipv4Len : p.transport]
 	for len(options) > 0 && options[0] != optionEnd {

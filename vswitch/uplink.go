@@ -63,7 +63,7 @@ func (d *Delegate) SetUplink(cfg DelegateConfig) {
 	if d.IPv6 != nil && !bytes.Equal(before.advertisement, u.advertisement) {
 		d.IPv6.Advertise()
 	}
-	for _, v := range d.families() {
+	for _, v := range d.Families() {
 		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP && !v.isIPv6)
 	}
 }

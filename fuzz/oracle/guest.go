@@ -18,6 +18,10 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.refuse(reason)
 		return
 	}
+	if c.Family = c.d.of(f.Data); c.Family == nil {
+		c.refuse(vswitch.Ethertype)
+		return
+	}
 	from := source(f.Data)
 	if !isNobody(c.cfg.PinnedMAC) && from != c.cfg.PinnedMAC {
 		c.refuse(vswitch.ForeignMAC)
@@ -32,11 +36,17 @@ func (c *call) fromGuest(f vswitch.Frame) {
 	p, ok := readPacket(f.Data)
 	switch {
 	case !ok:
-		c.refuse(vswitch.BadIPv4)
-	case p.isDHCP() && !c.isRelayed(f, p, 2) && p.to == 67 && (p.target == limitedBroadcast || p.target == c.cfg.Server):
-		c.send(vswitch.PortServer, f)
+		c.refuse(c.malformed())
+	case p.isOfLink():
+		c.linkFromGuest(f, p)
+	case p.isDHCP() && !c.isRelayed(f, p, 2) && p.isToServer(c.server):
+		c.toServer(f)
 	case p.isDHCP() && !c.isRelayed(f, p, 2):
 		c.refuse(vswitch.DHCP)
+	case c.six && p.source.IsLinkLocalUnicast() && p.target == c.server:
+		c.toServer(f)
+	case c.six && p.source.IsLinkLocalUnicast():
+		c.refuse(vswitch.LinkLocal)
 	case p.source != c.self:
 		c.refuse(vswitch.ForeignSource)
 	case c.holder != vswitch.HolderGuest:
@@ -46,14 +56,22 @@ func (c *call) fromGuest(f vswitch.Frame) {
 		c.refuse(vswitch.KeptPort)
 		c.sendError(f, 13, 0) // communication administratively prohibited
 	// 5. to the server's address
-	case p.target == c.cfg.Server:
+	case p.target == c.server:
 		c.use(from, false)
-		c.send(vswitch.PortServer, f)
+		c.toServer(f)
 	// 6. to the wire
 	default:
 		c.use(from, false)
 		c.toWire(f, p)
 	}
+}
+
+// toServer sends to the server, which answers to the MAC that has asked last.
+func (c *call) toServer(f vswitch.Frame) {
+	if c.six {
+		c.d.client = source(f.Data)
+	}
+	c.send(vswitch.PortServer, f)
 }
 
 // isKept reports whether a port stays with the pod.

@@ -8,6 +8,8 @@ type layers struct {
 	end       int // of the IP packet; 0 if its length is wrong
 	protocol  byte
 	fragment  bool
+	offset    int  // of an IPv6 fragment
+	routed    bool // an IPv6 routing header has segments left
 }
 
 // readLayers reports false for a frame that ends within its headers, or has inconsistent headers.
@@ -72,8 +74,10 @@ func readIPv6Layers(l layers, ip []byte) (layers, bool) {
 		case 44: // fragment
 			later = word(ip, at+2)/8 != 0
 			l.fragment = l.fragment || later || ip[at+3]%2 != 0
+			l.offset = int(word(ip, at+2)/8) * 8
 			at += 8
 		default:
+			l.routed = l.routed || this == 43 && ip[at+3] != 0
 			at += 8 * (int(ip[at+1]) + 1)
 		}
 		if later {

@@ -14,6 +14,9 @@ func clamped(f vswitch.Frame, p packet, mtu int) vswitch.Frame {
 		return f
 	}
 	limit := min(mtu-40, 0xffff)
+	if p.six {
+		limit = min(mtu-60, 0xffff)
+	}
 	at := mssOption(p.segment[:int(p.segment[12]/16)*4])
 	if at == 0 || int(word(p.segment, at)) <= limit {
 		return f

@@ -86,7 +86,7 @@ func (c *call) hold(f vswitch.Frame, hop netip.Addr) {
 	q.frames = append(q.frames, heldFrame{f, c.in})
 }
 
-func (d *Delegate) costHeld() int {
+func (d *Family) costHeld() int {
 	n := 0
 	for _, q := range d.questions {
 		n += q.cost()
@@ -156,6 +156,10 @@ func (c *call) dropOldest() {
 
 func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
 	q.next = c.now + again
+	if c.six {
+		c.solicit(hop, to, q)
+		return
+	}
 	if !c.reserve(arpRequest) {
 		return
 	}
@@ -165,22 +169,32 @@ func (c *call) request(hop netip.Addr, to vswitch.MAC, q *question) {
 	c.send(vswitch.PortUplink, vswitch.Frame{Data: frame(to, c.cfg.WireMAC, typeARP, a.bytes())})
 }
 
-// learn updates the neighbours from the sender of an ARP packet on the wire. It reports whether the sender is known or wanted, or is an
+// A claim is what a host on the wire says of itself.
+type claim struct {
+	ip      netip.Addr
+	mac     vswitch.MAC // the zero MAC: as known
+	asks    bool        // an on-link host that asks for the pod address
+	changes bool        // the MAC may be new
+}
+
+// learn updates the neighbours. It reports whether the sender is known or wanted, or is an
 // on-link host that requests the pod address.
-func (c *call) learn(a arp) bool {
-	ip, mac := a.senderIP, a.senderMAC
-	if ip == c.self || isMartian(ip) || isGroupIP(ip) || ip == limitedBroadcast || !isStation(mac) {
+func (c *call) learn(k claim) bool {
+	ip, mac := k.ip, k.mac
+	if ip == c.self || isMartian(ip) || isGroupIP(ip) || ip == limitedBroadcast || isGroup(mac) || isNobody(mac) && !c.six {
 		return false
 	}
 	n, known := c.neighbours[ip]
 	q := c.questions[ip]
-	onLinkRequest := a.targetIP == c.self && a.operation == request && c.isOnLink(ip)
+	if isNobody(mac) {
+		mac = n.mac
+	}
 	switch {
-	case !known && q == nil && !onLinkRequest:
+	case !known && q == nil && !k.asks:
 		return false
-	case n.permanent:
+	case n.permanent, isNobody(mac):
 		return true
-	case known && n.mac != mac && c.now-n.seen < locked && !onLinkRequest && !isAnnouncement(a):
+	case known && n.mac != mac && (c.six || c.now-n.seen < locked) && !k.asks && !k.changes:
 		return true // a second, different answer to one request
 	}
 	c.remember(ip, neighbour{mac: mac, seen: c.now, probed: c.now, wanted: n.wanted || q != nil})
@@ -235,17 +249,26 @@ func (c *call) forget(gone func(netip.Addr, neighbour) bool) {
 // Tick repeats the requests that are due. It gives up on neighbours that have not answered three of them: it drops their frames and sends
 // ICMP errors to the guest.
 func (d *Delegate) Tick(now time.Duration) *Outcome {
-	c := &call{Delegate: d, Outcome: newOutcome(), now: now}
+	o := newOutcome()
+	for _, v := range d.families() {
+		c := &call{Family: v, d: d, Outcome: o, now: now}
+		c.advertise()
+		c.tick()
+	}
+	return o
+}
+
+func (c *call) tick() {
 	hops := []netip.Addr{}
-	for hop, q := range d.questions {
-		if q.next <= now {
+	for hop, q := range c.questions {
+		if q.next <= c.now {
 			hops = append(hops, hop)
 		}
 	}
 	slices.SortFunc(hops, netip.Addr.Compare)
 	var absent []netip.Addr
 	for _, hop := range hops {
-		if q := d.questions[hop]; q.tries < tries {
+		if q := c.questions[hop]; q.tries < tries {
 			c.request(hop, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, q)
 		} else {
 			absent = append(absent, hop)
@@ -254,7 +277,6 @@ func (d *Delegate) Tick(now time.Duration) *Outcome {
 	for _, hop := range absent {
 		c.giveUp(hop)
 	}
-	return c.Outcome
 }
 
 func (c *call) giveUp(hop netip.Addr) {

@@ -12,6 +12,8 @@ func (c *call) toWire(f vswitch.Frame, p packet) {
 	switch {
 	case isMartian(p.target):
 		c.refuse(vswitch.Martian)
+	case c.six && p.target.IsLinkLocalUnicast():
+		c.refuse(vswitch.LinkLocal)
 	case p.target == c.self:
 		c.refuse(vswitch.Hairpin)
 	case (c.in == vswitch.PortGuest || p.protocol == udp) && c.isDenied(p):
@@ -54,6 +56,7 @@ func (c *call) toGroup(f vswitch.Frame, p packet, to vswitch.MAC) {
 		send(f)
 	case p.whole || f.Offload.GSOType != noGSO:
 		c.refuse(vswitch.TooBig)
+		c.sendError(f, 4, c.cfg.MTU)
 	default:
 		c.cut(f, c.cfg.MTU, send)
 	}
@@ -98,16 +101,17 @@ func (c *call) cut(f vswitch.Frame, mtu int, send func(vswitch.Frame)) {
 // most 488 bytes behind the IP header.
 func (c *call) sendError(f vswitch.Frame, code byte, mtu int) {
 	p, ok := readPacket(f.Data)
+	if ok && p.six {
+		c.sendError6(f, p, code, mtu)
+		return
+	}
 	if !ok || !p.first || p.isError() || isGroupIP(p.target) || c.isBroadcast(p.target) {
 		return
 	}
 	message := []byte{3, code, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}
 	message = append(append(message, p.header...), p.segment[:min(len(p.segment), 488)]...)
 	binary.BigEndian.PutUint16(message[2:], checksum(message))
-	from := c.cfg.Server
-	if c.cfg.Gateway.Is4() {
-		from = c.cfg.Gateway
-	}
+	from := c.router
 	ip := []byte{0x45, 0xc0, 0, 0, 0, 0, 0, 0, 64, icmp, 0, 0}
 	binary.BigEndian.PutUint16(ip[2:], uint16(20+len(message)))
 	ip = append(append(ip, from.AsSlice()...), p.source.AsSlice()...)
@@ -123,6 +127,10 @@ func (c *call) sendError(f vswitch.Frame, code byte, mtu int) {
 
 // groupMAC maps an IPv4 group to its Ethernet address (RFC 1112, section 6.4).
 func groupMAC(a netip.Addr) vswitch.MAC {
+	if a.Is6() { // RFC 2464, section 7
+		b := a.As16()
+		return vswitch.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
+	}
 	b := a.As4()
 	return vswitch.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}
 }

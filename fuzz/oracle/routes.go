@@ -2,14 +2,15 @@ package oracle
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/podswitch/podswitch/vswitch"
 )
 
 // best returns the route to a destination: of the longest prefix, then the lowest metric, then the first one.
-func (d *Delegate) best(to netip.Addr) (best vswitch.Route, ok bool) {
+func (d *Family) best(to netip.Addr) (best vswitch.Route, ok bool) {
 	for _, r := range d.cfg.Routes {
-		if !r.Destination.Addr().Is4() || !r.Destination.Contains(to) {
+		if r.Destination.Addr().Is6() != d.six || !r.Destination.Contains(to) {
 			continue
 		}
 		if !ok || r.Destination.Bits() > best.Destination.Bits() ||
@@ -21,29 +22,33 @@ func (d *Delegate) best(to netip.Addr) (best vswitch.Route, ok bool) {
 }
 
 // segmentTo returns the size of a packet with the largest TCP segment that a SYN to a destination may announce.
-func (d *Delegate) segmentTo(to netip.Addr, mtu int) int {
+func (d *Family) segmentTo(to netip.Addr, mtu int) int {
+	headers := 40
+	if d.six {
+		headers = 60
+	}
 	if best, _ := d.best(to); best.AdvMSS > 0 {
-		return min(mtu, best.AdvMSS+40)
+		return min(mtu, best.AdvMSS+headers)
 	}
 	return mtu
 }
 
 // route returns the next hop of a destination and the MTU of the path.
-func (d *Delegate) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
+func (d *Family) route(to netip.Addr) (nextHop netip.Addr, mtu int, ok bool) {
 	best, ok := d.best(to)
 	if mtu = d.cfg.MTU; best.MTU > 0 && best.MTU < mtu {
 		mtu = best.MTU
 	}
-	if best.Gateway.Is4() && !best.Gateway.IsUnspecified() {
+	if best.Gateway.IsValid() && best.Gateway.Is6() == d.six && !best.Gateway.IsUnspecified() {
 		return best.Gateway, mtu, ok
 	}
 	return to, mtu, ok
 }
 
 // isGateway reports whether the address is the gateway of a route.
-func (d *Delegate) isGateway(a netip.Addr) bool {
+func (d *Family) isGateway(a netip.Addr) bool {
 	for _, r := range d.cfg.Routes {
-		if r.Destination.Addr().Is4() && r.Gateway == a {
+		if r.Destination.Addr().Is6() == d.six && r.Gateway == a {
 			return true
 		}
 	}
@@ -51,21 +56,24 @@ func (d *Delegate) isGateway(a netip.Addr) bool {
 }
 
 // isOnLink reports whether a host is a neighbour by the routes.
-func (d *Delegate) isOnLink(a netip.Addr) bool {
+func (d *Family) isOnLink(a netip.Addr) bool {
 	nextHop, _, ok := d.route(a)
 	return ok && nextHop == a || d.isGateway(a)
 }
 
 // isDenied reports whether the rules forbid a packet of the guest: the first match decides.
-func (d *Delegate) isDenied(p packet) bool {
-	if len(d.cfg.Rules) == 0 {
+func (d *Family) isDenied(p packet) bool {
+	if p.routed {
+		return true
+	}
+	if !slices.ContainsFunc(d.cfg.Rules, func(r vswitch.Rule) bool { return r.Destination.Addr().Is6() == d.six }) {
 		return false
 	}
-	if p.isSourceRouted() || p.protocol == tcp && word(p.header, 6)%0x2000 == 1 { // such a fragment contains the offset of the TCP flags
+	if p.isSourceRouted() || p.protocol == tcp && p.offset == 8 { // such a fragment contains the offset of the TCP flags
 		return true
 	}
 	for _, r := range d.cfg.Rules {
-		if r.Destination.Addr().Is4() && r.Destination.Contains(p.target) && isAbout(r, p) {
+		if r.Destination.Addr().Is6() == d.six && r.Destination.Contains(p.target) && isAbout(r, p) {
 			return !r.Allow
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // fromWire has the steps of the comment on vswitch.Delegate, "Frames from the wire".
 func (c *call) fromWire(f vswitch.Frame) {
 	// 1. validate: reflected frames, then the offload header; 2. ethertype
-	if !c.cfg.NoARP && source(f.Data) == c.cfg.WireMAC && !c.isFromOtherPod(f.Data) {
+	if !c.d.cfg.NoARP && source(f.Data) == c.d.cfg.WireMAC && !c.isFromOtherPod(f.Data) {
 		c.refuse(vswitch.Reflected)
 		return
 	}
@@ -17,11 +17,16 @@ func (c *call) fromWire(f vswitch.Frame) {
 	f = untagged(f)
 	f.Offload, possible = Exact(f.Offload, f.Data)
 	f = settled(f, possible)
-	if reason, bad := fault(f, possible, c.cfg.NoARP); bad {
-		if reason == vswitch.Ethertype && kind(f.Data) == typeIPv6 {
-			reason = vswitch.PodIPv6
-		}
+	if reason, bad := fault(f, possible, c.d.cfg.NoARP); bad {
 		c.refuse(reason)
+		return
+	}
+	if c.Family = c.d.of(f.Data); c.Family == nil {
+		if kind(f.Data) == typeIPv6 {
+			c.refuse(vswitch.PodIPv6)
+			return
+		}
+		c.refuse(vswitch.Ethertype)
 		return
 	}
 	// 3. ARP
@@ -34,7 +39,12 @@ func (c *call) fromWire(f vswitch.Frame) {
 
 // isFromOtherPod reports whether a frame with the wire MAC comes from another pod on an ipvlan: it has another source address.
 func (c *call) isFromOtherPod(frame []byte) bool {
+	if c.Family == nil {
+		return false
+	}
 	switch kind(frame) {
+	case typeIPv6:
+		return len(frame) >= ethernetHeader+40 && address6(frame[ethernetHeader+8:]) != c.self
 	case typeARP:
 		a, ok := readARP(frame)
 		return ok && a.senderIP != c.self
@@ -51,7 +61,8 @@ func (c *call) arpFromWire(f vswitch.Frame) {
 		return
 	}
 	targetsPod := a.targetIP == c.self
-	known := c.learn(a)
+	asks := targetsPod && a.operation == request && c.isOnLink(a.senderIP)
+	known := c.learn(claim{ip: a.senderIP, mac: a.senderMAC, asks: asks, changes: isAnnouncement(a)})
 	switch {
 	case targetsPod && c.holder == vswitch.HolderKernel:
 		c.refuse(vswitch.NotHolder)
@@ -72,10 +83,12 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 	}
 	switch {
 	case !ok:
-		c.refuse(vswitch.BadIPv4)
+		c.refuse(c.malformed())
+	case p.isOfLink():
+		c.linkFromWire(f, p)
 	case p.isDHCP() && !(p.target == c.self && c.isRelayed(f, p, 1)):
 		c.refuse(vswitch.DHCP)
-	case p.source == c.self, p.source == c.cfg.Server:
+	case p.source == c.self, p.source == c.server:
 		c.refuse(vswitch.ForeignSource)
 	case c.isMartianSource(p.source, p.target):
 		c.refuse(vswitch.Martian)
@@ -83,6 +96,8 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 		c.toGuest(f, p, groupMAC(p.target))
 	case c.isBroadcast(p.target):
 		c.toGuest(f, p, vswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	case c.six && p.target.IsLinkLocalUnicast():
+		c.refuse(vswitch.PodIPv6)
 	case p.target != c.self:
 		c.refuse(vswitch.ForeignTarget)
 	case isGroup(target(f.Data)) && !c.cfg.NoARP:
@@ -98,7 +113,7 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 // isMartianSource reports whether no host may be the source. Hosts without an address send from the unspecified address to groups and
 // broadcast addresses.
 func (c *call) isMartianSource(source, target netip.Addr) bool {
-	if source.IsUnspecified() && (target == limitedBroadcast || isGroupIP(target)) {
+	if !c.six && source.IsUnspecified() && (target == limitedBroadcast || isGroupIP(target)) {
 		return false
 	}
 	return isMartian(source) || isGroupIP(source) || c.isBroadcast(source)
@@ -118,7 +133,7 @@ func (c *call) isForPod(p packet) bool {
 	if q, ok := p.quoted(); ok && q.first {
 		return q.source == c.self && c.isKept(q.protocol, q.from)
 	}
-	laterFragment := p.protocol == icmp && !p.first
+	laterFragment := p.protocol == p.icmp() && !p.first
 	return c.holder == vswitch.HolderSwitch && (p.isEcho() || laterFragment)
 }
 
