@@ -145,7 +145,8 @@ type DelegateConfig struct {
 	DirectUDP     []uint16    // those of KeptUDP likewise
 	Rules         []Rule      // what the guest may reach; the first match decides, and without a match the guest may
 	Refuse        bool        // while the switch is the holder, the pod endpoint gets TCP and UDP for the pod address, and refuses them
-	// OnUse is called when the guest uses the pod address of a family while it is not the holder. It must not block. It may be nil.
+	// OnUse is called when the guest uses the pod address of a family while it is not the holder. It must not block.
+	// If it makes the guest the holder, the packet passes. It may be nil.
 	OnUse func(*Family)
 }
 

@@ -68,9 +68,8 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		v.linkLocalFromGuest(f, &p, out)
 	case p.source != v.address:
 		out.dropFor(ForeignSource, offendingIP(p.source, v.isIPv6))
-	case !v.isHeldBy(HolderGuest):
+	case !v.isHeldBy(HolderGuest) && !v.becomesHolder(sender(f.Data), now):
 		out.Drop(NotHolder)
-		v.use(sender(f.Data), now, false)
 	case v.isAboutKept(f.Data, &p) || v.isOfEgress(&p, now):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
 		v.sendICMPError(PortGuest, f.Data, &p, errorProhibited, 0, out) // else a connection from this port would wait for its timeout

@@ -55,6 +55,12 @@ func (v *Family) use(mac MAC, now time.Duration, exact bool) {
 	}
 }
 
+// becomesHolder is use, and reports whether OnUse has made the guest the holder: the packet then passes.
+func (v *Family) becomesHolder(mac MAC, now time.Duration) bool {
+	v.use(mac, now, false)
+	return v.isHeldBy(HolderGuest)
+}
+
 // recordUse records that mac uses the pod address at the guest port. Without exact it writes at most once in useInterval, and
 // otherwise takes no lock. It reports false, and records nothing, for a virtual router's MAC, unless SetHolder has made it the guest's.
 func (v *Family) recordUse(mac MAC, now time.Duration, exact bool) bool {

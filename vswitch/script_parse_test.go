@@ -35,6 +35,7 @@ type step struct {
 	times    int
 	mac      vswitch.MAC
 	holder   vswitch.Holder
+	takes    bool // hand: the guest becomes the holder by use
 	lastUse  time.Duration
 	argument string
 	refused  bool
@@ -180,6 +181,10 @@ func (s *script) delegateVerb(w *words, next *step) {
 		}
 	}
 	if verb == "hand" {
+		next.takes = w.accept("used")
+		if next.takes {
+			return
+		}
 		next.holder = s.readHolder(w)
 		if w.peek() != "" {
 			next.mac = w.mac()

@@ -88,7 +88,7 @@ func (r *run) takeOver(at time.Duration, clock func(time.Duration) time.Duration
 		}
 	}
 	if r.delegate != nil {
-		next.expected = r.expected
+		next.expected, next.takes = r.expected, r.takes
 		for _, v := range next.families() {
 			v.ExpectGuest(r.expected)
 		}

@@ -77,6 +77,7 @@ type run struct {
 	counters  []*vswitch.Counters
 	ticked    *vswitch.Counters
 	used      int           // calls of OnUse
+	takes     bool          // OnUse makes the guest the holder
 	ahead     time.Duration // of the forwarder's clock, compared with the script's
 	expected  bool          // the guest
 }
@@ -96,7 +97,12 @@ func newRunOf(s *script, cfg vswitch.DelegateConfig) *run {
 		r.forwarder = r.bridge
 		return r
 	}
-	cfg.OnUse = func(*vswitch.Family) { r.used++ }
+	cfg.OnUse = func(v *vswitch.Family) {
+		r.used++
+		if r.takes {
+			v.SetHolder(vswitch.HolderGuest, vswitch.MAC{})
+		}
+	}
 	r.delegate = vswitch.NewDelegate(cfg)
 	r.forwarder = r.delegate
 	for _, n := range s.heard {
@@ -192,6 +198,9 @@ func (r *run) act(s *step) (got []event, complaint string) {
 		r.forwarder.Tick(now, r.ticks)
 		got = r.flush(r.ticks)
 	case "hand":
+		if r.takes = s.takes; r.takes {
+			break
+		}
 		for i, v := range r.families() {
 			if !(s.argument == "ipv4" && i == 1) && !(s.argument == "ipv6" && v != r.delegate.IPv6) {
 				v.SetHolder(s.holder, s.mac)

@@ -3,7 +3,6 @@ package dataplane
 import (
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,7 +16,6 @@ type podAddress struct {
 	address    netip.Addr
 	family     *vswitch.Family
 	leases     lessor
-	used       atomic.Bool // the guest has used the address while it was not the holder
 
 	// Guarded by delegation.mu:
 	state      holderState
@@ -107,23 +105,11 @@ func (d *delegation) applyAll(e holderEvent) {
 	}
 }
 
-// noteUse makes background apply the use of an address, by the guest that was not its holder. The forwarder calls it.
-func (d *delegation) noteUse(family *vswitch.Family) {
+// applyUse applies the use of an address by the guest that was not its holder. The forwarder calls it, and the packet passes if the guest
+// is the holder then.
+func (d *delegation) applyUse(family *vswitch.Family) {
 	for _, a := range d.addresses {
 		if a.family == family {
-			a.used.Store(true)
-		}
-	}
-	select {
-	case d.used <- struct{}{}:
-	default: // background has not read the last one yet
-	}
-}
-
-// applyUses applies the uses of addresses since the last call.
-func (d *delegation) applyUses() {
-	for _, a := range d.addresses {
-		if a.used.Swap(false) {
 			a.apply(use, vswitch.MAC{})
 		}
 	}

@@ -40,7 +40,6 @@ type delegation struct {
 	known      atomic.Pointer[control.Status] // the fields that change with the pod's network alone
 	devices    []*device                      // guest, uplink, and the egress port if there is one
 	ports      []namedPort                    // in the forwarder's order
-	used       chan struct{}                  // a value: podAddress.used of an address is set
 	offences   *offenceLog                    // belongs to background
 	hasWarned  bool                           // warnIfSilent has logged, or needs not to; belongs to background
 	changed    chan struct{}                  // a value: the state of the address or the lease has changed
@@ -73,7 +72,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}
 	began := time.Now()
 	d := &delegation{
-		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)), used: make(chan struct{}, 1),
+		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)),
 		changed: make(chan struct{}, 1), tooBig: tooBigFrames{wake: make(chan struct{}, 1)}, faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(began) },
 	}
@@ -109,7 +108,7 @@ func (d *delegation) newDevices(ports []grant.Port) {
 
 func (d *delegation) forwarderConfig() vswitch.DelegateConfig {
 	c := d.plan.forwarder
-	c.OnUse = d.noteUse
+	c.OnUse = d.applyUse
 	return c
 }
 
@@ -151,7 +150,7 @@ func (d *delegation) start() {
 // stop implements mode.
 func (d *delegation) stop() { d.applyAll(stop) }
 
-// background implements mode: it handles uses of the address, the expiry of the lease and the end of a release, probes for the guest, logs what an
+// background implements mode: it handles the expiry of the lease and the end of a release, probes for the guest, logs what an
 // operator has to know, and reports what the next switch has to know.
 func (d *delegation) background(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
@@ -164,8 +163,6 @@ func (d *delegation) background(ctx context.Context) error {
 			return nil
 		case err := <-d.faults:
 			return err
-		case <-d.used:
-			d.applyUses()
 		case <-ticker.C:
 			for _, a := range d.addresses {
 				a.tick()

@@ -76,8 +76,6 @@ func useAfterTick(t *testing.T, d *delegation, want vswitch.Holder) {
 	t.Helper()
 	d.addresses[0].endGrace()
 	fromGuest(d, "10.244.1.7")
-	<-d.used
-	d.addresses[0].apply(use, firstMAC)
 	if got := d.addresses[0].state.holder(); got != want {
 		t.Fatalf("the %s holds the address, want the %s", got, want)
 	}
