@@ -35,6 +35,30 @@ func TestPlanBesideRun(t *testing.T) {
 	}
 }
 
+// TestPlanFamilies: plan has the addresses of both families, or of the one of --families. Without such an address the error names the flag.
+func TestPlanFamilies(t *testing.T) {
+	const v4, v6 = "10.244.1.7/24", "fd00:10:244:1::7/64"
+	l := newLab(t)
+	if _, errs, code := l.verb("plan", "--families", "ipv6", "--state-dir", l.stateDir); code != 3 || !strings.Contains(errs, "because of --families ipv6") {
+		t.Errorf("a pod without IPv6: exit code %d, %s", code, errs)
+	}
+	l.pod.must("sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=0")
+	l.pod.batch("addr add "+v6+" nodad dev eth0", "-6 route add default via fd00:10:244:1::1")
+	check := func(state string) {
+		for families, has := range map[string][2]bool{"ipv4,ipv6": {true, true}, "ipv4": {true, false}, "ipv6": {false, true}} {
+			out, errs, code := l.verb("plan", "--families", families, "--state-dir", l.stateDir)
+			if code != 0 || strings.Contains(out, v4) != has[0] || strings.Contains(out, v6) != has[1] {
+				t.Errorf("%s, --families %s: exit code %d\n%s%s", state, families, code, out, errs)
+			}
+		}
+	}
+	check("no podswitch runs")
+	p := l.launch()
+	p.awaitText("ready")
+	check("podswitch runs")
+	p.stop()
+}
+
 // TestPlanTries: plan says what run would fail at, as far as it can tell without opening anything.
 func TestPlanTries(t *testing.T) {
 	l := newLab(t)

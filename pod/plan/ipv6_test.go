@@ -118,13 +118,28 @@ func TestNoIPv6(t *testing.T) {
 	id = identityOf(podnet.IPv6)
 	small(id)
 	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
-	if _, err := resolve(cfg, id, &environment{}); err == nil || !strings.Contains(err.Error(), "permanent global IPv6 address") {
+	if _, err := resolve(cfg, id, &environment{}); err == nil || !strings.Contains(err.Error(), "permanent global IPv6 address") ||
+		!strings.Contains(err.Error(), "its MTU would be 1279") {
 		t.Errorf("a small MTU without IPv4: %v", err)
 	}
 	id = identityOf(podnet.IPv4, podnet.IPv6)
 	id.Kept = []podnet.Address{{Prefix: netip.MustParsePrefix("fe80::7/64"), Flags: unix.IFA_F_PERMANENT},
 		{Prefix: netip.MustParsePrefix("fd00::99/64"), Flags: unix.IFA_F_MANAGETEMPADDR}}
 	onlySentence(t, "warnings", resolveFor(t, id, nil).Warnings, "fd00::99/64 stays with the pod's kernel, which made it from a router advertisement")
+}
+
+// TestNoAddress checks that the error of a pod without the address of a family names the flag, if it is the cause.
+func TestNoAddress(t *testing.T) {
+	for families, want := range map[model.Families]string{
+		model.IPv4:        "needs a global IPv4 address on the interface, because of --families ipv4 (let the network plugin assign one, or omit --families)",
+		model.IPv6:        "needs a permanent global IPv6 address on the interface, because of --families ipv6",
+		model.AllFamilies: "needs a global IPv4 address on the interface, or a permanent global IPv6 address (",
+	} {
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}, Families: families}
+		if _, err := resolve(cfg, identityOf(), &environment{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", families, err, want)
+		}
+	}
 }
 
 // TestFamiliesOfConfig checks that --families narrows what is looked at.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/podswitch/podswitch/dhcpsrv"
@@ -105,12 +106,13 @@ func Preview(cfg Config) (*Plan, error) {
 	earlier := err == nil && id != nil && id.Link.Name == cfg.PodInterface
 	running := errors.Is(err, podnet.ErrTaken) && id.Link.Name == cfg.PodInterface
 	if !earlier && !running {
-		id, err = podnet.Discover(cfg.PodInterface, podnet.IPv4)
+		id, err = podnet.Discover(cfg.PodInterface, cfg.families()...)
 		if running = errors.Is(err, podnet.ErrTaken); err != nil && !running {
 			return nil, err
 		}
 	}
-	if _, ok := id.PodAddress(podnet.IPv4); running && !ok {
+	id = id.Only(cfg.families()...)
+	if running && !hasAddress(id) {
 		return nil, fmt.Errorf("a running podswitch has taken the address of %s, and its state file is not in %s (select its directory with --state-dir): %w",
 			id.Link.Name, cfg.StateDir, podnet.ErrTaken)
 	}
@@ -125,6 +127,13 @@ func Preview(cfg Config) (*Plan, error) {
 			"(stop that podswitch first, or replace its switch with run --takeover)", id.Link.Name))
 	}
 	return p, nil
+}
+
+// hasAddress reports whether the pod has an address of any family.
+func hasAddress(id *podnet.Identity) bool {
+	_, has4 := id.PodAddress(podnet.IPv4)
+	_, has6 := id.PodAddress(podnet.IPv6)
+	return has4 || has6
 }
 
 // resolve returns the plan for a pod interface. If env is nil and the plan needs it, resolve discovers it.
@@ -248,11 +257,25 @@ func (p *Plan) resolveAddresses() error {
 	}
 	p.Address, _ = id.PodAddress(podnet.IPv4)
 	p.AddressIPv6, _ = id.PodAddress(podnet.IPv6)
-	if !p.Address.IsValid() && !p.AddressIPv6.IsValid() {
-		return &missing.Error{What: "delegate the address of " + id.Link.Name, Need: "a global IPv4 address on the interface, or a permanent global IPv6 address",
-			Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
+	if !hasAddress(id) {
+		return noAddress(id.Link.Name, p.cfg.Families, p.Warnings)
 	}
 	return nil
+}
+
+// noAddress returns the error of a pod without an address that could move. The reasons are those for which one that it has does not.
+func noAddress(link string, families model.Families, reasons []string) error {
+	e := &missing.Error{What: "delegate the address of " + link, Need: "a global IPv4 address on the interface, or a permanent global IPv6 address",
+		Give: "let the network plugin assign one, or omit delegateIp: a plain bridge works without an address"}
+	if families == model.IPv4 || families == model.IPv6 {
+		e.Need = map[model.Families]string{model.IPv4: "a global IPv4", model.IPv6: "a permanent global IPv6"}[families] +
+			" address on the interface, because of --families " + families.String()
+		e.Give = "let the network plugin assign one, or omit --families"
+	}
+	if len(reasons) > 0 {
+		e.Err = errors.New(strings.Join(reasons, "; "))
+	}
+	return e
 }
 
 // resolveOffers sets what the guest is told, of each family.
