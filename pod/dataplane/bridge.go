@@ -17,13 +17,13 @@ import (
 // A bridging is Ethernet mode: a learning switch between the guest and the pod interface, whose address stays in the pod's kernel, or
 // between plain devices.
 type bridging struct {
-	began    time.Time // 0 of the switch's clock
-	bridge   *vswitch.Bridge
-	devices  []*device
-	offences *offenceLog
-	loops    loopLog
-	ports    []namedPort
-	known    atomic.Pointer[control.Status] // the fields that change with the pod's network alone
+	began     time.Time // 0 of the switch's clock
+	bridge    *vswitch.Bridge
+	devices   []*device
+	offenders *offenderLog
+	loops     loopLog
+	ports     []namedPort
+	known     atomic.Pointer[control.Status] // the fields that change with the pod's network alone
 
 	pinned     vswitch.MAC // the only MAC at pinnedPort; the zero MAC: any
 	pinnedPort int
@@ -41,7 +41,7 @@ func newBridging(s *session, g *grant.Grant, log *zap.Logger) (*bridging, error)
 	if err != nil {
 		return nil, err
 	}
-	b.offences = newOffenceLog(log, bridgeOffences(&cfg))
+	b.offenders = newOffenderLog(log, bridgeOffenders(&cfg))
 	b.loops.log = log
 	b.bridge, b.pinned, b.pinnedPort = vswitch.NewBridge(cfg), cfg.Pinned, cfg.PinnedPort
 	b.hasPod = w.Pod != nil
@@ -82,7 +82,7 @@ func (b *bridging) background(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			b.offences.check(b.ports, b.now())
+			b.offenders.check(b.ports, b.now())
 			b.loops.check(b.bridge, b.ports, b.now())
 		}
 	}

@@ -40,7 +40,7 @@ type delegation struct {
 	known      atomic.Pointer[control.Status] // the fields that change with the pod's network alone
 	devices    []*device                      // guest, uplink, and the egress port if there is one
 	ports      []namedPort                    // in the forwarder's order
-	offences   *offenceLog                    // belongs to background
+	offenders  *offenderLog                   // belongs to background
 	hasWarned  bool                           // warnIfSilent has logged, or needs not to; belongs to background
 	changed    chan struct{}                  // a value: the state of the address or the lease has changed
 	faults     chan error                     // a value: a panic outside the switch's own goroutines, which ends the switch
@@ -72,7 +72,7 @@ func newDelegation(s *session, g *grant.Grant, log *zap.Logger) (_ *delegation, 
 	}
 	began := time.Now()
 	d := &delegation{
-		session: s, plan: p, log: log, guestLog: newGuestLog(log), offences: newOffenceLog(log, delegateOffences(&p.forwarder)),
+		session: s, plan: p, log: log, guestLog: newGuestLog(log), offenders: newOffenderLog(log, delegateOffenders(&p.forwarder)),
 		changed: make(chan struct{}, 1), tooBig: tooBigFrames{wake: make(chan struct{}, 1)}, faults: make(chan error, 1),
 		clock: func() time.Duration { return time.Since(began) },
 	}
@@ -167,7 +167,7 @@ func (d *delegation) background(ctx context.Context) error {
 			for _, a := range d.addresses {
 				a.tick()
 			}
-			d.offences.check(d.ports, d.clock())
+			d.offenders.check(d.ports, d.clock())
 			d.warnIfSilent()
 			d.report(&learned)
 		case <-d.changed:

@@ -15,7 +15,7 @@ type loopLog struct {
 	blocked seenValues[[2]int]
 }
 
-// check logs what is new, each station and each pair of ports once in offencePeriod. It is called once a second.
+// check logs what is new, each station and each pair of ports once in offenderPeriod. It is called once a second.
 func (l *loopLog) check(bridge *vswitch.Bridge, ports []namedPort, now time.Duration) {
 	if f, ok := bridge.TakeFlap(); ok {
 		l.flaps.warn(l.log, f.MAC, now, "a station flaps between two ports: a loop outside the switch, or two hosts with one MAC",

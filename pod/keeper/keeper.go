@@ -71,7 +71,7 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 	l.openControl()
 	defer l.closeControl()
 	if cfg.Pod != nil { // a switch may connect much later
-		if err := l.recover(); err != nil {
+		if err := l.resumeOrRestore(); err != nil {
 			return err
 		}
 	}

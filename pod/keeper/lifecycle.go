@@ -37,7 +37,7 @@ package keeper
 //	                                                recalling ─ yielded ─▶ starting    running                  running
 //
 // The states preparing to committed have the arrows lost, bye, failed and shutdown of the frame in the first drawing as well. The
-// exceptions are lost and bye in handing over, where the previous switch can still begin again.
+// exceptions are lost and bye in handing over, where the previous switch can still begin again; its own bye leads to stopping.
 type state uint8
 
 // The states.
@@ -81,9 +81,10 @@ const (
 	nextLost                  // the session of the next switch has ended, or it asked for its end
 	yielded                   // the current switch has stopped, and has sent its snapshot
 	previousLost              // the session of the switch that has yielded has ended
+	previousBye               // the switch that has yielded asks for the end of the one that has replaced it
 	lost                      // the session of the current switch has ended
 	bye                       // the current switch asks for its end
-	failed                    // the keeper cannot go on with the current switch, or the previous one asks for the end
+	failed                    // the keeper cannot go on with the current switch
 	stopped                   // the current switch has stopped answering for the address, or the time for that has passed
 	expired                   // no other switch has started in time, or too many have ended unasked
 	shutdown                  // the keeper is to end
@@ -91,7 +92,7 @@ const (
 )
 
 var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "next admitted", "next ready", "next lost", "yielded",
-	"previous lost", "lost", "bye", "failed", "stopped", "expired", "shutdown"}
+	"previous lost", "previous bye", "lost", "bye", "failed", "stopped", "expired", "shutdown"}
 
 // String returns the name that the drawing has.
 func (e event) String() string { return eventNames[e] }
@@ -184,6 +185,7 @@ var lifecycle = [numStates]map[event]transition{
 	handingOver: {
 		started:      {running, completeTakeover},
 		previousLost: {committed, discardHandover},
+		previousBye:  {stopping, askToStop},
 		lost:         {starting, resume},
 		bye:          {starting, resume},
 		failed:       {stopping, askToStop},

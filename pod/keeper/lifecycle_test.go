@@ -30,6 +30,7 @@ func TestLifecycle(t *testing.T) {
 	list(yielded, resume, starting, recalling)
 	list(started, completeTakeover, running, handingOver, committed)
 	list(previousLost, discardHandover, committed, handingOver)
+	list(previousBye, askToStop, stopping, handingOver)
 	list(lost, resume, starting, handingOver)
 	list(bye, resume, starting, handingOver)
 	list(lost, release, idle, building)
@@ -112,7 +113,7 @@ func (sc scenario) possible(e event) bool {
 		return sc.next.present
 	case yielded:
 		return c.present && c.yielding && !c.stopping // receiveYielded makes stopped of it otherwise
-	case previousLost:
+	case previousLost, previousBye:
 		return sc.previous.present
 	case lost, bye:
 		return c.present

@@ -100,7 +100,7 @@ func (l *loop) receiveBye(s *session) {
 		s.close()
 		l.handle(nextLost, errBye)
 	case l.previous:
-		l.handle(failed, nil)
+		l.handle(previousBye, nil)
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *resources) resolve(adopt bool) (*plan.Plan, error) {
 			return p, err
 		}
 	}
-	if err := recoverEarlier(r.cfg); err != nil {
+	if err := restoreEarlier(r.cfg); err != nil {
 		return nil, err
 	}
 	return plan.Resolve(*r.cfg.Pod)

@@ -16,7 +16,7 @@ const (
 
 // Adopt returns the Taken of a process that was killed, made from the state file in dir: the addresses stay off the interface, and this
 // process silences the kernel. The caller holds the Lock of dir. Adopt returns nil if it cannot continue, and the caller then calls
-// Recover: there is no state file, it describes another interface or boot, or the interface has an address.
+// RestoreLocked: there is no state file, it describes another interface or boot, or the interface has an address.
 //
 // The kernel is silent about the addresses also between the end of the first process and Adopt: it answers neither ARP nor IP for an
 // address that no interface has, as long as no route leads to it.
@@ -30,7 +30,7 @@ func adoptWithHooks(dir string, log *zap.Logger, hooks testHooks) (*Taken, error
 		return nil, err
 	}
 	if _, err := claimStateFile(dir, here); err != nil {
-		return nil, nil // Recover reports why
+		return nil, nil // RestoreLocked reports why
 	}
 	record, err := readRecord(dir)
 	if err != nil || here.rebootedSince(record.Pod.Namespace) || !here.matches(record.Pod.Namespace) || len(record.Sysctls) > 0 {

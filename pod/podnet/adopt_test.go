@@ -45,7 +45,7 @@ func TestAdoptContinuesAfterAKill(t *testing.T) {
 	p.wantAs(before)
 }
 
-// Adopt after a kill at each step continues, or changes nothing, and Recover completes.
+// Adopt after a kill at each step continues, or changes nothing, and RestoreLocked completes.
 func TestAdoptAfterAKillAtEveryStep(t *testing.T) {
 	for _, operation := range []string{"take", "giveback"} {
 		t.Run(operation, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestAdoptAfterAKillAtEveryStep(t *testing.T) {
 					adopted++
 					err = taken.GiveBack()
 				} else if err == nil {
-					_, err = Recover(p.dir)
+					_, err = RestoreLocked(p.dir)
 				}
 				if err != nil {
 					t.Fatalf("step %d: %v", step, err)
@@ -114,8 +114,8 @@ func TestAdoptRefusesATakenInterface(t *testing.T) {
 	if taken := p.adopt(); taken != nil {
 		t.Error("Adopt continues")
 	}
-	if _, err := Recover(p.dir); !errors.Is(err, ErrTaken) {
-		t.Errorf("Recover = %v", err)
+	if _, err := RestoreLocked(p.dir); !errors.Is(err, ErrTaken) {
+		t.Errorf("RestoreLocked = %v", err)
 	}
 	if err := table.Close(); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 package podnet
 
-// These tests kill a process after each step of Take, GiveBack and Recover, and then restore the interface.
+// These tests kill a process after each step of Take, GiveBack and RestoreLocked, and then restore the interface.
 
 import (
 	"errors"
@@ -61,7 +61,7 @@ func operate(operation, dir string, hooks testHooks) error {
 	}
 	defer lock.Close()
 	if operation == "recover" {
-		_, err := recoverState(dir, hooks)
+		_, err := restoreState(dir, hooks)
 		return err
 	}
 	id, err := Discover("eth0", IPv4, IPv6)

@@ -2,7 +2,7 @@
 //
 //	id, err := podnet.Discover("eth0", podnet.IPv4, podnet.IPv6) // changes nothing
 //	lock, err := podnet.Lock(dir)               // one process per state directory
-//	report, err := podnet.Recover(dir)          // completes what an earlier process left
+//	report, err := podnet.RestoreLocked(dir)          // completes what an earlier process left
 //	taken, err := podnet.Take(id, dir, log)     // the addresses are off the interface
 //	err = taken.GiveBack()                      // the interface is as Discover found it
 //
@@ -13,7 +13,7 @@
 //
 //	take         remove all IPv4 addresses of the pod interface and one IPv6 address, after recording it ([Take])
 //	adopt        continue with what a process has taken that was killed ([Adopt])
-//	give back    restore the interface from the record ([Taken.GiveBack], [Recover], [Restore])
+//	give back    restore the interface from the record ([Taken.GiveBack], [RestoreLocked], [Restore])
 //	silence      make the kernel answer nothing about an address on the pod interface (Take; [Mute]; silence_address.go), or nothing
 //	             at all on the guest's device ([Silence])
 //	mute         silence the kernel and leave the addresses on the interface ([Mute])
@@ -37,7 +37,7 @@
 //     ([Taken.Follow], follow.go).
 //  6. GiveBack restores the interface in the order below, ends the silence and removes the state file.
 //
-// If Take fails, it performs step 6 for what it has done. If the process dies, Recover or Restore performs step 6 from the state file, or
+// If Take fails, it performs step 6 for what it has done. If the process dies, RestoreLocked or Restore performs step 6 from the state file, or
 // Adopt continues with step 5: it repeats step 3, and finds the addresses removed.
 //
 // # What is restored, in which order
@@ -61,7 +61,7 @@
 //
 // # What exists while the addresses are taken
 //
-//	state file       survives the process and a crash of the machine; giving back removes it, and Recover after a reboot
+//	state file       survives the process and a crash of the machine; giving back removes it, and RestoreLocked after a reboot
 //	nftables tables  owned by a netlink socket of this process (NFT_TABLE_F_OWNER, Linux 5.12): the kernel removes them with it
 //	sysctls          survive the process, are in the record, and belong to the interface: they go with it
 //	lock             an flock(2) on a file in the state directory: the kernel releases it when the process ends

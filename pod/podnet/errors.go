@@ -15,7 +15,7 @@ var (
 	ErrTaken = errors.New("another podswitch has the interface's address")
 	// ErrLocked means that another process holds the lock of the state directory.
 	ErrLocked = errors.New("the state directory is in use")
-	// ErrStateExists means that an earlier process took the addresses and did not give them back. Recover and Restore do.
+	// ErrStateExists means that an earlier process took the addresses and did not give them back. RestoreLocked and Restore do.
 	ErrStateExists = errors.New("the state file of an earlier run exists")
 	// ErrForeignState means that the state file describes another network namespace or another interface.
 	ErrForeignState = errors.New("the state file does not belong to this interface")

@@ -127,9 +127,9 @@ func TestRecoverGivesUpTheRest(t *testing.T) {
 	p.changeState(func(r *record) { r.Sysctls = []sysctl{{"forwarding", "99999999999999999999"}} })
 	_, err := Restore(p.dir)
 	wantError(t, err, nil, "forwarding", "remains")
-	report, err := Recover(p.dir)
+	report, err := RestoreLocked(p.dir)
 	if err != nil || !strings.Contains(report, "forwarding") || len(p.files()) > 0 {
-		t.Fatalf("Recover = %q, %v; files %v", report, err, p.files())
+		t.Fatalf("RestoreLocked = %q, %v; files %v", report, err, p.files())
 	}
 	if err := p.take().GiveBack(); err != nil {
 		t.Fatal(err)
@@ -142,8 +142,8 @@ func TestRecoverGivesUpTheRest(t *testing.T) {
 		}
 	}}
 	p.changeState(func(r *record) { r.Sysctls = []sysctl{{"forwarding", "99999999999999999999"}} })
-	if report, err := recoverWithHooks(p.dir, hooks); err == nil || len(p.files()) != 1 {
-		t.Errorf("without the address: Recover = %q, %v; files %v", report, err, p.files())
+	if report, err := restoreWithHooks(p.dir, hooks); err == nil || len(p.files()) != 1 {
+		t.Errorf("without the address: RestoreLocked = %q, %v; files %v", report, err, p.files())
 	}
 }
 
@@ -265,7 +265,7 @@ func TestStateFilesOfOtherKindsAreRefused(t *testing.T) {
 			}
 			for _, call := range []func() error{
 				func() error { _, err := Restore(dir); return err },
-				func() error { _, err := Recover(dir); return err },
+				func() error { _, err := RestoreLocked(dir); return err },
 				func() error { _, err := Pending(dir); return err },
 			} {
 				wantError(t, call(), nil, test.word, statePath(dir))
@@ -281,8 +281,8 @@ func TestStateFilesOfOtherKindsAreRefused(t *testing.T) {
 		}
 		_, err := Lock(dir)
 		wantError(t, err, nil, "lock", "regular")
-		if text, err := Recover(dir); text != "" || err != nil {
-			t.Errorf("Recover = %q, %v", text, err)
+		if text, err := RestoreLocked(dir); text != "" || err != nil {
+			t.Errorf("RestoreLocked = %q, %v", text, err)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Restore does what Recover does, for a process that does not hold the Lock of dir. The report is never empty: it also says that nothing
+// Restore does what RestoreLocked does, for a process that does not hold the Lock of dir. The report is never empty: it also says that nothing
 // had to be restored. While a running podswitch holds the lock, the error is a *missing.Error that names the process and wraps ErrLocked.
 // Restore refuses the state file of another network namespace with ErrForeignState, unless one of this namespace is set aside.
 func Restore(dir string) (report string, err error) {
@@ -35,26 +35,26 @@ func Restore(dir string) (report string, err error) {
 			return "", err
 		}
 	}
-	report, err = recoverState(dir, testHooks{})
+	report, err = restoreState(dir, testHooks{})
 	if report == "" && err == nil {
 		report = nothing // the other podswitch gave back before it released the lock
 	}
 	return report, err
 }
 
-// Recover restores the interface that the state file in dir describes, after a process that ended without giving back. The caller holds the
+// RestoreLocked restores the interface that the state file in dir describes, after a process that ended without giving back. The caller holds the
 // Lock of dir. The report is text for a user, without a final newline, and empty if there was nothing to do.
 //
-// Recover removes the state file also if the addresses are restored and something else cannot be, because the caller would otherwise not
+// RestoreLocked removes the state file also if the addresses are restored and something else cannot be, because the caller would otherwise not
 // be able to take the addresses. The report says what.
 //
-// If the state file describes another network namespace and the kernel can tell namespaces apart (Linux 5.14), Recover sets it aside; the
+// If the state file describes another network namespace and the kernel can tell namespaces apart (Linux 5.14), RestoreLocked sets it aside; the
 // report says so even if err is not nil. The error wraps ErrForeignState if the state file describes another interface, ErrTaken if a
-// podswitch with another state directory has the address, and ErrLinkGone if the interface is gone. In the last case Recover has removed
+// podswitch with another state directory has the address, and ErrLinkGone if the interface is gone. In the last case RestoreLocked has removed
 // the state file.
-func Recover(dir string) (report string, err error) { return recoverWithHooks(dir, testHooks{}) }
+func RestoreLocked(dir string) (report string, err error) { return restoreWithHooks(dir, testHooks{}) }
 
-func recoverWithHooks(dir string, hooks testHooks) (report string, err error) {
+func restoreWithHooks(dir string, hooks testHooks) (report string, err error) {
 	here, err := currentNamespace()
 	if err != nil {
 		return "", err
@@ -63,7 +63,7 @@ func recoverWithHooks(dir string, hooks testHooks) (report string, err error) {
 	if err != nil {
 		return "", err
 	}
-	report, err = recoverState(dir, hooks)
+	report, err = restoreState(dir, hooks)
 	if err != nil {
 		report, err = giveUp(dir, err)
 	}
@@ -73,7 +73,7 @@ func recoverWithHooks(dir string, hooks testHooks) (report string, err error) {
 	return report, err
 }
 
-func recoverState(dir string, hooks testHooks) (report string, err error) {
+func restoreState(dir string, hooks testHooks) (report string, err error) {
 	record, err := readRecord(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -104,7 +104,7 @@ func recoverState(dir string, hooks testHooks) (report string, err error) {
 	return tx.report(), nil
 }
 
-// giveUp removes the state file after the error failed of recoverState, if the link has all recorded addresses: the rest must not
+// giveUp removes the state file after the error failed of restoreState, if the link has all recorded addresses: the rest must not
 // keep another podswitch from taking them. The report lists the rest. Otherwise giveUp returns failed.
 func giveUp(dir string, failed error) (report string, err error) {
 	if isForeign := errors.Is(failed, ErrForeignState); isForeign || errors.Is(failed, ErrTaken) || errors.Is(failed, ErrLinkGone) {
@@ -166,7 +166,7 @@ func count(n int, singular, plural string) string {
 	return fmt.Sprintf("%d %s", n, plural)
 }
 
-// Pending returns the identity that Recover would restore from dir, or nil if there is none. The errors are those of Recover, except
+// Pending returns the identity that RestoreLocked would restore from dir, or nil if there is none. The errors are those of RestoreLocked, except
 // ErrLinkGone; with ErrTaken it returns the identity too, which is that of a running podswitch. It changes nothing.
 func Pending(dir string) (*Identity, error) {
 	here, err := currentNamespace()

@@ -210,11 +210,11 @@ func TestRecoverSetsTheStateOfAnotherNamespaceAside(t *testing.T) {
 	if pending, err := Pending(p.dir); pending != nil || err != nil {
 		t.Errorf("Pending = %v, %v", pending, err)
 	}
-	text, err := Recover(p.dir)
+	text, err := RestoreLocked(p.dir)
 	if err != nil || !strings.Contains(text, "kept in "+p.dir+"/state-") || len(p.files()) != 1 {
-		t.Fatalf("Recover = %q, %v; files %v", text, err, p.files())
+		t.Fatalf("RestoreLocked = %q, %v; files %v", text, err, p.files())
 	}
-	if text, err := Recover(p.dir); err != nil || text != "" {
+	if text, err := RestoreLocked(p.dir); err != nil || text != "" {
 		t.Errorf("again: %q, %v", text, err)
 	}
 	if text, err := Restore(p.dir); err != nil || !strings.HasPrefix(text, "nothing to restore") {
@@ -267,8 +267,8 @@ func TestAStateFileInPlaceReplacesOneThatIsSetAside(t *testing.T) {
 	if err := os.WriteFile(asidePath(p.dir, here), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := Recover(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is restored") {
-		t.Errorf("Recover = %q, %v", text, err)
+	if text, err := RestoreLocked(p.dir); err != nil || !strings.HasPrefix(text, "eth0 is restored") {
+		t.Errorf("RestoreLocked = %q, %v", text, err)
 	}
 	p.wantAs(before)
 }
@@ -291,8 +291,8 @@ func TestRecoverRemovesStateThatWasSetAsideBeforeTheLastBoot(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.dir, asidePrefix+"mine.json"), []byte("notes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := Recover(p.dir); err != nil || text != "" || !slices.Equal(p.files(), []string{asidePrefix + "mine.json"}) {
-		t.Errorf("Recover = %q, %v; files %v", text, err, p.files())
+	if text, err := RestoreLocked(p.dir); err != nil || text != "" || !slices.Equal(p.files(), []string{asidePrefix + "mine.json"}) {
+		t.Errorf("RestoreLocked = %q, %v; files %v", text, err, p.files())
 	}
 }
 

@@ -73,8 +73,8 @@ func TestAPartlyWrittenStateFileIsIgnored(t *testing.T) {
 	if err := os.WriteFile(statePath(dir)+".new", []byte(`{"versi`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := Recover(dir); text != "" || err != nil {
-		t.Errorf("Recover = %q, %v, want nothing", text, err)
+	if text, err := RestoreLocked(dir); text != "" || err != nil {
+		t.Errorf("RestoreLocked = %q, %v, want nothing", text, err)
 	}
 	if err := writeRecord(dir, sample()); err != nil {
 		t.Errorf("write again: %v", err)

@@ -18,7 +18,7 @@ type Taken struct {
 }
 
 // Take removes the addresses of id from the pod interface, after it has written the state file into dir. The caller holds the Lock of dir
-// and has called Recover. Take reads the identity again for the state file, and fails if the link or the addresses differ from id. A nil
+// and has called RestoreLocked. Take reads the identity again for the state file, and fails if the link or the addresses differ from id. A nil
 // log discards messages.
 //
 // After an error, the interface is as before, except after a TakeError. The error wraps ErrTaken if another podswitch has the address, and ErrStateExists if dir has

@@ -64,7 +64,7 @@ func TestForeignAddressIsLogged(t *testing.T) {
 	d, seen := observed(t, &now)
 	for range 3 {
 		fromGuest(d, "10.244.1.99")
-		d.offences.check(d.ports, now)
+		d.offenders.check(d.ports, now)
 		now += time.Second
 	}
 	entries := seen.FilterMessageSnippet("foreign source address").All()
@@ -76,13 +76,13 @@ func TestForeignAddressIsLogged(t *testing.T) {
 	}
 }
 
-// TestOffencesAreBounded checks that a guest with a new address for each frame causes few lines, and some again in a later period.
-func TestOffencesAreBounded(t *testing.T) {
+// TestOffendersAreBounded checks that a guest with a new address for each frame causes few lines, and some again in a later period.
+func TestOffendersAreBounded(t *testing.T) {
 	now := time.Second
 	d, seen := observed(t, &now)
 	for i := range 500 {
 		fromGuest(d, fmt.Sprintf("10.9.%d.%d", i/250, i%250))
-		d.offences.check(d.ports, now)
+		d.offenders.check(d.ports, now)
 		now += time.Second
 	}
 	if n := seen.Len(); n != offenderLimit+1 {
@@ -91,9 +91,9 @@ func TestOffencesAreBounded(t *testing.T) {
 	if n := seen.FilterField(zap.String("and", offenderEvents)).Len(); n != 1 {
 		t.Errorf("%d lines say that there are more, want 1", n)
 	}
-	now += offencePeriod
+	now += offenderPeriod
 	fromGuest(d, "10.9.0.0")
-	d.offences.check(d.ports, now)
+	d.offenders.check(d.ports, now)
 	if n := seen.Len(); n != offenderLimit+2 {
 		t.Errorf("%d lines with those of the next period, want %d", n, offenderLimit+2)
 	}

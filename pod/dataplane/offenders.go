@@ -9,8 +9,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// An offence is a kind of drop that the log names, with the value for which frames were dropped (vswitch.Offender).
-type offence struct {
+// An offenderKind is a kind of drop that the log names, with the value for which frames were dropped (vswitch.Offender).
+type offenderKind struct {
 	port    int
 	reason  vswitch.Reason
 	message string
@@ -18,15 +18,15 @@ type offence struct {
 	want    zap.Field // what the value should be; zap.Skip: there is no such thing
 }
 
-// bridgeOffences are those of a learning switch.
-func bridgeOffences(cfg *vswitch.BridgeConfig) []offence {
-	return []offence{{cfg.PinnedPort, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.Pinned)}}
+// bridgeOffenders are the kinds of a learning switch.
+func bridgeOffenders(cfg *vswitch.BridgeConfig) []offenderKind {
+	return []offenderKind{{cfg.PinnedPort, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.Pinned)}}
 }
 
-// delegateOffences are those of IP mode.
-func delegateOffences(cfg *vswitch.DelegateConfig) []offence {
+// delegateOffenders are the kinds of IP mode.
+func delegateOffenders(cfg *vswitch.DelegateConfig) []offenderKind {
 	address, none := zap.Stringer("pod_address", cfg.Address.Addr()), zap.Skip()
-	return []offence{
+	return []offenderKind{
 		{vswitch.PortGuest, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.PinnedMAC)},
 		{vswitch.PortGuest, vswitch.ForeignSource, "guest's packets dropped: foreign source address", "source", address},
 		{vswitch.PortGuest, vswitch.VLAN, "guest's frames dropped: VLAN tag", "vlan", none},
@@ -40,20 +40,20 @@ func delegateOffences(cfg *vswitch.DelegateConfig) []offence {
 	}
 }
 
-// Bounds of the lines about one offence. The guest and the hosts on the wire choose the values, and can choose a new one for each frame.
+// Bounds of the lines about one kind. The guest and the hosts on the wire choose the values, and can choose a new one for each frame.
 const (
-	offenderLimit  = 8         // values that are named in offencePeriod; one further line says that there are more
-	offencePeriod  = time.Hour // after which values are named again
+	offenderLimit  = 8         // values that are named in offenderPeriod; one further line says that there are more
+	offenderPeriod = time.Hour // after which values are named again
 	offenderEvents = "further values of this message are not logged"
 )
 
-// An offenceLog logs the offenders that the counters of the ports have, each value once in offencePeriod. Values are numbers that
+// An offenderLog logs the offenders that the counters of the ports have, each value once in offenderPeriod. Values are numbers that
 // vswitch formats: no text of the guest reaches the log.
-type offenceLog struct {
+type offenderLog struct {
 	log      *zap.Logger
-	list     []offence
-	counters []*vswitch.Counters            // by offence; found at the first check, because a port's method may make a system call
-	seen     []seenValues[vswitch.Offender] // by offence
+	list     []offenderKind
+	counters []*vswitch.Counters            // by kind; found at the first check, because a port's method may make a system call
+	seen     []seenValues[vswitch.Offender] // by kind
 }
 
 // seenValues are the values of one message that were logged since a time on the switch's clock.
@@ -64,7 +64,7 @@ type seenValues[V comparable] struct {
 
 // warn logs a message about one value, unless the value was logged before or there were too many.
 func (s *seenValues[V]) warn(log *zap.Logger, value V, now time.Duration, message string, fields ...zap.Field) {
-	if now-s.since >= offencePeriod {
+	if now-s.since >= offenderPeriod {
 		*s = seenValues[V]{since: now}
 	}
 	if len(s.values) > offenderLimit || slices.Contains(s.values, value) {
@@ -72,17 +72,17 @@ func (s *seenValues[V]) warn(log *zap.Logger, value V, now time.Duration, messag
 	}
 	s.values = append(s.values, value)
 	if len(s.values) > offenderLimit {
-		fields = []zap.Field{zap.String("and", offenderEvents), zap.Duration("for", offencePeriod-(now-s.since))}
+		fields = []zap.Field{zap.String("and", offenderEvents), zap.Duration("for", offenderPeriod-(now-s.since))}
 	}
 	log.Warn(message, fields...)
 }
 
-func newOffenceLog(log *zap.Logger, list []offence) *offenceLog {
-	return &offenceLog{log: log, list: list, seen: make([]seenValues[vswitch.Offender], len(list))}
+func newOffenderLog(log *zap.Logger, list []offenderKind) *offenderLog {
+	return &offenderLog{log: log, list: list, seen: make([]seenValues[vswitch.Offender], len(list))}
 }
 
 // check logs what is new at the ports. It is called once a second.
-func (l *offenceLog) check(ports []namedPort, now time.Duration) {
+func (l *offenderLog) check(ports []namedPort, now time.Duration) {
 	if l.counters == nil {
 		for _, o := range l.list {
 			l.counters = append(l.counters, ports[o.port].Counters())

@@ -9,13 +9,13 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// recoverEarlier gives back an address that an earlier run has left taken. The caller holds the lock of the state directory.
-func recoverEarlier(cfg *Config) error {
-	report, err := podnet.Recover(cfg.Pod.StateDir)
+// restoreEarlier gives back an address that an earlier run has left taken. The caller holds the lock of the state directory.
+func restoreEarlier(cfg *Config) error {
+	report, err := podnet.RestoreLocked(cfg.Pod.StateDir)
 	if report != "" {
 		cfg.Log.Warn("an earlier run did not give back the address", zap.String("report", report))
 	}
-	if errors.Is(err, podnet.ErrLinkGone) { // Recover has removed the state file
+	if errors.Is(err, podnet.ErrLinkGone) { // RestoreLocked has removed the state file
 		cfg.Log.Warn("the interface of an earlier run does not exist any more", zap.Error(err))
 		return nil
 	}
@@ -25,15 +25,15 @@ func recoverEarlier(cfg *Config) error {
 	return nil
 }
 
-// recover continues with what an earlier run has left taken, or gives it back.
-func (l *loop) recover() error {
+// resumeOrRestore continues with what an earlier run has left taken, or gives it back.
+func (l *loop) resumeOrRestore() error {
 	pending, err := podnet.Pending(l.cfg.Pod.StateDir)
 	if pending == nil || err != nil || l.cfg.HoldSwitch <= 0 {
-		return recoverNow(&l.cfg)
+		return restoreNow(&l.cfg)
 	}
 	if err := l.open(holding, idle); err != nil {
 		l.log.Warn("cannot continue where the keeper before this one has ended", zap.Error(err))
-		return recoverNow(&l.cfg)
+		return restoreNow(&l.cfg)
 	}
 	if l.state == idle { // it was given back
 		return l.closeAll()
@@ -41,11 +41,11 @@ func (l *loop) recover() error {
 	return nil
 }
 
-// recoverNow is recoverEarlier for a caller that does not hold the lock.
-func recoverNow(cfg *Config) error {
+// restoreNow is restoreEarlier for a caller that does not hold the lock.
+func restoreNow(cfg *Config) error {
 	lock, err := podnet.Lock(cfg.Pod.StateDir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(recoverEarlier(cfg), lock.Close())
+	return errors.Join(restoreEarlier(cfg), lock.Close())
 }
