@@ -17,6 +17,7 @@ var (
 	udp4         = packet{protocol: udp, payload: 3000}
 	udp6         = packet{v6: true, protocol: udp, payload: 3000}
 	icmp4        = packet{protocol: 1, payload: 3000}
+	icmp6        = packet{v6: true, protocol: 58, payload: 3000}
 	tcp4Options  = packet{protocol: tcp, tcpOptions: timestamps, options: routerAlert, payload: 3000}
 	tcp6Signed   = packet{v6: true, protocol: tcp, extensions: append([]byte{0, 4}, make([]byte, 22)...), firstNext: 51, payload: 3000}
 	laterPart    = packet{v6: true, protocol: 0, extensions: []byte{0, 0, 1, 0, 0, 0, 0, 9}, firstNext: 44, payload: 3000}
@@ -97,7 +98,7 @@ func TestCheckAccepts(t *testing.T) {
 }
 
 func TestCheckRefusesImpossibleHeader(t *testing.T) {
-	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "udp6": udp6Extended, "icmp4": icmp4}
+	frames := map[string]packet{"tcp4": tcp4, "tcp6": tcp6, "udp4": udp4, "udp6": udp6Extended, "icmp4": icmp4, "icmp6": icmp6}
 	tests := []struct {
 		name, frame string
 		gso         bool
@@ -119,6 +120,7 @@ func TestCheckRefusesImpossibleHeader(t *testing.T) {
 		{"checksum onto TCP's payload", "tcp6", false, func(h *vnet.Header) { h.CsumOffset = 100 }},
 		{"checksum onto ICMP's type", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 0 }},
 		{"checksum onto what ICMP quotes", "icmp4", false, func(h *vnet.Header) { h.CsumOffset = 8 + 16 }},
+		{"checksum onto what ICMPv6 quotes", "icmp6", false, func(h *vnet.Header) { h.CsumOffset = 8 + 40 }},
 		{"checksum onto a port", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 2 }},
 		{"checksum onto the UDP length", "udp4", false, func(h *vnet.Header) { h.CsumOffset = 5 }},
 		{"GSO without checksum", "tcp4", true, func(h *vnet.Header) { h.Flags = 0 }},

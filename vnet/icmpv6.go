@@ -43,8 +43,8 @@ type Discovery struct {
 // ParseDiscovery reads the message of an IPv6 packet without extension headers and validates it: RFC 4861, sections 6.1.1, 7.1.1 and
 // 7.1.2. It reports false for a message that a host must ignore, and for other types than those of a Discovery.
 func ParseDiscovery(packet []byte) (d Discovery, ok bool) {
-	h, ok := ParseIPv6(packet)
-	if !ok || h.Transport != ipv6Len || h.Protocol != protocolICMPv6 || h.End < ipv6Len+icmpv6Len || packet[7] != discoveryHops {
+	var h IPv6
+	if !h.Parse(packet) || h.Transport != ipv6Len || h.Protocol != protocolICMPv6 || h.End < ipv6Len+icmpv6Len || packet[7] != discoveryHops {
 		return d, false
 	}
 	message := packet[ipv6Len:h.End]

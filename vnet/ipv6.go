@@ -1,5 +1,7 @@
 package vnet
 
+import "encoding/binary"
+
 // IPv6 has what the headers of an IPv6 packet say. Offsets are from the first byte of the packet.
 type IPv6 struct {
 	Protocol  uint8 // of the first header that is not an extension header; of a later fragment, of its first header
@@ -10,10 +12,18 @@ type IPv6 struct {
 	Routed    bool  // a routing header names further hops, behind the destination in the packet's header
 }
 
-// ParseIPv6 walks the headers of an IPv6 packet (RFC 8200, section 4), eight extension headers at most. It reports false if the packet
-// ends within them, or has more.
-func ParseIPv6(packet []byte) (h IPv6, ok bool) {
+// Parse walks the headers of an IPv6 packet (RFC 8200, section 4), eight extension headers at most. It reports false if the packet ends
+// within them, or has more.
+func (h *IPv6) Parse(packet []byte) bool {
+	if len(packet) < ipv6Len || packet[0]>>4 != 6 {
+		return false
+	}
+	if end := ipv6Len + int(binary.BigEndian.Uint16(packet[4:])); !isExtension(packet[6]) && end <= len(packet) { // most packets
+		*h = IPv6{Protocol: packet[6], Transport: ipv6Len, End: end}
+		return true
+	}
 	var l layout
-	ok = l.ipv6(packet)
-	return IPv6{l.protocol, l.transport, l.end, l.offset, l.fragment, l.routed}, ok
+	ok := l.ipv6(packet)
+	*h = IPv6{l.protocol, l.transport, l.end, l.offset, l.fragment, l.routed}
+	return ok
 }

@@ -55,6 +55,13 @@ func BenchmarkDelegate(b *testing.B) {
 		{"guest-wire/fragments", vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 udp 1 > 2 data 1500"},
 		{"wire-guest/small", vswitch.PortUplink, "gw > wire ip 10.0.0.1 > 10.244.1.7 df tcp 80 > 1000 ack"},
 		{"wire-guest/segments", vswitch.PortUplink, "gw > wire ip 10.0.0.1 > 10.244.1.7 df tcp 80 > 1000 ack data 60000 gso tcp4 1398"},
+		{"guest-wire-ipv6/small", vswitch.PortGuest, "guest > router " + small6},
+		{"guest-wire-ipv6/segments", vswitch.PortGuest, "guest > router " + segments6},
+		{"guest-wire-ipv6/syn", vswitch.PortGuest, "guest > router " + syn6},
+		{"guest-wire-ipv6/too-big", vswitch.PortGuest, "guest > router ip6 fd00:10:244:1::7 > 2001:db8::1 udp 1 > 2 data 1500"},
+		{"wire-guest-ipv6/small", vswitch.PortUplink, "gw > wire ip6 2001:db8::1 > fd00:10:244:1::7 tcp 80 > 1000 ack"},
+		{"wire-guest-ipv6/segments", vswitch.PortUplink, "gw > wire ip6 2001:db8::1 > fd00:10:244:1::7 tcp 80 > 1000 ack data 60000 gso tcp6 1378"},
+		{"guest-solicits", vswitch.PortGuest, "guest > 33:33:ff:00:00:09 ip6 fe80::1 > ff02::1:ff00:9 icmp6 ns fd00:10:244:1::9 link guest"},
 		{"guest-arp", vswitch.PortGuest, "guest > broadcast arp who-has 10.244.1.1 tell 10.244.1.7"},
 	} {
 		b.Run(test.name, func(b *testing.B) { measure(b, delegateLoad(b, test.in, test.line)) })

@@ -52,7 +52,7 @@ func busyBridge() busy {
 
 func busyDelegate(t *testing.T) busy {
 	t.Helper()
-	s, err := parseScript("delegate", "# Busy.\ndelegate\nkeep 8080\nno-arp\n+0 tick\n")
+	s, err := parseScript("delegate", "# Busy.\ndelegate\nipv6\nkeep 8080\nno-arp\n+0 tick\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,12 @@ func busyDelegate(t *testing.T) busy {
 		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 10.0.0.1 icmp port-unreachable about ip 10.0.0.1 > 10.244.1.7 tcp 2 > 8080"},
 		{vswitch.PortGuest, "guest > router ip 10.244.1.8 > 10.0.0.1 udp 1 > 2"},
 		{vswitch.PortGuest, "guest > router ip 10.244.1.7 > 169.254.75.1 udp 5353 > 53"},
+		{vswitch.PortGuest, "guest > router ip6 fd00:10:244:1::7 > 2001:db8::1 udp 1 > 2"},
+		{vswitch.PortGuest, "guest > router ip6 fe80::1 > fe80::ff:fe00:fe udp 1 > 53"},
+		{vswitch.PortGuest, "guest > 33:33:ff:00:00:09 ip6 fe80::1 > ff02::1:ff00:9 icmp6 ns fd00:10:244:1::9 link guest"},
+		{vswitch.PortGuest, "guest > 33:33:ff:00:00:07 ip6 :: > ff02::1:ff00:7 icmp6 ns fd00:10:244:1::7"},
+		{vswitch.PortUplink, "peer > wire ip6 2001:db8::1 > fd00:10:244:1::7 udp 2 > 1"},
+		{vswitch.PortUplink, "peer > wire ip6 2001:db8::1 > fd00:10:244:1::7 tcp 2 > 8080 syn"},
 		{vswitch.PortUplink, "peer > wire ip 10.0.0.1 > 10.244.1.7 udp 2 > 1"},
 		{vswitch.PortUplink, "peer > wire ip 10.0.0.1 > 10.244.1.7 tcp 2 > 8080 syn"},
 		{vswitch.PortUplink, "peer > wire vlan 7 ip 10.0.0.1 > 10.244.1.7 udp 2 > 1"},
@@ -78,6 +84,9 @@ func busyDelegate(t *testing.T) busy {
 	macs := []vswitch.MAC{s.names["guest"], s.names["peer"], {}}
 	b.change = func(n int) {
 		d.IPv4.SetHolder(vswitch.Holder(n%3), macs[n/3%3])
+		d.IPv6.SetHolder(vswitch.Holder(n/2%3), macs[n/3%3])
+		d.IPv6.LastUseBy(macs[0])
+		d.IPv6.Advertise()
 		d.IPv4.LastUseBy(macs[0])
 		d.IPv4.LastUse()
 	}

@@ -11,7 +11,7 @@
 // A Forwarder decides where frames go. There are two:
 //
 //   - Bridge is a learning switch.
-//   - Delegate moves a pod's IPv4 address to a virtual machine: it answers the guest's ARP, routes its packets by the pod's routes,
+//   - Delegate moves a pod's IPv4 and IPv6 addresses to a virtual machine: it answers the guest's ARP and neighbour discovery, routes its packets by the pod's routes,
 //     and resolves next hops on the wire.
 //
 // A Switch runs one loop for each port: receive a batch, forward it, transmit the result. The loop runs in a goroutine, or in the

@@ -76,8 +76,9 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 		return f, false
 	}
 	quoted := frame[p.transport+8 : p.end]
+	var h vnet.IPv6
 	headerLen := 0
-	if h, ok := vnet.ParseIPv6(quoted); ok && p.isIPv6 {
+	if p.isIPv6 && h.Parse(quoted) {
 		headerLen = h.Transport
 		f = quotedFlow{laterFragment: h.Offset != 0, protocol: h.Protocol, source: key6(quoted[8:]), target: key6(quoted[24:])}
 	} else if len(quoted) >= ipv4Len && !p.isIPv6 {

@@ -56,7 +56,8 @@ func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
 	return neighbourValue(mac.key())
 }
 
-// neighbours resolves next hops on the wire to MACs by ARP (RFC 826), as a host with the pod address does.
+// neighbours resolves next hops on the wire to MACs by ARP (RFC 826) or IPv6 neighbour discovery (RFC 4861), as a host with the pod
+// address does.
 //
 //   - A confirmed entry is read without a lock.
 //

@@ -70,8 +70,8 @@ func (p *packet) parseHeader(frame []byte) bool {
 
 func (p *packet) parseIPv6(frame []byte) bool {
 	ip := frame[ethernetLen:]
-	h, ok := vnet.ParseIPv6(ip)
-	if !ok || h.End == 0 {
+	var h vnet.IPv6
+	if !h.Parse(ip) || h.End == 0 {
 		return false
 	}
 	p.source, p.target, p.protocol = key6(ip[8:]), key6(ip[24:]), h.Protocol

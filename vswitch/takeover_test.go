@@ -17,7 +17,7 @@ import (
 // every frame that has entered or was made is sent, counted as a drop, or held. In the end, every frame has entered.
 func TestTakeoverConserves(t *testing.T) {
 	const generations, frames = 12, 3000
-	s := scriptOf(t, "delegate\nkeep 8080")
+	s := scriptOf(t, "delegate\nipv6\nkeep 8080")
 	var far []*vswitchtest.Port
 	for range s.ports {
 		far = append(far, vswitchtest.NewPort(64))
@@ -72,8 +72,10 @@ func TestTakeoverConserves(t *testing.T) {
 // a known neighbour until it expires.
 func takeoverLoad() [][]string {
 	return [][]string{
-		vswitch.PortGuest:  {"guest > router ip 10.244.1.7 > 10.244.1.%d udp 1 > 2", "guest > router ip 10.244.1.7 > 10.0.0.%d df tcp 1000 > 80 ack data 3000 gso tcp4 1398"},
-		vswitch.PortUplink: {"peer > broadcast arp who-has 10.244.1.7 tell 10.244.1.%d", "gw > wire ip 10.0.0.%d > 10.244.1.7 udp 2 > 1"},
+		vswitch.PortGuest: {"guest > router ip 10.244.1.7 > 10.244.1.%d udp 1 > 2", "guest > router ip 10.244.1.7 > 10.0.0.%d df tcp 1000 > 80 ack data 3000 gso tcp4 1398",
+			"guest > router ip6 fd00:10:244:1::7 > fd00:10:244:1::%d udp 1 > 2"},
+		vswitch.PortUplink: {"peer > broadcast arp who-has 10.244.1.7 tell 10.244.1.%d", "gw > wire ip 10.0.0.%d > 10.244.1.7 udp 2 > 1",
+			"peer > 33:33:ff:00:00:07 ip6 fd00:10:244:1::%d > ff02::1:ff00:7 icmp6 ns fd00:10:244:1::7 link peer"},
 		vswitch.PortPod:    {"wire > gw ip 10.244.1.7 > 10.244.1.%d tcp 8080 > 2 ack"},
 		vswitch.PortServer: {"router > guest ip 169.254.75.1 > 10.244.1.7 udp 53 > %d"},
 	}
@@ -95,6 +97,7 @@ func newGeneration(s *script, far []*vswitchtest.Port, before *generation) *gene
 	g.clock = func() time.Duration { return 1000*time.Since(began) + 1 }
 	if before == nil {
 		g.delegate.IPv4.SetHolder(vswitch.HolderGuest, s.names["guest"])
+		g.delegate.IPv6.SetHolder(vswitch.HolderGuest, s.names["guest"])
 	} else {
 		g.made = before.made
 	}
@@ -126,7 +129,9 @@ func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (held i
 	}
 	ticks := vswitch.NewTickOut(new(vswitch.Counters), counters)
 	for n := 0; g.sum().RxFrames < upTo && ctx.Err() == nil; n++ {
-		g.delegate.IPv4.SetHolder([]vswitch.Holder{vswitch.HolderGuest, vswitch.HolderGuest, vswitch.HolderSwitch}[n%3], vswitch.MAC{})
+		for _, v := range g.delegate.Families() {
+			v.SetHolder([]vswitch.Holder{vswitch.HolderGuest, vswitch.HolderGuest, vswitch.HolderSwitch}[n%3], vswitch.MAC{})
+		}
 		g.delegate.Tick(g.clock(), ticks)
 		ticks.Flush(func(port int, frames []vswitch.Frame) { g.ports[port].Transmit(frames) })
 		g.delegate.State(g.clock())
@@ -136,7 +141,8 @@ func (g *generation) run(ctx context.Context, t *testing.T, upTo uint64) (held i
 		t.Errorf("Run = %v", err)
 	}
 	g.ended = g.clock()
-	for _, q := range g.delegate.State(g.ended).Questions {
+	state := g.delegate.State(g.ended)
+	for _, q := range append(state.Questions, state.IPv6.Questions...) {
 		held += len(q.Frames)
 	}
 	sum := g.sum()
@@ -164,7 +170,7 @@ func (g *generation) sum() handover.Counters {
 	return total
 }
 
-// An observed port counts the frames that the forwarder makes: ARP requests on the wire, ICMP errors for the guest.
+// An observed port counts the frames that the forwarder makes: ARP requests and neighbour solicitations on the wire, ICMP errors for the guest.
 type observed struct {
 	*vswitchtest.Port
 	number int
@@ -173,6 +179,12 @@ type observed struct {
 
 func (o observed) Transmit(batch []vswitch.Frame) {
 	for _, f := range batch {
+		if f.Data[12] == 0x86 { // an advertisement answers a frame, and is not made
+			if kind := f.Data[54]; f.Data[20] == 58 && (o.number == vswitch.PortUplink && kind == 135 || o.number == vswitch.PortGuest && kind == 1) {
+				o.made.Add(1)
+			}
+			continue
+		}
 		isARP := f.Data[12] == 8 && f.Data[13] == 6
 		if o.number == vswitch.PortUplink && isARP || o.number == vswitch.PortGuest && !isARP && f.Data[23] == 1 {
 			o.made.Add(1)

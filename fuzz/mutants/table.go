@@ -74,6 +74,7 @@ func offloads() []mutant {
 		{"FuzzDelegate", "./fuzz", "vswitch/normalize.go", "fragments stay as large as their sender wants", "if f.Offload.GSOType != vnet.GSOUDP {", "if f.Offload.GSOType != vnet.GSOUDPL4 {"},
 		{"FuzzDelegate", "./fuzz", "vnet/tunnel.go", "the end of the inner packet is not checked", "inner.end == l.end &&", ""},
 		{"FuzzDelegate", "./fuzz", "vnet/check.go", "the checksum of TCP in a tunnel may have any offset", " || h.CsumOffset != tcpChecksum", ""},
+		{"FuzzDiscovery", pkg, "vnet/icmpv6.go", "an advertisement has the option of a solicitation", "option[0] = optionTargetLink", "option[0] = optionSourceLink"},
 		{"FuzzMerge", pkg, "vnet/merge_tcp.go", "the TCP window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
 		{"FuzzMerge", pkg, "vnet/merge.go", "one bit of the identification is not compared", "id == binary.BigEndian.Uint16(b[identificationAt:])", "id|1 == binary.BigEndian.Uint16(b[identificationAt:])|1"},
 		{"FuzzMerge", pkg, "vnet/merge.go", "a payload larger than the first one is merged", " || payload > r.size", ""},
