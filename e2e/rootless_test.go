@@ -142,7 +142,7 @@ func TestRootlessDemo(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(work) })
 	p := start(t, "unshare", "-m", "sh", "-c", asOrdinaryUser, "sh", dir, "666", "env", "HOME="+work, "TMPDIR="+work, "PODSWITCH="+program, "kit/demo")
-	p.awaitFor(bootTime, "The pod has its address back, exactly as it was.")
+	p.awaitFor(bootTime, "The pod has its addresses back, exactly as they were.")
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
