@@ -59,7 +59,7 @@ func (d *Delegate) Resume(s handover.Delegate, now time.Duration) error {
 		return fmt.Errorf("holder %q: want none without an IPv4 address", s.Holder)
 	}
 	if (d.IPv6 == nil) != (s.IPv6 == nil) {
-		return fmt.Errorf("ipv6 %v: want it if the pod has an IPv6 address, and only then", s.IPv6)
+		return errors.New("ipv6: want it if the pod has an IPv6 address, and only then")
 	}
 	for _, v := range d.Families() {
 		if err := v.check(states[v]); err != nil {

@@ -17,7 +17,7 @@ import (
 // FuzzResume checks that Resume rejects a state without any change, or applies it exactly. Then the forwarder works: every held frame is sent
 // or dropped, and no forbidden frame leaves.
 func FuzzResume(f *testing.F) {
-	kinds := []string{"bridge", "counters", "delegate", "pinned", "no-arp"}
+	kinds := []string{"bridge", "counters", "delegate", "pinned", "no-arp", "ipv6"}
 	frames := held(f, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2") + "," + held(f, 2, "ip 10.244.1.7 > 10.0.0.1 df tcp 1000 > 80 ack data 3000 gso tcp4 1398")
 	for kind, text := range []string{
 		`{"stations":[{"mac":"02:00:00:00:00:02","port":1,"age_ns":300000000000},{"mac":"02:00:00:00:00:01","port":2}],"next_sweep_ns":5}`,
@@ -29,6 +29,10 @@ func FuzzResume(f *testing.F) {
 	} {
 		f.Add(uint8(kind), text)
 	}
+	frame6 := held(f, 0, "ip6 fd00:10:244:1::7 > fd00:10:244:1::9 udp 1 > 2") + "," + held(f, 2, "ip6 fd00:10:244:1::7 > 2001:db8::1 ext 60 010400000000 udp 1 > 2")
+	f.Add(uint8(5), `{"holder":"guest","ipv6":{"holder":"switch","guest_mac":"02:00:00:00:00:02","last_use_age_ns":7,"neighbours":[{"address":"fe80::1",
+		"mac":"0a:58:0a:f4:01:01","age_ns":31000000000,"wanted":true}],"questions":[{"address":"fd00:10:244:1::9","tries":3,"age_ns":999,"frames":[`+frame6+`]}],"next_sweep_ns":1}}`)
+	f.Add(uint8(5), `{"holder":"guest"}`)
 	f.Add(uint8(2), question("10.244.1.9", held(f, 0, "ip 10.244.1.7 > 10.244.1.9 udp 1 > 2 data 1500"))) // the frame is above the MTU
 	for _, r := range refusals(f) {                                                                       // nearly valid states
 		f.Add(uint8(slices.Index(kinds, r.kind)), r.state)
@@ -68,13 +72,20 @@ func canonical(t *testing.T, like any, text string) any {
 		return s
 	}
 	s := read[handover.Delegate](t, text)
+	sortFamily(&s.Family)
+	if s.IPv6 != nil {
+		sortFamily(s.IPv6)
+	}
+	return s
+}
+
+func sortFamily(s *handover.Family) {
 	slices.SortFunc(s.Neighbours, func(a, b handover.Neighbour) int { return a.Address.Compare(b.Address) })
 	slices.SortFunc(s.Questions, func(a, b handover.Question) int { return a.Address.Compare(b.Address) })
 	for i := range s.Questions {
 		q := &s.Questions[i]
 		q.Frames = slices.DeleteFunc(q.Frames, func(f handover.Frame) bool { return vnet.WireLen(vnet.Header(f.Offload), f.Data) > 1450+14 })
 	}
-	return s
 }
 
 func read[S any](t *testing.T, text string) (s S) {
@@ -88,12 +99,16 @@ func read[S any](t *testing.T, text string) (s S) {
 // works resumes s in another forwarder, answers one question and lets the others time out.
 func works(t *testing.T, kind string, s handover.Delegate) {
 	t.Helper()
-	r := newRun(scriptOf(t, "delegate\n"+map[string]string{"no-arp": "no-arp", "pinned": "pinned-mac guest"}[kind]))
+	r := newRun(scriptOf(t, "delegate\n"+map[string]string{"no-arp": "no-arp", "pinned": "pinned-mac guest", "ipv6": "ipv6"}[kind]))
 	if err := r.delegate.Resume(s, resumeNow); err != nil {
 		t.Fatalf("Resume rejects a state that it accepted before: %v", err)
 	}
 	total, sent, dropped := 0, 0, 0
-	for _, q := range s.Questions {
+	questions := s.Questions
+	if s.IPv6 != nil {
+		questions = append(slices.Clone(questions), s.IPv6.Questions...)
+	}
+	for _, q := range questions {
 		total += len(q.Frames)
 	}
 	check := func(events []event) {
@@ -104,10 +119,13 @@ func works(t *testing.T, kind string, s handover.Delegate) {
 			if e.port == vswitch.PortUplink && e.frame.Data[12] == 8 && e.frame.Data[13] == 0 {
 				sent++
 			}
+			if isIPv6 := e.frame.Data[12] == 0x86; isIPv6 && e.port == vswitch.PortUplink && !(e.frame.Data[20] == 58 && e.frame.Data[54] >= 135) {
+				sent++ // and not neighbour discovery
+			}
 		}
 	}
-	if len(s.Questions) > 0 {
-		first := vswitch.Neighbour{Addr: s.Questions[0].Address, MAC: vswitch.MAC{2, 5}}
+	if len(questions) > 0 {
+		first := vswitch.Neighbour{Addr: questions[0].Address, MAC: vswitch.MAC{2, 5}}
 		check(r.input(vswitch.PortUplink, hello(first, r.script.delegate), resumeNow))
 	}
 	for i := range 5 {
@@ -119,7 +137,12 @@ func works(t *testing.T, kind string, s handover.Delegate) {
 			dropped += int(n)
 		}
 	}
-	if left := r.delegate.State(resumeNow).Questions; len(left) > 0 || sent+dropped != total {
+	after := r.delegate.State(resumeNow)
+	left := after.Questions
+	if after.IPv6 != nil {
+		left = append(left, after.IPv6.Questions...)
+	}
+	if len(left) > 0 || sent+dropped != total {
 		t.Errorf("%d frames were held, %d sent, %d dropped; still held: %v", total, sent, dropped, left)
 	}
 }

@@ -13,7 +13,7 @@ type refusal struct{ kind, state, want string }
 
 // refusals returns all refusals.
 func refusals(t testing.TB) []refusal {
-	return slices.Concat(refusedBridges(), refusedUses(), refusedNeighbours(), refusedQuestions(t))
+	return slices.Concat(refusedBridges(), refusedUses(), refusedNeighbours(), refusedQuestions(t), refusedIPv6(t))
 }
 
 // manyHosts returns the address of host number i.
@@ -76,6 +76,34 @@ func refusedNeighbours() []refusal {
 			"1025 with the permanent ones, want at most 1024"},
 		{"delegate", `{"holder":"guest","next_sweep_ns":-1}`, "next_sweep_ns -1"},
 	}
+}
+
+// refusedIPv6 returns states with an invalid part for IPv6.
+func refusedIPv6(t testing.TB) (list []refusal) {
+	frame := func(line string) string {
+		return `"questions":[{"address":"fd00:10:244:1::9","frames":[` + held(t, 0, line) + `]}]`
+	}
+	list = []refusal{
+		{"ipv6", `{"holder":"guest"}`, "ipv6: want it if the pod has an IPv6 address, and only then"},
+		{"delegate", `{"holder":"guest","ipv6":{"holder":"guest"}}`, "ipv6: want it if the pod has an IPv6 address, and only then"},
+	}
+	for part, want := range map[string]string{
+		`"holder":"nobody"`: "holder",
+		`"holder":"guest","neighbours":[{"address":"10.0.0.1","mac":"02:00:00:00:00:02"}]`:                    "want the IPv6 address of another host",
+		`"holder":"guest","neighbours":[{"address":"::1","mac":"02:00:00:00:00:02"}]`:                         "want the IPv6 address of another host",
+		`"holder":"guest","neighbours":[{"address":"ff02::1","mac":"02:00:00:00:00:02"}]`:                     "want the IPv6 address of another host",
+		`"holder":"guest","neighbours":[{"address":"fd00:10:244:1::7","mac":"02:00:00:00:00:02"}]`:            "want the IPv6 address of another host",
+		`"holder":"guest","neighbours":[{"address":"fd00:10:244:1::2","mac":"02:00:00:00:00:02"}]`:            "is a permanent neighbour",
+		`"holder":"guest",` + frame("ip 10.244.1.7 > 10.0.0.1 udp 1 > 2"):                                     "want an IPv6 packet",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::8 > 2001:db8::1 udp 1 > 2"):                           "want the pod address",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > fe80::1 udp 1 > 2"):                               "want another host",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > ff0e::1 udp 1 > 2"):                               "want another host",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > 2001:db8::1 udp 546 > 547"):                       "DHCP",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > 2001:db8::1 icmp6 ns fd00:10:244:1::9 link wire"): "neighbour discovery",
+	} {
+		list = append(list, refusal{"ipv6", `{"holder":"guest","ipv6":{` + part + `}}`, want})
+	}
+	return list
 }
 
 // refusedQuestions returns states with invalid questions or held frames.

@@ -48,7 +48,7 @@ func newResumable(t testing.TB, kind string) resumable {
 		c := new(vswitch.Counters)
 		return resumableOf(c.Resume, func() any { return c.State() })
 	}
-	lines := map[string]string{"pinned": "pinned-mac guest", "no-arp": "no-arp", "delegate": "permanent 10.244.1.2 peer"}
+	lines := map[string]string{"pinned": "pinned-mac guest", "no-arp": "no-arp", "ipv6": "ipv6\npermanent fd00:10:244:1::2 peer", "delegate": "permanent 10.244.1.2 peer"}
 	d := vswitch.NewDelegate(scriptOf(t, "delegate\n"+lines[kind]).delegate)
 	return resumableOf(func(s handover.Delegate) error { return d.Resume(s, resumeNow) }, func() any { return d.State(resumeNow) })
 }
