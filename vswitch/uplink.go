@@ -64,7 +64,7 @@ func (d *Delegate) SetUplink(cfg DelegateConfig) {
 		d.IPv6.Advertise()
 	}
 	for _, v := range d.Families() {
-		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP && !v.isIPv6)
+		v.neighbours.setUplink(u.mac, u.of(v).gateways, cfg.Permanent, before.mac != u.mac && !d.cfg.NoARP)
 	}
 }
 

@@ -131,3 +131,25 @@ func TestTooBig(t *testing.T) {
 		}
 	}
 }
+
+// TooBig answers IPv6, with at least the smallest MTU of it.
+func TestTooBigIPv6(t *testing.T) {
+	cfg := delegateConfig(Route{Destination: netip.MustParsePrefix("::/0")})
+	cfg.AddressIPv6, cfg.MTU = netip.MustParsePrefix("fd00::7/64"), 1000
+	d := NewDelegate(cfg)
+	d.IPv6.SetHolder(HolderGuest, MAC{2, 1})
+	frame := make([]byte, ethernetLen+1400)
+	setHeader(frame, MAC{2, 9}, cfg.WireMAC, typeIPv6)
+	frame[14], frame[18], frame[19], frame[20] = 0x60, byte((1400-ipv6Len)>>8), (1400-ipv6Len)&0xff, 99
+	keyOf(cfg.AddressIPv6.Addr()).put6(frame[22:])
+	keyOf(netip.MustParseAddr("2001:db8::1")).put6(frame[38:])
+	out := NewOut(delegatePorts, new(Counters))
+	if !d.TooBig(frame, out) {
+		t.Error("the MTU is not known")
+	}
+	out.Flush(func(port int, frames []Frame) {
+		if b := frames[0].Data; port != PortGuest || destination(b) != (MAC{2, 1}) || b[54] != 2 || int(b[60])<<8+int(b[61]) != minMTU {
+			t.Errorf("port %d: % x", port, b)
+		}
+	})
+}
