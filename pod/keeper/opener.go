@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
-	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/tap"
@@ -66,12 +65,27 @@ func (o *opener) openOnce() (*handle, error) {
 		o.prepare()
 	}
 	device, err := tap.OpenDevice(tap.Spec{Kind: o.spec.Kind, Name: o.spec.Name}, o.options())
+	h, err := deviceHandle(device, err)
 	if err == nil && o.egress != nil {
-		if err = o.egress.Configure(); err != nil {
-			_ = grant.CloseFiles([]int{device.FD})
-		}
+		err = o.configureEgress(h)
 	}
-	return deviceHandle(device, err)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// configureEgress makes an open tap the way out of the pod's own processes, or closes it. Where the address cannot be fenced, the way out is
+// of more use than none.
+func (o *opener) configureEgress(h *handle) (err error) {
+	if h.fence, err = o.egress.Fence(); err != nil {
+		h.fence = nil
+		o.log.Warn("neighbours of the pod may reach its processes at the address of the way out", zap.Stringer("address", o.egress.Address), zap.Error(err))
+	}
+	if err = o.egress.Configure(); err != nil {
+		_ = h.close()
+	}
+	return err
 }
 
 func (o *opener) options() tap.Options {

@@ -107,6 +107,7 @@ type handle struct {
 	device  *tap.Device      // nil: a socket
 	socket  *unixport.Socket // nil: a device
 	file    io.Closer        // removes the file of a socket; nil: it has none
+	fence   io.Closer        // of the way out of the pod's own processes; nil: it has none
 	revoked sync.Once        // a second attempt would fail
 	kept    error            // errNotRevoked; nil: it was revoked, or not yet
 }
@@ -123,5 +124,9 @@ func (h *handle) close() (err error) {
 	if h.file != nil {
 		err = h.file.Close()
 	}
-	return errors.Join(err, grant.CloseFiles([]int{h.fd()}))
+	err = errors.Join(err, grant.CloseFiles([]int{h.fd()}))
+	if h.fence != nil {
+		err = errors.Join(err, h.fence.Close())
+	}
+	return err
 }

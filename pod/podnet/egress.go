@@ -3,12 +3,15 @@ package podnet
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 )
 
@@ -25,6 +28,9 @@ const tunDevice = "/dev/net/tun"
 
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h).
 const addrGenModeNone = 1
+
+// loopbackIndex is LOOPBACK_IFINDEX (net/flow.h of Linux).
+const loopbackIndex = 1
 
 // egressMetric is the metric of the routes through the tap: the kernel prefers every other route to the same destination.
 const egressMetric = math.MaxUint32
@@ -95,6 +101,28 @@ func (e *Egress) Configure() error {
 		}
 	}
 	return nil
+}
+
+// Fence keeps what arrives elsewhere from the address of the way out, until the result is closed or the process ends: on every other interface the kernel
+// would answer ARP requests for the address and deliver packets to it, to any process that listens at 0.0.0.0. Call it before Configure. It
+// requires nf_tables, with the families ip and arp.
+func (e *Egress) Fence() (io.Closer, error) {
+	link, err := netlink.LinkByName(e.Device)
+	if err != nil {
+		return nil, explain("find "+e.Device, err)
+	}
+	l := Link{Name: e.Device, Index: link.Attrs().Index}
+	return addTables(l, []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyARP}, func(conn *nftables.Conn, table *nftables.Table) {
+		if table.Family == nftables.TableFamilyARP {
+			addRule(conn, addChain(conn, table, "inbound", nftables.ChainHookRef(arpInput), receivedPriority), expr.VerdictDrop, isOperation(arpRequest), isTarget(e.Address))
+			return
+		}
+		chain := addChain(conn, table, "inbound", nftables.ChainHookPrerouting, receivedPriority)
+		for _, from := range []Link{l, {Index: loopbackIndex}} {
+			addRule(conn, chain, expr.VerdictAccept, isReceivedBy(from), isDestination(e.Address))
+		}
+		addRule(conn, chain, expr.VerdictDrop, isDestination(e.Address))
+	})
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
