@@ -70,7 +70,7 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		out.dropFor(ForeignSource, offendingIP(p.source, v.isIPv6))
 	case !v.isHeldBy(HolderGuest) && !v.becomesHolder(sender(f.Data), now):
 		out.Drop(NotHolder)
-	case v.isAboutKept(f.Data, &p) || v.isOfEgress(&p, now):
+	case v.isAboutKept(f.Data, &p, now) || v.isOfEgress(&p, now):
 		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
 		v.sendICMPError(PortGuest, f.Data, &p, errorProhibited, 0, out) // else a connection from this port would wait for its timeout
 	case p.target == v.server:
@@ -82,18 +82,19 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 	}
 }
 
-// isAboutKept reports whether a packet from the guest belongs to a kept port: as its source port, or as the subject of an ICMP error. A
-// fragmented error, or one that quotes too little, counts as such, because its subject is unknown; receivers accept an error
+// isAboutKept reports whether a packet from the guest belongs to a kept port: as its source port, or as the subject of an ICMP error, which
+// may also be a flow of the pod's own processes. A fragmented error, or one that quotes too little, counts as such, because its subject is unknown; receivers accept an error
 // whichever fragment it quotes.
-func (v *Family) isAboutKept(frame []byte, p *packet) bool {
+func (v *Family) isAboutKept(frame []byte, p *packet, now time.Duration) bool {
 	if p.firstFragment && v.kept.has(p.protocol, p.sourcePort) {
 		return true
 	}
-	if len(v.cfg.KeptTCP)+len(v.cfg.KeptUDP) == 0 || !p.isError(frame) {
+	if len(v.cfg.KeptTCP)+len(v.cfg.KeptUDP) == 0 && v.egress == nil || !p.isError(frame) {
 		return false
 	}
 	q, ok := p.quoted(frame)
-	return !ok || p.fragment || q.target == v.address && v.kept.has(q.protocol, q.targetPort)
+	return !ok || p.fragment || q.target == v.address &&
+		(v.kept.has(q.protocol, q.targetPort) || v.egress.has(q.protocol, q.targetPort, q.source, q.sourcePort, now))
 }
 
 // dhcpFromGuest sends a DHCP client's messages to the server and drops other DHCP.

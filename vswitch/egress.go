@@ -62,21 +62,26 @@ func flowKey(port uint16, host key, hostPort uint16) key {
 	return key{hi: host.hi | uint64(port)<<16 | uint64(hostPort)}
 }
 
-// has reports whether a flow exists, and prolongs it. It may be called for nil.
+// has reports whether a flow exists. It may be called for nil.
 func (e *egress) has(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) bool {
+	s, _ := e.find(protocol, port, host, hostPort, now)
+	return s != nil
+}
+
+// find returns the slot of a flow and the time of its last packet; nil: there is no such flow. It may be called for nil.
+func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) (*slot, time.Duration) {
 	if e == nil {
-		return false
+		return nil, 0
 	}
 	t, idle := e.flowTable(protocol)
 	if t == nil {
-		return false
+		return nil, 0
 	}
 	s, _, seen, ok := t.find(flowKey(port, host, hostPort))
 	if !ok || now-seen >= idle {
-		return false
+		return nil, 0
 	}
-	s.touch(seen, now)
-	return true
+	return s, seen
 }
 
 // note makes or prolongs the flow of a packet from the pod's processes. It reports false if there are too many.
@@ -141,8 +146,12 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 // port. A fragment does not.
 func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) bool {
 	e := v.egress
-	if e == nil || p.fragment || v.isHeldBy(HolderKernel) ||
-		!e.direct.has(p.protocol, p.targetPort) && !e.has(p.protocol, p.targetPort, p.source, p.sourcePort, now) {
+	if e == nil || p.fragment || v.isHeldBy(HolderKernel) {
+		return false
+	}
+	if flow, seen := e.find(p.protocol, p.targetPort, p.source, p.sourcePort, now); flow != nil {
+		flow.touch(seen, now)
+	} else if !e.direct.has(p.protocol, p.targetPort) {
 		return false
 	}
 	p.replaceAddress(f, offIPv4Target, e.address)
@@ -153,7 +162,7 @@ func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) 
 }
 
 // isOfEgress reports whether a packet of the guest has the ports and the destination of a flow of the pod's processes, which would get the
-// answer.
+// answer. The guest does not prolong the flow: it could keep the table full.
 func (v *Family) isOfEgress(p *packet, now time.Duration) bool {
 	return !p.fragment && v.egress.has(p.protocol, p.sourcePort, p.target, p.targetPort, now)
 }
