@@ -151,14 +151,18 @@ func (d *delegateRig) trust(s step) {
 
 func (d *delegateRig) fromEndpoint(f *vswitch.Frame) {
 	copy(f.Data[6:], wireMAC[:])
-	if f.Data[12] != 8 || f.Data[13] != 6 {
+	at := 12 // of the ethertype, behind tags
+	for len(f.Data) >= at+6 && (f.Data[at] == 0x81 && f.Data[at+1] == 0 || f.Data[at] == 0x88 && f.Data[at+1] == 0xa8) {
+		at += 4
+	}
+	if f.Data[at] != 8 || f.Data[at+1] != 6 {
 		return
 	}
-	if len(f.Data) < 42 {
-		f.Data = append(f.Data, make([]byte, 42-len(f.Data))...)
+	if len(f.Data) < at+30 {
+		f.Data = append(f.Data, make([]byte, at+30-len(f.Data))...)
 	}
-	copy(f.Data[22:], wireMAC[:])
-	copy(f.Data[28:], d.cfg.Address.Addr().AsSlice())
+	copy(f.Data[at+10:], wireMAC[:])
+	copy(f.Data[at+16:], d.cfg.Address.Addr().AsSlice())
 }
 
 // allowed checks that the frames may leave, by rules that do not depend on the oracle. The frames are the outcome of a frame that has entered at

@@ -15,11 +15,11 @@ type IPv6 struct {
 // Parse walks the headers of an IPv6 packet (RFC 8200, section 4), eight extension headers at most. It reports false if the packet ends
 // within them, or has more.
 func (h *IPv6) Parse(packet []byte) bool {
-	if len(packet) < ipv6Len || packet[0]>>4 != 6 {
-		return false
-	}
-	if end := ipv6Len + int(binary.BigEndian.Uint16(packet[4:])); !isExtension(packet[6]) && end <= len(packet) { // most packets
-		*h = IPv6{Protocol: packet[6], Transport: ipv6Len, End: end}
+	if len(packet) >= ipv6Len && packet[0]>>4 == 6 && !isExtension(packet[6]) { // most packets
+		h.Protocol, h.Transport, h.Offset, h.Fragment, h.Routed = packet[6], ipv6Len, 0, false, false
+		if h.End = ipv6Len + int(binary.BigEndian.Uint16(packet[4:])); h.End > len(packet) {
+			h.End = 0
+		}
 		return true
 	}
 	var l layout

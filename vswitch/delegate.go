@@ -97,6 +97,7 @@ type Family struct {
 
 	client     atomic.Uint64 // key of the MAC that has sent to the server
 	advertised atomicTime    // when the last unsolicited router advertisement was sent; absent: one is due
+	errors     atomic.Int32  // ICMPv6 errors since the last tick, except errorTooBig
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
 
@@ -225,6 +226,7 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	out.uplink = d.uplink.Load()
 	for _, v := range d.Families() {
+		v.errors.Store(0)
 		v.advertise(now, out)
 		v.neighbours.tick(now, out, func(f heldFrame) {
 			var p packet

@@ -45,7 +45,7 @@ func (v *Family) notifyUse() {
 // A virtual router's MAC (RFC 9568, section 7.3) is used by several hosts in turn. A router in the guest sends its advertisements from it, with
 // the pod address as the source, and receives its other packets at its own MAC (use_vmac of keepalived).
 func isVirtualRouter(mac MAC) bool {
-	return mac[0] == 0 && mac[1] == 0 && mac[2] == 0x5e && mac[3] == 0 && mac[4] == 1
+	return mac[0] == 0 && mac[1] == 0 && mac[2] == 0x5e && mac[3] == 0 && (mac[4] == 1 || mac[4] == 2)
 }
 
 // use records that mac uses the pod address at the guest port while the guest is not the holder, or may not be, and then calls OnUse.

@@ -40,6 +40,9 @@ const (
 	icmpQuote = 576 - 2*ipv4Len - 8 - 40
 	// minMTU is the smallest MTU of IPv6. An ICMPv6 error quotes as much of a packet as fits (RFC 4443, section 3.1).
 	minMTU = 1280
+	// errorLimit is the most ICMPv6 errors between two ticks, as RFC 4443, section 2.4 (f), requires a limit. As in Linux, it does not
+	// concern errorTooBig, without which connections would stall.
+	errorLimit = 1000
 )
 
 // A quotedFlow identifies the flow that an ICMP error is about by the packet that the error quotes.
@@ -97,7 +100,7 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 // 4443, section 2.4, forbids it. With errorTooBig, mtu is that of the next hop (RFC 1191, section 4; RFC 8201); otherwise it is 0.
 func (v *Family) sendICMPError(port int, frame []byte, p *packet, e icmpError, mtu int, out *Out) {
 	isToGroup := (p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target)) && !(v.isIPv6 && e == errorTooBig)
-	if !p.firstFragment || isToGroup || p.isError(frame) {
+	if !p.firstFragment || isToGroup || p.isError(frame) || v.isIPv6 && e != errorTooBig && v.errors.Add(1) > errorLimit {
 		return
 	}
 	headerLen, quoteEnd, kind, router := ipv4Len, p.transport+icmpQuote, icmpErrors[e].ipv4, out.uplink.of(v).router

@@ -13,6 +13,7 @@ type Delegate struct {
 	cfg        vswitch.DelegateConfig
 	advertised *time.Duration // when the last unsolicited router advertisement was sent; nil: never
 	client     vswitch.MAC    // that has sent to the server by IPv6
+	errors     int            // ICMPv6 errors since the last tick, without those about sizes: 1000 at most are sent
 }
 
 // Family is the model of vswitch.Family.

@@ -116,9 +116,9 @@ func (c *call) arpFromGuest(f vswitch.Frame) {
 }
 
 // use notes which MAC uses the address, and when: exactly, or ten times a second. It counts uses by a guest that is not the holder. The MAC of
-// a virtual router (00:00:5e:00:01:xx) does not become the guest's.
+// a virtual router (00:00:5e:00:01:xx, of IPv6 00:00:5e:00:02:xx) does not become the guest's.
 func (c *call) use(mac vswitch.MAC, exact bool) {
-	if mac != c.guest && bytes.HasPrefix(mac[:], []byte{0, 0, 0x5e, 0, 1}) {
+	if mac != c.guest && (bytes.HasPrefix(mac[:], []byte{0, 0, 0x5e, 0, 1}) || bytes.HasPrefix(mac[:], []byte{0, 0, 0x5e, 0, 2})) {
 		return
 	}
 	if exact || mac != c.guest || c.lastUse == nil || c.now-*c.lastUse >= time.Second/10 {

@@ -256,6 +256,11 @@ func (c *call) sendError6(f vswitch.Frame, p packet, code byte, mtu int) {
 	if !p.first || p.isError() || p.target.IsMulticast() && code != 4 {
 		return
 	}
+	if code != 4 {
+		if c.d.errors++; c.d.errors > 1000 {
+			return
+		}
+	}
 	body := map[byte][]byte{0: {1, 0}, 1: {1, 3}, 4: {2, 0}, 13: {1, 1}}[code]
 	if code == 4 {
 		mtu = max(mtu, 1280)

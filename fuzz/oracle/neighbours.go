@@ -252,6 +252,7 @@ func (d *Delegate) Tick(now time.Duration) *Outcome {
 	o := newOutcome()
 	for _, v := range d.families() {
 		c := &call{Family: v, d: d, Outcome: o, now: now}
+		d.errors = 0
 		c.advertise()
 		c.tick()
 	}
