@@ -49,25 +49,30 @@ func passes(t *testing.T, from, to vswitch.Port, size int) {
 	}
 }
 
-// TestSegment sends a segment of 60000 bytes: with offloads it arrives whole, with its header; a port without offloads cuts it.
+// TestSegment sends a segment of 60000 bytes of each family: with offloads it arrives whole, with its header; a port without offloads cuts it.
 func TestSegment(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		device, kernel := bothSides(t, true)
 		veth(t, "1500")
 		cutting, whole := open(t, Spec{KindPacket, "v0"}, false), open(t, Spec{KindPacket, "v1"}, true)
-		large := tcpFrame(60000)
-		large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
-		isTCP := func(f vswitch.Frame) bool { return len(f.Data) > 54 && f.Data[12] == 8 && f.Data[23] == 6 }
-		for _, pair := range [][2]vswitch.Port{{device, kernel}, {kernel, device}, {whole, cutting}} {
-			pair[0].Transmit([]vswitch.Frame{large})
-			f := receive(t, pair[1], isTCP)
-			if len(f.Data) != len(large.Data) || f.Offload.GSOType != vnet.GSOTCPv4 || f.Offload.GSOSize != 1400 {
-				t.Errorf("arrives as %d bytes with %+v", len(f.Data), f.Offload)
+		for _, family := range bothFamilies {
+			large := tcpFrame(60000)
+			large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
+			large = family.of(large)
+			isTCP := func(f vswitch.Frame) bool {
+				return len(f.Data) > 74 && bytes.Equal(f.Data[12:15], large.Data[12:15]) && f.Data[23] == large.Data[23]
 			}
-		}
-		cutting.Transmit([]vswitch.Frame{large})
-		if f := receive(t, whole, isTCP); len(f.Data) != 1454 || f.Offload.GSOType != vnet.GSONone {
-			t.Errorf("without offloads it arrives as %d bytes with %+v", len(f.Data), f.Offload)
+			for _, pair := range [][2]vswitch.Port{{device, kernel}, {kernel, device}, {whole, cutting}} {
+				pair[0].Transmit([]vswitch.Frame{large})
+				f := receive(t, pair[1], isTCP)
+				if len(f.Data) != len(large.Data) || f.Offload.GSOType != large.Offload.GSOType || f.Offload.GSOSize != 1400 {
+					t.Errorf("%s: arrives as %d bytes with %+v", family.name, len(f.Data), f.Offload)
+				}
+			}
+			cutting.Transmit([]vswitch.Frame{large})
+			if f := receive(t, whole, isTCP); len(f.Data) != family.transport+1420 || f.Offload.GSOType != vnet.GSONone {
+				t.Errorf("%s: without offloads it arrives as %d bytes with %+v", family.name, len(f.Data), f.Offload)
+			}
 		}
 	})
 }

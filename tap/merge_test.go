@@ -47,6 +47,7 @@ func cutUp(frames ...vswitch.Frame) (pieces []vswitch.Frame) {
 // their arrival, if the kernel accepts such a frame.
 func TestMerge(t *testing.T) {
 	large, next := udpFrame(10, 18, 65530), udpFrame(10, 18, 4)
+	large6 := overIPv6(large)
 	alone := vswitch.Frame{Data: make([]byte, 60)}
 	for _, test := range []struct {
 		name   string
@@ -62,6 +63,8 @@ func TestMerge(t *testing.T) {
 		{"a run, and nothing is to be merged", MergeNothing, cutUp(large), cutUp(large)},
 		{"one frame", MergeDatagrams, cutUp(large)[:1], cutUp(large)[:1]},
 		{"what was merged before", MergeDatagrams, []vswitch.Frame{large, next}, []vswitch.Frame{large, next}},
+		{"a run of IPv6", MergeDatagrams, cutUp(large6), []vswitch.Frame{large6}},
+		{"a run of each family", MergeDatagrams, cutUp(large, large6, large), []vswitch.Frame{large, large6, large}},
 	} {
 		m := &mergingPort{&player{frames: inOneBuffer(test.arrive)}, test.what, nil}
 		batch := make([]vswitch.Frame, vswitch.BatchSize)
@@ -130,26 +133,38 @@ func needDatagrams(t *testing.T) {
 // every byte unchanged; and so they do when they leave in one frame.
 func TestMergeDevices(t *testing.T) {
 	needDatagrams(t)
-	whole := udpFrame(30, 100, 65500)
-	complete := cutUp(whole)
-	unfinished := cutUp(whole)
-	for i := range unfinished {
-		f := &unfinished[i]
-		binary.BigEndian.PutUint16(f.Data[40:], vnet.Sum(nil, vnet.PseudoSum(f.Data[26:30], f.Data[30:34], 17, 108)))
-		f.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 34, CsumOffset: 6}
-	}
 	for _, offload := range []bool{true, false} {
 		inNamespace(t, func(t *testing.T) {
 			for _, pair := range openPairs(t, offload) {
-				for _, sent := range [][]vswitch.Frame{complete, unfinished, {whole}} {
-					pair[0].Transmit(sent)
-					if frames := expectDatagrams(t, pair[1], complete); frames > 15 {
-						t.Errorf("offload %t, %d frames sent: 30 datagrams arrived as %d frames", offload, len(sent), frames)
+				for _, family := range bothFamilies {
+					whole := family.of(udpFrame(30, 100, 65500))
+					for _, sent := range [][]vswitch.Frame{cutUp(whole), unfinished(whole, family.transport), {whole}} {
+						pair[0].Transmit(sent)
+						if frames := expectDatagrams(t, pair[1], cutUp(whole)); frames > 15 {
+							t.Errorf("%s, offload %t, %d frames sent: 30 datagrams arrived as %d frames", family.name, offload, len(sent), frames)
+						}
 					}
 				}
 			}
 		})
 	}
+}
+
+// unfinished returns the datagrams of a frame with their checksums to complete.
+func unfinished(whole vswitch.Frame, transport int) []vswitch.Frame {
+	pieces := cutUp(whole)
+	for i := range pieces {
+		f := &pieces[i]
+		source := 26
+		if transport == 54 {
+			source = 22
+		}
+		middle := (source + transport) / 2
+		pseudo := vnet.PseudoSum(f.Data[source:middle], f.Data[middle:transport], 17, len(f.Data)-transport)
+		binary.BigEndian.PutUint16(f.Data[transport+6:], vnet.Sum(nil, pseudo))
+		f.Offload = vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: uint16(transport), CsumOffset: 6}
+	}
+	return pieces
 }
 
 // TestKernelCuts has the kernel cut a frame of several datagrams, for a tap without offloads: the result equals that of package vnet.
@@ -165,10 +180,13 @@ func TestKernelCuts(t *testing.T) {
 			binary.BigEndian.PutUint16(large.Data[38:], uint16(len(large.Data)-34))
 			binary.BigEndian.PutUint16(large.Data[40:], vnet.Sum(nil, vnet.PseudoSum(large.Data[26:30], large.Data[30:34], 17, len(large.Data)-34)))
 			dontFragment(large.Data)
-			kernel.Transmit([]vswitch.Frame{large})
-			want := cutUp(large)
-			if frames := expectDatagrams(t, device, want); frames != len(want) {
-				t.Errorf("the kernel cut into %d frames, want %d", frames, len(want))
+			for _, family := range bothFamilies {
+				sent := family.of(large)
+				kernel.Transmit([]vswitch.Frame{sent})
+				want := cutUp(sent)
+				if frames := expectDatagrams(t, device, want); frames != len(want) {
+					t.Errorf("%s: the kernel cut into %d frames, want %d", family.name, frames, len(want))
+				}
 			}
 		}
 	})
@@ -187,7 +205,7 @@ func expectDatagrams(t *testing.T, p vswitch.Port, want []vswitch.Frame) (frames
 			t.Fatalf("after %d datagrams: %v", at, err)
 		}
 		for _, f := range batch[:n] {
-			if len(f.Data) < 42 || f.Data[12] != 8 || f.Data[13] != 0 || f.Data[23] != 17 {
+			if len(f.Data) < 42 || !bytes.Equal(f.Data[:15], want[0].Data[:15]) || f.Data[23] != want[0].Data[23] {
 				continue
 			}
 			frames++

@@ -46,8 +46,16 @@ func FuzzMerge(f *testing.F) {
 		{"the end of a burst in its middle", 400, 100, []byte{0x85, 0, 47, 8}},
 		{"a frame in the middle that is none to merge", 500, 100, []byte{0x82, 0, 47, 2}},
 		{"a smaller segment at the end", 250, 100, nil},
+		{"IPv6: another traffic class", 300, 100, []byte{0x81, 0, 15, 0x10}},
+		{"IPv6: another flow label", 300, 100, []byte{0x81, 0, 17, 1}},
+		{"IPv6: a wrong payload length", 300, 100, []byte{0x83, 0, 19, 1}},
+		{"IPv6: another hop limit", 300, 100, []byte{0x81, 0, 21, 1}},
+		{"IPv6: another next header of all", 200, 100, []byte{0x80, 0, 20, 0x3a, 0x81, 0, 20, 0x3a}},
+		{"IPv6: another destination", 300, 100, []byte{0x81, 0, 53, 1}},
+		{"IPv6: a wrong UDP length, and no checksum", 300, 100, []byte{1, 0, 59, 1, 2, 0, 60, 0, 2, 0, 61, 0}},
+		{"IPv6: a hole in the stream, and another window", 400, 100, []byte{0x81, 0, 61, 1, 0x83, 0, 69, 1}},
 	} {
-		for kind := range uint8(4 * kinds) {
+		for kind := range uint8(8 * kinds) {
 			f.Add(kind, s.payload, s.size, s.changes)
 		}
 	}
@@ -59,10 +67,11 @@ func FuzzMerge(f *testing.F) {
 		if kind&1 != 0 {
 			p.protocol = udp
 		}
+		p.v6 = kind/4/uint8(kinds)%2 != 0
 		frames := flow(t, p, size, kind&2 != 0)
 		s := stated(kind / 4 % uint8(kinds))
 		for _, frame := range frames {
-			s.put(p.protocol, frame)
+			s.put(p, frame)
 		}
 		for ; len(changes) >= 4; changes = changes[4:] {
 			frame := frames[int(changes[0])%len(frames)]
@@ -72,10 +81,10 @@ func FuzzMerge(f *testing.F) {
 				frame[at] = 0
 			}
 			if changes[0]&0x80 != 0 {
-				s.put(p.protocol, frame)
+				s.put(p, frame)
 			}
 		}
-		restore(t, s, p.protocol, frames)
+		restore(t, s, p, frames)
 	})
 }
 

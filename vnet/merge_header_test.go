@@ -10,7 +10,7 @@ import (
 // TestMergeHeaders lists offload headers of two datagrams of one run. The datagrams are merged only if both headers are the same, and one that
 // a frame to segment can have.
 func TestMergeHeaders(t *testing.T) {
-	whole, verified, unfinished := nothing.header(udp), valid.header(udp), undone.header(udp)
+	whole, verified, unfinished := nothing.header(packet{protocol: udp}), valid.header(packet{protocol: udp}), undone.header(packet{protocol: udp})
 	change := func(f func(*vnet.Header)) vnet.Header {
 		h := unfinished
 		f(&h)
@@ -29,7 +29,7 @@ func TestMergeHeaders(t *testing.T) {
 		{"unfinished and verified", unfinished, verified, false},
 		{"both flags", change(func(h *vnet.Header) { h.Flags |= vnet.FlagDataValid }), vnet.Header{}, false},
 		{"an unknown flag", change(func(h *vnet.Header) { h.Flags |= 4 }), vnet.Header{}, false},
-		{"the checksum of TCP", undone.header(tcp), vnet.Header{}, false},
+		{"the checksum of TCP", undone.header(packet{protocol: tcp}), vnet.Header{}, false},
 		{"a checksum within the packet", change(func(h *vnet.Header) { h.CsumStart = 42 }), vnet.Header{}, false},
 		{"a frame to segment", change(func(h *vnet.Header) { h.GSOType, h.GSOSize, h.HdrLen = vnet.GSOUDPL4, 50, 42 }), vnet.Header{}, false},
 	} {
@@ -38,8 +38,8 @@ func TestMergeHeaders(t *testing.T) {
 			s = undone
 		}
 		frames := pieces(t, packet{protocol: udp, fragment: df, payload: 200}, 100)
-		s.put(udp, frames[0])
-		s.put(udp, frames[1])
+		s.put(packet{protocol: udp}, frames[0])
+		s.put(packet{protocol: udp}, frames[1])
 		if test.second == (vnet.Header{}) && test.first != whole {
 			test.second = test.first
 		}
@@ -88,13 +88,13 @@ func TestMergeWithoutChecksum(t *testing.T) {
 		for which := range 2 {
 			frames := pieces(t, packet{protocol: udp, fragment: df, payload: 200}, 100)
 			for i, f := range frames {
-				s.put(udp, f)
+				s.put(packet{protocol: udp}, f)
 				if i == which {
 					f[40], f[41] = 0, 0
 				}
 			}
-			if got := restore(t, s, udp, frames); got != 2 {
-				t.Errorf("%+v: datagram %d has no checksum, and was merged", s.header(udp), which)
+			if got := restore(t, s, packet{protocol: udp}, frames); got != 2 {
+				t.Errorf("%+v: datagram %d has no checksum, and was merged", s.header(packet{protocol: udp}), which)
 			}
 		}
 	}
@@ -103,10 +103,11 @@ func TestMergeWithoutChecksum(t *testing.T) {
 // TestMergeAllocs shows that merging does not allocate.
 func TestMergeAllocs(t *testing.T) {
 	buffer := make([]byte, 0, 64<<10)
-	for _, protocol := range []uint8{tcp, udp} {
-		frames := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 30 * 1000}, 1000)
+	for _, p := range flows {
+		p.payload = 30 * 1000
+		frames := pieces(t, p, 1000)
 		if n := testing.AllocsPerRun(100, func() { mergeAll(t, buffer, vnet.Header{}, frames) }); n != 0 {
-			t.Errorf("%v allocations for a run", n)
+			t.Errorf("%+v: %v allocations for a run", p, n)
 		}
 	}
 }
@@ -126,22 +127,27 @@ func mergeAll(t testing.TB, buffer []byte, h vnet.Header, frames [][]byte) {
 // BenchmarkMerge merges batches of 32 frames, for each state of their checksums.
 func BenchmarkMerge(b *testing.B) {
 	for _, bench := range []struct {
-		name     string
-		protocol uint8
-		size     int
-	}{{"segments of 1448 bytes", tcp, 1448}, {"datagrams of 1448 bytes", udp, 1448}, {"datagrams of 18 bytes", udp, 18}} {
+		name string
+		flow packet
+		size int
+	}{
+		{"segments of 1448 bytes", flows[0], 1448}, {"datagrams of 1448 bytes", flows[1], 1448}, {"datagrams of 18 bytes", flows[1], 18},
+		{"segments of 1428 bytes, IPv6", flows[2], 1428}, {"datagrams of 1428 bytes, IPv6", flows[3], 1428}, {"datagrams of 18 bytes, IPv6", flows[3], 18},
+	} {
 		for s := nothing; s < kinds; s++ {
 			name := [...]string{"complete", "verified", "unfinished"}[s]
 			b.Run(bench.name+", "+name, func(b *testing.B) {
-				frames := pieces(b, packet{protocol: bench.protocol, fragment: df, flags: ack, payload: 32 * bench.size}, uint16(bench.size))
+				p := bench.flow
+				p.payload = 32 * bench.size
+				frames := pieces(b, p, uint16(bench.size))
 				for _, f := range frames {
-					s.put(bench.protocol, f)
+					s.put(p, f)
 				}
 				buffer := make([]byte, 0, 64<<10)
 				b.SetBytes(int64(32 * bench.size))
 				b.ReportAllocs()
 				for b.Loop() {
-					mergeAll(b, buffer, s.header(bench.protocol), frames)
+					mergeAll(b, buffer, s.header(p), frames)
 				}
 				perFrame(b)
 			})

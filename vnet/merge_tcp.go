@@ -11,33 +11,33 @@ import (
 // tcpACK is the ACK flag.
 const tcpACK = 0x10
 
-// Offsets in a frame with a TCP segment, in bytes.
+// Offsets in a TCP segment, in bytes.
 const (
-	tcpOffsetAt = transportAt + 12
-	tcpFlagsAt  = transportAt + 13
-	tcpUrgentAt = transportAt + 18
+	tcpOffsetAt = 12
+	tcpFlagsAt  = 13
+	tcpUrgentAt = 18
 )
 
-// segmentHeaders returns the length in bytes of all headers of a frame with a TCP segment that can be part of a run, or 0 for any other
-// frame. A segment without payload, or with flags besides ACK and PSH, is never part of one.
-func segmentHeaders(frame []byte) int {
-	if len(frame) < transportAt+tcpLen {
+// segmentHeader returns the length in bytes of the header of a TCP segment that can be part of a run, or 0 for any other segment. A segment
+// without payload, or with flags besides ACK and PSH, is never part of one.
+func segmentHeader(segment []byte) int {
+	if len(segment) < tcpLen {
 		return 0
 	}
-	headers := transportAt + int(frame[tcpOffsetAt]>>4)*4
-	plain := frame[tcpOffsetAt]&0xf == 0 && frame[tcpFlagsAt]&^tcpPSH == tcpACK && binary.BigEndian.Uint16(frame[tcpUrgentAt:]) == 0
-	if !plain || headers < transportAt+tcpLen || headers >= len(frame) {
+	length := int(segment[tcpOffsetAt]>>4) * 4
+	plain := segment[tcpOffsetAt]&0xf == 0 && segment[tcpFlagsAt]&^tcpPSH == tcpACK && binary.BigEndian.Uint16(segment[tcpUrgentAt:]) == 0
+	if !plain || length < tcpLen || length >= len(segment) {
 		return 0
 	}
-	return headers
+	return length
 }
 
 // isLast reports whether a segment ends its run.
-func isLast(frame []byte) bool { return frame[tcpFlagsAt] != tcpACK }
+func isLast(segment []byte) bool { return segment[tcpFlagsAt] != tcpACK }
 
 // precedesSegment reports whether a segment with headers of the same length continues the run.
 func (r *Run) precedesSegment(frame []byte) bool {
-	tcpA, tcpB := r.frame[transportAt:r.headers], frame[transportAt:r.headers]
+	tcpA, tcpB := r.frame[r.transport:r.headers], frame[r.transport:r.headers]
 	sequence := binary.BigEndian.Uint32(tcpA[4:]) + uint32(r.length-r.headers)
 	return sequence == binary.BigEndian.Uint32(tcpB[4:]) &&
 		bytes.Equal(tcpA[8:13], tcpB[8:13]) && // acknowledgement, data offset

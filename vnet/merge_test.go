@@ -24,53 +24,62 @@ const (
 	kinds
 )
 
-// header returns the header of a frame of the protocol.
-func (s stated) header(protocol uint8) vnet.Header {
+// header returns the header of a frame of a packet.
+func (s stated) header(p packet) vnet.Header {
 	switch s {
 	case valid:
 		return vnet.Header{Flags: vnet.FlagDataValid}
 	case undone:
-		return packet{protocol: protocol}.header()
+		return p.header()
 	}
 	return vnet.Header{}
 }
 
-// field returns the offset of the checksum in a plain frame of the protocol.
-func field(protocol uint8) int { return 34 + int(packet{protocol: protocol}.header().CsumOffset) }
+// field returns the offset of the checksum in a frame of a packet.
+func field(p packet) int { return p.transport() + int(p.header().CsumOffset) }
 
-// put writes the checksums of a frame with a plain IPv4 header in the given state.
-func (s stated) put(protocol uint8, frame []byte) {
-	at := field(protocol)
+// put writes the checksums of a frame, which has the headers of a packet, in the given state.
+func (s stated) put(p packet, frame []byte) {
+	at, transport := field(p), p.transport()
 	if len(frame) < at+2 {
 		return
 	}
-	binary.BigEndian.PutUint16(frame[24:], 0)
-	binary.BigEndian.PutUint16(frame[24:], ^slowSum(frame[14:34]))
-	pseudo := append(bytes.Clone(frame[26:34]), 0, protocol, byte((len(frame)-34)>>8), byte(len(frame)-34))
+	var addresses []byte
+	if p.v6 {
+		addresses = frame[22:54]
+	} else {
+		binary.BigEndian.PutUint16(frame[24:], 0)
+		binary.BigEndian.PutUint16(frame[24:], ^slowSum(frame[14:34]))
+		addresses = frame[26:34]
+	}
+	length := len(frame) - transport
+	pseudo := append(bytes.Clone(addresses), 0, p.protocol, byte(length>>8), byte(length))
 	sum := slowSum(pseudo)
 	if s != undone {
 		binary.BigEndian.PutUint16(frame[at:], 0)
-		sum = notZero(^slowSum(append(pseudo, frame[34:]...)))
+		sum = notZero(^slowSum(append(pseudo, frame[transport:]...)))
 	}
 	binary.BigEndian.PutUint16(frame[at:], sum)
 }
 
 // seen returns a frame in a normal form: complete, with 0xffff instead of 0 for a TCP or IPv4 checksum. A checksum that the kernel has verified
 // becomes correct.
-func (s stated) seen(protocol uint8, frame []byte) []byte {
+func (s stated) seen(p packet, frame []byte) []byte {
 	frame = bytes.Clone(frame)
-	at := field(protocol)
+	at, transport := field(p), p.transport()
 	switch sum := binary.BigEndian.Uint16(frame[at:]); {
 	case s == undone:
-		binary.BigEndian.PutUint16(frame[at:], notZero(^slowSum(frame[34:])))
-	case s == valid && (sum != 0 || protocol != udp):
-		ip := bytes.Clone(frame[:34])
-		nothing.put(protocol, frame)
+		binary.BigEndian.PutUint16(frame[at:], notZero(^slowSum(frame[transport:])))
+	case s == valid && (sum != 0 || p.protocol != udp):
+		ip := bytes.Clone(frame[:transport])
+		nothing.put(p, frame)
 		copy(frame, ip)
-	case protocol == tcp:
+	case p.protocol == tcp:
 		binary.BigEndian.PutUint16(frame[at:], notZero(sum))
 	}
-	binary.BigEndian.PutUint16(frame[24:], notZero(binary.BigEndian.Uint16(frame[24:])))
+	if !p.v6 {
+		binary.BigEndian.PutUint16(frame[24:], notZero(binary.BigEndian.Uint16(frame[24:])))
+	}
 	return frame
 }
 
@@ -109,9 +118,9 @@ func mergedOf(run *vnet.Run) merged {
 
 // restore checks that segmentation restores the merged frames and that the other frames are unchanged. It returns the number of frames before
 // segmentation.
-func restore(t *testing.T, s stated, protocol uint8, frames [][]byte) int {
+func restore(t *testing.T, s stated, p packet, frames [][]byte) int {
 	t.Helper()
-	h := s.header(protocol)
+	h := s.header(p)
 	runs := merge(h, frames)
 	left := frames
 	for _, m := range runs {
@@ -123,7 +132,7 @@ func restore(t *testing.T, s stated, protocol uint8, frames [][]byte) int {
 			continue
 		}
 		for _, got := range segment(t, m.header, m.frame) {
-			if len(left) == 0 || !bytes.Equal(nothing.seen(protocol, got), s.seen(protocol, left[0])) {
+			if len(left) == 0 || !bytes.Equal(nothing.seen(p, got), s.seen(p, left[0])) {
 				t.Fatalf("a restored frame is\n%x, want\n%x", got, left)
 			}
 			left = left[1:]
@@ -148,6 +157,9 @@ func TestMerge(t *testing.T) {
 	bulk := packet{fragment: df, flags: ack | psh, payload: 10*1400 + 77, seq: 1<<32 - 3000, id: 65530}
 	stamped := bulk
 	stamped.tcpOptions = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
+	bulk6, stamped6 := bulk, stamped
+	bulk6.v6, stamped6.v6 = true, true
+	extended := packet{v6: true, flags: ack, payload: 2800, firstNext: 60, extensions: []byte{0, 0, 1, 4, 0, 0, 0, 0}}
 	other := bulk
 	other.seq += 100000
 	other.id += 11
@@ -169,7 +181,13 @@ func TestMerge(t *testing.T) {
 		{"may be fragmented", pieces(t, packet{flags: ack, payload: 2800}, 1400), 2},
 		{"tags", pieces(t, packet{tags: oneTag, fragment: df, flags: ack, payload: 2800}, 1400), 2},
 		{"IP options", pieces(t, packet{options: routerAlert, fragment: df, flags: ack, payload: 2800}, 1400), 2},
-		{"IPv6", pieces(t, packet{v6: true, flags: ack, payload: 2800}, 1400), 2},
+		{"segments of IPv6", pieces(t, bulk6, 1400), 1},
+		{"segments of IPv6 with options", pieces(t, stamped6, 1400), 1},
+		{"IPv6 without payload", append(pieces(t, packet{v6: true, flags: ack}, 1400), pieces(t, packet{v6: true, flags: ack}, 1400)...), 2},
+		{"extension headers", pieces(t, extended, 1400), 2},
+		{"IPv6 with tags", pieces(t, packet{v6: true, tags: oneTag, flags: ack, payload: 2800}, 1400), 2},
+		{"IPv6, then IPv4", [][]byte{pieces(t, bulk6, 1400)[0], pieces(t, bulk, 1400)[0]}, 2},
+		{"IPv4, then IPv6", [][]byte{pieces(t, bulk, 1400)[0], pieces(t, bulk6, 1400)[0]}, 2},
 		{"not IP", [][]byte{make([]byte, 60), make([]byte, 60)}, 2},
 		{"too short for anything", [][]byte{{1}, make([]byte, 14), make([]byte, 41), make([]byte, 53)}, 4},
 		{"datagrams", pieces(t, voice, 18), 1},
@@ -183,31 +201,37 @@ func TestMerge(t *testing.T) {
 		{"datagrams that may be fragmented", pieces(t, packet{protocol: udp, payload: 200}, 100), 2},
 		{"datagrams with IP options", pieces(t, packet{protocol: udp, options: routerAlert, fragment: df, payload: 200}, 100), 2},
 		{"datagrams with a tag", pieces(t, packet{protocol: udp, tags: oneTag, fragment: df, payload: 200}, 100), 2},
-		{"datagrams of IPv6", pieces(t, packet{protocol: udp, v6: true, payload: 200}, 100), 2},
+		{"datagrams of IPv6", pieces(t, packet{protocol: udp, v6: true, payload: 250}, 100), 1},
+		{"datagrams of IPv6 behind a shorter one", append(pieces(t, packet{protocol: udp, v6: true, payload: 250}, 100), pieces(t, packet{protocol: udp, v6: true, payload: 200}, 100)...), 2},
 		{"the same datagram twice", [][]byte{pieces(t, voice, 18)[0], pieces(t, voice, 18)[0]}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for s := nothing; s < kinds; s++ {
-				protocol, frames := protocolOf(test.frames[0]), clones(test.frames)
+				p, _ := headersOf(test.frames[0])
+				frames := clones(test.frames)
 				for _, f := range frames {
-					if s == undone && len(f) > 34 && f[14] == 0x45 {
-						s.put(protocol, f)
+					if own, plain := headersOf(f); s == undone && plain {
+						s.put(own, f)
 					}
 				}
-				if got := restore(t, s, protocol, frames); got != test.want {
-					t.Errorf("%+v: %d frames became %d, want %d", s.header(protocol), len(frames), got, test.want)
+				if got := restore(t, s, p, frames); got != test.want {
+					t.Errorf("%+v: %d frames became %d, want %d", s.header(p), len(frames), got, test.want)
 				}
 			}
 		})
 	}
 }
 
-// protocolOf returns UDP for a frame with UDP in a plain IPv4 header, and otherwise TCP.
-func protocolOf(frame []byte) uint8 {
-	if len(frame) > 23 && frame[23] == udp {
-		return udp
+// headersOf describes the headers of a frame with TCP or UDP behind a plain IP header, and reports whether it is one. For other frames it
+// describes TCP over IPv4.
+func headersOf(frame []byte) (p packet, plain bool) {
+	switch {
+	case len(frame) > 34 && frame[12] == 8 && frame[14] == 0x45:
+		return packet{protocol: frame[23]}, true
+	case len(frame) > 54 && frame[12] == 0x86 && frame[13] == 0xdd && (frame[20] == tcp || frame[20] == udp):
+		return packet{v6: true, protocol: frame[20]}, true
 	}
-	return tcp
+	return packet{protocol: tcp}, false
 }
 
 func clones(frames [][]byte) (all [][]byte) {
@@ -217,13 +241,22 @@ func clones(frames [][]byte) (all [][]byte) {
 	return all
 }
 
+// flows are packets of all kinds that are merged.
+var flows = []packet{
+	{protocol: tcp, fragment: df, flags: ack},
+	{protocol: udp, fragment: df},
+	{protocol: tcp, v6: true, flags: ack},
+	{protocol: udp, v6: true},
+}
+
 // TestMergeRoom shows that a run ends at the end of its buffer, or at the largest IPv4 packet.
 func TestMergeRoom(t *testing.T) {
-	for _, protocol := range []uint8{tcp, udp} {
-		frames := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 60 * 1000}, 1000)
-		more := pieces(t, packet{protocol: protocol, fragment: df, flags: ack, payload: 20 * 1000, seq: 60 * 1000, id: 60}, 1000)
-		if got := restore(t, nothing, protocol, append(frames, more...)); got != 2 {
-			t.Errorf("80 frames of 1000 bytes became %d, want 2", got)
+	for _, p := range flows {
+		p.payload = 60 * 1000
+		frames := pieces(t, p, 1000)
+		p.payload, p.seq, p.id = 20*1000, 60*1000, 60
+		if got := restore(t, nothing, p, append(frames, pieces(t, p, 1000)...)); got != 2 {
+			t.Errorf("%+v: 80 frames of 1000 bytes became %d, want 2", p, got)
 		}
 		tight := append(make([]byte, 0, len(frames[0])+999), frames[0]...)
 		run := vnet.Run{Datagrams: true}
@@ -240,25 +273,26 @@ func TestMergeRoom(t *testing.T) {
 // TestMergeDifferences inverts each bit of the second of three frames, with and without correcting its checksums. All three frames are always
 // restored, and a frame with a wrong checksum that must be verified is never merged.
 func TestMergeDifferences(t *testing.T) {
-	for _, p := range []packet{
-		{protocol: tcp, fragment: df, flags: ack, payload: 300, tcpOptions: []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}},
-		{protocol: udp, fragment: df, payload: 300},
-	} {
+	for _, p := range flows {
+		p.payload = 300
+		if p.protocol == tcp {
+			p.tcpOptions = []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
+		}
 		original := pieces(t, p, 100)
 		for s := nothing; s < kinds; s++ {
 			for _, f := range original {
-				s.put(p.protocol, f)
+				s.put(p, f)
 			}
-			for i := range 8 * 90 {
+			for i := range 8 * (field(p) + 40) {
 				for _, right := range []bool{true, false} {
 					frames := clones(original)
 					frames[1][i/8] ^= 1 << (i % 8)
 					if right {
-						s.put(p.protocol, frames[1])
+						s.put(p, frames[1])
 					}
-					got := restore(t, s, p.protocol, frames)
-					if at := i / 8; !right && got != 3 && s.answersFor(p.protocol, at) {
-						t.Errorf("%+v: bit %d of byte %d is wrong, and was merged", s.header(p.protocol), i%8, at)
+					got := restore(t, s, p, frames)
+					if at := i / 8; !right && got != 3 && s.answersFor(p, at) {
+						t.Errorf("%+v: bit %d of byte %d is wrong, and was merged", s.header(p), i%8, at)
 					}
 				}
 			}
@@ -266,8 +300,9 @@ func TestMergeDifferences(t *testing.T) {
 	}
 }
 
-// answersFor reports whether a checksum that must be verified covers a byte of a frame, or contains it.
-func (s stated) answersFor(protocol uint8, at int) bool {
-	inField := at == field(protocol) || at == field(protocol)+1
-	return at >= 14 && at < 34 || at >= 34 && s == nothing || s == undone && inField
+// answersFor reports whether a change of a byte prevents merging unless the checksums are corrected: a checksum that must be verified covers
+// it, or contains it, or it is in an IP header.
+func (s stated) answersFor(p packet, at int) bool {
+	inField := at == field(p) || at == field(p)+1
+	return at >= 14 && at < p.transport() || at >= p.transport() && s == nothing || s == undone && inField
 }

@@ -2,27 +2,23 @@ package vnet
 
 import "encoding/binary"
 
-// A run of UDP datagrams has datagrams of one size, except the last, which may be smaller, with consecutive IPv4 identifications: Linux
+// A run of UDP datagrams has datagrams of one size, except the last, which may be smaller; over IPv4 with consecutive identifications: Linux
 // assigns those for a connected socket. The receiver of the merged frame cuts it into the same datagrams.
 
-// Offsets in a frame with a UDP datagram, in bytes (RFC 768).
-const (
-	udpLengthAt   = transportAt + 4
-	udpChecksumAt = transportAt + udpChecksum
-)
+// udpLengthAt is the offset of the length in a UDP datagram, in bytes (RFC 768).
+const udpLengthAt = 4
 
-// datagramHeaders returns the length in bytes of all headers of a frame with a UDP datagram that can be part of a run, or 0 for any other
-// frame. A datagram without payload cannot be a segment, and one without a checksum would get one.
-func datagramHeaders(frame []byte) int {
-	const headers = transportAt + udpLen
-	if len(frame) <= headers || int(binary.BigEndian.Uint16(frame[udpLengthAt:])) != len(frame)-transportAt ||
-		binary.BigEndian.Uint16(frame[udpChecksumAt:]) == 0 {
+// datagramHeader returns the length in bytes of the header of a UDP datagram that can be part of a run, or 0 for any other datagram. A
+// datagram without payload cannot be a segment, and one without a checksum would get one.
+func datagramHeader(datagram []byte) int {
+	if len(datagram) <= udpLen || int(binary.BigEndian.Uint16(datagram[udpLengthAt:])) != len(datagram) ||
+		binary.BigEndian.Uint16(datagram[udpChecksum:]) == 0 {
 		return 0
 	}
-	return headers
+	return udpLen
 }
 
-// putDatagramLength sets the UDP length to that of everything behind the IPv4 header.
-func putDatagramLength(frame []byte) {
-	binary.BigEndian.PutUint16(frame[udpLengthAt:], uint16(len(frame)-transportAt))
+// putDatagramLength sets the UDP length to that of the header and everything behind it.
+func putDatagramLength(datagram []byte) {
+	binary.BigEndian.PutUint16(datagram[udpLengthAt:], uint16(len(datagram)))
 }

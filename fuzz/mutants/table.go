@@ -77,12 +77,14 @@ func offloads() []mutant {
 		{"FuzzDiscovery", pkg, "vnet/icmpv6.go", "an advertisement has the option of a solicitation", "option[0] = optionTargetLink", "option[0] = optionSourceLink"},
 		{"FuzzMerge", pkg, "vnet/merge_tcp.go", "the TCP window is not compared", "bytes.Equal(tcpA[14:16], tcpB[14:16]) &&", ""},
 		{"FuzzMerge", pkg, "vnet/merge.go", "one bit of the identification is not compared", "id == binary.BigEndian.Uint16(b[identificationAt:])", "id|1 == binary.BigEndian.Uint16(b[identificationAt:])|1"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "the flow label and the traffic class of IPv6 are not compared", "native.Uint32(a[flowLabelAt:]) == native.Uint32(b[flowLabelAt:]) &&", ""},
+		{"FuzzMerge", pkg, "vnet/merge.go", "the hop limit of IPv6 is not compared", "native.Uint16(a[nextHeaderAt:]) == native.Uint16(b[nextHeaderAt:]) &&", "a[nextHeaderAt] == b[nextHeaderAt] &&"},
 		{"FuzzMerge", pkg, "vnet/merge.go", "a payload larger than the first one is merged", " || payload > r.size", ""},
 		{"FuzzMerge", pkg, "vnet/merge.go", "a frame is merged after a smaller one", "payload == r.size && ", ""},
-		{"FuzzMerge", pkg, "vnet/merge.go", "a checksum is not verified", "return Checksum(frame[transportAt:], pseudoSum(frame)) == 0", "return true"},
-		{"FuzzMerge", pkg, "vnet/merge.go", "the sum of a pseudo-header is not verified", "binary.BigEndian.Uint16(field) == Sum(nil, pseudoSum(frame))", "len(field) > 0"},
-		{"FuzzMerge", pkg, "vnet/merge_udp.go", "a wrong UDP length is accepted", "!= len(frame)-transportAt", "> len(frame)-transportAt+1"},
-		{"FuzzMerge", pkg, "vnet/merge_udp.go", "a datagram without a checksum is merged", "binary.BigEndian.Uint16(frame[udpChecksumAt:]) == 0", "false"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "a checksum is not verified", "return Checksum(frame[r.transport:], r.pseudoSum(frame)) == 0", "return true"},
+		{"FuzzMerge", pkg, "vnet/merge.go", "the sum of a pseudo-header is not verified", "binary.BigEndian.Uint16(field) == Sum(nil, r.pseudoSum(frame))", "len(field) > 0"},
+		{"FuzzMerge", pkg, "vnet/merge_udp.go", "a wrong UDP length is accepted", "!= len(datagram)", "> len(datagram)+1"},
+		{"FuzzMerge", pkg, "vnet/merge_udp.go", "a datagram without a checksum is merged", "binary.BigEndian.Uint16(datagram[udpChecksum:]) == 0", "false"},
 	}
 }
 
