@@ -53,7 +53,7 @@ func describePacket(t uint16, b []byte) string {
 	case t == typeIPv4 && len(b) >= ipv4Len:
 		return describeIPv4(b)
 	case t == typeIPv6 && len(b) >= ipv6Len:
-		return fmt.Sprintf("%s > %s ipv6 next header %d", netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), b[6])
+		return describeIPv6(b)
 	case t == typeARP, t == typeIPv4, t == typeIPv6:
 		return fmt.Sprintf("ethertype 0x%04x, truncated", t)
 	}
@@ -93,7 +93,7 @@ func describeTransport(protocol byte, b []byte) string {
 		return strings.TrimSpace(fmt.Sprintf("tcp %d > %d %s", binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), tcpFlags(b[13])))
 	case protocol == protocolUDP && len(b) >= 4:
 		from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-		return fmt.Sprintf("udp %d > %d%s", from, to, dhcpName(from, to, b))
+		return fmt.Sprintf("udp %d > %d%s", from, to, dhcpName(from, to, b)+dhcpv6Name(from, to, b))
 	}
 	return fmt.Sprintf("ip protocol %d", protocol)
 }

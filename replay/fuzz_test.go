@@ -88,6 +88,7 @@ func captureSeeds(f *testing.F) []captureSeed {
 	seeds := []captureSeed{
 		{"all outcomes, events, offload headers", full},
 		{"another setup", written(f, bridge(3), flooded())},
+		{"both families", written(f, dualStack(), dualStackPackets())}, {"IPv6 only", written(f, ipv6Only(), dualStackPackets())},
 		{"empty frames, hands", events},
 		{"nothing", nil}, {"text", []byte("hello, world")}, {"compressed", []byte{0x1f, 0x8b, 8, 0}},
 		{"a header that ends at once", []byte{0x0a, 0x0d, 0x0d, 0x0a, 12, 0}},
@@ -143,7 +144,8 @@ func setupSeeds(f *testing.F) (seeds []captureSeed) {
 		`{}`, `{"delegate":{}}`, `{"bridge":{},"delegate":{}}`, `{"delegate":{"OnUse":{}}}`,
 		`{"bridge":{"Ports":3,"Limit":1,"Ageing":1,"MaxFrame":-1}}`, `{"bridge":{"Ports":3,"Limit":1,"Ageing":1,"Pinned":"02:00:00:00:00:01"}}`,
 		least + `"Permanent":[{"Addr":"fd00::1","MAC":"02:00:00:00:00:01"}]}}`, least + `"Routes":[{"Destination":"10.0.0.0/24","Gateway":"fd00::1"}]}}`,
-		least + `"PinnedMAC":"02:00:00:00:00:01"}}`, least + `"WireMAC":"02:00:00:00:00:01"}}`,
+		`{"delegate":{"AddressIPv6":"fd00::7/64","MTU":1500,"GuestMTU":1500}}`, `{"delegate":{"AddressIPv6":"10.0.0.2/24","MTU":1500,"GuestMTU":1500}}`,
+		least + `"AddressIPv6":"::ffff:10.0.0.2/128"}}`, least + `"PinnedMAC":"02:00:00:00:00:01"}}`, least + `"WireMAC":"02:00:00:00:00:01"}}`,
 	} {
 		good := written(f, delegate(), outcomes())
 		const word = "podswitch-setup "

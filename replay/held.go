@@ -36,10 +36,27 @@ func (p *Player) setOutcome(entered *heldFrame, r *Record, isSent bool) {
 	}
 }
 
-// canBeHeld reports whether the forwarder holds a frame that it has neither dropped nor sent: IPv4 towards the wire.
+// canBeHeld reports whether the forwarder holds a frame that it has neither dropped nor sent: a packet towards the wire.
 func (p *Player) canBeHeld(entered *heldFrame, r *Record) bool {
-	isIPv4 := len(entered.data) >= ethernetLen && binary.BigEndian.Uint16(entered.data[12:]) == typeIPv4
-	return p.delegate != nil && isIPv4 && (r.In == "guest" || r.In == "pod")
+	return p.delegate != nil && isPacket(entered.data) && (r.In == "guest" || r.In == "pod")
+}
+
+// isPacket reports whether the frame has IP that a forwarder may send to another link.
+func isPacket(frame []byte) bool {
+	if len(frame) < ethernetLen+ipv4Len {
+		return false
+	}
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case typeIPv4:
+		return true
+	case typeIPv6:
+		if len(frame) < ethernetLen+ipv6Len {
+			return false
+		}
+		u := upperLayerOf(frame[ethernetLen:])
+		return !u.isControl()
+	}
+	return false
 }
 
 // release returns the number of the held frame that leaves with these bytes, or 0 if there is none. Frames are held in the order in
@@ -108,10 +125,12 @@ func isTrimmed(whole, rest []byte) bool {
 	return len(rest) >= ethernetLen+ipv4Len && len(rest) < len(whole) && bytes.Equal(whole[macsLen:len(rest)], rest[macsLen:])
 }
 
-// isFragment reports whether a packet that leaves is a fragment of one that has entered: it has the same addresses and identification.
+// isFragment reports whether an IPv4 packet that leaves is a fragment of one that has entered: it has the same addresses and identification.
+// IPv6 packets are not fragmented on their way.
 func isFragment(whole, piece []byte) bool {
 	const addresses, identification, fragment = ethernetLen + 12, ethernetLen + 4, ethernetLen + 6
-	if len(whole) < ethernetLen+ipv4Len || len(piece) < ethernetLen+ipv4Len || len(piece) >= len(whole) {
+	if len(whole) < ethernetLen+ipv4Len || len(piece) < ethernetLen+ipv4Len || len(piece) >= len(whole) ||
+		binary.BigEndian.Uint16(piece[12:]) != typeIPv4 {
 		return false
 	}
 	if binary.BigEndian.Uint16(piece[fragment:])&0x3fff == 0 { // neither an offset nor "more"

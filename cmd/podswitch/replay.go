@@ -37,7 +37,7 @@ const replayExample = `  # What would the guest of this plan have received?
   podswitch plan -o json > plan.json
   podswitch replay --plan plan.json capture.pcapng
   # A switch in IP mode
-  podswitch replay --address 10.244.1.7/24 --guest-mac 52:54:00:12:34:56 tap0.pcap
+  podswitch replay --address 10.244.1.7/24 --address fd00:10:244:1::7/64 --guest-mac 52:54:00:12:34:56 tap0.pcap
   # A learning switch
   podswitch replay --bridge --in guest tap0.pcap`
 

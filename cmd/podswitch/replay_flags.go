@@ -18,8 +18,8 @@ import (
 type replayFlags struct {
 	plan       string
 	bridge     bool
-	address    netip.Prefix
-	gateway    netip.Addr
+	addresses  []netip.Prefix
+	gateways   []netip.Addr
 	mtu        int
 	wireMAC    vswitch.MAC
 	routerMAC  vswitch.MAC
@@ -32,12 +32,11 @@ type replayFlags struct {
 	in         *choice
 }
 
-// The defaults of a switch in IP mode.
+// MTUs in bytes.
 const (
 	defaultMTU     = 1500
-	minMTU, maxMTU = 68, 65535       // RFC 791, section 3.2, and the field for the length of a packet
-	defaultServer  = "169.254.75.10" // as in podswitch run
-	defaultGateway = "169.254.1.1"   // the gateway of an address with prefix length 31 or 32
+	minMTU, maxMTU = 68, 65535 // RFC 791, section 3.2, and the field for the length of a packet
+	minMTUIPv6     = 1280      // RFC 8200, section 5
 )
 
 func (f *replayFlags) add(c *cobra.Command) {
@@ -45,13 +44,13 @@ func (f *replayFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.plan, "plan", "", "Use the switch of a plan; `FILE` is the output of podswitch plan -o json")
 	flags.BoolVar(&f.bridge, "bridge", false, "Use a plain learning switch with the ports guest and uplink")
-	flags.Var(&parsed[netip.Prefix]{&f.address, "", "CIDR", parsePodAddress}, "address", "Use a switch in IP mode with this pod address and prefix length")
-	flags.Var(&parsed[netip.Addr]{&f.gateway, "", "IP", parseGateway}, "gateway", "With --address: gateway (default: the first address of the subnet)")
+	flags.Var(&parsedList[netip.Prefix]{&f.addresses, "CIDR", parsePodAddress}, "address", "Use a switch in IP mode with this pod address and prefix length, IPv4 or IPv6; repeatable: one of each")
+	flags.Var(&parsedList[netip.Addr]{&f.gateways, "IP", parseGateway}, "gateway", "With --address: gateway; repeatable (default: the first address of the subnet)")
 	flags.IntVar(&f.mtu, "mtu", defaultMTU, "With --address or --bridge: MTU in `BYTES`")
-	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: MAC of the pod interface (default: 0a:58 followed by the address)")
+	flags.Var(&parsed[vswitch.MAC]{&f.wireMAC, "", "MAC", parseGuestMAC}, "wire-mac", "With --address: MAC of the pod interface (default: 0a:58 followed by the last four bytes of the address)")
 	flags.Var(&parsed[vswitch.MAC]{&f.routerMAC, f.routerMAC.String(), "MAC", parseGuestMAC}, "router-mac", "With --address: router MAC, the only MAC besides its own that the guest sees")
 	flags.Var(&parsedList[replayRoute]{&f.routes, "CIDR[,GATEWAY]", parseRoute}, "route",
-		"With --address: route of the pod; repeatable (default: the subnet, and a default route via the gateway)")
+		"With --address: route of the pod; repeatable (default: for each address the subnet, and a default route via the gateway)")
 	flags.Var(&parsedList[plan.KeptPort]{&f.keep, "tcp/PORT or udp/PORT", plan.ParseKeptPort}, "keep", "With --address: port of the pod address that stays with the pod; repeatable")
 	flags.Var(&parsedList[plan.DenyRule]{&f.deny, "CIDR[:PORT]", plan.ParseDenyRule}, "deny", "With --address: destination that the guest may not reach; repeatable")
 	flags.Var(&parsedList[replayNeighbour]{&f.neighbours, "IP,MAC", parseNeighbour}, "neighbour",
@@ -94,7 +93,7 @@ func (f *replayFlags) check(changed func(name string) bool, selectors int) error
 		violated bool
 		message  string
 	}{
-		{[]string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"}, !f.address.IsValid(), "needs --address"},
+		{[]string{"gateway", "wire-mac", "router-mac", "route", "keep", "deny"}, len(f.addresses) == 0, "needs --address"},
 		{[]string{"mtu", "holder", "neighbour"}, selectors == 0, "needs --plan, --address or --bridge"},
 		{[]string{"mtu"}, f.plan != "", "cannot be combined with --plan: the plan contains the MTU"},
 		{[]string{"holder", "neighbour"}, f.bridge, "cannot be combined with --bridge: want --address or --plan"},
@@ -106,7 +105,7 @@ func (f *replayFlags) check(changed func(name string) bool, selectors int) error
 	if f.mtu < minMTU || f.mtu > maxMTU {
 		return fmt.Errorf("--mtu %d: want %d to %d", f.mtu, minMTU, maxMTU)
 	}
-	return nil
+	return f.checkFamilies()
 }
 
 // complete adds holder, neighbours and the guest's MAC to a switch.
@@ -134,69 +133,30 @@ func (f *replayFlags) setup(s *replay.Setup) (err error) {
 	case f.bridge:
 		c := plan.PodBridge(f.mtu, vswitch.MAC{})
 		s.Bridge = &c
-	case f.address.IsValid():
-		s.Delegate = f.delegate()
+	case len(f.addresses) > 0:
+		s.Delegate, err = f.delegate()
 	}
 	return err
 }
 
-// delegate returns the configuration of a pod as network plugins usually make it, with the settings of the flags.
-func (f *replayFlags) delegate() *vswitch.DelegateConfig {
-	c := &vswitch.DelegateConfig{
-		WireMAC: f.wireMAC, RouterMAC: f.routerMAC, Address: f.address, Gateway: f.gateway,
-		Server: netip.MustParseAddr(defaultServer), MTU: f.mtu, GuestMTU: f.mtu,
-	}
-	host := f.address.Addr().As4()
-	if c.WireMAC.IsZero() {
-		c.WireMAC = vswitch.MAC{0x0a, 0x58, host[0], host[1], host[2], host[3]}
-	}
-	if !c.Gateway.IsValid() {
-		c.Gateway = netip.MustParseAddr(defaultGateway)
-		if f.address.Bits() < 31 {
-			c.Gateway = f.address.Masked().Addr().Next()
-		}
-	}
-	c.Routes = f.podRoutes(c.Gateway)
-	for _, k := range f.keep {
-		k.AddTo(c)
-	}
-	for _, d := range f.deny {
-		c.Rules = append(c.Rules, vswitch.Rule{Destination: d.Destination, Port: d.Port})
-	}
-	return c
-}
-
-// podRoutes returns the routes of --route, or those of a subnet with a gateway.
-func (f *replayFlags) podRoutes(gateway netip.Addr) (routes []vswitch.Route) {
-	for _, r := range f.routes {
-		routes = append(routes, vswitch.Route(r))
-	}
-	if len(routes) > 0 {
-		return routes
-	}
-	subnet := f.address.Masked()
-	if !subnet.Contains(gateway) {
-		routes = append(routes, vswitch.Route{Destination: netip.PrefixFrom(gateway, 32)})
-	}
-	return append(routes, vswitch.Route{Destination: subnet},
-		vswitch.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway})
-}
-
 func parsePodAddress(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
-	if err != nil || !p.Addr().Is4() {
-		return p, errors.New("want an IPv4 address with its prefix length, such as 10.244.1.7/24")
+	if err != nil || p.Addr().Is4In6() {
+		return p, errors.New("want an address with its prefix length, such as 10.244.1.7/24 or fd00:10:244:1::7/64")
 	}
 	return p, nil
 }
 
 func parseGateway(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
-	if err != nil || !ip.Is4() {
-		return ip, errors.New("want an IPv4 address, such as 10.244.1.1")
+	if err != nil || !isPlain(ip) {
+		return ip, errors.New("want an IP address, such as 10.244.1.1 or fe80::1")
 	}
 	return ip, nil
 }
+
+// isPlain reports whether an address has neither a zone nor the form ::ffff:10.0.0.1.
+func isPlain(a netip.Addr) bool { return a.Zone() == "" && !a.Is4In6() }
 
 // A replayRoute is a value of --route.
 type replayRoute vswitch.Route
@@ -208,8 +168,8 @@ func parseRoute(text string) (r replayRoute, err error) {
 	if r.Destination, err = netip.ParsePrefix(destination); err == nil && via {
 		r.Gateway, err = netip.ParseAddr(gateway)
 	}
-	if err != nil || !r.Destination.Addr().Is4() || via && !r.Gateway.Is4() {
-		return r, fmt.Errorf("%q: want CIDR or CIDR,GATEWAY in IPv4, such as 0.0.0.0/0,10.244.1.1", text)
+	if err != nil || via && (r.Gateway.Is4() != r.Destination.Addr().Is4() || !isPlain(r.Gateway)) {
+		return r, fmt.Errorf("%q: want CIDR or CIDR,GATEWAY of one family, such as 0.0.0.0/0,10.244.1.1 or ::/0,fe80::1", text)
 	}
 	return r, nil
 }
@@ -224,7 +184,7 @@ func parseNeighbour(text string) (n replayNeighbour, err error) {
 	if n.Addr, err = netip.ParseAddr(address); err == nil {
 		n.MAC, err = parseGuestMAC(mac)
 	}
-	if err != nil || !n.Addr.Is4() {
+	if err != nil || !isPlain(n.Addr) {
 		return n, fmt.Errorf("%q: want IP,MAC, such as 10.244.1.1,0a:58:0a:f4:01:01", text)
 	}
 	return n, nil

@@ -66,7 +66,14 @@ func TestReplayUsage(t *testing.T) {
 		{"--holder nobody --bridge " + sample, "guest, switch or kernel"},
 		{"--in tap0 --bridge " + sample, "guest, uplink, pod or server"},
 		{"--in pod --bridge " + sample, `port "pod"`},
-		{"--address fd00::1/64 " + sample, "want an IPv4 address"},
+		{"--address fd00::1 " + sample, "want an address with its prefix length"},
+		{"--address ::ffff:10.0.0.1/128 " + sample, "want an address with its prefix length"},
+		{"--address 10.0.0.1/24 --address 10.0.0.2/24 " + sample, "--address 10.0.0.2/24: want one IPv4 and one IPv6 address"},
+		{"--address 10.0.0.1/24 --gateway fe80::1 " + sample, "--gateway fe80::1: want one of the family of --address"},
+		{"--address fd00::1/64 --gateway fe80::1 --gateway fe80::2 " + sample, "--gateway fe80::2: want one IPv4 and one IPv6 gateway"},
+		{"--address fd00::1/64 --gateway fe80::1%eth0 " + sample, "want an IP address"},
+		{"--address fd00::1/64 --mtu 1279 " + sample, "want 1280 or more with an IPv6 address"},
+		{"--address fd00::1/64 --route ::/0,10.0.0.1 " + sample, "CIDR,GATEWAY of one family"},
 		{"--address 10.0.0.1/24 --mtu 20 " + sample, "want 68 to 65535"},
 		{"--address 10.0.0.1/24 --route 10.0.0.0 " + sample, "CIDR,GATEWAY"},
 		{"--address 10.0.0.1/24 --neighbour 10.0.0.2 " + sample, "want IP,MAC"},
@@ -82,6 +89,29 @@ func TestReplayUsage(t *testing.T) {
 	stdout, stderr, code := do(t, "", "replay", "--bridge", cut)
 	if code != exitUsage || !strings.Contains(stderr, "after frame 8: the file is truncated") || !strings.Contains(stdout, "8 frames:") {
 		t.Errorf("a file that is cut off: exit code %d, stderr %q, stdout %q; want 2, the place, and the 8 frames", code, stderr, stdout)
+	}
+}
+
+// TestReplayPlanIPv6 checks that the plan of an IPv6-only pod yields a switch that advertises its router.
+func TestReplayPlanIPv6(t *testing.T) {
+	const text = `{"method": "bridge.delegateIp", "router_mac": "02:ab:de:dc:e8:87", "address_ipv6": "fd00:10:244:1::7/128", "guest_mtu": 1450,
+		"offer_ipv6": {"address": "fd00:10:244:1::7", "router_mac": "02:ab:de:dc:e8:87", "routes": ["::/0"], "mtu": 1400, "lease_seconds": 86400},
+		"identity": {"link": {"name": "eth0", "index": 2, "mac": "0a:58:0a:f4:01:07", "mtu": 1450, "ethernet": true},
+		"addresses": [{"prefix": "fd00:10:244:1::7/128"}],
+		"routes": [{"dst": "::/0", "table": 254, "type": 1, "link": 2, "gateway": "fe80::1", "metrics": {"mtu": 1400}}],
+		"neighbours": [{"address": "fe80::1", "mac": "0a:58:0a:f4:01:01", "state": 128}]}}`
+	file := filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := do(t, "", "replay", "--plan", file, "--guest-mac", "52:54:00:12:34:56", filepath.Join(replayData, "tcpdump-ipv6.pcap"))
+	for _, want := range []string{
+		"-> guest: 02:ab:de:dc:e8:87 > 52:54:00:12:34:56  fe80::ab:deff:fedc:e887 > fe80::5054:ff:fe12:3456 icmp6 router advertisement",
+		"fd00:10:244:1::99 icmp6 echo request  118 bytes  -> uplink as 0a:58:0a:f4:01:07 > 0a:58:0a:f4:01:01",
+	} {
+		if !strings.Contains(stdout, want) || code != exitOK {
+			t.Errorf("exit code %d, stderr %q, want %q in\n%s", code, stderr, want, stdout)
+		}
 	}
 }
 
