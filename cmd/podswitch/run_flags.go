@@ -51,7 +51,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
 	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, plan.KeptPortForm, plan.ParseKeptPort}, "keep",
-		"TCP or UDP port of the pod address that stays with the pod; connections and datagrams go to HOST:PORT (default 127.0.0.1:PORT), which sees 127.0.0.1 as every client, or the address of from; with from=client processes that listen at 0.0.0.0:PORT see the client itself; with proxy they begin with a PROXY protocol header (version 2) that tells the client; repeatable")
+		"TCP or UDP port of the pod address that stays with the pod; connections and datagrams of both families go to HOST:PORT (default 127.0.0.1:PORT; IPv6 in brackets, as in [::1]:80), which sees 127.0.0.1 or ::1 as every client, or the address of from; with from=client processes that listen at 0.0.0.0:PORT see the client itself, in IPv4 alone; with proxy they begin with a PROXY protocol header (version 2) that tells the client; repeatable")
 	flags.BoolVar(&f.refuse, "refuse", true, "While no guest has the pod address, refuse TCP and UDP to it, as a kernel does; false: stay silent")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")

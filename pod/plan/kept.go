@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,11 +62,8 @@ const (
 // KeptPortForm is the form of a kept port's text.
 const KeptPortForm = "tcp/PORT or udp/PORT[=HOST:PORT][,proxy][,from=127.X.X.X], or without HOST:PORT ,from=client"
 
-// UDP ports of DHCP (RFC 2131, section 4.1).
-const (
-	dhcpServerPort = 67
-	dhcpClientPort = 68
-)
+// dhcpPorts are the UDP ports of DHCP (RFC 2131, section 4.1; RFC 8415, section 7.2).
+var dhcpPorts = []uint64{67, 68, 546, 547}
 
 // ParseKeptPort reads a text of the form KeptPortForm. Without a target, the destination is the same port of 127.0.0.1.
 func ParseKeptPort(text string) (KeptPort, error) {
@@ -77,7 +75,7 @@ func ParseKeptPort(text string) (KeptPort, error) {
 	if network != "tcp" && network != "udp" || err != nil || port == 0 {
 		return KeptPort{}, fmt.Errorf("kept port %q: want %s, with a port from 1 to 65535", text, KeptPortForm)
 	}
-	if network == "udp" && (port == dhcpServerPort || port == dhcpClientPort) {
+	if network == "udp" && slices.Contains(dhcpPorts, port) {
 		return KeptPort{}, fmt.Errorf("kept port %q: DHCP does not pass between the pod and its network: want another port", text)
 	}
 	if options := options[1:]; !hasTarget && len(options) == 1 && options[0] == keptFrom+keptClient {
@@ -129,21 +127,30 @@ const (
 )
 
 // keptWarnings are about kept ports.
-func keptWarnings(ports []KeptPort) (list []string) {
-	var plain, ephemeral []string
-	for _, k := range ports {
-		if !k.Proxy && !k.Source.IsValid() && !k.Direct {
+func keptWarnings(p *Plan) (list []string) {
+	var plain, sources, ephemeral, direct []string
+	for _, k := range p.KeptPorts {
+		switch {
+		case k.Direct:
+			direct = append(direct, k.Name())
+		case !k.Proxy && !k.Source.IsValid():
 			plain = append(plain, k.Name())
+			sources = append(sources, k.loopback())
 		}
 		if k.Port >= firstEphemeral && k.Port <= lastEphemeral {
 			ephemeral = append(ephemeral, k.Name())
 		}
 	}
 	if len(plain) > 0 {
-		list = append(list, fmt.Sprintf("the targets of kept %s see 127.0.0.1 as the address of every client: what trusts the loopback is open to the cluster "+
+		slices.Sort(sources)
+		list = append(list, fmt.Sprintf("the targets of kept %s see %s as the address of every client%s: what trusts the loopback is open to the cluster "+
 			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol, "+
 			"or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone, or \",from=client\" for one that listens at 0.0.0.0)",
-			strings.Join(plain, ", ")))
+			strings.Join(plain, ", "), strings.Join(slices.Compact(sources), " or "), p.ofFamilies()))
+	}
+	if len(direct) > 0 && p.AddressIPv6.IsValid() {
+		list = append(list, fmt.Sprintf("kept %s: clients are refused at %s, because from=client is for IPv4 alone (keep the port with a target instead, "+
+			"with \",proxy\" if it has to know the client)", strings.Join(direct, ", "), p.AddressIPv6.Addr()))
 	}
 	if len(ephemeral) > 0 {
 		list = append(list, fmt.Sprintf("kept %s may collide with the guest's own connections, whose source ports Linux chooses from %d to %d: such a connection fails "+
@@ -151,4 +158,20 @@ func keptWarnings(ports []KeptPort) (list []string) {
 			strings.Join(ephemeral, ", "), firstEphemeral, lastEphemeral))
 	}
 	return list
+}
+
+// loopback returns the address that the target sees as every client, if it is on the loopback.
+func (k KeptPort) loopback() string {
+	if host, _, _ := net.SplitHostPort(k.Target); host == "::1" {
+		return host
+	}
+	return "127.0.0.1"
+}
+
+// ofFamilies qualifies clients in a sentence, if both addresses of the pod move.
+func (p *Plan) ofFamilies() string {
+	if p.Address.IsValid() && p.AddressIPv6.IsValid() {
+		return ", of IPv4 and of IPv6"
+	}
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // TestKeptWarnings checks that a plan warns that targets cannot tell clients apart, and of each port that a guest may choose as the
@@ -39,13 +40,47 @@ func TestKeptWarnings(t *testing.T) {
 			for i := range cfg.KeptPorts {
 				cfg.KeptPorts[i].Proxy = true
 			}
-			if all := strings.Join(keptWarnings(cfg.KeptPorts), "\n"); strings.Contains(all, loopback) {
+			if all := strings.Join(keptWarnings(&Plan{KeptPorts: cfg.KeptPorts}), "\n"); strings.Contains(all, loopback) {
 				t.Errorf("warnings with PROXY headers:\n%s", all)
 			}
 			if strings.Contains(text, loopback) != (c.ports != nil) || strings.Contains(text, "may collide") != (c.ephemeral != "") || !strings.Contains(text, c.ephemeral) {
 				t.Errorf("warnings:\n%s", text)
 			}
 		})
+	}
+}
+
+// TestKeptWarningsIPv6 checks the warnings of a pod with both families: what the targets see, and that from=client is for IPv4 alone.
+func TestKeptWarningsIPv6(t *testing.T) {
+	keep := func(texts ...string) func(*Config) {
+		return func(cfg *Config) {
+			for _, text := range texts {
+				k, err := ParseKeptPort(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.KeptPorts = append(cfg.KeptPorts, k)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		families []podnet.Family
+		keep     []string
+		want     string // part of the only warning; empty: none
+	}{
+		"both":                {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80", "tcp/81=[::1]:81"}, "kept tcp/80, tcp/81 see 127.0.0.1 or ::1 as the address of every client, of IPv4 and of IPv6: "},
+		"a target with IPv6":  {[]podnet.Family{podnet.IPv6}, []string{"udp/81=[::1]:81"}, "kept udp/81 see ::1 as the address of every client: "},
+		"from=client":         {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80,from=client"}, "kept tcp/80: clients are refused at fd00:10:244:1::7, because from=client is for IPv4 alone"},
+		"from=client in IPv4": {[]podnet.Family{podnet.IPv4}, []string{"tcp/80,from=client"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := identityOf(c.families...)
+			id.Resolv.NameServers = nil
+			onlySentence(t, "warnings", resolveFor(t, id, keep(c.keep...)).Warnings, c.want)
+		})
+	}
+	if _, err := ParseKeptPort("udp/547"); err == nil || !strings.Contains(err.Error(), "DHCP does not pass") {
+		t.Errorf("a port of DHCPv6: %v", err)
 	}
 }
 

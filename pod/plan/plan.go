@@ -217,7 +217,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	if err := p.resolveEgress(); err != nil {
 		return err
 	}
-	p.Warnings = slices.Concat(p.Warnings, warnings(p), relayWarnings(p), keptWarnings(p.KeptPorts))
+	p.Warnings = slices.Concat(p.Warnings, warnings(p), relayWarnings(p), keptWarnings(p))
 	if p.Mute {
 		p.Warnings = append(p.Warnings, holdWarnings(cfg.HoldKeeper, "the address stays on "+id.Link.Name+
 			", and the pod's kernel answers for it again as soon as the keeper has ended")...)
