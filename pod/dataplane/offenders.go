@@ -1,7 +1,9 @@
 package dataplane
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +27,7 @@ func bridgeOffenders(cfg *vswitch.BridgeConfig) []offenderKind {
 
 // delegateOffenders are the kinds of IP mode.
 func delegateOffenders(cfg *vswitch.DelegateConfig) []offenderKind {
-	address, none := zap.Stringer("pod_address", cfg.Address.Addr()), zap.Skip()
+	address, none := zap.String("pod_address", podAddresses(cfg)), zap.Skip()
 	return []offenderKind{
 		{vswitch.PortGuest, vswitch.ForeignMAC, "guest's frames dropped: foreign source MAC", "mac", zap.Stringer("guest_mac", cfg.PinnedMAC)},
 		{vswitch.PortGuest, vswitch.ForeignSource, "guest's packets dropped: foreign source address", "source", address},
@@ -33,11 +35,23 @@ func delegateOffenders(cfg *vswitch.DelegateConfig) []offenderKind {
 		{vswitch.PortGuest, vswitch.KeptPort, "guest's packets dropped: source port is kept for the pod", "port", none},
 		{vswitch.PortGuest, vswitch.Denied, "guest's packets dropped: destination denied", "destination", none},
 		{vswitch.PortGuest, vswitch.NoRoute, "guest's packets dropped: no route", "destination", none},
-		{vswitch.PortGuest, vswitch.Unresolved, "guest's packets dropped: next hop does not answer ARP", "next_hop", none},
-		{vswitch.PortPod, vswitch.Unresolved, "packets of kept ports dropped: next hop does not answer ARP", "next_hop", none},
+		{vswitch.PortGuest, vswitch.Unresolved, "guest's packets dropped: next hop does not answer", "next_hop", none},
+		{vswitch.PortPod, vswitch.Unresolved, "packets of kept ports dropped: next hop does not answer", "next_hop", none},
 		{vswitch.PortUplink, vswitch.ForeignARP, "another host uses the pod address", "mac", address},
+		{vswitch.PortUplink, vswitch.ForeignND, "another host uses the pod address", "mac", address},
 		{vswitch.PortUplink, vswitch.ForeignSource, "packets from the wire dropped: the pod's own address as source", "mac", address},
 	}
+}
+
+// podAddresses returns the addresses of the pod that move, as text.
+func podAddresses(cfg *vswitch.DelegateConfig) string {
+	var texts []string
+	for _, p := range []netip.Prefix{cfg.Address, cfg.AddressIPv6} {
+		if p.IsValid() {
+			texts = append(texts, p.Addr().String())
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 // Bounds of the lines about one kind. The guest and the hosts on the wire choose the values, and can choose a new one for each frame.

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,27 @@ func TestForeignAddressIsLogged(t *testing.T) {
 	}
 	if fields := fmt.Sprint(entries[0].ContextMap()); !strings.Contains(fields, "source:10.244.1.99") || !strings.Contains(fields, "pod_address:10.244.1.7") {
 		t.Errorf("fields %s", fields)
+	}
+}
+
+// TestOffendersOfFamilies checks that the log names the addresses that move, and hosts that claim one of them by ARP or by neighbour discovery.
+func TestOffendersOfFamilies(t *testing.T) {
+	v4, v6 := netip.MustParsePrefix("10.244.1.7/24"), netip.MustParsePrefix("fd00::7/64")
+	for want, cfg := range map[string]vswitch.DelegateConfig{
+		"10.244.1.7": {Address: v4}, "fd00::7": {AddressIPv6: v6}, "10.244.1.7, fd00::7": {Address: v4, AddressIPv6: v6},
+	} {
+		claims := 0
+		for _, o := range delegateOffenders(&cfg) {
+			if o.message == "another host uses the pod address" {
+				claims++
+				if o.want.String != want {
+					t.Errorf("pod_address %q, want %q", o.want.String, want)
+				}
+			}
+		}
+		if claims != 2 {
+			t.Errorf("%d kinds of claims, want ARP and neighbour discovery", claims)
+		}
 	}
 }
 
