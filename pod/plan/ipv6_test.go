@@ -106,6 +106,26 @@ func TestOfferIPv6(t *testing.T) {
 	}
 }
 
+// TestRelayIPv6 checks that a name server with an IPv6 address is relayed only if the pod's IPv6 stays with the pod: otherwise the guest asks
+// it itself, and the pod cannot.
+func TestRelayIPv6(t *testing.T) {
+	for name, c := range map[string]struct {
+		families []podnet.Family
+		relayed  bool
+	}{
+		"moves": {[]podnet.Family{podnet.IPv4, podnet.IPv6}, false}, "stays": {[]podnet.Family{podnet.IPv4}, true},
+	} {
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		p, err := resolve(cfg, identityOf(c.families...), &environment{hasIPv6: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (len(p.RelayDNS) > 0) != c.relayed || (matching(p.Found, "which asks it over the pod's own IPv6") == 1) != c.relayed {
+			t.Errorf("IPv6 %s: relayed %v, found %q", name, p.RelayDNS, p.Found)
+		}
+	}
+}
+
 // TestNoIPv6 checks the reasons for which an IPv6 address stays with the pod.
 func TestNoIPv6(t *testing.T) {
 	small := func(id *podnet.Identity) { id.Routes[len(id.Routes)-1].Metrics["mtu"] = 1279 }
@@ -125,7 +145,7 @@ func TestNoIPv6(t *testing.T) {
 	id = identityOf(podnet.IPv4, podnet.IPv6)
 	id.Kept = []podnet.Address{{Prefix: netip.MustParsePrefix("fe80::7/64"), Flags: unix.IFA_F_PERMANENT},
 		{Prefix: netip.MustParsePrefix("fd00::99/64"), Flags: unix.IFA_F_MANAGETEMPADDR}}
-	onlySentence(t, "warnings", resolveFor(t, id, nil).Warnings, "fd00::99/64 stays with the pod's kernel, which made it from a router advertisement")
+	onlySentence(t, "warnings", resolveFor(t, id, nil).Warnings, "fd00::99/64 stays with the pod's kernel, which has made it from a router advertisement")
 }
 
 // TestNoAddress checks that the error of a pod without the address of a family names the flag, if it is the cause.

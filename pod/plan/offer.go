@@ -130,10 +130,10 @@ func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
 }
 
 // relayedServers returns the name servers of the pod that need a relay, because only processes of the pod can reach them: those on its loopback,
-// and, if the pod has IPv6, those with an IPv6 address.
-func relayedServers(id *podnet.Identity, hasIPv6 bool) (servers []netip.AddrPort) {
+// and, if the pod keeps its IPv6, those with an IPv6 address.
+func relayedServers(id *podnet.Identity, keepsIPv6 bool) (servers []netip.AddrPort) {
 	for _, ns := range id.Resolv.NameServers {
-		if dhcpsrv.NeedsRelay(ns) || hasIPv6 && isIPv6Server(ns) {
+		if dhcpsrv.NeedsRelay(ns) || keepsIPv6 && isIPv6Server(ns) {
 			servers = append(servers, netip.AddrPortFrom(ns, 53))
 		}
 	}

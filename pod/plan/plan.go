@@ -48,7 +48,7 @@ type Plan struct {
 // An environment is the pod's network apart from the pod interface.
 type environment struct {
 	tapErr  error    // why this process cannot make taps; nil: it can
-	hasIPv6 bool     // the pod has a global IPv6 address, which stays its own
+	hasIPv6 bool     // the pod has a global IPv6 address; it stays its own if none moves
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
 }
@@ -206,7 +206,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
 		return err
 	}
-	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6)
+	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6 && !p.AddressIPv6.IsValid())
 	if err := p.resolveOffers(cfg.VM); err != nil {
 		return err
 	}

@@ -47,17 +47,17 @@ func (a Address) isMovableIPv6() bool {
 		a.Flags&wanted != 0 && a.Flags&refused == 0
 }
 
-// WhyKept returns why Take leaves an IPv6 address of Kept on the interface: "which ...".
+// WhyKept returns why Take leaves an IPv6 address of Kept on the interface, as the end of a sentence about the kernel.
 func (a Address) WhyKept() string {
 	switch {
 	case a.Protocol == protocolRouterAdvertisement || a.Flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_MANAGETEMPADDR) != 0:
-		return "which made it from a router advertisement"
+		return "which has made it from a router advertisement"
 	case a.Flags&unix.IFA_F_DADFAILED != 0:
 		return "which has found that another host has it (dadfailed)"
 	case a.Flags&unix.IFA_F_DEPRECATED != 0:
-		return "for which it is deprecated"
+		return "because it is deprecated"
 	case a.Flags&unix.IFA_F_PERMANENT == 0:
-		return "for which it has an end"
+		return "because it has a lifetime"
 	}
 	return "because one address of a family moves"
 }
