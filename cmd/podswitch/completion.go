@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/podswitch/podswitch/model"
 )
 
 const completionExample = `  # For this shell, bash
@@ -26,11 +28,18 @@ func addCompletion(root *cobra.Command) {
 	}
 }
 
-// completeChoices lets shells complete the values of choices, and no file names.
+// completeChoices lets shells complete the values of choices and families, and no file names.
 func completeChoices(c *cobra.Command) {
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if choice, ok := f.Value.(*choice); ok {
-			_ = c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(choice.allowed, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+		var values []string
+		switch v := f.Value.(type) {
+		case *choice:
+			values = v.allowed
+		case *parsed[model.Families]:
+			values = []string{model.IPv4.String(), model.IPv6.String(), model.AllFamilies.String()}
+		default:
+			return
 		}
+		_ = c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	})
 }

@@ -59,7 +59,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
 	f.cfg.Families = model.AllFamilies
-	flags.Var(&parsed[model.Families]{&f.cfg.Families, model.AllFamilies.String(), "ipv4|ipv6", model.ParseFamilies}, "families",
+	flags.Var(&parsed[model.Families]{&f.cfg.Families, model.AllFamilies.String(), "ipv4|ipv6|ipv4,ipv6", model.ParseFamilies}, "families",
 		"IP versions whose pod address moves to the guest, if the pod has one; the pod's kernel keeps the others")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
 		"Destination that the guest may not reach, such as 10.0.0.0/8, fd00::/8 or [fd00::1]:443, in addition to those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")

@@ -38,6 +38,7 @@ func TestSettings(t *testing.T) {
 		"a MAC":          {"--guest-mac", "52:54:00:12:34:56"},
 		"the pod's MAC":  {"--guest-mac", "pod"},
 		"a document":     {"--vm", document, "--interface", "red"},
+		"IPv6":           {"--keep", "tcp/80=[::1]:8080,proxy", "--deny", "fd00::1:2/64", "--deny", "[fd00::1]:443", "--deny", "[2001:db8::/32]:53"},
 		"several values": {"--keep", "tcp/80", "--keep", "tcp/81=localhost:8081", "--deny", "10.1.2.3/8", "--deny", "0.0.0.0/0:22"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,7 +81,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", shell, code, stderr)
 		}
 	}
-	for line, want := range map[string]string{"st": "status", "run --address m": "mute", "run --log-format j": "json", "status -o j": "json"} {
+	for line, want := range map[string]string{"st": "status", "run --address m": "mute", "run --log-format j": "json", "keeper --families ipv4,": "ipv4,ipv6", "status -o j": "json"} {
 		if stdout, _, _ := do(t, "", append([]string{"__complete"}, strings.Fields(line)...)...); !strings.Contains(stdout, want) {
 			t.Errorf("%q is completed with %q, want %q", line, stdout, want)
 		}

@@ -13,7 +13,7 @@ type Settings struct {
 	GuestMAC  string   `json:"guest_mac,omitempty"` // value of --guest-mac: MAC, or "pod"; empty: the document's, or any
 	HoldAfter string   `json:"hold_after"`          // duration with units, as in 30s
 	Keep      []string `json:"keep,omitempty"`      // kept ports, in the form of --keep
-	Deny      []string `json:"deny,omitempty"`      // denied destinations, CIDR or CIDR:PORT
+	Deny      []string `json:"deny,omitempty"`      // denied destinations, CIDR or CIDR:PORT, with IPv6 in brackets before a port
 }
 
 // Encode returns the form for Hello.Settings; nil for nil.
