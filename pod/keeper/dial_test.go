@@ -176,3 +176,30 @@ func TestDialFrom(t *testing.T) {
 	}
 	f.ends()
 }
+
+// TestDialIPv6 checks that a kept port may have a target at ::1, which sees ::1 as the client.
+func TestDialIPv6(t *testing.T) {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skipf("needs a loopback interface with IPv6: %v", err)
+	}
+	defer l.Close()
+	kept, err := plan.ParseKeptPort("tcp/80=" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newTestKeeper(t, shortTimeouts())
+	f := k.running()
+	k.names(kept.Target)
+	f.sends(dialMessage(1, grant.Kept, 0))
+	f.receives("dialled", 1)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if from := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from != netip.IPv6Loopback() {
+		t.Errorf("the client is %s, want ::1", from)
+	}
+	f.ends()
+}
