@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -21,9 +20,12 @@ func TestPlugins(t *testing.T) {
 	for _, p := range readProfiles(t) {
 		passed := false
 		t.Run(p.name, func(t *testing.T) {
-			newPluginLab(t, p).test()
+			newPluginLab(t, p, false).test()
 			passed = !t.Failed()
 		})
+		if p.facts["only6"] == "yes" {
+			t.Run(p.name+", IPv6 only", func(t *testing.T) { newPluginLab(t, p, true).test() })
+		}
 		if !passed { // failed, skipped, or excluded by -run
 			missing = append(missing, p.name)
 		}
@@ -43,7 +45,7 @@ func (l *pluginLab) test() {
 	before, learnt, counters := l.snapshot(), l.learnt(), l.forbidden()
 	frames := l.capture(l.fact(t, "tap"))
 	p := l.podswitch(l.list(t, "flags")...)
-	l.leased()
+	l.connects()
 	l.expectLease()
 	l.reachesFrom(l.guest, "the guest")
 	l.reachedFrom()
@@ -51,8 +53,8 @@ func (l *pluginLab) test() {
 	l.expectPathMTU()
 	l.forget()
 	l.reachedFrom()
-	for place, address := range l.targets() {
-		await(t, "the guest to reach "+place+" again", func() error { return pings(l.guest, address) })
+	for _, to := range l.targets() {
+		await(t, "the guest to reach "+to.place+" again", func() error { return pings(l.guest, to.address) })
 	}
 	l.expectSegments()
 	l.checkFrames(frames())
@@ -65,6 +67,20 @@ func (l *pluginLab) test() {
 	p.stop()
 	l.reachesFrom(l.pod, "the pod's own kernel, after")
 	l.settle(before)
+}
+
+// connects gives the guest the pod's addresses: IPv4 by DHCP, IPv6 by configuration and a router advertisement.
+func (l *pluginLab) connects() {
+	l.t.Helper()
+	l.plugGuest()
+	if slices.Contains(l.versions, "") {
+		l.udhcpc("tap0")
+	}
+	if slices.Contains(l.versions, "6") {
+		address, _, _ := strings.Cut(l.fact(l.t, "address6"), "/")
+		l.uses6(address)
+	}
+	l.awaitHolder("guest")
 }
 
 // settle checks that the pod interface is as before, except for neighbours, which the kernel's own traffic may have confirmed since.
@@ -80,12 +96,18 @@ func withoutNeighbours(snapshot string) string {
 	return strings.Join(lines[:len(lines)-1], "\n")
 }
 
-// targets returns the addresses that every pod must reach, by their place.
-func (l *pluginLab) targets() map[string]string {
-	targets := map[string]string{}
-	for _, place := range []string{"local", "remote", "service"} {
-		if address := l.fact(l.t, place); address != "-" {
-			targets[place] = address
+// A target is an address that every pod must reach, and its place.
+type target struct{ place, address string }
+
+func (l *pluginLab) targets(places ...string) (targets []target) {
+	if places == nil {
+		places = []string{"local", "remote", "service"}
+	}
+	for _, version := range l.versions {
+		for _, place := range places {
+			if address := l.fact(l.t, place+version); address != "-" {
+				targets = append(targets, target{place, address})
+			}
 		}
 	}
 	return targets
@@ -94,25 +116,28 @@ func (l *pluginLab) targets() map[string]string {
 // reachesFrom checks that a namespace reaches the gateway by ICMP, and every target by ICMP, UDP and TCP.
 func (l *pluginLab) reachesFrom(n namespace, from string) {
 	l.t.Helper()
-	if gateway := l.fact(l.t, "gateway-answers"); gateway != "-" {
-		await(l.t, from+" to reach the gateway", func() error { return pings(n, gateway) })
+	for _, version := range l.versions {
+		if gateway := l.fact(l.t, "gateway-answers"+version); gateway != "-" {
+			await(l.t, from+" to reach the gateway", func() error { return pings(n, gateway) })
+		}
 	}
-	targets := l.targets()
-	for _, place := range slices.Sorted(maps.Keys(targets)) {
-		await(l.t, from+" to reach "+place, func() error { return pings(n, targets[place]) })
-		l.transfers(n, l.places[place], targets[place])
+	for _, to := range l.targets() {
+		await(l.t, from+" to reach "+to.place, func() error { return pings(n, to.address) })
+		l.transfers(n, l.places[to.place], to.address)
 	}
 }
 
 // reachedFrom checks that the node, and the pods on it and on another node, reach the guest.
 func (l *pluginLab) reachedFrom() {
 	l.t.Helper()
-	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")
-	await(l.t, "the node to reach the guest", func() error { return pings(l.node, address) })
-	for _, place := range []string{"local", "remote"} {
-		if l.fact(l.t, place) != "-" {
-			await(l.t, place+" to reach the guest", func() error { return pings(l.places[place], address) })
-			l.transfers(l.places[place], l.guest, address)
+	for _, address := range l.addresses() {
+		await(l.t, "the node to reach the guest", func() error { return pings(l.node, address) })
+		for _, from := range l.targets("local", "remote") {
+			if strings.Contains(from.address, ":") != strings.Contains(address, ":") {
+				continue
+			}
+			await(l.t, from.place+" to reach the guest", func() error { return pings(l.places[from.place], address) })
+			l.transfers(l.places[from.place], l.guest, address)
 		}
 	}
 }
@@ -130,9 +155,9 @@ func (l *pluginLab) transfers(client, server namespace, address string) {
 	for _, role := range []string{"sink", "echo-udp"} {
 		p := server.serves(role, ":5000")
 		if role == "sink" {
-			client.sends(address+":5000", segmentBulk)
+			client.sends(net.JoinHostPort(address, "5000"), segmentBulk)
 		} else {
-			client.must(client.as("ask-udp", address+":5000")...)
+			client.must(client.as("ask-udp", net.JoinHostPort(address, "5000"))...)
 		}
 		_ = p.cmd.Process.Kill()
 		p.wait()
@@ -142,6 +167,15 @@ func (l *pluginLab) transfers(client, server namespace, address string) {
 // expectLease checks that the guest has the address, MTU and routes of the profile.
 func (l *pluginLab) expectLease() {
 	t := l.t
+	if slices.Contains(l.versions, "6") {
+		got := strings.TrimSpace(l.guest.must("cat", "/proc/sys/net/ipv6/conf/tap0/mtu"))
+		if want := l.fact(t, "mtu"); got != want {
+			t.Errorf("MTU of IPv6 %s, want %s", got, want)
+		}
+	}
+	if !slices.Contains(l.versions, "") {
+		return
+	}
 	if got, want := l.guest.addresses("tap0"), []string{l.fact(t, "address")}; !slices.Equal(got, want) {
 		t.Errorf("address %v, want %v", got, want)
 	}
@@ -182,23 +216,30 @@ func (l *pluginLab) expectSilence() {
 // expectPathMTU checks that a packet of the profile's MTU reaches a remote pod, and that a larger one gets an ICMP error with that MTU.
 func (l *pluginLab) expectPathMTU() {
 	l.t.Helper()
-	remote := l.fact(l.t, "remote")
-	if remote == "-" {
-		return
-	}
 	var mtu int
 	fmt.Sscan(l.fact(l.t, "mtu"), &mtu)
-	l.guest.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-28), remote)
+	for _, remote := range l.targets("remote") {
+		l.expectPathMTUOf(remote.address, mtu)
+	}
+}
+
+func (l *pluginLab) expectPathMTUOf(remote string, mtu int) {
+	l.t.Helper()
+	version, headers := "-4", 28 // of IP and ICMP
+	if strings.Contains(remote, ":") {
+		version, headers = "-6", 48
+	}
+	l.guest.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-headers), remote)
 	l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu+50))
 	defer l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu))
-	_, _, code := l.guest.run("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-27), remote)
+	_, _, code := l.guest.run("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-headers+1), remote)
 	if code == 0 {
 		l.t.Errorf("a packet of %d bytes passed", mtu+1)
 	}
 	if out := l.guest.must("ip", "route", "get", remote); !strings.Contains(out, fmt.Sprintf("mtu %d", mtu)) {
 		l.t.Errorf("the guest has not learned the MTU of the path: %s", out)
 	}
-	l.guest.must("ip", "route", "flush", "cache")
+	l.guest.must("ip", version, "route", "flush", "cache")
 }
 
 // forget flushes all neighbours around the switch that were not configured, as a long time without traffic would.
@@ -233,8 +274,7 @@ func (l *pluginLab) expectSegments() {
 // checkFrames checks the frames that left the pod, from a capture at the node's end.
 func (l *pluginLab) checkFrames(frames [][]byte) {
 	l.t.Helper()
-	address, _, _ := strings.Cut(l.fact(l.t, "address"), "/")
-	w := wire{mac: l.mac(l.pod, "eth0"), address: address, macless: l.facts["macless"] == "yes"}
+	w := wire{mac: l.mac(l.pod, "eth0"), addresses: l.addresses(), macless: l.facts["macless"] == "yes", linkLocal: l.pod.linkLocal("eth0")}
 	others := strings.Fields(l.facts["others"])
 	frames = slices.DeleteFunc(frames, func(frame []byte) bool {
 		return slices.Contains(others, net.HardwareAddr(frame[6:12]).String())

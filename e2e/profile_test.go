@@ -72,25 +72,49 @@ func readProfiles(t *testing.T) []profile {
 type pluginLab struct {
 	*lab
 	profile
-	places map[string]namespace // node, node2, local, remote, service
+	places   map[string]namespace // node, node2, local, remote, service
+	versions []string             // of IP that the pod has: "" is IPv4, "6" is IPv6; the suffix of the facts' names
 }
 
-// newPluginLab makes the namespaces and calls the profile's function up. Its function down is called when the test ends.
-func newPluginLab(t *testing.T, p profile) *pluginLab {
+// newPluginLab makes the namespaces and calls the profile's function up. Its function down is called when the test ends. With only6 the pod
+// has no IPv4 address.
+func newPluginLab(t *testing.T, p profile, only6 bool) *pluginLab {
 	t.Helper()
 	need(t, append([]string{"ip", "ping", "tcpdump"}, p.list(t, "needs")...)...)
 	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
-	l := &pluginLab{&lab{t: t, stateDir: socketDir(t)}, p, map[string]namespace{}}
+	l := &pluginLab{&lab{t: t, stateDir: socketDir(t)}, p, map[string]namespace{}, []string{""}}
 	for _, place := range []string{"node", "node2", "local", "remote", "service"} {
 		l.places[place] = newNamespace(t, prefix+place)
 	}
 	l.node, l.peer = l.places["node"], l.places["local"]
 	l.pod, l.guest = newNamespace(t, prefix+"pod"), newNamespace(t, prefix+"guest")
+	if p.facts["address6"] != "" {
+		l.versions = append(l.versions, "6")
+		for _, n := range l.places {
+			n.enableIPv6()
+		}
+		l.pod.enableIPv6(detects)
+		l.guest.enableIPv6(detects)
+	}
 	t.Cleanup(func() { l.call("down") })
 	if out, code := l.call("up"); code != 0 {
 		t.Fatalf("up: exit code %d\n%s", code, out)
 	}
+	if only6 {
+		l.versions = []string{"6"}
+		l.pod.batch("-4 addr flush dev eth0")
+	}
 	return l
+}
+
+// addresses returns the pod's addresses of the versions that it has.
+func (l *pluginLab) addresses() (addresses []string) {
+	l.t.Helper()
+	for _, version := range l.versions {
+		address, _, _ := strings.Cut(l.fact(l.t, "address"+version), "/")
+		addresses = append(addresses, address)
+	}
+	return addresses
 }
 
 // tools runs kit/tools once, and returns the directory with the Go programs of profiles.

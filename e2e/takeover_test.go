@@ -150,7 +150,7 @@ func (l *lab) expectQuietARP(wireFrames, guestFrames [][]byte) {
 	l.t.Helper()
 	for _, data := range wireFrames {
 		packet := gopacket.NewPacket(data, layers.LayerTypeEthernet, gopacket.Default)
-		if fault := (wire{mac: podMAC, address: podAddress}).fault(packet); fault != "" {
+		if fault := (wire{mac: podMAC, addresses: []string{podAddress}}).fault(packet); fault != "" {
 			l.t.Errorf("left the pod: %s\n%s", fault, packet)
 		}
 	}

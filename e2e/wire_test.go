@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestWire(t *testing.T) {
 	l.peer.must("ping", "-c2", "-i0.2", podAddress)
 	l.sendForbidden()
 	l.guest.must("ping", "-c1", peerAddress) // the switch has handled the forbidden frames before this one
-	for _, fault := range (wire{mac: podMAC, address: podAddress}).faults(frames()) {
+	for _, fault := range (wire{mac: podMAC, addresses: []string{podAddress}}).faults(frames()) {
 		t.Error(fault)
 	}
 	p.stop()
@@ -77,8 +78,10 @@ func TestWire(t *testing.T) {
 
 // A wire checks the frames that leave a pod interface.
 type wire struct {
-	mac, address string // the pod's
-	macless      bool   // the link has no useful MACs, and no ARP
+	mac       string   // the pod's
+	addresses []string // the pod's, that a guest may use
+	linkLocal string   // of the pod's kernel; it stays there
+	macless   bool     // the link has no useful MACs, no ARP and no neighbour discovery
 }
 
 // faults returns the faults of frames that left a pod.
@@ -109,15 +112,51 @@ func (w wire) fault(packet gopacket.Packet) string {
 	}
 	switch l := packet.NetworkLayer().(type) {
 	case *layers.IPv4:
-		if l.SrcIP.String() != w.address {
+		if !slices.Contains(w.addresses, l.SrcIP.String()) {
 			return "foreign source IP " + l.SrcIP.String()
 		}
 		return ""
+	case *layers.IPv6:
+		return w.fault6(packet, l)
 	case nil:
 		return w.arpFault(packet)
 	default:
 		return "network layer " + l.LayerType().String()
 	}
+}
+
+// fault6 returns the fault of a frame of IPv6, or "". The pod's kernel goes on to send from its link-local address: multicast listener
+// reports, router solicitations and neighbour discovery.
+func (w wire) fault6(packet gopacket.Packet, ip *layers.IPv6) string {
+	if packet.Layer(layers.LayerTypeDHCPv6) != nil {
+		return "DHCP"
+	}
+	var options layers.ICMPv6Options
+	if ns, ok := packet.Layer(layers.LayerTypeICMPv6NeighborSolicitation).(*layers.ICMPv6NeighborSolicitation); ok {
+		options = ns.Options
+		if slices.Contains(w.addresses, ns.TargetAddress.String()) {
+			return "a solicitation for the pod address"
+		}
+	}
+	if na, ok := packet.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement); ok {
+		options = na.Options
+	}
+	for _, o := range options {
+		if link := o.Type == layers.ICMPv6OptSourceAddress || o.Type == layers.ICMPv6OptTargetAddress; link && net.HardwareAddr(o.Data).String() != w.mac {
+			return "neighbour discovery with another MAC"
+		}
+	}
+	icmp, _ := packet.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6)
+	own := icmp != nil && icmp.TypeCode.Type() > layers.ICMPv6TypeEchoReply // neither an error nor echo
+	switch source := ip.SrcIP.String(); {
+	case source == w.linkLocal && (own || ip.NextHeader == layers.IPProtocolIPv6HopByHop):
+		return ""
+	case !slices.Contains(w.addresses, source):
+		return "foreign source IP " + source
+	case own && len(options) == 0:
+		return "ICMPv6 that a host sends from its link-local address"
+	}
+	return ""
 }
 
 // arpFault returns the fault of a frame that is not IP, or "".
@@ -126,9 +165,9 @@ func (w wire) arpFault(packet gopacket.Packet) string {
 	switch {
 	case !ok || w.macless:
 		return "neither IP nor ARP"
-	case net.HardwareAddr(arp.SourceHwAddress).String() != w.mac || net.IP(arp.SourceProtAddress).String() != w.address:
+	case net.HardwareAddr(arp.SourceHwAddress).String() != w.mac || !slices.Contains(w.addresses, net.IP(arp.SourceProtAddress).String()):
 		return "ARP with another sender than the pod"
-	case net.IP(arp.DstProtAddress).String() == w.address:
+	case slices.Contains(w.addresses, net.IP(arp.DstProtAddress).String()):
 		return "an announcement of the pod address"
 	}
 	return ""

@@ -32,3 +32,11 @@ up() {
 	workload "$LOCAL" lxc1 10.0.0.71
 	source_guard lxc0 10.0.0.70 ip
 }
+
+learnt() {
+	ip -n "$NODE" -j neigh show dev lxc0
+}
+
+forbidden() {
+	guarded lxc0
+}

@@ -1,6 +1,7 @@
 # Functions that several profiles use.
 
-# two_nodes SUBNET: connects two nodes, which forward, by the underlay 192.0.2.0/24. SUBNET has the pods of the first one.
+# two_nodes SUBNET [SUBNET6]: connects two nodes, which forward, by the underlay 192.0.2.0/24, and fd00:192::/64. The subnets have the pods
+# of the first one.
 two_nodes() {
 	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
 	ip netns exec "$NODE2" sysctl -qw net.ipv4.ip_forward=1
@@ -11,9 +12,17 @@ two_nodes() {
 	ip -n "$NODE2" link set under up
 	ip -n "$NODE" route add default via 192.0.2.2
 	ip -n "$NODE2" route add "$1" via 192.0.2.1
+	[ "$#" -eq 2 ] || return 0
+	ip netns exec "$NODE" sysctl -qw net.ipv6.conf.all.forwarding=1
+	ip netns exec "$NODE2" sysctl -qw net.ipv6.conf.all.forwarding=1
+	ip -n "$NODE" addr add fd00:192::1/64 dev under nodad
+	ip -n "$NODE2" addr add fd00:192::2/64 dev under nodad
+	ip -n "$NODE" route add default via fd00:192::2
+	ip -n "$NODE2" route add "$2" via fd00:192::1
 }
 
-# behind ROUTER NAMESPACE ADDRESS NET: a host ADDRESS in a network NET.0/24 of its own. The router has NET.254.
+# behind ROUTER NAMESPACE ADDRESS NET [ADDRESS6]: a host ADDRESS in a network NET.0/24 of its own. The router has NET.254. ADDRESS6 is in a
+# /64, where the router has ::fe.
 behind() {
 	local device=to-${2##*-}
 	ip -n "$1" link add "$device" type veth peer name eth0 netns "$2"
@@ -22,17 +31,21 @@ behind() {
 	ip -n "$2" link set eth0 up
 	ip -n "$2" addr add "$3/24" dev eth0
 	ip -n "$2" route add default via "$4.254"
+	[ "$#" -eq 5 ] || return 0
+	ip -n "$1" addr add "${5%::*}::fe/64" dev "$device" nodad
+	ip -n "$2" addr add "$5/64" dev eth0 nodad
+	ip -n "$2" route add default via "${5%::*}::fe"
 }
 
 # cni_network NAME SUBNET FIRST ROUTE... <PLUGIN: configures a network of one real plugin, with addresses from
-# host-local, starting at FIRST.
+# host-local, starting at FIRST. SUBNET and FIRST may have one value for each IP version, with a comma between them.
 cni_network() {
 	local name=$1 subnet=$2 first=$3
 	shift 3
 	mkdir -p "$WORK/$name"
 	jq --arg name "$name" --arg subnet "$subnet" --arg first "$first" --arg folder "$WORK/$name/addresses" '{
 		cniVersion: "1.0.0", name: $name, plugins: [. + {ipam: {
-			type: "host-local", dataDir: $folder, ranges: [[{subnet: $subnet, rangeStart: $first}]],
+			type: "host-local", dataDir: $folder, ranges: [[$subnet, $first] | map(split(",")) | transpose[] | [{subnet: .[0], rangeStart: .[1]}]],
 			routes: ($ARGS.positional | map({dst: .}))
 		}}]
 	}' --args "$@" >"$WORK/$name/network.conflist"
@@ -119,6 +132,40 @@ overlay() {
 	ip -n "$NODE2" link set "$1" up
 	ip -n "$NODE" route replace default via 198.51.100.2
 	ip -n "$NODE2" route replace "$2" via 198.51.100.1
+}
+
+# source_guard6 DEVICE NAMESPACE ADDRESS ND: counts and drops IPv6 packets that a pod sends to the node's DEVICE from other addresses, and
+# all that the guest must not send. The pod's kernel may use its link-local address. ND is accept or drop: neighbour discovery of the pod.
+source_guard6() {
+	local kernel
+	wait_for "the link-local address of $2" kernel_address "$2"
+	kernel=$(kernel_address "$2")
+	ip netns exec "$NODE" nft -f - <<-EOF
+		table netdev guard6-$1 {
+			counter foreign_source { }
+			counter discovery { }
+			counter of_a_host { }
+			chain ingress {
+				type filter hook ingress device "$1" priority 1
+				meta protocol != ip6 accept
+				ip6 saddr $kernel accept
+				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 saddr $3 $4
+				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } counter name discovery drop
+				icmpv6 type { nd-router-solicit, nd-router-advert, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } counter name of_a_host drop
+				ip6 saddr != $3 counter name foreign_source drop
+			}
+		}
+	EOF
+}
+
+# kernel_address NAMESPACE: prints the link-local address of its eth0, which its kernel keeps.
+kernel_address() {
+	ip -n "$1" -6 -j addr show dev eth0 scope link -tentative | jq -re '.[].addr_info[]? | .local // empty'
+}
+
+# guarded6 DEVICE: prints the counters of source_guard6.
+guarded6() {
+	ip netns exec "$NODE" nft list counters table netdev "guard6-$1"
 }
 
 # source_guard DEVICE ADDRESS ETHERTYPE...: counts and drops frames that a pod sends to the node's DEVICE with other ethertypes or other IPv4

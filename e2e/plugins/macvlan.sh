@@ -4,12 +4,17 @@
 # needs: bridge jq nft sysctl unshare
 # tools: yes
 # address: 192.168.50.7/24
+# address6: fd00:192:168:50::7/64
 # mtu: 1500
 # routes: default_via_192.168.50.1
 # gateway-answers: 192.168.50.1
+# gateway-answers6: fd00:192:168:50::1
 # local: 192.168.50.8
 # remote: 192.168.50.30
 # service: 10.96.0.1
+# local6: fd00:192:168:50::8
+# remote6: fd00:192:168:50::30
+# service6: fd00:10:96::1
 # tap: wire
 # others: 02:00:00:00:00:08
 # segments: yes
@@ -20,16 +25,20 @@ source "${BASH_SOURCE[0]%/*}/common.bash"
 # A node's kernel has no end of a macvlan and cannot reach it: the other end of the pod's wire is in the external network. So here NODE is
 # that network, a switch and a router, and NODE2 is the node, whose uplink is the parent.
 up() {
-	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1
+	ip netns exec "$NODE" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	ip -n "$NODE" link add lan type bridge
 	ip -n "$NODE" addr add 192.168.50.1/24 dev lan
+	ip -n "$NODE" addr add fd00:192:168:50::1/64 dev lan nodad
 	ip -n "$NODE" link set lan up
+	ip netns exec "$NODE2" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 # the node's own solicitations
 	port wire "$NODE2" uplink
 	port far "$REMOTE" eth0
 	ip -n "$REMOTE" addr add 192.168.50.30/24 dev eth0
+	ip -n "$REMOTE" addr add fd00:192:168:50::30/64 dev eth0 nodad
 	ip -n "$REMOTE" route add default via 192.168.50.1
-	behind "$NODE" "$SERVICE" 10.96.0.1 10.96.0
-	cni_network lan 192.168.50.0/24 192.168.50.7 0.0.0.0/0 <<-'EOF'
+	ip -n "$REMOTE" route add default via fd00:192:168:50::1
+	behind "$NODE" "$SERVICE" 10.96.0.1 10.96.0 fd00:10:96::1
+	cni_network lan 192.168.50.0/24,fd00:192:168:50::/64 192.168.50.7,fd00:192:168:50::7 0.0.0.0/0 ::/0 <<-'EOF'
 		{"type": "macvlan", "master": "uplink", "mode": "bridge"}
 	EOF
 	cni_add "$NODE2" lan "$POD"
@@ -60,6 +69,7 @@ secure_port() {
 learnt() {
 	stations lan
 	neighbour 192.168.50.7
+	neighbour fd00:192:168:50::7
 }
 
 forbidden() {
