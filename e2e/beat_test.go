@@ -89,18 +89,23 @@ type beats struct {
 // beatBoth connects guest and peer.
 func (l *lab) beatBoth() *beats {
 	l.t.Helper()
-	return l.beatWith(l.peer, peerAddress)
+	return l.beatBetween(l.peer, l.ends[len(l.ends)-1])
 }
 
 // beatWith connects the guest and another namespace that has the address.
 func (l *lab) beatWith(other namespace, address string) *beats {
 	l.t.Helper()
+	return l.beatBetween(other, ends{podAddress, address})
+}
+
+func (l *lab) beatBetween(other namespace, end ends) *beats {
+	l.t.Helper()
 	b := &beats{t: l.t, echoes: [2]*process{other.serves("echo-tcp", ":5001"), l.guest.serves("echo-tcp", ":5001")}}
 	for i, end := range []struct {
 		from    namespace
 		address string
-	}{{l.guest, address}, {other, podAddress}} {
-		b.ends[i] = end.from.start(end.from.as("beat", end.address+":5001")...)
+	}{{l.guest, end.peer}, {other, end.pod}} {
+		b.ends[i] = end.from.start(end.from.as("beat", net.JoinHostPort(end.address, "5001"))...)
 		b.ends[i].awaitText("beating")
 	}
 	return b

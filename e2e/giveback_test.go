@@ -16,20 +16,37 @@ import (
 
 // Tests of the pod interface after podswitch has ended, and of a start after a crash.
 
-// TestGiveBack ends podswitch twenty times at random moments under traffic. Each time the address must be back within a second, and the
-// pod interface must be as before.
+// TestGiveBack ends podswitch at random moments under traffic. Each time the address must be back within a second, and the pod interface
+// must be as before.
 func TestGiveBack(t *testing.T) {
-	l := newLab(t)
-	l.pod.must("ping", "-c1", "-W2", nodeAddress)
-	l.keepNeighbours()
-	before := l.snapshot()
-	for round := range 20 {
-		l.stopOnce()
-		if after := l.snapshot(); after != before {
-			t.Fatalf("round %d: the pod interface has changed\nbefore %s\nafter  %s", round, before, after)
-		}
+	for _, kind := range []struct {
+		name   string
+		lab    func(*testing.T) *lab
+		rounds int
+	}{{"IPv4", newLab, 20}, {"both versions", newDualLab, 8}, {"IPv6", newLab6, 4}} {
+		t.Run(kind.name, func(t *testing.T) {
+			l := kind.lab(t)
+			l.reachesPeer()
+			l.keepNeighbours()
+			before := l.snapshot()
+			for round := range kind.rounds {
+				l.stopOnce()
+				if after := l.snapshot(); after != before {
+					t.Fatalf("round %d: the pod interface has changed\nbefore %s\nafter  %s", round, before, after)
+				}
+			}
+			l.reachesPeer()
+		})
 	}
-	l.pod.must("ping", "-c1", "-W2", nodeAddress)
+}
+
+// reachesPeer checks that the pod's kernel has the pod's addresses.
+func (l *lab) reachesPeer() {
+	l.t.Helper()
+	for _, end := range l.ends {
+		l.pod.must("ping", "-c1", "-W2", end.peer)
+		l.peer.must("ping", "-c1", "-W2", end.pod)
+	}
 }
 
 // keepNeighbours leaves the pod's kernel only neighbours whose state does not change with time, so that snapshots can be compared. Node
@@ -40,6 +57,11 @@ func (l *lab) keepNeighbours() {
 		"neigh replace 10.244.1.1 lladdr "+l.mac(l.node, "cni0")+" dev eth0 nud stale", "neigh flush 10.244.1.8 dev eth0")
 	l.peer.batch("neigh replace 10.244.1.7 lladdr " + podMAC + " dev eth0 nud permanent")
 	l.node.batch("neigh replace 10.244.1.7 lladdr " + podMAC + " dev cni0 nud permanent")
+	if l.hasIPv6() {
+		l.pod.batch("neigh replace fd00:10:244:1::c8 lladdr 02:00:00:00:00:c8 dev eth0 nud permanent", "-6 neigh flush dev eth0")
+		l.peer.batch("neigh replace " + podAddress6 + " lladdr " + podMAC + " dev eth0 nud permanent")
+		l.node.batch("neigh replace " + podAddress6 + " lladdr " + podMAC + " dev cni0 nud permanent")
+	}
 }
 
 func (l *lab) mac(n namespace, device string) string {
@@ -56,7 +78,7 @@ func (l *lab) stopOnce() {
 	defer timer.Stop()
 	if delay > 100*time.Millisecond {
 		p.awaitText("ready")
-		defer l.pours(podAddress)()
+		defer l.pours()()
 	}
 	<-timer.C
 	members := p.members()
@@ -68,12 +90,20 @@ func (l *lab) stopOnce() {
 	awaitEnd(l.t, members)
 }
 
-// pours plugs in a guest with an address, which sends without a pause until the returned function is called.
-func (l *lab) pours(address string) (stop func()) {
+// pours plugs in a guest with the pod's addresses, or with an IPv4 address of its own, which sends without a pause until the returned
+// function is called.
+func (l *lab) pours(own ...string) (stop func()) {
 	l.t.Helper()
 	l.plugGuest()
-	l.guest.batch("addr add "+address+"/24 dev tap0", "route add default via 10.244.1.1")
-	traffic := l.guest.start("ping", "-q", "-f", "-w60", peerAddress)
+	for _, end := range l.ends {
+		if end.pod == podAddress6 {
+			l.guest.batch("addr add "+podAddress6+"/128 dev tap0 nodad", "-6 route add default dev tap0")
+			continue
+		}
+		address := append(own, podAddress)[0]
+		l.guest.batch("addr add "+address+"/24 dev tap0", "route add default via 10.244.1.1")
+	}
+	traffic := l.guest.start("ping", "-q", "-f", "-w60", l.ends[len(l.ends)-1].peer)
 	return func() {
 		_ = traffic.cmd.Process.Kill() // fails if it has ended with its device
 		traffic.wait()

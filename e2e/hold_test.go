@@ -29,6 +29,25 @@ func TestStreamsSurvive(t *testing.T) {
 		})
 	}
 	packet := guestKinds()[1]
+	t.Run("run, the switch, IPv6", func(t *testing.T) {
+		l := newLab6(t)
+		p := packet.attached(l)
+		l.survives("the switch", func(round int) {
+			p.member(switchRole).signal(syscall.SIGKILL)
+			awaitCount(t, p, "another switch continues", round+1)
+		})
+		l.survives("the switch, by takeovers", func(int) { l.takeover() })
+		p.stop()
+	})
+	t.Run("run, all processes, IPv6", func(t *testing.T) {
+		l := newLab6(t)
+		p := packet.attached(l)
+		l.survives("all processes", func(int) {
+			p.killAll()
+			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
+		})
+		p.stop()
+	})
 	t.Run("run, all processes", func(t *testing.T) {
 		l := newLab(t)
 		p := packet.attached(l)

@@ -38,6 +38,9 @@ func (n namespace) inside(work func() error) error {
 func (l *lab) awaitAddress(what string, since time.Time, limit time.Duration) (took time.Duration) {
 	l.t.Helper()
 	want := podAddress + "/24"
+	if l.ends[0].pod == podAddress6 {
+		want = podAddress6 + "/64"
+	}
 	err := l.pod.inside(func() error {
 		ticker := time.NewTicker(time.Millisecond)
 		defer ticker.Stop()

@@ -39,17 +39,18 @@ func TestKill(t *testing.T) {
 	bridge := plainBridge(t)
 	for _, mode := range []struct {
 		name        string
+		lab         func(*testing.T) *lab
 		guest       string // address of the guest
 		args        []string
 		short, long int // rounds
 	}{
-		{"move", podAddress, nil, 36, 200},
-		{"mute", podAddress, []string{"--address", "mute"}, 12, 48},
-		{"bridge", "10.244.1.50", []string{"--vm", bridge}, 12, 48},
+		{"move", newLab, podAddress, nil, 36, 200},
+		{"mute", newLab, podAddress, []string{"--address", "mute"}, 12, 48},
+		{"bridge", newLab, "10.244.1.50", []string{"--vm", bridge}, 12, 48},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
-			l := newLab(t)
-			l.pod.must("ping", "-c1", "-W2", nodeAddress)
+			l := mode.lab(t)
+			l.reachesPeer()
 			l.keepNeighbours()
 			before, rounds, longest := l.pristine(), mode.short, time.Duration(0)
 			if *soak {
@@ -59,8 +60,7 @@ func TestKill(t *testing.T) {
 				v := killRounds()[round%len(killRounds())]
 				longest = max(longest, l.killOnce(v, before, mode.guest, mode.args))
 			}
-			l.pod.must("ping", "-c1", "-W2", nodeAddress)
-			l.peer.must("ping", "-c1", "-W2", podAddress)
+			l.reachesPeer()
 			t.Logf("%d rounds: the address was back after %s at most", rounds, longest.Round(time.Millisecond))
 		})
 	}
@@ -126,7 +126,7 @@ func (l *lab) awaitPristine(before, event string) {
 // pristine is a snapshot of the pod interface, and of the nftables rules that silence the kernel.
 func (l *lab) pristine() string {
 	l.t.Helper()
-	return l.snapshot() + l.pod.must("nft", "list", "ruleset")
+	return l.snapshot() + l.groupsAndSettings() + l.pod.must("nft", "list", "ruleset")
 }
 
 // TestKillAtStart kills the keeper, the switch, or both at random moments of the start, as far as they run by then.

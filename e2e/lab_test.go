@@ -28,7 +28,11 @@ type lab struct {
 	t                      *testing.T
 	node, pod, peer, guest namespace
 	stateDir               string
+	ends                   []ends // one for each IP version that the pod has
 }
+
+// ends are the addresses at both ends of a connection between guest and peer.
+type ends struct{ pod, peer string }
 
 // Addresses and settings of every lab.
 const (
@@ -52,7 +56,7 @@ var labs atomic.Int32
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	need(t, "ip", "ping", "tcpdump")
-	l := &lab{t: t, stateDir: socketDir(t)}
+	l := &lab{t: t, stateDir: socketDir(t), ends: []ends{{podAddress, peerAddress}}}
 	prefix := fmt.Sprintf("psw%d-%d-", os.Getpid(), labs.Add(1))
 	l.node, l.pod = newNamespace(t, prefix+"node"), newNamespace(t, prefix+"pod")
 	l.peer, l.guest = newNamespace(t, prefix+"peer"), newNamespace(t, prefix+"guest")
@@ -189,6 +193,9 @@ type statusReport struct {
 		TxFrames uint64 `json:"tx_frames"`
 		Drops    map[string]uint64
 	}
+	IPv6 *struct {
+		Holder, Address, Router string
+	}
 	KeeperPID int `json:"keeper_pid"`
 	SwitchPID int `json:"switch_pid"`
 	Sandbox   string
@@ -226,10 +233,17 @@ func (l *lab) plugGuest() {
 }
 
 // leased plugs the guest in and gets the address for it with busybox udhcpc.
+// An IPv6 address is configured.
 func (l *lab) leased() {
 	l.t.Helper()
 	l.plugGuest()
-	l.udhcpc("tap0")
+	for _, end := range l.ends {
+		if end.pod == podAddress {
+			l.udhcpc("tap0")
+		} else {
+			l.uses6(end.pod)
+		}
+	}
 	l.awaitHolder("guest")
 }
 
@@ -238,7 +252,7 @@ func (l *lab) leased() {
 func (l *lab) snapshot() string {
 	l.t.Helper()
 	var all strings.Builder
-	for _, args := range [][]string{{"addr", "show", "dev", "eth0"}, {"route"}, {"-4", "route", "show", "table", "all", "dev", "eth0"}} {
+	for _, args := range [][]string{{"addr", "show", "dev", "eth0"}, {"route"}, {"-4", "route", "show", "table", "all", "dev", "eth0"}, {"-6", "route", "show", "table", "all", "dev", "eth0"}} {
 		all.WriteString(must(l.t, "ip", append([]string{"-j", "-n", l.pod.name}, args...)...))
 	}
 	var neighbours []map[string]any

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -88,7 +89,13 @@ func (l *lab) expectSegments(whole bool) {
 
 // TestKeep checks that the pod's processes answer at kept ports while the switch is the holder, and while the guest is.
 func TestKeep(t *testing.T) {
-	l := newLab(t)
+	for name, lab := range map[string]func(*testing.T) *lab{"IPv4": newLab, "both versions": newDualLab, "IPv6": newLab6} {
+		t.Run(name, func(t *testing.T) { lab(t).testKeep() })
+	}
+}
+
+func (l *lab) testKeep() {
+	t := l.t
 	l.pod.serves("serve-text", "127.0.0.1:8080", "hello from the pod")
 	l.pod.serves("serve-text", "127.0.0.1:9090", "metrics of the pod")
 	l.pod.serves("echo-udp", "127.0.0.1:5354")
@@ -96,20 +103,26 @@ func TestKeep(t *testing.T) {
 	check := func(holder string) {
 		t.Helper()
 		l.awaitHolder(holder)
-		for port, want := range map[string]string{"8080": "hello from the pod\n", "9091": "metrics of the pod\n"} {
-			if got := l.peer.must(l.peer.as("fetch", podAddress+":"+port)...); got != want {
-				t.Errorf("holder %s, port %s: %q, want %q", holder, port, got, want)
+		for _, end := range l.ends {
+			for port, want := range map[string]string{"8080": "hello from the pod\n", "9091": "metrics of the pod\n"} {
+				if got := l.peer.must(l.peer.as("fetch", net.JoinHostPort(end.pod, port))...); got != want {
+					t.Errorf("holder %s, %s, port %s: %q, want %q", holder, end.pod, port, got, want)
+				}
 			}
+			l.peer.must(l.peer.as("ask-udp", net.JoinHostPort(end.pod, "5353"), "1", "1000", "1402")...)
 		}
-		l.peer.must(l.peer.as("ask-udp", podAddress+":5353", "1", "1000", "1422")...)
 	}
-	l.peer.must("ping", "-c1", "-W2", podAddress)
+	for _, end := range l.ends {
+		l.peer.must("ping", "-c1", "-W2", end.pod)
+	}
 	check("switch")
 	l.leased()
 	check("guest")
 	l.guest.serves("serve-text", ":80", "hello from the guest")
-	if got := l.peer.must(l.peer.as("fetch", podAddress+":80")...); got != "hello from the guest\n" {
-		t.Errorf("port 80: %q", got)
+	for _, end := range l.ends {
+		if got := l.peer.must(l.peer.as("fetch", net.JoinHostPort(end.pod, "80"))...); got != "hello from the guest\n" {
+			t.Errorf("%s, port 80: %q", end.pod, got)
+		}
 	}
 	p.stop()
 }
@@ -194,13 +207,18 @@ func TestNameServer(t *testing.T) {
 // resolves checks that the guest gets an answer of the relay, over UDP and over TCP.
 func (l *lab) resolves() {
 	l.t.Helper()
+	l.resolvesAt("169.254.75.10")
+}
+
+func (l *lab) resolvesAt(server string) {
+	l.t.Helper()
 	for _, transport := range []string{"", "use-vc"} {
 		script := fmt.Sprintf(`
 mount --make-rprivate /
-echo "options timeout:2 attempts:3 %s" > /tmp/resolv.$$; echo "nameserver 169.254.75.10" >> /tmp/resolv.$$
+echo "options timeout:2 attempts:3 %s" > /tmp/resolv.$$; echo "nameserver %s" >> /tmp/resolv.$$
 mount --bind /tmp/resolv.$$ /etc/resolv.conf
 rm /tmp/resolv.$$
-exec getent ahostsv4 name.example`, transport)
+exec getent ahostsv4 name.example`, transport, server)
 		out := l.guest.must("unshare", "-m", "sh", "-c", script)
 		if !strings.HasPrefix(out, "192.0.2.53") {
 			l.t.Errorf("transport %q: answer %q", transport, out)
@@ -266,14 +284,37 @@ func TestDeny(t *testing.T) {
 	p := l.podswitch("--deny", peerAddress+":81")
 	p.awaitText("openshift-block-output")
 	l.leased()
-	for port, allowed := range map[string]bool{"80": true, "81": false, "22623": false, "22624": false} {
+	l.expectDenied(map[string]bool{"80": true, "81": false, "22623": false, "22624": false})
+	p.stop()
+}
+
+// expectDenied checks at which ports the guest reaches the peer.
+func (l *lab) expectDenied(ports map[string]bool) {
+	l.t.Helper()
+	var denied uint64
+	for port, allowed := range ports {
 		l.peer.serves("serve-text", ":"+port, "hello")
-		if _, errs, code := l.guest.run(l.guest.as("fetch", peerAddress+":"+port)...); (code == 0) != allowed {
-			t.Errorf("port %s: exit code %d: %s", port, code, errs)
+		if _, errs, code := l.guest.run(l.guest.as("fetch", net.JoinHostPort(l.ends[0].peer, port))...); (code == 0) != allowed {
+			l.t.Errorf("port %s: exit code %d: %s", port, code, errs)
+		}
+		if !allowed {
+			denied++
 		}
 	}
-	if n := l.guestDrops()["denied"]; n < 3 {
-		t.Errorf("%d frames were denied, want at least 3", n)
+	if n := l.guestDrops()["denied"]; n < denied {
+		l.t.Errorf("%d frames were denied, want at least %d", n, denied)
+	}
+}
+
+// TestDenyIPv6 checks --deny with an IPv6 address and a port, and with a prefix.
+func TestDenyIPv6(t *testing.T) {
+	l := newLab6(t)
+	p := l.podswitch("--deny", "["+peerAddress6+"]:81", "--deny", "fd00:10:244:1::100/120")
+	l.leased()
+	l.expectDenied(map[string]bool{"80": true, "81": false})
+	l.peer.batch("addr add fd00:10:244:1::105/64 dev eth0 nodad")
+	if _, _, code := l.guest.run("ping", "-c1", "-W1", "fd00:10:244:1::105"); code == 0 {
+		t.Error("the guest reaches a denied prefix")
 	}
 	p.stop()
 }
