@@ -64,6 +64,9 @@ func (w *watchdog) restore() (report string, err error) {
 // isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory. The
 // kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
 func (w *watchdog) isRelieved(ctx context.Context) bool {
+	if pending, err := podnet.Pending(w.dir); pending == nil && err == nil { // the address was muted
+		return false
+	}
 	if w.hold > 0 {
 		w.log.Warn("watchdog: the keeper was killed, waiting for another one", zap.Duration("for", w.hold))
 	}

@@ -45,7 +45,7 @@ func (l *loop) perform(a action) {
 	}
 }
 
-// take takes the address. A watchdog is started first, because only it can restore the interface if the keeper is killed.
+// take takes the address. A watchdog is started first, because only it can restore the interface, and revoke the ports, if the keeper is killed.
 func (l *loop) take() {
 	if err := l.tryTake(); err != nil {
 		l.reject(l.current, err)
@@ -59,19 +59,20 @@ func (l *loop) startWatchdog() (err error) {
 	if l.watchdog, err = startWatchdog(l.cfg.Watchdog, l.log); err != nil {
 		return err
 	}
-	if p := l.resources.uplink(); p != nil && p.handle != nil {
-		l.watchdog.guard(p.handle.fd())
+	for _, p := range l.resources.ports {
+		l.watchdog.guard(p)
 	}
 	return nil
 }
 
 func (l *loop) tryTake() (err error) {
-	if p := l.resources.plan; p != nil && p.Delegates() && !p.Mute {
+	p := l.resources.plan
+	if p != nil && p.Delegates() {
 		if err := l.startWatchdog(); err != nil {
 			return err
 		}
 	}
-	if l.watchdog == nil || l.cfg.HoldSwitch <= 0 {
+	if l.watchdog == nil || p.Mute || l.cfg.HoldSwitch <= 0 {
 		l.undoTake, err = l.takeAddress(l.resources)
 		return err
 	}

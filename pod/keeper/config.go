@@ -29,7 +29,7 @@ type Config struct {
 	// until another one has started: Run starts one, Listen waits for one. 0: the address is given back at once.
 	HoldSwitch time.Duration
 	// Watchdog makes the command of the watchdog, which inherits one end of a socket pair as descriptor 3, calls Watch with it, and then
-	// restores the pod interface. It is needed if Pod takes the address off the interface.
+	// restores the pod interface. It is needed if Pod takes or mutes the address.
 	Watchdog func(end *os.File) *exec.Cmd
 	// ParseSettings parses the settings that come with a takeover; nil: a takeover cannot change them.
 	ParseSettings func(text []byte) (plan.Settings, error)

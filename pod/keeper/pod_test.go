@@ -343,11 +343,7 @@ func TestKilledKeeperRevokes(t *testing.T) {
 				defer w.mu.Unlock()
 				return len(watchdogs) == 2
 			})
-			w.mu.Lock() // what happens when the keeper is killed
-			w.closing = true
-			w.pair.Close()
-			w.mu.Unlock()
-			<-w.ended
+			k.killsWatched()
 			wantEmpty(t, uplink[0])
 			k.inside(func() {
 				w.dropGuarded()
@@ -357,6 +353,20 @@ func TestKilledKeeperRevokes(t *testing.T) {
 			k.wantBack(t)
 		})
 	}
+}
+
+// killsWatched does what happens to the watchdog when the keeper is killed, and waits for its end.
+func (p *podKeeper) killsWatched() {
+	var w *watchdog
+	p.inside(func() { w = p.loop.watchdog })
+	if w == nil {
+		p.t.Fatal("there is no watchdog")
+	}
+	w.mu.Lock()
+	w.closing = true
+	w.pair.Close()
+	w.mu.Unlock()
+	<-w.ended
 }
 
 // watchdogRole makes watchdogs of this program, the first of which ends at once.

@@ -38,10 +38,11 @@ type port struct {
 	portSpec
 	handle *handle // nil: the device is not there
 	opener *opener // nil: lent to a goroutine that opens the port again
+	log    *zap.Logger
 }
 
 func newPort(s portSpec, log *zap.Logger) *port {
-	return &port{portSpec: s, opener: &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}}
+	return &port{portSpec: s, log: log, opener: &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}}
 }
 
 // lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. A device is closed
@@ -65,15 +66,21 @@ func (p *port) lend() (o *opener, err error) {
 // errNotRevoked means that a process without the sandbox of a switch has kept the keeper from revoking a packet socket.
 var errNotRevoked = errors.New("a switch has kept its socket from being revoked")
 
-// revoke takes a packet socket that the keeper has opened from the switches that have a copy of its descriptor (tap.Device.Revoke). A
-// switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer for the pod. An inherited socket may
-// be in use elsewhere.
+// revoke takes a packet socket that the keeper has opened, and the way out of the pod's processes, from the switches that have a copy of its
+// descriptor (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer for the
+// pod, or keep its routes. An inherited socket may be in use elsewhere.
 func (p *port) revoke() error {
 	h := p.handle
-	if h == nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket {
+	if h == nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
 		return nil
 	}
 	h.revoked.Do(func() {
+		if p.egress != nil {
+			if err := podnet.RemoveTap(h.device.FD); err != nil {
+				p.log.Warn("the way out of the pod's own processes is not removed", zap.Error(err))
+			}
+			return
+		}
 		if err := h.device.Revoke(); err != nil {
 			h.kept = fmt.Errorf("%v: %w: %w", p.spec, errNotRevoked, err)
 		}

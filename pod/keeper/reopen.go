@@ -38,9 +38,7 @@ func (l *loop) reopened(r *resources, index int, o *opener, h *handle, err error
 		return
 	}
 	p.replace(h)
-	if p.uplink != nil {
-		l.watchdog.guard(h.fd())
-	}
+	l.watchdog.guard(p)
 	for _, s := range []*session{l.current, l.next} {
 		if s != nil && s.phase.hasPorts() {
 			_ = s.send(r.openedMessage(index), h.fd())

@@ -6,20 +6,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/tap"
 )
 
 // The messages of a keeper to its watchdog are single bytes.
 const (
-	watchGuard = 'g' // with the descriptor of the uplink's socket, in place of the one before
-	watchEnd   = 'e' // the keeper closes its end itself: it was not killed
+	watchUplink = 'u' // with the descriptor of the uplink's socket, in place of the one before
+	watchEgress = 'x' // with that of the tap of the pod's own processes, likewise
+	watchEnd    = 'e' // the keeper closes its end itself: it was not killed
 )
 
 // Watch waits, in the process of the watchdog, until the keeper at the other end of a socket pair has closed it or has ended. In the second
-// case, which Watch reports as killed, it revokes the uplink's socket: a switch that outlives the keeper neither receives nor sends with it.
-// The caller owns the descriptor, and Watch may be called once.
+// case, which Watch reports as killed, it revokes the uplink's socket and removes the way out of the pod's processes: a switch that outlives the
+// keeper neither receives nor sends with them. The caller owns the descriptor, and Watch may be called once.
 func Watch(end int) (killed bool, err error) {
-	killed, uplink := true, -1
+	killed = true
+	guarded := map[byte]int{}
 	for {
 		message, fd, err := receiveWatched(end)
 		switch {
@@ -28,15 +31,27 @@ func Watch(end int) (killed bool, err error) {
 			return false, os.NewSyscallError("recvmsg", err)
 		case message == watchEnd:
 			killed = false
-		case message == watchGuard && fd >= 0:
-			_ = unix.Close(uplink) // EBADF for the first one
-			uplink = fd
+		case fd >= 0:
+			if before, ok := guarded[message]; ok {
+				_ = unix.Close(before)
+			}
+			guarded[message] = fd
 		case message == 0:
-			if killed && uplink >= 0 {
-				_ = tap.Device{FD: uplink, Kind: tap.KindPacket}.Revoke() // nothing follows from an error
+			if killed {
+				revokeGuarded(guarded)
 			}
 			return killed, nil
 		}
+	}
+}
+
+// revokeGuarded does the same as port.revoke. Nothing follows from an error.
+func revokeGuarded(guarded map[byte]int) {
+	if fd, ok := guarded[watchUplink]; ok {
+		_ = tap.Device{FD: fd, Kind: tap.KindPacket}.Revoke()
+	}
+	if fd, ok := guarded[watchEgress]; ok {
+		_ = podnet.RemoveTap(fd)
 	}
 }
 

@@ -3,8 +3,10 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +24,10 @@ type watchdog struct {
 	err   error         // why the process has failed; nil: it has not; set before ended is closed
 	log   *zap.Logger
 
-	mu      sync.Mutex // guards the following
-	closing bool       // close was called
-	pair    *os.File   // this process's end
-	guarded int        // duplicate of the descriptor that guard was called with; -1: none
+	mu      sync.Mutex   // guards the following
+	closing bool         // close was called
+	pair    *os.File     // this process's end
+	guarded map[byte]int // duplicates of the descriptors that guard was called with, by message
 	command *exec.Cmd
 }
 
@@ -40,7 +42,7 @@ const (
 
 // startWatchdog starts the command, which inherits the watchdog's end of the pair.
 func startWatchdog(command func(end *os.File) *exec.Cmd, log *zap.Logger) (*watchdog, error) {
-	w := &watchdog{make: command, limit: rate.NewLimiter(rate.Every(watchdogRefill), watchdogBurst), ended: make(chan struct{}), guarded: -1, log: log}
+	w := &watchdog{make: command, limit: rate.NewLimiter(rate.Every(watchdogRefill), watchdogBurst), ended: make(chan struct{}), guarded: map[byte]int{}, log: log}
 	if err := w.start(); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,8 @@ func (w *watchdog) start() error {
 		w.pair.Close()
 	}
 	w.pair, w.command = own, command
-	w.sendGuarded()
+	w.sendGuarded(watchUplink)
+	w.sendGuarded(watchEgress)
 	return nil
 }
 
@@ -104,38 +107,50 @@ func (w *watchdog) isClosing() bool {
 	return w.closing
 }
 
-// guard makes the watchdog revoke a packet socket if this process is killed, in place of the one before: a switch that is stopped does not
-// notice that its keeper has ended, and would go on beside the kernel. A nil watchdog does nothing.
-func (w *watchdog) guard(fd int) {
-	if w == nil {
+// guard makes the watchdog revoke a port if this process is killed, with the descriptor in place of the one before: a switch that is stopped
+// does not notice that its keeper has ended, and would go on beside the kernel. Ports of other kinds are not revoked. A nil watchdog does
+// nothing.
+func (w *watchdog) guard(p *port) {
+	if w == nil || p.handle == nil || p.uplink == nil && p.egress == nil {
 		return
+	}
+	message := byte(watchUplink)
+	if p.egress != nil {
+		message = watchEgress
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dropGuarded()
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	w.dropGuarded(message)
+	own, err := unix.FcntlInt(uintptr(p.handle.fd()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		w.log.Warn("the watchdog has no descriptor of the uplink", zap.Error(err))
+		w.log.Warn("the watchdog has no descriptor of a port", zap.String("port", p.name), zap.Error(err))
 		return
 	}
-	w.guarded = own
-	w.sendGuarded()
+	w.guarded[message] = own
+	w.sendGuarded(message)
 }
 
-// sendGuarded sends the descriptor to the process, without waiting: the process may be stopped.
-func (w *watchdog) sendGuarded() {
-	if w.guarded < 0 || w.closing {
+// sendGuarded sends a descriptor to the process, without waiting: the process may be stopped.
+func (w *watchdog) sendGuarded(message byte) {
+	fd, ok := w.guarded[message]
+	if !ok || w.closing {
 		return
 	}
-	if err := unix.Sendmsg(int(w.pair.Fd()), []byte{watchGuard}, unix.UnixRights(w.guarded), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
-		w.log.Warn("the watchdog has no descriptor of the uplink", zap.Error(err))
+	if err := unix.Sendmsg(int(w.pair.Fd()), []byte{message}, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
+		w.log.Warn("the watchdog has no descriptor of a port", zap.Error(err))
 	}
 }
 
-func (w *watchdog) dropGuarded() {
-	if w.guarded >= 0 {
-		_ = unix.Close(w.guarded)
-		w.guarded = -1
+// dropGuarded closes descriptors; no message means all.
+func (w *watchdog) dropGuarded(messages ...byte) {
+	if len(messages) == 0 {
+		messages = slices.Collect(maps.Keys(w.guarded))
+	}
+	for _, m := range messages {
+		if fd, ok := w.guarded[m]; ok {
+			_ = unix.Close(fd)
+			delete(w.guarded, m)
+		}
 	}
 }
 

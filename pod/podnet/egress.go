@@ -13,11 +13,12 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // The way out of the pod's own processes while the address is taken: a tap whose other end is a port of the switch, with an address of its own,
-// and with the routes of the pod interface. It is no persistent tap, so that the kernel removes it, its address and its routes, when the last
-// process closes it: nothing has to be restored.
+// and with the routes of the pod interface. It is no persistent tap: the kernel removes it, its address and its routes, when the last process
+// closes it. A switch that does not end would keep it so, and what the pod's processes send: the keeper removes it, or the watchdog.
 //
 // A route to lo would not do, although packet sockets see what it carries: the kernel delivers such packets to sockets that are bound to no
 // address (RTCF_LOCAL in __mkroute_output, net/ipv4/route.c), so that a name server would receive its own questions. On the pod interface,
@@ -123,6 +124,26 @@ func (e *Egress) Fence() (io.Closer, error) {
 		}
 		addRule(conn, chain, expr.VerdictDrop, isDestination(e.Address))
 	})
+}
+
+// RemoveTap removes the tap whose descriptor this process has, with its address and routes, whoever else has the tap open: their descriptors
+// have no device then.
+func RemoveTap(fd int) error {
+	request, err := unix.NewIfreq("")
+	if err == nil {
+		err = os.NewSyscallError("TUNGETIFF", unix.IoctlIfreq(fd, unix.TUNGETIFF, request))
+	}
+	if errors.Is(err, unix.EBADFD) { // it was removed
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName(request.Name())
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	return explain("remove "+request.Name(), err)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
