@@ -65,7 +65,7 @@
 //	Fault        either  every                             -                               the end
 //
 // The receiver closes descriptors that a message must not have, and a keeper ends the session: it receives none but between Yield and
-// Yielded. The keeper disconnects a switch that does not send Hello, Ready,
+// Yielded, where a hypervisor connects to a port. The keeper disconnects a switch that does not send Hello, Ready,
 // Started, Yielded or Stopped in time.
 //
 // # Changes

@@ -15,6 +15,7 @@ import (
 	"github.com/podswitch/podswitch/host/descriptor/lingertest"
 	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/hypervisor"
 )
 
 // sendsLast sends a message with a descriptor, and closes the test's copy of that between the header and the body: the keeper then has the
@@ -125,9 +126,29 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// newStreamKeeper returns a keeper one of whose ports is a listening stream.
+func newStreamKeeper(t *testing.T) *testKeeper {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := configOf(dir)
+	cfg.Switch.Ports[1].Kind = hypervisor.KindStream
+	return newTestKeeperOf(t, dir, cfg, shortTimeouts())
+}
+
+// TestFilesWithoutConnections checks that the keeper receives no descriptors with a snapshot either, unless a hypervisor connects to a port.
+func TestFilesWithoutConnections(t *testing.T) {
+	k := newTestKeeper(t, shortTimeouts())
+	first, next := k.yielding()
+	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, 0)
+	first.receivesEnd()
+	next.receivesEnd()
+	await(t, "the address to be given back", func() bool { return k.back.Load() == 1 })
+	k.awaitWaiting()
+}
+
 // TestLingeringHandover passes such descriptors with the snapshot of a takeover that fails.
 func TestLingeringHandover(t *testing.T) {
-	k := newTestKeeper(t, shortTimeouts())
+	k := newStreamKeeper(t)
 	first, next := k.yielding()
 	fd := lingertest.Socket(t)
 	first.sends(grant.Message{Yielded: &grant.Yielded{Snapshot: []byte(`{"a":1}`), Connections: grant.Owners{0}}}, fd)

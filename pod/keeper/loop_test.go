@@ -71,7 +71,7 @@ func TestRefused(t *testing.T) {
 
 // TestTakeover checks that the second switch gets the snapshot of the first one, with its descriptors, and that the address stays taken.
 func TestTakeover(t *testing.T) {
-	k := newTestKeeper(t, shortTimeouts())
+	k := newStreamKeeper(t)
 	first, next := k.yielding()
 	third := k.connect()
 	third.sends(takeoverMessage())

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/plan"
@@ -17,6 +18,12 @@ import (
 // retakeEvery bounds how often the pod address is taken again from a program that adds it again and again.
 const retakeEvery = time.Second
 
+// The bound of how often the interface is read: a program that changes it without end costs a little time and few writes of the state file.
+const (
+	followBurst  = 20
+	followRefill = time.Second
+)
+
 // watchNetwork follows the pod interface from now on.
 func (l *loop) watchNetwork(link podnet.Link) {
 	resources := l.resources
@@ -26,8 +33,10 @@ func (l *loop) watchNetwork(link podnet.Link) {
 		return
 	}
 	l.follow()
+	limit := rate.NewLimiter(rate.Every(followRefill), followBurst)
 	go func() {
 		for range signals {
+			_ = limit.Wait(resources.ctx) // the end of ctx closes signals
 			retaken := make(chan bool, 1)
 			if !l.do(func() { retaken <- l.resources == resources && l.follow() }) {
 				return
@@ -106,12 +115,19 @@ func (l *loop) noteRefused(refused []string) {
 	r.revision++
 }
 
-// sendNetwork tells the current switch what has changed since its grant.
+// sendNetwork tells the current switch what has changed since its grant. One such message waits for a switch at most: it may be large, and the
+// next one has all changes.
 func (l *loop) sendNetwork() {
 	r, s := l.resources, l.current
-	if s.revision == r.revision {
+	if s.revision == r.revision || s.isTold {
 		return
 	}
-	s.revision = r.revision
-	_ = s.send(grant.Message{Changed: &grant.Changed{Forwarder: r.plan.Wire(), Refused: r.refused}})
+	s.revision, s.isTold = r.revision, true
+	told := func() {
+		s.isTold = false
+		if s == l.current && s.phase == phaseRunning {
+			l.sendNetwork()
+		}
+	}
+	_ = s.enqueue(outgoing{Message: grant.Message{Changed: &grant.Changed{Forwarder: r.plan.Wire(), Refused: r.refused}}, done: func() { go l.do(told) }})
 }

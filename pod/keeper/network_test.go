@@ -1,9 +1,11 @@
 package keeper
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
@@ -71,6 +73,57 @@ func TestNetworkIsRefused(t *testing.T) {
 	next.receivesChanged(func(c *grant.Changed) bool { return len(c.Refused) == 0 })
 	next.ends()
 	k.wantBack(t)
+}
+
+// TestNetworkFlaps checks that a program which changes the pod interface without end makes the keeper read it with a bounded rate, and that the
+// switch is told the last state.
+func TestNetworkFlaps(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	began := time.Now()
+	for i := range 3 * followBurst {
+		ip(t, fmt.Sprintf("route add 10.9.%d.0/24 dev eth0", i))
+		time.Sleep(60 * time.Millisecond) // longer than signals are put together
+	}
+	took := time.Since(began)
+	f.receivesChanged(func(c *grant.Changed) bool {
+		return strings.Contains(routesOf(c), fmt.Sprintf("10.9.%d.0/24", 3*followBurst-1))
+	})
+	if n, most := k.seen.FilterMessage("pod network changed").Len(), followBurst+2+int(took/followRefill); n > most {
+		t.Errorf("%d changes were followed in %s, want at most %d", n, took, most)
+	}
+	f.ends()
+	k.awaitWaiting()
+}
+
+// TestOneChangedWaits checks that a switch which reads slowly does not make the keeper store each change, and is told the last one.
+func TestOneChangedWaits(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	var s, was *session
+	k.inside(func() {
+		was = k.loop.current
+		s = k.loop.newSession(was.conn, was.pid, was.uid) // nothing writes for it
+		s.phase, s.revision = phaseRunning, k.loop.resources.revision
+		k.loop.current = s
+		for range 3 {
+			k.loop.resources.revision++
+			k.loop.sendNetwork()
+		}
+	})
+	m := <-s.outbox
+	k.inside(func() {
+		if n := len(s.outbox); n > 0 || m.Changed == nil {
+			t.Errorf("%+v, and %d more messages wait", m, n)
+		}
+	})
+	m.close(&s.disposal)
+	if m := within(t, "the last change", s.outbox); m.Changed == nil {
+		t.Errorf("%+v follows", m)
+	}
+	k.inside(func() { k.loop.current = was })
+	f.Close()
+	k.awaitWaiting()
 }
 
 func (f *fake) receivesChanged(want func(c *grant.Changed) bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -168,6 +169,12 @@ func longestFrame(ports []hypervisor.Attachment) (int, error) {
 		length = min(length, mtu+plan.EthernetHeader)
 	}
 	return length, nil
+}
+
+// hasConnections reports whether a switch may have connections to hypervisors, which it passes with its snapshot. A hypervisor has one, and
+// all others would be a danger for the keeper (grant.Conn.RefuseFiles).
+func (r *resources) hasConnections() bool {
+	return slices.ContainsFunc(r.ports, func(p *port) bool { return p.handle != nil && p.handle.socket != nil && p.handle.socket.Listening })
 }
 
 // uplink returns the port on the pod interface, or nil if there is none.

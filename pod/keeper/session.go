@@ -44,6 +44,7 @@ type session struct {
 	uid      int
 	phase    phase
 	revision int   // of the pod's network that it has been told
+	isTold   bool  // a Changed waits for it
 	entered  int   // how many phases it has entered: a timer that was set in an earlier one does nothing
 	isLost   bool  // the loop has handled the end of the connection
 	fault    error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
@@ -74,7 +75,7 @@ func (l *loop) enter(s *session, p phase) {
 		return
 	}
 	s.phase = p
-	s.conn.RefuseFiles(p != phaseYielding)
+	s.conn.RefuseFiles(p != phaseYielding || !l.resources.hasConnections())
 	s.entered++
 	d, entered := l.timeouts.in(p), s.entered
 	if d == 0 {

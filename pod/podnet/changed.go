@@ -12,10 +12,11 @@ import (
 // quiet is the least time between two signals of Changes: a plugin makes several changes at once, and each reader reads everything again.
 const quiet = 50 * time.Millisecond
 
-// Changes signals that the link, its IPv4 addresses, routes or permanent neighbours may have changed, in the network namespace of the calling thread: a
+// Changes signals that the link, its addresses, routes or permanent neighbours may have changed, in the network namespace of the calling thread: a
 // signal for any number of changes. The channel closes when ctx ends, or when the netlink socket fails.
 func Changes(ctx context.Context, l Link) (<-chan struct{}, error) {
-	events, err := openRtnetlink(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_NEIGH)
+	events, err := openRtnetlink(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEIGH)
 	if err != nil {
 		return nil, err
 	}

@@ -51,15 +51,16 @@ func (taken *Taken) Follow() (id *Identity, retaken []Address, err error) {
 	return taken.id, added, err
 }
 
-// removeAgain removes an address that another program has added. If an IPv6 address is removed before the kernel has joined its group, the
-// kernel leaves the group nevertheless, and takes the membership of this process (addrconf_leave_solict in net/ipv6/addrconf.c).
+// removeAgain removes an address that another program has added, and does not wait for the end of its duplicate address detection. If the
+// kernel has not joined the group of an IPv6 address yet, it leaves the group nevertheless, and takes the membership of this process
+// (addrconf_leave_solict in net/ipv6/addrconf.c): this process joins again.
 func (t *transaction) removeAgain(a Address) error {
-	if a.family() == IPv6 {
-		if err := t.awaitLocal(a); err != nil { // it may be a duplicate
-			t.log.Debug("address removed early", zap.Error(err))
-		}
+	err := t.conn.removeAddress(t.record.Pod.Link.Index, a)
+	if err != nil || a.family() != IPv6 || t.group == nil {
+		return err
 	}
-	return t.conn.removeAddress(t.record.Pod.Link.Index, a)
+	_ = t.group.Close()
+	return t.joinGroup()
 }
 
 // othersState is what the kernel has while the addresses are taken.
@@ -165,9 +166,13 @@ func (t *transaction) followIPv6(pod *Identity) error {
 	if err != nil {
 		return err
 	}
+	kept := make(map[netip.Addr]Address, len(pod.Kept))
+	for _, k := range pod.Kept {
+		kept[k.Prefix.Addr()] = k
+	}
 	for i, a := range addresses { // lifetimes that only pass are no change
-		if at := slices.IndexFunc(pod.Kept, func(k Address) bool { return k.same(a) && k.Flags == a.Flags }); at >= 0 {
-			addresses[i] = pod.Kept[at]
+		if k := kept[a.Prefix.Addr()]; k.same(a) && k.Flags == a.Flags {
+			addresses[i] = k
 		}
 	}
 	pod.Kept = slices.DeleteFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == address.Addr() })
@@ -177,25 +182,34 @@ func (t *transaction) followIPv6(pod *Identity) error {
 }
 
 // withSource returns the present routes of IPv6, with the source that the recorded ones had, and the recorded prefix routes of the address,
-// which the kernel has removed. It omits those that came with the address when another program added it again.
+// which the kernel has removed. It omits those that came with the address when another program added it again. Its time is proportional to
+// the number of routes.
 func withSource(recorded, present []Route, source netip.Addr, taken []Address) []Route {
+	recordedAt := bySlot(recorded)
 	list := slices.DeleteFunc(slices.Clone(present), func(r Route) bool {
-		return isPrefixRoute(r, taken) && !slices.ContainsFunc(recorded, r.same)
+		return isPrefixRoute(r, taken) && !slices.ContainsFunc(recordedAt[r.slot()], r.same)
 	})
-	for _, r := range recorded {
-		if i := slices.IndexFunc(list, r.same); i >= 0 {
-			list[i] = r // a lifetime that only passes is no change
+	at := map[routeSlot][]int{}
+	for i, r := range list {
+		at[r.slot()] = append(at[r.slot()], i)
+	}
+	replace := func(like, r Route) bool {
+		for _, i := range at[r.slot()] {
+			if list[i].same(like) {
+				list[i] = r
+				return true
+			}
 		}
+		return false
+	}
+	for _, r := range recorded {
+		replace(r, r) // a lifetime that only passes is no change
 		if r.Source != source && !isPrefixRoute(r, taken) {
 			continue
 		}
 		bare := r
 		bare.Source = netip.Addr{}
-		i := slices.IndexFunc(list, bare.same)
-		switch {
-		case i >= 0:
-			list[i] = r
-		case isPrefixRoute(r, taken):
+		if !replace(bare, r) && isPrefixRoute(r, taken) {
 			list = append(list, r)
 		}
 	}

@@ -206,6 +206,7 @@ func TestFollowWithoutARecord(t *testing.T) {
 // Changes signals changes of the link, and not the resolution of neighbours.
 func TestChanges(t *testing.T) {
 	p := newPod(t)
+	p.sysctl("net/ipv6/conf/eth0/disable_ipv6", "0")
 	p.ip(followBase)
 	ctx, cancel := context.WithCancel(t.Context())
 	signals, err := Changes(ctx, p.discover().Link)
@@ -213,7 +214,8 @@ func TestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"link set eth0 mtu 1400", "route add 10.9.0.0/16 dev eth0", "addr change 10.244.1.7/24 dev eth0 valid_lft 500 preferred_lft 500",
-		"neigh add 10.244.1.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent", "neigh del 10.244.1.2 dev eth0"} {
+		"neigh add 10.244.1.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent", "neigh del 10.244.1.2 dev eth0",
+		"addr add fd00::7/64 dev eth0", "route add fd00:9::/64 dev eth0", "route del fd00:9::/64 dev eth0"} {
 		for len(signals) > 0 {
 			<-signals
 		}

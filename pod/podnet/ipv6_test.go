@@ -3,6 +3,7 @@ package podnet
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -471,4 +472,52 @@ func TestFollowIPv6(t *testing.T) {
 		}
 		p.wantIPv6As(before)
 	})
+}
+
+// TestAnIPv6AddressIsRemovedAtOnce checks that an address which another program adds again is removed without waiting for its duplicate
+// address detection, and that the solicited-node group stays.
+func TestAnIPv6AddressIsRemovedAtOnce(t *testing.T) {
+	p := newIPv6Pod(t, true)
+	p.configureIPv6(crowdedIPv6)
+	before := p.ipv6Snapshot()
+	taken := p.takeBoth()
+	p.sysctl("net/ipv6/neigh/eth0/retrans_time_ms", "60000") // the time of the detection
+	for range 2 {
+		p.ip("addr add fd00:22::9/64 dev eth0")
+		began := time.Now()
+		if _, retaken, err := taken.Follow(); err != nil || len(retaken) != 1 {
+			t.Fatalf("%v, %v", retaken, err)
+		}
+		if took := time.Since(began); took > localLimit/2 {
+			t.Errorf("it took %s", took)
+		}
+	}
+	if groups := p.run("ip", "-6", "maddr", "show", "dev", "eth0"); !strings.Contains(groups, "ff02::1:ff00:9") {
+		t.Errorf("the solicited-node group has been left:\n%s", groups)
+	}
+	p.sysctl("net/ipv6/neigh/eth0/retrans_time_ms", "1000")
+	if err := taken.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	p.wantIPv6As(before)
+}
+
+// TestManyIPv6Routes checks that the time to follow changes is proportional to the number of routes.
+func TestManyIPv6Routes(t *testing.T) {
+	follow := func(n int) time.Duration {
+		var routes []Route
+		for i := range n {
+			prefix := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 1, byte(i >> 8), byte(i)}), 64)
+			routes = append(routes, Route{Dst: prefix, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: 2})
+		}
+		began := time.Now()
+		if got := withSource(routes, routes, netip.IPv6Loopback(), nil); len(got) != n {
+			t.Errorf("%d routes of %d", len(got), n)
+		}
+		return time.Since(began)
+	}
+	few, many := follow(500), follow(8000)
+	if many > 100*few {
+		t.Errorf("500 routes take %s, 8000 routes %s", few, many)
+	}
 }
