@@ -46,6 +46,8 @@ func TestWallsStand(t *testing.T) {
 		"vswitch/a.go":             "os",
 		"vnet/a.go":                module + "vswitch",
 		"internal/handover/a.go":   module + "vswitch",
+		"internal/lookup/a.go":     module + "vswitch",
+		"stack/a.go":               module + "internal/lookup",
 		"replay/a.go":              module + "internal/handover",
 		"pod/grant/c.go":           module + "internal/handover",
 		"vswitch/b.go":             module + "tap",

@@ -1,6 +1,10 @@
 package vswitch
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/podswitch/podswitch/internal/lookup"
+)
 
 // ARP operations (RFC 826).
 const (
@@ -23,11 +27,11 @@ func parseARP(frame []byte) arpPacket {
 	return a
 }
 
-func (a arpPacket) operation() uint16 { return binary.BigEndian.Uint16(a[6:]) }
-func (a arpPacket) senderMAC() MAC    { return MAC(a[8:14]) }
-func (a arpPacket) targetMAC() MAC    { return MAC(a[18:24]) }
-func (a arpPacket) senderIP() key     { return key4(a[14:]) }
-func (a arpPacket) targetIP() key     { return key4(a[24:]) }
+func (a arpPacket) operation() uint16    { return binary.BigEndian.Uint16(a[6:]) }
+func (a arpPacket) senderMAC() MAC       { return MAC(a[8:14]) }
+func (a arpPacket) targetMAC() MAC       { return MAC(a[18:24]) }
+func (a arpPacket) senderIP() lookup.Key { return lookup.Key4(a[14:]) }
+func (a arpPacket) targetIP() lookup.Key { return lookup.Key4(a[24:]) }
 
 // isAnnouncement reports whether the sender announces its own address (RFC 5227, section 3). A reply must also name the sender's MAC as its
 // target, as in Linux (net/ipv4/arp.c, arp_is_garp).
@@ -43,18 +47,18 @@ func answerARP(frame []byte, a arpPacket, mac MAC) {
 }
 
 // writeARP writes an ARP frame to b, which must have ethernetLen+arpLen bytes.
-func writeARP(b []byte, to MAC, operation uint16, senderMAC MAC, senderIP key, targetMAC MAC, targetIP key) {
+func writeARP(b []byte, to MAC, operation uint16, senderMAC MAC, senderIP lookup.Key, targetMAC MAC, targetIP lookup.Key) {
 	setHeader(b, to, senderMAC, typeARP)
 	putARP(b[ethernetLen:], operation, senderMAC, senderIP, targetMAC, targetIP)
 }
 
-func putARP(a []byte, operation uint16, senderMAC MAC, senderIP key, targetMAC MAC, targetIP key) {
+func putARP(a []byte, operation uint16, senderMAC MAC, senderIP lookup.Key, targetMAC MAC, targetIP lookup.Key) {
 	binary.BigEndian.PutUint16(a, 1)
 	binary.BigEndian.PutUint16(a[2:], typeIPv4)
 	a[4], a[5] = 6, 4
 	binary.BigEndian.PutUint16(a[6:], operation)
 	copy(a[8:14], senderMAC[:])
-	senderIP.put4(a[14:])
+	senderIP.Put4(a[14:])
 	copy(a[18:24], targetMAC[:])
-	targetIP.put4(a[24:])
+	targetIP.Put4(a[24:])
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -25,7 +26,7 @@ import (
 // All methods except Resume may be called concurrently.
 type Bridge struct {
 	cfg      BridgeConfig
-	stations *table        // by MAC; the values are stationValues
+	stations *lookup.Table // by MAC; the values are stationValues
 	guard    []guardedPort // by port; nil without a loop guard
 	probe    []byte        // of port 0
 
@@ -108,7 +109,7 @@ const reflectionTime = 2 * time.Second
 // NewBridge returns a learning switch whose only station is the pinned one.
 func NewBridge(cfg BridgeConfig) *Bridge {
 	cfg = cfg.withDefaults()
-	b := &Bridge{cfg: cfg, stations: newTable(max(cfg.Limit, 0), true)}
+	b := &Bridge{cfg: cfg, stations: lookup.New(max(cfg.Limit, 0), true)}
 	if cfg.ProbeID != 0 {
 		b.guard, b.probe = make([]guardedPort, cfg.Ports), newProbe(cfg.ProbeID)
 	}
@@ -126,7 +127,7 @@ func (b *Bridge) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 // Tick implements Forwarder: it removes stations that have aged, and sends the probes of the loop guard. Forward does not depend on it
 // for the age of a station.
 func (b *Bridge) Tick(now time.Duration, out *Out) {
-	b.stations.remove(b.expired(now))
+	b.stations.Remove(b.expired(now))
 	b.sendProbes(now, out)
 }
 
@@ -165,7 +166,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		b.flood(in, f, now, out)
 		return
 	}
-	_, value, seen, ok := b.stations.find(target.tableKey())
+	_, value, seen, ok := b.stations.Find(target.tableKey())
 	switch station := stationValue(value); {
 	case !ok || b.isAged(station, seen, now):
 		b.flood(in, f, now, out)
@@ -200,10 +201,10 @@ func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
 	if !source.isStation() {
 		return true
 	}
-	s, value, seen, ok := b.stations.find(source.tableKey())
+	s, value, seen, ok := b.stations.Find(source.tableKey())
 	station := stationValue(value)
 	if ok && station.port() == in {
-		s.touch(seen, now)
+		s.Touch(seen, now)
 		return true
 	}
 	if ok && in == b.cfg.Upstream && (station.isStatic() || now-seen < reflectionTime && !b.isAged(station, seen, now)) {
@@ -215,13 +216,13 @@ func (b *Bridge) learn(in int, source MAC, now time.Duration) bool {
 	moved := newStationValue(in, false)
 	if ok && !b.isAged(station, seen, now) {
 		moved |= movedFlag
-		if station&movedFlag != 0 && now-time.Duration(s.probed.Load()) < flapTime {
+		if station&movedFlag != 0 && now-s.Probed() < flapTime {
 			b.flapMu.Lock()
 			b.flap = Flap{source, station.port(), in}
 			b.flapMu.Unlock()
 		}
 	}
-	b.stations.put(source.tableKey(), uint64(moved), now, b.expired(now))
+	b.stations.Put(source.tableKey(), uint64(moved), now, b.expired(now))
 	return true
 }
 
@@ -246,8 +247,8 @@ func (b *Bridge) isAged(station stationValue, seen, now time.Duration) bool {
 }
 
 // expired returns isAged for one time.
-func (b *Bridge) expired(now time.Duration) func(entry) bool {
-	return func(e entry) bool { return b.isAged(stationValue(e.value), e.seen, now) }
+func (b *Bridge) expired(now time.Duration) func(lookup.Entry) bool {
+	return func(e lookup.Entry) bool { return b.isAged(stationValue(e.Value), e.Seen, now) }
 }
 
 // SetStatic adds a static station at a port, in place of what was learned about it. A static station does not age, does not move and is
@@ -255,25 +256,27 @@ func (b *Bridge) expired(now time.Duration) func(entry) bool {
 // group. The time now is that of Forward's clock.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
 	return mac.isStation() && port >= 0 && port < b.cfg.Ports &&
-		b.stations.put(mac.tableKey(), uint64(newStationValue(port, true)), now, b.expired(now))
+		b.stations.Put(mac.tableKey(), uint64(newStationValue(port, true)), now, b.expired(now))
 }
 
 // Forget removes the stations that were learned at a port. Call it when the port's attachment was replaced.
 func (b *Bridge) Forget(port int) {
-	b.stations.remove(func(e entry) bool { return stationValue(e.value).port() == port && !stationValue(e.value).isStatic() })
+	b.stations.Remove(func(e lookup.Entry) bool {
+		return stationValue(e.Value).port() == port && !stationValue(e.Value).isStatic()
+	})
 }
 
 // Stations returns the forwarding table at a time on Forward's clock, ordered by port and MAC. The slice is the caller's.
 func (b *Bridge) Stations(now time.Duration) []Station {
 	var stations []Station
-	b.stations.each(func(e entry) {
-		value := stationValue(e.value)
-		if b.isAged(value, e.seen, now) {
+	b.stations.Each(func(e lookup.Entry) {
+		value := stationValue(e.Value)
+		if b.isAged(value, e.Seen, now) {
 			return
 		}
-		station := Station{MAC: macFromKey(e.key.hi), Port: value.port(), Static: value.isStatic()}
+		station := Station{MAC: macFromKey(e.Key.Hi), Port: value.port(), Static: value.isStatic()}
 		if !station.Static {
-			station.Age = ageOf(e.seen, now)
+			station.Age = ageOf(e.Seen, now)
 		}
 		stations = append(stations, station)
 	})

@@ -6,16 +6,17 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // State returns the stations that b has learned. It is for a takeover inside podswitch; Stations is for everything else. It may
 // be called at any time; if frames arrive during the call, it may or may not include their sources.
 func (b *Bridge) State(now time.Duration) handover.Bridge {
-	s := handover.Bridge{NextSweep: b.stations.untilSweep(now)}
-	b.stations.each(func(e entry) {
-		if value := stationValue(e.value); !value.isStatic() {
+	s := handover.Bridge{NextSweep: b.stations.UntilSweep(now)}
+	b.stations.Each(func(e lookup.Entry) {
+		if value := stationValue(e.Value); !value.isStatic() {
 			s.Stations = append(s.Stations, handover.Station{
-				MAC: handover.MAC(macFromKey(e.key.hi)), Port: value.port(), Age: ageOf(e.seen, now),
+				MAC: handover.MAC(macFromKey(e.Key.Hi)), Port: value.port(), Age: ageOf(e.Seen, now),
 			})
 		}
 	})
@@ -28,9 +29,9 @@ func (b *Bridge) State(now time.Duration) handover.Bridge {
 // Resume returns an error and changes nothing.
 func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 	static := make(map[handover.MAC]bool)
-	b.stations.each(func(e entry) {
-		if stationValue(e.value).isStatic() {
-			static[handover.MAC(macFromKey(e.key.hi))] = true
+	b.stations.Each(func(e lookup.Entry) {
+		if stationValue(e.Value).isStatic() {
+			static[handover.MAC(macFromKey(e.Key.Hi))] = true
 		}
 	})
 	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(station handover.Station) bool { return static[station.MAC] })
@@ -46,12 +47,12 @@ func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	b.stations.remove(func(e entry) bool { return !stationValue(e.value).isStatic() })
+	b.stations.Remove(func(e lookup.Entry) bool { return !stationValue(e.Value).isStatic() })
 	for _, station := range learned {
 		seen := now - station.Age
-		b.stations.set(entry{MAC(station.MAC).tableKey(), uint64(newStationValue(station.Port, false)), seen, seen})
+		b.stations.Set(lookup.Entry{Key: MAC(station.MAC).tableKey(), Value: uint64(newStationValue(station.Port, false)), Seen: seen, Probed: seen})
 	}
-	b.stations.delaySweep(now + s.NextSweep)
+	b.stations.DelaySweep(now + s.NextSweep)
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // The ports of a Delegate, in the order in which its Switch has them.
@@ -87,9 +89,9 @@ type Family struct {
 	isIPv6     bool
 	ethertype  uint16
 	badPacket  Reason
-	address    key // the pod address
-	broadcast  key // directed broadcast address of its prefix; the zero key if it has none
-	server     key // in IPv6 also the guest's router
+	address    lookup.Key // the pod address
+	broadcast  lookup.Key // directed broadcast address of its prefix; the zero key if it has none
+	server     lookup.Key // in IPv6 also the guest's router
 	rules      ruleTable
 	neighbours *neighbours
 	kept       *keptPorts
@@ -176,12 +178,12 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	return d
 }
 
-func (d *Delegate) newFamily(address netip.Prefix, server netip.Addr, gateways map[key]bool) *Family {
-	v := &Family{cfg: &d.cfg, isIPv6: address.Addr().Is6(), address: keyOf(address.Addr()), server: keyOf(server), kept: &d.kept}
+func (d *Delegate) newFamily(address netip.Prefix, server netip.Addr, gateways map[lookup.Key]bool) *Family {
+	v := &Family{cfg: &d.cfg, isIPv6: address.Addr().Is6(), address: lookup.KeyOf(address.Addr()), server: lookup.KeyOf(server), kept: &d.kept}
 	v.rules = newRuleTable(d.cfg.Rules, v.isIPv6)
 	v.neighbours = newNeighbours(v.isIPv6, v.address, d.cfg.WireMAC, d.cfg.Permanent, gateways)
 	if bits := address.Bits(); !v.isIPv6 && bits < 31 {
-		v.broadcast = key{hi: v.address.hi | uint64(^uint32(0)>>bits)<<32}
+		v.broadcast = lookup.Key{Hi: v.address.Hi | uint64(^uint32(0)>>bits)<<32}
 	}
 	v.holder.Store(int32(HolderSwitch))
 	v.guestMAC.Store(d.cfg.PinnedMAC.key())
@@ -238,8 +240,8 @@ func (d *Delegate) Tick(now time.Duration, out *Out) {
 }
 
 // isBroadcast reports whether k is the limited broadcast address or the directed one of the pod's subnet.
-func (v *Family) isBroadcast(k key) bool {
-	return !v.isIPv6 && (k == limitedBroadcast || k == v.broadcast && v.broadcast != key{})
+func (v *Family) isBroadcast(k lookup.Key) bool {
+	return !v.isIPv6 && (k == lookup.LimitedBroadcast || k == v.broadcast && v.broadcast != lookup.Key{})
 }
 
 func (v *Family) guest() MAC { return macFromKey(v.guestMAC.Load()) }

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"time"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -47,7 +48,7 @@ func (v *Family) arpFromGuest(f *Frame, now time.Duration, out *Out) {
 	}
 	// A probe has no sender address (RFC 5227, section 1.1), an announcement has its own address as the target, and a request
 	// for the pod address is about the guest itself.
-	if a.operation() != arpRequest || a.senderIP() == (key{}) || a.targetIP() == a.senderIP() || a.targetIP() == v.address {
+	if a.operation() != arpRequest || a.senderIP() == (lookup.Key{}) || a.targetIP() == a.senderIP() || a.targetIP() == v.address {
 		out.Drop(OwnARP)
 		return
 	}
@@ -64,7 +65,7 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		v.controlFromGuest(f, &p, now, out)
 	case p.isDHCP() && !v.isRelayed(f, &p, bootReply):
 		v.dhcpFromGuest(f, &p, out)
-	case v.isIPv6 && p.source.isLinkLocal():
+	case v.isIPv6 && p.source.IsLinkLocal():
 		v.linkLocalFromGuest(f, &p, out)
 	case p.source != v.address:
 		out.dropFor(ForeignSource, offendingIP(p.source, v.isIPv6))
@@ -99,7 +100,7 @@ func (v *Family) isAboutKept(frame []byte, p *packet, now time.Duration) bool {
 
 // dhcpFromGuest sends a DHCP client's messages to the server and drops other DHCP.
 func (v *Family) dhcpFromGuest(f *Frame, p *packet, out *Out) {
-	port, all := uint16(dhcpServerPort), limitedBroadcast
+	port, all := uint16(dhcpServerPort), lookup.LimitedBroadcast
 	if v.isIPv6 {
 		port, all = dhcpv6ServerPort, dhcpServers
 	}
@@ -130,17 +131,17 @@ func (v *Family) toServer(f *Frame, out *Out) {
 // toWire sends an IPv4 frame from the guest or the pod endpoint towards its destination.
 func (v *Family) toWire(in int, f *Frame, p *packet, now time.Duration, out *Out) {
 	switch {
-	case p.target.isMartian(v.isIPv6):
+	case p.target.IsMartian(v.isIPv6):
 		out.Drop(Martian)
-	case v.isIPv6 && p.target.isLinkLocal():
+	case v.isIPv6 && p.target.IsLinkLocal():
 		out.Drop(LinkLocal)
 	case p.target == v.address:
 		out.Drop(Hairpin)
 	case (in == PortGuest || p.protocol == protocolUDP) && v.rules.deny(p, f.Data):
 		out.dropFor(Denied, offendingIP(p.target, v.isIPv6))
 		v.sendICMPError(in, f.Data, p, errorProhibited, 0, out)
-	case p.target.isGroup(v.isIPv6):
-		v.toGroup(in, f, p, p.target.groupMAC(v.isIPv6), out)
+	case p.target.IsGroup(v.isIPv6):
+		v.toGroup(in, f, p, p.target.GroupMAC(v.isIPv6), out)
 	case v.isBroadcast(p.target):
 		v.toGroup(in, f, p, Broadcast, out)
 	default:
@@ -171,7 +172,7 @@ func (v *Family) toHost(in int, f *Frame, p *packet, now time.Duration, out *Out
 }
 
 // toNextHop sends a frame that fits to a neighbour on the wire.
-func (v *Family) toNextHop(in int, nextHop key, f *Frame, now time.Duration, out *Out) {
+func (v *Family) toNextHop(in int, nextHop lookup.Key, f *Frame, now time.Duration, out *Out) {
 	mac, ok := out.uplink.mac, true // as Linux does on a link without ARP: net/ipv4/arp.c, arp_constructor
 	if !v.cfg.NoARP {
 		mac, ok = v.neighbours.resolve(in, nextHop, f, now, out)

@@ -149,13 +149,13 @@ func (v *Family) checkHeld(f *handover.Frame) error {
 	case ethertype(f.Data) != v.ethertype || !p.parseHeader(f.Data) || p.firstFragment && !p.parseTransport(f.Data) && !p.fragment:
 		return fmt.Errorf("data of %d bytes: want an %s packet", len(f.Data), familyName(v.isIPv6))
 	case p.source != v.address:
-		return fmt.Errorf("data from %v: want the pod address %v", p.source.addr(v.isIPv6), v.address.addr(v.isIPv6))
+		return fmt.Errorf("data from %v: want the pod address %v", p.source.Addr(v.isIPv6), v.address.Addr(v.isIPv6))
 	case p.isControl(f.Data):
 		return errors.New("data is neighbour discovery or MLD: want a packet that would reach the wire")
 	case p.isDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, bootReply)):
 		return errors.New("data is DHCP: want none that would reach the wire")
-	case p.target == v.address || p.target.isMartian(v.isIPv6) || p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target) || v.isIPv6 && p.target.isLinkLocal():
-		return fmt.Errorf("data to %v: want another host", p.target.addr(v.isIPv6))
+	case p.target == v.address || p.target.IsMartian(v.isIPv6) || p.target.IsGroup(v.isIPv6) || v.isBroadcast(p.target) || v.isIPv6 && p.target.IsLinkLocal():
+		return fmt.Errorf("data to %v: want another host", p.target.Addr(v.isIPv6))
 	}
 	return nil
 }

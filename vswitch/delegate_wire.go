@@ -1,6 +1,10 @@
 package vswitch
 
-import "time"
+import (
+	"time"
+
+	"github.com/podswitch/podswitch/internal/lookup"
+)
 
 // fromWire handles one frame from the pod interface; Delegate's comment has the steps.
 func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
@@ -42,9 +46,9 @@ func (d *Delegate) isFromOtherPod(frame []byte) bool {
 		a := parseARP(frame)
 		return a != nil && a.senderIP() != v.address
 	case typeIPv4:
-		return len(frame) >= ethernetLen+ipv4Len && key4(frame[ethernetLen+12:]) != v.address
+		return len(frame) >= ethernetLen+ipv4Len && lookup.Key4(frame[ethernetLen+12:]) != v.address
 	case typeIPv6:
-		return len(frame) >= ethernetLen+ipv6Len && key6(frame[ethernetLen+8:]) != v.address
+		return len(frame) >= ethernetLen+ipv6Len && lookup.Key6(frame[ethernetLen+8:]) != v.address
 	}
 	return false
 }
@@ -89,11 +93,11 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))
 	case v.isMartianSource(&p):
 		out.Drop(Martian)
-	case p.target.isGroup(v.isIPv6):
-		v.toGuest(f, &p, p.target.groupMAC(v.isIPv6), out)
+	case p.target.IsGroup(v.isIPv6):
+		v.toGuest(f, &p, p.target.GroupMAC(v.isIPv6), out)
 	case v.isBroadcast(p.target):
 		v.toGuest(f, &p, Broadcast, out)
-	case v.isIPv6 && p.target.isLinkLocal():
+	case v.isIPv6 && p.target.IsLinkLocal():
 		out.Drop(PodIPv6)
 	case p.target != v.address:
 		out.Drop(ForeignTarget)
@@ -111,10 +115,10 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 // 1122, section 3.2.1.3). A source of 0.0.0.0 is valid towards a group or broadcast address: a host has no address yet, and a switch
 // queries for group members (RFC 4541, section 2.1.1).
 func (v *Family) isMartianSource(p *packet) bool {
-	if p.source == (key{}) && !v.isIPv6 {
-		return p.target != limitedBroadcast && !p.target.isGroup(v.isIPv6)
+	if p.source == (lookup.Key{}) && !v.isIPv6 {
+		return p.target != lookup.LimitedBroadcast && !p.target.IsGroup(v.isIPv6)
 	}
-	return p.source.isMartian(v.isIPv6) || p.source.isGroup(v.isIPv6) || v.isBroadcast(p.source)
+	return p.source.IsMartian(v.isIPv6) || p.source.IsGroup(v.isIPv6) || v.isBroadcast(p.source)
 }
 
 // isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or, while

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"time"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -31,8 +32,8 @@ const (
 
 // An egress has the flows of the pod's own processes.
 type egress struct {
-	address  key // of the pod's processes at the port
-	udp, tcp *table
+	address  lookup.Key // of the pod's processes at the port
+	udp, tcp *lookup.Table
 	direct   keptPorts
 }
 
@@ -40,14 +41,14 @@ func newEgress(cfg *DelegateConfig) *egress {
 	if !cfg.Egress.Is4() {
 		return nil
 	}
-	e := &egress{address: keyOf(cfg.Egress), udp: newTable(flowLimit, true), tcp: newTable(flowLimit, true)}
+	e := &egress{address: lookup.KeyOf(cfg.Egress), udp: lookup.New(flowLimit, true), tcp: lookup.New(flowLimit, true)}
 	e.direct.tcp.add(cfg.DirectTCP)
 	e.direct.udp.add(cfg.DirectUDP)
 	return e
 }
 
 // flowTable returns the table of a protocol and the time that its flows last, or nil.
-func (e *egress) flowTable(protocol uint8) (*table, time.Duration) {
+func (e *egress) flowTable(protocol uint8) (*lookup.Table, time.Duration) {
 	switch protocol {
 	case protocolUDP:
 		return e.udp, udpFlowIdle
@@ -58,18 +59,18 @@ func (e *egress) flowTable(protocol uint8) (*table, time.Duration) {
 }
 
 // flowKey is the key of a flow in a narrow table. It is not 0, because no host has the address 0.
-func flowKey(port uint16, host key, hostPort uint16) key {
-	return key{hi: host.hi | uint64(port)<<16 | uint64(hostPort)}
+func flowKey(port uint16, host lookup.Key, hostPort uint16) lookup.Key {
+	return lookup.Key{Hi: host.Hi | uint64(port)<<16 | uint64(hostPort)}
 }
 
 // has reports whether a flow exists. It may be called for nil.
-func (e *egress) has(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) bool {
+func (e *egress) has(protocol uint8, port uint16, host lookup.Key, hostPort uint16, now time.Duration) bool {
 	s, _ := e.find(protocol, port, host, hostPort, now)
 	return s != nil
 }
 
 // find returns the slot of a flow and the time of its last packet; nil: there is no such flow. It may be called for nil.
-func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, now time.Duration) (*slot, time.Duration) {
+func (e *egress) find(protocol uint8, port uint16, host lookup.Key, hostPort uint16, now time.Duration) (*lookup.Slot, time.Duration) {
 	if e == nil {
 		return nil, 0
 	}
@@ -77,7 +78,7 @@ func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, no
 	if t == nil {
 		return nil, 0
 	}
-	s, _, seen, ok := t.find(flowKey(port, host, hostPort))
+	s, _, seen, ok := t.Find(flowKey(port, host, hostPort))
 	if !ok || now-seen >= idle {
 		return nil, 0
 	}
@@ -88,11 +89,11 @@ func (e *egress) find(protocol uint8, port uint16, host key, hostPort uint16, no
 func (e *egress) note(p *packet, now time.Duration) bool {
 	t, _ := e.flowTable(p.protocol)
 	k := flowKey(p.sourcePort, p.target, p.targetPort)
-	if s, _, seen, ok := t.find(k); ok {
-		s.touch(seen, now)
+	if s, _, seen, ok := t.Find(k); ok {
+		s.Touch(seen, now)
 		return true
 	}
-	return t.put(k, 0, now, func(old entry) bool { return now-old.seen >= flowSpare })
+	return t.Put(k, 0, now, func(old lookup.Entry) bool { return now-old.Seen >= flowSpare })
 }
 
 // fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules
@@ -121,7 +122,7 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 		out.Drop(NotHolder)
 	case p.protocol != protocolTCP && p.protocol != protocolUDP || p.fragment || p.isDHCP():
 		out.Drop(Unwanted)
-	case p.target.isMartian(false), p.target.isGroup(false), v.isBroadcast(p.target):
+	case p.target.IsMartian(false), p.target.IsGroup(false), v.isBroadcast(p.target):
 		out.Drop(Martian)
 	case p.target == v.address:
 		out.Drop(Hairpin)
@@ -150,7 +151,7 @@ func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) 
 		return false
 	}
 	if flow, seen := e.find(p.protocol, p.targetPort, p.source, p.sourcePort, now); flow != nil {
-		flow.touch(seen, now)
+		flow.Touch(seen, now)
 	} else if !e.direct.has(p.protocol, p.targetPort) {
 		return false
 	}
@@ -174,13 +175,13 @@ const (
 )
 
 // replaceAddress replaces an address of a TCP or UDP packet, which is no fragment.
-func (p *packet) replaceAddress(f *Frame, at int, to key) {
+func (p *packet) replaceAddress(f *Frame, at int, to lookup.Key) {
 	t := vnet.Transport{Checksum: p.transport + 16}
 	if p.protocol == protocolUDP {
 		t = vnet.Transport{Checksum: p.transport + 6, IsUDP: true}
 	}
 	var address [4]byte
-	to.put4(address[:])
+	to.Put4(address[:])
 	vnet.ReplaceIPv4(f.Offload, f.Data, ethernetLen, at, address, t)
-	p.source, p.target = key4(f.Data[offIPv4Source:]), key4(f.Data[offIPv4Target:])
+	p.source, p.target = lookup.Key4(f.Data[offIPv4Source:]), lookup.Key4(f.Data[offIPv4Target:])
 }

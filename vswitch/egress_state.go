@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // protocolNames are the protocols of flows as a state has them.
@@ -19,10 +20,10 @@ func (e *egress) state(now time.Duration) (flows []handover.Flow) {
 	}
 	for name, protocol := range protocolNames {
 		t, idle := e.flowTable(protocol)
-		t.each(func(f entry) {
-			if now-f.seen < idle {
-				flows = append(flows, handover.Flow{Protocol: name, Port: uint16(f.key.hi >> 16), Host: f.key.addr(false),
-					HostPort: uint16(f.key.hi), Age: ageOf(f.seen, now)})
+		t.Each(func(f lookup.Entry) {
+			if now-f.Seen < idle {
+				flows = append(flows, handover.Flow{Protocol: name, Port: uint16(f.Key.Hi >> 16), Host: f.Key.Addr(false),
+					HostPort: uint16(f.Key.Hi), Age: ageOf(f.Seen, now)})
 			}
 		})
 	}
@@ -56,6 +57,6 @@ func (e *egress) resume(flows []handover.Flow, now time.Duration) {
 	for _, f := range flows {
 		t, _ := e.flowTable(protocolNames[f.Protocol])
 		seen := now - f.Age
-		t.set(entry{flowKey(f.Port, keyOf(f.Host), f.HostPort), 0, seen, seen})
+		t.Set(lookup.Entry{Key: flowKey(f.Port, lookup.KeyOf(f.Host), f.HostPort), Seen: seen, Probed: seen})
 	}
 }

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"encoding/binary"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -49,7 +50,7 @@ const (
 type quotedFlow struct {
 	laterFragment          bool // the quoted packet is a later fragment: the ports are not valid
 	protocol               uint8
-	source, target         key
+	source, target         lookup.Key
 	sourcePort, targetPort uint16
 }
 
@@ -83,11 +84,11 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 	headerLen := 0
 	if p.isIPv6 && h.Parse(quoted) {
 		headerLen = h.Transport
-		f = quotedFlow{laterFragment: h.Offset != 0, protocol: h.Protocol, source: key6(quoted[8:]), target: key6(quoted[24:])}
+		f = quotedFlow{laterFragment: h.Offset != 0, protocol: h.Protocol, source: lookup.Key6(quoted[8:]), target: lookup.Key6(quoted[24:])}
 	} else if len(quoted) >= ipv4Len && !p.isIPv6 {
 		headerLen = int(quoted[0]&0x0f) * 4
 		isLater := binary.BigEndian.Uint16(quoted[6:])&0x1fff != 0
-		f = quotedFlow{laterFragment: isLater, protocol: quoted[9], source: key4(quoted[12:]), target: key4(quoted[16:])}
+		f = quotedFlow{laterFragment: isLater, protocol: quoted[9], source: lookup.Key4(quoted[12:]), target: lookup.Key4(quoted[16:])}
 	}
 	if headerLen < ipv4Len || len(quoted) < headerLen+4 {
 		return quotedFlow{}, false
@@ -99,7 +100,7 @@ func (p *packet) quoted(frame []byte) (f quotedFlow, ok bool) {
 // sendICMPError sends an ICMP error to the sender of a frame, at the port where the frame entered, unless RFC 1122, section 3.2.2, or RFC
 // 4443, section 2.4, forbids it. With errorTooBig, mtu is that of the next hop (RFC 1191, section 4; RFC 8201); otherwise it is 0.
 func (v *Family) sendICMPError(port int, frame []byte, p *packet, e icmpError, mtu int, out *Out) {
-	isToGroup := (p.target.isGroup(v.isIPv6) || v.isBroadcast(p.target)) && !(v.isIPv6 && e == errorTooBig)
+	isToGroup := (p.target.IsGroup(v.isIPv6) || v.isBroadcast(p.target)) && !(v.isIPv6 && e == errorTooBig)
 	if !p.firstFragment || isToGroup || p.isError(frame) || v.isIPv6 && e != errorTooBig && v.errors.Add(1) > errorLimit {
 		return
 	}
@@ -119,7 +120,7 @@ func (v *Family) sendICMPError(port int, frame []byte, p *packet, e icmpError, m
 	binary.BigEndian.PutUint32(message[4:], uint32(mtu))
 	copy(message[8:], quote)
 	if v.isIPv6 {
-		vnet.PutICMPv6(ip, 64, router.bytes(), p.source.bytes())
+		vnet.PutICMPv6(ip, 64, router.Bytes(), p.source.Bytes())
 	} else {
 		putICMPv4(ip, router, p.source)
 	}
@@ -127,14 +128,14 @@ func (v *Family) sendICMPError(port int, frame []byte, p *packet, e icmpError, m
 }
 
 // putICMPv4 writes the IPv4 header of a packet and the checksum of its ICMP message, which follows the header.
-func putICMPv4(ip []byte, source, target key) {
+func putICMPv4(ip []byte, source, target lookup.Key) {
 	ip[0], ip[1] = 0x45, 0xc0 // internetwork control (RFC 1812, section 4.3.2.5)
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint32(ip[4:], 0) // no identification, and no "don't fragment"
 	ip[8], ip[9] = 64, protocolICMP
 	binary.BigEndian.PutUint16(ip[10:], 0)
-	source.put4(ip[12:])
-	target.put4(ip[16:])
+	source.Put4(ip[12:])
+	target.Put4(ip[16:])
 	binary.BigEndian.PutUint16(ip[10:], vnet.Checksum(ip[:ipv4Len], 0))
 	binary.BigEndian.PutUint16(ip[ipv4Len+2:], vnet.Checksum(ip[ipv4Len:], 0))
 }

@@ -1,6 +1,10 @@
 package vswitch
 
-import "net"
+import (
+	"net"
+
+	"github.com/podswitch/podswitch/internal/lookup"
+)
 
 // A MAC is an Ethernet address in network byte order. The zero MAC means "none". MACs are comparable and may be map keys.
 type MAC [6]byte
@@ -55,7 +59,7 @@ func (m MAC) key() uint64 {
 }
 
 // tableKey returns the key of m in a table.
-func (m MAC) tableKey() key { return key{hi: m.key()} }
+func (m MAC) tableKey() lookup.Key { return lookup.Key{Hi: m.key()} }
 
 // macFromKey is the inverse of key; it ignores higher bits.
 func macFromKey(key uint64) MAC {

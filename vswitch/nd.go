@@ -4,13 +4,14 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
 // Addresses of IPv6 with a fixed meaning.
 var (
-	allNodes    = keyOf(netip.MustParseAddr("ff02::1"))
-	dhcpServers = keyOf(netip.MustParseAddr("ff02::1:2")) // RFC 8415, section 7.1
+	allNodes    = lookup.KeyOf(netip.MustParseAddr("ff02::1"))
+	dhcpServers = lookup.KeyOf(netip.MustParseAddr("ff02::1:2")) // RFC 8415, section 7.1
 )
 
 // advertiseInterval is the time between unsolicited router advertisements: between the 200 and 600 s of RFC 4861, section 6.2.1. It is not
@@ -58,7 +59,7 @@ func (v *Family) controlFromGuest(f *Frame, p *packet, now time.Duration, out *O
 	if !ok {
 		return
 	}
-	target, to := key6(d.Target[:]), sender(f.Data)
+	target, to := lookup.Key6(d.Target[:]), sender(f.Data)
 	isAnswer := d.Type == vnet.NeighbourAdvertisement
 	if p.source == v.address || isAnswer && target == v.address && (MAC(d.MAC).IsZero() || MAC(d.MAC) == to) {
 		v.use(to, now, true) // exactly: this may be the answer to a probe whose time is compared with it
@@ -66,7 +67,7 @@ func (v *Family) controlFromGuest(f *Frame, p *packet, now time.Duration, out *O
 	switch {
 	case d.Type == vnet.RouterSolicitation && out.uplink.advertisement != nil:
 		v.sendAdvertisement(to, p.source, out)
-	case d.Type != vnet.NeighbourSolicitation, p.source == key{} && target != v.server, target == v.address, target == p.source:
+	case d.Type != vnet.NeighbourSolicitation, p.source == lookup.Key{} && target != v.server, target == v.address, target == p.source:
 		out.Drop(OwnND)
 	default:
 		v.answer(PortGuest, &d, to, p.source, v.cfg.RouterMAC, vnet.DiscoveryRouter, out)
@@ -79,7 +80,7 @@ func (v *Family) controlFromWire(f *Frame, p *packet, now time.Duration, out *Ou
 	if !ok {
 		return
 	}
-	target, from := key6(d.Target[:]), sender(f.Data)
+	target, from := lookup.Key6(d.Target[:]), sender(f.Data)
 	isAsked := d.Type == vnet.NeighbourSolicitation && target == v.address
 	switch {
 	case v.cfg.NoARP, d.Type == vnet.RouterSolicitation:
@@ -101,36 +102,36 @@ func (v *Family) controlFromWire(f *Frame, p *packet, now time.Duration, out *Ou
 
 // answer sends a neighbour advertisement to the sender of a solicitation: the target is at mac. A sender without an address gets it as all
 // nodes do (RFC 4861, section 7.2.4).
-func (v *Family) answer(port int, d *vnet.Discovery, to MAC, asker key, mac MAC, flags uint8, out *Out) {
+func (v *Family) answer(port int, d *vnet.Discovery, to MAC, asker lookup.Key, mac MAC, flags uint8, out *Out) {
 	if MAC(d.MAC).isStation() {
 		to = d.MAC
 	}
 	flags |= vnet.DiscoveryOverride | vnet.DiscoverySolicited
-	if asker == (key{}) {
-		to, asker, flags = allNodes.groupMAC(true), allNodes, flags&^vnet.DiscoverySolicited
+	if asker == (lookup.Key{}) {
+		to, asker, flags = allNodes.GroupMAC(true), allNodes, flags&^vnet.DiscoverySolicited
 	}
 	reply := vnet.Discovery{Type: vnet.NeighbourAdvertisement, Flags: flags, Target: d.Target, MAC: mac}
-	if !sendDiscovery(port, &reply, to, key6(d.Target[:]), asker, out) {
+	if !sendDiscovery(port, &reply, to, lookup.Key6(d.Target[:]), asker, out) {
 		out.Drop(NoBuffer)
 	}
 }
 
 // sendDiscovery sends a message in a frame from its link-layer address. It reports false if there is no buffer.
-func sendDiscovery(port int, d *vnet.Discovery, to MAC, source, target key, out *Out) bool {
+func sendDiscovery(port int, d *vnet.Discovery, to MAC, source, target lookup.Key, out *Out) bool {
 	b := out.buffer(ethernetLen + vnet.DiscoveryLen)
 	if b == nil {
 		return false
 	}
 	setHeader(b, to, d.MAC, typeIPv6)
-	d.Put(b[ethernetLen:], source.bytes(), target.bytes())
+	d.Put(b[ethernetLen:], source.Bytes(), target.Bytes())
 	out.Send(port, Frame{Data: b})
 	return true
 }
 
 // sendAdvertisement sends a router advertisement to the guest, or to all nodes if the target has no address (RFC 4861, section 6.2.6).
-func (v *Family) sendAdvertisement(to MAC, target key, out *Out) {
-	if target == (key{}) {
-		to, target = allNodes.groupMAC(true), allNodes
+func (v *Family) sendAdvertisement(to MAC, target lookup.Key, out *Out) {
+	if target == (lookup.Key{}) {
+		to, target = allNodes.GroupMAC(true), allNodes
 	}
 	message := out.uplink.advertisement
 	b := out.buffer(ethernetLen + ipv6Len + len(message))
@@ -140,7 +141,7 @@ func (v *Family) sendAdvertisement(to MAC, target key, out *Out) {
 	}
 	setHeader(b, to, v.cfg.RouterMAC, typeIPv6)
 	copy(b[ethernetLen+ipv6Len:], message)
-	vnet.PutICMPv6(b[ethernetLen:], 255, v.server.bytes(), target.bytes())
+	vnet.PutICMPv6(b[ethernetLen:], 255, v.server.Bytes(), target.Bytes())
 	out.Send(PortGuest, Frame{Data: b})
 }
 
@@ -152,7 +153,7 @@ func (v *Family) advertise(now time.Duration, out *Out) {
 	last, ok := v.advertised.load()
 	if v.isIPv6 && out.uplink.advertisement != nil && (!ok || now-last >= advertiseInterval) {
 		v.advertised.store(now)
-		v.sendAdvertisement(MAC{}, key{}, out)
+		v.sendAdvertisement(MAC{}, lookup.Key{}, out)
 	}
 }
 

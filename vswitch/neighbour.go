@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -73,14 +74,14 @@ func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
 // share of their own, in which the oldest question makes room for the next one.
 type neighbours struct {
 	isIPv6  bool
-	address key    // the pod address: sender of the requests
-	table   *table // by address; the values are neighbourValues
+	address lookup.Key    // the pod address: sender of the requests
+	table   *lookup.Table // by address; the values are neighbourValues
 
-	mu        sync.Mutex   // guards the following
-	mac       MAC          // the wire MAC
-	gateways  map[key]bool // the map itself is read-only
-	announces bool         // the next tick announces the wire MAC
-	questions map[key]*question
+	mu        sync.Mutex          // guards the following
+	mac       MAC                 // the wire MAC
+	gateways  map[lookup.Key]bool // the map itself is read-only
+	announces bool                // the next tick announces the wire MAC
+	questions map[lookup.Key]*question
 	asked     [delegatePorts]int // questions by the port that asked, without those about gateways
 	nextSeq   uint64
 	heldBytes int // cost of all questions' frames
@@ -97,11 +98,12 @@ type question struct {
 	seq    uint64 // order of the questions
 }
 
-func newNeighbours(isIPv6 bool, address key, mac MAC, permanent []Neighbour, gateways map[key]bool) *neighbours {
-	n := &neighbours{isIPv6: isIPv6, address: address, mac: mac, gateways: gateways, table: newTable(NeighbourLimit, !isIPv6), questions: make(map[key]*question)}
+func newNeighbours(isIPv6 bool, address lookup.Key, mac MAC, permanent []Neighbour, gateways map[lookup.Key]bool) *neighbours {
+	n := &neighbours{isIPv6: isIPv6, address: address, mac: mac, gateways: gateways,
+		table: lookup.New(NeighbourLimit, !isIPv6), questions: make(map[lookup.Key]*question)}
 	for _, p := range permanent { // those beyond the limit find no room
-		if isOf(p.Addr, isIPv6) {
-			n.table.set(p.entry())
+		if lookup.IsOf(p.Addr, isIPv6) {
+			n.table.Set(p.entry())
 		}
 	}
 	return n
@@ -109,21 +111,21 @@ func newNeighbours(isIPv6 bool, address key, mac MAC, permanent []Neighbour, gat
 
 // resolve returns the MAC of a next hop for a frame that entered at port. If it reports false, it has kept a copy of the frame or
 // dropped it.
-func (n *neighbours) resolve(port int, ip key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
-	s, found, seen, ok := n.table.find(ip)
+func (n *neighbours) resolve(port int, ip lookup.Key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+	s, found, seen, ok := n.table.Find(ip)
 	if !ok {
 		return n.hold(port, ip, f, now, out)
 	}
 	value := neighbourValue(found)
 	// probe selects one frame in probeInterval to send the request; the other frames go on without the lock. If the slot has been
 	// given to another neighbour since, probe only delays the request for that neighbour.
-	if !value.isPermanent() && now-seen >= neighbourReachable && s.probe(now) {
+	if !value.isPermanent() && now-seen >= neighbourReachable && s.Probe(now, probeInterval) {
 		n.ask(port, ip, value.mac(), now, out)
 	}
 	return value.mac(), true
 }
 
-func (n *neighbours) ask(port int, ip key, to MAC, now time.Duration, out *Out) {
+func (n *neighbours) ask(port int, ip lookup.Key, to MAC, now time.Duration, out *Out) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.askLocked(port, ip, to, now, out)
@@ -131,7 +133,7 @@ func (n *neighbours) ask(port int, ip key, to MAC, now time.Duration, out *Out) 
 
 // askLocked returns the question about ip. If there is none, it starts one with a request to the given MAC; it returns nil if there are
 // too many questions.
-func (n *neighbours) askLocked(port int, ip key, to MAC, now time.Duration, out *Out) *question {
+func (n *neighbours) askLocked(port int, ip lookup.Key, to MAC, now time.Duration, out *Out) *question {
 	isGateway, guestMayAsk := n.gateways[ip], n.asked[PortGuest] < guestQuestionLimit
 	if q := n.questions[ip]; q != nil {
 		if port == PortGuest && q.port != PortGuest && guestMayAsk && !isGateway { // it must not make room for others any more
@@ -160,7 +162,7 @@ func (n *neighbours) askLocked(port int, ip key, to MAC, now time.Duration, out 
 
 // dropOldestLocked ends the oldest question of the pod endpoint.
 func (n *neighbours) dropOldestLocked(out *Out) {
-	var oldestIP key
+	var oldestIP lookup.Key
 	var oldest *question
 	for ip, q := range n.questions {
 		if q.port != PortGuest && !n.gateways[ip] && (oldest == nil || q.seq < oldest.seq) {
@@ -174,7 +176,7 @@ func (n *neighbours) dropOldestLocked(out *Out) {
 }
 
 // endLocked removes a question. Its frames are the caller's.
-func (n *neighbours) endLocked(ip key, q *question) {
+func (n *neighbours) endLocked(ip lookup.Key, q *question) {
 	delete(n.questions, ip)
 	n.heldBytes -= q.cost
 	if !n.gateways[ip] {
@@ -182,7 +184,7 @@ func (n *neighbours) endLocked(ip key, q *question) {
 	}
 }
 
-func (n *neighbours) request(ip key, to MAC, q *question, now time.Duration, out *Out) {
+func (n *neighbours) request(ip lookup.Key, to MAC, q *question, now time.Duration, out *Out) {
 	q.next = now + tickInterval
 	if n.sendRequest(to, ip, out) { // otherwise it does not count as a try, and the next tick repeats it
 		q.tries++
@@ -199,7 +201,7 @@ func (n *neighbours) learn(c claim, now time.Duration, out *Out) bool {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, found, seen, known := n.table.find(ip)
+	_, found, seen, known := n.table.Find(ip)
 	value := neighbourValue(found) // 0 if not known
 	q := n.questions[ip]
 	if !known && q == nil && !c.creates {
@@ -220,17 +222,17 @@ func (n *neighbours) learn(c claim, now time.Duration, out *Out) bool {
 }
 
 // putLocked stores a neighbour that was confirmed now. For a wanted one, it makes room in a full table.
-func (n *neighbours) putLocked(ip key, value neighbourValue, now time.Duration) {
-	if n.table.put(ip, uint64(value), now, expiredNeighbour(now)) || !value.isWanted() {
+func (n *neighbours) putLocked(ip lookup.Key, value neighbourValue, now time.Duration) {
+	if n.table.Put(ip, uint64(value), now, expiredNeighbour(now)) || !value.isWanted() {
 		return
 	}
 	n.makeRoomLocked(n.gateways[ip])
-	n.table.set(entry{ip, uint64(value), now, now})
+	n.table.Set(lookup.Entry{Key: ip, Value: uint64(value), Seen: now, Probed: now})
 }
 
 // A claim is what a host says of itself in ARP or neighbour discovery.
 type claim struct {
-	ip        key
+	ip        lookup.Key
 	mac       MAC  // the zero MAC: the one that is known is still right (RFC 4861, section 7.2.5)
 	creates   bool // a request for the pod address from an on-link host
 	overrides bool // it tells of a change
@@ -238,15 +240,15 @@ type claim struct {
 
 // sendRequest asks the owner of an address, at its MAC or by broadcast, for its MAC: by ARP or by a neighbour solicitation, which goes to a
 // group instead. It reports false if there is no buffer.
-func (n *neighbours) sendRequest(to MAC, ip key, out *Out) bool {
+func (n *neighbours) sendRequest(to MAC, ip lookup.Key, out *Out) bool {
 	if n.isIPv6 {
 		target := ip
 		if to == Broadcast {
-			group := vnet.SolicitedNode(ip.bytes())
-			target = key6(group[:])
-			to = target.groupMAC(true)
+			group := vnet.SolicitedNode(ip.Bytes())
+			target = lookup.Key6(group[:])
+			to = target.GroupMAC(true)
 		}
-		d := vnet.Discovery{Type: vnet.NeighbourSolicitation, Target: ip.bytes(), MAC: n.mac}
+		d := vnet.Discovery{Type: vnet.NeighbourSolicitation, Target: ip.Bytes(), MAC: n.mac}
 		return sendDiscovery(PortUplink, &d, to, n.address, target, out)
 	}
 	b := out.buffer(ethernetLen + arpLen)
@@ -259,24 +261,24 @@ func (n *neighbours) sendRequest(to MAC, ip key, out *Out) bool {
 }
 
 // isHost reports whether a neighbour may have the address ip.
-func (n *neighbours) isHost(ip key) bool {
-	return ip != n.address && !ip.isMartian(n.isIPv6) && !ip.isGroup(n.isIPv6) && (n.isIPv6 || ip != limitedBroadcast)
+func (n *neighbours) isHost(ip lookup.Key) bool {
+	return ip != n.address && !ip.IsMartian(n.isIPv6) && !ip.IsGroup(n.isIPv6) && (n.isIPv6 || ip != lookup.LimitedBroadcast)
 }
 
 // makeRoomLocked removes the neighbours that only made themselves known. For a gateway, it removes all but gateways and
 // permanent ones: they can be resolved again.
 func (n *neighbours) makeRoomLocked(forGateway bool) {
-	n.table.remove(func(e entry) bool {
-		value := neighbourValue(e.value)
-		return !value.isPermanent() && (!value.isWanted() || forGateway && !n.gateways[e.key])
+	n.table.Remove(func(e lookup.Entry) bool {
+		value := neighbourValue(e.Value)
+		return !value.isPermanent() && (!value.isWanted() || forGateway && !n.gateways[e.Key])
 	})
 }
 
 // expiredNeighbour returns the condition under which a full table drops a neighbour: not confirmed for twice the time for which a
 // confirmation is valid, and not probed within the second half of it.
-func expiredNeighbour(now time.Duration) func(entry) bool {
-	return func(e entry) bool {
-		return !neighbourValue(e.value).isPermanent() && now-e.seen >= 2*neighbourReachable && now-e.probed >= neighbourReachable+probeInterval
+func expiredNeighbour(now time.Duration) func(lookup.Entry) bool {
+	return func(e lookup.Entry) bool {
+		return !neighbourValue(e.Value).isPermanent() && now-e.Seen >= 2*neighbourReachable && now-e.Probed >= neighbourReachable+probeInterval
 	}
 }
 
@@ -287,7 +289,7 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	defer n.mu.Unlock()
 	n.announceLocked(out)
 	for ip, q := range n.questions {
-		if _, found, _, ok := n.table.find(ip); ok && neighbourValue(found).isPermanent() { // since setUplink
+		if _, found, _, ok := n.table.Find(ip); ok && neighbourValue(found).isPermanent() { // since setUplink
 			n.releaseLocked(ip, q, neighbourValue(found).mac(), out)
 		} else if q.next <= now && q.tries < neighbourTries {
 			n.request(ip, Broadcast, q, now, out)
@@ -301,9 +303,9 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 	}
 }
 
-func (n *neighbours) giveUpLocked(ip key, q *question, out *Out, unreachable func(f heldFrame)) {
+func (n *neighbours) giveUpLocked(ip lookup.Key, q *question, out *Out, unreachable func(f heldFrame)) {
 	n.endLocked(ip, q)
-	n.table.remove(func(e entry) bool { return e.key == ip && !neighbourValue(e.value).isPermanent() })
+	n.table.Remove(func(e lookup.Entry) bool { return e.Key == ip && !neighbourValue(e.Value).isPermanent() })
 	for _, f := range q.frames {
 		f.counters(out).Drop(Unresolved, 1)
 		f.in.offend(Unresolved, offendingIP(ip, n.isIPv6))

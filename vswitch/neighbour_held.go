@@ -1,6 +1,10 @@
 package vswitch
 
-import "time"
+import (
+	"time"
+
+	"github.com/podswitch/podswitch/internal/lookup"
+)
 
 // A heldFrame is a copy of a frame that waits for a neighbour.
 type heldFrame struct {
@@ -10,10 +14,10 @@ type heldFrame struct {
 }
 
 // hold keeps a copy of the frame until the neighbour has answered. If the answer has come since the lookup, hold returns it.
-func (n *neighbours) hold(port int, ip key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
+func (n *neighbours) hold(port int, ip lookup.Key, f *Frame, now time.Duration, out *Out) (MAC, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, found, _, ok := n.table.find(ip); ok {
+	if _, found, _, ok := n.table.Find(ip); ok {
 		return neighbourValue(found).mac(), true
 	}
 	q := n.askLocked(port, ip, Broadcast, now, out)
@@ -41,7 +45,7 @@ func (q *question) add(n *neighbours, f heldFrame) {
 
 // makeQueueRoomLocked drops the oldest frames of a question until data fits as another one, or none are left. It returns the memory of a
 // dropped frame for data if that has about its size: a guest may send to an absent neighbour at any rate.
-func (n *neighbours) makeQueueRoomLocked(ip key, q *question, data []byte, out *Out) (memory []byte) {
+func (n *neighbours) makeQueueRoomLocked(ip lookup.Key, q *question, data []byte, out *Out) (memory []byte) {
 	cost := costOf(data)
 	for len(q.frames) > 0 && (q.cost+cost > heldQueueLimit || n.heldBytes+cost > heldByteLimit && !n.gateways[ip]) {
 		oldest := q.removeOldest(n)
@@ -79,7 +83,7 @@ func (f *heldFrame) counters(out *Out) *Counters {
 }
 
 // releaseLocked ends the question about ip and sends the frames that waited for its MAC.
-func (n *neighbours) releaseLocked(ip key, q *question, mac MAC, out *Out) {
+func (n *neighbours) releaseLocked(ip lookup.Key, q *question, mac MAC, out *Out) {
 	if q == nil {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // States of a next hop, as `ip neighbour` names them.
@@ -34,21 +36,21 @@ func (d *Delegate) Neighbours(now time.Duration) (list []NeighbourState) {
 func (n *neighbours) list(now time.Duration) (list []NeighbourState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.table.each(func(e entry) { list = append(list, n.listed(e, now)) })
+	n.table.Each(func(e lookup.Entry) { list = append(list, n.listed(e, now)) })
 	for ip := range n.questions {
-		if _, _, _, known := n.table.find(ip); !known { // otherwise it is being confirmed
-			list = append(list, NeighbourState{Addr: ip.addr(n.isIPv6), State: NeighbourIncomplete})
+		if _, _, _, known := n.table.Find(ip); !known { // otherwise it is being confirmed
+			list = append(list, NeighbourState{Addr: ip.Addr(n.isIPv6), State: NeighbourIncomplete})
 		}
 	}
 	slices.SortFunc(list, func(a, b NeighbourState) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
 
-func (n *neighbours) listed(e entry, now time.Duration) NeighbourState {
-	value := neighbourValue(e.value)
-	s := NeighbourState{Addr: e.key.addr(n.isIPv6), MAC: value.mac(), State: NeighbourPermanent}
+func (n *neighbours) listed(e lookup.Entry, now time.Duration) NeighbourState {
+	value := neighbourValue(e.Value)
+	s := NeighbourState{Addr: e.Key.Addr(n.isIPv6), MAC: value.mac(), State: NeighbourPermanent}
 	if !value.isPermanent() {
-		s.State, s.Age = NeighbourReachable, ageOf(e.seen, now)
+		s.State, s.Age = NeighbourReachable, ageOf(e.Seen, now)
 		if s.Age >= neighbourReachable {
 			s.State = NeighbourStale
 		}

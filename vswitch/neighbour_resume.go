@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -49,7 +50,7 @@ func (n *neighbours) checkQuestions(questions []handover.Question, checkFrame fu
 				return q.Address, fmt.Errorf("frames[%d]: %w", i, err)
 			}
 		}
-		if !n.gateways[keyOf(q.Address)] {
+		if !n.gateways[lookup.KeyOf(q.Address)] {
 			count++
 			held += costOfAll(q.Frames)
 		}
@@ -75,7 +76,7 @@ func costOfAll(frames []handover.Frame) (cost int) {
 }
 
 func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
-	if !isOf(known.Address, n.isIPv6) || !n.isHost(keyOf(known.Address)) {
+	if !lookup.IsOf(known.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(known.Address)) {
 		return fmt.Errorf("address %q: want the %s address of another host", known.Address, familyName(n.isIPv6))
 	}
 	if err := checkStationMAC(known.MAC); err != nil {
@@ -89,7 +90,7 @@ func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
 
 func (n *neighbours) checkQuestion(q *handover.Question) error {
 	switch {
-	case !isOf(q.Address, n.isIPv6) || !n.isHost(keyOf(q.Address)) && !n.gateways[keyOf(q.Address)]:
+	case !lookup.IsOf(q.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(q.Address)) && !n.gateways[lookup.KeyOf(q.Address)]:
 		return fmt.Errorf("address %q: want the %s address of another host", q.Address, familyName(n.isIPv6))
 	case q.Tries < 0 || q.Tries > neighbourTries:
 		return fmt.Errorf("tries %d: want at least 0, and at most %d", q.Tries, neighbourTries)
@@ -101,9 +102,9 @@ func (n *neighbours) checkQuestion(q *handover.Question) error {
 
 func (n *neighbours) permanent() map[netip.Addr]bool {
 	permanent := make(map[netip.Addr]bool)
-	n.table.each(func(e entry) {
-		if neighbourValue(e.value).isPermanent() {
-			permanent[e.key.addr(n.isIPv6)] = true
+	n.table.Each(func(e lookup.Entry) {
+		if neighbourValue(e.Value).isPermanent() {
+			permanent[e.Key.Addr(n.isIPv6)] = true
 		}
 	})
 	return permanent
@@ -113,11 +114,11 @@ func (n *neighbours) permanent() map[netip.Addr]bool {
 func (n *neighbours) resume(s *handover.Family, questions []handover.Question, now time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.table.remove(func(e entry) bool { return !neighbourValue(e.value).isPermanent() })
+	n.table.Remove(func(e lookup.Entry) bool { return !neighbourValue(e.Value).isPermanent() })
 	for i := range s.Neighbours {
-		n.table.set(neighbourEntry(&s.Neighbours[i], now))
+		n.table.Set(neighbourEntry(&s.Neighbours[i], now))
 	}
-	n.table.delaySweep(now + s.NextSweep)
+	n.table.DelaySweep(now + s.NextSweep)
 	clear(n.questions)
 	n.asked = [delegatePorts]int{}
 	for i := range questions {
@@ -125,18 +126,18 @@ func (n *neighbours) resume(s *handover.Family, questions []handover.Question, n
 	}
 }
 
-func neighbourEntry(known *handover.Neighbour, now time.Duration) entry {
+func neighbourEntry(known *handover.Neighbour, now time.Duration) lookup.Entry {
 	seen := now - known.Age
 	probed := seen
 	if known.LastProbe != nil {
 		probed = now - *known.LastProbe
 	}
-	return entry{keyOf(known.Address), uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), seen, probed}
+	return lookup.Entry{Key: lookup.KeyOf(known.Address), Value: uint64(newNeighbourValue(MAC(known.MAC), known.Wanted)), Seen: seen, Probed: probed}
 }
 
 // resumeQuestion adds a question. It is the guest's if a frame of the guest waits, and the guest's share has room.
 func (n *neighbours) resumeQuestion(asked *handover.Question, now time.Duration) {
-	ip := keyOf(asked.Address)
+	ip := lookup.KeyOf(asked.Address)
 	q := &question{tries: asked.Tries, next: now - asked.Age + tickInterval, port: PortPod, seq: n.nextSeq}
 	for _, f := range asked.Frames {
 		q.add(n, heldFrame{Frame{vnet.Header(f.Offload), bytes.Clone(f.Data)}, f.Port, nil})

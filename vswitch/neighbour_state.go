@@ -7,32 +7,33 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // state returns the learned neighbours, the questions with copies of their frames, and the time until the next sweep.
 func (n *neighbours) state(now time.Duration) (known []handover.Neighbour, questions []handover.Question, nextSweep time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.table.each(func(e entry) {
-		if !neighbourValue(e.value).isPermanent() {
+	n.table.Each(func(e lookup.Entry) {
+		if !neighbourValue(e.Value).isPermanent() {
 			known = append(known, n.neighbourState(e, now))
 		}
 	})
 	for ip, q := range n.questions {
-		questions = append(questions, q.state(ip.addr(n.isIPv6), now))
+		questions = append(questions, q.state(ip.Addr(n.isIPv6), now))
 	}
 	slices.SortFunc(known, func(a, b handover.Neighbour) int { return a.Address.Compare(b.Address) })
 	slices.SortFunc(questions, func(a, b handover.Question) int { return a.Address.Compare(b.Address) })
-	return known, questions, n.table.untilSweep(now)
+	return known, questions, n.table.UntilSweep(now)
 }
 
-func (n *neighbours) neighbourState(e entry, now time.Duration) handover.Neighbour {
-	value := neighbourValue(e.value)
+func (n *neighbours) neighbourState(e lookup.Entry, now time.Duration) handover.Neighbour {
+	value := neighbourValue(e.Value)
 	s := handover.Neighbour{
-		Address: e.key.addr(n.isIPv6), MAC: handover.MAC(value.mac()), Age: ageOf(e.seen, now), Wanted: value.isWanted(),
+		Address: e.Key.Addr(n.isIPv6), MAC: handover.MAC(value.mac()), Age: ageOf(e.Seen, now), Wanted: value.isWanted(),
 	}
-	if e.probed > e.seen {
-		age := ageOf(e.probed, now)
+	if e.Probed > e.Seen {
+		age := ageOf(e.Probed, now)
 		s.LastProbe = &age
 	}
 	return s

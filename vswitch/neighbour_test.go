@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -39,10 +40,10 @@ func TestNeighbourQuestionLimit(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint64{"neighbour-queue-full": 10}, counters.Drops()); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
-	// Without a free question, no request is sent for an old entry, but the entry is used.
-	n.table.set(entry{key: ip4(0x0b000001), value: MAC{2, 1}.key()})
+	// Without a free question, no request is sent for an old lookup.Entry, but the entry is used.
+	n.table.Set(lookup.Entry{Key: ip4(0x0b000001), Value: MAC{2, 1}.key()})
 	if ask(n, 0x0b000001, time.Hour, out) {
-		t.Error("an old entry is not used")
+		t.Error("an old lookup.Entry is not used")
 	}
 	out.Flush(discard)
 	for s := range 3 {
@@ -108,7 +109,7 @@ func TestNeighbourTableFull(t *testing.T) {
 func TestNeighbourAnsweredMeanwhile(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
 	n := newNeighbours(false, ip4(1), MAC{2}, nil, nil)
-	n.table.set(entry{key: ip4(5), value: MAC{2, 5}.key()})
+	n.table.Set(lookup.Entry{Key: ip4(5), Value: MAC{2, 5}.key()})
 	mac, ok := n.hold(PortGuest, ip4(5), &Frame{Data: make([]byte, 60)}, 0, out)
 	if !ok || mac != (MAC{2, 5}) {
 		t.Errorf("hold = %v, %v; want %v", mac, ok, MAC{2, 5})
@@ -175,10 +176,10 @@ func TestNeighbourPermanent(t *testing.T) {
 	}
 	n := newNeighbours(false, ip4(1), MAC{2}, append(list, Neighbour{list[0].Addr, MAC{4}}), nil)
 	out := NewOut(delegatePorts, new(Counters))
-	if mac, ok := n.resolve(PortGuest, keyOf(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
+	if mac, ok := n.resolve(PortGuest, lookup.KeyOf(list[0].Addr), nil, time.Hour, out); !ok || mac != (MAC{4}) {
 		t.Errorf("resolve = %v, %v; want the later entry %v", mac, ok, MAC{4})
 	}
-	if mac, ok := n.resolve(PortGuest, keyOf(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
+	if mac, ok := n.resolve(PortGuest, lookup.KeyOf(list[19].Addr), nil, time.Hour, out); !ok || mac != list[19].MAC {
 		t.Errorf("resolve = %v, %v; want %v", mac, ok, list[19].MAC)
 	}
 }
@@ -188,16 +189,16 @@ func TestNeighbourPermanent(t *testing.T) {
 func TestNeighbourPermanentLimit(t *testing.T) {
 	var list []Neighbour
 	for i := range uint32(NeighbourLimit + 1) {
-		list = append(list, Neighbour{ip4(0x0a000001 + i).addr(false), MAC{2, 9}})
+		list = append(list, Neighbour{ip4(0x0a000001 + i).Addr(false), MAC{2, 9}})
 	}
 	n := newNeighbours(false, ip4(1), MAC{2}, list, nil)
 	out := NewOut(delegatePorts, new(Counters))
 	for _, known := range []int{0, NeighbourLimit - 1} {
-		if ask(n, uint32(keyOf(list[known].Addr).hi>>32), 0, out) {
+		if ask(n, uint32(lookup.KeyOf(list[known].Addr).Hi>>32), 0, out) {
 			t.Errorf("permanent neighbour %d is resolved", known)
 		}
 	}
-	beyond := uint32(keyOf(list[NeighbourLimit].Addr).hi >> 32)
+	beyond := uint32(lookup.KeyOf(list[NeighbourLimit].Addr).Hi >> 32)
 	for range 2 {
 		if !ask(n, beyond, 0, out) {
 			t.Error("the neighbour beyond the limit is not resolved")
@@ -233,7 +234,7 @@ func TestNeighbourImpossible(t *testing.T) {
 	} {
 		n := newNeighbours(false, ip4(pod), MAC{2}, nil, nil)
 		got := learn(n, answer(arpRequest, test.ip, test.mac), true, 0, out)
-		if _, _, _, ok := n.table.find(ip4(test.ip)); got != test.want || ok != test.want {
+		if _, _, _, ok := n.table.Find(ip4(test.ip)); got != test.want || ok != test.want {
 			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
 		}
 	}
@@ -245,7 +246,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
-	n := newNeighbours(false, ip4(1), MAC{2}, permanent, map[key]bool{ip4(gateway): true})
+	n := newNeighbours(false, ip4(1), MAC{2}, permanent, map[lookup.Key]bool{ip4(gateway): true})
 	for i := range uint32(NeighbourLimit - 1) {
 		learn(n, answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}

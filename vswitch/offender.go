@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strconv"
 	"sync"
+
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // An Offender is the value in a frame for which it was dropped: a MAC, an IP address or a number such as a port. The sender of the
@@ -13,7 +15,7 @@ import (
 // nothing for other frames. Texts are made from it outside the frame path.
 type Offender struct {
 	kind  offenderKind
-	value key
+	value lookup.Key
 }
 
 type offenderKind uint8
@@ -34,9 +36,9 @@ type offenderCell struct {
 func offendingMAC(m MAC) Offender { return Offender{offenderMAC, m.tableKey()} }
 
 // offendingIP returns none for the unspecified address: a host without an address sends from it, to join groups or to ask for an address.
-func offendingIP(k key, isIPv6 bool) Offender {
+func offendingIP(k lookup.Key, isIPv6 bool) Offender {
 	switch {
-	case k == key{}:
+	case k == lookup.Key{}:
 		return Offender{}
 	case isIPv6:
 		return Offender{offenderIPv6, k}
@@ -49,7 +51,7 @@ func offendingNumber(n uint16) Offender {
 	if n == 0 {
 		return Offender{}
 	}
-	return Offender{offenderNumber, key{hi: uint64(n)}}
+	return Offender{offenderNumber, lookup.Key{Hi: uint64(n)}}
 }
 
 // offendingTag returns the number of the outermost VLAN of a tagged frame.
@@ -64,11 +66,11 @@ func offendingTag(frame []byte) Offender {
 func (o Offender) String() string {
 	switch o.kind {
 	case offenderMAC:
-		return macFromKey(o.value.hi).String()
+		return macFromKey(o.value.Hi).String()
 	case offenderIPv4, offenderIPv6:
-		return o.value.addr(o.kind == offenderIPv6).String()
+		return o.value.Addr(o.kind == offenderIPv6).String()
 	case offenderNumber:
-		return strconv.FormatUint(o.value.hi, 10)
+		return strconv.FormatUint(o.value.Hi, 10)
 	}
 	return "none"
 }

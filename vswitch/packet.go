@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -27,7 +28,7 @@ const (
 // A packet holds the fields of a validated IPv4 or IPv6 packet that the forwarders use. All offsets, and the headers at them, lie within
 // the frame.
 type packet struct {
-	source, target         key
+	source, target         lookup.Key
 	sourcePort, targetPort uint16 // of TCP and UDP; 0 in later fragments
 	protocol               uint8
 	isIPv6                 bool
@@ -61,7 +62,7 @@ func (p *packet) parseHeader(frame []byte) bool {
 		return false
 	}
 	flags := binary.BigEndian.Uint16(ip[6:])
-	p.source, p.target, p.protocol = key4(ip[12:]), key4(ip[16:]), ip[9]
+	p.source, p.target, p.protocol = lookup.Key4(ip[12:]), lookup.Key4(ip[16:]), ip[9]
 	p.offset = int(flags&0x1fff) * 8
 	p.firstFragment, p.fragment, p.dontFragment = p.offset == 0, flags&0x3fff != 0, flags&0x4000 != 0
 	p.transport, p.end = ethernetLen+headerLen, ethernetLen+total
@@ -74,7 +75,7 @@ func (p *packet) parseIPv6(frame []byte) bool {
 	if !h.Parse(ip) || h.End == 0 {
 		return false
 	}
-	p.source, p.target, p.protocol = key6(ip[8:]), key6(ip[24:]), h.Protocol
+	p.source, p.target, p.protocol = lookup.Key6(ip[8:]), lookup.Key6(ip[24:]), h.Protocol
 	p.offset = h.Offset
 	p.firstFragment, p.fragment, p.dontFragment = p.offset == 0, h.Fragment, true
 	p.isIPv6, p.isRouted = true, h.Routed

@@ -1,6 +1,9 @@
 package vswitch
 
-import "github.com/podswitch/podswitch/vnet"
+import (
+	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/vnet"
+)
 
 // Values of the field op of a DHCP message (RFC 2131, section 2).
 const (
@@ -28,7 +31,7 @@ func (v *Family) isRelayed(f *Frame, p *packet, op byte) bool {
 	if h.GSOType != vnet.GSONone || h.Flags&vnet.FlagNeedsChecksum != 0 && (int(h.CsumStart) != p.transport || h.CsumOffset != udpChecksumAt) {
 		return false
 	}
-	relay := key4(f.Data[p.transport+dhcpRelay:])
-	isHost := !relay.isMartian(false) && !relay.isGroup(false) && !v.isBroadcast(relay)
+	relay := lookup.Key4(f.Data[p.transport+dhcpRelay:])
+	isHost := !relay.IsMartian(false) && !relay.IsGroup(false) && !v.isBroadcast(relay)
 	return f.Data[p.transport+dhcpOp] == op && isHost && (op == bootRequest || relay == p.target)
 }

@@ -3,6 +3,8 @@ package vswitch
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // A Route is one route of the pod interface. The longest matching prefix wins.
@@ -16,8 +18,8 @@ type Route struct {
 
 // A route is a Route in the form that the forwarder uses.
 type route struct {
-	block
-	gateway  key // the zero key: on-link
+	lookup.Prefix
+	gateway  lookup.Key // the zero key: on-link
 	mtu, mss int
 }
 
@@ -36,12 +38,12 @@ func newRouteTable(routes []Route, linkMTU int, isIPv6 bool) routeTable {
 	})
 	var table routeTable
 	for _, r := range sorted {
-		if !isOf(r.Destination.Addr(), isIPv6) {
+		if !lookup.IsOf(r.Destination.Addr(), isIPv6) {
 			continue
 		}
-		entry := route{block: newBlock(r.Destination), mtu: linkMTU}
-		if isOf(r.Gateway, isIPv6) {
-			entry.gateway = keyOf(r.Gateway)
+		entry := route{Prefix: lookup.NewPrefix(r.Destination), mtu: linkMTU}
+		if lookup.IsOf(r.Gateway, isIPv6) {
+			entry.gateway = lookup.KeyOf(r.Gateway)
 		}
 		if r.MTU > 0 {
 			entry.mtu = min(r.MTU, linkMTU)
@@ -56,25 +58,25 @@ func newRouteTable(routes []Route, linkMTU int, isIPv6 bool) routeTable {
 }
 
 // lookup returns the next hop of a destination and its route; nil: there is none.
-func (t routeTable) lookup(target key) (nextHop key, r *route) {
+func (t routeTable) lookup(target lookup.Key) (nextHop lookup.Key, r *route) {
 	for i := range t {
 		r = &t[i]
-		if !r.contains(target) {
+		if !r.Contains(target) {
 			continue
 		}
-		if r.gateway != (key{}) {
+		if r.gateway != (lookup.Key{}) {
 			return r.gateway, r
 		}
 		return target, r
 	}
-	return key{}, nil
+	return lookup.Key{}, nil
 }
 
 // gateways returns the set of next hops that routes name.
-func (t routeTable) gateways() map[key]bool {
-	gateways := make(map[key]bool)
+func (t routeTable) gateways() map[lookup.Key]bool {
+	gateways := make(map[lookup.Key]bool)
 	for _, r := range t {
-		if r.gateway != (key{}) {
+		if r.gateway != (lookup.Key{}) {
 			gateways[r.gateway] = true
 		}
 	}

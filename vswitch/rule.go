@@ -1,6 +1,10 @@
 package vswitch
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/podswitch/podswitch/internal/lookup"
+)
 
 // A Rule allows or denies the guest a destination. A packet socket bypasses the firewall of the pod's kernel, so that the switch must
 // enforce such rules itself.
@@ -16,7 +20,7 @@ type Rule struct {
 
 // A rule is a Rule in the form that the forwarder uses.
 type rule struct {
-	block
+	lookup.Prefix
 	protocol uint8
 	port     uint16
 	allow    bool
@@ -29,8 +33,8 @@ type ruleTable []rule
 func newRuleTable(rules []Rule, isIPv6 bool) ruleTable {
 	var table ruleTable
 	for _, r := range rules {
-		if isOf(r.Destination.Addr(), isIPv6) {
-			table = append(table, rule{newBlock(r.Destination), r.Protocol, r.Port, r.Allow})
+		if lookup.IsOf(r.Destination.Addr(), isIPv6) {
+			table = append(table, rule{lookup.NewPrefix(r.Destination), r.Protocol, r.Port, r.Allow})
 		}
 	}
 	return table
@@ -57,7 +61,7 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 
 // matches reports whether the rule applies to the packet; Rule has the exception for TCP.
 func (r *rule) matches(p *packet, frame []byte) bool {
-	if !r.contains(p.target) {
+	if !r.Contains(p.target) {
 		return false
 	}
 	if r.port == 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // Takeover: State writes down what a forwarder has learned, and Resume of a forwarder with the same configuration in another
@@ -24,8 +25,8 @@ func checkAge(age time.Duration) error {
 }
 
 func checkNextSweep(left time.Duration) error {
-	if left < 0 || left > sweepInterval {
-		return fmt.Errorf("next_sweep_ns %d: want at least 0, and at most %d", int64(left), int64(sweepInterval))
+	if left < 0 || left > lookup.SweepInterval {
+		return fmt.Errorf("next_sweep_ns %d: want at least 0, and at most %d", int64(left), int64(lookup.SweepInterval))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -19,18 +20,18 @@ type uplink struct {
 
 // paths is the part of an uplink for one family.
 type paths struct {
-	guestMSS int // of TCP connections towards the guest
-	router   key // source of ICMP errors to the guest
+	guestMSS int        // of TCP connections towards the guest
+	router   lookup.Key // source of ICMP errors to the guest
 	routes   routeTable
-	gateways map[key]bool
+	gateways map[lookup.Key]bool
 }
 
 func newUplink(cfg *DelegateConfig) *uplink {
 	u := &uplink{mac: cfg.WireMAC, mtu: cfg.MTU, ipv4: newPaths(cfg, false), ipv6: newPaths(cfg, true)}
-	u.advertisement, u.ipv6.router = cfg.Advertisement, keyOf(cfg.RouterMAC.LinkLocal())
-	u.ipv4.router = keyOf(cfg.Server)
+	u.advertisement, u.ipv6.router = cfg.Advertisement, lookup.KeyOf(cfg.RouterMAC.LinkLocal())
+	u.ipv4.router = lookup.KeyOf(cfg.Server)
 	if cfg.Gateway.Is4() {
-		u.ipv4.router = keyOf(cfg.Gateway)
+		u.ipv4.router = lookup.KeyOf(cfg.Gateway)
 	}
 	return u
 }
@@ -49,7 +50,7 @@ func (u *uplink) of(v *Family) *paths {
 }
 
 // isOnLink reports whether a host is a neighbour by the routes.
-func (u *paths) isOnLink(ip key) bool {
+func (u *paths) isOnLink(ip lookup.Key) bool {
 	nextHop, r := u.routes.lookup(ip)
 	return r != nil && nextHop == ip || u.gateways[ip]
 }
@@ -98,7 +99,7 @@ func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 }
 
 // setUplink leaves the questions as they are. The frames that wait for a neighbour that is now permanent leave with the next tick.
-func (n *neighbours) setUplink(mac MAC, gateways map[key]bool, permanent []Neighbour, announces bool) {
+func (n *neighbours) setUplink(mac MAC, gateways map[lookup.Key]bool, permanent []Neighbour, announces bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for ip, q := range n.questions {
@@ -114,22 +115,22 @@ func (n *neighbours) setUplink(mac MAC, gateways map[key]bool, permanent []Neigh
 }
 
 func (n *neighbours) setPermanentLocked(permanent []Neighbour) {
-	permanent = slices.DeleteFunc(slices.Clone(permanent), func(p Neighbour) bool { return !isOf(p.Addr, n.isIPv6) })
-	stays := make(map[key]bool, len(permanent))
+	permanent = slices.DeleteFunc(slices.Clone(permanent), func(p Neighbour) bool { return !lookup.IsOf(p.Addr, n.isIPv6) })
+	stays := make(map[lookup.Key]bool, len(permanent))
 	for _, p := range permanent {
-		stays[keyOf(p.Addr)] = true
+		stays[lookup.KeyOf(p.Addr)] = true
 	}
-	n.table.remove(func(e entry) bool { return neighbourValue(e.value).isPermanent() && !stays[e.key] })
+	n.table.Remove(func(e lookup.Entry) bool { return neighbourValue(e.Value).isPermanent() && !stays[e.Key] })
 	for _, p := range permanent {
-		if !n.table.set(p.entry()) {
+		if !n.table.Set(p.entry()) {
 			n.makeRoomLocked(true)
-			n.table.set(p.entry())
+			n.table.Set(p.entry())
 		}
 	}
 }
 
-func (n Neighbour) entry() entry {
-	return entry{key: keyOf(n.Addr), value: uint64(neighbourValue(n.MAC.key()) | permanentFlag)}
+func (n Neighbour) entry() lookup.Entry {
+	return lookup.Entry{Key: lookup.KeyOf(n.Addr), Value: uint64(neighbourValue(n.MAC.key()) | permanentFlag)}
 }
 
 // announceLocked tells the neighbours of a changed wire MAC: by an ARP announcement (RFC 5227, section 3) or an unsolicited neighbour
@@ -139,8 +140,8 @@ func (n *neighbours) announceLocked(out *Out) {
 		return
 	}
 	if n.isIPv6 {
-		d := vnet.Discovery{Type: vnet.NeighbourAdvertisement, Flags: vnet.DiscoveryOverride, Target: n.address.bytes(), MAC: n.mac}
-		n.announces = !sendDiscovery(PortUplink, &d, allNodes.groupMAC(true), n.address, allNodes, out)
+		d := vnet.Discovery{Type: vnet.NeighbourAdvertisement, Flags: vnet.DiscoveryOverride, Target: n.address.Bytes(), MAC: n.mac}
+		n.announces = !sendDiscovery(PortUplink, &d, allNodes.GroupMAC(true), n.address, allNodes, out)
 		return
 	}
 	n.announces = !n.sendRequest(Broadcast, n.address, out)

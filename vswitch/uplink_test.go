@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+
+	"github.com/podswitch/podswitch/internal/lookup"
 )
 
 // The questions about gateways do not count against the limits, also after the routes have changed.
@@ -49,7 +51,7 @@ func TestSetUplinkPermanent(t *testing.T) {
 		d.SetUplink(cfg)
 		got := d.IPv4.neighbours.permanent()
 		for _, n := range list {
-			if _, value, _, ok := d.IPv4.neighbours.table.find(keyOf(n.Addr)); !ok || neighbourValue(value).mac() != n.MAC || !got[n.Addr] {
+			if _, value, _, ok := d.IPv4.neighbours.table.Find(lookup.KeyOf(n.Addr)); !ok || neighbourValue(value).mac() != n.MAC || !got[n.Addr] {
 				t.Errorf("%v is not a permanent neighbour", n)
 			}
 		}
@@ -141,8 +143,8 @@ func TestTooBigIPv6(t *testing.T) {
 	frame := make([]byte, ethernetLen+1400)
 	setHeader(frame, MAC{2, 9}, cfg.WireMAC, typeIPv6)
 	frame[14], frame[18], frame[19], frame[20] = 0x60, byte((1400-ipv6Len)>>8), (1400-ipv6Len)&0xff, 99
-	keyOf(cfg.AddressIPv6.Addr()).put6(frame[22:])
-	keyOf(netip.MustParseAddr("2001:db8::1")).put6(frame[38:])
+	lookup.KeyOf(cfg.AddressIPv6.Addr()).Put6(frame[22:])
+	lookup.KeyOf(netip.MustParseAddr("2001:db8::1")).Put6(frame[38:])
 	out := NewOut(delegatePorts, new(Counters))
 	if !d.TooBig(frame, out) {
 		t.Error("the MTU is not known")

@@ -18,8 +18,8 @@ type file struct {
 // devices, sockets and files, and serve connections; fuzz targets do not cover those.
 func parts() []part {
 	return []part{
-		{"`vswitch`: the forwarders", whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
-			"icmp", "key", "mac", "mss", "nd", "neighbour", "neighbour_held", "normalize", "out", "packet", "route", "rule", "table")},
+		{"`vswitch`: the forwarders", append(whole("internal/lookup", "key", "table"), whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
+			"icmp", "mac", "mss", "nd", "neighbour", "neighbour_held", "normalize", "out", "packet", "route", "rule")...)},
 		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "icmpv6", "ipv6", "layout", "merge", "segments")},
 		{"`dhcpsrv`", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},
