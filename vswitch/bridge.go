@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -103,7 +104,7 @@ func (v stationValue) port() int      { return int(uint32(v)) }
 func (v stationValue) isStatic() bool { return v&staticFlag != 0 }
 
 // reflectionTime is how long after a frame from a station the upstream port may return it. It is much longer than a bridge delays a
-// frame, and longer than touchInterval, by which a station's time may be late.
+// frame, and longer than the second by which a station's time may be late.
 const reflectionTime = 2 * time.Second
 
 // NewBridge returns a learning switch whose only station is the pinned one.
@@ -132,7 +133,7 @@ func (b *Bridge) Tick(now time.Duration, out *Out) {
 }
 
 func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
-	if len(f.Data) < ethernetLen {
+	if len(f.Data) < packet.EthernetLen {
 		out.Drop(Short)
 		return
 	}
@@ -150,7 +151,7 @@ func (b *Bridge) forward(in int, f *Frame, now time.Duration, out *Out) {
 		out.dropFor(ForeignMAC, offendingMAC(source))
 		return
 	}
-	if isReserved(target) && b.cfg.GroupForward>>target[5]&1 == 0 {
+	if packet.IsReserved(target) && b.cfg.GroupForward>>target[5]&1 == 0 {
 		out.Drop(Reserved)
 		return
 	}
@@ -191,7 +192,7 @@ func (b *Bridge) exceeds(f *Frame) bool {
 	if b.cfg.MaxFrame == 0 {
 		return false
 	}
-	most := b.cfg.MaxFrame + tagLen(f.Data)
+	most := b.cfg.MaxFrame + packet.TagLen(f.Data)
 	lowerFragments(f, most)
 	return vnet.WireLen(f.Offload, f.Data) > most
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"time"
+
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // The loop guard finds loops outside a Bridge, such as two ports at one network. Each tick sends a probe from every port. A port that
@@ -35,9 +37,9 @@ type guardedPort struct {
 // newProbe returns the probe of port 0. Its source is one for each port, because other bridges learn it.
 func newProbe(id uint64) []byte {
 	frame := make([]byte, probeLen)
-	setMACs(frame, Broadcast, macFromKey(2<<40|id>>40<<16))
+	packet.SetMACs(frame, Broadcast, macFromKey(2<<40|id>>40<<16))
 	binary.BigEndian.PutUint16(frame[12:], typeProbe)
-	binary.BigEndian.PutUint64(frame[ethernetLen+copy(frame[ethernetLen:], probeMark):], id)
+	binary.BigEndian.PutUint64(frame[packet.EthernetLen+copy(frame[packet.EthernetLen:], probeMark):], id)
 	return frame
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // The ports of a Delegate, in the order in which its Switch has them.
@@ -112,7 +113,7 @@ type Family struct {
 type keptPorts struct{ tcp, udp portSet }
 
 func (k *keptPorts) has(protocol uint8, port uint16) bool {
-	return protocol == protocolTCP && k.tcp.has(port) || protocol == protocolUDP && k.udp.has(port)
+	return protocol == packet.ProtocolTCP && k.tcp.has(port) || protocol == packet.ProtocolUDP && k.udp.has(port)
 }
 
 // A portSet is a bitmap of ports.
@@ -169,11 +170,11 @@ func NewDelegate(cfg DelegateConfig) *Delegate {
 	if cfg.Address.IsValid() {
 		d.IPv4 = d.newFamily(cfg.Address, cfg.Server, u.ipv4.gateways)
 		d.IPv4.egress = newEgress(&d.cfg)
-		d.IPv4.ethertype, d.IPv4.badPacket = typeIPv4, BadIPv4
+		d.IPv4.ethertype, d.IPv4.badPacket = packet.TypeIPv4, BadIPv4
 	}
 	if cfg.AddressIPv6.IsValid() {
 		d.IPv6 = d.newFamily(cfg.AddressIPv6, cfg.RouterMAC.LinkLocal(), u.ipv6.gateways)
-		d.IPv6.ethertype, d.IPv6.badPacket = typeIPv6, BadIPv6
+		d.IPv6.ethertype, d.IPv6.badPacket = packet.TypeIPv6, BadIPv6
 	}
 	return d
 }
@@ -197,7 +198,7 @@ func (d *Delegate) Families() []*Family {
 
 // familyOf returns the family of a frame with IPv6, IPv4 or ARP; nil: the pod has no address of it.
 func (d *Delegate) familyOf(ethertype uint16) *Family {
-	if ethertype == typeIPv6 {
+	if ethertype == packet.TypeIPv6 {
 		return d.IPv6
 	}
 	return d.IPv4
@@ -231,8 +232,8 @@ func (d *Delegate) Tick(now time.Duration, out *Out) {
 		v.errors.Store(0)
 		v.advertise(now, out)
 		v.neighbours.tick(now, out, func(f heldFrame) {
-			var p packet
-			if f.port == PortGuest && p.parse(f.Data) {
+			var p packet.Packet
+			if f.port == PortGuest && p.Parse(f.Data) {
 				v.sendICMPError(PortGuest, f.Data, &p, errorHostUnreachable, 0, out)
 			}
 		})
@@ -250,11 +251,11 @@ func (v *Family) isHeldBy(h Holder) bool { return Holder(v.holder.Load()) == h }
 
 // fromPod handles one frame from the pod endpoint; Delegate's comment has the steps.
 func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
-	if len(f.Data) < ethernetLen {
+	if len(f.Data) < packet.EthernetLen {
 		out.Drop(Short)
 		return
 	}
-	if v := d.familyOf(ethertype(f.Data)); v != nil && v.isHeldBy(HolderKernel) {
+	if v := d.familyOf(packet.Ethertype(f.Data)); v != nil && v.isHeldBy(HolderKernel) {
 		out.Drop(NotHolder)
 		return
 	}
@@ -262,20 +263,20 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 		out.Drop(reason)
 		return
 	}
-	v := d.familyOf(ethertype(f.Data))
-	var p packet
+	v := d.familyOf(packet.Ethertype(f.Data))
+	var p packet.Packet
 	switch {
 	case v == nil:
 		out.Drop(Ethertype)
-	case ethertype(f.Data) == typeARP:
+	case packet.Ethertype(f.Data) == packet.TypeARP:
 		arpFromPod(f, out)
-	case !p.parse(f.Data):
+	case !p.Parse(f.Data):
 		out.Drop(v.badPacket)
-	case p.isControl(f.Data):
-		dropControl(f.Data[p.transport], OwnND, out)
-	case p.isDHCP():
+	case p.IsControl(f.Data):
+		dropControl(f.Data[p.Transport], OwnND, out)
+	case p.IsDHCP():
 		out.Drop(DHCP)
-	case p.source != v.address:
+	case p.Source != v.address:
 		out.Drop(ForeignSource)
 	default:
 		v.toWire(PortPod, f, &p, now, out)
@@ -284,12 +285,12 @@ func (d *Delegate) fromPod(f *Frame, now time.Duration, out *Out) {
 
 // fromServer sends a frame from the server to its destination MAC, or, if that is zero, to the MAC that uses the pod address.
 func (d *Delegate) fromServer(f *Frame, out *Out) {
-	if len(f.Data) < ethernetLen {
+	if len(f.Data) < packet.EthernetLen {
 		out.Drop(Short)
 		return
 	}
 	to := destination(f.Data)
-	if v := d.familyOf(ethertype(f.Data)); to.IsZero() && v != nil {
+	if v := d.familyOf(packet.Ethertype(f.Data)); to.IsZero() && v != nil {
 		if to = v.guest(); v.isIPv6 && v.client.Load() != 0 { // the guest may have no global address yet
 			to = macFromKey(v.client.Load())
 		}
@@ -298,6 +299,6 @@ func (d *Delegate) fromServer(f *Frame, out *Out) {
 		out.Drop(Unresolved)
 		return
 	}
-	setMACs(f.Data, to, d.cfg.RouterMAC)
+	packet.SetMACs(f.Data, to, d.cfg.RouterMAC)
 	out.Send(PortGuest, *f)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -107,7 +108,7 @@ func fitting(questions []handover.Question, mtu int) []handover.Question {
 	for i := range questions {
 		q := &questions[i]
 		q.Frames = slices.DeleteFunc(slices.Clone(q.Frames), func(f handover.Frame) bool {
-			return vnet.WireLen(vnet.Header(f.Offload), f.Data) > mtu+ethernetLen
+			return vnet.WireLen(vnet.Header(f.Offload), f.Data) > mtu+packet.EthernetLen
 		})
 	}
 	return questions
@@ -137,25 +138,25 @@ func (v *Family) checkHeld(f *handover.Frame) error {
 	if f.Port != PortGuest && f.Port != PortPod {
 		return fmt.Errorf("port %d: want %d or %d", f.Port, PortGuest, PortPod)
 	}
-	if len(f.Data) < ethernetLen || len(f.Data) > MaxFrame {
-		return fmt.Errorf("data of %d bytes: want at least %d, and at most %d", len(f.Data), ethernetLen, MaxFrame)
+	if len(f.Data) < packet.EthernetLen || len(f.Data) > MaxFrame {
+		return fmt.Errorf("data of %d bytes: want at least %d, and at most %d", len(f.Data), packet.EthernetLen, MaxFrame)
 	}
 	frame := Frame{Offload: vnet.Header(f.Offload), Data: f.Data}
 	if h := frame.Offload; !vnet.Check(&h, f.Data) || h != frame.Offload {
 		return fmt.Errorf("offload %+v: want one that fits the frame", f.Offload)
 	}
-	var p packet
+	var p packet.Packet
 	switch {
-	case ethertype(f.Data) != v.ethertype || !p.parseHeader(f.Data) || p.firstFragment && !p.parseTransport(f.Data) && !p.fragment:
+	case packet.Ethertype(f.Data) != v.ethertype || !p.ParseHeader(f.Data) || p.FirstFragment && !p.ParseTransport(f.Data) && !p.Fragment:
 		return fmt.Errorf("data of %d bytes: want an %s packet", len(f.Data), familyName(v.isIPv6))
-	case p.source != v.address:
-		return fmt.Errorf("data from %v: want the pod address %v", p.source.Addr(v.isIPv6), v.address.Addr(v.isIPv6))
-	case p.isControl(f.Data):
+	case p.Source != v.address:
+		return fmt.Errorf("data from %v: want the pod address %v", p.Source.Addr(v.isIPv6), v.address.Addr(v.isIPv6))
+	case p.IsControl(f.Data):
 		return errors.New("data is neighbour discovery or MLD: want a packet that would reach the wire")
-	case p.isDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, bootReply)):
+	case p.IsDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, bootReply)):
 		return errors.New("data is DHCP: want none that would reach the wire")
-	case p.target == v.address || p.target.IsMartian(v.isIPv6) || p.target.IsGroup(v.isIPv6) || v.isBroadcast(p.target) || v.isIPv6 && p.target.IsLinkLocal():
-		return fmt.Errorf("data to %v: want another host", p.target.Addr(v.isIPv6))
+	case p.Target == v.address || p.Target.IsMartian(v.isIPv6) || p.Target.IsGroup(v.isIPv6) || v.isBroadcast(p.Target) || v.isIPv6 && p.Target.IsLinkLocal():
+		return fmt.Errorf("data to %v: want another host", p.Target.Addr(v.isIPv6))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // The switch is the holder of a new delegate: packets of the guest are dropped until SetHolder.
@@ -13,7 +14,7 @@ func TestNewDelegateHolder(t *testing.T) {
 	counters := new(Counters)
 	out := NewOut(delegatePorts, counters)
 	frame := packetOf(100)
-	setMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
+	packet.SetMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, out)
 	if diff := cmp.Diff(map[string]uint64{"not-holder": 1}, counters.Drops()); diff != "" {

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // fromWire handles one frame from the pod interface; Delegate's comment has the steps.
 func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
-	if len(f.Data) < ethernetLen {
+	if len(f.Data) < packet.EthernetLen {
 		out.Drop(Short)
 		return
 	}
@@ -20,14 +21,14 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(reason)
 		return
 	}
-	kind := ethertype(f.Data)
+	kind := packet.Ethertype(f.Data)
 	v := d.familyOf(kind)
 	switch {
-	case v == nil && kind == typeIPv6:
+	case v == nil && kind == packet.TypeIPv6:
 		out.Drop(PodIPv6)
 	case v == nil:
 		out.Drop(Ethertype)
-	case kind == typeARP:
+	case kind == packet.TypeARP:
 		v.arpFromWire(f, now, out)
 	default:
 		v.ipFromWire(f, now, out)
@@ -37,34 +38,34 @@ func (d *Delegate) fromWire(f *Frame, now time.Duration, out *Out) {
 // isFromOtherPod reports whether a frame with the wire MAC as its source comes from another pod: with ipvlan, all pods of a node have the
 // same MAC. A reflected frame of this pod has the pod address as its source.
 func (d *Delegate) isFromOtherPod(frame []byte) bool {
-	v := d.familyOf(ethertype(frame))
+	v := d.familyOf(packet.Ethertype(frame))
 	if v == nil {
 		return false
 	}
-	switch ethertype(frame) {
-	case typeARP:
-		a := parseARP(frame)
-		return a != nil && a.senderIP() != v.address
-	case typeIPv4:
-		return len(frame) >= ethernetLen+ipv4Len && lookup.Key4(frame[ethernetLen+12:]) != v.address
-	case typeIPv6:
-		return len(frame) >= ethernetLen+ipv6Len && lookup.Key6(frame[ethernetLen+8:]) != v.address
+	switch packet.Ethertype(frame) {
+	case packet.TypeARP:
+		a := packet.ParseARP(frame)
+		return a != nil && a.SenderIP() != v.address
+	case packet.TypeIPv4:
+		return len(frame) >= packet.EthernetLen+packet.IPv4Len && lookup.Key4(frame[packet.EthernetLen+12:]) != v.address
+	case packet.TypeIPv6:
+		return len(frame) >= packet.EthernetLen+packet.IPv6Len && lookup.Key6(frame[packet.EthernetLen+8:]) != v.address
 	}
 	return false
 }
 
 func (v *Family) arpFromWire(f *Frame, now time.Duration, out *Out) {
-	a := parseARP(f.Data)
+	a := packet.ParseARP(f.Data)
 	if a == nil || v.cfg.NoARP {
 		out.Drop(BadARP)
 		return
 	}
-	if a.senderIP() == v.address && a.senderMAC() != out.uplink.mac { // the drop is counted below, or the pod endpoint gets the packet
-		out.in.offend(ForeignARP, offendingMAC(a.senderMAC()))
+	if a.SenderIP() == v.address && a.SenderMAC() != out.uplink.mac { // the drop is counted below, or the pod endpoint gets the packet
+		out.in.offend(ForeignARP, offendingMAC(a.SenderMAC()))
 	}
-	isForPod := a.targetIP() == v.address
-	isRequest := a.operation() == arpRequest
-	known := v.neighbours.learn(claim{a.senderIP(), a.senderMAC(), isForPod && isRequest && out.uplink.of(v).isOnLink(a.senderIP()), a.isAnnouncement()}, now, out)
+	isForPod := a.TargetIP() == v.address
+	isRequest := a.Operation() == packet.ARPRequest
+	known := v.neighbours.learn(claim{a.SenderIP(), a.SenderMAC(), isForPod && isRequest && out.uplink.of(v).isOnLink(a.SenderIP()), a.IsAnnouncement()}, now, out)
 	switch {
 	case isForPod && v.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
@@ -76,8 +77,8 @@ func (v *Family) arpFromWire(f *Frame, now time.Duration, out *Out) {
 }
 
 func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
-	var p packet
-	if !p.parse(f.Data) {
+	var p packet.Packet
+	if !p.Parse(f.Data) {
 		out.Drop(v.badPacket)
 		return
 	}
@@ -85,21 +86,21 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 	// have no room for it.
 	trimToFit(f, &p, out.uplink.mtu)
 	switch {
-	case p.isControl(f.Data):
+	case p.IsControl(f.Data):
 		v.controlFromWire(f, &p, now, out)
-	case p.isDHCP() && (p.target != v.address || !v.isRelayed(f, &p, bootRequest)):
+	case p.IsDHCP() && (p.Target != v.address || !v.isRelayed(f, &p, bootRequest)):
 		out.Drop(DHCP)
-	case p.source == v.address, p.source == v.server:
+	case p.Source == v.address, p.Source == v.server:
 		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))
 	case v.isMartianSource(&p):
 		out.Drop(Martian)
-	case p.target.IsGroup(v.isIPv6):
-		v.toGuest(f, &p, p.target.GroupMAC(v.isIPv6), out)
-	case v.isBroadcast(p.target):
+	case p.Target.IsGroup(v.isIPv6):
+		v.toGuest(f, &p, p.Target.GroupMAC(v.isIPv6), out)
+	case v.isBroadcast(p.Target):
 		v.toGuest(f, &p, Broadcast, out)
-	case v.isIPv6 && p.target.IsLinkLocal():
+	case v.isIPv6 && p.Target.IsLinkLocal():
 		out.Drop(PodIPv6)
-	case p.target != v.address:
+	case p.Target != v.address:
 		out.Drop(ForeignTarget)
 	case f.Data[0]&1 != 0 && !v.cfg.NoARP: // a group MAC
 		out.Drop(GroupFrame)
@@ -114,27 +115,27 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 // isMartianSource reports whether no host may be the source of the packet: loopback, groups, broadcasts and "this network" (RFC
 // 1122, section 3.2.1.3). A source of 0.0.0.0 is valid towards a group or broadcast address: a host has no address yet, and a switch
 // queries for group members (RFC 4541, section 2.1.1).
-func (v *Family) isMartianSource(p *packet) bool {
-	if p.source == (lookup.Key{}) && !v.isIPv6 {
-		return p.target != lookup.LimitedBroadcast && !p.target.IsGroup(v.isIPv6)
+func (v *Family) isMartianSource(p *packet.Packet) bool {
+	if p.Source == (lookup.Key{}) && !v.isIPv6 {
+		return p.Target != lookup.LimitedBroadcast && !p.Target.IsGroup(v.isIPv6)
 	}
-	return p.source.IsMartian(v.isIPv6) || p.source.IsGroup(v.isIPv6) || v.isBroadcast(p.source)
+	return p.Source.IsMartian(v.isIPv6) || p.Source.IsGroup(v.isIPv6) || v.isBroadcast(p.Source)
 }
 
 // isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or, while
 // the switch is the holder, an ICMP echo request with its fragments, and what the endpoint refuses.
-func (v *Family) isForPod(f *Frame, p *packet) bool {
+func (v *Family) isForPod(f *Frame, p *packet.Packet) bool {
 	if v.isHeldBy(HolderKernel) {
 		return false
 	}
-	switch p.protocol {
-	case protocolTCP, protocolUDP:
-		return p.firstFragment && v.kept.has(p.protocol, p.targetPort) || v.refuses()
-	case p.icmp():
-		if q, ok := p.quoted(f.Data); ok && !q.laterFragment {
-			return q.source == v.address && v.kept.has(q.protocol, q.sourcePort)
+	switch p.Protocol {
+	case packet.ProtocolTCP, packet.ProtocolUDP:
+		return p.FirstFragment && v.kept.has(p.Protocol, p.TargetPort) || v.refuses()
+	case p.ICMP():
+		if q, ok := p.Quoted(f.Data); ok && !q.LaterFragment {
+			return q.Source == v.address && v.kept.has(q.Protocol, q.SourcePort)
 		}
-		return v.isHeldBy(HolderSwitch) && (!p.firstFragment || p.isEcho(f.Data))
+		return v.isHeldBy(HolderSwitch) && (!p.FirstFragment || p.IsEcho(f.Data))
 	}
 	return false
 }
@@ -145,7 +146,7 @@ func (v *Family) refuses() bool {
 }
 
 // toGuest delivers a packet to the guest if the guest is the holder.
-func (v *Family) toGuest(f *Frame, p *packet, to MAC, out *Out) {
+func (v *Family) toGuest(f *Frame, p *packet.Packet, to MAC, out *Out) {
 	if !v.isHeldBy(HolderGuest) {
 		out.Drop(NotHolder)
 		return
@@ -154,7 +155,7 @@ func (v *Family) toGuest(f *Frame, p *packet, to MAC, out *Out) {
 		out.Drop(Unresolved)
 		return
 	}
-	clampMSS(f, p, out.uplink.of(v).guestMSS)
-	setMACs(f.Data, to, v.cfg.RouterMAC)
+	p.ClampMSS(&f.Offload, f.Data, out.uplink.of(v).guestMSS)
+	packet.SetMACs(f.Data, to, v.cfg.RouterMAC)
 	out.Send(PortGuest, *f)
 }

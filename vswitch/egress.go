@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
-	"github.com/podswitch/podswitch/vnet"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // The egress port lets the pod's own processes reach other hosts while the pod address is off the pod interface, such as a name server that
@@ -50,9 +50,9 @@ func newEgress(cfg *DelegateConfig) *egress {
 // flowTable returns the table of a protocol and the time that its flows last, or nil.
 func (e *egress) flowTable(protocol uint8) (*lookup.Table, time.Duration) {
 	switch protocol {
-	case protocolUDP:
+	case packet.ProtocolUDP:
 		return e.udp, udpFlowIdle
-	case protocolTCP:
+	case packet.ProtocolTCP:
 		return e.tcp, tcpFlowIdle
 	}
 	return nil, 0
@@ -86,9 +86,9 @@ func (e *egress) find(protocol uint8, port uint16, host lookup.Key, hostPort uin
 }
 
 // note makes or prolongs the flow of a packet from the pod's processes. It reports false if there are too many.
-func (e *egress) note(p *packet, now time.Duration) bool {
-	t, _ := e.flowTable(p.protocol)
-	k := flowKey(p.sourcePort, p.target, p.targetPort)
+func (e *egress) note(p *packet.Packet, now time.Duration) bool {
+	t, _ := e.flowTable(p.Protocol)
+	k := flowKey(p.SourcePort, p.Target, p.TargetPort)
 	if s, _, seen, ok := t.Find(k); ok {
 		s.Touch(seen, now)
 		return true
@@ -99,7 +99,7 @@ func (e *egress) note(p *packet, now time.Duration) bool {
 // fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules
 // apply to datagrams of direct ports, as to those of kept ports, and otherwise they are the guest's.
 func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
-	if len(f.Data) < ethernetLen {
+	if len(f.Data) < packet.EthernetLen {
 		out.Drop(Short)
 		return
 	}
@@ -108,80 +108,62 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 		return
 	}
 	v := d.IPv4
-	var p packet
+	var p packet.Packet
 	switch {
-	case ethertype(f.Data) == typeIPv6:
+	case packet.Ethertype(f.Data) == packet.TypeIPv6:
 		out.Drop(Ethertype)
-	case v == nil || v.egress == nil || ethertype(f.Data) != typeIPv4:
+	case v == nil || v.egress == nil || packet.Ethertype(f.Data) != packet.TypeIPv4:
 		out.Drop(Unwanted)
-	case !p.parse(f.Data):
+	case !p.Parse(f.Data):
 		out.Drop(BadIPv4)
-	case p.source != v.egress.address:
+	case p.Source != v.egress.address:
 		out.Drop(ForeignSource)
 	case v.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
-	case p.protocol != protocolTCP && p.protocol != protocolUDP || p.fragment || p.isDHCP():
+	case p.Protocol != packet.ProtocolTCP && p.Protocol != packet.ProtocolUDP || p.Fragment || p.IsDHCP():
 		out.Drop(Unwanted)
-	case p.target.IsMartian(false), p.target.IsGroup(false), v.isBroadcast(p.target):
+	case p.Target.IsMartian(false), p.Target.IsGroup(false), v.isBroadcast(p.Target):
 		out.Drop(Martian)
-	case p.target == v.address:
+	case p.Target == v.address:
 		out.Drop(Hairpin)
-	case v.egress.direct.has(p.protocol, p.sourcePort):
-		if p.protocol == protocolUDP && v.rules.deny(&p, f.Data) {
-			out.dropFor(Denied, offendingIP(p.target, false))
+	case v.egress.direct.has(p.Protocol, p.SourcePort):
+		if p.Protocol == packet.ProtocolUDP && v.rules.deny(&p, f.Data) {
+			out.dropFor(Denied, offendingIP(p.Target, false))
 			return
 		}
-		p.replaceAddress(f, offIPv4Source, v.address)
+		p.ReplaceSource(&f.Offload, f.Data, v.address)
 		v.toHost(PortPod, f, &p, now, out)
-	case v.kept.has(p.protocol, p.sourcePort):
-		out.dropFor(KeptPort, offendingNumber(p.sourcePort))
+	case v.kept.has(p.Protocol, p.SourcePort):
+		out.dropFor(KeptPort, offendingNumber(p.SourcePort))
 	case !v.egress.note(&p, now):
 		out.Drop(NoBuffer)
 	default:
-		p.replaceAddress(f, offIPv4Source, v.address)
+		p.ReplaceSource(&f.Offload, f.Data, v.address)
 		v.toHost(PortPod, f, &p, now, out)
 	}
 }
 
 // sendToEgress sends a packet from the wire to the pod's processes, and reports whether it belongs to one of their flows, or to a direct
 // port. A fragment does not.
-func (v *Family) sendToEgress(f *Frame, p *packet, now time.Duration, out *Out) bool {
+func (v *Family) sendToEgress(f *Frame, p *packet.Packet, now time.Duration, out *Out) bool {
 	e := v.egress
-	if e == nil || p.fragment || v.isHeldBy(HolderKernel) {
+	if e == nil || p.Fragment || v.isHeldBy(HolderKernel) {
 		return false
 	}
-	if flow, seen := e.find(p.protocol, p.targetPort, p.source, p.sourcePort, now); flow != nil {
+	if flow, seen := e.find(p.Protocol, p.TargetPort, p.Source, p.SourcePort, now); flow != nil {
 		flow.Touch(seen, now)
-	} else if !e.direct.has(p.protocol, p.targetPort) {
+	} else if !e.direct.has(p.Protocol, p.TargetPort) {
 		return false
 	}
-	p.replaceAddress(f, offIPv4Target, e.address)
-	clampMSS(f, p, out.uplink.of(v).guestMSS)
-	setMACs(f.Data, v.cfg.EgressMAC, v.cfg.RouterMAC)
+	p.ReplaceTarget(&f.Offload, f.Data, e.address)
+	p.ClampMSS(&f.Offload, f.Data, out.uplink.of(v).guestMSS)
+	packet.SetMACs(f.Data, v.cfg.EgressMAC, v.cfg.RouterMAC)
 	out.Send(PortEgress, *f)
 	return true
 }
 
 // isOfEgress reports whether a packet of the guest has the ports and the destination of a flow of the pod's processes, which would get the
 // answer. The guest does not prolong the flow: it could keep the table full.
-func (v *Family) isOfEgress(p *packet, now time.Duration) bool {
-	return !p.fragment && v.egress.has(p.protocol, p.sourcePort, p.target, p.targetPort, now)
-}
-
-// Offsets of the addresses in a frame.
-const (
-	offIPv4Source = ethernetLen + 12
-	offIPv4Target = ethernetLen + 16
-)
-
-// replaceAddress replaces an address of a TCP or UDP packet, which is no fragment.
-func (p *packet) replaceAddress(f *Frame, at int, to lookup.Key) {
-	t := vnet.Transport{Checksum: p.transport + 16}
-	if p.protocol == protocolUDP {
-		t = vnet.Transport{Checksum: p.transport + 6, IsUDP: true}
-	}
-	var address [4]byte
-	to.Put4(address[:])
-	vnet.ReplaceIPv4(f.Offload, f.Data, ethernetLen, at, address, t)
-	p.source, p.target = lookup.Key4(f.Data[offIPv4Source:]), lookup.Key4(f.Data[offIPv4Target:])
+func (v *Family) isOfEgress(p *packet.Packet, now time.Duration) bool {
+	return !p.Fragment && v.egress.has(p.Protocol, p.SourcePort, p.Target, p.TargetPort, now)
 }

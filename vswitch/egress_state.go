@@ -8,10 +8,11 @@ import (
 
 	"github.com/podswitch/podswitch/internal/handover"
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // protocolNames are the protocols of flows as a state has them.
-var protocolNames = map[string]uint8{"tcp": protocolTCP, "udp": protocolUDP}
+var protocolNames = map[string]uint8{"tcp": packet.ProtocolTCP, "udp": packet.ProtocolUDP}
 
 // state returns the flows that have not ended. It may be called for nil.
 func (e *egress) state(now time.Duration) (flows []handover.Flow) {

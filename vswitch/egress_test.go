@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/handover"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // TestFlowLimit checks that the flows of the pod's processes are bounded, and that those without a packet for flowSpare make room.
 func TestFlowLimit(t *testing.T) {
 	e := newEgress(&DelegateConfig{Egress: netip.MustParseAddr("169.254.75.11")})
 	note := func(i int, now time.Duration) bool {
-		return e.note(&packet{protocol: protocolTCP, sourcePort: uint16(i), target: ip4(0x0a000001), targetPort: uint16(i >> 16)}, now)
+		return e.note(&packet.Packet{Protocol: packet.ProtocolTCP, SourcePort: uint16(i), Target: ip4(0x0a000001), TargetPort: uint16(i >> 16)}, now)
 	}
 	for i := range flowLimit {
 		if !note(i, 0) {
@@ -26,7 +27,7 @@ func TestFlowLimit(t *testing.T) {
 	if !note(0, flowSpare+1) || !note(flowLimit, 2*flowSpare) {
 		t.Error("a known flow, or one after the others were idle, does not fit")
 	}
-	if !e.has(protocolTCP, 0, ip4(0x0a000001), 0, 2*flowSpare) {
+	if !e.has(packet.ProtocolTCP, 0, ip4(0x0a000001), 0, 2*flowSpare) {
 		t.Error("a flow that goes on made room")
 	}
 }

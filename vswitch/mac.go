@@ -65,3 +65,6 @@ func (m MAC) tableKey() lookup.Key { return lookup.Key{Hi: m.key()} }
 func macFromKey(key uint64) MAC {
 	return MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}
 }
+
+func destination(frame []byte) MAC { return MAC(frame[0:6]) }
+func sender(frame []byte) MAC      { return MAC(frame[6:12]) }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -18,16 +19,6 @@ var (
 // random, because the guest has no other router.
 const advertiseInterval = 400 * time.Second
 
-// isControl reports whether the packet is ICMPv6 that belongs to one link: neighbour discovery with its relatives, and multicast listener
-// and router discovery (IANA's ICMPv6 parameters). These never pass between the guest and the wire.
-func (p *packet) isControl(frame []byte) bool {
-	if p.protocol != protocolICMPv6 || !p.firstFragment {
-		return false
-	}
-	t := frame[p.transport]
-	return t >= 130 && t <= 137 || t >= 141 && t <= 143 || t == 148 || t == 149 || t >= 151 && t <= 153
-}
-
 // dropControl drops a message that isControl has selected as one of MLD, or for another reason.
 func dropControl(message uint8, other Reason, out *Out) {
 	switch message {
@@ -39,11 +30,11 @@ func dropControl(message uint8, other Reason, out *Out) {
 }
 
 // parseDiscovery returns a validated message for the switch. Otherwise it drops the frame, messages of other types under the given reason.
-func parseDiscovery(f *Frame, p *packet, other Reason, out *Out) (d vnet.Discovery, ok bool) {
+func parseDiscovery(f *Frame, p *packet.Packet, other Reason, out *Out) (d vnet.Discovery, ok bool) {
 	vnet.Complete(f.Offload, f.Data)
-	switch t := f.Data[p.transport]; t {
+	switch t := f.Data[p.Transport]; t {
 	case vnet.RouterSolicitation, vnet.NeighbourSolicitation, vnet.NeighbourAdvertisement:
-		if d, ok = vnet.ParseDiscovery(f.Data[ethernetLen:p.end]); !ok {
+		if d, ok = vnet.ParseDiscovery(f.Data[packet.EthernetLen:p.End]); !ok {
 			out.Drop(BadND)
 		}
 	default:
@@ -54,28 +45,28 @@ func parseDiscovery(f *Frame, p *packet, other Reason, out *Out) (d vnet.Discove
 
 // controlFromGuest answers router solicitations, and neighbour solicitations for all targets but the guest's own addresses. It never answers
 // duplicate address detection, except for the router's address.
-func (v *Family) controlFromGuest(f *Frame, p *packet, now time.Duration, out *Out) {
+func (v *Family) controlFromGuest(f *Frame, p *packet.Packet, now time.Duration, out *Out) {
 	d, ok := parseDiscovery(f, p, OwnND, out)
 	if !ok {
 		return
 	}
 	target, to := lookup.Key6(d.Target[:]), sender(f.Data)
 	isAnswer := d.Type == vnet.NeighbourAdvertisement
-	if p.source == v.address || isAnswer && target == v.address && (MAC(d.MAC).IsZero() || MAC(d.MAC) == to) {
+	if p.Source == v.address || isAnswer && target == v.address && (MAC(d.MAC).IsZero() || MAC(d.MAC) == to) {
 		v.use(to, now, true) // exactly: this may be the answer to a probe whose time is compared with it
 	}
 	switch {
 	case d.Type == vnet.RouterSolicitation && out.uplink.advertisement != nil:
-		v.sendAdvertisement(to, p.source, out)
-	case d.Type != vnet.NeighbourSolicitation, p.source == lookup.Key{} && target != v.server, target == v.address, target == p.source:
+		v.sendAdvertisement(to, p.Source, out)
+	case d.Type != vnet.NeighbourSolicitation, p.Source == lookup.Key{} && target != v.server, target == v.address, target == p.Source:
 		out.Drop(OwnND)
 	default:
-		v.answer(PortGuest, &d, to, p.source, v.cfg.RouterMAC, vnet.DiscoveryRouter, out)
+		v.answer(PortGuest, &d, to, p.Source, v.cfg.RouterMAC, vnet.DiscoveryRouter, out)
 	}
 }
 
 // controlFromWire answers neighbour solicitations for the pod address, and learns neighbours.
-func (v *Family) controlFromWire(f *Frame, p *packet, now time.Duration, out *Out) {
+func (v *Family) controlFromWire(f *Frame, p *packet.Packet, now time.Duration, out *Out) {
 	d, ok := parseDiscovery(f, p, ForeignND, out)
 	if !ok {
 		return
@@ -89,9 +80,9 @@ func (v *Family) controlFromWire(f *Frame, p *packet, now time.Duration, out *Ou
 		out.Drop(NotHolder)
 	case isAsked:
 		if mac := MAC(d.MAC); !mac.IsZero() {
-			v.neighbours.learn(claim{p.source, mac, out.uplink.of(v).isOnLink(p.source), true}, now, out)
+			v.neighbours.learn(claim{p.Source, mac, out.uplink.of(v).isOnLink(p.Source), true}, now, out)
 		}
-		v.answer(PortUplink, &d, from, p.source, out.uplink.mac, 0, out)
+		v.answer(PortUplink, &d, from, p.Source, out.uplink.mac, 0, out)
 	case target == v.address: // another host claims it
 		out.dropFor(ForeignND, offendingMAC(from))
 	case d.Type != vnet.NeighbourAdvertisement, MAC(d.MAC).IsZero() && d.Flags&vnet.DiscoverySolicited == 0,
@@ -118,12 +109,12 @@ func (v *Family) answer(port int, d *vnet.Discovery, to MAC, asker lookup.Key, m
 
 // sendDiscovery sends a message in a frame from its link-layer address. It reports false if there is no buffer.
 func sendDiscovery(port int, d *vnet.Discovery, to MAC, source, target lookup.Key, out *Out) bool {
-	b := out.buffer(ethernetLen + vnet.DiscoveryLen)
+	b := out.buffer(packet.EthernetLen + vnet.DiscoveryLen)
 	if b == nil {
 		return false
 	}
-	setHeader(b, to, d.MAC, typeIPv6)
-	d.Put(b[ethernetLen:], source.Bytes(), target.Bytes())
+	packet.SetHeader(b, to, d.MAC, packet.TypeIPv6)
+	d.Put(b[packet.EthernetLen:], source.Bytes(), target.Bytes())
 	out.Send(port, Frame{Data: b})
 	return true
 }
@@ -134,14 +125,14 @@ func (v *Family) sendAdvertisement(to MAC, target lookup.Key, out *Out) {
 		to, target = allNodes.GroupMAC(true), allNodes
 	}
 	message := out.uplink.advertisement
-	b := out.buffer(ethernetLen + ipv6Len + len(message))
+	b := out.buffer(packet.EthernetLen + packet.IPv6Len + len(message))
 	if b == nil {
 		out.Drop(NoBuffer)
 		return
 	}
-	setHeader(b, to, v.cfg.RouterMAC, typeIPv6)
-	copy(b[ethernetLen+ipv6Len:], message)
-	vnet.PutICMPv6(b[ethernetLen:], 255, v.server.Bytes(), target.Bytes())
+	packet.SetHeader(b, to, v.cfg.RouterMAC, packet.TypeIPv6)
+	copy(b[packet.EthernetLen+packet.IPv6Len:], message)
+	vnet.PutICMPv6(b[packet.EthernetLen:], 255, v.server.Bytes(), target.Bytes())
 	out.Send(PortGuest, Frame{Data: b})
 }
 

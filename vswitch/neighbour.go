@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -251,11 +252,11 @@ func (n *neighbours) sendRequest(to MAC, ip lookup.Key, out *Out) bool {
 		d := vnet.Discovery{Type: vnet.NeighbourSolicitation, Target: ip.Bytes(), MAC: n.mac}
 		return sendDiscovery(PortUplink, &d, to, n.address, target, out)
 	}
-	b := out.buffer(ethernetLen + arpLen)
+	b := out.buffer(packet.EthernetLen + packet.ARPLen)
 	if b == nil {
 		return false
 	}
-	writeARP(b, to, arpRequest, n.mac, n.address, MAC{}, ip)
+	packet.WriteARP(b, to, packet.ARPRequest, n.mac, n.address, MAC{}, ip)
 	out.Send(PortUplink, Frame{Data: b})
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // A heldFrame is a copy of a frame that waits for a neighbour.
@@ -89,7 +90,7 @@ func (n *neighbours) releaseLocked(ip lookup.Key, q *question, mac MAC, out *Out
 	}
 	n.endLocked(ip, q)
 	for _, f := range q.frames {
-		setMACs(f.Data, mac, n.mac)
+		packet.SetMACs(f.Data, mac, n.mac)
 		out.Send(PortUplink, f.Frame)
 	}
 }

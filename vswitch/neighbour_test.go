@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -56,15 +57,15 @@ func TestNeighbourQuestionLimit(t *testing.T) {
 }
 
 // learn makes n learn from an ARP packet.
-func learn(n *neighbours, a arpPacket, onLinkRequest bool, now time.Duration, out *Out) bool {
-	return n.learn(claim{a.senderIP(), a.senderMAC(), onLinkRequest, a.isAnnouncement()}, now, out)
+func learn(n *neighbours, a packet.ARP, onLinkRequest bool, now time.Duration, out *Out) bool {
+	return n.learn(claim{a.SenderIP(), a.SenderMAC(), onLinkRequest, a.IsAnnouncement()}, now, out)
 }
 
 // answer returns an ARP reply to the pod address, or a request for it.
-func answer(operation uint16, ip uint32, mac MAC) arpPacket {
-	b := make([]byte, ethernetLen+arpLen)
-	writeARP(b, MAC{2}, operation, mac, ip4(ip), MAC{2}, ip4(1))
-	return parseARP(b)
+func answer(operation uint16, ip uint32, mac MAC) packet.ARP {
+	b := make([]byte, packet.EthernetLen+packet.ARPLen)
+	packet.WriteARP(b, MAC{2}, operation, mac, ip4(ip), MAC{2}, ip4(1))
+	return packet.ParseARP(b)
 }
 
 // A full table keeps wanted neighbours that were confirmed recently. It removes others for a wanted neighbour. Without room, held frames still
@@ -78,7 +79,7 @@ func TestNeighbourTableFull(t *testing.T) {
 			if wanted {
 				ask(n, ip, 0, out)
 			}
-			if !learn(n, answer(arpRequest, ip, MAC{2, 1}), true, 0, out) {
+			if !learn(n, answer(packet.ARPRequest, ip, MAC{2, 1}), true, 0, out) {
 				t.Fatalf("neighbour %d is not learned", i)
 			}
 			out.Flush(discard)
@@ -86,7 +87,7 @@ func TestNeighbourTableFull(t *testing.T) {
 		late := uint32(0x0b000001)
 		ask(n, late, 30*time.Second, out)
 		out.Flush(discard)
-		learn(n, answer(arpReply, late, MAC{2, 2}), true, 30*time.Second, out)
+		learn(n, answer(packet.ARPReply, late, MAC{2, 2}), true, 30*time.Second, out)
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 1 {
@@ -95,7 +96,7 @@ func TestNeighbourTableFull(t *testing.T) {
 		if ask(n, late, 30*time.Second, out) != wanted {
 			t.Errorf("wanted %v: the late neighbour is in the table: %v", wanted, wanted)
 		}
-		learn(n, answer(arpReply, late, MAC{2, 2}), true, 60*time.Second, out)
+		learn(n, answer(packet.ARPReply, late, MAC{2, 2}), true, 60*time.Second, out)
 		if ask(n, late, 60*time.Second, out) {
 			t.Error("expired neighbours were not removed")
 		}
@@ -140,7 +141,7 @@ func TestNeighbourConcurrent(t *testing.T) {
 	go func() {
 		out, count := NewOut(delegatePorts, new(Counters)), 0
 		for i := uint32(0); ; i++ {
-			learn(n, answer(arpReply, 0x0a000001+i%64, MAC{2, 1}), true, 0, out)
+			learn(n, answer(packet.ARPReply, 0x0a000001+i%64, MAC{2, 1}), true, 0, out)
 			out.Flush(func(_ int, frames []Frame) { count += len(frames) })
 			select {
 			case <-stop:
@@ -203,7 +204,7 @@ func TestNeighbourPermanentLimit(t *testing.T) {
 		if !ask(n, beyond, 0, out) {
 			t.Error("the neighbour beyond the limit is not resolved")
 		}
-		learn(n, answer(arpReply, beyond, MAC{2, 1}), true, 0, out)
+		learn(n, answer(packet.ARPReply, beyond, MAC{2, 1}), true, 0, out)
 		sent := 0
 		out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 		if sent != 2 {
@@ -233,7 +234,7 @@ func TestNeighbourImpossible(t *testing.T) {
 		{"no MAC", host, MAC{}, false},
 	} {
 		n := newNeighbours(false, ip4(pod), MAC{2}, nil, nil)
-		got := learn(n, answer(arpRequest, test.ip, test.mac), true, 0, out)
+		got := learn(n, answer(packet.ARPRequest, test.ip, test.mac), true, 0, out)
 		if _, _, _, ok := n.table.Find(ip4(test.ip)); got != test.want || ok != test.want {
 			t.Errorf("%s: learned %v, in the table %v; want %v", test.name, got, ok, test.want)
 		}
@@ -248,7 +249,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 	permanent := []Neighbour{{Addr: netip.MustParseAddr("10.9.9.9"), MAC: MAC{2, 9}}}
 	n := newNeighbours(false, ip4(1), MAC{2}, permanent, map[lookup.Key]bool{ip4(gateway): true})
 	for i := range uint32(NeighbourLimit - 1) {
-		learn(n, answer(arpRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
+		learn(n, answer(packet.ARPRequest, 0x0a000001+i, MAC{2, 1}), true, 0, out)
 	}
 	for i := range uint32(guestQuestionLimit) {
 		ask(n, 0x0c000001+i, 0, out)
@@ -258,7 +259,7 @@ func TestNeighbourGatewayFirst(t *testing.T) {
 		t.Fatalf("the gateway is not resolved; drops: %v", counters.Drops())
 	}
 	out.Flush(discard)
-	learn(n, answer(arpReply, gateway, MAC{2, 2}), true, later, out)
+	learn(n, answer(packet.ARPReply, gateway, MAC{2, 2}), true, later, out)
 	sent := 0
 	out.Flush(func(_ int, frames []Frame) { sent += len(frames) })
 	if sent != 1 {

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"encoding/binary"
 
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -11,10 +12,10 @@ import (
 // rules see it and as it leaves, since Check looks behind two tags only. It reports false, with the reason, for a frame that must be dropped. If
 // anySource is true, the link has no useful MACs and the source is not checked.
 func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
-	t := ethertype(f.Data)
-	if isTag(t) {
+	t := packet.Ethertype(f.Data)
+	if packet.IsTag(t) {
 		stripPriority(f)
-		t = ethertype(f.Data)
+		t = packet.Ethertype(f.Data)
 	}
 	if !vnet.Check(&f.Offload, f.Data) {
 		return BadOffload, false
@@ -23,9 +24,9 @@ func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
 	switch {
 	case !anySource && !sender(f.Data).isStation():
 		return BadSource, false
-	case isTag(t):
+	case packet.IsTag(t):
 		return VLAN, false
-	case t != typeARP && t != typeIPv4 && t != typeIPv6:
+	case t != packet.TypeARP && t != packet.TypeIPv4 && t != packet.TypeIPv6:
 		return Ethertype, false
 	}
 	return 0, true
@@ -33,17 +34,17 @@ func normalize(f *Frame, anySource bool) (reason Reason, ok bool) {
 
 // trimToFit reports whether every packet that leaves for this frame has at most mtu bytes. If only the frame's Ethernet padding
 // exceeds that, trimToFit removes the padding. A datagram that is to be cut into fragments without DF fits any MTU.
-func trimToFit(f *Frame, p *packet, mtu int) bool {
-	if !p.dontFragment {
-		lowerFragments(f, mtu+ethernetLen)
+func trimToFit(f *Frame, p *packet.Packet, mtu int) bool {
+	if !p.DontFragment {
+		lowerFragments(f, mtu+packet.EthernetLen)
 	}
-	if vnet.WireLen(f.Offload, f.Data) <= mtu+ethernetLen {
+	if vnet.WireLen(f.Offload, f.Data) <= mtu+packet.EthernetLen {
 		return true
 	}
-	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 || p.end > mtu+ethernetLen {
+	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 || p.End > mtu+packet.EthernetLen {
 		return false // the checksum to complete may lie behind the packet
 	}
-	f.Data = f.Data[:p.end]
+	f.Data = f.Data[:p.End]
 	return true
 }
 
@@ -62,11 +63,11 @@ func lowerFragments(f *Frame, most int) {
 // 802.1Q-2022, section 6.9.1). It moves the MACs, which is a smaller copy than that of the packet. The offload header has not been
 // checked: an offset that lies before the tag becomes 0, which Check refuses.
 func stripPriority(f *Frame) {
-	for isTag(ethertype(f.Data)) && len(f.Data) >= ethernetLen+vlanTagLen && binary.BigEndian.Uint16(f.Data[ethernetLen:])&0xfff == 0 {
-		copy(f.Data[vlanTagLen:], f.Data[:12])
-		f.Data = f.Data[vlanTagLen:]
+	for packet.IsTag(packet.Ethertype(f.Data)) && len(f.Data) >= packet.EthernetLen+packet.VLANTagLen && binary.BigEndian.Uint16(f.Data[packet.EthernetLen:])&0xfff == 0 {
+		copy(f.Data[packet.VLANTagLen:], f.Data[:12])
+		f.Data = f.Data[packet.VLANTagLen:]
 		if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 {
-			f.Offload.CsumStart = max(f.Offload.CsumStart, vlanTagLen) - vlanTagLen
+			f.Offload.CsumStart = max(f.Offload.CsumStart, packet.VLANTagLen) - packet.VLANTagLen
 		}
 	}
 }

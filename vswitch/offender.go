@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // An Offender is the value in a frame for which it was dropped: a MAC, an IP address or a number such as a port. The sender of the
@@ -56,10 +57,10 @@ func offendingNumber(n uint16) Offender {
 
 // offendingTag returns the number of the outermost VLAN of a tagged frame.
 func offendingTag(frame []byte) Offender {
-	if len(frame) < ethernetLen+2 {
+	if len(frame) < packet.EthernetLen+2 {
 		return Offender{}
 	}
-	return offendingNumber(binary.BigEndian.Uint16(frame[ethernetLen:]) & 0xfff)
+	return offendingNumber(binary.BigEndian.Uint16(frame[packet.EthernetLen:]) & 0xfff)
 }
 
 // String returns the MAC, the address or the number as text.

@@ -1,6 +1,9 @@
 package vswitch
 
-import "github.com/podswitch/podswitch/vnet"
+import (
+	"github.com/podswitch/podswitch/internal/packet"
+	"github.com/podswitch/podswitch/vnet"
+)
 
 // scratchSize is the most bytes of frames that a forwarder makes itself for one batch: ARP, ICMP, fragments. It is enough for the fragments of a
 // batch of the largest packets at every MTU: at the smallest, 68 bytes, each 48 bytes of payload take 82.
@@ -98,7 +101,7 @@ func (o *Out) fragment(f *Frame, mtu int, send func(*Frame)) {
 		return
 	}
 	for !fragments.Done() {
-		b := o.buffer(ethernetLen + mtu)
+		b := o.buffer(packet.EthernetLen + mtu)
 		if b == nil {
 			o.Drop(NoBuffer)
 			return

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/podswitch/podswitch/internal/packet"
 
 	"github.com/podswitch/podswitch/vnet"
 )
@@ -86,8 +87,8 @@ func TestOutFragmentsBatch(t *testing.T) {
 		for range BatchSize {
 			o.fragment(frame, mtu, func(*Frame) { sent++ })
 		}
-		size := (mtu - ipv4Len) &^ 7
-		if want := BatchSize * ((65535 - ipv4Len + size - 1) / size); sent != want || len(counters.Drops()) != 0 {
+		size := (mtu - packet.IPv4Len) &^ 7
+		if want := BatchSize * ((65535 - packet.IPv4Len + size - 1) / size); sent != want || len(counters.Drops()) != 0 {
 			t.Errorf("MTU %d: %d fragments, want %d; drops %v", mtu, sent, want, counters.Drops())
 		}
 	}
@@ -95,7 +96,7 @@ func TestOutFragmentsBatch(t *testing.T) {
 
 // packetOf returns an Ethernet frame with an IPv4 packet of the given size without DF.
 func packetOf(length int) []byte {
-	b := make([]byte, ethernetLen+length)
+	b := make([]byte, packet.EthernetLen+length)
 	b[12] = 0x08
 	b[14], b[16], b[17], b[23] = 0x45, byte(length>>8), byte(length), 99
 	return b
@@ -111,9 +112,9 @@ func TestOutFragmentRoom(t *testing.T) {
 		drops map[string]uint64
 	}{
 		{"all", scratchSize, 4, map[string]uint64{}},
-		{"just enough", 3*(ethernetLen+996) + ethernetLen + mtu, 4, map[string]uint64{}},
-		{"three", 3*(ethernetLen+996) + ethernetLen + mtu - 1, 3, map[string]uint64{"no-buffer": 1}},
-		{"none", ethernetLen + mtu - 1, 0, map[string]uint64{"no-buffer": 1}},
+		{"just enough", 3*(packet.EthernetLen+996) + packet.EthernetLen + mtu, 4, map[string]uint64{}},
+		{"three", 3*(packet.EthernetLen+996) + packet.EthernetLen + mtu - 1, 3, map[string]uint64{"no-buffer": 1}},
+		{"none", packet.EthernetLen + mtu - 1, 0, map[string]uint64{"no-buffer": 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			counters := new(Counters)
@@ -145,7 +146,7 @@ func TestOutOfRoomForOwnFrames(t *testing.T) {
 	reserve(o, scratchSize)
 	d := NewDelegate(delegateConfig(Route{Destination: prefix("10.0.0.0/24")}))
 	frame := packetOf(100)
-	setMACs(frame, MAC{2, 9}, MAC{2, 1})
+	packet.SetMACs(frame, MAC{2, 9}, MAC{2, 1})
 	setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9) // on-link
 	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
 	d.Forward(PortGuest, []Frame{{Data: frame}}, 0, o)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // A Route is one route of the pod interface. The longest matching prefix wins.
@@ -48,7 +49,7 @@ func newRouteTable(routes []Route, linkMTU int, isIPv6 bool) routeTable {
 		if r.MTU > 0 {
 			entry.mtu = min(r.MTU, linkMTU)
 		}
-		entry.mss = mssOf(entry.mtu, isIPv6)
+		entry.mss = packet.MSSOf(entry.mtu, isIPv6)
 		if r.AdvMSS > 0 {
 			entry.mss = min(r.AdvMSS, entry.mss)
 		}

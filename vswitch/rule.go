@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // A Rule allows or denies the guest a destination. A packet socket bypasses the firewall of the pod's kernel, so that the switch must
@@ -47,8 +48,8 @@ func newRuleTable(rules []Rule, isIPv6 bool) ruleTable {
 //   - fragments that could overwrite the TCP flags of the first fragment (RFC 1858, section 4.2)
 //
 // Rules with a port do not match later fragments, which have no ports: without the first fragment they cannot be reassembled.
-func (t ruleTable) deny(p *packet, frame []byte) bool {
-	if p.isRouted || len(t) > 0 && (p.isSourceRouted(frame) || p.overwritesFlags()) {
+func (t ruleTable) deny(p *packet.Packet, frame []byte) bool {
+	if p.IsRouted || len(t) > 0 && (p.IsSourceRouted(frame) || p.OverwritesFlags()) {
 		return true
 	}
 	for i := range t {
@@ -60,45 +61,15 @@ func (t ruleTable) deny(p *packet, frame []byte) bool {
 }
 
 // matches reports whether the rule applies to the packet; Rule has the exception for TCP.
-func (r *rule) matches(p *packet, frame []byte) bool {
-	if !r.Contains(p.target) {
+func (r *rule) matches(p *packet.Packet, frame []byte) bool {
+	if !r.Contains(p.Target) {
 		return false
 	}
 	if r.port == 0 {
 		return true
 	}
-	if !p.firstFragment || p.targetPort != r.port || r.protocol != 0 && r.protocol != p.protocol {
+	if !p.FirstFragment || p.TargetPort != r.port || r.protocol != 0 && r.protocol != p.Protocol {
 		return false
 	}
-	return p.protocol == protocolUDP || p.protocol == protocolTCP && (r.allow || frame[p.transport+13]&(tcpSYN|tcpACK) == tcpSYN)
-}
-
-// overwritesFlags reports whether the packet is a fragment that contains offset 13 of the TCP header, the flags. Offsets of fragments
-// are multiples of 8.
-func (p *packet) overwritesFlags() bool { return p.protocol == protocolTCP && p.offset == 8 }
-
-// IPv4 options (RFC 791, section 3.1).
-const (
-	optionLooseRoute  = 131
-	optionStrictRoute = 137
-)
-
-// isSourceRouted reports whether the packet has a source route option, or malformed options.
-func (p *packet) isSourceRouted(frame []byte) bool {
-	if p.isIPv6 {
-		return false
-	}
-	options := frame[ethernetLen+ipv4Len : p.transport]
-	for len(options) > 0 && options[0] != optionEnd {
-		if options[0] == optionNoop {
-			options = options[1:]
-			continue
-		}
-		if len(options) < 2 || options[1] < 2 || int(options[1]) > len(options) ||
-			options[0] == optionLooseRoute || options[0] == optionStrictRoute {
-			return true
-		}
-		options = options[options[1]:]
-	}
-	return false
+	return p.Protocol == packet.ProtocolUDP || p.Protocol == packet.ProtocolTCP && (r.allow || p.OpensConnection(frame))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 	"github.com/podswitch/podswitch/vnet"
 )
 
@@ -38,7 +39,7 @@ func newUplink(cfg *DelegateConfig) *uplink {
 
 func newPaths(cfg *DelegateConfig, isIPv6 bool) paths {
 	routes := newRouteTable(cfg.Routes, cfg.MTU, isIPv6)
-	return paths{guestMSS: mssOf(cfg.GuestMTU, isIPv6), routes: routes, gateways: routes.gateways()}
+	return paths{guestMSS: packet.MSSOf(cfg.GuestMTU, isIPv6), routes: routes, gateways: routes.gateways()}
 }
 
 // of returns the part for a family.
@@ -74,15 +75,15 @@ func (d *Delegate) SetUplink(cfg DelegateConfig) {
 // has not been called yet.
 func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 	out.uplink = d.uplink.Load()
-	p, f := packet{}, Frame{Data: frame}
-	if len(frame) < ethernetLen {
+	p, f := packet.Packet{}, Frame{Data: frame}
+	if len(frame) < packet.EthernetLen {
 		return true
 	}
-	v := d.familyOf(ethertype(frame))
-	if v == nil || ethertype(frame) != v.ethertype || !p.parse(frame) || !p.dontFragment {
+	v := d.familyOf(packet.Ethertype(frame))
+	if v == nil || packet.Ethertype(frame) != v.ethertype || !p.Parse(frame) || !p.DontFragment {
 		return true
 	}
-	_, r := out.uplink.of(v).routes.lookup(p.target)
+	_, r := out.uplink.of(v).routes.lookup(p.Target)
 	if r == nil {
 		return true
 	}
@@ -90,10 +91,10 @@ func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 		return false
 	}
 	port, to := PortGuest, v.guest()
-	if v.kept.has(p.protocol, p.sourcePort) {
+	if v.kept.has(p.Protocol, p.SourcePort) {
 		port, to = PortPod, out.uplink.mac
 	}
-	setMACs(frame, d.cfg.RouterMAC, to)
+	packet.SetMACs(frame, d.cfg.RouterMAC, to)
 	v.reportTooBig(port, &f, &p, r.mtu, out)
 	return true
 }
@@ -149,8 +150,8 @@ func (n *neighbours) announceLocked(out *Out) {
 
 // arpFromPod sends an ARP frame of the pod endpoint, which does not know of a changed wire MAC.
 func arpFromPod(f *Frame, out *Out) {
-	setMACs(f.Data, destination(f.Data), out.uplink.mac)
-	if a := parseARP(f.Data); a != nil {
+	packet.SetMACs(f.Data, destination(f.Data), out.uplink.mac)
+	if a := packet.ParseARP(f.Data); a != nil {
 		copy(a[8:14], out.uplink.mac[:])
 	}
 	out.Send(PortUplink, *f)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podswitch/podswitch/internal/lookup"
+	"github.com/podswitch/podswitch/internal/packet"
 )
 
 // The questions about gateways do not count against the limits, also after the routes have changed.
@@ -17,7 +18,7 @@ func TestSetUplinkQuestions(t *testing.T) {
 	out := NewOut(delegatePorts, new(Counters))
 	ask := func(host byte) {
 		frame := packetOf(100)
-		setMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
+		packet.SetMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
 		setIPs(frame, 10, 0, 0, 7, host, 0, 0, 2)
 		d.Forward(PortGuest, []Frame{{Data: frame}}, 0, out)
 	}
@@ -76,7 +77,7 @@ func TestSetUplinkConcurrently(t *testing.T) {
 			out := NewOut(delegatePorts, new(Counters))
 			for range 500 {
 				frame := packetOf(1000)
-				setMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
+				packet.SetMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
 				setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
 				d.Forward(port, []Frame{{Data: frame}}, 0, out)
 				out.Flush(func(int, []Frame) {})
@@ -99,15 +100,15 @@ func TestTooBig(t *testing.T) {
 	cfg.KeptTCP = []uint16{80}
 	d := NewDelegate(cfg)
 	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
-	packet := func(flags, protocol byte) []byte {
+	ipv4 := func(flags, protocol byte) []byte {
 		frame := packetOf(1400)
-		setMACs(frame, MAC{2, 9}, cfg.WireMAC)
+		packet.SetMACs(frame, MAC{2, 9}, cfg.WireMAC)
 		frame[20], frame[23], frame[34], frame[35], frame[46] = flags, protocol, 0, 80, 0x50
 		setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
 		return frame
 	}
 	out := NewOut(delegatePorts, new(Counters))
-	if d.TooBig(packet(0x40, 99), out) {
+	if d.TooBig(ipv4(0x40, 99), out) {
 		t.Error("a packet that fits is answered")
 	}
 	cfg.MTU = 1300
@@ -116,7 +117,7 @@ func TestTooBig(t *testing.T) {
 		frame []byte
 		port  int
 		to    MAC
-	}{{packet(0x40, 99), PortGuest, MAC{2, 1}}, {packet(0x40, protocolTCP), PortPod, cfg.WireMAC}, {packet(0, 99), -1, MAC{}}, {[]byte{1}, -1, MAC{}}} {
+	}{{ipv4(0x40, 99), PortGuest, MAC{2, 1}}, {ipv4(0x40, packet.ProtocolTCP), PortPod, cfg.WireMAC}, {ipv4(0, 99), -1, MAC{}}, {[]byte{1}, -1, MAC{}}} {
 		if !d.TooBig(c.frame, out) {
 			t.Error("the MTU is not known")
 		}
@@ -124,7 +125,7 @@ func TestTooBig(t *testing.T) {
 		out.Flush(func(port int, frames []Frame) {
 			sent = port
 			b := frames[0].Data
-			if destination(b) != c.to || sender(b) != cfg.RouterMAC || b[34] != icmpUnreachable || b[35] != icmpErrors[errorTooBig].ipv4[1] || int(b[40])<<8+int(b[41]) != 1300 {
+			if destination(b) != c.to || sender(b) != cfg.RouterMAC || b[34] != packet.ICMPUnreachable || b[35] != icmpErrors[errorTooBig].ipv4[1] || int(b[40])<<8+int(b[41]) != 1300 {
 				t.Errorf("% x", b)
 			}
 		})
@@ -140,9 +141,9 @@ func TestTooBigIPv6(t *testing.T) {
 	cfg.AddressIPv6, cfg.MTU = netip.MustParsePrefix("fd00::7/64"), 1000
 	d := NewDelegate(cfg)
 	d.IPv6.SetHolder(HolderGuest, MAC{2, 1})
-	frame := make([]byte, ethernetLen+1400)
-	setHeader(frame, MAC{2, 9}, cfg.WireMAC, typeIPv6)
-	frame[14], frame[18], frame[19], frame[20] = 0x60, byte((1400-ipv6Len)>>8), (1400-ipv6Len)&0xff, 99
+	frame := make([]byte, packet.EthernetLen+1400)
+	packet.SetHeader(frame, MAC{2, 9}, cfg.WireMAC, packet.TypeIPv6)
+	frame[14], frame[18], frame[19], frame[20] = 0x60, byte((1400-packet.IPv6Len)>>8), (1400-packet.IPv6Len)&0xff, 99
 	lookup.KeyOf(cfg.AddressIPv6.Addr()).Put6(frame[22:])
 	lookup.KeyOf(netip.MustParseAddr("2001:db8::1")).Put6(frame[38:])
 	out := NewOut(delegatePorts, new(Counters))

@@ -1,6 +1,9 @@
 package main
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // A part is one row of the table: files and functions that are measured together.
 type part struct {
@@ -18,8 +21,9 @@ type file struct {
 // devices, sockets and files, and serve connections; fuzz targets do not cover those.
 func parts() []part {
 	return []part{
-		{"`vswitch`: the forwarders", append(whole("internal/lookup", "key", "table"), whole("vswitch", "arp", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "ethernet",
-			"icmp", "mac", "mss", "nd", "neighbour", "neighbour_held", "normalize", "out", "packet", "route", "rule")...)},
+		{"`vswitch`: the forwarders", slices.Concat(whole("internal/lookup", "key", "table"),
+			whole("internal/packet", "address", "arp", "ethernet", "icmp", "options", "packet", "tcp"),
+			whole("vswitch", "atomictime", "bridge", "delegate", "delegate_guest", "delegate_holder", "delegate_wire", "icmp", "mac", "nd", "neighbour", "neighbour_held", "normalize", "out", "route", "rule"))},
 		{"`vnet`", whole("vnet", "check", "checksum", "complete", "fragments", "header", "icmpv6", "ipv6", "layout", "merge", "segments")},
 		{"`dhcpsrv`", whole("dhcpsrv", "answer", "boot", "names", "offer", "options", "query", "reply", "request", "routes")},
 		{"`model`: documents", whole("model", "connect", "document", "interface", "method", "options", "parse", "print", "unknown", "value")},

@@ -1,4 +1,4 @@
-package vswitch
+package packet
 
 import (
 	"encoding/binary"
@@ -17,20 +17,21 @@ const (
 	mssOptionLen = 4
 )
 
-// mssOf returns the largest maximum segment size that fits into mtu.
-func mssOf(mtu int, isIPv6 bool) int {
+// MSSOf returns the largest maximum segment size that fits into mtu.
+func MSSOf(mtu int, isIPv6 bool) int {
 	if isIPv6 {
-		return min(mtu-ipv6Len-tcpLen, 0xffff)
+		return min(mtu-IPv6Len-TCPLen, 0xffff)
 	}
-	return min(mtu-ipv4Len-tcpLen, 0xffff)
+	return min(mtu-IPv4Len-TCPLen, 0xffff)
 }
 
-// clampMSS lowers the maximum segment size that a TCP SYN announces to mss, for guests that ignore the MTU that they were assigned. It updates the checksum and changes nothing else.
-func clampMSS(f *Frame, p *packet, mss int) {
-	if p.protocol != protocolTCP || !p.firstFragment {
+// ClampMSS lowers the maximum segment size that a TCP SYN announces to mss, for guests that ignore the MTU that they were assigned. It
+// updates the checksum and changes nothing else. h is the offload header of the frame.
+func (p *Packet) ClampMSS(h *vnet.Header, frame []byte, mss int) {
+	if p.Protocol != ProtocolTCP || !p.FirstFragment {
 		return
 	}
-	tcp := f.Data[p.transport:p.end]
+	tcp := frame[p.Transport:p.End]
 	if tcp[13]&tcpSYN == 0 {
 		return
 	}
@@ -41,7 +42,7 @@ func clampMSS(f *Frame, p *packet, mss int) {
 	}
 	from := binary.BigEndian.Uint16(tcp[at:])
 	binary.BigEndian.PutUint16(tcp[at:], limit)
-	if f.Offload.Flags&vnet.FlagNeedsChecksum != 0 {
+	if h.Flags&vnet.FlagNeedsChecksum != 0 {
 		return // the checksum is computed later, over the new value
 	}
 	to := limit
@@ -52,9 +53,18 @@ func clampMSS(f *Frame, p *packet, mss int) {
 	binary.BigEndian.PutUint16(tcp[16:], sum)
 }
 
+// OpensConnection reports whether a TCP packet, or its first fragment, is the first one of a connection.
+func (p *Packet) OpensConnection(frame []byte) bool {
+	return frame[p.Transport+13]&(tcpSYN|tcpACK) == tcpSYN
+}
+
+// OverwritesFlags reports whether the packet is a fragment that contains offset 13 of the TCP header, the flags. Offsets of fragments
+// are multiples of 8.
+func (p *Packet) OverwritesFlags() bool { return p.Protocol == ProtocolTCP && p.Offset == 8 }
+
 // findMSS returns the offset of the value of the MSS option in a TCP header.
 func findMSS(header []byte) (at int, ok bool) {
-	for i := tcpLen; i < len(header); {
+	for i := TCPLen; i < len(header); {
 		switch header[i] {
 		case optionEnd:
 			return 0, false
