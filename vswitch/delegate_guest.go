@@ -64,7 +64,7 @@ func (v *Family) ipFromGuest(f *Frame, now time.Duration, out *Out) {
 		out.Drop(v.badPacket)
 	case p.IsControl(f.Data):
 		v.controlFromGuest(f, &p, now, out)
-	case p.IsDHCP() && !v.isRelayed(f, &p, bootReply):
+	case p.IsDHCP() && !v.isRelayed(f, &p, packet.BootReply):
 		v.dhcpFromGuest(f, &p, out)
 	case v.isIPv6 && p.Source.IsLinkLocal():
 		v.linkLocalFromGuest(f, &p, out)

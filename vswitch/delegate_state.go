@@ -153,7 +153,7 @@ func (v *Family) checkHeld(f *handover.Frame) error {
 		return fmt.Errorf("data from %v: want the pod address %v", p.Source.Addr(v.isIPv6), v.address.Addr(v.isIPv6))
 	case p.IsControl(f.Data):
 		return errors.New("data is neighbour discovery or MLD: want a packet that would reach the wire")
-	case p.IsDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, bootReply)):
+	case p.IsDHCP() && !(f.Port == PortGuest && v.isRelayed(&frame, &p, packet.BootReply)):
 		return errors.New("data is DHCP: want none that would reach the wire")
 	case p.Target == v.address || p.Target.IsMartian(v.isIPv6) || p.Target.IsGroup(v.isIPv6) || v.isBroadcast(p.Target) || v.isIPv6 && p.Target.IsLinkLocal():
 		return fmt.Errorf("data to %v: want another host", p.Target.Addr(v.isIPv6))

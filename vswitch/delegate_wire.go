@@ -88,7 +88,7 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 	switch {
 	case p.IsControl(f.Data):
 		v.controlFromWire(f, &p, now, out)
-	case p.IsDHCP() && (p.Target != v.address || !v.isRelayed(f, &p, bootRequest)):
+	case p.IsDHCP() && (p.Target != v.address || !v.isRelayed(f, &p, packet.BootRequest)):
 		out.Drop(DHCP)
 	case p.Source == v.address, p.Source == v.server:
 		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))

@@ -261,3 +261,33 @@ func TestTableAgainstOracle(t *testing.T) {
 	close(stop)
 	readers.Wait()
 }
+
+// TestTableSpreads fills tables with keys that differ in a few bits only, as addresses of one network or MACs of one vendor do. A search takes a
+// few steps on average: in a table half full with random homes it is 1.5 (linear probing).
+func TestTableSpreads(t *testing.T) {
+	const n = 4096
+	for name, of := range map[string]func(i uint64) Key{
+		"IPv4":                 func(i uint64) Key { return Key{Hi: (0x0a000000 + i) << 32} },
+		"IPv4, one of a /20":   func(i uint64) Key { return Key{Hi: (0x0a000001 + i<<12) << 32} },
+		"MAC":                  func(i uint64) Key { return Key{Hi: 0x020000000000 + i} },
+		"MAC, first bytes":     func(i uint64) Key { return Key{Hi: 1 + i<<32} },
+		"IPv6":                 func(i uint64) Key { return Key{0x20010db8 << 32, i} },
+		"IPv6, one of a /64":   func(i uint64) Key { return Key{0x20010db8<<32 + i, 1} },
+		"IPv6, highest bits":   func(i uint64) Key { return Key{0x20010db8 << 32, i << 52} },
+		"IPv6, in both halves": func(i uint64) Key { return Key{0x20010db8<<32 + i, i} },
+		"IPv6, opposite":       func(i uint64) Key { return Key{0x20010db8<<32 + i, ^i} },
+	} {
+		table, steps := New(n, of(0).Lo == 0 && of(1).Lo == 0), 0
+		for i := range uint64(n) {
+			table.Put(of(i), 1, 0, neverExpires)
+		}
+		for i := range table.slots {
+			if table.slots[i].upper.Load() != 0 {
+				steps += 1 + int((uint64(i)-table.home(table.load(uint64(i)).Key))&table.mask)
+			}
+		}
+		if table.count != n || steps > 3*n {
+			t.Errorf("%s: %d of %d entries, %.1f steps on average", name, table.count, n, float64(steps)/n)
+		}
+	}
+}
