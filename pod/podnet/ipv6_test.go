@@ -125,9 +125,14 @@ func (p *pod) ipv6Snapshot() snapshot {
 			p.t.Fatal(err)
 		}
 		forget(objects, "valid_life_time", "preferred_life_time", "expires")
+		var lines []string
 		for _, o := range objects {
-			s[command] += fmt.Sprintln(o)
+			lines = append(lines, fmt.Sprintln(o))
 		}
+		if strings.Contains(command, "neigh") { // in the order of a hash table of all namespaces
+			slices.Sort(lines)
+		}
+		s[command] = strings.Join(lines, "")
 	}
 	for _, setting := range []string{"accept_dad", "disable_ipv6", "forwarding", "accept_ra", "dad_transmits"} {
 		s[setting] = p.readSysctl("net/ipv6/conf/eth0/" + setting)
