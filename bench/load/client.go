@@ -39,9 +39,9 @@ func requester(verb string, address netip.AddrPort) (once func() error, done fun
 
 // dial returns a connected, blocking socket whose receive timeout is timeout.
 func dial(kind int, address netip.AddrPort) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	fd, to, err := newSocket(kind, address)
 	if err != nil {
-		return -1, fmt.Errorf("make a socket: %w", err)
+		return -1, err
 	}
 	limit := unix.NsecToTimeval(int64(timeout))
 	err = errors.Join(
@@ -50,7 +50,7 @@ func dial(kind int, address netip.AddrPort) (int, error) {
 		noDelay(fd, kind),
 	)
 	if err == nil {
-		err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()})
+		err = unix.Connect(fd, to)
 	}
 	if errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
 		err = errLost
@@ -60,6 +60,27 @@ func dial(kind int, address netip.AddrPort) (int, error) {
 		return -1, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	return fd, nil
+}
+
+// newSocket returns a socket of the address's family alone, and the address as system calls take it.
+func newSocket(kind int, address netip.AddrPort) (fd int, to unix.Sockaddr, err error) {
+	family, port := unix.AF_INET, int(address.Port())
+	if address.Addr().Is4() {
+		to = &unix.SockaddrInet4{Port: port, Addr: address.Addr().As4()}
+	} else {
+		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: port, Addr: address.Addr().As16()}
+	}
+	if fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, nil, fmt.Errorf("make a socket: %w", err)
+	}
+	if family == unix.AF_INET6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, nil, fmt.Errorf("make a socket: %w", err)
+	}
+	return fd, to, nil
 }
 
 func noDelay(fd, kind int) error {

@@ -50,45 +50,58 @@ func TestMeasureStopsAtAFault(t *testing.T) {
 	}
 }
 
-// TestLoads makes each kind of request to the server on loopback.
+// TestLoads makes each kind of request to the server on loopback, over each family.
 func TestLoads(t *testing.T) {
-	listener, err := bind(unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := bind(unix.SOCK_DGRAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = accept(listener) }()
-	go func() { _ = echoDatagrams(socket) }()
-	for verb, fd := range map[string]int{"tcp": listener, "connect": listener, "udp": socket} {
-		once, done, err := requester(verb, loopback(t, fd))
+	for _, own := range []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:0")} {
+		listener, err := bind(unix.SOCK_STREAM, own)
+		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
+			t.Skipf("needs IPv6 on loopback: %v", err)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := measure(once, 20*time.Millisecond)
-		done()
-		if err != nil || got.Requests == 0 || got.Lost != 0 || got.P99 < got.P50 || got.P50 <= 0 {
-			t.Errorf("%s: %+v, %v", verb, got, err)
+		socket, err := bind(unix.SOCK_DGRAM, own)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := await(loopback(t, listener), time.Second); err != nil {
-		t.Error(err)
+		go func() { _ = accept(listener) }()
+		go func() { _ = echoDatagrams(socket) }()
+		for verb, fd := range map[string]int{"tcp": listener, "connect": listener, "udp": socket} {
+			once, done, err := requester(verb, bound(t, own, fd))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := measure(once, 20*time.Millisecond)
+			done()
+			if err != nil || got.Requests == 0 || got.Lost != 0 || got.P99 < got.P50 || got.P50 <= 0 {
+				t.Errorf("%s, %s: %+v, %v", own, verb, got, err)
+			}
+		}
+		if err := await(bound(t, own, listener), time.Second); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-func loopback(t *testing.T, fd int) netip.AddrPort {
+// bound returns the address of a socket that is bound to own.
+func bound(t *testing.T, own netip.AddrPort, fd int) netip.AddrPort {
 	t.Helper()
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(name.(*unix.SockaddrInet4).Port))
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(own.Addr(), uint16(name.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(own.Addr(), uint16(name.Port))
+	}
+	t.Fatalf("%T", name)
+	return own
 }
 
 func TestRunRefuses(t *testing.T) {
-	for _, args := range [][]string{nil, {"serve", "x"}, {"serve", "70000"}, {"refuse", "x"}, {"tcp", "host:1", "1"}, {"tcp", "[::1]:1", "1"},
+	for _, args := range [][]string{nil, {"serve", "x"}, {"serve", "0.0.0.0:70000"}, {"refuse", "5204"}, {"tcp", "host:1", "1"}, {"tcp", "::1:1", "1"},
 		{"tcp", "127.0.0.1:1", "0"}, {"shout", "127.0.0.1:1", "1"},
 		{"lease", "lo", "0"}, {"lease", "lo", "many"}, {"lease", "lo"}, {"lease", "nonexistent", "1"}} {
 		if err := run(args); err == nil {

@@ -2,8 +2,8 @@
 // after another, a DHCP client without pauses, and the receiver of a flood. All use blocking system calls, so that the results do not
 // depend on an event loop of the Go runtime.
 //
-//	load serve PORT                            echo requests over TCP and UDP
-//	load refuse PORT                           bind a UDP port that counts and refuses datagrams; print ready
+//	load serve HOST:PORT                       echo requests over TCP and UDP
+//	load refuse HOST:PORT                      bind a UDP socket that counts and refuses datagrams; print ready
 //	load await HOST:PORT SECONDS               wait until a request over TCP is answered
 //	load tcp|udp|connect HOST:PORT SECONDS     measure, after a fifth of the time has passed; print a report as JSON
 //	load lease DEVICE ROUNDS                   get leases by DHCP; print a report as JSON
@@ -30,16 +30,16 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) == 2 && (args[0] == "serve" || args[0] == "refuse"):
-		port, err := strconv.ParseUint(args[1], 10, 16)
+		address, err := parseAddress(args[1])
 		if err != nil {
-			return fmt.Errorf("port %q: want a number up to 65535", args[1])
+			return err
 		}
 		if args[0] == "refuse" {
-			return refuse(uint16(port), os.Stdout)
+			return refuse(address, os.Stdout)
 		}
-		return serve(uint16(port))
+		return serve(address)
 	case len(args) != 3:
-		return fmt.Errorf("%d arguments: want serve or refuse PORT, lease DEVICE ROUNDS, or await, tcp, udp or connect with HOST:PORT SECONDS", len(args))
+		return fmt.Errorf("%d arguments: want serve or refuse HOST:PORT, lease DEVICE ROUNDS, or await, tcp, udp or connect HOST:PORT SECONDS", len(args))
 	case args[0] == "lease":
 		rounds, err := strconv.Atoi(args[2])
 		if err != nil || rounds < 1 || rounds > 1000 {
@@ -47,15 +47,23 @@ func run(args []string) error {
 		}
 		return ownAddress(args[1], rounds)
 	}
-	address, err := netip.ParseAddrPort(args[1])
-	if err != nil || !address.Addr().Is4() {
-		return fmt.Errorf("address %q: want IPV4:PORT", args[1])
+	address, err := parseAddress(args[1])
+	if err != nil {
+		return err
 	}
 	seconds, err := strconv.ParseFloat(args[2], 64)
 	if err != nil || seconds <= 0 {
 		return fmt.Errorf("seconds %q: want a number above 0", args[2])
 	}
 	return ask(args[0], address, time.Duration(seconds*float64(time.Second)))
+}
+
+func parseAddress(text string) (netip.AddrPort, error) {
+	address, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return address, fmt.Errorf("address %q: want IPV4:PORT or [IPV6]:PORT", text)
+	}
+	return address, nil
 }
 
 func ownAddress(device string, rounds int) error {

@@ -29,7 +29,7 @@ func TestRefusedDatagramsCountOneByOne(t *testing.T) {
 	sender := network(t)
 	addresses(t, sender, receiver)
 	enter(t, receiver)
-	fd, err := refuser(refuserAddress().Port())
+	fd, err := refuser(netip.AddrPortFrom(netip.IPv4Unspecified(), refuserAddress().Port()))
 	if err != nil {
 		t.Fatal(err)
 	}

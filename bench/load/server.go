@@ -3,17 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
 
 // serve echoes requests over TCP and UDP until the process is killed.
-func serve(port uint16) error {
-	stream, err := bind(unix.SOCK_STREAM, port)
+func serve(address netip.AddrPort) error {
+	stream, err := bind(unix.SOCK_STREAM, address)
 	if err != nil {
 		return err
 	}
-	datagram, err := bind(unix.SOCK_DGRAM, port)
+	datagram, err := bind(unix.SOCK_DGRAM, address)
 	if err != nil {
 		return err
 	}
@@ -23,17 +24,17 @@ func serve(port uint16) error {
 	return <-failed
 }
 
-func bind(kind int, port uint16) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+func bind(kind int, address netip.AddrPort) (int, error) {
+	fd, own, err := newSocket(kind, address)
 	if err != nil {
-		return -1, fmt.Errorf("make a socket: %w", err)
+		return -1, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}); err != nil {
-		return -1, fmt.Errorf("bind to port %d: %w", port, err)
+	if err := unix.Bind(fd, own); err != nil {
+		return -1, fmt.Errorf("bind to %s: %w", address, err)
 	}
 	if kind == unix.SOCK_STREAM {
 		if err := unix.Listen(fd, 1024); err != nil {
-			return -1, fmt.Errorf("listen on port %d: %w", port, err)
+			return -1, fmt.Errorf("listen on %s: %w", address, err)
 		}
 	}
 	return fd, nil

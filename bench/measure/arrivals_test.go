@@ -41,6 +41,24 @@ func TestParseArrivals(t *testing.T) {
 	}
 }
 
+func TestParseArrivalsIPv6(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want arrivals
+		bad  bool
+	}{
+		"refused":         {text: "Ip6InReceives  \t9\nUdp6InDatagrams  \t5\nUdp6NoPorts \t7\nUdp6InErrors  \t40\nUdp6InCsumErrors  \t3\n", want: arrivals{datagrams: 42, wrong: 3}},
+		"a value below 0": {text: "Ip6Limit -1\nUdp6InDatagrams 5\nUdp6InErrors 0\nUdp6InCsumErrors 0\n", want: arrivals{datagrams: 5}},
+		"nothing":         {bad: true},
+		"UdpLite alone":   {text: "UdpLite6InDatagrams 5\nUdpLite6InErrors 0\nUdpLite6InCsumErrors 0\n", bad: true},
+		"no InCsumErrors": {text: "Udp6InDatagrams 5\nUdp6InErrors 0\n", bad: true},
+	} {
+		if got, err := parseArrivals6(test.text); got != test.want || (err != nil) != test.bad {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, test.want)
+		}
+	}
+}
+
 // TestArrivalsOfANamespace checks that arrivals reads the counters of its namespace, and not those of another one.
 func TestArrivalsOfANamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -64,7 +82,7 @@ func TestArrivalsOfANamespace(t *testing.T) {
 	}
 	check := func(want arrivals) {
 		t.Helper()
-		if got, err := n.arrivals(); err != nil || got != want {
+		if got, err := n.arrivals(false); err != nil || got != want {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
@@ -73,7 +91,7 @@ func TestArrivalsOfANamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(arrivals{datagrams: 3})
-	if _, err := (n + "-gone").arrivals(); err == nil || !strings.Contains(err.Error(), string(n)+"-gone") {
+	if _, err := (n + "-gone").arrivals(false); err == nil || !strings.Contains(err.Error(), string(n)+"-gone") {
 		t.Errorf("no such namespace: %v, want its name", err)
 	}
 }

@@ -9,6 +9,7 @@ type candidate struct {
 	baseline string   // candidate that it is compared with
 	groups   []string // groups of figures to measure; nil for all
 	leases   bool     // it has a DHCP server for the guest
+	ipv6     bool     // it forwards IPv6, and the topology configures it
 	largest  int      // largest MTU; Open vSwitch without TSO assumes 1500 for a tap in another namespace
 	needs    []need
 	start    func(context.Context, *session) error // returns when the guest has its interface
@@ -25,10 +26,10 @@ func candidates() []candidate {
 	tso := append(ovs[:2:2], need{tsoDaemon, "openvswitch-switch-dpdk"})
 	plain := []string{"tcp", "idle"}
 	return []candidate{
-		{name: ourselves, what: "podswitch run, which moves the pod's address", baseline: pump, leases: true, largest: jumbo, start: delegate("on")},
-		{name: "podswitch-switch", what: "a learning switch", baseline: pump, largest: jumbo, start: learn(0)},
-		{name: pump, what: "read from one device, write to the other", baseline: bridge, largest: jumbo, start: startPump()},
-		{name: bridge, what: "in the pod, with a veth guest", baseline: pump, largest: jumbo, start: startBridge},
+		{name: ourselves, what: "podswitch run, which moves the pod's address", baseline: pump, leases: true, ipv6: true, largest: jumbo, start: delegate("on")},
+		{name: "podswitch-switch", what: "a learning switch", baseline: pump, ipv6: true, largest: jumbo, start: learn(0)},
+		{name: pump, what: "read from one device, write to the other", baseline: bridge, ipv6: true, largest: jumbo, start: startPump()},
+		{name: bridge, what: "in the pod, with a veth guest", baseline: pump, ipv6: true, largest: jumbo, start: startBridge},
 		{name: "ovs", what: "userspace datapath", baseline: pump, largest: 1500, needs: ovs, start: openVSwitch("ovs-vswitchd", false)},
 		{name: "ovs-tso", what: "userspace datapath, userspace-tso-enable", baseline: pump, largest: jumbo, needs: tso, start: openVSwitch(tsoDaemon, true)},
 		{name: "vde_switch", what: "between two taps, one of them bridged to eth0", baseline: pump, largest: 1500, needs: []need{{"vde_switch", "vde2"}}, start: startVDE},

@@ -35,7 +35,7 @@ var (
 )
 
 func tcpFigure(w way, flows, mtu int, control string) figure {
-	f := figure{Name: fmt.Sprintf("TCP %s, %s, MTU %d", w.name, plural(flows), mtu), Unit: "Gbit/s", Cost: perGigabyte}
+	f := figure{Name: fmt.Sprintf("TCP %s, %s, MTU %d%s", w.name, plural(flows), mtu, w.over()), Unit: "Gbit/s", Cost: perGigabyte}
 	if control == bbr {
 		f.Name += ", BBR"
 		f.Note = "BBR paces a flow by how soon its answers come; the goals are judged with CUBIC"
@@ -48,7 +48,10 @@ func floodFigure(w way, flows int) figure {
 	if flows > 1 {
 		note = "the same, of several flows in turn: no two of a flow follow each other"
 	}
-	return figure{Name: fmt.Sprintf("64-byte packets %s, %s", w.name, plural(flows)), Unit: "kpps", Cost: perMillion, Note: note}
+	if w.ipv6 {
+		note = "the same datagrams over IPv6, whose packets have 84 bytes on a wire"
+	}
+	return figure{Name: fmt.Sprintf("64-byte packets %s, %s%s", w.name, plural(flows), w.over()), Unit: "kpps", Cost: perMillion, Note: note}
 }
 
 func plural(flows int) string {
@@ -58,9 +61,11 @@ func plural(flows int) string {
 	return fmt.Sprintf("%d flows", flows)
 }
 
-// A reading is the result of one measurement of a figure. CPU is in seconds divided by the figure's Cost, or 0 if it has none.
+// A reading is the result of one measurement of a figure. CPU is in seconds divided by the figure's Cost, or 0 if it has none. A figure of IPv6
+// has the value over IPv4 beside its own.
 type reading struct {
 	figure figure
 	value  float64
 	cpu    float64
+	ipv4   float64
 }

@@ -18,10 +18,10 @@ func flood(w way, flows int) measurement {
 			return nil, err
 		}
 		config := filepath.Join(s.work, "flood-"+w.name)
-		if err := os.WriteFile(config, []byte(description(link, flows)), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(description(link, w.ipv6, flows)), 0o600); err != nil {
 			return nil, err
 		}
-		sink, err := start(w.end(s), "^ready$", s.load, "refuse", fmt.Sprint(floodPort))
+		sink, err := start(w.end(s), "^ready$", s.load, "refuse", at(w.anyAddress(), floodPort))
 		if err != nil {
 			return nil, err
 		}
@@ -41,12 +41,12 @@ func flood(w way, flows int) measurement {
 }
 
 func (s *session) count(ctx context.Context, w way, flows int) ([]reading, error) {
-	before, err := w.end(s).arrivals()
+	before, err := w.end(s).arrivals(w.ipv6)
 	if err != nil {
 		return nil, err
 	}
 	err = await(ctx, "the first packet of a flood", func() error {
-		now, err := w.end(s).arrivals()
+		now, err := w.end(s).arrivals(w.ipv6)
 		if err == nil && now.datagrams == before.datagrams {
 			err = errors.New("none has arrived")
 		}
@@ -84,7 +84,7 @@ func (s *session) snapshot(w way) (snapshot, error) {
 	if err != nil {
 		return snapshot{}, err
 	}
-	got, err := w.end(s).arrivals()
+	got, err := w.end(s).arrivals(w.ipv6)
 	return snapshot{arrivals: got, cpu: cpu, at: time.Now()}, err
 }
 

@@ -11,7 +11,7 @@ import (
 func TestDescription(t *testing.T) {
 	link := ends{from: "10.0.0.1", to: "10.0.0.2", mac: "02:00:00:00:00:01", hop: "02:00:00:00:00:02"}
 	for _, flows := range []int{1, 64} {
-		lines := strings.Split(strings.TrimSuffix(description(link, flows), "\n"), "\n")
+		lines := strings.Split(strings.TrimSuffix(description(link, false, flows), "\n"), "\n")
 		if len(lines) != descriptions {
 			t.Fatalf("%d flows: %d packets, want %d", flows, len(lines), descriptions)
 		}
@@ -28,6 +28,16 @@ func TestDescription(t *testing.T) {
 		if len(sent) != flows || sent[floodPort] != descriptions/flows {
 			t.Errorf("%d flows: %d source ports, %d packets from the first, want %d", flows, len(sent), sent[floodPort], descriptions/flows)
 		}
+	}
+}
+
+// TestDescriptionIPv6 has the same datagrams over IPv6, which has no identification.
+func TestDescriptionIPv6(t *testing.T) {
+	link := ends{from: "fd00::1", to: "fd00::2", mac: "02:00:00:00:00:01", hop: "02:00:00:00:00:02"}
+	first, _, _ := strings.Cut(description(link, true, 1), "\n")
+	want := "{ eth(da=02:00:00:00:00:02, sa=02:00:00:00:00:01), ipv6(hoplimit=64, sa=fd00::1, da=fd00::2), udp(sp=5204, dp=5204), fill(0, 18) }"
+	if first != want {
+		t.Errorf("%s, want\n%s", first, want)
 	}
 }
 

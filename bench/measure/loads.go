@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 // A way is a direction, from the guest's point of view.
 type way struct {
 	name string
+	ipv6 bool
 	from func(*session) namespace
 	to   func(*session) string // destination address of the load
 	end  func(*session) namespace
@@ -24,6 +26,33 @@ type way struct {
 var ways = [2]way{
 	{name: "out", from: atGuest, to: func(*session) string { return peerAddr }, end: atPeer, floodFrom: atGuest, floodDev: "tap0"},
 	{name: "in", from: atPeer, to: func(s *session) string { return s.target }, end: atGuest, floodFrom: atNode, floodDev: "cni0"},
+}
+
+// ways6 are the same over IPv6.
+var ways6 = [2]way{
+	overIPv6(ways[0], func(*session) string { return peerAddr6 }),
+	overIPv6(ways[1], func(s *session) string { return s.target6 }),
+}
+
+func overIPv6(w way, to func(*session) string) way {
+	w.ipv6, w.to = true, to
+	return w
+}
+
+// anyAddress is the address of a server.
+func (w way) anyAddress() string {
+	if w.ipv6 {
+		return "::"
+	}
+	return "0.0.0.0"
+}
+
+// over returns the suffix of a figure's name.
+func (w way) over() string {
+	if w.ipv6 {
+		return ", IPv6"
+	}
+	return ""
 }
 
 func atGuest(s *session) namespace { return s.guest }
@@ -72,15 +101,23 @@ func bulk(w way, flows int, control string) measurement {
 // connection that began with BBR, with a timer for every frame (sk_pacing_status, net/ipv4/tcp_bbr.c).
 func (s *session) control(ctx context.Context, name string) error {
 	for _, n := range s.namespaces() {
-		routes, err := n.run(ctx, "ip -4 route show")
-		if err != nil {
-			return err
-		}
-		if err := n.ip(ctx, controlled(routes, name)...); err != nil {
+		if err := n.control(ctx, "-4", name); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !s.both {
+		return nil
+	}
+	// No candidate makes connections over IPv6 in the pod, whose routes may have no next hop while its address is moved.
+	return errors.Join(s.peer.control(ctx, "-6", name), s.guest.control(ctx, "-6", name))
+}
+
+func (n namespace) control(ctx context.Context, family, name string) error {
+	routes, err := n.run(ctx, "ip "+family+" route show")
+	if err != nil {
+		return err
+	}
+	return n.ip(ctx, controlled(routes, name)...)
 }
 
 // controlled returns the commands of ip(8) that set a congestion control on routes, which are given in the format of ip-route(8).
@@ -127,18 +164,40 @@ func parseIperf(text []byte) (speed, bytes float64, err error) {
 }
 
 // ask measures the response times of requests that bench/load makes in the guest.
-func ask(verb string, half, most figure) measurement {
+func ask(w way, verb string, half, most figure) measurement {
 	return func(ctx context.Context, s *session) ([]reading, error) {
-		report, err := s.loadReport(ctx, verb)
+		report, err := s.loadReport(ctx, verb, w.to(s))
 		if err != nil {
 			return nil, err
 		}
+		half.Name, most.Name = half.Name+w.over(), most.Name+w.over()
 		return []reading{{figure: half, value: report.P50}, {figure: most, value: report.P99}}, nil
 	}
 }
 
+// afterIPv4 makes a measurement over IPv4 and then the same one over IPv6, and returns the readings of the latter with the values of the former.
+// Nothing else is between the two, so that their ratio depends less on the machine's other load than on the family.
+func afterIPv4(ipv4, ipv6 measurement) measurement {
+	return func(ctx context.Context, s *session) ([]reading, error) {
+		base, err := ipv4(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		readings, err := ipv6(ctx, s)
+		for i := range readings {
+			readings[i].ipv4 = base[i].value
+		}
+		return readings, err
+	}
+}
+
+// asks measures requests and responses in a direction's family; the guest asks.
+func asks(w way) (tcp, udp measurement) {
+	return ask(w, "tcp", askTCP50, askTCP99), ask(w, "udp", askUDP50, askUDP99)
+}
+
 func connect(ctx context.Context, s *session) ([]reading, error) {
-	report, err := s.loadReport(ctx, "connect")
+	report, err := s.loadReport(ctx, "connect", peerAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +210,9 @@ type askReport struct {
 	Seconds, P50, P99 float64
 }
 
-func (s *session) loadReport(ctx context.Context, verb string) (askReport, error) {
+func (s *session) loadReport(ctx context.Context, verb, address string) (askReport, error) {
 	var report askReport
-	out, err := s.guest.run(ctx, fmt.Sprintf("%s %s %s:%d 1", s.load, verb, peerAddr, askPort))
+	out, err := s.guest.run(ctx, fmt.Sprintf("%s %s %s 1", s.load, verb, at(address, askPort)))
 	if err != nil {
 		return report, err
 	}

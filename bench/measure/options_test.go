@@ -62,7 +62,7 @@ func TestWants(t *testing.T) {
 		t.Fatalf("no group %q", name)
 		return group{}
 	}
-	b := &bench{options: options{figures: []string{"tcp", "idle", "startup", "ports"}}, given: map[string]bool{"slow": true, "badtcp": true}}
+	b := &bench{options: options{figures: []string{"tcp", "idle", "startup", "ports", "ipv6"}}, given: map[string]bool{"slow": true, "badtcp": true}}
 	for _, test := range []struct {
 		candidate candidate
 		group     string
@@ -76,6 +76,9 @@ func TestWants(t *testing.T) {
 		{candidate{name: pump}, "ports", 0, false},
 		{candidate{name: pump}, "startup", 0, false},
 		{candidate{name: ourselves, leases: true}, "startup", 1, true},
+		{candidate{name: "pasta"}, "ipv6", 0, false},
+		{candidate{name: ourselves, ipv6: true}, "ipv6", 1, true},
+		{candidate{name: "few", groups: []string{"ports"}, ipv6: true}, "ipv6", 0, false},
 		{candidate{name: "few", groups: []string{"ports"}}, "ports", 0, true},
 		{candidate{name: "few", groups: []string{"ports"}}, "tcp", 0, false},
 		{candidate{name: "slow"}, "tcp", 0, false}, // the candidate has failed

@@ -16,13 +16,17 @@ type ends struct{ from, to, mac, hop string }
 
 // description returns trafgen's configuration of a flood: packets of 60 octets, which are 64 on a wire, of several flows in turn, each with
 // its own source port. Like packets of a connected socket of Linux, they have the DF flag and identifications that increase within a flow,
-// so that a switch can merge them. trafgen adds lengths and checksums when it starts.
-func description(e ends, flows int) string {
+// so that a switch can merge them. Packets of IPv6 have the same payload and are 20 octets longer. trafgen adds lengths and checksums when
+// it starts.
+func description(e ends, ipv6 bool, flows int) string {
 	var b strings.Builder
 	for i := range descriptions {
 		flow, number := i%flows, i/flows+1
-		fmt.Fprintf(&b, "{ eth(da=%s, sa=%s), ipv4(id=%d, df, ttl=64, sa=%s, da=%s), udp(sp=%d, dp=%d), fill(0, 18) }\n",
-			e.hop, e.mac, number, e.from, e.to, floodPort+flow, floodPort)
+		ip := fmt.Sprintf("ipv4(id=%d, df, ttl=64, sa=%s, da=%s)", number, e.from, e.to)
+		if ipv6 {
+			ip = fmt.Sprintf("ipv6(hoplimit=64, sa=%s, da=%s)", e.from, e.to)
+		}
+		fmt.Fprintf(&b, "{ eth(da=%s, sa=%s), %s, udp(sp=%d, dp=%d), fill(0, 18) }\n", e.hop, e.mac, ip, floodPort+flow, floodPort)
 	}
 	return b.String()
 }
@@ -31,7 +35,7 @@ func description(e ends, flows int) string {
 // not.
 func (s *session) ends(ctx context.Context, w way) (ends, error) {
 	from, hop := w.floodFrom(s), w.to(s)
-	if _, err := from.run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, hop, askPort)); err != nil {
+	if _, err := from.run(ctx, fmt.Sprintf("%s await %s 10", s.load, at(hop, askPort))); err != nil {
 		return ends{}, fmt.Errorf("before a flood: %w", err)
 	}
 	route, err := only[struct{ Gateway, Prefsrc string }](from.run(ctx, "ip -j route get "+hop))

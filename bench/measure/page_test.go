@@ -50,32 +50,45 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// markdown returns two tables. The first one has the candidates with all figures, with the ratio of podswitch to each; the second one has
-// the others, with the ratio of each to its baseline.
+// markdown returns two tables, and a third one if there are figures of IPv6. The first one has the candidates with all figures, with the
+// ratio of podswitch to each; the second one has the others, with the ratio of each to its baseline; the third one has the figures of IPv6,
+// with the ratio of each to that of the same candidate over IPv4.
 func (r *results) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d rounds of %d s on %d cores of %s, Linux %s. The rounds of %s lie %.0f %% of their median apart (median over the figures), "+
 		"at worst %.0f %% (%s). In brackets podswitch divided by it.\n\n", r.Settings.Rounds, r.Settings.Seconds, r.Machine.Cores, r.Machine.CPU,
 		r.Machine.Kernel, r.Noise.Candidate, 100*r.Noise.Typical, 100*r.Noise.Worst, r.Noise.Figure)
-	var all, some []string
+	var all, some, both []string
 	for _, c := range candidates() {
+		if c.ipv6 {
+			both = append(both, c.name)
+		}
 		if c.groups == nil {
 			all = append(all, c.name)
 		} else {
 			some = append(some, c.name)
 		}
 	}
-	r.table(&b, all, func(row row) *spread { return row.Ours })
+	r.table(&b, all, isIPv4, func(row row) *spread { return row.Ours })
 	b.WriteString("\nIn brackets the same divided by its baseline: of podswitch-plain pump-plain, of switches with idle ports podswitch-switch.\n\n")
-	r.table(&b, some, func(row row) *spread { return row.Ratio })
+	r.table(&b, some, isIPv4, func(row row) *spread { return row.Ratio })
+	if isIPv6 := func(f outcome) bool { return !isIPv4(f) }; slices.ContainsFunc(r.Figures, isIPv6) {
+		b.WriteString("\nThe same over IPv6. In brackets divided by the value of the same candidate over IPv4, which was measured immediately before.\n\n")
+		r.table(&b, both, isIPv6, func(row row) *spread { return row.IPv4 })
+	}
 	return b.String()
 }
 
+// isIPv4 reports whether a figure has no values over IPv4 beside it.
+func isIPv4(f outcome) bool {
+	return !slices.ContainsFunc(f.Rows, func(r row) bool { return r.IPv4 != nil })
+}
+
 // table writes a line for each figure of the columns, and another one for its CPU time.
-func (r *results) table(b *strings.Builder, columns []string, ratio func(row) *spread) {
+func (r *results) table(b *strings.Builder, columns []string, wanted func(outcome) bool, ratio func(row) *spread) {
 	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for _, f := range r.Figures {
-		if !slices.ContainsFunc(f.Rows, func(r row) bool { return slices.Contains(columns, r.Candidate) }) {
+		if !wanted(f) || !slices.ContainsFunc(f.Rows, func(r row) bool { return slices.Contains(columns, r.Candidate) }) {
 			continue
 		}
 		line(b, f.Name+", "+f.Unit, columns, f, func(row row) string { return beside(number(row.Median), ratio(row)) })

@@ -59,10 +59,11 @@ type row struct {
 	Baseline string  `json:"baseline,omitempty"` // candidate whose value Ratio divides by
 	Ratio    *spread `json:"ratio,omitempty"`    // value divided by that of the baseline, round by round
 	Ours     *spread `json:"ours,omitempty"`     // value of podswitch divided by this one, round by round
+	IPv4     *spread `json:"ipv4,omitempty"`     // of a figure of IPv6: value divided by that over IPv4 of the same candidate, round by round
 }
 
 // A series has the readings of one figure of one candidate, by round.
-type series struct{ values, cpu map[int]float64 }
+type series struct{ values, cpu, ipv4 map[int]float64 }
 
 func newResults(m machine, s settings) *results {
 	return &results{Machine: m, Settings: s, Absent: []absence{}, readings: map[string]map[string]*series{}}
@@ -76,10 +77,13 @@ func (r *results) add(name string, round int, readings []reading) {
 			r.order = append(r.order, reading.figure)
 		}
 		if r.readings[key][name] == nil {
-			r.readings[key][name] = &series{values: map[int]float64{}, cpu: map[int]float64{}}
+			r.readings[key][name] = &series{values: map[int]float64{}, cpu: map[int]float64{}, ipv4: map[int]float64{}}
 		}
 		r.readings[key][name].values[round] = reading.value
 		r.readings[key][name].cpu[round] = reading.cpu
+		if reading.ipv4 > 0 {
+			r.readings[key][name].ipv4[round] = reading.ipv4
+		}
 	}
 }
 
@@ -112,6 +116,7 @@ func makeRow(c candidate, f figure, of map[string]*series) row {
 	if us := of[ourselves]; us != nil && c.name != ourselves {
 		result.Ours = ratio(us, own)
 	}
+	result.IPv4 = ratio(own, &series{values: own.ipv4})
 	return result
 }
 

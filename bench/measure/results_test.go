@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +69,38 @@ func TestConclude(t *testing.T) {
 	}
 	if r.Noise.Candidate != pump || r.Noise.Worst != 5/7.5 || r.Noise.Typical != r.Noise.Worst {
 		t.Errorf("noise: %+v", r.Noise)
+	}
+}
+
+// TestIPv6BesideIPv4 has the ratio of a figure of IPv6 to its value over IPv4, round by round, in a table of its own.
+func TestIPv6BesideIPv4(t *testing.T) {
+	r := example()
+	figure := tcpFigure(ways6[0], 1, 1500, cubic)
+	for round, speed := range []float64{10, 5} {
+		once := func(speed float64) measurement {
+			return func(context.Context, *session) ([]reading, error) {
+				return []reading{{figure: figure, value: speed}}, nil
+			}
+		}
+		readings, err := afterIPv4(once(speed), once(0.9*speed))(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.add(ourselves, round, readings)
+	}
+	before := r.markdown()
+	r.conclude(candidates())
+	if got := r.Figures[1].Rows[0]; got.IPv4 == nil || *got.IPv4 != (spread{0.9, 0.9, 0.9}) || r.Figures[0].Rows[0].IPv4 != nil {
+		t.Fatalf("%+v", r.Figures)
+	}
+	page, found := strings.CutPrefix(r.markdown(), before)
+	if !found || !strings.Contains(page, "| TCP out, 1 flow, MTU 1500, IPv6, Gbit/s | 6.75 (0.90) | | | |") {
+		t.Errorf("the third table is\n%s", page)
+	}
+	fault := errors.New("refused")
+	fails := func(context.Context, *session) ([]reading, error) { return nil, fault }
+	if _, err := afterIPv4(fails, fails)(t.Context(), nil); !errors.Is(err, fault) {
+		t.Errorf("%v, want the fault", err)
 	}
 }
 

@@ -17,6 +17,7 @@ type group struct {
 	name string
 	mtu  int
 	once bool   // only in the first round
+	ipv6 bool   // the pod and the guest have IPv6 too
 	bare bool   // the guest gets its address by DHCP; only for candidates with a DHCP server
 	load string // program that the group needs and that a machine may lack; empty for none
 	list []measurement
@@ -25,14 +26,24 @@ type group struct {
 // groups returns the groups in the order in which a session measures them. Floods are last, because they may leave full queues.
 func groups() []group {
 	out, in := ways[0], ways[1]
+	out6, in6 := ways6[0], ways6[1]
+	tcp, udp := asks(out)
+	tcp6, udp6 := asks(out6)
 	bulks := []measurement{bulk(out, 1, cubic), bulk(in, 1, cubic), bulk(out, 4, cubic), bulk(in, 4, cubic)}
+	var bulks6 []measurement
+	for i, flows := range []int{1, 1, 4, 4} {
+		bulks6 = append(bulks6, afterIPv4(bulks[i], bulk(ways6[i%2], flows, cubic)))
+	}
 	return []group{
 		{name: "startup", mtu: 1500, bare: true, list: []measurement{startup}},
-		{name: "rr", mtu: 1500, list: []measurement{ask("tcp", askTCP50, askTCP99), ask("udp", askUDP50, askUDP99)}},
+		{name: "rr", mtu: 1500, list: []measurement{tcp, udp}},
 		{name: "connect", mtu: 1500, list: []measurement{connect}},
 		{name: "tcp", mtu: 1500, list: bulks},
 		{name: "bbr", mtu: 1500, list: []measurement{bulk(out, 1, bbr), bulk(in, 1, bbr)}},
 		{name: "pps", mtu: 1500, load: "trafgen", list: []measurement{flood(out, 1), flood(in, 1), flood(out, 64), flood(in, 64)}},
+		{name: "ipv6", mtu: 1500, ipv6: true, list: slices.Concat([]measurement{afterIPv4(tcp, tcp6), afterIPv4(udp, udp6)}, bulks6)},
+		{name: "pps6", mtu: 1500, ipv6: true, load: "trafgen", list: []measurement{
+			afterIPv4(flood(out, 1), flood(out6, 1)), afterIPv4(flood(in, 1), flood(in6, 1))}},
 		{name: "memory", mtu: 1500, list: []measurement{memory}},
 		{name: "idle", mtu: 1500, once: true, list: []measurement{idle}},
 		{name: "ports", mtu: 1500, load: "trafgen", list: []measurement{bulk(out, 1, cubic), bulk(in, 1, cubic), flood(out, 1), flood(in, 1)}},
@@ -67,18 +78,22 @@ func (b *bench) run(ctx context.Context, all []candidate) error {
 // candidate measures one candidate in one round. It records failures, and returns an error only if the run was interrupted.
 func (b *bench) candidate(ctx context.Context, c candidate, round int) error {
 	for _, mtu := range []int{1500, jumbo} {
-		var together []group
+		var together, both []group
 		for _, g := range groups() {
 			switch {
 			case g.mtu != mtu || mtu > c.largest || !b.wants(c, g, round):
 			case g.bare:
 				b.session(ctx, c, round, []group{g})
+			case g.ipv6:
+				both = append(both, g)
 			default:
 				together = append(together, g)
 			}
 		}
-		if len(together) > 0 {
-			b.session(ctx, c, round, together)
+		for _, list := range [][]group{together, both} {
+			if len(list) > 0 {
+				b.session(ctx, c, round, list)
+			}
 		}
 	}
 	return ctx.Err()
@@ -90,7 +105,7 @@ func (b *bench) wants(c candidate, g group, round int) bool {
 		return false
 	case !slices.Contains(b.figures, g.name):
 		return false
-	case g.once && round > 0, g.bare && !c.leases:
+	case g.once && round > 0, g.bare && !c.leases, g.ipv6 && !c.ipv6:
 		return false
 	case c.groups == nil:
 		return g.name != "ports"
@@ -102,13 +117,12 @@ func (b *bench) wants(c candidate, g group, round int) bool {
 // session measures groups of one round, one after another in one topology.
 func (b *bench) session(ctx context.Context, c candidate, round int, together []group) {
 	fmt.Fprintf(b.progress, "bench: round %d of %d: %s, MTU %d\n", round+1, b.rounds, c.name, together[0].mtu)
-	s, err := b.open(ctx, together[0].mtu)
+	s, err := b.open(ctx, together[0])
 	if err != nil {
 		b.giveUp(ctx, c, "", err)
 		return
 	}
 	defer s.close()
-	s.bare = together[0].bare
 	if err := s.begin(ctx, c); err != nil {
 		b.giveUp(ctx, c, "", errors.Join(err, s.logs()))
 		return

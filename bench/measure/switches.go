@@ -20,7 +20,7 @@ func delegate(offload string) starter {
 		if _, err := s.launch(saysReady, s.podswitch, "run", "--state-dir", filepath.Join(s.work, "state"), "--offload", offload); err != nil {
 			return err
 		}
-		s.target = podAddr
+		s.target, s.target6 = podAddr, podAddr6
 		return s.plug(ctx, podAddr)
 	}
 }

@@ -22,10 +22,10 @@ func (r *results) print(to io.Writer) error {
 		if f.Cost != "" {
 			cost = "CPU s/" + f.Cost
 		}
-		fmt.Fprintf(w, "candidate\tmedian\tmin\tmax\tratio\tto\tpodswitch/it\t%s\t\n", cost)
+		fmt.Fprintf(w, "candidate\tmedian\tmin\tmax\tratio\tto\tpodswitch/it\tto IPv4\t%s\t\n", cost)
 		for _, row := range f.Rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Candidate, number(row.Median), number(row.Min), number(row.Max),
-				middle(row.Ratio), row.Baseline, middle(row.Ours), middle(row.CPU))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Candidate, number(row.Median), number(row.Min), number(row.Max),
+				middle(row.Ratio), row.Baseline, middle(row.Ours), middle(row.IPv4), middle(row.CPU))
 		}
 		if err := w.Flush(); err != nil {
 			return err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +19,12 @@ const (
 	podAddr   = "10.244.1.7"
 	peerAddr  = "10.244.1.8"
 	guestAddr = "10.244.1.50"
+
+	prefix6    = "fd00:10:244:1::"
+	gateway6   = prefix6 + "1"
+	podAddr6   = prefix6 + "7"
+	peerAddr6  = prefix6 + "8"
+	guestAddr6 = prefix6 + "50"
 )
 
 // The ports of the loads. A candidate that translates addresses forwards them to the guest.
@@ -36,14 +44,15 @@ type session struct {
 	work                   string // folder for the files of the candidate
 	services               []*process
 	parts                  []*process    // the processes of the candidate
-	target                 string        // address of the guest, as seen by the peer
+	target, target6        string        // addresses of the guest, as seen by the peer
+	both                   bool          // IPv6 too; otherwise only IPv4
 	bare                   bool          // the guest's interface gets no address, for a DHCP client
 	ready                  time.Duration // from the start of the candidate's last process until it was ready; 0: unknown
 }
 
-// open makes the topology without a candidate.
-func (b *bench) open(ctx context.Context, mtu int) (*session, error) {
-	s := &session{bench: b, mtu: mtu, target: guestAddr}
+// open makes the topology of a group without a candidate.
+func (b *bench) open(ctx context.Context, g group) (*session, error) {
+	s := &session{bench: b, mtu: g.mtu, bare: g.bare, both: g.ipv6, target: guestAddr, target6: guestAddr6}
 	for role, name := range map[string]*namespace{"node": &s.node, "pod": &s.pod, "peer": &s.peer, "guest": &s.guest} {
 		*name = namespace(b.id + "-" + role)
 	}
@@ -71,28 +80,41 @@ func (s *session) connect(ctx context.Context) error {
 			return err
 		}
 		// Otherwise the kernel's IPv6 packets on a new device would be measured too.
-		if _, err := n.run(ctx, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"); err != nil {
+		settings := "net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+		if s.both {
+			settings = "net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.router_solicitations=0"
+		}
+		if _, err := n.run(ctx, "sysctl -qw "+settings); err != nil {
 			return err
 		}
 		if err := n.ip(ctx, "link set lo up"); err != nil {
 			return err
 		}
 	}
-	err := s.node.ip(ctx, "link add cni0 type bridge", fmt.Sprintf("link set cni0 mtu %d up", s.mtu), "addr add "+gateway+"/24 dev cni0")
-	if err != nil {
+	bridge := []string{"link add cni0 type bridge", fmt.Sprintf("link set cni0 mtu %d up", s.mtu), "addr add " + gateway + "/24 dev cni0"}
+	if err := s.node.ip(ctx, s.withIPv6(bridge, "addr add "+gateway6+"/64 dev cni0 nodad")...); err != nil {
 		return err
 	}
-	return errors.Join(s.attach(ctx, s.pod, "v-pod", podAddr), s.attach(ctx, s.peer, "v-peer", peerAddr))
+	return errors.Join(s.attach(ctx, s.pod, "v-pod", podAddr, podAddr6), s.attach(ctx, s.peer, "v-peer", peerAddr, peerAddr6))
 }
 
-func (s *session) attach(ctx context.Context, end namespace, device, address string) error {
+// withIPv6 appends commands to others if the session has IPv6.
+func (s *session) withIPv6(commands []string, more ...string) []string {
+	if s.both {
+		return append(commands, more...)
+	}
+	return commands
+}
+
+func (s *session) attach(ctx context.Context, end namespace, device, address, address6 string) error {
 	err := s.node.ip(ctx,
 		fmt.Sprintf("link add %s mtu %d type veth peer name eth0 mtu %d netns %s", device, s.mtu, s.mtu, end),
 		fmt.Sprintf("link set %s master cni0 up", device))
 	if err != nil {
 		return err
 	}
-	return end.ip(ctx, "addr add "+address+"/24 dev eth0", "link set eth0 up", "route add default via "+gateway)
+	return end.ip(ctx, s.withIPv6([]string{"addr add " + address + "/24 dev eth0", "link set eth0 up", "route add default via " + gateway},
+		"addr add "+address6+"/64 dev eth0 nodad", "route add default via "+gateway6)...)
 }
 
 // ip runs each line as a command of ip(8).
@@ -104,7 +126,11 @@ func (n namespace) ip(ctx context.Context, lines ...string) error {
 // serve starts the servers of the loads at both ends.
 func (s *session) serve(context.Context) error {
 	for _, where := range []namespace{s.peer, s.guest} {
-		for _, args := range [][]string{{"iperf3", "-s", "-p", fmt.Sprint(bulkPort)}, {s.load, "serve", fmt.Sprint(askPort)}} {
+		services := [][]string{{"iperf3", "-s", "-p", fmt.Sprint(bulkPort)}, {s.load, "serve", at("0.0.0.0", askPort)}}
+		if s.both {
+			services = append(services, []string{s.load, "serve", at("::", askPort)})
+		}
+		for _, args := range services {
 			p, err := start(where, "", args...)
 			if err != nil {
 				return err
@@ -153,7 +179,10 @@ func (s *session) plug(ctx context.Context, address string) error {
 	if err := s.pod.ip(ctx, "link set tap0 netns "+string(s.guest)); err != nil {
 		return err
 	}
-	return s.dress(ctx, address+"/24", gateway)
+	if err := s.dress(ctx, address+"/24", gateway); err != nil || !s.both {
+		return err
+	}
+	return s.guest.ip(ctx, "addr add "+s.target6+"/64 dev tap0 nodad", "route add default via "+gateway6)
 }
 
 // dress sets MTU, address and gateway of the guest's interface, or only the MTU if it is bare.
@@ -175,14 +204,21 @@ func (s *session) awaitLink(ctx context.Context, where namespace, device string)
 
 // reach waits until the guest and its peer reach each other through the candidate.
 func (s *session) reach(ctx context.Context) error {
-	for _, way := range ways {
-		_, err := way.from(s).run(ctx, fmt.Sprintf("%s await %s:%d 10", s.load, way.to(s), askPort))
+	list := ways[:]
+	if s.both {
+		list = append(list, ways6[:]...)
+	}
+	for _, way := range list {
+		_, err := way.from(s).run(ctx, fmt.Sprintf("%s await %s 10", s.load, at(way.to(s), askPort)))
 		if err != nil {
 			return errors.Join(fmt.Errorf("guest %s: no answer: %w", way.name, err), s.healthy())
 		}
 	}
 	return nil
 }
+
+// at returns an address with a port.
+func at(address string, port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 
 // logs returns the last output of the candidate as an error.
 func (s *session) logs() error {
