@@ -18,25 +18,36 @@ const segmentBulk = 64 << 20
 func TestPlugins(t *testing.T) {
 	var rows, missing []string
 	for _, p := range readProfiles(t) {
-		passed := false
-		t.Run(p.name, func(t *testing.T) {
-			newPluginLab(t, p, false).test()
-			passed = !t.Failed()
-		})
+		results := []string{"IPv4"}
+		if p.facts["address6"] != "" {
+			results[0] = "dual-stack"
+		}
+		passed := p.passes(t, p.name, false)
 		if p.facts["only6"] == "yes" {
-			t.Run(p.name+", IPv6 only", func(t *testing.T) { newPluginLab(t, p, true).test() })
+			results = append(results, "IPv6 only")
+			passed = p.passes(t, p.name+", IPv6 only", true) && passed
 		}
 		if !passed { // failed, skipped, or excluded by -run
 			missing = append(missing, p.name)
 		}
-		rows = append(rows, fmt.Sprintf("| [%s](plugins/%s.md) | %s | %s | passed |", p.facts["title"], p.name, p.facts["parts"], p.facts["shows"]))
+		rows = append(rows, fmt.Sprintf("| [%s](plugins/%s.md) | %s | %s | %s |",
+			p.facts["title"], p.name, p.facts["parts"], p.facts["shows"], strings.Join(results, ", ")))
 	}
 	if *updateDocs {
 		if len(missing) > 0 {
 			t.Fatalf("the table is not written: %v did not run or did not pass", missing)
 		}
-		writeTable(t, "plugins.md", "| plugin | made of | shows | result |", rows)
+		writeTable(t, "plugins.md", "| plugin | made of | shows | pods that passed |", rows)
 	}
+}
+
+// passes runs the test with a profile, and reports whether it ran and passed.
+func (p profile) passes(t *testing.T, name string, only6 bool) (passed bool) {
+	t.Run(name, func(t *testing.T) {
+		newPluginLab(t, p, only6).test()
+		passed = !t.Failed()
+	})
+	return passed
 }
 
 func (l *pluginLab) test() {
@@ -213,14 +224,20 @@ func (l *pluginLab) expectSilence() {
 	}
 }
 
-// expectPathMTU checks that a packet of the profile's MTU reaches a remote pod, and that a larger one gets an ICMP error with that MTU.
+// expectPathMTU checks that a packet of the path's MTU reaches a remote pod, and that a larger one gets an ICMP error with that MTU.
 func (l *pluginLab) expectPathMTU() {
 	l.t.Helper()
 	var mtu int
 	fmt.Sscan(l.fact(l.t, "mtu"), &mtu)
+	l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu+50))
 	for _, remote := range l.targets("remote") {
-		l.expectPathMTUOf(remote.address, mtu)
+		path := mtu
+		if strings.Contains(remote.address, ":") {
+			fmt.Sscan(l.facts["remote-mtu6"], &path)
+		}
+		l.expectPathMTUOf(remote.address, path)
 	}
+	l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu))
 }
 
 func (l *pluginLab) expectPathMTUOf(remote string, mtu int) {
@@ -229,9 +246,8 @@ func (l *pluginLab) expectPathMTUOf(remote string, mtu int) {
 	if strings.Contains(remote, ":") {
 		version, headers = "-6", 48
 	}
+	l.guest.must("ip", version, "route", "flush", "cache")
 	l.guest.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-headers), remote)
-	l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu+50))
-	defer l.guest.batch(fmt.Sprintf("link set tap0 mtu %d", mtu))
 	_, _, code := l.guest.run("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(mtu-headers+1), remote)
 	if code == 0 {
 		l.t.Errorf("a packet of %d bytes passed", mtu+1)
