@@ -9,7 +9,7 @@ import (
 )
 
 // One test for all network plugins. e2e/plugins/NAME.sh is the profile of a plugin: facts in its head, and functions that make the topology
-// (e2e/plugins/README.md documents both). A new plugin needs only a new file.
+// (e2e/plugins/README.md documents both). CONTRIBUTING.md says how to add one.
 
 // segmentBulk is the size of a transfer between two ends of a profile, in bytes.
 const segmentBulk = 64 << 20

@@ -11,7 +11,6 @@ import (
 
 // Some stable releases of Linux, 6.6.44 for example, refuse a frame of several UDP datagrams that the releases before and after accept.
 // A port of this package may have merged the frame, so it must not be lost: the transmitting port cuts it and sends the pieces.
-
 //
 // Every kernel refuses segments in a tunnel, for which the header in use has no words.
 

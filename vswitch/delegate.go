@@ -39,40 +39,38 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //
 // Frames from the guest (fromGuest), in this order:
 //
-//  1. Validate: an Ethernet header. Remove priority tags. Then validate the offload header, which must fit the frame, and the source
-//     MAC, which one station can have.
+//  1. Validate: an Ethernet header. Remove priority tags. Then validate the offload header, which must fit the frame, and the source MAC,
+//     which one station can have.
 //  2. Check the ethertype: ARP, IPv4 or IPv6, if the pod has an address of the family, without VLAN tags. Then check the pinned MAC, if
 //     there is one.
 //  3. ARP: answer every request with the router MAC, except requests for the guest's own address, probes and announcements.
-//     IPv6 neighbour discovery (controlFromGuest): answer solicitations likewise, as a router, and solicitations of routers with the
-//     configured advertisement; never duplicate address detection. Drop MLD.
-//  4. IP: validate the packet. Send DHCP requests to the server, and drop other DHCP, except replies of IPv4 to a relay. From an
-//     IPv6 link-local address, send only packets for the router, to the server. The source must be
-//     the pod address, the guest must be its holder, and the packet must not belong to a kept port: neither as its source nor as the
-//     subject of an ICMP error.
+//  4. IP: validate the packet. IPv6 neighbour discovery (controlFromGuest): answer solicitations likewise, as a router, and solicitations
+//     of routers with the configured advertisement; never duplicate address detection. Drop MLD. Send DHCP requests to the server, and drop
+//     other DHCP, except replies of IPv4 to a relay. From an IPv6 link-local address, send only packets for the router, to the server. The
+//     source must be the pod address, the guest must be its holder, and the packet must not belong to a kept port: neither as its source
+//     nor as the subject of an ICMP error.
 //  5. Send packets for the server's address to the server.
-//  6. Send the rest to the wire (toWire): drop loopback, "this network", link-local addresses of IPv6 and the pod address; apply the rules; look up the next hop
-//     in the captured routes; check the size; resolve the next hop's MAC; set the wire MAC as the source.
+//  6. Send the rest to the wire (toWire): drop loopback, "this network", link-local addresses of IPv6 and the pod address; apply the rules;
+//     look up the next hop in the captured routes; check the size; resolve the next hop's MAC; set the wire MAC as the source.
 //
 // Frames from the wire (fromWire), in this order:
 //
-//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Remove priority tags. Then validate the offload
-//     header and the source MAC, which one station can have, unless the link has no ARP.
+//  1. Validate: an Ethernet header. Drop own frames that a hairpin port reflects. Remove priority tags. Then validate the offload header
+//     and the source MAC, which one station can have, unless the link has no ARP.
 //  2. Check the ethertype: ARP, IPv4 or IPv6, if the pod has an address of the family, without VLAN tags.
-//  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint. IPv6 neighbour discovery (controlFromWire): learn
-//     neighbours; answer solicitations for the pod address with the wire MAC. Drop everything else of it, and MLD.
-//  4. IP: validate the packet. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no other host
-//     may use; a packet may exceed the link's MTU, as a host receives it. Decide by the
-//     destination IP, whatever the destination MAC: groups and broadcasts go to the guest, other destinations than the pod
-//     address nowhere.
-//  5. Send packets of flows of the pod's own processes to the egress port, and packets to kept ports, and ICMP errors about those, to the pod endpoint.
+//  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
+//  4. IP: validate the packet. IPv6 neighbour discovery (controlFromWire): learn neighbours; answer solicitations for the pod address with
+//     the wire MAC. Drop everything else of it, and MLD. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no
+//     other host may use; a packet may exceed the link's MTU, as a host receives it. Decide by the destination IP, whatever the destination
+//     MAC: groups and broadcasts go to the guest, other destinations than the pod address nowhere.
+//  5. Send packets of flows of the pod's own processes to the egress port, and packets to kept ports, and ICMP errors about those, to the
+//     pod endpoint.
 //  6. Send the rest to the guest if it is the holder. If the switch is, send only ICMP echo to the pod endpoint, and TCP and UDP if the
 //     endpoint refuses them.
 //
 // Frames from the pod endpoint (fromPod) are dropped while the kernel is the holder, and then validated like those of the wire, with any
-// source MAC. ARP frames are sent with the wire MAC; IP with the pod address as its source goes to the wire, except DHCP,
-// neighbour discovery and MLD. Frames from the server
-// (fromServer) go to the guest. egress.go has those of the pod's own processes (fromEgress).
+// source MAC. ARP frames are sent with the wire MAC; IP with the pod address as its source goes to the wire, except DHCP, neighbour
+// discovery and MLD. Frames from the server (fromServer) go to the guest. egress.go has those of the pod's own processes (fromEgress).
 //
 // All methods except Resume may be called concurrently.
 type Delegate struct {

@@ -129,7 +129,7 @@ func (v *Family) toServer(f *Frame, out *Out) {
 	out.Send(PortServer, *f)
 }
 
-// toWire sends an IPv4 frame from the guest or the pod endpoint towards its destination.
+// toWire sends an IP packet from the guest or the pod endpoint towards its destination.
 func (v *Family) toWire(in int, f *Frame, p *packet.Packet, now time.Duration, out *Out) {
 	switch {
 	case p.Target.IsMartian(v.isIPv6):

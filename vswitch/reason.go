@@ -5,8 +5,8 @@ package vswitch
 // fragment that is not delivered.
 type Reason uint8
 
-// The reasons. Ports count the first group, one or both forwarders the second, and Delegate the third. Within a group they have the
-// order of the checks.
+// The reasons. Ports count the first group, one or both forwarders the second, and Delegate the third. Delegate's comment and Bridge's
+// have the order of the checks.
 const (
 	// ReceiveError: the kernel reported an error instead of the frame (EINVAL from a packet socket).
 	ReceiveError Reason = iota

@@ -66,7 +66,7 @@ func socketCalls() []allowedCall {
 	}
 }
 
-// runtimeCalls returns the calls of the Go runtime for threads, memory, time, signals and exit.
+// runtimeCalls returns the calls of the Go runtime for threads, memory, time, signals and exit, and those of the process for itself.
 func runtimeCalls(pid int) []allowedCall {
 	return []allowedCall{
 		{name: "clone", number: unix.SYS_CLONE, purpose: "new threads", condition: "exactly the flags of a Go thread", arguments: newThread()},

@@ -14,6 +14,6 @@
 //  3. seccomp: a list of system calls, some with conditions on their arguments, is allowed; any other call kills the process
 //     (seccomp(2), SECCOMP_RET_KILL_PROCESS, Linux 4.14)
 //
-// calls.go has the list. It contains the calls that the runtime of this module's Go version and the packages of the frame path make on
+// calls.go has the list, and machine_*.go what one architecture needs in addition. It contains the calls that the runtime of this module's Go version and the packages of the frame path make on
 // Linux. A binary with cgo makes other calls, so Enter refuses it.
 package sandbox

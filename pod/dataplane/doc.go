@@ -31,7 +31,7 @@
 //	control     control.Serve: status and fdb
 //	background  events of a delegation that are not DHCP messages: lease expiry, uses of the address, probes; and reports to the
 //	            keeper of what the next switch has to know if this one ends unasked (learned.go)
-//	commands    Yield, Stop, Guest and the end of the context
+//	commands    Yield, Stop, GuestState, UplinkState, Changed and the end of the context
 //	services    netstack's own: DHCP, DNS, kept ports (package stack)
 //	hold timer  runs once, some time after the guest's device disappeared
 //

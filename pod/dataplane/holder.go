@@ -7,8 +7,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// A holderState is the holder of the pod address of one family, and whether the guest can become the holder without DHCP. The address has exactly one
-// holder at any time:
+// A holderState is the holder of the pod address of one family, and whether the guest can become the holder without DHCP. While a
+// switch runs, the address has exactly one holder:
 //
 //	          taken                ack, use
 //	kernel ─────────▶ waiting ─────────────────────▶ guest

@@ -29,7 +29,7 @@ const (
 // program.
 var ErrInvalid = errors.New("invalid message")
 
-// A Conn is one end of a session: the keeper's, until a Hello is sent with it. It receives only messages that the other side may
+// A Conn is one end of a session. It is the switch's end if a Hello was sent with it, and the keeper's otherwise. It receives only messages that the other side may
 // send. One goroutine at a time may call Receive; Send and Close may be called at any time.
 type Conn struct {
 	socket   *net.UnixConn

@@ -15,8 +15,8 @@ const (
 )
 
 // Adopt returns the Taken of a process that was killed, made from the state file in dir: the addresses stay off the interface, and this
-// process silences the kernel. The caller holds the Lock of dir. Adopt returns nil if it cannot continue, and the caller then calls
-// RestoreLocked: there is no state file, it describes another interface or boot, or the interface has an address.
+// process silences the kernel. The caller holds the Lock of dir. Adopt returns nil if there is no state file, if the file describes another
+// interface or boot, or if the interface has an address. The caller then calls RestoreLocked.
 //
 // The kernel is silent about the addresses also between the end of the first process and Adopt: it answers neither ARP nor IP for an
 // address that no interface has, as long as no route leads to it.
