@@ -60,7 +60,7 @@ func TestSegment(t *testing.T) {
 			large.Offload.GSOType, large.Offload.GSOSize, large.Offload.HdrLen = vnet.GSOTCPv4, 1400, 54
 			large = family.of(large)
 			isTCP := func(f vswitch.Frame) bool {
-				return len(f.Data) > 74 && bytes.Equal(f.Data[12:15], large.Data[12:15]) && f.Data[23] == large.Data[23]
+				return len(f.Data) > 74 && bytes.Equal(f.Data[:15], large.Data[:15]) && f.Data[23] == large.Data[23]
 			}
 			for _, pair := range [][2]vswitch.Port{{device, kernel}, {kernel, device}, {whole, cutting}} {
 				pair[0].Transmit([]vswitch.Frame{large})

@@ -507,19 +507,25 @@ func TestAnIPv6AddressIsRemovedAtOnce(t *testing.T) {
 	p.wantIPv6As(before)
 }
 
-// TestManyIPv6Routes checks that the time to follow changes is proportional to the number of routes.
+// TestManyIPv6Routes checks that the time to follow changes is proportional to the number of routes. The shortest of several tries does not
+// depend on other processes.
 func TestManyIPv6Routes(t *testing.T) {
-	follow := func(n int) time.Duration {
+	follow := func(n int) (shortest time.Duration) {
 		var routes []Route
 		for i := range n {
 			prefix := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 1, byte(i >> 8), byte(i)}), 64)
 			routes = append(routes, Route{Dst: prefix, Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Link: 2})
 		}
-		began := time.Now()
-		if got := withSource(routes, routes, netip.IPv6Loopback(), nil); len(got) != n {
-			t.Errorf("%d routes of %d", len(got), n)
+		for range 10 {
+			began := time.Now()
+			if got := withSource(routes, routes, netip.IPv6Loopback(), nil); len(got) != n {
+				t.Errorf("%d routes of %d", len(got), n)
+			}
+			if took := time.Since(began); shortest == 0 || took < shortest {
+				shortest = took
+			}
 		}
-		return time.Since(began)
+		return shortest
 	}
 	few, many := follow(500), follow(8000)
 	if many > 100*few {
