@@ -162,8 +162,8 @@ func (v *Family) sendToEgress(f *Frame, p *packet.Packet, now time.Duration, out
 	return true
 }
 
-// isOfEgress reports whether a packet of the guest has the ports and the destination of a flow of the pod's processes, which would get the
-// answer. The guest does not prolong the flow: it could keep the table full.
+// isOfEgress reports whether a packet of the guest, or its first fragment, has the ports and the destination of a flow of the pod's processes,
+// which would get the answer. The guest does not prolong the flow: it could keep the table full.
 func (v *Family) isOfEgress(p *packet.Packet, now time.Duration) bool {
-	return !p.Fragment && v.egress.has(p.Protocol, p.SourcePort, p.Target, p.TargetPort, now)
+	return p.FirstFragment && v.egress.has(p.Protocol, p.SourcePort, p.Target, p.TargetPort, now)
 }
