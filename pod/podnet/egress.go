@@ -1,6 +1,7 @@
 package podnet
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,12 +44,20 @@ type Egress struct {
 	Address netip.Addr     `json:"address"` // of the pod's processes there, IPv4
 	MAC     MAC            `json:"mac"`     // of the tap
 	Routes  []netip.Prefix `json:"routes"`  // IPv4 destinations
+
+	uplink     Link         // the pod interface
+	broadcasts []netip.Addr // its IPv4 broadcast addresses
 }
 
 // NewEgress returns the way out of a pod with an address and a MAC that nothing else uses. If the pod address stays on the interface, the routes there
 // stay, too, and the way out has the two halves of each destination, which are preferred as more specific; that of a single host has none.
 func NewEgress(id *Identity, address netip.Addr, mac MAC, mute bool) *Egress {
-	e := &Egress{Device: egressDevice(id), Address: address, MAC: mac}
+	e := &Egress{Device: egressDevice(id), Address: address, MAC: mac, uplink: id.Link}
+	for _, a := range id.Addresses {
+		if a.Prefix.Addr().Is4() {
+			e.broadcasts = append(e.broadcasts, broadcastsOf(a)...)
+		}
+	}
 	for _, r := range id.UplinkRoutes(IPv4) {
 		for _, destination := range egressDestinations(r.Dst, mute) {
 			if !slices.Contains(e.Routes, destination) {
@@ -56,6 +66,19 @@ func NewEgress(id *Identity, address netip.Addr, mac MAC, mute bool) *Egress {
 		}
 	}
 	return e
+}
+
+// broadcastsOf returns the broadcast addresses that the kernel has for an IPv4 address: the configured one, and the last one of the subnet.
+func broadcastsOf(a Address) (all []netip.Addr) {
+	if a.Broadcast.IsValid() {
+		all = append(all, a.Broadcast)
+	}
+	if bits := a.Prefix.Bits(); bits < 31 {
+		last := a.Prefix.Addr().As4()
+		binary.BigEndian.PutUint32(last[:], binary.BigEndian.Uint32(last[:])|^uint32(0)>>bits)
+		all = append(all, netip.AddrFrom4(last))
+	}
+	return all
 }
 
 func egressDestinations(p netip.Prefix, mute bool) []netip.Prefix {
@@ -105,14 +128,25 @@ func (e *Egress) Configure() error {
 }
 
 // Fence keeps what arrives elsewhere from the address of the way out, until the result is closed or the process ends: on every other interface the kernel
-// would answer ARP requests for the address and deliver packets to it, to any process that listens at 0.0.0.0. Call it before Configure. It
-// requires nf_tables, with the families ip and arp.
+// would answer ARP requests for the address and deliver packets to it, to any process that listens at 0.0.0.0. Such a process also receives groups and
+// broadcasts of the pod interface, and its answers would leave by the way out and begin flows: Fence drops UDP there that is for no address of the
+// interface, but for messages to a DHCP client. Call it before Configure. It requires nf_tables, with the families ip and arp. Where the kernel cannot
+// look addresses up (nft_fib_ipv4), only groups and broadcasts are dropped.
 func (e *Egress) Fence() (io.Closer, error) {
 	link, err := netlink.LinkByName(e.Device)
 	if err != nil {
 		return nil, explain("find "+e.Device, err)
 	}
 	l := Link{Name: e.Device, Index: link.Attrs().Index}
+	fence, err := e.addFence(l, [][]expr.Any{isNotOfInterface()})
+	if err != nil {
+		return e.addFence(l, e.groupsAndBroadcasts())
+	}
+	return fence, nil
+}
+
+// addFence adds the tables of Fence. UDP at the pod interface is dropped if one of the conditions holds.
+func (e *Egress) addFence(l Link, isForOthers [][]expr.Any) (io.Closer, error) {
 	return addTables(l, []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyARP}, func(conn *nftables.Conn, table *nftables.Table) {
 		if table.Family == nftables.TableFamilyARP {
 			addRule(conn, addChain(conn, table, "inbound", nftables.ChainHookRef(arpInput), receivedPriority), expr.VerdictDrop, isOperation(arpRequest), isTarget(e.Address))
@@ -123,7 +157,33 @@ func (e *Egress) Fence() (io.Closer, error) {
 			addRule(conn, chain, expr.VerdictAccept, isReceivedBy(from), isDestination(e.Address))
 		}
 		addRule(conn, chain, expr.VerdictDrop, isDestination(e.Address))
+		local := addChain(conn, table, "local", nftables.ChainHookInput, receivedPriority) // which forwarded packets do not pass
+		addRule(conn, local, expr.VerdictAccept, isReceivedBy(e.uplink), isUDP(67, 68))
+		for _, condition := range isForOthers {
+			addRule(conn, local, expr.VerdictDrop, isReceivedBy(e.uplink), isField(9, []byte{unix.IPPROTO_UDP}), condition)
+		}
 	})
+}
+
+// isNotOfInterface matches packets whose destination is no address of the interface that has received them.
+func isNotOfInterface() []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: 1, FlagDADDR: true, FlagIIF: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+	}
+}
+
+// groupsAndBroadcasts matches, one by one, the destinations of many hosts.
+func (e *Egress) groupsAndBroadcasts() [][]expr.Any {
+	all := [][]expr.Any{isDestination(netip.AddrFrom4([4]byte{255, 255, 255, 255})), {
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{0xf0}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0xe0}},
+	}}
+	for _, b := range e.broadcasts {
+		all = append(all, isDestination(b))
+	}
+	return all
 }
 
 // RemoveTap removes the tap whose descriptor this process has, with its address and routes, whoever else has the tap open: their descriptors

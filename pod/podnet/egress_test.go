@@ -1,10 +1,13 @@
 package podnet
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,4 +104,73 @@ func TestEgressFence(t *testing.T) {
 	if err := fence.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestEgressFenceGroups checks that what a neighbour sends to many hosts, or to an address of another interface, does not reach the pod's processes
+// on the pod interface, whose answers would leave by the way out; and that messages to a DHCP client and to an address of the interface do.
+func TestEgressFenceGroups(t *testing.T) {
+	for _, muted := range []bool{false, true} {
+		for _, looksUp := range []bool{true, false} {
+			t.Run(fmt.Sprintf("muted %t, looks addresses up %t", muted, looksUp), func(t *testing.T) {
+				p := newPod(t)
+				n := p.newNode("10.244.1.1/24")
+				p.ip("addr add 10.244.1.7/24 dev eth0\naddr add 10.244.1.9/24 dev eth0")
+				n.run("ip", "route", "add", "default", "dev", "node0")
+				e := NewEgress(p.discover(), netip.MustParseAddr("169.254.75.11"), MAC{2, 9}, muted)
+				p.ip("link add " + e.Device + " type veth peer name out0\nlink set out0 up\naddr add 192.168.5.2/24 dev out0")
+				far := []string{"255.255.255.255", "224.0.0.1"}
+				if muted {
+					far = append(far, "10.244.1.255")
+				} else {
+					p.take()
+				}
+				if looksUp {
+					far = append(far, "192.168.5.2")
+				}
+				server, client := listenUDP(t, "0.0.0.0", 5353), listenUDP(t, "0.0.0.0", 68)
+				arrives := func(to string) bool {
+					n.sendUDP(to, 4001, 5353)
+					n.sendUDP("255.255.255.255", 67, 68) // behind the other one
+					await(t, "a message to a DHCP client arrives", func() bool { return receivesUDP(client) })
+					return receivesUDP(server)
+				}
+				for _, to := range far {
+					await(t, to+" arrives without a fence", func() bool { return arrives(to) })
+				}
+				for receivesUDP(server) {
+				}
+				p.fence(e, looksUp)
+				if err := e.Configure(); err != nil {
+					t.Fatal(err)
+				}
+				for _, to := range far {
+					if arrives(to) {
+						t.Errorf("%s arrives", to)
+					}
+				}
+				if muted {
+					await(t, "an address of the interface is reached", func() bool { return arrives("10.244.1.9") })
+				}
+			})
+		}
+	}
+}
+
+// fence adds the tables of e.Fence, for a kernel that can look addresses up or cannot.
+func (p *pod) fence(e *Egress, looksUp bool) {
+	p.t.Helper()
+	fence, err := e.Fence()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if !looksUp {
+		link, err := netlink.LinkByName(e.Device)
+		if err := errors.Join(err, fence.Close()); err != nil {
+			p.t.Fatal(err)
+		}
+		if fence, err = e.addFence(Link{Name: e.Device, Index: link.Attrs().Index}, e.groupsAndBroadcasts()); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.t.Cleanup(func() { _ = fence.Close() })
 }

@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -104,7 +105,7 @@ func (n *node) sendUDPHere(address string, from, to int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: from}); err != nil {
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: from}), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)); err != nil {
 		return err
 	}
 	return unix.Sendto(fd, []byte("text"), 0, &unix.SockaddrInet4{Port: to, Addr: netip.MustParseAddr(address).As4()})
