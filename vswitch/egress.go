@@ -17,7 +17,8 @@ import (
 //	pod's kernel ──────────▶ PortEgress ── fromEgress ──────────▶ PortUplink
 //	             ◀────────── PortEgress ◀───────── ipFromWire ◀──
 
-// flowLimit is the most flows of either protocol. When the table is full, flows without a packet for flowSpare make room.
+// flowLimit is the most flows of either protocol. When the table is full, flows without a packet for flowSpare make room. Of UDP, whose flows have
+// no end, otherwise the older half does: a guest that asks a name server of the pod many questions must not shut out the pod's processes and itself.
 const (
 	flowLimit = 8192
 	flowSpare = 30 * time.Second
@@ -93,7 +94,12 @@ func (e *egress) note(p *packet.Packet, now time.Duration) bool {
 		s.Touch(seen, now)
 		return true
 	}
-	return t.Put(k, 0, now, func(old lookup.Entry) bool { return now-old.Seen >= flowSpare })
+	isSpare := func(old lookup.Entry) bool { return now-old.Seen >= flowSpare }
+	if fits := t.Put(k, 0, now, isSpare); fits || p.Protocol != packet.ProtocolUDP {
+		return fits
+	}
+	t.RemoveOldest()
+	return t.Put(k, 0, now, isSpare)
 }
 
 // fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules

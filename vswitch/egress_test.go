@@ -32,6 +32,21 @@ func TestFlowLimit(t *testing.T) {
 	}
 }
 
+// TestFlowsMakeRoom checks that there is always room for one more flow of UDP, and that the older ones make it.
+func TestFlowsMakeRoom(t *testing.T) {
+	e := newEgress(&DelegateConfig{Egress: netip.MustParseAddr("169.254.75.11")})
+	for i := range 4 * flowLimit {
+		now := time.Duration(i) * time.Millisecond
+		p := packet.Packet{Protocol: packet.ProtocolUDP, SourcePort: uint16(i), Target: ip4(0x0a000001), TargetPort: 53}
+		if !e.note(&p, now) {
+			t.Fatalf("flow %d does not fit", i)
+		}
+		if recent := i - flowLimit/2 + 1; recent >= 0 && !e.has(p.Protocol, uint16(recent), p.Target, p.TargetPort, now) {
+			t.Fatalf("flow %d is gone after %d more", recent, i-recent)
+		}
+	}
+}
+
 // TestResumeFlows checks that a state with impossible flows is refused.
 func TestResumeFlows(t *testing.T) {
 	good := handover.Flow{Protocol: "udp", Port: 1, Host: netip.MustParseAddr("10.0.0.1"), HostPort: 53}

@@ -3,6 +3,7 @@ package lookup
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,6 +186,31 @@ func (t *Table) Remove(gone func(Entry) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.removeLocked(gone)
+}
+
+// RemoveOldest deletes the half of the entries, rounded up, whose last confirmation is the oldest. It takes a time that grows with the table.
+func (t *Table) RemoveOldest() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen := make([]time.Duration, 0, t.count)
+	for i := range t.slots {
+		if t.slots[i].upper.Load() != 0 {
+			seen = append(seen, time.Duration(t.slots[i].seen.Load()))
+		}
+	}
+	if len(seen) == 0 {
+		return
+	}
+	slices.Sort(seen)
+	last := seen[(len(seen)-1)/2]
+	older, _ := slices.BinarySearch(seen, last)
+	equal := (len(seen)+1)/2 - older // of those that were confirmed at the same time
+	t.removeLocked(func(e Entry) bool {
+		if e.Seen == last {
+			equal--
+		}
+		return e.Seen < last || e.Seen == last && equal >= 0
+	})
 }
 
 func (t *Table) removeLocked(gone func(Entry) bool) {

@@ -169,6 +169,32 @@ func TestTableRemoveMany(t *testing.T) {
 	}
 }
 
+// TestTableRemoveOldest checks that the older half of the entries goes, also where all are of one age.
+func TestTableRemoveOldest(t *testing.T) {
+	for name, seen := range map[string]func(n uint64) time.Duration{
+		"ages":   func(n uint64) time.Duration { return time.Duration(n) },
+		"pairs":  func(n uint64) time.Duration { return time.Duration(n / 3) },
+		"no age": func(uint64) time.Duration { return 7 },
+	} {
+		for count := range uint64(10) {
+			table := New(64, true)
+			for n := uint64(1); n <= count; n++ {
+				table.Put(keyFor(n), 0, seen(n), neverExpires)
+			}
+			table.RemoveOldest()
+			left := contents(table)
+			if len(left) != int(count/2) {
+				t.Errorf("%s: %d of %d entries are left", name, len(left), count)
+			}
+			for n := uint64(1); n <= count; n++ {
+				if _, ok := left[n]; !ok && len(left) > 0 && seen(n) > seen(count+1-uint64(len(left))) {
+					t.Errorf("%s: %d of %d is gone before older ones: %v", name, n, count, left)
+				}
+			}
+		}
+	}
+}
+
 // A search in a table without an empty slot ends. The limit keeps half of the slots empty, so that the test fills them itself.
 func TestTableFindEnds(t *testing.T) {
 	table := New(0, true)
