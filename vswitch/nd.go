@@ -72,9 +72,9 @@ func (v *Family) controlFromWire(f *Frame, p *packet.Packet, now time.Duration, 
 		return
 	}
 	target, from := lookup.Key6(d.Target[:]), sender(f.Data)
-	isAsked := d.Type == vnet.NeighbourSolicitation && target == v.address
+	isAsked := d.Type == vnet.NeighbourSolicitation && target == v.address && p.Source != v.address
 	switch {
-	case v.cfg.NoARP, d.Type == vnet.RouterSolicitation:
+	case v.cfg.NoARP, d.Type == vnet.RouterSolicitation, p.Source != lookup.Key{} && v.isMartianSource(p): // no host can be told
 		out.Drop(ForeignND)
 	case isAsked && v.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)

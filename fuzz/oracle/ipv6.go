@@ -162,7 +162,8 @@ func (c *call) linkFromWire(f vswitch.Frame, p packet) {
 	switch {
 	case !ok:
 		c.refuse(vswitch.BadND)
-	case c.cfg.NoARP, m.kind == 133, m.kind == 135 && m.target != c.self, m.kind == 136 && m.target == c.self:
+	case c.cfg.NoARP, m.kind == 133, m.kind == 135 && (m.target != c.self || p.source == c.self), m.kind == 136 && m.target == c.self,
+		!p.source.IsUnspecified() && (isMartian(p.source) || isGroupIP(p.source)):
 		c.refuse(vswitch.ForeignND)
 	case m.kind == 135 && c.holder == vswitch.HolderKernel:
 		c.refuse(vswitch.NotHolder)
