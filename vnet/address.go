@@ -10,7 +10,7 @@ type Transport struct {
 
 // ReplaceIPv4 replaces one of the addresses of a TCP or UDP packet over IPv4, which is no fragment, and corrects its checksums (RFC 1624). ip is
 // the offset of the IPv4 header in the frame, and at that of the address. An unfinished checksum stays unfinished: it is the sum of the
-// pseudo-header and not its complement. A UDP datagram without a checksum stays without one. The offsets must lie within the frame.
+// pseudo-header and not its complement. In a tunnel, only the inner packet may have one. A UDP datagram without a checksum stays without one. The offsets must lie within the frame.
 func ReplaceIPv4(h Header, frame []byte, ip, at int, to [4]byte, t Transport) {
 	before := [4]byte(frame[at:])
 	copy(frame[at:], to[:])
@@ -23,7 +23,7 @@ func ReplaceIPv4(h Header, frame []byte, ip, at int, to [4]byte, t Transport) {
 	correct(frame[ip+10:])
 	sum := frame[t.Checksum : t.Checksum+2]
 	switch {
-	case h.Flags&FlagNeedsChecksum != 0:
+	case h.Flags&FlagNeedsChecksum != 0 && int(h.CsumStart)+int(h.CsumOffset) == t.Checksum:
 		sum[0], sum[1] = ^sum[0], ^sum[1]
 		correct(sum)
 		sum[0], sum[1] = ^sum[0], ^sum[1]

@@ -38,8 +38,11 @@ func TestReplaceIPv4(t *testing.T) {
 		}
 		var h vnet.Header
 		partial := i%3 == 0
-		if partial {
-			h.Flags = vnet.FlagNeedsChecksum
+		switch i % 3 {
+		case 0:
+			h = vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 14 + 20, CsumOffset: uint16(checksumAt)}
+		case 1: // the unfinished one is that of a packet in a tunnel
+			h = vnet.Header{Flags: vnet.FlagNeedsChecksum, CsumStart: 14 + 20 + 50, CsumOffset: uint16(checksumAt)}
 		}
 		complete(partial)
 		at := [2]int{14 + 12, 14 + 16}[i%5%2]

@@ -91,7 +91,7 @@ func (d *Delegate) TooBig(frame []byte, out *Out) (isKnown bool) {
 		return false
 	}
 	port, to := PortGuest, v.guest()
-	if v.kept.has(p.Protocol, p.SourcePort) {
+	if v.kept.has(p.Protocol, p.SourcePort) || v.egress.has(p.Protocol, p.SourcePort, p.Target, p.TargetPort, 0) { // at time 0 no flow is over
 		port, to = PortPod, out.uplink.mac
 	}
 	packet.SetMACs(frame, d.cfg.RouterMAC, to)

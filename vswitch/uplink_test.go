@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/podswitch/podswitch/internal/lookup"
 	"github.com/podswitch/podswitch/internal/packet"
@@ -94,16 +95,18 @@ func TestSetUplinkConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// A packet that the uplink has refused is answered as soon as a lower MTU is known: to the guest, or to the pod endpoint if it has sent it.
+// A packet that the uplink has refused is answered as soon as a lower MTU is known: to the guest, or to the pod endpoint if the guest has not sent
+// it. The guest does not see the packets of the pod's own processes.
 func TestTooBig(t *testing.T) {
 	cfg := delegateConfig(Route{Destination: netip.MustParsePrefix("0.0.0.0/0")})
-	cfg.KeptTCP = []uint16{80}
+	cfg.KeptTCP, cfg.Egress = []uint16{80}, netip.MustParseAddr("169.254.75.11")
 	d := NewDelegate(cfg)
 	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
+	d.IPv4.egress.note(&packet.Packet{Protocol: packet.ProtocolUDP, SourcePort: 80, Target: ip4(0x0a000009)}, time.Second)
 	ipv4 := func(flags, protocol byte) []byte {
 		frame := packetOf(1400)
 		packet.SetMACs(frame, MAC{2, 9}, cfg.WireMAC)
-		frame[20], frame[23], frame[34], frame[35], frame[46] = flags, protocol, 0, 80, 0x50
+		frame[20], frame[23], frame[34], frame[35], frame[39], frame[46] = flags, protocol, 0, 80, packet.UDPLen, 0x50
 		setIPs(frame, 10, 0, 0, 7, 10, 0, 0, 9)
 		return frame
 	}
@@ -117,7 +120,7 @@ func TestTooBig(t *testing.T) {
 		frame []byte
 		port  int
 		to    MAC
-	}{{ipv4(0x40, 99), PortGuest, MAC{2, 1}}, {ipv4(0x40, packet.ProtocolTCP), PortPod, cfg.WireMAC}, {ipv4(0, 99), -1, MAC{}}, {[]byte{1}, -1, MAC{}}} {
+	}{{ipv4(0x40, 99), PortGuest, MAC{2, 1}}, {ipv4(0x40, packet.ProtocolTCP), PortPod, cfg.WireMAC}, {ipv4(0x40, packet.ProtocolUDP), PortPod, cfg.WireMAC}, {ipv4(0, 99), -1, MAC{}}, {[]byte{1}, -1, MAC{}}} {
 		if !d.TooBig(c.frame, out) {
 			t.Error("the MTU is not known")
 		}
