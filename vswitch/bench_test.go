@@ -34,6 +34,8 @@ func BenchmarkBridge(b *testing.B) {
 		})
 	}
 	b.Run("segments", func(b *testing.B) { measure(b, bridgeLoad(b, 2, 256, "02:..:01 > 02:..:02 "+segments)) })
+	b.Run("known-ipv6/ports=2", func(b *testing.B) { measure(b, bridgeLoad(b, 2, 256, "02:..:01 > 02:..:02 "+small6)) })
+	b.Run("segments-ipv6", func(b *testing.B) { measure(b, bridgeLoad(b, 2, 256, "02:..:01 > 02:..:02 "+segments6)) })
 	for _, stations := range []int{256, 4096, 65536} {
 		b.Run(fmt.Sprintf("full/stations=%d", stations), func(b *testing.B) {
 			measure(b, bridgeLoad(b, 2, stations, "02:..:99 > 02:..:02 "+small))
