@@ -25,6 +25,13 @@ func FuzzDivide(f *testing.F) {
 			f.Add(b, frame, uint32(200000))
 		}
 	}
+	for _, option := range []byte{0xc2, 5} { // that of jumbograms, and router alert
+		p := packet{v6: true, protocol: tcp, flags: psh, extensions: []byte{0, 0, option, 4, 0, 2, 0, 0}}
+		b, frame := make([]byte, vnet.Size), p.frame()
+		p.gso(1448).Encode(b)
+		frame[18], frame[19] = 0, 0
+		f.Add(b, frame, uint32(110000))
+	}
 	f.Fuzz(func(t *testing.T, header, start []byte, length uint32) {
 		if len(header) < vnet.Size || len(start) > 2048 || length > 1<<19 {
 			return
@@ -35,13 +42,52 @@ func FuzzDivide(f *testing.F) {
 		}
 		h := vnet.Decode(header)
 		before := bytes.Clone(frame)
-		if parts, ok := vnet.Divide(h, frame); ok {
+		parts, ok := vnet.Divide(h, frame)
+		if ok {
 			checkParts(t, h, before, parts)
 		}
+		checkJumbo(t, h, before, ok)
 	})
 }
 
-// checkParts compares the parts with the frame, without a hop-by-hop header: with one, it checks the payload only.
+// dividedHeaders returns what the parts of a frame over IPv6 begin with: the frame without the hop-by-hop header of a jumbogram, and without
+// its length.
+func dividedHeaders(frame []byte, network int) []byte {
+	headers := withoutLength(frame, network)
+	options := headers[network+40:]
+	if headers[network+6] == 0 && bytes.HasPrefix(options[1:], []byte{0, 0xc2, 4}) {
+		headers[network+6] = options[0]
+		headers = append(headers[:network+40], options[8:]...)
+	}
+	return headers
+}
+
+// checkJumbo checks that a jumbogram is divided exactly if the same packet without its hop-by-hop header is.
+func checkJumbo(t *testing.T, h vnet.Header, frame []byte, divided bool) {
+	t.Helper()
+	network := 14 + len(tags(frame))
+	if len(frame) < network+48+65536 || binary.BigEndian.Uint16(frame[network-2:]) != 0x86dd {
+		return
+	}
+	plain := dividedHeaders(frame, network)
+	if len(plain) == len(frame) {
+		return
+	}
+	copy(plain[network+4:network+6], frame[network+4:])
+	h.CsumStart -= 8
+	if _, ok := vnet.Divide(h, plain); ok != divided {
+		t.Fatalf("a jumbogram of %d bytes is divided: %t; without its hop-by-hop header: %t", len(frame), divided, ok)
+	}
+}
+
+// withoutLength returns a copy of a frame over IPv6 with the payload length 0.
+func withoutLength(frame []byte, network int) []byte {
+	frame = bytes.Clone(frame)
+	frame[network+4], frame[network+5] = 0, 0
+	return frame
+}
+
+// checkParts compares the parts with the frame.
 func checkParts(t *testing.T, h vnet.Header, frame []byte, parts vnet.Parts) {
 	t.Helper()
 	dst := make([]byte, vnet.MaxPart)
@@ -68,6 +114,8 @@ func checkParts(t *testing.T, h vnet.Header, frame []byte, parts vnet.Parts) {
 			if length := binary.BigEndian.Uint16(frame[network+2:]); length != 0 {
 				t.Fatalf("a packet of %d bytes is divided", length)
 			}
+		} else if want := dividedHeaders(frame, network); !bytes.HasPrefix(want, withoutLength(b[:at], network)) {
+			t.Fatalf("a part has the headers\n%x, want\n%x", b[:at], want[:at])
 		}
 		piece := b[part.HdrLen:]
 		count += (len(piece) + int(h.GSOSize) - 1) / int(h.GSOSize)

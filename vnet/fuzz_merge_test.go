@@ -49,6 +49,7 @@ func FuzzMerge(f *testing.F) {
 		{"IPv6: another traffic class", 300, 100, []byte{0x81, 0, 15, 0x10}},
 		{"IPv6: another flow label", 300, 100, []byte{0x81, 0, 17, 1}},
 		{"IPv6: a wrong payload length", 300, 100, []byte{0x83, 0, 19, 1}},
+		{"IPv6: a payload length that is too small", 300, 100, []byte{0x83, 0, 19, 8}},
 		{"IPv6: another hop limit", 300, 100, []byte{0x81, 0, 21, 1}},
 		{"IPv6: another next header of all", 200, 100, []byte{0x80, 0, 20, 0x3a, 0x81, 0, 20, 0x3a}},
 		{"IPv6: another destination", 300, 100, []byte{0x81, 0, 53, 1}},

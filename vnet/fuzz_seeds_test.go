@@ -39,6 +39,7 @@ func offloadSeeds() []offloadSeed {
 		{"csum_start beyond the frame", change(func(h *vnet.Header) { h.CsumStart = 65535 }), tcp4.frame(), 600},
 		{"csum_start in the MAC addresses", vnet.Header{Flags: 1, CsumOffset: 6}, tcp4.frame(), 600},
 		{"csum_start and csum_offset beyond 16 bits", change(func(h *vnet.Header) { h.CsumStart, h.CsumOffset = 65535, 65535 }), tcp4.frame(), 600},
+		{"csum_offset at the last byte of a datagram", with(zero.header(), func(h *vnet.Header) { h.CsumOffset = 27 }), zero.frame(), 600},
 		{"csum_offset at the last byte", with(small.header(), func(h *vnet.Header) { h.CsumOffset = 59 }), small.frame(), 600},
 		{"csum_offset at the ports", with(tcp4.header(), func(h *vnet.Header) { h.CsumOffset = 2 }), tcp4.frame(), 600},
 		{"csum_offset not that of the protocol", change(func(h *vnet.Header) { h.CsumOffset = 6 }), tcp4.frame(), 600},

@@ -88,6 +88,9 @@ func fuzzCut(t *testing.T, h vnet.Header, frame []byte) {
 		return
 	}
 	a, v6 := dissect(t, h, frame)
+	if kind := h.GSOType &^ vnet.GSOECN; kind == vnet.GSOTCPv4 && v6 || kind == vnet.GSOTCPv6 && !v6 {
+		t.Fatalf("%+v was accepted for a packet of the other version", h)
+	}
 	payload := frame[h.HdrLen:a.end]
 	for i := 0; !segments.Done(); i++ {
 		n := segments.Next(dst)
