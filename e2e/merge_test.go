@@ -26,8 +26,8 @@ const (
 	mergeSilence = 500 * time.Millisecond
 )
 
-// TestMerge sends bursts of small and of large datagrams both ways while the switch is stopped, so that it reads each burst at once. It
-// must merge them: they leave in fewer frames where the egress accepts that. They arrive one by one, in order and unchanged.
+// TestMerge sends bursts of small and of large datagrams of each family both ways while the switch is stopped, so that it reads each burst at
+// once. It must merge them: they leave in fewer frames where the egress accepts that. They arrive one by one, in order and unchanged.
 func TestMerge(t *testing.T) {
 	if what, err := tap.Mergeable(); what != tap.MergeDatagrams {
 		t.Skip(err)
@@ -38,13 +38,15 @@ func TestMerge(t *testing.T) {
 				continue // a unix socket never has offloads
 			}
 			t.Run(g.name+" offload "+offload, func(t *testing.T) {
-				l := newLab(t)
+				l := newDualLab(t)
 				p := g.attached(l, "--offload", offload)
-				l.guest.must("ping", "-c1", "-W2", peerAddress)
-				l.peer.must("ping", "-c1", "-W2", podAddress)
-				for _, size := range []int{18, 1400} {
-					l.mergeOneWay(t, l.guest, l.peer, peerAddress, size).expectMerged(t, "guest", "uplink", true)
-					l.mergeOneWay(t, l.peer, l.guest, podAddress, size).expectMerged(t, "uplink", "guest", offload == "on" && g.keeps)
+				for _, end := range l.ends {
+					l.guest.must("ping", "-c1", "-W2", end.peer)
+					l.peer.must("ping", "-c1", "-W2", end.pod)
+					for _, size := range []int{18, 1400} {
+						l.mergeOneWay(t, l.guest, l.peer, end.peer, size).expectMerged(t, "guest", "uplink", true)
+						l.mergeOneWay(t, l.peer, l.guest, end.pod, size).expectMerged(t, "uplink", "guest", offload == "on" && g.keeps)
+					}
 				}
 				p.stop()
 			})
@@ -104,9 +106,9 @@ func (w mergedWay) frames(port string) (rx, tx uint64) {
 func (l *lab) mergeOneWay(t *testing.T, from, to namespace, address string, size int) mergedWay {
 	t.Helper()
 	var out *net.UDPConn
-	in := listenNumbered(t, to, size)
+	in := listenNumbered(t, to, address, size)
 	if err := from.inside(func() (err error) {
-		out, err = net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.ParseIP(address), Port: mergePort})
+		out, err = net.DialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(address), Port: mergePort})
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -163,11 +165,11 @@ type numbered struct {
 	done          chan error // the first error
 }
 
-func listenNumbered(t *testing.T, n namespace, size int) *numbered {
+func listenNumbered(t *testing.T, n namespace, address string, size int) *numbered {
 	t.Helper()
 	r := &numbered{done: make(chan error, 1)}
 	if err := n.inside(func() (err error) {
-		r.socket, err = net.ListenUDP("udp4", &net.UDPAddr{Port: mergePort})
+		r.socket, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(address), Port: mergePort})
 		return err
 	}); err != nil {
 		t.Fatal(err)

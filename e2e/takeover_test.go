@@ -50,6 +50,9 @@ func (g attachment) attached(l *lab, args ...string) *process {
 	l.guest.start(l.guest.as("socket-tap", "tap0", guest)...).awaitText("plugged")
 	l.guest.batch("link set tap0 up")
 	l.udhcpc("tap0")
+	if l.hasIPv6() {
+		l.uses6(podAddress6)
+	}
 	l.awaitHolder("guest")
 	return p
 }

@@ -22,23 +22,16 @@ func (n namespace) serves(role string, args ...string) *process {
 	return p
 }
 
-// TestTraffic sends ICMP, UDP and TCP both ways, with offloads on and off.
+// TestTraffic sends ICMP, UDP and TCP of each family both ways, with offloads on and off.
 func TestTraffic(t *testing.T) {
 	for _, offload := range []string{"on", "off"} {
 		t.Run("offload "+offload, func(t *testing.T) {
-			l := newLab(t)
+			l := newDualLab(t)
 			p := l.podswitch("--offload", offload)
 			l.leased()
-			ends := []struct {
-				name          string
-				client, serve namespace
-				address       string
-			}{
-				{"guest to pod", l.guest, l.peer, peerAddress},
-				{"pod to guest", l.peer, l.guest, podAddress},
-			}
-			for _, e := range ends {
-				t.Run(e.name, func(t *testing.T) { l.exchangeAll(t, e.client, e.serve, e.address) })
+			for _, end := range l.ends {
+				t.Run("guest to "+end.peer, func(t *testing.T) { l.exchangeAll(t, l.guest, l.peer, end.peer) })
+				t.Run("to guest at "+end.pod, func(t *testing.T) { l.exchangeAll(t, l.peer, l.guest, end.pod) })
 			}
 			l.guest.must("ping", "-c1", "-W2", nodeAddress)
 			l.node.must("ping", "-c1", "-W2", podAddress)
@@ -52,11 +45,16 @@ func TestTraffic(t *testing.T) {
 func (l *lab) exchangeAll(t *testing.T, client, server namespace, address string) {
 	client.t, server.t = t, t
 	client.must("ping", "-c3", "-i0.2", "-W2", address)
-	client.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(podMTU-28), address)
-	server.serves("echo-udp", ":4000")
-	client.must(client.as("ask-udp", address+":4000")...)
-	server.serves("sink", ":5000")
-	client.sends(address+":5000", bulk)
+	header := 20
+	if strings.Contains(address, ":") {
+		header = 40
+	}
+	client.must("ping", "-c1", "-W2", "-M", "do", "-s", fmt.Sprint(podMTU-header-8), address)
+	echo, sink := net.JoinHostPort(address, "4000"), net.JoinHostPort(address, "5000")
+	server.serves("echo-udp", echo)
+	client.must(client.as("ask-udp", echo)...)
+	server.serves("sink", sink)
+	client.sends(sink, bulk)
 }
 
 // transferTime bounds a transfer. It suits a busy machine and frames without offloads; source fails sooner without progress.
@@ -80,7 +78,8 @@ func (l *lab) expectSegments(whole bool) {
 		if p.Name != "guest" {
 			continue
 		}
-		rx, tx := bulk/float64(p.RxFrames), bulk/float64(p.TxFrames)
+		sent := float64(bulk * len(l.ends))
+		rx, tx := sent/float64(p.RxFrames), sent/float64(p.TxFrames)
 		if whole && (rx < 4*podMTU || tx < 4*podMTU) || !whole && (rx < 2*podMTU || tx > podMTU) {
 			l.t.Errorf("the mean frame has about %.0f bytes from and %.0f to the guest; want large segments: %t", rx, tx, whole)
 		}

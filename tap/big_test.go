@@ -3,6 +3,7 @@ package tap
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -22,6 +23,18 @@ func bigSegments(payload int) ([]byte, vnet.Header) {
 	return b, h
 }
 
+// bigSegments6 returns the same over IPv6, with the hop-by-hop header of a jumbogram (RFC 2675).
+func bigSegments6(payload int) ([]byte, vnet.Header) {
+	b, h := bigSegments(payload)
+	f := overIPv6(vswitch.Frame{Offload: h, Data: b})
+	jumbo := binary.BigEndian.AppendUint32([]byte{f.Data[20], 0, 0xc2, 4}, uint32(len(f.Data)-54+8))
+	f.Data[18], f.Data[19], f.Data[20] = 0, 0, 0
+	f.Data[23] = 9 // isOurs
+	f.Offload.CsumStart += 8
+	f.Offload.HdrLen += 8
+	return append(f.Data[:54:54], append(jumbo, f.Data[54:]...)...), f.Offload
+}
+
 // bigPort returns a port at one end of a veth that passes packets of at most size bytes, and a packet socket at the other end.
 func bigPort(t *testing.T, size int) (port vswitch.Port, sender int) {
 	t.Helper()
@@ -29,7 +42,7 @@ func bigPort(t *testing.T, size int) (port vswitch.Port, sender int) {
 	for _, name := range []string{"v0", "v1"} {
 		link, err := netlink.LinkByName(name)
 		if err == nil {
-			err = netlink.LinkSetGSOIPv4MaxSize(link, size)
+			err = errors.Join(netlink.LinkSetGSOMaxSize(link, size), netlink.LinkSetGSOIPv4MaxSize(link, size))
 		}
 		if err != nil {
 			t.Skipf("needs Linux 6.3: %v", err)
@@ -45,42 +58,52 @@ func bigPort(t *testing.T, size int) (port vswitch.Port, sender int) {
 	return port, sender
 }
 
-// A node's kernel passes TCP packets above 64 KiB. They arrive in parts of 64 KiB, except the first.
+// A node's kernel passes TCP packets above 64 KiB. They arrive in parts of 64 KiB, except the first, and over IPv6 without the header of a
+// jumbogram.
 func TestBigSegmentsArrive(t *testing.T) {
-	inNamespace(t, func(t *testing.T) {
-		port, sender := bigPort(t, 200000)
-		const payload = 180000
-		frame, h := bigSegments(payload)
-		header := make([]byte, vnet.Size)
-		h.Encode(header)
-		send := func(header, frame []byte) {
-			if _, err := unix.Writev(sender, [][]byte{header, frame}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		send(header, frame) // is lost
-		send(make([]byte, vnet.Size), datagram(20))
-		gather(t, port, 1)
-		send(header, frame)
-		var got []byte
-		for len(got) < payload {
-			for _, f := range gather(t, port, 1) {
-				if len(f.Data) > vnet.MaxPart || !vnet.Check(&f.Offload, f.Data) || f.Offload.GSOSize != h.GSOSize {
-					t.Fatalf("a part of %d bytes has the header %+v", len(f.Data), f.Offload)
+	for i, family := range bothFamilies {
+		t.Run(family.name, func(t *testing.T) {
+			inNamespace(t, func(t *testing.T) {
+				port, sender := bigPort(t, 200000)
+				frame, h := [...]func(int) ([]byte, vnet.Header){bigSegments, bigSegments6}[i](180000)
+				header := make([]byte, vnet.Size)
+				h.Encode(header)
+				send := func(header, frame []byte) {
+					if _, err := unix.Writev(sender, [][]byte{header, frame}); err != nil {
+						t.Fatal(err)
+					}
 				}
-				if binary.BigEndian.Uint32(f.Data[38:]) != binary.BigEndian.Uint32(frame[38:])+uint32(len(got)) {
-					t.Fatalf("the part behind %d bytes has another sequence number", len(got))
+				send(header, frame) // is lost
+				send(make([]byte, vnet.Size), datagram(20))
+				gather(t, port, 1)
+				send(header, frame)
+				gatherParts(t, port, family.transport, h.GSOSize, frame[h.CsumStart:])
+				if n := port.Counters().Drops()[vswitch.Truncated.String()]; n != 1 {
+					t.Errorf("%d frames truncated, want the first", n)
 				}
-				got = append(got, f.Data[54:]...)
+			})
+		})
+	}
+}
+
+// gatherParts receives the parts of a TCP segment. Their transport header is at an offset, and they are to be cut into pieces of size.
+func gatherParts(t *testing.T, port vswitch.Port, transport int, size uint16, segment []byte) {
+	t.Helper()
+	var got []byte
+	for len(got) < len(segment)-20 {
+		for _, f := range gather(t, port, 1) {
+			if len(f.Data) > vnet.MaxPart || !vnet.Check(&f.Offload, f.Data) || f.Offload.GSOSize != size || int(f.Offload.CsumStart) != transport {
+				t.Fatalf("a part of %d bytes has the header %+v", len(f.Data), f.Offload)
 			}
+			if binary.BigEndian.Uint32(f.Data[transport+4:]) != binary.BigEndian.Uint32(segment[4:])+uint32(len(got)) {
+				t.Fatalf("the part behind %d bytes has another sequence number", len(got))
+			}
+			got = append(got, f.Data[transport+20:]...)
 		}
-		if !bytes.Equal(got, frame[54:]) {
-			t.Error("the payload is another one")
-		}
-		if n := port.Counters().Drops()[vswitch.Truncated.String()]; n != 1 {
-			t.Errorf("%d frames truncated, want the first", n)
-		}
-	})
+	}
+	if !bytes.Equal(got, segment[20:]) {
+		t.Error("the payload is another one")
+	}
 }
 
 // TestPartsFillABatch sends large frames whose parts are little more than 32 KiB each, and a small one behind them: what does not fit
