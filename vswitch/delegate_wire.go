@@ -92,7 +92,7 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 		out.Drop(DHCP)
 	case p.Source == v.address, p.Source == v.server:
 		out.dropFor(ForeignSource, offendingMAC(sender(f.Data)))
-	case v.isMartianSource(&p):
+	case v.isMartianSource(&p), v.isIPv6 && p.Target.IsMartian(true): // a group within a host, for one
 		out.Drop(Martian)
 	case p.Target.IsGroup(v.isIPv6):
 		v.toGuest(f, &p, p.Target.GroupMAC(v.isIPv6), out)
@@ -105,7 +105,7 @@ func (v *Family) ipFromWire(f *Frame, now time.Duration, out *Out) {
 	case f.Data[0]&1 != 0 && !v.cfg.NoARP: // a group MAC
 		out.Drop(GroupFrame)
 	case v.sendToEgress(f, &p, now, out):
-	case v.isForPod(f, &p):
+	case v.isForPod(f, &p, now):
 		out.Send(PortPod, *f)
 	default:
 		v.toGuest(f, &p, v.guest(), out)
@@ -122,9 +122,9 @@ func (v *Family) isMartianSource(p *packet.Packet) bool {
 	return p.Source.IsMartian(v.isIPv6) || p.Source.IsGroup(v.isIPv6) || v.isBroadcast(p.Source)
 }
 
-// isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or, while
-// the switch is the holder, an ICMP echo request with its fragments, and what the endpoint refuses.
-func (v *Family) isForPod(f *Frame, p *packet.Packet) bool {
+// isForPod reports whether a packet to the pod address is for the pod endpoint: a kept port, an ICMP error about one, or about a flow of the pod's own
+// processes, which the endpoint ignores, or, while the switch is the holder, an ICMP echo request with its fragments, and what the endpoint refuses.
+func (v *Family) isForPod(f *Frame, p *packet.Packet, now time.Duration) bool {
 	if v.isHeldBy(HolderKernel) {
 		return false
 	}
@@ -133,7 +133,7 @@ func (v *Family) isForPod(f *Frame, p *packet.Packet) bool {
 		return p.FirstFragment && v.kept.has(p.Protocol, p.TargetPort) || v.refuses()
 	case p.ICMP():
 		if q, ok := p.Quoted(f.Data); ok && !q.LaterFragment {
-			return q.Source == v.address && v.kept.has(q.Protocol, q.SourcePort)
+			return q.Source == v.address && (v.kept.has(q.Protocol, q.SourcePort) || v.egress.has(q.Protocol, q.SourcePort, q.Target, q.TargetPort, now))
 		}
 		return v.isHeldBy(HolderSwitch) && (!p.FirstFragment || p.IsEcho(f.Data))
 	}

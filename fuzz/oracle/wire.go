@@ -90,7 +90,7 @@ func (c *call) ipFromWire(f vswitch.Frame) {
 		c.refuse(vswitch.DHCP)
 	case p.source == c.self, p.source == c.server:
 		c.refuse(vswitch.ForeignSource)
-	case c.isMartianSource(p.source, p.target):
+	case c.isMartianSource(p.source, p.target), c.six && isMartian(p.target):
 		c.refuse(vswitch.Martian)
 	case isGroupIP(p.target):
 		c.toGuest(f, p, groupMAC(p.target))
