@@ -239,6 +239,41 @@ func TestKeptPortForgetsPeersOfAClosedTarget(t *testing.T) {
 	})
 }
 
+// TestKeptPortForgetsSilentTargets opens a connection whose client ends writing at once, to a target that neither writes nor closes: its place is
+// free after maxTargetIdle, and not before. The client answers keepalive probes.
+func TestKeptPortForgetsSilentTargets(t *testing.T) {
+	clock := faketime.NewManualClock()
+	cfg := podConfig()
+	cfg.clock = clock
+	read := make(chan struct{}, 1)
+	var answered atomic.Uint64
+	p := newRawPeer(t, cfg, dialTo(target(t, func(c *net.TCPConn) {
+		_, _ = io.ReadAll(c)
+		read <- struct{}{}
+		<-t.Context().Done()
+	})), func(p *rawPeer, from netip.AddrPort, got *layers.TCP) {
+		switch {
+		case got.SYN:
+			p.say(from, got, 0, flagACK|flagFIN, nil)
+		default:
+			p.say(from, got, 0, flagACK, nil)
+		}
+		answered.Add(1)
+	})
+	p.open(1)
+	within(t, read)
+	const step = 15 * time.Second
+	for passed := time.Duration(0); passed < maxTargetIdle-step; passed += step {
+		clock.Advance(step)
+		p.await("all segments to be answered", func() bool { return answered.Load() == p.stack.Stats().TCP.SegmentsSent.Value() })
+	}
+	if got := p.connections(); got != 1 {
+		t.Fatalf("%d connections are left before the limit, want 1", got)
+	}
+	clock.Advance(2 * step)
+	p.await("the connection to be reset", func() bool { return p.connections() == 0 })
+}
+
 // TestIdleLimitCountsData checks that a reader with data is not idle.
 func TestIdleLimitCountsData(t *testing.T) {
 	clock := faketime.NewManualClock()

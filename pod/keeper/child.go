@@ -58,6 +58,21 @@ func (c *child) kill() {
 	}
 }
 
+// retire kills the switch unless it ends by itself within endTimeout: another one has taken over, and both have the same sockets. A nil child
+// is none.
+func (c *child) retire() {
+	if c == nil {
+		return
+	}
+	go func() {
+		select {
+		case <-c.ended:
+		case <-time.After(endTimeout):
+			c.kill()
+		}
+	}()
+}
+
 // end waits until the switch has ended, and kills it after endTimeout. It returns the error of the run, with the signal that has
 // killed the switch, if one has.
 func (c *child) end(err error) error {

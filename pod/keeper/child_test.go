@@ -147,6 +147,25 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestTakeoverEndsTheChild checks that the switch that the keeper has started ends after a takeover, even if it only disconnects.
+func TestTakeoverEndsTheChild(t *testing.T) {
+	k := newTestKeeper(t, shortTimeouts())
+	c, err := start(func(end *os.File) *exec.Cmd {
+		command := exec.Command("/proc/self/exe")
+		command.Env, command.ExtraFiles = append(os.Environ(), roleVariable+"="+roleSilent), []*os.File{end}
+		if _, err := command.StdinPipe(); err != nil { // it stays open until the child has ended
+			t.Error(err)
+		}
+		return command
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.inside(func() { k.loop.child = c })
+	k.handedOver()
+	within(t, "the end of the child", c.ended)
+}
+
 // configOf returns the configuration of a plain switch with two datagram sockets in a directory.
 func configOf(dir string) Config {
 	socket := func(name string) hypervisor.Attachment {

@@ -132,6 +132,7 @@ func (l *loop) completeTakeover() {
 	l.log.Info("takeover complete", zap.Int("process", l.current.pid), zap.Int("after", l.previous.pid))
 	l.previous.close()
 	l.previous = nil
+	l.child.retire()
 	l.takeovers++
 	if l.nextPlan != nil {
 		l.resources.plan, l.nextPlan = l.nextPlan, nil
