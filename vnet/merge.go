@@ -60,6 +60,7 @@ type Run struct {
 	transport int    // offset of the transport header
 	protocol  uint8  // of the transport header
 	headers   int    // bytes of all headers
+	pseudo    uint32 // sum of the pseudo-header of every frame without the length
 	size      int    // payload bytes of each frame except the last
 	count     int    // number of frames
 	open      bool   // more frames may follow
@@ -156,8 +157,8 @@ func (r *Run) precedesIPv6(frame []byte) bool {
 		[ethernetLen]byte(a) == [ethernetLen]byte(b)
 }
 
-// begin examines the first frame when a second one of its flow arrives, and sets transport, protocol, headers and size. It reports false if
-// the frame cannot be merged.
+// begin examines the first frame when a second one of its flow arrives, and sets transport, protocol, headers, size and pseudo. It reports
+// false if the frame cannot be merged.
 func (r *Run) begin() bool {
 	if !r.beginNetwork() || !r.isWhole(r.frame) {
 		return false
@@ -178,6 +179,7 @@ func (r *Run) begin() bool {
 	}
 	r.headers = r.transport + length
 	r.size = len(r.frame) - r.headers
+	r.pseudo = r.addressSum()
 	return length > 0 && r.mayMerge(field)
 }
 
@@ -239,12 +241,15 @@ func (r *Run) isWhole(frame []byte) bool {
 	return int(binary.BigEndian.Uint16(frame[totalLengthAt:])) == len(frame)-ethernetLen
 }
 
-// pseudoSum returns the sum of the pseudo-header of a frame's TCP segment or UDP datagram.
-func (r *Run) pseudoSum(frame []byte) uint32 {
+// addressSum returns the sum of the pseudo-header of the first frame without the length.
+func (r *Run) addressSum() uint32 {
 	source := sourceAt
 	if r.transport == transport6 {
 		source = source6At
 	}
 	destination := (source + r.transport) / 2
-	return PseudoSum(frame[source:destination], frame[destination:r.transport], r.protocol, len(frame)-r.transport)
+	return PseudoSum(r.frame[source:destination], r.frame[destination:r.transport], r.protocol, 0)
 }
+
+// pseudoSum returns the sum of the pseudo-header of a frame's TCP segment or UDP datagram.
+func (r *Run) pseudoSum(frame []byte) uint32 { return r.pseudo + uint32(len(frame)-r.transport) }
