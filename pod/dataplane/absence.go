@@ -15,7 +15,8 @@ type absence struct {
 	since         time.Duration
 }
 
-// setGuestAbsent notes that the guest's device has disappeared or returned.
+// setGuestAbsent notes that the guest's device has disappeared or returned. What has returned may be another guest, which gets a router
+// advertisement.
 func (d *delegation) setGuestAbsent(absent bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -24,6 +25,9 @@ func (d *delegation) setGuestAbsent(absent bool) {
 		d.holdTimer.Reset(d.plan.holdAfter)
 	}
 	d.absence.isAbsent = absent
+	if !absent && d.delegate.IPv6 != nil {
+		d.delegate.IPv6.Advertise()
+	}
 }
 
 // endAbsence runs when the time of --hold-after has passed. A device may be back without a guest behind it, so a guest counts as present only if

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/vnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -36,8 +37,14 @@ func countedPorts() (ports []namedPort) {
 // observed returns a delegation with fake ports, a clock that shows what now has, and its log.
 func observed(t *testing.T, now *time.Duration) (*delegation, *observer.ObservedLogs) {
 	t.Helper()
+	return observedWith(t, now, delegatePlan(t))
+}
+
+// observedWith is observed for another plan.
+func observedWith(t *testing.T, now *time.Duration, p *plan.Plan) (*delegation, *observer.ObservedLogs) {
+	t.Helper()
 	core, seen := observer.New(zapcore.InfoLevel)
-	fake := &pod{t: t, plan: delegatePlan(t)}
+	fake := &pod{t: t, plan: p}
 	d, err := newDelegation(&session{}, fake.grant(), zap.New(core))
 	if err != nil {
 		t.Fatal(err)

@@ -108,8 +108,8 @@ func TestReadDelegate(t *testing.T) {
 	p := fullPlan(t)
 	p.Mute = true
 	want := p.Delegate()
-	everythingSet(t, want, "OnUse", "AddressIPv6", "Advertisement") // IPv6 is not planned yet
-	everythingSet(t, p.Offer, "wide")                               // not used with SubnetWide
+	everythingSet(t, want, "OnUse")
+	everythingSet(t, p.Offer, "wide") // not used with SubnetWide
 	everythingSet(t, want.Routes[0])
 	everythingSet(t, want.Permanent[0])
 	everythingSet(t, want.Rules[0], "Allow")
