@@ -45,10 +45,14 @@ func findings(p *Plan) (list []string) {
 		add("the wire MAC is derived from the pod address: the network may verify that they match, and sees no other MAC")
 	}
 	if p.AddressIPv6.IsValid() {
-		add("a guest gets %s by DHCPv6 or by its own configuration, and not by SLAAC: router advertisements have no prefix for it", p.AddressIPv6.Addr())
+		add("a guest gets %s by DHCPv6 or by its own configuration, and not by SLAAC, also not with a token: router advertisements have no prefix for it "+
+			"(without a DHCPv6 client, in the guest: ip -6 address add %[1]s/128 dev DEVICE)", p.AddressIPv6.Addr())
 	}
-	if p.env.routing.IPv6Disabled {
-		add("IPv6 is disabled on %s (net.ipv6.conf.%s.disable_ipv6): the pod has no IPv6 address, and the guest gets none", id.Link.Name, id.Link.Name)
+	list = append(list, ipv6Obstacles(p)...)
+	for _, a := range id.Addresses {
+		if a.IsTentative() {
+			add("the address %s is still tentative: run waits for the end of duplicate address detection, and ends with an error if another host has it", a.Prefix)
+		}
 	}
 	if p.AddressIPv6.IsValid() && p.env.routing.IPv6Forwards {
 		add("the pod's kernel forwards IPv6: it is kept from forwarding packets for %s", p.AddressIPv6.Addr())
@@ -63,6 +67,18 @@ func findings(p *Plan) (list []string) {
 		add("the pod's firewall %s does not apply to the guest: the switch applies the same rules", blockTable)
 	}
 	return append(list, guestMTUFindings(id, p.GuestMTU)...)
+}
+
+// ipv6Obstacles returns why the kernel has no IPv6 on the pod interface.
+func ipv6Obstacles(p *Plan) (list []string) {
+	link := p.Identity.Link
+	if p.env.routing.IPv6Disabled {
+		list = append(list, fmt.Sprintf("IPv6 is disabled on %s (net.ipv6.conf.%s.disable_ipv6): the pod has no IPv6 address, and the guest gets none", link.Name, link.Name))
+	}
+	if link.MTU < minMTUIPv6 && slices.Contains(p.cfg.families(), podnet.IPv6) {
+		list = append(list, fmt.Sprintf("the MTU of %s is %d, and IPv6 needs %d (RFC 8200): the kernel has no IPv6 there, and the guest gets none", link.Name, link.MTU, minMTUIPv6))
+	}
+	return list
 }
 
 // of qualifies a noun by the family, unless it is IPv4.
@@ -154,7 +170,12 @@ func addressWarnings(p *Plan) (list []string) {
 				"(--address mute leaves it with the pod)", a.Prefix))
 		}
 	}
-	for _, a := range p.Identity.Kept {
+	return append(list, keptAddressWarnings(p.Identity)...)
+}
+
+// keptAddressWarnings are about IPv6 addresses that the guest does not get.
+func keptAddressWarnings(id *podnet.Identity) (list []string) {
+	for _, a := range id.Kept {
 		if a.Prefix.Addr().IsGlobalUnicast() {
 			list = append(list, fmt.Sprintf("the address %s stays with the pod's kernel, %s: the guest does not get it", a.Prefix, a.WhyKept()))
 		}

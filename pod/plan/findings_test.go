@@ -99,7 +99,7 @@ func TestFindings(t *testing.T) {
 			r.Dst, r.Gateway = netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("fe80::1")
 			id.Routes = append(id.Routes, r)
 		}, "", "10.9.0.0/16 has an IPv6 next hop"},
-		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "", "below 576"},
+		{"small MTU", func(id *podnet.Identity) { id.Link.MTU = 500 }, "the kernel has no IPv6 there", "below 576"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := identity()

@@ -162,6 +162,63 @@ func TestNoAddress(t *testing.T) {
 	}
 }
 
+// TestWhyNoIPv6 checks that a plan, or the error of a pod without another address, names what keeps the pod from IPv6.
+func TestWhyNoIPv6(t *testing.T) {
+	kept := func(flags uint32, protocol uint8) func(*podnet.Identity, *environment) {
+		return func(id *podnet.Identity, _ *environment) {
+			id.Kept = []podnet.Address{{Prefix: netip.MustParsePrefix("fe80::7/64"), Flags: unix.IFA_F_PERMANENT},
+				{Prefix: netip.MustParsePrefix("fd00::99/64"), Flags: flags, Protocol: protocol}}
+		}
+	}
+	for want, change := range map[string]func(*podnet.Identity, *environment){
+		"IPv6 is disabled on eth0 (net.ipv6.conf.eth0.disable_ipv6)": func(_ *podnet.Identity, env *environment) { env.routing.IPv6Disabled = true },
+		"the MTU of eth0 is 1279, and IPv6 needs 1280":               func(id *podnet.Identity, _ *environment) { id.Link.MTU = 1279 },
+		"which has found that another host has it (dadfailed)":       kept(unix.IFA_F_PERMANENT|unix.IFA_F_DADFAILED|unix.IFA_F_TENTATIVE, 0),
+		"because it is deprecated":                                   kept(unix.IFA_F_PERMANENT|unix.IFA_F_DEPRECATED, 0),
+		"because it has a lifetime":                                  kept(0, 0),
+		"which has made it from a router advertisement":              kept(unix.IFA_F_TEMPORARY, 0),
+	} {
+		cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		dual, alone, env := identityOf(podnet.IPv4), identityOf(), &environment{}
+		change(dual, env)
+		change(alone, env)
+		p, err := resolve(cfg, dual, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if matching(p.Found, want)+matching(p.Warnings, want) != 1 {
+			t.Errorf("%q is not said once: found %q, warnings %q", want, p.Found, p.Warnings)
+		}
+		if _, err := resolve(cfg, alone, env); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("without another address: %v, want %q", err, want)
+		}
+		cfg.Families = model.IPv4
+		if p, err := resolve(cfg, identityOf(podnet.IPv4), &environment{}); err != nil || matching(p.Found, "IPv6") != 0 {
+			t.Errorf("with --families ipv4: %v, found %q", err, p.Found)
+		}
+	}
+}
+
+// TestTentative checks that a plan says that run waits for duplicate address detection.
+func TestTentative(t *testing.T) {
+	id := identityOf(podnet.IPv4, podnet.IPv6)
+	if p := resolveFor(t, id, nil); matching(p.Found, "tentative") != 0 {
+		t.Errorf("found %q", p.Found)
+	}
+	id.Addresses[1].Flags = unix.IFA_F_PERMANENT | unix.IFA_F_TENTATIVE
+	if p := resolveFor(t, id, nil); matching(p.Found, "the address fd00:10:244:1::7/128 is still tentative") != 1 {
+		t.Errorf("found %q", p.Found)
+	}
+}
+
+// TestGuestWithoutClient checks that a plan names the way for a guest that knows SLAAC only.
+func TestGuestWithoutClient(t *testing.T) {
+	p := resolveFor(t, identityOf(podnet.IPv6), nil)
+	if matching(p.Found, "ip -6 address add fd00:10:244:1::7/128 dev DEVICE") != 1 {
+		t.Errorf("found %q", p.Found)
+	}
+}
+
 // TestFamiliesOfConfig checks that --families narrows what is looked at.
 func TestFamiliesOfConfig(t *testing.T) {
 	for families, want := range map[model.Families][]podnet.Family{

@@ -258,7 +258,7 @@ func (p *Plan) resolveAddresses() error {
 	p.Address, _ = id.PodAddress(podnet.IPv4)
 	p.AddressIPv6, _ = id.PodAddress(podnet.IPv6)
 	if !hasAddress(id) {
-		return noAddress(id.Link.Name, p.cfg.Families, p.Warnings)
+		return noAddress(id.Link.Name, p.cfg.Families, slices.Concat(p.Warnings, ipv6Obstacles(p), keptAddressWarnings(id)))
 	}
 	return nil
 }

@@ -62,6 +62,11 @@ func (a Address) WhyKept() string {
 	return "because one address of a family moves"
 }
 
+// IsTentative reports whether the kernel does not know yet whether another host has the address (RFC 4862, section 5.4). Take waits for it.
+func (a Address) IsTentative() bool {
+	return a.family() == IPv6 && a.Flags&unix.IFA_F_TENTATIVE != 0
+}
+
 // The kernel decides within about two seconds whether an address is a duplicate, by default (dad_transmits, retrans_time).
 const (
 	tentativeLimit = 10 * time.Second
