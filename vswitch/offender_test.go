@@ -25,6 +25,13 @@ func TestOffenders(t *testing.T) {
 		"a denied destination":         {"deny 10.9.0.0/16", guestPort, "guest > router ip 10.244.1.7 > 10.9.1.2 udp 1 > 2", vswitch.Denied, "10.9.1.2"},
 		"a host with the pod address":  {"", wirePort, "02:..:08 > broadcast arp who-has 10.244.1.7 tell 10.244.1.7", vswitch.ForeignARP, "02:00:00:00:00:08"},
 		"packets with the pod address": {"", wirePort, "02:..:08 > wire ip 10.244.1.7 > 10.244.1.7 udp 1 > 2", vswitch.ForeignSource, "02:00:00:00:00:08"},
+		"a foreign IPv6 address":       {"ipv6", guestPort, "guest > router ip6 fd00:10:244:1::99 > 2001:db8::1 udp 1 > 2", vswitch.ForeignSource, "fd00:10:244:1::99"},
+		"no IPv6 address yet":          {"ipv6", guestPort, "guest > 33:33:00:00:00:fb ip6 :: > ff02::fb udp 1 > 2", vswitch.ForeignSource, ""},
+		"no IPv6 route":                {"ipv6\nroute 2001:db8::/32", guestPort, "guest > router ip6 fd00:10:244:1::7 > 2001:4860::1 udp 1 > 2", vswitch.NoRoute, "2001:4860::1"},
+		"a denied IPv6 destination":    {"ipv6\ndeny 2001:db8::/32", guestPort, "guest > router ip6 fd00:10:244:1::7 > 2001:db8::1 udp 1 > 2", vswitch.Denied, "2001:db8::1"},
+		"a host with the IPv6 address": {"ipv6", wirePort, "02:..:08 > 33:33:00:00:00:01 ip6 fd00:10:244:1::7 > ff02::1 icmp6 na fd00:10:244:1::7 override link 02:..:08", vswitch.ForeignND, "02:00:00:00:00:08"},
+		"packets with the address":     {"ipv6", wirePort, "02:..:08 > wire ip6 fd00:10:244:1::7 > fd00:10:244:1::7 udp 1 > 2", vswitch.ForeignSource, "02:00:00:00:00:08"},
+		"an advertisement of another":  {"ipv6", wirePort, "02:..:08 > 33:33:00:00:00:01 ip6 fd00:10:244:1::8 > ff02::1 icmp6 na fd00:10:244:1::8 override link 02:..:08", vswitch.ForeignND, ""},
 		"a neighbour":                  {"", wirePort, "02:..:08 > broadcast arp who-has 10.244.1.7 tell 10.244.1.8", vswitch.ForeignARP, ""},
 		"what passes has none":         {"", guestPort, "guest > router ip 10.244.1.7 > 10.0.0.1 udp 1 > 2", vswitch.ForeignSource, ""},
 	} {
