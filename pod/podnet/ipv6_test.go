@@ -406,6 +406,61 @@ func TestStateFileOfVersion1(t *testing.T) {
 	p.wantAs(before)
 }
 
+// TestLifetimesOfIPv6 checks that lifetimes which are given back are shorter by the time for which the address was taken: that of the
+// address, and that of a route with it as source. An address that is not preferred any more is deprecated.
+func TestLifetimesOfIPv6(t *testing.T) {
+	for _, c := range []struct {
+		passed             time.Duration
+		preferred, expires uint32 // at most; at least five less
+	}{{300 * time.Second, 700, 700}, {2000 * time.Second, 0, 1}} {
+		p := newSerialIPv6Pod(t, true)
+		p.configureIPv6(`addr add fd00:1::7/64 dev eth0 preferred_lft 1000
+			route add fd00:51::/64 via fd00:1::1 expires 1000 src fd00:1::7`)
+		p.takeAndDie()
+		p.changeState(func(r *record) { r.Uptime -= c.passed })
+		if _, err := Restore(p.dir); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := openRtnetlink()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.close()
+		link, err := conn.existingLink("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses, err := conn.addresses(IPv6, link.Index)
+		if err != nil || len(addresses) != 2 || addresses[0].Prefix.Addr().String() != "fd00:1::7" {
+			t.Fatalf("%v, %v", addresses, err)
+		}
+		inTime := func(what string, got, most uint32) {
+			t.Helper()
+			if got > most || got+5 < most {
+				t.Errorf("after %v: %s for %d s, want %d", c.passed, what, got, most)
+			}
+		}
+		inTime("the address is preferred", addresses[0].Preferred, c.preferred)
+		if addresses[0].Valid != Forever || addresses[0].Flags&(unix.IFA_F_NODAD|unix.IFA_F_TENTATIVE) != 0 {
+			t.Errorf("after %v: the address is valid for %d s, with flags %x", c.passed, addresses[0].Valid, addresses[0].Flags)
+		}
+		routes, err := conn.routes(IPv6, link.Index, addresses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, r := range routes {
+			if r.Dst.String() == "fd00:51::/64" {
+				found = true
+				inTime("the route exists", r.Expires, c.expires)
+			}
+		}
+		if !found {
+			t.Errorf("after %v: no route to fd00:51::/64: %v", c.passed, routes)
+		}
+	}
+}
+
 // TestAdoptOfIPv6 checks that another process goes on with the address of a killed one.
 func TestAdoptOfIPv6(t *testing.T) {
 	p := newIPv6Pod(t, false)
