@@ -4,7 +4,7 @@ import "slices"
 
 // A mutant is one small mistake.
 type mutant struct {
-	target, pkg  string // the fuzz target that must find the mistake, and its package
+	target, pkg  string // the fuzz target or test that must find the mistake, and its package
 	file         string // from the top of the repository
 	what         string
 	right, wrong string // right occurs exactly once in the file and is replaced by wrong
@@ -12,7 +12,7 @@ type mutant struct {
 
 // mutants returns the mistakes, at least one for each target.
 func mutants() []mutant {
-	return slices.Concat(forwarders(), offloads(), endpoints(), parsers(), handovers())
+	return slices.Concat(forwarders(), neighbourDiscovery(), limitsOfIPv6(), offloads(), endpoints(), parsers(), dhcpv6(), holders(), interfaces(), handovers())
 }
 
 func forwarders() []mutant {
@@ -55,6 +55,75 @@ func forwarders() []mutant {
 		{"FuzzBridge", pkg, "internal/lookup/table.go", "a comparison of times is off by one", "now < t.nextSweep", "now <= t.nextSweep"},
 		{"FuzzBridge", pkg, "vswitch/bridge_loops.go", "both ports of a loop are blocked", "by <= in", "true"},
 		{"FuzzBridge", pkg, "vswitch/bridge.go", "a frame leaves at a blocked port", "blocked {\n\t\treturn false", "false && blocked {\n\t\treturn false"},
+	}
+}
+
+// neighbourDiscovery returns mistakes in what a router and a host of IPv6 say and believe.
+func neighbourDiscovery() []mutant {
+	const pkg, target, nd, n = "./vswitch", "TestDelegateScripts", "vswitch/nd.go", "vswitch/neighbour.go"
+	return []mutant{
+		{target, pkg, nd, "a guest that solicits routers gets no advertisement", "vnet.RouterSolicitation && out.uplink.advertisement != nil", "vnet.RouterSolicitation && false"},
+		{target, pkg, nd, "an advertisement goes to the Ethernet address of a guest that has no address", "to, target = allNodes.GroupMAC(true), allNodes", "target = allNodes"},
+		{target, pkg, nd, "an advertisement seems to have passed a router", "vnet.PutICMPv6(b[packet.EthernetLen:], 255, v.server", "vnet.PutICMPv6(b[packet.EthernetLen:], 64, v.server"},
+		{target, pkg, nd, "no advertisement at the start", "(!ok || now-last >= advertiseInterval)", "ok && now-last >= advertiseInterval"},
+		{target, pkg, nd, "the guest's solicitations and duplicate address detection leave", "target == p.Source:\n\t\tout.Drop(OwnND)", "target == p.Source:\n\t\tout.Send(PortUplink, *f)"},
+		{target, pkg, nd, "the router's own address may be taken by the guest", "p.Source == lookup.Key{} && target != v.server", "p.Source == lookup.Key{}"},
+		{target, pkg, nd, "an answer to all nodes has the flag S", "flags&^vnet.DiscoverySolicited", "flags"},
+		{target, pkg, nd, "an answer does not override", "flags |= vnet.DiscoveryOverride | vnet.DiscoverySolicited", "flags |= vnet.DiscoverySolicited"},
+		{target, pkg, nd, "an answer comes from another address than the target", "&reply, to, lookup.Key6(d.Target[:]), asker, out)", "&reply, to, v.server, asker, out)"},
+		{target, pkg, nd, "an answer ignores the link-layer address of the question", "\tif MAC(d.MAC).isStation() {\n\t\tto = d.MAC\n\t}\n", ""},
+		{target, pkg, nd, "the guest is told that its own address is the router's", "target == v.address, target == p.Source:", "target == p.Source:"},
+		{target, pkg, nd, "an advertisement of the guest is no use of the address", "isAnswer && target == v.address &&", "isAnswer && target == v.server &&"},
+		{target, pkg, nd, "an advertisement with another MAC is a use of the address", " && (MAC(d.MAC).IsZero() || MAC(d.MAC) == to)", ""},
+		{target, pkg, nd, "the switch answers while the kernel is the holder", "isAsked && v.isHeldBy(HolderKernel)", "isAsked && v.cfg == nil"},
+		{target, pkg, nd, "the pod is a router for the wire", "out.uplink.mac, 0, out)", "out.uplink.mac, vnet.DiscoveryRouter, out)"},
+		{target, pkg, nd, "the wire gets the router MAC", "p.Source, out.uplink.mac, 0, out)", "p.Source, v.cfg.RouterMAC, 0, out)"},
+		{target, pkg, nd, "every advertisement overrides", "d.Flags&vnet.DiscoveryOverride != 0}, now", "true}, now"},
+		{target, pkg, nd, "the identifier of the router's address is not inverted", "8: m[0] ^ 2,", "8: m[0],"},
+		{target, pkg, n, "a solicitation has no source", "sendDiscovery(PortUplink, &d, to, n.address, target, out)", "sendDiscovery(PortUplink, &d, to, lookup.Key{}, target, out)"},
+		{target, pkg, n, "a next hop is asked four times", "neighbourTries     = 3 ", "neighbourTries     = 4 "},
+		{target, pkg, n, "a known neighbour is asked by multicast", "n.ask(port, ip, value.mac(), now, out)", "n.ask(port, ip, Broadcast, now, out)"},
+		{target, pkg, n, "an answer without a link-layer address confirms nothing", "\t\tmac = value.mac()\n", "\t\treturn true\n"},
+		{target, pkg, n, "a permanent neighbour is asked", "if !value.isPermanent() && now-seen", "if now-seen"},
+		{target, pkg, n, "a permanent neighbour is replaced", " || known && value.isPermanent()", ""},
+		{target, pkg, "vnet/icmpv6.go", "an option has no length", "if n == 0 || n > len(options) {", "if n = max(n, 8); n > len(options) {"},
+		{target, pkg, "vnet/icmpv6.go", "a code other than 0 is accepted", "message[1] != 0 || d.Target[0]", "d.Target[0]"},
+		{target, pkg, "vnet/icmpv6.go", "a group is a target", " || d.Target[0] == 0xff", ""},
+		{target, pkg, "vnet/icmpv6.go", "duplicate address detection has a link-layer address", "isToGroup && d.MAC == [6]byte{}", "isToGroup"},
+		{target, pkg, "vnet/icmpv6.go", "an answer goes to a group", "return packet[24] != 0xff || d.Flags&DiscoverySolicited == 0", "return len(packet) > 24"},
+		{"TestOffenders", pkg, nd, "a host that claims the pod address is not named", "out.dropFor(ForeignND, offendingMAC(from))", "out.Drop(ForeignND)"},
+	}
+}
+
+// limitsOfIPv6 returns mistakes in what passes between the guest and the wire.
+func limitsOfIPv6() []mutant {
+	const pkg, target = "./vswitch", "TestDelegateScripts"
+	const guest, wire, icmp, layout = "vswitch/delegate_guest.go", "vswitch/delegate_wire.go", "vswitch/icmp.go", "vnet/layout.go"
+	return []mutant{
+		{target, pkg, "internal/packet/icmp.go", "a report of listeners passes", "t >= 130 &&", "t >= 132 &&"},
+		{target, pkg, "internal/packet/icmp.go", "a redirect passes", "t <= 137 ||", "t <= 136 ||"},
+		{target, pkg, "internal/packet/packet.go", "a DHCPv6 client's port passes", "port == DHCPv6ServerPort || port == DHCPv6ClientPort", "port == DHCPv6ServerPort"},
+		{target, pkg, guest, "another address than the pod's leaves", "p.Source != v.address:\n\t\tout.dropFor(ForeignSource", "v.cfg == nil:\n\t\tout.dropFor(ForeignSource"},
+		{target, pkg, guest, "the server gets what is for other link-local addresses", "if p.Target != v.server {\n\t\tout.Drop(LinkLocal)", "if v.cfg == nil {\n\t\tout.Drop(LinkLocal)"},
+		{target, pkg, guest, "a SYN to the wire keeps its MSS", "\tp.ClampMSS(&f.Offload, f.Data, r.mss)\n", ""},
+		{target, pkg, wire, "the guest gets what is for the kernel's link-local address", "case v.isIPv6 && p.Target.IsLinkLocal():\n\t\tout.Drop(PodIPv6)\n", ""},
+		{target, pkg, wire, "the guest's router is on the wire", "case p.Source == v.address, p.Source == v.server:", "case p.Source == v.address:"},
+		{target, pkg, wire, "a packet without a source reaches the guest", "p.Source == (lookup.Key{}) && !v.isIPv6", "p.Source == (lookup.Key{})"},
+		{target, pkg, wire, "an ipvlan's other pods are reflections", "lookup.Key6(frame[packet.EthernetLen+8:]) != v.address", "len(frame) == 0"},
+		{target, pkg, "internal/packet/tcp.go", "the MSS of IPv6 is that of IPv4", "mtu-IPv6Len-TCPLen", "mtu-IPv4Len-TCPLen"},
+		{target, pkg, "internal/lookup/key.go", "an IPv4-mapped address is a host", "return k.Hi == 0 || k.Hi>>56", "return k.Hi>>56"},
+		{target, pkg, "internal/lookup/key.go", "a group has another MAC", "{0x33, 0x33, byte(k.Lo >> 24)", "{0x33, 0x33, byte(k.Lo >> 32)"},
+		{target, pkg, icmp, "no error about a packet to a group that is too big", " && !(v.isIPv6 && e == errorTooBig)", ""},
+		{target, pkg, icmp, "an error about an error", " || p.IsError(frame)", ""},
+		{target, pkg, icmp, "errors are not limited", " || v.isIPv6 && e != errorTooBig && v.errors.Add(1) > errorLimit", ""},
+		{target, pkg, icmp, "an error has more than 1280 bytes", "packet.EthernetLen+minMTU-packet.IPv6Len-8", "packet.EthernetLen+minMTU-packet.IPv6Len"},
+		{target, pkg, icmp, "an error comes from the destination", "vnet.PutICMPv6(ip, 64, router.Bytes()", "vnet.PutICMPv6(ip, 64, p.Target.Bytes()"},
+		{target, pkg, layout, "nine extension headers are walked", "maxExtensions = 8", "maxExtensions = 9"},
+		{target, pkg, layout, "data of a later fragment is a header", "return next, at + 8, field>>3 != 0", "return next, at + 8, false"},
+		{target, pkg, layout, "a packet may end within its headers", "if l.end < l.transport {", "if l.end < l.network {"},
+		{target, pkg, "internal/packet/packet.go", "a jumbogram passes", "if !h.Parse(ip) || h.End == 0 {", "if !h.Parse(ip) {"},
+		{target, pkg, "internal/packet/packet.go", "a first fragment may lack the transport header", "(!p.FirstFragment || p.ParseTransport(frame))", "(!p.FirstFragment || p.Fragment || p.ParseTransport(frame))"},
+		{target, pkg, "vswitch/route.go", "the route with the highest metric applies", "return a.Metric - b.Metric", "return b.Metric - a.Metric"},
 	}
 }
 
@@ -129,6 +198,67 @@ func parsers() []mutant {
 		{"FuzzAttachment", "./pod/hypervisor", "pod/hypervisor/attachment.go", "a limit is off by one", "len(path) > maxPath:", "len(path) > maxPath+1:"},
 		{"FuzzConfig", "./pod/plan", "pod/plan/config.go", "host bits are kept", "prefix.Masked()", "prefix"},
 		{"FuzzReadCapture", "./replay", "replay/comment.go", "two fields are swapped", "&h.HdrLen, &h.GSOSize, &h.CsumStart", "&h.GSOSize, &h.HdrLen, &h.CsumStart"},
+	}
+}
+
+// dhcpv6 returns mistakes in what the guest is told of IPv6: by advertisements and by DHCPv6.
+func dhcpv6() []mutant {
+	const pkg, ra, advertisement = "./dhcpsrv", "TestRouterAdvertisement", "dhcpsrv/advertisement.go"
+	return []mutant{
+		{ra, pkg, advertisement, "the flag M is clear", "managedAndOther         = 0xc0", "managedAndOther         = 0x40"},
+		{ra, pkg, advertisement, "the flag O is clear", "managedAndOther         = 0xc0", "managedAndOther         = 0x80"},
+		{ra, pkg, advertisement, "the router lives for 1800 s", "lifetime := advertisedFor", "lifetime := 1800 * time.Second"},
+		{ra, pkg, advertisement, "a pod without a default route is a default router", "lifetime = 0", "lifetime *= 1"},
+		{ra, pkg, advertisement, "the prefix is not on-link", "onLink                  = 0x80 ", "onLink                  = 0x00 "},
+		{ra, pkg, advertisement, "the prefix is that of the plugin", "byte(o.Address.BitLen()), onLink", "64, onLink"},
+		{ra, pkg, advertisement, "the MTU is not told", "if o.MTU != 0 {", "if o.MTU < 0 {"},
+		{ra, pkg, advertisement, "name servers are not told", "if len(o.NameServers) > 0 {", "if o.MTU < 0 {"},
+		{ra, pkg, advertisement, "search domains are not told", "if len(o.Search) > 0 {", "if o.MTU < 0 {"},
+		{ra, pkg, advertisement, "the router's MAC is not told", "message = appendRA(message, raSourceMAC, o.RouterMAC[:])\n", ""},
+		{ra, pkg, advertisement, "routes are told beside a default route", "\tif o.isDefaultRouter() {\n\t\treturn nil\n\t}\n", ""},
+		{"TestOffer6Errors", pkg, "dhcpsrv/offer6.go", "an MTU below 1280 is told", "o.MTU < minMTU6 || ", ""},
+	}
+}
+
+// holders returns mistakes in when the guest gets the IPv6 address, and in what a plan says of it.
+func holders() []mutant {
+	const pkg, plan = "./pod/dataplane", "./pod/plan"
+	return []mutant{
+		{"TestAdvertisementForADevice", pkg, "pod/dataplane/absence.go", "a guest whose device comes gets no advertisement", "d.delegate.IPv6.Advertise()", ""},
+		{"TestProbesOfIPv6", pkg, "pod/dataplane/absence.go", "a guest that only listens is not asked", "d.server.Probe(vswitch.Broadcast, a.address)", ""},
+		{"TestOtherMACOfIPv6", pkg, "pod/dataplane/leaseipv6.go", "the owner of the lease is not asked", "l.probe(owner)", ""},
+		{"TestOtherMACOfIPv6", pkg, "pod/dataplane/leaseipv6.go", "an absent guest keeps the lease", "l.ownerAbsent || ", ""},
+		{"TestHolderByDHCPv6", pkg, "pod/dataplane/leaseipv6.go", "the lease never ends", "!l.now().Before(l.lease.Expires)", "l.lease.Expires.IsZero()"},
+		{"TestFamiliesApart", pkg, "pod/dataplane/address.go", "the use of one address is one of the other", "if a.family == family {", "if family != nil {"},
+		{"TestNoIPv6", plan, "pod/plan/plan.go", "an address moves whose path is too small for IPv6", "ok && mtu < minMTUIPv6 {", "ok && mtu < 1 {"},
+		{"TestWhyNoIPv6", plan, "pod/plan/plan.go", "the error does not name the addresses that stay", ", keptAddressWarnings(id)))", "))"},
+		{"TestGuestWithoutClient", plan, "pod/plan/findings.go", "a plan does not name the way of a guest without a DHCPv6 client", "if p.AddressIPv6.IsValid() {\n\t\tadd(", "if !p.AddressIPv6.IsValid() {\n\t\tadd("},
+		{"TestFamilies", plan, "pod/plan/forwarder.go", "an IPv4-only pod has advertisements", "if p.OfferIPv6 != nil {", "if c.Advertisement = []byte{134}; p.OfferIPv6 != nil {"},
+		{"TestNothingOfNeighbourDiscovery", "./stack", "stack/netstack.go", "netstack configures IPv6 itself", "ipv6.NewProtocolWithOptions(ipv6.Options{})", "ipv6.NewProtocol"},
+		{"TestForgedErrorsOfIPv6", "./stack", "stack/screen.go", "netstack believes an MTU below 1280", ">= uint32(p.minPathMTU)", ">= 68"},
+	}
+}
+
+// interfaces returns mistakes in the take of an IPv6 address and in giving it back.
+func interfaces() []mutant {
+	const pkg, file, stays, back = "./pod/podnet", "pod/podnet/ipv6.go", "TestAddressesOfRouterAdvertisementsStay", "TestGiveBackRestoresEveryIPv6Profile"
+	const ages, silent, silence = "TestLifetimesOfIPv6", "TestTheKernelIsSilentAboutIPv6", "pod/podnet/silence_address.go"
+	return []mutant{
+		{silent, pkg, "pod/podnet/take.go", "the pod leaves the group of its address", "\tif err := t.joinGroup(); err != nil {\n\t\treturn err\n\t}\n", ""},
+		{"TestAdoptOfIPv6", pkg, "pod/podnet/adopt.go", "a process that goes on leaves the group of the address", " || tx.joinGroup() != nil", ""},
+		{"TestNoDetectionAtGiveBack", pkg, file, "the address is given back with duplicate address detection", "a.Flags&^unix.IFA_F_OPTIMISTIC | unix.IFA_F_NODAD", "a.Flags &^ unix.IFA_F_OPTIMISTIC"},
+		{ages, pkg, file, "a lifetime of the address is given back as it was", "t.conn.replaceAddress(index, aged)", "t.conn.replaceAddress(index, a)"},
+		{ages, pkg, file, "a lifetime of a route is given back as it was", "t.conn.replaceRoute(t.aged(route))", "t.conn.replaceRoute(route)"},
+		{back, pkg, file, "a route loses the address as its source", "if route.Source != address.Addr() && !isPrefixRoute", "if !isPrefixRoute"},
+		{back, pkg, file, "all permanent addresses move", "if len(taken) == 0 && a.isMovableIPv6()", "if a.isMovableIPv6()"},
+		{back, pkg, "pod/podnet/giveback.go", "the kernel's prefix route stays", "t.restoreIPv6Address(), t.removeExtraRoutes()", "t.restoreIPv6Address()"},
+		{"TestTakeWaitsForDetection", pkg, file, "a tentative address moves", "have[i].Flags&unix.IFA_F_TENTATIVE == 0:", "i >= 0:"},
+		{stays, pkg, file, "an address of an advertisement moves", "unix.IFA_F_TEMPORARY | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_DADFAILED", "unix.IFA_F_DADFAILED"},
+		{stays, pkg, file, "a duplicate moves", " | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED", " | unix.IFA_F_DEPRECATED"},
+		{stays, pkg, file, "a deprecated address moves", " | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED", " | unix.IFA_F_DADFAILED"},
+		{silent, pkg, silence, "the kernel answers packets to the muted address", "\taddRule(conn, chain, expr.VerdictDrop, arrived, isIPv6Destination(a))\n", ""},
+		{silent, pkg, silence, "the kernel answers solicitations for the muted address", "[]byte{neighbourSolicitation, neighbourAdvertisement}", "[]byte{neighbourAdvertisement}"},
+		{silent, pkg, silence, "all IPv6 of the kernel is silenced", "addIPv6Rules(conn, chain, isEthertype(l, unix.ETH_P_IPV6), a)", "addRule(conn, chain, expr.VerdictDrop, isEthertype(l, unix.ETH_P_IPV6))"},
 	}
 }
 
