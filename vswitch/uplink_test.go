@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 	"testing"
@@ -158,4 +159,36 @@ func TestTooBigIPv6(t *testing.T) {
 			t.Errorf("port %d: % x", port, b)
 		}
 	})
+}
+
+// The guest is told at once when what a router advertisement says has changed, and not of other changes.
+func TestSetUplinkAdvertisement(t *testing.T) {
+	cfg := delegateConfig()
+	cfg.AddressIPv6, cfg.Advertisement = netip.MustParsePrefix("fd00::7/64"), []byte{134, 0, 0, 0, 64, 0xc0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}
+	d := NewDelegate(cfg)
+	now := time.Duration(0)
+	want := func(what string, isSent bool) {
+		t.Helper()
+		now += time.Second
+		out, sent := NewOut(delegatePorts, new(Counters)), false
+		d.Tick(now, out)
+		out.Flush(func(port int, frames []Frame) {
+			sent = sent || port == PortGuest && frames[0].Data[packet.EthernetLen+packet.IPv6Len] == 134
+		})
+		if sent != isSent {
+			t.Errorf("%s: an advertisement is sent: %t", what, sent)
+		}
+	}
+	want("at the start", true)
+	want("later", false)
+	cfg.MTU = 1400
+	d.SetUplink(cfg)
+	want("another MTU of the link", false)
+	cfg.Advertisement = bytes.Clone(cfg.Advertisement)
+	d.SetUplink(cfg)
+	want("an equal advertisement", false)
+	cfg.Advertisement = append(bytes.Clone(cfg.Advertisement), 5, 1, 0, 0, 0, 0, 5, 120) // with an MTU
+	d.SetUplink(cfg)
+	want("another advertisement", true)
+	want("later", false)
 }

@@ -91,6 +91,8 @@ func neighbourDiscovery() []mutant {
 		{target, pkg, "vnet/icmpv6.go", "a group is a target", " || d.Target[0] == 0xff", ""},
 		{target, pkg, "vnet/icmpv6.go", "duplicate address detection has a link-layer address", "isToGroup && d.MAC == [6]byte{}", "isToGroup"},
 		{target, pkg, "vnet/icmpv6.go", "an answer goes to a group", "return packet[24] != 0xff || d.Flags&DiscoverySolicited == 0", "return len(packet) > 24"},
+		{target, pkg, "vswitch/uplink.go", "a new wire MAC is not announced", "n.announces = !sendDiscovery(PortUplink, &d, allNodes.GroupMAC(true), n.address, allNodes, out)", "n.announces = false"},
+		{"TestSetUplinkAdvertisement", pkg, "vswitch/uplink.go", "the guest is not told of a changed advertisement", "\t\td.IPv6.Advertise()\n", ""},
 		{"TestOffenders", pkg, nd, "a host that claims the pod address is not named", "out.dropFor(ForeignND, offendingMAC(from))", "out.Drop(ForeignND)"},
 	}
 }
