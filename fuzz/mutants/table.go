@@ -206,6 +206,7 @@ func parsers() []mutant {
 // dhcpv6 returns mistakes in what the guest is told of IPv6: by advertisements and by DHCPv6.
 func dhcpv6() []mutant {
 	const pkg, ra, advertisement = "./dhcpsrv", "TestRouterAdvertisement", "dhcpsrv/advertisement.go"
+	const answer, options = "dhcpsrv/answer6.go", "dhcpsrv/options6.go"
 	return []mutant{
 		{ra, pkg, advertisement, "the flag M is clear", "managedAndOther         = 0xc0", "managedAndOther         = 0x40"},
 		{ra, pkg, advertisement, "the flag O is clear", "managedAndOther         = 0xc0", "managedAndOther         = 0x80"},
@@ -218,6 +219,21 @@ func dhcpv6() []mutant {
 		{ra, pkg, advertisement, "search domains are not told", "if len(o.Search) > 0 {", "if o.MTU < 0 {"},
 		{ra, pkg, advertisement, "the router's MAC is not told", "message = appendRA(message, raSourceMAC, o.RouterMAC[:])\n", ""},
 		{ra, pkg, advertisement, "routes are told beside a default route", "\tif o.isDefaultRouter() {\n\t\treturn nil\n\t}\n", ""},
+		{"TestGolden6", pkg, "dhcpsrv/reply6.go", "clients wait for other servers", "maxPreference  = 255", "maxPreference  = 0"},
+		{"TestAnswer6", pkg, answer, "a rapid commit is answered by an offer", "case x.request.rapid && len(", "case x.hasExpired() && len("},
+		{"TestAnswer6", pkg, answer, "REQUEST of a wrong address gets another one", "x.assign(refuseOthers)", "x.assign(endOthers)"},
+		{"TestAnswer6", pkg, answer, "REBIND needs the server's identifier", "dhcpv6.MessageTypeRebind:             needsClient", "dhcpv6.MessageTypeRebind:             needsBoth"},
+		{"TestAnswer6", pkg, answer, "a wrong address is confirmed", "case wrong || x.hasExpired():", "case wrong && x.hasExpired():"},
+		{"TestAnswer6", pkg, answer, "no address is confirmed", "case len(addresses) == 0:", "case len(addresses) < 0:"},
+		{"TestAnswer6", pkg, "dhcpsrv/reply6.go", "a prefix is delegated", "case a.kind == dhcpv6.OptionIAPD:", "case a.kind == dhcpv6.OptionIAPD && x.hasExpired():"},
+		{"TestAnswer6", pkg, "dhcpsrv/reply6.go", "the address is a temporary one, too", "case a.kind == dhcpv6.OptionIATA:", "case a.kind == dhcpv6.OptionIATA && x.hasExpired():"},
+		{"TestAnswer6", pkg, "dhcpsrv/lease6.go", "a lease keeps the associations of an earlier client", "if l.MAC == mac && slices.Equal(l.DUID, duid) {", "if l.MAC == mac {"},
+		{"TestRefused6", pkg, answer, "a message for another server is answered", "!bytes.Equal(req.server, x.offer.duid())", "bytes.Equal(req.server, nil)"},
+		{"TestRefused6", pkg, answer, "RELEASE needs no server's identifier", "dhcpv6.MessageTypeRelease:            needsBoth", "dhcpv6.MessageTypeRelease:            needsNone"},
+		{"TestSenders6", pkg, answer, "a message to another address than that of all servers is answered", "case q.To != AllServers():", "case q.To == q.From:"},
+		{"TestOptions6", pkg, options, "every reply says when to refresh it", "return x.request.kind == dhcpv6.MessageTypeInformationRequest", "return true"},
+		{"TestOptions6", pkg, options, "search domains are only told on request", "case dhcpv6.OptionDNSRecursiveNameServer, dhcpv6.OptionDomainSearchList:", "case dhcpv6.OptionDNSRecursiveNameServer:"},
+		{"TestOptions6", pkg, "dhcpsrv/reply6.go", "a reply exceeds the MTU", "if o.size() <= room {", "if o.size() <= 0xffff {"},
 		{"TestOffer6Errors", pkg, "dhcpsrv/offer6.go", "an MTU below 1280 is told", "o.MTU < minMTU6 || ", ""},
 	}
 }
@@ -251,7 +267,7 @@ func interfaces() []mutant {
 		{"TestNoDetectionAtGiveBack", pkg, file, "the address is given back with duplicate address detection", "a.Flags&^unix.IFA_F_OPTIMISTIC | unix.IFA_F_NODAD", "a.Flags &^ unix.IFA_F_OPTIMISTIC"},
 		{ages, pkg, file, "a lifetime of the address is given back as it was", "t.conn.replaceAddress(index, aged)", "t.conn.replaceAddress(index, a)"},
 		{ages, pkg, file, "a lifetime of a route is given back as it was", "t.conn.replaceRoute(t.aged(route))", "t.conn.replaceRoute(route)"},
-		{back, pkg, file, "a route loses the address as its source", "if route.Source != address.Addr() && !isPrefixRoute", "if !isPrefixRoute"},
+		{back, pkg, file, "a route loses the address as its source", "if route.Source != address.Addr() && !isPrefixRoute", "if address.IsValid() && !isPrefixRoute"},
 		{back, pkg, file, "all permanent addresses move", "if len(taken) == 0 && a.isMovableIPv6()", "if a.isMovableIPv6()"},
 		{back, pkg, "pod/podnet/giveback.go", "the kernel's prefix route stays", "t.restoreIPv6Address(), t.removeExtraRoutes()", "t.restoreIPv6Address()"},
 		{"TestTakeWaitsForDetection", pkg, file, "a tentative address moves", "have[i].Flags&unix.IFA_F_TENTATIVE == 0:", "i >= 0:"},

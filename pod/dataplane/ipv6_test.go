@@ -284,11 +284,14 @@ func TestProbesOfIPv6(t *testing.T) {
 	d.applyAll(taken)
 	a := d.addresses[1]
 	a.probeForGuest()
-	batch := make([]vswitch.Frame, 1)
-	if n, err := d.server.Receive(batch); err != nil || n != 1 {
-		t.Fatal(n, err)
-	}
-	frame := batch[0].Data
+	probes := make(chan []byte, 1)
+	go func() {
+		batch := make([]vswitch.Frame, 1)
+		if n, err := d.server.Receive(batch); err == nil && n == 1 {
+			probes <- batch[0].Data
+		}
+	}()
+	frame := within(t, "a probe", probes)
 	target, source := netip.AddrFrom16([16]byte(frame[62:])), netip.AddrFrom16([16]byte(frame[22:]))
 	if frame[54] != 135 || target != podIPv6 || source != routerMAC.LinkLocal() || frame[21] != 255 || vswitch.MAC(frame[6:]) != routerMAC {
 		t.Fatalf("the probe is %x", frame)
