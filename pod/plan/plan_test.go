@@ -44,7 +44,7 @@ func TestPlanReadsBack(t *testing.T) {
 			if err := json.Unmarshal(text, &back); err != nil {
 				t.Fatal(err)
 			}
-			ignore := cmp.Options{cmpopts.IgnoreUnexported(Plan{}), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+			ignore := cmp.Options{cmpopts.IgnoreUnexported(Plan{}, podnet.Egress{}), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 				cmpopts.EquateEmpty(), cmp.Exporter(func(reflect.Type) bool { return true })}
 			if diff := cmp.Diff(p, &back, ignore...); diff != "" {
 				t.Error(diff)
