@@ -378,6 +378,8 @@ func TestProbeOfIPv6(t *testing.T) {
 		!sameIP(frame[38:54], netip.MustParseAddr("ff02::1:ff00:7")) || !sameIP(frame[22:38], serverIPv6) {
 		t.Errorf("solicitation %x", frame)
 	}
+	server.Probe(vswitch.Broadcast, podIPv6)
+	checkMACs(t, server.next().data, routerMAC, vswitch.MAC{0x33, 0x33, 0xff, 0, 0, 7})
 	open(t, serverConfig()).Probe(guestMAC, podIPv6) // no address of the family: nothing
 }
 

@@ -12,15 +12,15 @@ import (
 )
 
 // Probe asks the MAC mac for target, from the endpoint's address of the same family and its MAC: by an ARP request (RFC 826), or a neighbour
-// solicitation (RFC 4861, section 4.3). The endpoint ignores the reply: the forwarder sees it. Probe does nothing if the endpoint is closed
-// or has no address of the family.
+// solicitation (RFC 4861, section 4.3), which goes to the group's MAC instead of vswitch.Broadcast. The endpoint ignores the reply: the
+// forwarder sees it. Probe does nothing if the endpoint is closed or has no address of the family.
 func (e *Endpoint) Probe(mac vswitch.MAC, target netip.Addr) {
 	var err error
 	switch {
 	case target.Is4() && e.cfg.Address.IsValid():
 		err = e.send(mac, header.ARPProtocolNumber, e.arpRequest(target))
 	case target.Is6() && e.cfg.AddressIPv6.IsValid():
-		err = e.send(mac, header.IPv6ProtocolNumber, e.solicitation(target))
+		err = e.sendSolicitation(mac, target)
 	}
 	if err != nil {
 		e.log.Debug("probe not sent", zap.Stringer("mac", mac), zap.Error(err))
@@ -38,10 +38,17 @@ func (e *Endpoint) arpRequest(target netip.Addr) header.ARP {
 	return packet
 }
 
-// solicitation returns a packet to the solicited-node group of target, which its owner has joined.
-func (e *Endpoint) solicitation(target netip.Addr) []byte {
+// sendSolicitation sends to the solicited-node group of target, which its owner has joined. The group's MAC is that of RFC 2464, section 7.
+func (e *Endpoint) sendSolicitation(mac vswitch.MAC, target netip.Addr) error {
+	group := header.SolicitedNodeAddr(stackAddress(target))
+	if mac == vswitch.Broadcast {
+		mac = vswitch.MAC([]byte(header.EthernetAddressFromMulticastIPv6Address(group)))
+	}
+	return e.send(mac, header.IPv6ProtocolNumber, e.solicitation(addrPortOf(group, 0).Addr(), target))
+}
+
+func (e *Endpoint) solicitation(group, target netip.Addr) []byte {
 	option := header.NDPOptionsSerializer{header.NDPSourceLinkLayerAddressOption(e.cfg.MAC[:])}
-	group := addrPortOf(header.SolicitedNodeAddr(stackAddress(target)), 0).Addr()
 	length := header.ICMPv6NeighborSolicitMinimumSize + option.Length()
 	packet := newPacket(header.ICMPv6ProtocolNumber, e.cfg.AddressIPv6, group, length)
 	header.IPv6(packet).SetHopLimit(header.NDPHopLimit)
