@@ -195,6 +195,10 @@ type statusReport struct {
 	}
 	IPv6 *struct {
 		Holder, Address, Router string
+		Lease                   *struct {
+			MAC      string
+			DUIDKind string `json:"duid_kind"`
+		}
 	}
 	KeeperPID int `json:"keeper_pid"`
 	SwitchPID int `json:"switch_pid"`
