@@ -35,7 +35,7 @@ func TestGuestAgain(t *testing.T) {
 			}
 			l.awaitTask(vm)
 			l.expectFetched(vm, served)
-			l.fetchesFrom(vm)
+			l.fetchesFrom(vm, podAddress)
 			vm.Stop()
 		})
 		if !ok {
@@ -62,14 +62,14 @@ func TestSwitchAgain(t *testing.T) {
 	l.serveFile(1_000_000)
 	vm, _ := l.boot(guest.Config{MAC: guestMAC, Task: fmt.Sprintf(guestTask, 1_000_000)})
 	l.awaitTask(vm)
-	l.fetchesFrom(vm)
+	l.fetchesFrom(vm, podAddress)
 	first.killAll()
 	if out, _, code := l.peer.run("ping", "-c1", "-W1", podAddress); code == 0 {
 		t.Errorf("the pod address answers while podswitch does not run: %s", out)
 	}
 	second := l.podswitch(flags...)
 	l.awaitHolder("guest")
-	l.fetchesFrom(vm)
+	l.fetchesFrom(vm, podAddress)
 	l.peer.must("ping", "-c1", "-W2", podAddress)
 	for what, text := range map[string]string{"the guest": vm.Console(), "podswitch": second.text()} {
 		if strings.Contains(text, "guest: renewed ") || strings.Contains(text, "ACK") {

@@ -27,6 +27,17 @@ mkdir /www && head -c %d /dev/urandom > /www/file && echo "guest: serves $(sha25
 httpd -p 80 -h /www
 `
 
+// guestTaskIPv6 is a shell script that the guest runs after guestTask. With each client of IPv6 it fetches the file again, and then waits for a
+// connection before it ends the client.
+const guestTaskIPv6 = `
+for client in %s; do
+	/lease6 none
+	/lease6 $client fd00:10:244:1::7 || exit
+	echo "guest: ipv6 $client fetched $(timeout 60 wget -q -O - http://[fd00:10:244:1::8]:8000/file | sha256sum)"
+	echo "served by $client" | timeout 60 nc -l -p 1000
+done
+`
+
 // A card is a row of the kit's table of models.
 type card struct {
 	model  string // name in the VM document
@@ -43,6 +54,15 @@ func (c card) fileSize() int {
 	default:
 		return 4_000_000
 	}
+}
+
+// clientsIPv6 returns the clients of IPv6 that a guest with the card runs, one after the other (kit/guest/lease6). Static stands for the
+// kernel alone, whose default route is of a router advertisement.
+func (c card) clientsIPv6() []string {
+	if c.model == "virtio" || c.model == "e1000" {
+		return []string{"static", "dhclient", "dhcpcd"} // dhcpcd is the last one: it makes the kernel ignore advertisements
+	}
+	return []string{"dhclient"}
 }
 
 // missing returns a message if this machine's QEMU lacks the card, and "" otherwise.
@@ -87,45 +107,63 @@ spec:
 }
 
 // TestVirtualMachine boots a guest with each model of card, on a tap that QEMU has open: the guest gets the pod address by DHCP, fetches
-// a file, and serves one.
+// a file, and serves one; then it uses the pod's IPv6 address, with one client after the other.
 func TestVirtualMachine(t *testing.T) {
 	need(t, "qemu-system-x86_64", "busybox", "curl", "cpio", "ethtool")
-	var rows []string
-	for _, c := range readCards(t) {
-		result, seen := "not run", cardReport{"-", "-", "-"}
+	cards := readCards(t)
+	rows := make([]string, len(cards))
+	for i, c := range cards {
 		t.Run(c.model, func(t *testing.T) {
-			if lacks := c.missing(t); lacks != "" {
-				result = "skipped: " + lacks
-				t.Skip(lacks)
+			t.Parallel() // a guest waits, and uses one processor
+			result, seen := c.missing(t), cardReport{"-", "-", "-", "-"}
+			if result == "" {
+				seen = newDualLab(t).testCard(c)
 			}
-			seen = newLab(t).testCard(c)
-			result = "passed" // writeTable is not called after a failure
+			rows[i] = seen.row(c, result)
+			if result != "" {
+				t.Skip(result)
+			}
 		})
-		rows = append(rows, "| "+strings.Join([]string{c.model, c.device, seen.driver, seen.mtu, seen.segments, result}, " | ")+" |")
 	}
-	if *updateDocs && !t.Failed() {
-		writeTable(t, "guests.md", "| model | QEMU device | driver in the guest | MTU | large segments | result |", rows)
-	}
+	t.Cleanup(func() { // after the cards
+		if *updateDocs && !t.Failed() {
+			writeTable(t, "guests.md", "| model | QEMU device | driver in the guest | MTU | large segments | IPv6 | result |", rows)
+		}
+	})
 }
 
 // A cardReport has a card's columns of the table in docs/guests.md.
-type cardReport struct{ driver, mtu, segments string }
+type cardReport struct{ driver, mtu, segments, ipv6 string }
+
+// row returns the row of a card that this machine lacks, with the reason, or that has passed.
+func (r cardReport) row(c card, lacks string) string {
+	result := "passed"
+	if lacks != "" {
+		result = "skipped: " + lacks
+	}
+	return "| " + strings.Join([]string{c.model, c.device, r.driver, r.mtu, r.segments, r.ipv6, result}, " | ") + " |"
+}
 
 func (l *lab) testCard(c card) cardReport {
 	t := l.t
 	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
 	served := l.serveFile(c.fileSize())
 	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, c.model, ""))
-	vm, lease := l.boot(guest.Config{Model: c.model, MAC: guestMAC, Task: fmt.Sprintf(guestTask, c.fileSize())})
+	clients := c.clientsIPv6()
+	task := fmt.Sprintf(guestTask, c.fileSize()) + fmt.Sprintf(guestTaskIPv6, strings.Join(clients, " "))
+	vm, lease := l.boot(guest.Config{Model: c.model, MAC: guestMAC, Task: task})
 	l.awaitHolder("guest")
 	if s := l.status(); s.Lease == nil || s.Lease.MAC != guestMAC {
 		t.Errorf("status has the lease %+v, want one of %s", s.Lease, guestMAC)
 	}
+	for _, client := range clients {
+		l.usesIPv6(vm, client, served)
+	}
 	l.awaitTask(vm)
 	l.expectFetched(vm, served)
-	l.fetchesFrom(vm)
+	l.fetchesFrom(vm, podAddress)
 	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress)
-	seen := cardReport{l.driver(vm, podMTU), "by DHCP: " + lease.MTU, l.segments(c.model == "virtio")}
+	seen := cardReport{l.driver(vm, podMTU), "by DHCP: " + lease.MTU, l.segments(c.model == "virtio"), strings.Join(clients, ", ")}
 	if c.model == "virtio" { // QEMU's end of the tap is the same for all cards
 		vm.Stop()
 		l.awaitHolder("switch")
@@ -133,6 +171,27 @@ func (l *lab) testCard(c card) cardReport {
 	}
 	p.stop()
 	return seen
+}
+
+// usesIPv6 checks a round of guestTaskIPv6.
+func (l *lab) usesIPv6(vm *guest.Guest, client, served string) {
+	l.t.Helper()
+	prefix := "guest: ipv6 " + client + " fetched "
+	if line := l.awaitLine(vm, prefix); !strings.HasPrefix(line, prefix+served) {
+		l.t.Errorf("%q, want the sum %s", line, served)
+	}
+	if s := l.status(); s.IPv6 == nil || s.IPv6.Holder != "guest" || client != "static" && (s.IPv6.Lease == nil || s.IPv6.Lease.MAC != guestMAC) {
+		l.t.Errorf("%s: status has %+v, want the guest with a lease", client, s.IPv6)
+	}
+	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress6)
+	l.fetchesFrom(vm, "["+podAddress6+"]")
+	await(l.t, "the guest to answer a connection by IPv6", func() error {
+		out, errs, _ := l.peer.run("busybox", "nc", "-w", "5", podAddress6, "1000")
+		if out != "served by "+client+"\n" {
+			return fmt.Errorf("%q %s", out, errs)
+		}
+		return nil
+	})
 }
 
 // driver returns the driver that the guest has for its card, and checks the card's MTU.
@@ -170,7 +229,7 @@ func TestVirtualMachineMTU(t *testing.T) {
 	l.awaitTask(vm)
 	l.driver(vm, 1500)
 	l.expectFetched(vm, served)
-	l.fetchesFrom(vm)
+	l.fetchesFrom(vm, podAddress)
 	p.stop()
 }
 
@@ -274,11 +333,12 @@ func (l *lab) serveFile(size int) string {
 	return sum(l.t, file)
 }
 
-// fetchesFrom makes the peer fetch the file that a guest serves, and compares its SHA-256 with the one that the guest has printed.
-func (l *lab) fetchesFrom(vm *guest.Guest) {
+// fetchesFrom makes the peer fetch the file that a guest serves at a host of a URL, and compares its SHA-256 with the one that the guest has
+// printed.
+func (l *lab) fetchesFrom(vm *guest.Guest, host string) {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "file")
-	l.peer.must("curl", "-sS", "--fail", "--max-time", "50", "-o", file, "http://"+podAddress+"/file")
+	l.peer.must("curl", "-sS", "--fail", "--max-time", "50", "-o", file, "http://"+host+"/file")
 	if fetched, serves := sum(l.t, file), l.awaitLine(vm, "guest: serves "); !strings.HasPrefix(serves, "guest: serves "+fetched) {
 		l.t.Errorf("the file from the guest has the SHA-256 %s; the guest printed %q", fetched, serves)
 	}
