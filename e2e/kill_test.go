@@ -47,6 +47,9 @@ func TestKill(t *testing.T) {
 		{"move", newLab, podAddress, nil, 36, 200},
 		{"mute", newLab, podAddress, []string{"--address", "mute"}, 12, 48},
 		{"bridge", newLab, "10.244.1.50", []string{"--vm", bridge}, 12, 48},
+		{"move, both versions", newDualLab, podAddress, nil, 12, 48},
+		{"move, IPv6", newLab6, podAddress, nil, 6, 48},
+		{"mute, both versions", newDualLab, podAddress, []string{"--address", "mute"}, 6, 48},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			l := mode.lab(t)

@@ -203,6 +203,17 @@ func TestNameServer(t *testing.T) {
 	p.stop()
 }
 
+// TestNameServerIPv6 is TestNameServer for a pod that has no IPv4 address: the relay is at the link-local address of the guest's router.
+func TestNameServerIPv6(t *testing.T) {
+	l := newLab6(t)
+	l.withResolv("nameserver 127.0.0.53\n")
+	l.pod.serves("dns", "127.0.0.53:53")
+	p := l.podswitch()
+	l.leased()
+	l.resolvesAt(l.status().IPv6.Router + "%tap0")
+	p.stop()
+}
+
 // resolves checks that the guest gets an answer of the relay, over UDP and over TCP.
 func (l *lab) resolves() {
 	l.t.Helper()
@@ -217,7 +228,7 @@ mount --make-rprivate /
 echo "options timeout:2 attempts:3 %s" > /tmp/resolv.$$; echo "nameserver %s" >> /tmp/resolv.$$
 mount --bind /tmp/resolv.$$ /etc/resolv.conf
 rm /tmp/resolv.$$
-exec getent ahostsv4 name.example`, transport, server)
+exec getent hosts name.example`, transport, server)
 		out := l.guest.must("unshare", "-m", "sh", "-c", script)
 		if !strings.HasPrefix(out, "192.0.2.53") {
 			l.t.Errorf("transport %q: answer %q", transport, out)
