@@ -3,6 +3,7 @@ package podnet
 import (
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -80,26 +81,54 @@ func (n *node) awaitPing(address string) {
 // sendUDP sends a datagram to an address.
 func (n *node) sendUDP(address string, from, to int) {
 	n.t.Helper()
+	n.do(func() error { return sendUDPHere(address, from, to) })
+}
+
+// sendFrame sends a frame through node0.
+func (n *node) sendFrame(frame []byte) {
+	n.t.Helper()
+	n.do(func() error {
+		link, err := net.InterfaceByName("node0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link.Index})
+	})
+}
+
+// do calls f in the namespace.
+func (n *node) do(f func() error) {
+	n.t.Helper()
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread is in another namespace
-		done <- n.sendUDPHere(address, from, to)
+		err := n.enter()
+		if err == nil {
+			err = f()
+		}
+		done <- err
 	}()
 	if err := <-done; err != nil {
 		n.t.Fatal(err)
 	}
 }
 
-// sendUDPHere moves the calling thread into the namespace.
-func (n *node) sendUDPHere(address string, from, to int) error {
+// enter moves the calling thread into the namespace.
+func (n *node) enter() error {
 	namespace, err := os.Open("/proc/" + n.pid + "/ns/net")
 	if err != nil {
 		return err
 	}
 	defer namespace.Close()
-	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-		return err
-	}
+	return unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
+}
+
+func sendUDPHere(address string, from, to int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -20,7 +20,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/missing"
 )
@@ -38,8 +37,8 @@ const (
 	arpOutput = 1
 )
 
-// Silence excludes the kernel of the calling thread's network namespace from a link: it receives no IPv4, IPv6 and ARP there and sends
-// none, until the result is closed or the process ends. Packet sockets receive and send everything.
+// Silence excludes the kernel of the calling thread's network namespace from a link: it receives nothing there, and sends no IPv4, IPv6 and ARP,
+// until the result is closed or the process ends. Packet sockets of all ethertypes receive and send everything.
 //
 // Silence requires nf_tables. The error wraps ErrTaken if another podswitch has silenced the link, and is a *missing.Error without the
 // privilege or the link. Any other error means that this kernel cannot do it.
@@ -53,8 +52,7 @@ func Silence(link string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	silence, err := dropBoth(l, []uint16{unix.ETH_P_IP, unix.ETH_P_ARP, unix.ETH_P_IPV6},
-		nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyARP)
+	silence, err := dropBoth(l, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyARP)
 	if isDenied(err) {
 		err = explain("silence the kernel on "+link, err)
 	}
@@ -92,13 +90,10 @@ func Mute(id *Identity) (io.Closer, error) {
 		Give: "load the kernel module nf_tables, or move the address instead", Err: err}
 }
 
-// dropBoth drops what the kernel would receive and what it would send, until the result is closed.
-func dropBoth(l Link, ethertypes []uint16, families ...nftables.TableFamily) (io.Closer, error) {
-	inbound, err := dropReceived(l, func(conn *nftables.Conn, chain *nftables.Chain) {
-		for _, ethertype := range ethertypes {
-			addRule(conn, chain, expr.VerdictDrop, isEthertype(l, ethertype))
-		}
-	})
+// dropBoth drops what the kernel would receive and what it would send, until the result is closed. It drops received frames of all ethertypes: that of
+// a frame with a priority tag is the tag's at the ingress hook, and the packet's behind it.
+func dropBoth(l Link, families ...nftables.TableFamily) (io.Closer, error) {
+	inbound, err := dropReceived(l, func(conn *nftables.Conn, chain *nftables.Chain) { addRule(conn, chain, expr.VerdictDrop) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,11 @@
 package podnet
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +176,49 @@ func TestSilenceExcludesTheKernelUntilItIsClosed(t *testing.T) {
 	n.awaitPing("10.244.1.7")
 	_, err = Silence("eth9")
 	wantError(t, err, nil, "eth9", "eth0")
+}
+
+// TestSilenceOfTaggedFrames checks that the kernel receives nothing on a silenced link with tags whose VLAN is 0 either, which it takes for none.
+func TestSilenceOfTaggedFrames(t *testing.T) {
+	p := newPod(t)
+	n := p.newNode("10.244.1.1/24")
+	p.ip("addr add 10.244.1.7/24 dev eth0")
+	server, frames := listenUDP(t, "0.0.0.0", 5353), newPacketSocket(t)
+	tags := [][]byte{nil, {0x81, 0, 0, 0}, {0x81, 0, 0xe0, 0}, {0x88, 0xa8, 0, 0}}
+	for _, tag := range tags {
+		n.sendFrame(broadcastUDP(5353, tag))
+		await(t, fmt.Sprintf("a datagram with the tag % x arrives", tag), func() bool { return receivesUDP(server) })
+	}
+	silence, err := Silence("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	receivedFrames(t, frames)
+	for _, tag := range tags {
+		n.sendFrame(broadcastUDP(5353, tag))
+	}
+	received := 0
+	await(t, "the packet socket receives", func() bool { received += receivedFrames(t, frames); return received >= len(tags) })
+	if err := silence.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later := listenUDP(t, "0.0.0.0", 5354)
+	await(t, "a later datagram arrives", func() bool { n.sendFrame(broadcastUDP(5354, nil)); return receivesUDP(later) })
+	if receivesUDP(server) {
+		t.Error("a datagram arrives")
+	}
+}
+
+// broadcastUDP returns the frame of a datagram to 255.255.255.255, with a VLAN tag or without one.
+func broadcastUDP(port uint16, tag []byte) []byte {
+	ip := []byte{0x45, 0, 0, 29, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0, 10, 244, 1, 1, 255, 255, 255, 255}
+	sum := uint32(0)
+	for i := 0; i < len(ip); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
+	}
+	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum>>16+sum&0xffff))
+	udp := []byte{0, 9, byte(port >> 8), byte(port), 0, 9, 0, 0, 'x'}
+	return slices.Concat(bytes.Repeat([]byte{0xff}, 6), []byte{2, 0, 0, 0, 0, 1}, tag, []byte{8, 0}, ip, udp)
 }
 
 func TestMuteLeavesTheAddressAndSilencesBothDirections(t *testing.T) {
