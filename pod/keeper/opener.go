@@ -106,7 +106,11 @@ func (o *opener) inherit() (*handle, error) {
 		s, err := unixport.Inherit(fd)
 		return socketHandle(s, nil, err)
 	}
-	return deviceHandle(tap.InheritDevice(fd, o.options()))
+	device, err := tap.InheritDevice(fd, o.options())
+	if err == nil && device.Kind == tap.KindPacket && device.Link != "" { // otherwise it is in another namespace
+		o.keepKernelOut(device.Link)
+	}
+	return deviceHandle(device, err)
 }
 
 func socketHandle(s unixport.Socket, file io.Closer, err error) (*handle, error) {
@@ -131,17 +135,24 @@ func (o *opener) prepare() {
 	if err != nil || o.uplink != nil || link.Index == o.prepared {
 		return
 	}
-	o.close()
-	if o.guest {
-		if o.silence, err = podnet.Silence(o.spec.Name); err != nil {
-			o.silence = nil
-			o.log.Warn("pod's kernel not silenced on the guest's device", zap.Stringer("port", o.spec), zap.Error(err))
-		}
-	}
+	o.keepKernelOut(o.spec.Name)
 	if changed, err := tap.SetUp(o.spec.Name); err == nil && changed {
 		o.log.Info("device brought up", zap.Stringer("port", o.spec))
 	}
 	o.prepared = link.Index
+}
+
+// keepKernelOut silences the pod's kernel on a guest's device.
+func (o *opener) keepKernelOut(device string) {
+	o.close()
+	if !o.guest {
+		return
+	}
+	var err error
+	if o.silence, err = podnet.Silence(device); err != nil {
+		o.silence = nil
+		o.log.Warn("pod's kernel not silenced on the guest's device", zap.Stringer("port", o.spec), zap.Error(err))
+	}
 }
 
 // close lets the pod's kernel answer on the device again.
