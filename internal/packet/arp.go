@@ -42,9 +42,12 @@ func (a ARP) IsAnnouncement() bool {
 
 // Answer turns a request into its reply in place, in the frame that it was parsed from: the target address is at mac.
 func (a ARP) Answer(frame []byte, mac [6]byte) {
-	requester, requesterIP, targetIP := a.SenderMAC(), a.SenderIP(), a.TargetIP()
-	SetMACs(frame, requester, mac)
-	putARP(a, ARPReply, mac, targetIP, requester, requesterIP)
+	SetMACs(frame, a.SenderMAC(), mac)
+	target := [4]byte(a[24:])
+	copy(a[18:28], a[8:18]) // the sender's MAC and address
+	copy(a[8:14], mac[:])
+	copy(a[14:18], target[:])
+	binary.BigEndian.PutUint16(a[6:], ARPReply)
 }
 
 // WriteARP writes an ARP frame to b, which must have EthernetLen+ARPLen bytes.
