@@ -91,7 +91,7 @@ func neighbourDiscovery() []mutant {
 		{target, pkg, "vnet/icmpv6.go", "a group is a target", " || d.Target[0] == 0xff", ""},
 		{target, pkg, "vnet/icmpv6.go", "duplicate address detection has a link-layer address", "isToGroup && d.MAC == [6]byte{}", "isToGroup"},
 		{target, pkg, "vnet/icmpv6.go", "an answer goes to a group", "return packet[24] != 0xff || d.Flags&DiscoverySolicited == 0", "return len(packet) > 24"},
-		{target, pkg, "vswitch/uplink.go", "a new wire MAC is not announced", "n.announces = !sendDiscovery(PortUplink, &d, allNodes.GroupMAC(true), n.address, allNodes, out)", "n.announces = false"},
+		{target, pkg, "vswitch/uplink.go", "the announcement of a new wire MAC does not override", "Flags: vnet.DiscoveryOverride, Target: n.address", "Target: n.address"},
 		{"TestSetUplinkAdvertisement", pkg, "vswitch/uplink.go", "the guest is not told of a changed advertisement", "\t\td.IPv6.Advertise()\n", ""},
 		{"TestOffenders", pkg, nd, "a host that claims the pod address is not named", "out.dropFor(ForeignND, offendingMAC(from))", "out.Drop(ForeignND)"},
 	}
@@ -252,8 +252,8 @@ func holders() []mutant {
 		{"TestWhyNoIPv6", plan, "pod/plan/plan.go", "the error does not name the addresses that stay", ", keptAddressWarnings(id)))", "))"},
 		{"TestGuestWithoutClient", plan, "pod/plan/findings.go", "a plan does not name the way of a guest without a DHCPv6 client", "if p.AddressIPv6.IsValid() {\n\t\tadd(", "if !p.AddressIPv6.IsValid() {\n\t\tadd("},
 		{"TestFamilies", plan, "pod/plan/forwarder.go", "an IPv4-only pod has advertisements", "if p.OfferIPv6 != nil {", "if c.Advertisement = []byte{134}; p.OfferIPv6 != nil {"},
-		{"TestNothingOfNeighbourDiscovery", "./stack", "stack/netstack.go", "netstack configures IPv6 itself", "ipv6.NewProtocolWithOptions(ipv6.Options{})", "ipv6.NewProtocol"},
-		{"TestForgedErrorsOfIPv6", "./stack", "stack/screen.go", "netstack believes an MTU below 1280", ">= uint32(p.minPathMTU)", ">= 68"},
+		{"TestNothingOfNeighbourDiscovery", "./stack", "stack/netstack.go", "netstack reports its groups", "ipv6.Options{}", "ipv6.Options{MLD: ipv6.MLDOptions{Enabled: true}}"},
+		{"TestTooBigOfIPv6", "./stack", "stack/screen.go", "netstack believes an MTU below 1280", ">= uint32(p.minPathMTU)", ">= 68"},
 	}
 }
 
@@ -261,6 +261,7 @@ func holders() []mutant {
 func interfaces() []mutant {
 	const pkg, file, stays, back = "./pod/podnet", "pod/podnet/ipv6.go", "TestAddressesOfRouterAdvertisementsStay", "TestGiveBackRestoresEveryIPv6Profile"
 	const ages, silent, silence = "TestLifetimesOfIPv6", "TestTheKernelIsSilentAboutIPv6", "pod/podnet/silence_address.go"
+	const deaf = "TestAMutedIPv6AddressIsDeaf"
 	return []mutant{
 		{silent, pkg, "pod/podnet/take.go", "the pod leaves the group of its address", "\tif err := t.joinGroup(); err != nil {\n\t\treturn err\n\t}\n", ""},
 		{"TestAdoptOfIPv6", pkg, "pod/podnet/adopt.go", "a process that goes on leaves the group of the address", " || tx.joinGroup() != nil", ""},
@@ -274,8 +275,9 @@ func interfaces() []mutant {
 		{stays, pkg, file, "an address of an advertisement moves", "unix.IFA_F_TEMPORARY | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_DADFAILED", "unix.IFA_F_DADFAILED"},
 		{stays, pkg, file, "a duplicate moves", " | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED", " | unix.IFA_F_DEPRECATED"},
 		{stays, pkg, file, "a deprecated address moves", " | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED", " | unix.IFA_F_DADFAILED"},
-		{silent, pkg, silence, "the kernel answers packets to the muted address", "\taddRule(conn, chain, expr.VerdictDrop, arrived, isIPv6Destination(a))\n", ""},
-		{silent, pkg, silence, "the kernel answers solicitations for the muted address", "[]byte{neighbourSolicitation, neighbourAdvertisement}", "[]byte{neighbourAdvertisement}"},
+		{deaf, pkg, silence, "a process of the pod receives packets to the muted address", "\taddRule(conn, chain, expr.VerdictDrop, arrived, isIPv6Destination(a))\n", ""},
+		{deaf, pkg, silence, "a process of the pod sends from the muted address", "\t\t\taddRule(conn, outbound, expr.VerdictDrop, isSentBy(l), isIPv6Source(a))\n", ""},
+		{deaf, pkg, silence, "the kernel learns from solicitations for the muted address", "[]byte{neighbourSolicitation, neighbourAdvertisement}", "[]byte{neighbourAdvertisement}"},
 		{silent, pkg, silence, "all IPv6 of the kernel is silenced", "addIPv6Rules(conn, chain, isEthertype(l, unix.ETH_P_IPV6), a)", "addRule(conn, chain, expr.VerdictDrop, isEthertype(l, unix.ETH_P_IPV6))"},
 	}
 }

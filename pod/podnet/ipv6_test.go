@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -329,6 +330,80 @@ func TestTheKernelIsSilentAboutIPv6(t *testing.T) {
 	}
 }
 
+// TestAMutedIPv6AddressIsDeaf checks what a missing answer does not show: no process of the pod receives packets for the address or sends from
+// it, and the kernel learns no neighbour from a solicitation for it.
+func TestAMutedIPv6AddressIsDeaf(t *testing.T) {
+	p := newIPv6Pod(t, false)
+	n := p.newNode("10.244.1.1/24")
+	n.run("sysctl", "-qw", "net.ipv6.conf.node0.accept_dad=0", "net.ipv6.conf.node0.disable_ipv6=0")
+	n.run("ip", "addr", "add", "fd00:1::1/64", "dev", "node0", "nodad")
+	p.ip("addr add fd00:1::8/64 dev eth0 preferred_lft 0\naddr add fd00:1::7/64 dev eth0")
+	n.awaitPing("fd00:1::7")
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet6{Port: 9999}); err != nil {
+		t.Fatal(err)
+	}
+	receives := func(address string) bool {
+		t.Helper()
+		n.run("bash", "-c", "echo x >/dev/udp/"+address+"/9999")
+		n.awaitPing("fd00:1::8") // which is received behind it
+		length, _ := unix.Read(fd, make([]byte, 16))
+		return length > 0
+	}
+	sentFrom := func(address string) (frames int) {
+		t.Helper()
+		captured, source := newPacketSocketFor(t, unix.ETH_P_ALL), netip.MustParseAddr(address).As16()
+		_ = exec.Command("ping", "-c1", "-W0.2", "-I", address, "fd00:1::1").Run()
+		for frame := make([]byte, 1514); ; {
+			length, _, err := unix.Recvfrom(captured, frame, unix.MSG_DONTWAIT)
+			if err != nil {
+				return frames
+			}
+			if length >= 54 && frame[12] == 0x86 && [16]byte(frame[22:38]) == source {
+				frames++
+			}
+		}
+	}
+	mute, err := Mute(p.discoverBoth())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.run("ip", "neigh", "replace", "fd00:1::7", "lladdr", "0a:58:0a:f4:01:07", "dev", "node0")
+	if receives("fd00:1::7") || !receives("fd00:1::8") {
+		t.Error("a process receives what is for the muted address, or not what is for another")
+	}
+	if frames := sentFrom("fd00:1::7"); frames > 0 {
+		t.Errorf("a process of the pod has sent %d frames from the muted address", frames)
+	}
+	if sentFrom("fd00:1::8") == 0 {
+		t.Error("a process of the pod cannot send from another address")
+	}
+	n.run("ip", "addr", "add", "fd00:1::2/64", "dev", "node0", "nodad")
+	for range 2 {
+		_ = n.command("ip", "neigh", "del", "fd00:1::7", "dev", "node0").Run() // it may have none
+		if err := n.command("ping", "-c1", "-W1", "-I", "fd00:1::2", "fd00:1::7").Run(); (err == nil) != (mute == nil) {
+			t.Errorf("the ping of a neighbour ends with %v", err)
+		}
+		if learned := p.run("ip", "-6", "neigh", "show", "fd00:1::2") != ""; learned != (mute == nil) {
+			t.Errorf("the kernel has learned a neighbour: %t", learned)
+		}
+		if mute == nil {
+			break
+		}
+		if err := mute.Close(); err != nil {
+			t.Fatal(err)
+		}
+		mute = nil
+	}
+	if !receives("fd00:1::7") {
+		t.Error("a process does not receive what is for the address, which is not muted any more")
+	}
+}
+
 func TestAddressesOfRouterAdvertisementsStay(t *testing.T) {
 	permanent := uint32(unix.IFA_F_PERMANENT)
 	all := []Address{
@@ -337,8 +412,14 @@ func TestAddressesOfRouterAdvertisementsStay(t *testing.T) {
 		ipv6Address("fd00::2/64", 0, permanent|unix.IFA_F_DADFAILED, 0),
 		ipv6Address("fd00::3/64", 0, unix.IFA_F_TEMPORARY, 0),
 		ipv6Address("fd00::4/64", 0, permanent|unix.IFA_F_DEPRECATED, 0),
+		ipv6Address("fd00::8/64", 0, permanent|unix.IFA_F_MANAGETEMPADDR, 0), // of a program that makes temporary ones from it
+		ipv6Address("fd00::9/64", 0, permanent|unix.IFA_F_TEMPORARY, 0),
+		ipv6Address("fd00::a/64", 0, permanent, protocolRouterAdvertisement),
+		ipv6Address("fd00::b/64", 0, 0, 0), // with a lifetime
+		ipv6Address("fec0::1/64", unix.RT_SCOPE_SITE, permanent, 0),
 		ipv6Address("fd00::5/64", 0, permanent|unix.IFA_F_TENTATIVE, 0),
 		ipv6Address("fd00::6/64", 0, permanent, 0),
+		ipv6Address("fe80::2/64", 0, permanent, 0),
 	}
 	taken, kept := divideIPv6(all)
 	if len(taken) != 1 || taken[0].String() != "fd00::5/64" || len(kept) != len(all)-1 {
