@@ -123,7 +123,13 @@ func (o *Offer6) cleanBoot(w *warnings) {
 	o.BootFileName = w.cleanText("boot file name", o.BootFileName)
 	o.TFTPServerName = w.cleanText("TFTP server name", o.TFTPServerName)
 	o.BootFiles = w.cleanBootFiles(o.BootFiles)
-	o.BootParameters = slices.DeleteFunc(slices.Clone(o.BootParameters), func(p string) bool { return w.cleanText("boot parameter", p) == "" })
+	given := o.BootParameters
+	o.BootParameters = nil // also of an empty list, which JSON leaves out
+	for _, p := range given {
+		if w.cleanText("boot parameter", p) != "" {
+			o.BootParameters = append(o.BootParameters, p)
+		}
+	}
 	o.url, o.urls = w.bootURL(o.BootFileName, o.TFTPServerName), nil
 	for _, f := range o.BootFiles {
 		o.urls = append(o.urls, w.bootURL(f.Name, o.TFTPServerName))
