@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
@@ -45,47 +45,55 @@ func newPort(s portSpec, log *zap.Logger) *port {
 	return &port{portSpec: s, log: log, opener: &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}}
 }
 
-// lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. A device is closed
-// first, because a tap cannot be opened twice (EBUSY). A socket stays open: a device can be lost, a socket cannot. The error is
-// errNotRevoked, and nothing is closed then.
-func (p *port) lend() (o *opener, err error) {
-	if p.opener == nil {
-		return nil, nil
-	}
-	if p.handle != nil && p.handle.socket == nil {
-		if err := p.revoke(); err != nil {
-			return nil, err
-		}
-		_ = p.handle.close()
-		p.handle = nil
+// lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. It begins to revoke the device of
+// the port, which that goroutine awaits, and drops then.
+func (p *port) lend() (o *opener) {
+	if p.opener != nil && p.handle != nil {
+		p.startRevoking()
 	}
 	o, p.opener = p.opener, nil
-	return o, nil
+	return o
 }
 
-// errNotRevoked means that a process without the sandbox of a switch has kept the keeper from revoking a packet socket.
-var errNotRevoked = errors.New("a switch has kept its socket from being revoked")
+// drop closes a device, because a tap cannot be opened twice (EBUSY). A socket stays open: a device can be lost, a socket cannot.
+func (p *port) drop(h *handle) {
+	if h != nil && p.handle == h && h.socket == nil {
+		_ = h.close()
+		p.handle = nil
+	}
+}
 
-// revoke takes a packet socket that the keeper has opened, and the way out of the pod's processes, from the switches that have a copy of its
-// descriptor (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer for the
-// pod, or keep its routes. An inherited socket may be in use elsewhere.
-func (p *port) revoke() error {
+// startRevoking begins to take a packet socket that the keeper has opened, and the way out of the pod's processes, from the switches that have a
+// copy of its descriptor (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer
+// for the pod, or keep its routes. An inherited socket may be in use elsewhere: the revocation stays nil.
+func (p *port) startRevoking() {
 	h := p.handle
-	if h == nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
+	if h == nil || h.revocation != nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
+		return
+	}
+	device := *h.device
+	if p.egress == nil {
+		h.revocation = startRevocation(device.Revoke)
+		return
+	}
+	h.revocation = startRevocation(func() error {
+		if err := podnet.RemoveTap(device.FD); err != nil {
+			p.log.Warn("the way out of the pod's own processes is not removed", zap.Error(err))
+		}
+		return nil
+	})
+}
+
+// revoke revokes the device, and waits for that. The error wraps errNotRevoked.
+func (p *port) revoke(limit time.Duration) error {
+	p.startRevoking()
+	if p.handle == nil {
 		return nil
 	}
-	h.revoked.Do(func() {
-		if p.egress != nil {
-			if err := podnet.RemoveTap(h.device.FD); err != nil {
-				p.log.Warn("the way out of the pod's own processes is not removed", zap.Error(err))
-			}
-			return
-		}
-		if err := h.device.Revoke(); err != nil {
-			h.kept = fmt.Errorf("%v: %w: %w", p.spec, errNotRevoked, err)
-		}
-	})
-	return h.kept
+	if err := p.handle.revocation.wait(limit); err != nil {
+		return fmt.Errorf("%v: %w", p.spec, err)
+	}
+	return nil
 }
 
 // replace puts a new handle in the place of the old one, if there is one.
@@ -99,7 +107,7 @@ func (p *port) replace(h *handle) {
 // close closes everything but a lent opener, whose goroutine abandons it.
 func (p *port) close() (err error) {
 	if p.handle != nil {
-		err = p.revoke()
+		err = p.revoke(revokeLimit)
 		err, p.handle = errors.Join(err, p.handle.close()), nil
 	}
 	if p.opener != nil {
@@ -111,12 +119,11 @@ func (p *port) close() (err error) {
 // A handle is the keeper's descriptor of an open device or socket. It stays open as long as there is a switch, because another
 // switch may take over.
 type handle struct {
-	device  *tap.Device      // nil: a socket
-	socket  *unixport.Socket // nil: a device
-	file    io.Closer        // removes the file of a socket; nil: it has none
-	fence   io.Closer        // of the way out of the pod's own processes; nil: it has none
-	revoked sync.Once        // a second attempt would fail
-	kept    error            // errNotRevoked; nil: it was revoked, or not yet
+	device     *tap.Device      // nil: a socket
+	socket     *unixport.Socket // nil: a device
+	file       io.Closer        // removes the file of a socket; nil: it has none
+	fence      io.Closer        // of the way out of the pod's own processes; nil: it has none
+	revocation *revocation      // nil: it has not begun; a second one would fail
 }
 
 func (h *handle) fd() int {
@@ -131,7 +138,7 @@ func (h *handle) close() (err error) {
 	if h.file != nil {
 		err = h.file.Close()
 	}
-	err = errors.Join(err, grant.CloseFiles([]int{h.fd()}))
+	err = errors.Join(err, h.revocation.then(func() error { return grant.CloseFiles([]int{h.fd()}) }))
 	if h.fence != nil {
 		err = errors.Join(err, h.fence.Close())
 	}

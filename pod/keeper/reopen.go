@@ -1,6 +1,11 @@
 package keeper
 
-import "github.com/podswitch/podswitch/pod/grant"
+import (
+	"context"
+	"fmt"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
 
 // receiveReopen opens a port again that the switch has lost. A request for a port that is being opened already changes nothing.
 func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
@@ -9,20 +14,31 @@ func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 		return
 	}
 	resources, p := l.resources, l.resources.ports[r.Port]
-	o, err := p.lend()
-	if err != nil {
-		l.handle(failed, err)
-		return
-	}
+	old, o := p.handle, p.lend()
 	if o == nil {
 		return
 	}
 	go func() {
-		h, err := o.reopen(resources.ctx)
+		h, err := l.reopen(resources, p, old, o)
 		if !l.do(func() { l.reopened(resources, r.Port, o, h, err) }) {
 			o.abandon(h)
 		}
 	}()
+}
+
+// reopen revokes and drops the port's old device, if there is one, and opens the port again. It does not run in the loop.
+func (l *loop) reopen(r *resources, p *port, old *handle, o *opener) (*handle, error) {
+	if old != nil {
+		if err := old.revocation.wait(revokeLimit); err != nil {
+			return nil, fmt.Errorf("%v: %w", p.spec, err)
+		}
+	}
+	dropped := make(chan struct{})
+	if !l.do(func() { p.drop(old); close(dropped) }) {
+		return nil, context.Canceled
+	}
+	<-dropped
+	return o.reopen(r.ctx)
 }
 
 // reopened sends the descriptor to the switches that use the port. An error is one that no further attempt could avoid.

@@ -191,7 +191,7 @@ func (r *resources) uplink() *port {
 // error is known to close too.
 func (r *resources) revokeUplink() {
 	if p := r.uplink(); p != nil {
-		_ = p.revoke()
+		_ = p.revoke(revokePatience)
 	}
 }
 

@@ -45,13 +45,17 @@ func Watch(end int) (killed bool, err error) {
 	}
 }
 
-// revokeGuarded does the same as port.revoke. Nothing follows from an error.
+// revokeGuarded does the same as port.revoke. Nothing follows from an error, and a process that holds it up does not prevent the rest.
 func revokeGuarded(guarded map[byte]int) {
+	var all []*revocation
 	if fd, ok := guarded[watchUplink]; ok {
-		_ = tap.Device{FD: fd, Kind: tap.KindPacket}.Revoke()
+		all = append(all, startRevocation(tap.Device{FD: fd, Kind: tap.KindPacket}.Revoke))
 	}
 	if fd, ok := guarded[watchEgress]; ok {
-		_ = podnet.RemoveTap(fd)
+		all = append(all, startRevocation(func() error { return podnet.RemoveTap(fd) }))
+	}
+	for _, r := range all {
+		_ = r.wait(revokeLimit)
 	}
 }
 

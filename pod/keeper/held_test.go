@@ -1,0 +1,139 @@
+package keeper
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/pod/hypervisor"
+)
+
+// Requests of userfaultfd (linux/userfaultfd.h), for 64 bits.
+const (
+	uffdAPI      = 0xc018aa3f // struct uffdio_api
+	uffdRegister = 0xc020aa00 // struct uffdio_register
+	uffdZeroPage = 0xc020aa04 // struct uffdio_zeropage
+)
+
+// A heldPage is two pages of memory, of which the kernel cannot read the second one before it is released.
+type heldPage struct {
+	t      testing.TB
+	memory []byte
+	fault  int // the descriptor of userfaultfd
+}
+
+func newHeldPage(t testing.TB) *heldPage {
+	t.Helper()
+	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
+	if errno != 0 {
+		t.Skipf("needs userfaultfd: %v", errno)
+	}
+	page := os.Getpagesize()
+	memory, err := unix.Mmap(-1, 0, 2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory[page-1] = 0
+	h := &heldPage{t, memory, int(fd)}
+	h.request(uffdAPI, 0xaa, 0, 0)
+	h.request(uffdRegister, h.second(), uint64(page), 1 /* UFFDIO_REGISTER_MODE_MISSING */, 0)
+	return h
+}
+
+func (h *heldPage) second() uint64 {
+	return uint64(uintptr(unsafe.Pointer(&h.memory[len(h.memory)/2])))
+}
+
+func (h *heldPage) request(number uintptr, arguments ...uint64) {
+	h.t.Helper()
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(h.fault), number, uintptr(unsafe.Pointer(&arguments[0]))); errno != 0 {
+		h.t.Fatalf("userfaultfd: %v", errno)
+	}
+}
+
+// locks makes a thread lock a socket until the returned function is called: the kernel reads the second half of struct linger with the lock held.
+func (h *heldPage) locks(fd int) (release func()) {
+	h.t.Helper()
+	thread, ended := make(chan int, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		thread <- unix.Gettid()
+		_, _, _ = unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER, uintptr(h.second()-4), 8, 0)
+	}()
+	waiting := []unix.PollFd{{Fd: int32(h.fault), Events: unix.POLLIN}}
+	if n, err := unix.Poll(waiting, int(testTimeout.Milliseconds())); n != 1 || err != nil {
+		h.t.Fatalf("the thread %d does not wait: %v", <-thread, err)
+	}
+	return func() {
+		h.request(uffdZeroPage, h.second(), uint64(len(h.memory)/2), 0, 0)
+		<-ended
+		_ = errors.Join(unix.Close(h.fault), unix.Munmap(h.memory))
+	}
+}
+
+// TestHeldSocket checks that a process which keeps the uplink's socket locked neither holds up the give-back of the address nor the next switch.
+func TestHeldSocket(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	for name, end := range map[string]func(f *fake){
+		"it is asked to end":           (*fake).ends,
+		"it reopens the uplink before": func(f *fake) { f.sends(reopenMessage(1)); f.ends() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			back := k.back.Load()
+			f := k.connect()
+			f.sends(helloMessage())
+			f.receives("grant", 1)
+			f.receives("opened", 1)
+			_, uplink := f.receives("opened", 1)
+			f.sends(readyMessage())
+			f.receives("begin", 0)
+			f.starts(k.testKeeper)
+			release := newHeldPage(t).locks(uplink[0])
+			defer release()
+			asked := time.Now()
+			end(f)
+			await(t, "the address to be given back", func() bool { return k.back.Load() == back+1 })
+			if took := time.Unix(0, k.backAt.Load()).Sub(asked); took > soon {
+				t.Errorf("given back after %s", took)
+			}
+			k.wantBack(t)
+		})
+	}
+	k.running().ends()
+	k.wantBack(t)
+}
+
+// TestWatchHeldSocket checks that the watchdog goes on to restore the interface although the socket is locked that it revokes.
+func TestWatchHeldSocket(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.connect()
+	f.sends(helloMessage())
+	f.receives("grant", 1)
+	f.receives("opened", 1)
+	_, uplink := f.receives("opened", 1)
+	release := newHeldPage(t).locks(uplink[0])
+	defer release()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Sendmsg(pair[0], []byte{watchUplink}, unix.UnixRights(uplink[0]), nil, 0)
+	}
+	if err = errors.Join(err, unix.Close(pair[0])); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[1])
+	ended := make(chan bool, 1)
+	go func() {
+		killed, err := Watch(pair[1])
+		ended <- killed && err == nil
+	}()
+	if !within(t, "the end of Watch", ended) {
+		t.Error("Watch does not report that the keeper was killed")
+	}
+}
