@@ -113,6 +113,7 @@ func (e *Egress) Configure() error {
 		return explain("find "+e.Device, err)
 	}
 	_ = netlink.LinkSetIP6AddrGenMode(link, addrGenModeNone) // else the kernel announces itself there, which the switch drops
+	e.disableIPv6()
 	err = errors.Join(netlink.LinkSetHardwareAddr(link, e.MAC[:]), netlink.LinkSetARPOff(link), netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(e.Address, 32))}),
 		netlink.LinkSetUp(link))
 	if err != nil {
@@ -127,11 +128,23 @@ func (e *Egress) Configure() error {
 	return nil
 }
 
+// disableIPv6 keeps the kernel from learning addresses and routes of IPv6 from a switch that was broken into. In most containers the setting cannot
+// be written: Fence has the same effect.
+func (e *Egress) disableIPv6() {
+	f, err := os.OpenFile("/proc/sys/net/ipv6/conf/"+e.Device+"/disable_ipv6", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	_, _ = f.WriteString("1")
+	_ = f.Close()
+}
+
 // Fence keeps what arrives elsewhere from the address of the way out, until the result is closed or the process ends: on every other interface the kernel
 // would answer ARP requests for the address and deliver packets to it, to any process that listens at 0.0.0.0. Such a process also receives groups and
 // broadcasts of the pod interface, and its answers would leave by the way out and begin flows: Fence drops UDP there that is for no address of the
-// interface, but for messages to a DHCP client. Call it before Configure. It requires nf_tables, with the families ip and arp. Where the kernel cannot
-// look addresses up (nft_fib_ipv4), only groups and broadcasts are dropped.
+// interface, but for messages to a DHCP client. On the tap itself, no IPv6 arrives: the kernel would take up every prefix and the default route of a
+// router advertisement. Call Fence before Configure. It requires nf_tables, with the families ip, arp, and ip6 if the kernel has IPv6. Where the kernel
+// cannot look addresses up (nft_fib_ipv4), only groups and broadcasts are dropped.
 func (e *Egress) Fence() (io.Closer, error) {
 	link, err := netlink.LinkByName(e.Device)
 	if err != nil {
@@ -147,22 +160,36 @@ func (e *Egress) Fence() (io.Closer, error) {
 
 // addFence adds the tables of Fence. UDP at the pod interface is dropped if one of the conditions holds.
 func (e *Egress) addFence(l Link, isForOthers [][]expr.Any) (io.Closer, error) {
-	return addTables(l, []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyARP}, func(conn *nftables.Conn, table *nftables.Table) {
-		if table.Family == nftables.TableFamilyARP {
+	families := []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyARP}
+	if _, err := os.Stat(ipv6Path); err == nil {
+		families = append(families, nftables.TableFamilyIPv6)
+	}
+	return addTables(l, families, func(conn *nftables.Conn, table *nftables.Table) {
+		switch table.Family {
+		case nftables.TableFamilyARP:
 			addRule(conn, addChain(conn, table, "inbound", nftables.ChainHookRef(arpInput), receivedPriority), expr.VerdictDrop, isOperation(arpRequest), isTarget(e.Address))
-			return
-		}
-		chain := addChain(conn, table, "inbound", nftables.ChainHookPrerouting, receivedPriority)
-		for _, from := range []Link{l, {Index: loopbackIndex}} {
-			addRule(conn, chain, expr.VerdictAccept, isReceivedBy(from), isDestination(e.Address))
-		}
-		addRule(conn, chain, expr.VerdictDrop, isDestination(e.Address))
-		local := addChain(conn, table, "local", nftables.ChainHookInput, receivedPriority) // which forwarded packets do not pass
-		addRule(conn, local, expr.VerdictAccept, isReceivedBy(e.uplink), isUDP(67, 68))
-		for _, condition := range isForOthers {
-			addRule(conn, local, expr.VerdictDrop, isReceivedBy(e.uplink), isField(9, []byte{unix.IPPROTO_UDP}), condition)
+		case nftables.TableFamilyIPv6:
+			addRule(conn, addChain(conn, table, "inbound", nftables.ChainHookPrerouting, receivedPriority), expr.VerdictDrop, isReceivedBy(l))
+		default:
+			e.addIPv4Fence(conn, table, l, isForOthers)
 		}
 	})
+}
+
+// ipv6Path exists if the kernel has IPv6.
+const ipv6Path = "/proc/net/if_inet6"
+
+func (e *Egress) addIPv4Fence(conn *nftables.Conn, table *nftables.Table, l Link, isForOthers [][]expr.Any) {
+	chain := addChain(conn, table, "inbound", nftables.ChainHookPrerouting, receivedPriority)
+	for _, from := range []Link{l, {Index: loopbackIndex}} {
+		addRule(conn, chain, expr.VerdictAccept, isReceivedBy(from), isDestination(e.Address))
+	}
+	addRule(conn, chain, expr.VerdictDrop, isDestination(e.Address))
+	local := addChain(conn, table, "local", nftables.ChainHookInput, receivedPriority) // which forwarded packets do not pass
+	addRule(conn, local, expr.VerdictAccept, isReceivedBy(e.uplink), isUDP(67, 68))
+	for _, condition := range isForOthers {
+		addRule(conn, local, expr.VerdictDrop, isReceivedBy(e.uplink), isField(9, []byte{unix.IPPROTO_UDP}), condition)
+	}
 }
 
 // isNotOfInterface matches packets whose destination is no address of the interface that has received them.

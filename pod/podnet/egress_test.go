@@ -1,6 +1,7 @@
 package podnet
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -173,4 +174,77 @@ func (p *pod) fence(e *Egress, looksUp bool) {
 		}
 	}
 	p.t.Cleanup(func() { _ = fence.Close() })
+}
+
+// TestEgressLearnsNothing checks that the kernel takes up no route and no address from router advertisements of the switch: by the setting alone,
+// and by the fence alone, which has to do where the setting cannot be written.
+func TestEgressLearnsNothing(t *testing.T) {
+	for name, hasFence := range map[string]bool{"by the setting": false, "by the fence": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			p.ip("addr add 10.244.1.7/24 dev eth0")
+			e := NewEgress(p.discover(), netip.MustParseAddr("169.254.75.11"), MAC{2, 9}, false)
+			p.ip("link add " + e.Device + " type veth peer name out0\nlink set out0 addrgenmode none up")
+			if hasFence {
+				fence, err := e.Fence()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer fence.Close()
+			}
+			isDisabled := "net/ipv6/conf/" + e.Device + "/disable_ipv6"
+			p.sysctl(isDisabled, "0")
+			if err := e.Configure(); err != nil {
+				t.Fatal(err)
+			}
+			if hasFence {
+				p.sysctl(isDisabled, "0")
+			} else if value := p.readSysctl(isDisabled); value != "1" {
+				t.Errorf("%s is %s", isDisabled, value)
+			}
+			frames := newPacketSocketFor(t, unix.ETH_P_IPV6)
+			for range 2 { // when the second one arrives, the kernel has handled the first one
+				sendAdvertisement(t, p.link("out0").Index)
+				await(t, "the advertisement to arrive", func() bool { return receivesAdvertisement(frames) })
+			}
+			if routes := p.run("ip", "-6", "route", "show", "dev", e.Device); strings.Contains(routes, "2001:db8:") || strings.Contains(routes, "default") {
+				t.Errorf("the kernel has the routes\n%s", routes)
+			}
+		})
+	}
+}
+
+// receivesAdvertisement reports whether a packet socket has one, and reads what waits before it.
+func receivesAdvertisement(fd int) bool {
+	frame := make([]byte, 128)
+	for {
+		n, from, err := unix.Recvfrom(fd, frame, 0)
+		if err != nil {
+			return false
+		}
+		if sender, ok := from.(*unix.SockaddrLinklayer); ok && sender.Pkttype != unix.PACKET_OUTGOING && n > 54 && frame[54] == 134 {
+			return true
+		}
+	}
+}
+
+// sendAdvertisement sends a router advertisement of a prefix and a default route.
+func sendAdvertisement(t *testing.T, link int) {
+	t.Helper()
+	text := "333300000001" + "020000000009" + "86dd" +
+		"6000000000303aff" + "fe800000000000000000000000000099" + "ff020000000000000000000000000001" +
+		"86001d10" + "40002328" + "0000000000000000" +
+		"030440c00001518000003840" + "00000000" + "20010db8000000000000000000000000"
+	frame, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link}); err != nil {
+		t.Fatal(err)
+	}
 }
