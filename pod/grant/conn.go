@@ -36,6 +36,7 @@ type Conn struct {
 	timeout  time.Duration // of a Send
 	isSwitch atomic.Bool   // a Hello was sent
 	refuses  atomic.Bool   // RefuseFiles
+	isSmall  atomic.Bool   // RefuseLarge
 	discard  func([]int)   // closes descriptors of a message that is refused
 	mu       sync.Mutex    // held while a message is written
 }
@@ -53,6 +54,10 @@ func (c *Conn) DiscardWith(discard func(files []int)) { c.discard = discard }
 // that a process has received is a danger for it: close(2) of a file of the other side's file system (FUSE) waits for that side without
 // end, not even SIGKILL ends the process, and its other descriptors stay open.
 func (c *Conn) RefuseFiles(refuses bool) { c.refuses.Store(refuses) }
+
+// RefuseLarge makes Receive refuse every message above 64 KiB, from its header, until it is called with false. A message takes several times its
+// size while it is decoded, and any number of sessions may send one at the same time.
+func (c *Conn) RefuseLarge(refuses bool) { c.isSmall.Store(refuses) }
 
 // FromFile returns the end of a session over the descriptor of a connected unix stream socket. It closes the file in any case.
 func FromFile(f *os.File) (*Conn, error) {
@@ -144,7 +149,7 @@ func (c *Conn) Receive() (m Message, files []int, err error) {
 	if err != nil {
 		return Message{}, nil, err
 	}
-	r := reader{socket: raw, refuses: &c.refuses, control: make([]byte, unix.CmsgSpace(4*maxRights))}
+	r := reader{socket: raw, refuses: &c.refuses, isSmall: &c.isSmall, control: make([]byte, unix.CmsgSpace(4*maxRights))}
 	body, err := r.message()
 	if err == nil {
 		if m, err = parse(body, c.other()); err != nil {

@@ -23,6 +23,7 @@ const maxRights = 253
 type reader struct {
 	socket  syscall.RawConn
 	refuses *atomic.Bool // there is no room for descriptors
+	isSmall *atomic.Bool // a message has at most maxSmall bytes
 	control []byte
 	files   []int // all descriptors that have arrived; the caller's, also after an error
 }
@@ -55,8 +56,12 @@ func (r *reader) header() (length uint32, err error) {
 		return 0, midMessage(err)
 	}
 	length = binary.BigEndian.Uint32(text)
-	if count := binary.BigEndian.Uint32(text[4:]); length > maxMessage || count != uint32(len(r.files)) {
-		return 0, fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(r.files), maxMessage)
+	limit := uint32(maxMessage)
+	if r.isSmall.Load() {
+		limit = maxSmall
+	}
+	if count := binary.BigEndian.Uint32(text[4:]); length > limit || count != uint32(len(r.files)) {
+		return 0, fmt.Errorf("message announced with %d bytes and %d descriptors, of which %d arrived: want at most %d bytes", length, count, len(r.files), limit)
 	}
 	return length, nil
 }

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/plan"
 )
 
 // TestNoHello checks that connections without Hello are closed, so that other switches can connect.
@@ -114,4 +116,44 @@ func TestFilesUnasked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLargeMessages checks that the keeper refuses a large message by its header, unless it has asked for a snapshot or takes settings: sessions
+// together must not use more memory than the keeper's container has.
+func TestLargeMessages(t *testing.T) {
+	large := json.RawMessage(`"` + strings.Repeat("x", 1<<17) + `"`)
+	hello := grant.Message{Hello: &grant.Hello{Version: grant.Version, Settings: large}}
+	yielded := grant.Message{Yielded: &grant.Yielded{Snapshot: large}}
+	t.Run("refused", func(t *testing.T) {
+		k := newTestKeeper(t, shortTimeouts())
+		for name, reach := range map[string]func() *fake{
+			"connected": k.connect,
+			"granted":   func() *fake { return k.granted(helloMessage()) },
+			"running":   k.running,
+		} {
+			f := reach()
+			if _, err := f.socket.Write([]byte{0, 1, 0, 1, 0, 0, 0, 0}); err != nil { // a header that announces 64 KiB and a byte
+				t.Fatal(err)
+			}
+			f.receivesEnd()
+			k.awaitWaiting()
+			t.Log(name)
+		}
+	})
+	t.Run("a snapshot", func(t *testing.T) {
+		k := newTestKeeper(t, shortTimeouts())
+		first, next := k.yielding()
+		first.sends(yielded)
+		if m, _ := next.receives("begin", 0); len(m.Begin.Snapshot) != len(large) {
+			t.Errorf("a snapshot of %d bytes arrives", len(m.Begin.Snapshot))
+		}
+	})
+	t.Run("settings", func(t *testing.T) {
+		dir := t.TempDir()
+		cfg := configOf(dir)
+		cfg.ParseSettings = func([]byte) (plan.Settings, error) { return plan.Settings{}, nil }
+		f := newTestKeeperOf(t, dir, cfg, shortTimeouts()).connect()
+		f.sends(hello)
+		f.receives("grant", 1)
+	})
 }

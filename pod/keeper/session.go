@@ -76,6 +76,7 @@ func (l *loop) enter(s *session, p phase) {
 	}
 	s.phase = p
 	s.conn.RefuseFiles(p != phaseYielding || !l.resources.hasConnections())
+	s.conn.RefuseLarge(!l.expectsLarge(p))
 	s.entered++
 	d, entered := l.timeouts.in(p), s.entered
 	if d == 0 {
@@ -88,6 +89,11 @@ func (l *loop) enter(s *session, p phase) {
 			}
 		})
 	})
+}
+
+// expectsLarge reports whether a switch may send a large message in a phase: settings, if a takeover may have any, or a snapshot.
+func (l *loop) expectsLarge(p phase) bool {
+	return p == phaseYielding || p == phaseConnected && l.cfg.ParseSettings != nil
 }
 
 // timedOut ends a phase that has taken too long.
