@@ -6,13 +6,13 @@ import (
 
 	"github.com/podswitch/podswitch/host/limits"
 	"github.com/podswitch/podswitch/host/sandbox"
+	"github.com/podswitch/podswitch/pod/dataplane"
 )
 
-// enterSandbox gives up every privilege that a switch does not need. With datagrams, the switch may still send to unix datagram
-// sockets by path. The result describes the sandbox for podswitch status.
-func enterSandbox(datagrams bool) (string, error) {
+// enterSandbox gives up every privilege that a switch does not need. The result describes the sandbox for podswitch status.
+func enterSandbox(needs dataplane.Needs) (string, error) {
 	program, _ := limits.FindProgram() // before the sandbox hides /proc
-	r, err := sandbox.Enter(sandbox.Policy{Datagrams: datagrams})
+	r, err := sandbox.Enter(sandbox.Policy{Datagrams: needs.Datagrams, Descriptors: needs.Descriptors})
 	if err != nil {
 		return "", err
 	}

@@ -32,7 +32,11 @@ func runChild(name string, with []string) int {
 			return complain(err)
 		}
 	}
-	report, err := enter(Policy{Datagrams: slices.Contains(with, "datagrams")}, layers{
+	policy := Policy{Datagrams: slices.Contains(with, "datagrams")}
+	if slices.Contains(with, "descriptors") {
+		policy.Descriptors = testDescriptors
+	}
+	report, err := enter(policy, layers{
 		landlock:     slices.Contains(with, "landlock"),
 		capabilities: slices.Contains(with, "capabilities"),
 		seccomp:      slices.Contains(with, "seccomp"),
@@ -58,7 +62,7 @@ func complain(err error) int {
 
 // children are the functions that a child can run in the sandbox.
 func children() map[string]func() error {
-	all := map[string]func() error{"idle": idle, "work": work, "panic": panics, "signalled": signalled, "stopped": stopped}
+	all := map[string]func() error{"idle": idle, "work": work, "panic": panics, "signalled": signalled, "stopped": stopped, "duplicates": duplicates}
 	for _, attempts := range []map[string]func() error{forbidden(), withFiles(), reaches(), powers()} {
 		for name, try := range attempts {
 			all[name] = func() error { return report(try()) }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -149,5 +150,37 @@ func TestSeccomp(t *testing.T) {
 		if state.Success() || strings.Contains(rest, "tried") {
 			t.Errorf("%s: %s, and says %q", name, state, rest)
 		}
+	}
+}
+
+// testDescriptors is the limit of descriptors that the child of TestDescriptors has.
+const testDescriptors = 40
+
+// duplicates opens descriptors until that is refused.
+func duplicates() error {
+	for {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			fmt.Println("tried:", err)
+			return nil
+		}
+		if fd >= testDescriptors {
+			return fmt.Errorf("descriptor %d was opened", fd)
+		}
+	}
+}
+
+// TestDescriptors checks that the number of descriptors is bounded, also with a limit above the process's own.
+func TestDescriptors(t *testing.T) {
+	if got, want := try(t, "duplicates", append(everything(), "descriptors")), unix.EMFILE.Error(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	var before, after unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before)
+	if err == nil {
+		err = errors.Join(limitDescriptors(0), limitDescriptors(1<<40), unix.Getrlimit(unix.RLIMIT_NOFILE, &after))
+	}
+	if err != nil || before != after {
+		t.Errorf("the limit is %+v, and was %+v; %v", after, before, err)
 	}
 }

@@ -10,11 +10,14 @@ import (
 	"github.com/podswitch/podswitch/host/missing"
 )
 
-// A Policy has the exceptions that a process needs. The zero value has none.
+// A Policy has the exceptions that a process needs, and a bound of what it uses. The zero value has none.
 type Policy struct {
 	// Datagrams lets an open unix datagram socket send to the path of a socket file, which a guest port with a learned peer does. Without
 	// it, landlock refuses such a send from ABI version 9 on.
 	Datagrams bool
+	// Descriptors is the most descriptors that the process may have open from then on: it cannot raise its limit again. 0 leaves the limit as it is,
+	// and so does a value above it.
+	Descriptors int
 }
 
 // A Report has the parts of the sandbox that depend on the kernel and on the process's privileges. All other parts are always in effect.
@@ -52,6 +55,9 @@ func enter(p Policy, l layers) (r Report, err error) {
 	if err != nil {
 		return r, fmt.Errorf("enter the sandbox: %w", err)
 	}
+	if err := limitDescriptors(p.Descriptors); err != nil {
+		return r, err
+	}
 	if l.landlock {
 		if r.Landlock, err = restrictAccess(p); err != nil {
 			return r, err
@@ -70,6 +76,23 @@ func enter(p Policy, l layers) (r Report, err error) {
 		err = install(filter)
 	}
 	return r, err
+}
+
+// limitDescriptors lowers the limit of descriptors (getrlimit(2), RLIMIT_NOFILE). Other processes pass descriptors to this one, whose number no filter
+// of system calls bounds.
+func limitDescriptors(most int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return refused("read the limit of descriptors", "getrlimit", err)
+	}
+	if most <= 0 || uint64(most) >= limit.Max {
+		return nil
+	}
+	limit = unix.Rlimit{Cur: uint64(most), Max: uint64(most)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return refused("limit the descriptors", "setrlimit", err)
+	}
+	return nil
 }
 
 // settle makes the runtime open the files that it otherwise opens at the first use: the local time zone, and the poller's epoll descriptor.

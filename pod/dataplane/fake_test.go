@@ -135,7 +135,7 @@ func (d *pod) start(takeover bool, sandboxErr error) *fakeKeeper {
 	k.cancel = cancel
 	go func() {
 		k.result <- Run(ctx, Config{Conn: theirs, Version: "test", Takeover: takeover, ExitCode: func(error) int { return 7 }, Log: zap.NewNop(),
-			EnterSandbox: func(bool) (string, error) {
+			EnterSandbox: func(Needs) (string, error) {
 				k.sandboxed.Store(true)
 				return "a test", k.sandboxErr
 			}})

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
-	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/tap"
 )
 
@@ -27,9 +25,9 @@ type Config struct {
 	Log             *zap.Logger     // required
 }
 
-// An EnterSandbox function gives up every privilege of the process irrevocably, and returns a description of the sandbox for status.
-// datagrams reports whether a port may be a datagram socket, which needs access to the paths that it sends to.
-type EnterSandbox func(datagrams bool) (report string, err error)
+// An EnterSandbox function gives up every privilege of the process irrevocably, except for its needs, and returns a description of the sandbox for
+// status.
+type EnterSandbox func(Needs) (report string, err error)
 
 // Run is the switch process. It returns nil when the keeper has stopped it and when another switch has replaced it. When ctx is done it
 // asks the keeper for a Stop, and works until then. Any other end is an error, which Run also sends to the keeper.
@@ -98,7 +96,7 @@ func (p *process) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.sandbox, err = p.cfg.EnterSandbox(p.mayHaveDatagrams()); err != nil {
+	if p.sandbox, err = p.cfg.EnterSandbox(needsOf(p.grant)); err != nil {
 		return err
 	}
 	if err := p.session.conn.Send(grant.Message{Ready: &grant.Ready{Sandbox: p.sandbox}}); err != nil {
@@ -115,13 +113,6 @@ func (p *process) build() (err error) {
 		p.mode, err = newBridging(p.session, p.grant, p.log)
 	}
 	return err
-}
-
-// mayHaveDatagrams reports whether a port may be a datagram socket.
-func (p *process) mayHaveDatagrams() bool {
-	return slices.ContainsFunc(p.grant.Ports, func(port grant.Port) bool {
-		return port.Kind == hypervisor.KindDgram || port.Kind == hypervisor.KindFD
-	})
 }
 
 // source returns the mode's source, with the fields of the status that both modes have.
