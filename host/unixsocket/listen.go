@@ -49,6 +49,20 @@ func (l *Listener) Close() error {
 	return err
 }
 
+// Replace closes the socket, and listens anew at its path. Other processes that have a copy of its descriptor accept no connection any more. The
+// Spec must be that of Listen. After an error nothing is left of the socket.
+func (l *Listener) Replace(s Spec) (*Listener, error) {
+	_, _ = descriptor.Borrow(l, func(fd int) (struct{}, error) { return struct{}{}, unix.Shutdown(fd, unix.SHUT_RDWR) })
+	_ = l.UnixListener.Close()
+	next, err := Listen(s)
+	if err != nil {
+		removeAll(l.made)
+		return nil, err
+	}
+	next.made = append(next.made, l.made...)
+	return next, nil
+}
+
 // Listen makes a listening stream socket whose file its owner alone may read and write. It makes the directory of the file if that
 // does not exist, with mode 0700, or 0711 if the socket is given to another user. It replaces the file of a socket that no process
 // holds. Closing the listener removes what Listen has made.

@@ -149,6 +149,7 @@ func (l *loop) closeAll() error {
 	l.watchdog.close()
 	l.closeSwitches()
 	l.resources, l.watchdog, l.links = nil, nil, linkState{}
+	l.renewControl()
 	return err
 }
 

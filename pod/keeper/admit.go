@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -63,11 +64,17 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	return nil
 }
 
+// errNoControl refuses a switch after renewControl has failed. The log has the reason.
+var errNoControl = errors.New("the keeper could not open its control socket again")
+
 // sendGrant sends the descriptor of the control socket, on which another switch may be listening. File would make it blocking for
 // both, because that flag belongs to the open file description, which the two share.
 func (l *loop) sendGrant(s *session, p *plan.Plan) error {
 	if len(l.resources.refused) == 0 { // otherwise it is told of those when it has started
 		s.revision = l.resources.revision
+	}
+	if l.resources.control == nil {
+		return errNoControl
 	}
 	_, err := descriptor.Borrow(l.resources.control, func(fd int) (struct{}, error) {
 		return struct{}{}, s.send(l.resources.grant(p, os.Getpid()), fd)

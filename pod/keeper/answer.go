@@ -17,18 +17,38 @@ import (
 // A keeper that waits for a switch answers at the control socket itself, with what it is: nothing else would tell an operator why there
 // is no switch. A switch that was started answers instead.
 
-// listenControl opens the control socket of a keeper that outlives its switches.
-func listenControl(cfg *Config) (*unixsocket.Listener, error) {
-	return unixsocket.Listen(unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: "--control"})
+// controlSpec describes the control socket.
+func controlSpec(cfg *Config) unixsocket.Spec {
+	return unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: "--control"}
 }
 
 // openControl opens the control socket of a keeper that outlives its switches. If it cannot be opened, the first switch gets the error,
 // if there still is one then.
 func (l *loop) openControl() {
-	var err error
-	if l.control, err = listenControl(&l.cfg); err != nil {
+	l.keepControl(unixsocket.Listen(controlSpec(&l.cfg)))
+}
+
+func (l *loop) keepControl(control *unixsocket.Listener, err error) {
+	l.control = control
+	if err != nil {
 		l.log.Warn("no status while the keeper waits", zap.Error(err))
 		l.control = nil
+	}
+}
+
+// renewControl replaces the control socket of a keeper that outlives its switches. A switch that has ended may keep its copy of the descriptor: it
+// could answer in place of the next one, or shut the socket down for all.
+func (l *loop) renewControl() {
+	if l.control == nil {
+		return
+	}
+	if l.endAnswers != nil {
+		l.endAnswers()
+		l.endAnswers = nil
+	}
+	l.keepControl(l.control.Replace(controlSpec(&l.cfg)))
+	if l.resources != nil {
+		l.resources.control = l.control
 	}
 }
 

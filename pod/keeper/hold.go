@@ -36,6 +36,7 @@ type holdState struct {
 func (l *loop) hold() {
 	why := l.cause
 	l.closeSwitches()
+	l.renewControl()
 	if err := l.countLoss(why); err != nil {
 		l.handle(expired, err)
 		return

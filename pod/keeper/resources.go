@@ -117,7 +117,7 @@ func (r *resources) openSwitch() error {
 // openAll opens the control socket and the ports.
 func (r *resources) openAll(specs ...portSpec) (err error) {
 	if !r.lent {
-		if r.control, err = listenControl(r.cfg); err != nil {
+		if r.control, err = unixsocket.Listen(controlSpec(r.cfg)); err != nil {
 			return err
 		}
 	}
