@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,14 +109,19 @@ func TestControlSocketIsReplaced(t *testing.T) {
 	}
 }
 
-// TestFaultOfASwitch checks that no line of a switch's reason looks like a message of the keeper.
+// TestFaultOfASwitch checks that no line of a switch's reason looks like a message of the keeper, and that a long one is cut.
 func TestFaultOfASwitch(t *testing.T) {
 	k := newTestKeeper(t, shortTimeouts())
-	m := faultMessage()
-	m.Fault.Text = "first\npodswitch: second"
-	k.running().sends(m)
-	k.awaitWaiting()
-	if why := k.ended(); len(why) != 1 || why[0] != "first\n    podswitch: second" {
-		t.Errorf("the errors are %q", why)
+	for text, want := range map[string]string{
+		"first\npodswitch: second":                    "first\n    podswitch: second",
+		strings.Repeat("x", maxReason-1) + "é" + "\n": strings.Repeat("x", maxReason-1) + "...",
+	} {
+		m := faultMessage()
+		m.Fault.Text = text
+		k.running().sends(m)
+		k.awaitWaiting()
+		if why := k.ended(); len(why) == 0 || why[len(why)-1] != want {
+			t.Errorf("the errors are %.100q", why)
+		}
 	}
 }

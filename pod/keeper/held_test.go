@@ -137,3 +137,35 @@ func TestWatchHeldSocket(t *testing.T) {
 		t.Error("Watch does not report that the keeper was killed")
 	}
 }
+
+// TestHoldRevokes checks that a switch which has ended unasked, and keeps the uplink's socket, neither receives with it any more nor has an effect on
+// that of the next switch.
+func TestHoldRevokes(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	k.inside(func() { k.loop.cfg.HoldSwitch = time.Minute })
+	f := k.connect()
+	f.sends(helloMessage())
+	f.receives("grant", 1)
+	f.receives("opened", 1)
+	_, old := f.receives("opened", 1)
+	f.sends(readyMessage())
+	f.receives("begin", 0)
+	f.starts(k.testKeeper)
+	k.receivesUplink(t, old[0])
+	f.Close()
+	await(t, "the hold", func() (holds bool) {
+		k.inside(func() { holds = k.loop.state == holding })
+		return holds
+	})
+	wantEmpty(t, old[0])
+	next := k.connect()
+	next.sends(helloMessage())
+	next.receives("grant", 1)
+	next.receives("opened", 1)
+	_, uplink := next.receives("opened", 1)
+	k.receivesUplink(t, uplink[0])
+	wantEmpty(t, old[0])
+	next.sends(byeMessage())
+	next.receivesEnd()
+	k.wantBack(t)
+}

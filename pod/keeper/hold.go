@@ -16,7 +16,7 @@ import (
 // A switch that ends unasked leaves connections of the guest, which the kernel would reset if it answered for the address. The keeper
 // therefore holds the address for the hold time (Config.HoldSwitch): nothing answers for it until another switch continues, which is one
 // that the keeper starts itself (Run), or one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The resources stay open, so that
-// frames wait in the queues of the devices.
+// frames wait in the queues of the devices; packet sockets are new ones, because the switch may keep theirs.
 
 // The bound of switches that end unasked: a switch that fails again and again must not keep the address from the pod.
 const (
@@ -37,6 +37,10 @@ func (l *loop) hold() {
 	why := l.cause
 	l.closeSwitches()
 	l.renewControl()
+	for _, p := range l.resources.ports {
+		p.renew()
+		l.watchdog.guard(p)
+	}
 	if err := l.countLoss(why); err != nil {
 		l.handle(expired, err)
 		return

@@ -223,6 +223,12 @@ func (o *opener) awaitUplink(ctx context.Context) error {
 	return err
 }
 
+// hasUplinkName reports whether the pod interface has the name that the opener knows.
+func (o *opener) hasUplinkName() bool {
+	link, err := net.InterfaceByName(o.spec.Name)
+	return err == nil && link.Index == o.uplink.Index
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

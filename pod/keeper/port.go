@@ -96,6 +96,28 @@ func (p *port) revoke(limit time.Duration) error {
 	return nil
 }
 
+// renew revokes a packet socket that the keeper has opened, and opens another one in its place, after a switch has ended unasked: that may have been
+// broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and its senders repeat it. Without
+// another socket the next switch asks for one.
+func (p *port) renew() {
+	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket {
+		return
+	}
+	if err := p.revoke(revokePatience); err != nil {
+		p.log.Warn("a switch that has ended keeps its socket", zap.Error(err))
+	}
+	p.drop(p.handle)
+	if p.uplink != nil && !p.opener.hasUplinkName() {
+		return
+	}
+	h, err := p.opener.openOnce()
+	if err != nil {
+		p.log.Warn("device not opened again", zap.Stringer("port", p.spec), zap.Error(err))
+		return
+	}
+	p.handle = h
+}
+
 // replace puts a new handle in the place of the old one, if there is one.
 func (p *port) replace(h *handle) {
 	if p.handle != nil {

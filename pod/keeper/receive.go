@@ -104,8 +104,15 @@ func (l *loop) receiveBye(s *session) {
 	}
 }
 
+// maxReason is the most bytes of a switch's reason that are logged: a switch may give one as often as it likes.
+const maxReason = 4 << 10
+
 // faultOf returns the reason that a switch gives. Further lines of its text are indented, so that none of them looks like a message of
 // the keeper, which prints it.
 func faultOf(f *grant.Fault) *grant.Fault {
-	return &grant.Fault{Text: strings.ReplaceAll(f.Text, "\n", "\n    "), Code: f.Code}
+	text := f.Text
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
+	}
+	return &grant.Fault{Text: strings.ReplaceAll(text, "\n", "\n    "), Code: f.Code}
 }
