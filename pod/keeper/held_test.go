@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -168,4 +169,34 @@ func TestHoldRevokes(t *testing.T) {
 	next.sends(byeMessage())
 	next.receivesEnd()
 	k.wantBack(t)
+}
+
+// TestHoldOfLockedSockets checks that switches which end unasked, and keep their sockets from being revoked, do so a bounded number of times.
+func TestHoldOfLockedSockets(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	k.inside(func() { k.loop.cfg.HoldSwitch = time.Minute })
+	for range maxUnrevoked {
+		f := k.connect()
+		f.sends(helloMessage())
+		f.receives("grant", 1)
+		f.receives("opened", 1)
+		_, uplink := f.receives("opened", 1)
+		if err := unix.SetsockoptInt(uplink[0], unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
+			t.Fatal(err)
+		}
+		f.sends(readyMessage())
+		f.receives("begin", 0)
+		f.starts(k.testKeeper)
+		f.Close()
+		await(t, "the end of the switch", func() (ended bool) {
+			k.inside(func() { ended = k.loop.current == nil && len(k.loop.sessions) == 0; k.loop.held.losses = nil })
+			return ended
+		})
+	}
+	k.wantBack(t)
+	f := k.connect()
+	f.sends(helloMessage())
+	if m, _ := f.receives("fault", 0); !strings.Contains(m.Fault.Text, "start the keeper again") {
+		t.Errorf("refused with %q", m.Fault.Text)
+	}
 }

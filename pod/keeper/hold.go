@@ -37,11 +37,7 @@ func (l *loop) hold() {
 	why := l.cause
 	l.closeSwitches()
 	l.renewControl()
-	for _, p := range l.resources.ports {
-		p.renew()
-		l.watchdog.guard(p)
-	}
-	if err := l.countLoss(why); err != nil {
+	if err := errors.Join(l.renewPorts(), l.countLoss(why)); err != nil {
 		l.handle(expired, err)
 		return
 	}
@@ -55,6 +51,22 @@ func (l *loop) hold() {
 	default:
 		l.log.Warn("the switch has ended unasked, holding the pod address for the next one", zap.Duration("for", rest), zap.Error(why))
 	}
+}
+
+// renewPorts replaces the packet sockets that the switch may keep. The error means that too many could not be revoked.
+func (l *loop) renewPorts() (err error) {
+	for _, p := range l.resources.ports {
+		if failed := p.renew(); failed != nil {
+			l.unrevoked++
+			err = failed
+			l.log.Warn("a switch that has ended unasked keeps its socket", zap.Error(failed))
+		}
+		l.watchdog.guard(p)
+	}
+	if l.unrevoked < maxUnrevoked {
+		return nil
+	}
+	return err
 }
 
 // countLoss counts a switch that has ended unasked. The error means that there were too many.

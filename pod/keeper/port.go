@@ -98,24 +98,23 @@ func (p *port) revoke(limit time.Duration) error {
 
 // renew revokes a packet socket that the keeper has opened, and opens another one in its place, after a switch has ended unasked: that may have been
 // broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and its senders repeat it. Without
-// another socket the next switch asks for one.
-func (p *port) renew() {
+// another socket the next switch asks for one. The error wraps errNotRevoked, and there is another socket nevertheless.
+func (p *port) renew() error {
 	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket {
-		return
+		return nil
 	}
-	if err := p.revoke(revokePatience); err != nil {
-		p.log.Warn("a switch that has ended keeps its socket", zap.Error(err))
-	}
+	revoked := p.revoke(revokePatience)
 	p.drop(p.handle)
 	if p.uplink != nil && !p.opener.hasUplinkName() {
-		return
+		return revoked
 	}
 	h, err := p.opener.openOnce()
 	if err != nil {
 		p.log.Warn("device not opened again", zap.Stringer("port", p.spec), zap.Error(err))
-		return
+		return revoked
 	}
 	p.handle = h
+	return revoked
 }
 
 // replace puts a new handle in the place of the old one, if there is one.
