@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/tap"
 )
 
 // Requests of userfaultfd (linux/userfaultfd.h), for 64 bits.
@@ -113,17 +114,17 @@ func TestHeldSocket(t *testing.T) {
 
 // TestWatchHeldSocket checks that the watchdog goes on to restore the interface although the socket is locked that it revokes.
 func TestWatchHeldSocket(t *testing.T) {
-	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
-	f := k.connect()
-	f.sends(helloMessage())
-	f.receives("grant", 1)
-	f.receives("opened", 1)
-	_, uplink := f.receives("opened", 1)
-	release := newHeldPage(t).locks(uplink[0])
+	newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram}) // for the interface
+	d, err := tap.OpenDevice(tap.Spec{Kind: tap.KindPacket, Name: "eth0"}, tap.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(d.FD)
+	release := newHeldPage(t).locks(d.FD)
 	defer release()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
-		err = unix.Sendmsg(pair[0], []byte{watchUplink}, unix.UnixRights(uplink[0]), nil, 0)
+		err = unix.Sendmsg(pair[0], []byte{watchUplink}, unix.UnixRights(d.FD), nil, 0)
 	}
 	if err = errors.Join(err, unix.Close(pair[0])); err != nil {
 		t.Fatal(err)
