@@ -91,12 +91,13 @@ func (s *flows) deliver(client netip.AddrPort, datagram []byte) {
 	}
 }
 
-// beginLocked starts a flow, and returns nil if it cannot. Where there is no place for it, the client's least recent flow ends, or that of all.
+// beginLocked starts a flow, and returns nil if it cannot. While there is no place for it, the client's least recent flow ends, or that of all: a
+// client with many flows may have to give up several, because others have taken what was free.
 func (s *flows) beginLocked(client netip.AddrPort) *flow {
 	if s.dials == maxFlowDials {
 		return nil
 	}
-	if !s.places.hasRoom(tcpipAddress(client)) {
+	for !s.places.hasRoom(tcpipAddress(client)) {
 		s.endLocked(s.leastRecentLocked(client.Addr()))
 	}
 	f := &flow{port: s, client: client, waiting: make(chan []byte, maxFlowWaiting)}

@@ -219,6 +219,27 @@ func TestKeptUDPFlowsAreBounded(t *testing.T) {
 	}
 }
 
+// TestKeptUDPFlowsHavePlaces checks that a client with most of the flows, which begins new ones while others take what is free, does not get more
+// flows than the port has places for.
+func TestKeptUDPFlowsHavePlaces(t *testing.T) {
+	pod := keepUDP(t, podConfig(), dialUDP(udpServer(t, repeat(1))))
+	exchange := func(from netip.AddrPort) {
+		t.Helper()
+		pod.sendsTo(from, "hello")
+		pod.receives(from, "hello")
+	}
+	for i := range uint16(4 * maxFlows) {
+		exchange(addrPort(otherAddress, 10000+i))
+		if i >= maxFlows && i%4 == 0 {
+			exchange(addrPort(netip.AddrFrom4([4]byte{10, 3, byte(i >> 8), byte(i)}), 5300))
+		}
+	}
+	s := flowsOf(pod.Endpoint)
+	if n := s.count(); n > maxFlows || n != s.places.taken {
+		t.Errorf("%d flows have %d places, want at most %d", n, s.places.taken, maxFlows)
+	}
+}
+
 // TestKeptUDPDialsAreBounded checks that few targets are dialled at a time.
 func TestKeptUDPDialsAreBounded(t *testing.T) {
 	dialling := make(chan netip.AddrPort, maxFlows)
