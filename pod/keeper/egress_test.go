@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -79,6 +81,48 @@ func TestEgressIsRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHoldRemovesEgress checks that a switch which has ended unasked, and keeps the tap of the pod's own processes, cannot use it beside the next
+// switch, which has another one with the same routes.
+func TestHoldRemovesEgress(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	k.inside(func() {
+		k.loop.cfg.HoldSwitch = time.Minute
+		k.loop.cfg.Pod.KeptPorts = []plan.KeptPort{{Network: "tcp", Port: 22, Direct: true}}
+	})
+	admitted := func() (f *fake, egress int) {
+		f = k.connect()
+		f.sends(helloMessage())
+		m, _ := f.receives("grant", 1)
+		if len(m.Grant.Ports) != 3 {
+			t.Skipf("no way out: %v", k.seen.All())
+		}
+		f.receives("opened", 1)
+		f.receives("opened", 1)
+		_, files := f.receives("opened", 1)
+		f.sends(readyMessage())
+		f.receives("begin", 0)
+		return f, files[0]
+	}
+	first, old := admitted()
+	first.starts(k.testKeeper)
+	before := tapRoutes(t)
+	first.Close()
+	k.awaitState(holding)
+	if err := unix.IoctlSetInt(old, unix.TUNSETSNDBUF, 1); !errors.Is(err, unix.EBADFD) {
+		t.Errorf("the switch that has ended can use the tap: %v", err)
+	}
+	next, egress := admitted()
+	if err := unix.IoctlSetPointerInt(egress, unix.TUNSETSNDBUF, 1<<20); err != nil {
+		t.Errorf("the next switch cannot use the tap: %v", err)
+	}
+	if after := tapRoutes(t); len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("routes %q, want %q", after, before)
+	}
+	next.sends(byeMessage())
+	next.receivesEnd("stop")
+	k.wantBack(t)
 }
 
 // tapRoutes returns the routes through taps of podswitch.

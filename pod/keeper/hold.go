@@ -15,8 +15,9 @@ import (
 
 // A switch that ends unasked leaves connections of the guest, which the kernel would reset if it answered for the address. The keeper
 // therefore holds the address for the hold time (Config.HoldSwitch): nothing answers for it until another switch continues, which is one
-// that the keeper starts itself (Run), or one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The resources stay open, so that
-// frames wait in the queues of the devices; packet sockets are new ones, because the switch may keep theirs.
+// that the keeper starts itself (Run), or one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The
+// resources stay open, so that frames wait in the queues of the devices; packet sockets, and the tap of the pod's own processes, are new ones,
+// because the switch may keep what it has.
 
 // The bound of switches that end unasked: a switch that fails again and again must not keep the address from the pod.
 const (
@@ -53,7 +54,8 @@ func (l *loop) hold() {
 	}
 }
 
-// renewPorts replaces the packet sockets that the switch may keep. The error means that too many could not be revoked.
+// renewPorts replaces the packet sockets, and the way out of the pod's processes, that the switch may keep. The error means that too many could
+// not be revoked.
 func (l *loop) renewPorts() (err error) {
 	for _, p := range l.resources.ports {
 		if failed := p.renew(); failed != nil {

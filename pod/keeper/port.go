@@ -96,11 +96,12 @@ func (p *port) revoke(limit time.Duration) error {
 	return nil
 }
 
-// renew revokes a packet socket that the keeper has opened, and opens another one in its place, after a switch has ended unasked: that may have been
-// broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and its senders repeat it. Without
-// another socket the next switch asks for one. The error wraps errNotRevoked, and there is another socket nevertheless.
+// renew revokes a packet socket that the keeper has opened, or the way out of the pod's processes, and opens another one in its place, after a switch
+// has ended unasked: that may have been broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and
+// its senders repeat it. Without another device the next switch asks for one. The error wraps errNotRevoked, and there is another device
+// nevertheless.
 func (p *port) renew() error {
-	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket {
+	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
 		return nil
 	}
 	revoked := p.revoke(revokePatience)
