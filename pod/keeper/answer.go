@@ -36,12 +36,22 @@ func (l *loop) keepControl(control *unixsocket.Listener, err error) {
 	}
 }
 
-// renewControl replaces the control socket of a keeper that outlives its switches. A switch that has ended may keep its copy of the descriptor: it
-// could answer in place of the next one, or shut the socket down for all.
+// renewControl replaces the control socket, if it stays open. A switch that has ended may keep its copy of the descriptor: it could answer in place of
+// the next one, or have shut the socket down for all.
 func (l *loop) renewControl() {
-	if l.control == nil {
-		return
+	switch r := l.resources; {
+	case l.control != nil:
+		l.renewLent()
+	case r != nil && r.control != nil: // a hold of a keeper that ends with its switches
+		var err error
+		if r.control, err = r.control.Replace(controlSpec(&l.cfg)); err != nil {
+			l.log.Warn("control socket not opened again", zap.Error(err))
+		}
 	}
+}
+
+// renewLent does so for a keeper that outlives its switches.
+func (l *loop) renewLent() {
 	if l.endAnswers != nil {
 		l.endAnswers()
 		l.endAnswers = nil

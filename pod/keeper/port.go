@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"github.com/podswitch/podswitch/pod/grant"
@@ -99,8 +100,12 @@ func (p *port) revoke(limit time.Duration) error {
 // renew revokes a packet socket that the keeper has opened, or the way out of the pod's processes, and opens another one in its place, after a switch
 // has ended unasked: that may have been broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and
 // its senders repeat it. Without another device the next switch asks for one. The error wraps errNotRevoked, and there is another device
-// nevertheless.
+// nevertheless. A socket stays, with the peers that wait at it, unless the switch has shut it down for all.
 func (p *port) renew() error {
+	if p.handle != nil && p.handle.isShutDown() {
+		p.bindAgain()
+		return nil
+	}
 	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
 		return nil
 	}
@@ -116,6 +121,36 @@ func (p *port) renew() error {
 	}
 	p.handle = h
 	return revoked
+}
+
+// bindAgain replaces a socket with a file that a switch has shut down. Peers that wait at it connect again.
+func (p *port) bindAgain() {
+	old := p.handle
+	p.handle = nil
+	_ = old.file.Close()
+	// Other processes may hold up the end of what waits.
+	go func() { _ = grant.CloseFiles(append(waitingPeers(old.socket.FD), old.socket.FD)) }()
+	if p.opener == nil { // its goroutine opens the port
+		return
+	}
+	h, err := p.opener.openOnce()
+	if err != nil {
+		p.log.Warn("socket not opened again", zap.Stringer("port", p.spec), zap.Error(err))
+		return
+	}
+	p.log.Warn("a switch that has ended unasked has shut its socket down, which is replaced", zap.Stringer("port", p.spec))
+	p.handle = h
+}
+
+// waitingPeers accepts the connections in the backlog of a socket that is shut down, which does not block then.
+func waitingPeers(fd int) (files []int) {
+	for {
+		peer, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err != nil {
+			return files
+		}
+		files = append(files, peer)
+	}
 }
 
 // replace puts a new handle in the place of the old one, if there is one.
@@ -153,6 +188,17 @@ func (h *handle) fd() int {
 		return h.device.FD
 	}
 	return h.socket.FD
+}
+
+// isShutDown reports whether a socket with a file receives nothing any more: any process that has a copy of its descriptor can do that
+// (shutdown(2)), and nothing reverses it.
+func (h *handle) isShutDown() bool {
+	if h.socket == nil || h.file == nil {
+		return false
+	}
+	polls := []unix.PollFd{{Fd: int32(h.socket.FD), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(polls, 0)
+	return err == nil && n > 0 && polls[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
 }
 
 // close removes the file before it closes the descriptor, so that no peer connects to a socket that does not accept.
