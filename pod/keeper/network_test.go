@@ -2,10 +2,13 @@ package keeper
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
@@ -100,10 +103,20 @@ func TestNetworkFlaps(t *testing.T) {
 func TestOneChangedWaits(t *testing.T) {
 	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
 	f := k.running()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[1])
+	conn, err := grant.FromFile(os.NewFile(uintptr(pair[0]), "a session"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	var s, was *session
 	k.inside(func() {
 		was = k.loop.current
-		s = k.loop.newSession(was.conn, was.pid, was.uid) // nothing writes for it
+		s = k.loop.newSession(conn, was.pid, was.uid) // nothing reads or writes for it
 		s.phase, s.revision = phaseRunning, k.loop.resources.revision
 		k.loop.current = s
 		for range 3 {
