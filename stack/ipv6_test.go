@@ -225,12 +225,15 @@ func TestTooBigOfIPv6(t *testing.T) {
 	keep(t, pod, 8080, target(t, echoBack))
 	c := dialPair(t, client, pod, 8080)
 	port := uint16(c.LocalAddr().(*net.TCPAddr).Port)
-	conn := pod.connection(netstack.TransportEndpointID{LocalAddress: stackAddress(podIPv6), LocalPort: 8080,
-		RemoteAddress: stackAddress(otherIPv6), RemotePort: port})
-	s, ok := sequencesOf(conn)
-	if !ok {
-		t.Fatal("no sequence numbers")
-	}
+	var s sequences
+	await(t, "the end of the handshake at the pod's side", func() (ok bool) {
+		conn := pod.connection(netstack.TransportEndpointID{LocalAddress: stackAddress(podIPv6), LocalPort: 8080,
+			RemoteAddress: stackAddress(otherIPv6), RemotePort: port})
+		if conn != nil {
+			s, ok = sequencesOf(conn)
+		}
+		return ok
+	})
 	for mtu, want := range map[uint32]bool{1280: true, 1400: true, 1279: false} {
 		quoted := packetIPv6(t, podIPv6, otherIPv6, layers.IPProtocolTCP,
 			gopacket.Payload(binary.BigEndian.AppendUint32([]byte{0x1f, 0x90, byte(port >> 8), byte(port)}, s.sndUna)))

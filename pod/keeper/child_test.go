@@ -193,7 +193,7 @@ func TestRunCannot(t *testing.T) {
 			if err := Run(t.Context(), cfg, none, ""); err == nil {
 				t.Error("Run returns no error")
 			}
-			if after := openDescriptors(t); after != before {
+			if after := openDescriptors(t); after > before { // an earlier test may close one meanwhile
 				t.Errorf("%d descriptors are open, %d were before", after, before)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
