@@ -18,7 +18,7 @@ setup: ## install the Debian packages that demo and tests need
 
 tools: setup $(LINTER) ## build what the tests use: the linter, network plugins, a guest, a DHCP client
 	@e2e/kit/tools >/dev/null
-	@e2e/kit/guest-image >/dev/null
+	@e2e/kit/guest-image --daemons >/dev/null
 	@e2e/kit/unpacked >/dev/null
 	@e2e/kit/schema >/dev/null
 

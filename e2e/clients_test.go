@@ -108,7 +108,7 @@ var dhcpClients = []dhcpClient{
 		ipv6: func(l *lab) string { return l.dhcpcd("-6 -B -d -o dhcp6_name_servers,dhcp6_domain_search") },
 	},
 	{name: "systemd-networkd", both: (*lab).networkd},
-	{name: "NetworkManager", both: func(l *lab) string { return filepath.Join(l.networkManager(dualConnection), "etc/resolv.conf") }},
+	{name: "NetworkManager", both: func(l *lab) string { return filepath.Join(l.networkManager(nil), "etc/resolv.conf") }},
 	{name: "WIDE dhcp6c", ipv6: (*lab).dhcp6c},
 	{name: "Dibbler", ipv6: (*lab).dibbler},
 }

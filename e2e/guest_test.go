@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,13 +58,20 @@ func (c card) fileSize() int {
 }
 
 // clientsIPv6 returns the clients of IPv6 that a guest with the card runs, one after the other (kit/guest/lease6). Static stands for the
-// kernel alone, whose default route is of a router advertisement.
+// kernel alone, whose default route is of a router advertisement. The clients after dhclient read advertisements themselves, and make the
+// kernel ignore them.
 func (c card) clientsIPv6() []string {
 	if c.model == "virtio" || c.model == "e1000" {
-		return []string{"static", "dhclient", "dhcpcd"} // dhcpcd is the last one: it makes the kernel ignore advertisements
+		return append([]string{"static", "dhclient", "dhcpcd"}, daemons...)
 	}
 	return []string{"dhclient"}
 }
+
+// daemons are the clients that get both addresses of a guest, and duids the kinds of their DUIDs. The clients before them have others.
+var (
+	daemons = []string{"systemd-networkd", "NetworkManager"}
+	duids   = []string{"EN", "UUID"}
+)
 
 // missing returns a message if this machine's QEMU lacks the card, and "" otherwise.
 func (c card) missing(t *testing.T) string {
@@ -148,16 +156,24 @@ func (l *lab) testCard(c card) cardReport {
 	t := l.t
 	l.pod.batch("tuntap add tap0 mode tap", "link set tap0 mtu 1450")
 	served := l.serveFile(c.fileSize())
-	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, c.model, ""))
 	clients := c.clientsIPv6()
+	hasDaemons := slices.Contains(clients, daemons[0])
+	if hasDaemons {
+		need(t, networkdProgram)
+		unpacked(t) // has the other one
+	}
+	p := l.podswitch("--guest", "packet:tap0", "--vm", document(t, c.model, ""))
 	task := fmt.Sprintf(guestTask, c.fileSize()) + fmt.Sprintf(guestTaskIPv6, strings.Join(clients, " "))
-	vm, lease := l.boot(guest.Config{Model: c.model, MAC: guestMAC, Task: task})
+	vm, lease := l.boot(guest.Config{Model: c.model, MAC: guestMAC, Task: task, Daemons: hasDaemons})
 	l.awaitHolder("guest")
 	if s := l.status(); s.Lease == nil || s.Lease.MAC != guestMAC {
 		t.Errorf("status has the lease %+v, want one of %s", s.Lease, guestMAC)
 	}
 	for _, client := range clients {
 		l.usesIPv6(vm, client, served)
+		if i := slices.Index(daemons, client); i >= 0 {
+			l.expectDaemon(vm, i, p)
+		}
 	}
 	l.awaitTask(vm)
 	l.expectFetched(vm, served)
@@ -173,6 +189,20 @@ func (l *lab) testCard(c card) cardReport {
 	return seen
 }
 
+// expectDaemon checks that both leases of podswitch, which p is, are those of the daemon with the index i. The guest had no IPv4 address
+// when the daemon started.
+func (l *lab) expectDaemon(vm *guest.Guest, i int, p *process) {
+	l.t.Helper()
+	l.awaitLine(vm, fmt.Sprintf("guest: lease4 client=%s %s/24 router=%s", daemons[i], podAddress, nodeAddress))
+	if got := strings.Count(strings.Join(dhcpMessages(p.text()), " "), "ACK"); got < 2+i { // udhcpc had the first one
+		l.t.Errorf("%s: podswitch logs %d ACKs, want %d", daemons[i], got, 2+i)
+	}
+	s := l.status()
+	if s.Lease == nil || s.Lease.MAC != guestMAC || s.IPv6.Lease == nil || s.IPv6.Lease.DUIDKind != duids[i] {
+		l.t.Errorf("%s: status has the leases %+v and %+v, want those of %s with a DUID-%s", daemons[i], s.Lease, s.IPv6.Lease, guestMAC, duids[i])
+	}
+}
+
 // usesIPv6 checks a round of guestTaskIPv6.
 func (l *lab) usesIPv6(vm *guest.Guest, client, served string) {
 	l.t.Helper()
@@ -184,6 +214,7 @@ func (l *lab) usesIPv6(vm *guest.Guest, client, served string) {
 		l.t.Errorf("%s: status has %+v, want the guest with a lease", client, s.IPv6)
 	}
 	l.peer.must("ping", "-c2", "-i0.2", "-W2", podAddress6)
+	l.peer.must("ping", "-c1", "-W2", podAddress)
 	l.fetchesFrom(vm, "["+podAddress6+"]")
 	await(l.t, "the guest to answer a connection by IPv6", func() error {
 		out, errs, _ := l.peer.run("busybox", "nc", "-w", "5", podAddress6, "1000")

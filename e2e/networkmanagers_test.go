@@ -44,75 +44,42 @@ mount --bind %[1]s/run /run
 	return dir, l.guest.start("unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", mounts+script)
 }
 
-// networkdUnit does not ask for DHCPv6: the M flag of router advertisements starts that client.
-const networkdUnit = `[Match]
-Name=tap0
-[Network]
-DHCP=ipv4
-[DHCPv4]
-UseDomains=yes
-UseMTU=yes
-[DHCPv6]
-UseDomains=yes
-`
+// kitFile returns a file of kit/guest/etc, which the daemons have in a real guest, for a guest whose device is tap0.
+func kitFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("kit/guest/etc", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), "eth0", "tap0")
+}
 
-// networkd runs /lib/systemd/systemd-networkd without the rest of systemd. It does not write /etc/resolv.conf, but for each device a state file
+const networkdProgram = "/lib/systemd/systemd-networkd"
+
+// networkd runs systemd-networkd without the rest of systemd. It does not write /etc/resolv.conf, but for each device a state file
 // with name servers and domains, which networkd returns.
 func (l *lab) networkd() (state string) {
 	l.t.Helper()
-	const daemon = "/lib/systemd/systemd-networkd"
-	need(l.t, daemon)
-	dir, _ := l.sandboxed("", map[string]string{"etc/systemd/network/10-tap0.network": networkdUnit}, "SYSTEMD_LOG_LEVEL=debug "+daemon)
+	need(l.t, networkdProgram)
+	files := map[string]string{"etc/systemd/network/10-tap0.network": kitFile(l.t, "systemd/network/10-eth0.network")}
+	dir, _ := l.sandboxed("", files, "SYSTEMD_LOG_LEVEL=debug "+networkdProgram)
 	index := strings.TrimSpace(l.guest.must("cat", "/sys/class/net/tap0/ifindex"))
 	return filepath.Join(dir, "run/systemd/netif/links", index)
 }
 
-const (
-	networkManagerUUID = "5bd1a4ab-0d9c-4b1c-9f6e-7f2d1c1f6a01" // arbitrary
-
-	networkManagerConf = `[main]
-plugins=keyfile
-dhcp=internal
-dns=default
-rc-manager=file
-auth-polkit=false
-no-auto-default=*
-`
-	networkManagerConnection = `[connection]
-id=guest
-uuid=` + networkManagerUUID + `
-type=ethernet
-interface-name=tap0
-[ipv4]
-method=auto
-[ipv6]
-method=disabled
-`
-	// busConf configures a message bus at the path of the system bus. Debian's configuration requires a user that may not exist.
-	busConf = `<busconfig>
-<listen>unix:path=/run/dbus/system_bus_socket</listen>
-<auth>EXTERNAL</auth>
-<policy context="default"><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy>
-</busconfig>
-`
-)
-
-// dualConnection replaces networkManagerConnection by one with IPv6.
-var dualConnection = map[string]string{
-	"etc/NetworkManager/system-connections/guest.nmconnection": strings.Replace(networkManagerConnection, "method=disabled", "method=auto", 1),
-}
+// networkManagerConnection is the file of NetworkManager's connection, below etc.
+const networkManagerConnection = "NetworkManager/system-connections/guest.nmconnection"
 
 // networkManagerLease is the file with the last address of NetworkManager, below the directory of sandboxed.
-const networkManagerLease = "lib/NetworkManager/internal-" + networkManagerUUID + "-tap0.lease"
+const networkManagerLease = "lib/NetworkManager/internal-5bd1a4ab-0d9c-4b1c-9f6e-7f2d1c1f6a01-tap0.lease"
 
 // networkManager runs Debian's NetworkManager, unpacked and not installed, with its own message bus. files are written before, at their
 // paths below dir.
 func (l *lab) networkManager(files map[string]string) (dir string) {
 	l.t.Helper()
-	all := map[string]string{
-		"etc/bus.conf":                                             busConf,
-		"etc/NetworkManager/NetworkManager.conf":                   networkManagerConf,
-		"etc/NetworkManager/system-connections/guest.nmconnection": networkManagerConnection,
+	all := map[string]string{}
+	for _, name := range []string{"bus.conf", "NetworkManager/NetworkManager.conf", networkManagerConnection} {
+		all["etc/"+name] = kitFile(l.t, name)
 	}
 	maps.Copy(all, files)
 	dir, _ = l.sandboxed(filepath.Join(unpacked(l.t), "usr"), all,
@@ -141,7 +108,10 @@ func TestNetworkManagerAgain(t *testing.T) {
 			l := newLab(t)
 			l.withResolv(podResolv)
 			p := l.attachVeth()
-			dir := l.networkManager(map[string]string{networkManagerLease: "ADDRESS=" + again.address + "\n"})
+			dir := l.networkManager(map[string]string{
+				networkManagerLease:               "ADDRESS=" + again.address + "\n",
+				"etc/" + networkManagerConnection: strings.Replace(kitFile(t, networkManagerConnection), "[ipv6]\nmethod=auto", "[ipv6]\nmethod=disabled", 1),
+			})
 			l.awaitHolder("guest")
 			l.expectGuest(filepath.Join(dir, "etc/resolv.conf"))
 			await(t, "NetworkManager's lease file to have the pod address", func() error {

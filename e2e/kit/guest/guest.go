@@ -31,6 +31,7 @@ type Config struct {
 	Model     string // a model of the table e2e/kit/models; empty: virtio
 	MAC       string // the guest's MAC; empty: 02:00:00:00:00:01
 	Task      string // a shell script that the guest runs after it has got its lease; empty: none
+	Daemons   bool   // the guest has systemd-networkd and NetworkManager, for the task
 	NoDHCP    bool   // the guest's interface gets no address
 	Stay      bool   // the guest keeps running after the task
 }
@@ -89,11 +90,13 @@ func (c Config) arguments(task string) []string {
 			arguments = append(arguments, option.name, option.value)
 		}
 	}
-	if c.NoDHCP {
-		arguments = append(arguments, "--no-dhcp")
-	}
-	if c.Stay {
-		arguments = append(arguments, "--stay")
+	for _, option := range []struct {
+		name string
+		on   bool
+	}{{"--daemons", c.Daemons}, {"--no-dhcp", c.NoDHCP}, {"--stay", c.Stay}} {
+		if option.on {
+			arguments = append(arguments, option.name)
+		}
 	}
 	return arguments
 }
