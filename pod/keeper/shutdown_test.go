@@ -49,7 +49,7 @@ func TestHoldReplacesSocketsThatAreShutDown(t *testing.T) {
 				if _, err := waiting.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
 					t.Errorf("a peer that waits at the old socket receives %v", err)
 				}
-				waiting = dialUnix(t, filepath.Join(dir, "b"))
+				dialUnix(t, filepath.Join(dir, "b"))
 			}
 			dialUnix(t, cfg.Control)
 			f, files := admitted()
