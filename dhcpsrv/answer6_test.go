@@ -415,6 +415,34 @@ func TestLeaseIsNotShared(t *testing.T) {
 	}
 }
 
+// TestHostNames6 has the values of option 39 behind the flags. A malformed label ends the name, whatever its length says.
+func TestHostNames6(t *testing.T) {
+	label := func(length int) []byte { return append([]byte{byte(length)}, strings.Repeat("x", length)...) }
+	offer := newOffer6(t, mustProfile6(t, "bridge"))
+	for _, test := range []struct {
+		name   string
+		labels [][]byte
+		want   string
+	}{
+		{"a root", [][]byte{label(2), label(1), {0}, label(3)}, "xx.x"},
+		{"no root", [][]byte{label(2), label(1)}, "xx.x"},
+		{"the longest label", [][]byte{label(63)}, strings.Repeat("x", 63)},
+		{"a label that is too long", [][]byte{label(2), label(64), label(3)}, "xx"},
+		{"a pointer", [][]byte{label(2), {0xc0, 1}, label(0xc0)}, "xx"},
+		{"a label of 254 bytes", [][]byte{label(2), label(254), label(254)}, "xx"},
+		{"a label of 255 bytes", [][]byte{label(255), label(255)}, ""},
+		{"a label over the end", [][]byte{label(2), {3, 'y', 'y'}}, "xx"},
+		{"a label without bytes", [][]byte{label(2), {1}}, "xx"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fqdn := opt6(39, append([][]byte{{0}}, test.labels...)...)
+			if r := Answer6(offer, query6(message6(requesting6, cid(), sid(), na(1), fqdn))); r.Reply == nil || r.HostName != test.want {
+				t.Errorf("host name %q, want %q; %d bytes of reply", r.HostName, test.want, len(r.Reply))
+			}
+		})
+	}
+}
+
 // TestStatusTexts checks that a refusal says why in both directions.
 func TestStatusTexts(t *testing.T) {
 	r := Answer6(newOffer6(t, mustProfile6(t, "bridge")), query6(message6(requesting6, cid(), sid(), na(1, wrong6))))

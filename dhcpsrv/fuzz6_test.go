@@ -218,6 +218,7 @@ func seeds6() []abuse {
 		{name: "an odd option request", message: message6(solicit6, cid(), na(1), opt6(6, []byte{0, 23, 0}))},
 		{name: "classes over their ends", message: message6(solicit6, cid(), na(1), opt6(15, []byte{0, 9, 'i'}), opt6(16, []byte{0, 0, 1, 87, 255, 255}))},
 		{name: "a name over its end", message: message6(requesting6, cid(), sid(), na(1), opt6(39, []byte{0, 63, 'x'}))},
+		{name: "a label of 255 bytes", message: message6(requesting6, cid(), sid(), na(1), opt6(39, []byte{0, 255}, bytes.Repeat([]byte{'x'}, 300)))},
 		{name: "a name for a log", message: message6(requesting6, cid(), sid(), na(1), opt6(39, []byte{0, 4, 0x1b, '[', '3', '1', 1, '\n'}))},
 		{name: "an identifier with half of a UUID", message: message6(inform6, opt6(1, otherDUID[:10]))},
 		{name: "HTTP Boot", message: message6(solicit6, cid(), na(1), oro(59), opt6(16, []byte{0, 0, 1, 87, 0, 10}, []byte("HTTPClient")))},

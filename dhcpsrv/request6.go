@@ -22,6 +22,9 @@ const (
 	iaAddressHeader = 24 // address, lifetimes
 )
 
+// maxLabel is the length in bytes of the longest label of a name (RFC 1035, section 3.1).
+const maxLabel = 63
+
 // A request6 has the fields of a message that its answer depends on.
 type request6 struct {
 	kind     dhcpv6.MessageType
@@ -154,11 +157,12 @@ func (req *request6) readIA(code dhcpv6.OptionCode, value []byte) (fault string)
 	return fault
 }
 
-// readFQDN returns the name of option 39: flags, and labels, which may end without the root (RFC 4704, section 4).
+// readFQDN returns the name of option 39: flags, and labels, which may end without the root (RFC 4704, section 4). It ends at a malformed label.
 func readFQDN(value []byte) string {
 	var labels []string
-	for rest := value[min(1, len(value)):]; len(rest) > 0 && rest[0] > 0 && int(rest[0]) < len(rest); rest = rest[1+rest[0]:] {
-		labels = append(labels, string(rest[1:1+rest[0]]))
+	for rest := value[min(1, len(value)):]; len(rest) > 0 && rest[0] > 0 && rest[0] <= maxLabel && int(rest[0]) < len(rest); {
+		end := 1 + int(rest[0])
+		labels, rest = append(labels, string(rest[1:end])), rest[end:]
 	}
 	return cleanHostName([]byte(strings.Join(labels, ".")))
 }

@@ -185,6 +185,7 @@ func parsers() []mutant {
 		{"FuzzDHCP", "./dhcpsrv", "dhcpsrv/options.go", "a lease is longer than the lifetime of the address", "return min(d, end.Sub(now))", "return d"},
 		{"FuzzOffer", "./dhcpsrv", "dhcpsrv/names.go", "the limit of a label's length is off by one", "len(label) > 63", "len(label) > 64"},
 		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/request6.go", "a relay's message is answered", "dhcpv6.MessageType(message[0])\n", "dhcpv6.MessageType(message[0] % 12)\n"},
+		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/request6.go", "a label's length is computed in one byte", "rest[0] <= maxLabel && int(rest[0]) < len(rest); {\n\t\tend := 1 + int(rest[0])", "int(rest[0]) < len(rest); {\n\t\tend := int(1 + rest[0])"},
 		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/lease6.go", "a RELEASE of one of two IAs ends the lease", "len(next.IAIDs) == 0", "len(next.IAIDs) <= 1"},
 		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/reply6.go", "an address is valid for longer than the pod's", "preferred, valid)}", "preferred, x.offer.Lease)}"},
 		{"FuzzDHCP6", "./dhcpsrv", "dhcpsrv/reply6.go", "a wrong address is renewed", "address(b, 0, 0)", "address(b, 0, valid)"},
