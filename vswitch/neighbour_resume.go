@@ -76,8 +76,8 @@ func costOfAll(frames []handover.Frame) (cost int) {
 }
 
 func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
-	if !lookup.IsOf(known.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(known.Address)) {
-		return fmt.Errorf("address %q: want the %s address of another host", known.Address, familyName(n.isIPv6))
+	if !lookup.IsPlain(known.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(known.Address)) {
+		return fmt.Errorf("address %q: want the %s address of another host, without a zone", known.Address, familyName(n.isIPv6))
 	}
 	if err := checkStationMAC(known.MAC); err != nil {
 		return err
@@ -90,8 +90,8 @@ func (n *neighbours) checkNeighbour(known *handover.Neighbour) error {
 
 func (n *neighbours) checkQuestion(q *handover.Question) error {
 	switch {
-	case !lookup.IsOf(q.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(q.Address)) && !n.gateways[lookup.KeyOf(q.Address)]:
-		return fmt.Errorf("address %q: want the %s address of another host", q.Address, familyName(n.isIPv6))
+	case !lookup.IsPlain(q.Address, n.isIPv6) || !n.isHost(lookup.KeyOf(q.Address)) && !n.gateways[lookup.KeyOf(q.Address)]:
+		return fmt.Errorf("address %q: want the %s address of another host, without a zone", q.Address, familyName(n.isIPv6))
 	case q.Tries < 0 || q.Tries > neighbourTries:
 		return fmt.Errorf("tries %d: want at least 0, and at most %d", q.Tries, neighbourTries)
 	case costOfAll(q.Frames) > heldQueueLimit:

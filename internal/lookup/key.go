@@ -23,6 +23,9 @@ func KeyOf(a netip.Addr) Key {
 // IsOf reports whether a is an address of the family.
 func IsOf(a netip.Addr, isIPv6 bool) bool { return a.IsValid() && a.Is6() == isIPv6 }
 
+// IsPlain reports whether a is an address of the family without a zone. Only such addresses differ if and only if their keys do.
+func IsPlain(a netip.Addr, isIPv6 bool) bool { return IsOf(a, isIPv6) && a.Zone() == "" }
+
 // Key4 returns the key of the IPv4 address at the beginning of b.
 func Key4(b []byte) Key { return Key{Hi: uint64(binary.BigEndian.Uint32(b)) << 32} }
 
