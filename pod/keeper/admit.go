@@ -20,6 +20,7 @@ func (l *loop) receiveHello(s *session, h *grant.Hello) {
 		return
 	}
 	l.enter(s, phaseBuilding)
+	l.renewShutDown()
 	p := l.resources.plan
 	if s == l.next && l.nextPlan != nil {
 		p = l.nextPlan
@@ -29,6 +30,15 @@ func (l *loop) receiveHello(s *session, h *grant.Hello) {
 		return
 	}
 	l.sendPorts(s)
+}
+
+// renewShutDown replaces the sockets that a switch has shut down since the keeper has looked last: one that has ended may go on for some time.
+func (l *loop) renewShutDown() {
+	for _, p := range l.resources.ports {
+		if p.handle != nil && p.handle.isShutDown() {
+			p.bindAgain()
+		}
+	}
 }
 
 // maxUnrevoked bounds the sockets that switches keep, each with frames of the pod in its queue.

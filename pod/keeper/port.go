@@ -138,7 +138,7 @@ func (p *port) bindAgain() {
 		p.log.Warn("socket not opened again", zap.Stringer("port", p.spec), zap.Error(err))
 		return
 	}
-	p.log.Warn("a switch that has ended unasked has shut its socket down, which is replaced", zap.Stringer("port", p.spec))
+	p.log.Warn("a switch has shut its socket down, which is replaced", zap.Stringer("port", p.spec))
 	p.handle = h
 }
 
@@ -190,15 +190,19 @@ func (h *handle) fd() int {
 	return h.socket.FD
 }
 
-// isShutDown reports whether a socket with a file receives nothing any more: any process that has a copy of its descriptor can do that
-// (shutdown(2)), and nothing reverses it.
+// isShutDown reports whether a socket with a file receives nothing any more, or a datagram socket sends nothing: any process that has a copy of its
+// descriptor can do that (shutdown(2)), and nothing reverses it.
 func (h *handle) isShutDown() bool {
 	if h.socket == nil || h.file == nil {
 		return false
 	}
 	polls := []unix.PollFd{{Fd: int32(h.socket.FD), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(polls, 0)
-	return err == nil && n > 0 && polls[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
+	if err == nil && n > 0 && polls[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0 {
+		return true
+	}
+	// poll(2) does not report the other direction, which a listening socket does not use. Nothing has the address.
+	return !h.socket.Listening && unix.Sendto(h.socket.FD, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: "/dev/null/none"}) == unix.EPIPE
 }
 
 // close removes the file before it closes the descriptor, so that no peer connects to a socket that does not accept.
