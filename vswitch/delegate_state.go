@@ -147,7 +147,7 @@ func (v *Family) checkHeld(f *handover.Frame) error {
 	}
 	var p packet.Packet
 	switch {
-	case packet.Ethertype(f.Data) != v.ethertype || !p.ParseHeader(f.Data) || p.FirstFragment && !p.ParseTransport(f.Data) && !p.Fragment:
+	case packet.Ethertype(f.Data) != v.ethertype || !p.ParseHeader(f.Data) || p.FirstFragment && !p.ParseTransport(f.Data) && (v.isIPv6 || !p.Fragment):
 		return fmt.Errorf("data of %d bytes: want an %s packet", len(f.Data), familyName(v.isIPv6))
 	case p.Source != v.address:
 		return fmt.Errorf("data from %v: want the pod address %v", p.Source.Addr(v.isIPv6), v.address.Addr(v.isIPv6))

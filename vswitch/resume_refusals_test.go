@@ -97,6 +97,7 @@ func refusedIPv6(t testing.TB) (list []refusal) {
 		`"holder":"guest","neighbours":[{"address":"fd00:10:244:1::2%a","mac":"02:00:00:00:00:02"}]`:          "without a zone",
 		`"holder":"guest","questions":[{"address":"fd00:10:244:1::9%a"},{"address":"fd00:10:244:1::9%b"}]`:    "without a zone",
 		`"holder":"guest",` + frame("ip 10.244.1.7 > 10.0.0.1 udp 1 > 2"):                                     "want an IPv6 packet",
+		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > 2001:db8::1 frag 0 more proto 58"):                "want an IPv6 packet",
 		`"holder":"guest",` + frame("ip6 fd00:10:244:1::8 > 2001:db8::1 udp 1 > 2"):                           "want the pod address",
 		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > fe80::1 udp 1 > 2"):                               "want another host",
 		`"holder":"guest",` + frame("ip6 fd00:10:244:1::7 > ff0e::1 udp 1 > 2"):                               "want another host",
