@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,14 +28,17 @@ const (
 	reopenRefill = 2 * time.Second
 )
 
-// An opener opens a port, and opens it again. One goroutine has it at a time: the loop, or one to which port.lend gave it.
+// An opener opens a port, and opens it again. One goroutine has it at a time: the loop, or one to which port.lend gave it. Only close is for both.
 type opener struct {
 	portSpec
 	log      *zap.Logger
 	prepared int           // index of the device that prepare has made ready; 0: none
-	silence  io.Closer     // makes the pod's kernel answer on that device again; nil: it does
 	limit    *rate.Limiter // of reopen
 	failure  string        // text of the last error that was logged; empty: none since the port was open
+
+	mu      sync.Mutex // guards the following: the loop closes an opener also while a goroutine has it
+	silence io.Closer  // makes the pod's kernel answer on that device again; nil: it does
+	closed  bool
 }
 
 // open opens the port for the first time. The device of a guest may appear later, because a hypervisor makes its tap when it starts:
@@ -144,8 +148,10 @@ func (o *opener) prepare() {
 
 // keepKernelOut silences the pod's kernel on a guest's device.
 func (o *opener) keepKernelOut(device string) {
-	o.close()
-	if !o.guest {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.endSilence()
+	if !o.guest || o.closed {
 		return
 	}
 	var err error
@@ -155,8 +161,16 @@ func (o *opener) keepKernelOut(device string) {
 	}
 }
 
-// close lets the pod's kernel answer on the device again.
+// close lets the pod's kernel answer on the device again, for good: the next switch may have the device by then, and a silence of its own.
 func (o *opener) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.endSilence()
+}
+
+// endSilence lets the pod's kernel answer on the device again. The caller holds mu.
+func (o *opener) endSilence() {
 	if o.silence != nil {
 		o.silence.Close()
 		o.silence = nil

@@ -56,3 +56,41 @@ func TestTheKernelIsKeptOutOfAnInheritedDevice(t *testing.T) {
 		t.Error("the kernel is silenced afterwards")
 	}
 }
+
+// TestSilenceOfTheNextSwitch checks that the pod's kernel is kept out of the guest's device for the next switch, although the last one has
+// asked for that device again, and has ended while it was being opened.
+func TestSilenceOfTheNextSwitch(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindPacket, Name: "tap0"})
+	begins := func() *fake {
+		f := k.connect()
+		f.sends(helloMessage())
+		f.receives("grant", 1)
+		for range 2 {
+			f.receives("opened", 1)
+		}
+		f.sends(readyMessage())
+		f.receives("begin", 0)
+		f.starts(k.testKeeper)
+		return f
+	}
+	f := begins()
+	var lent *opener
+	k.inside(func() { lent = k.loop.resources.ports[0].lend() })
+	f.sends(byeMessage())
+	f.receivesEnd("guest_state", "stop")
+	k.wantBack(t)
+	lent.keepKernelOut("tap0")
+	f = begins()
+	lent.abandon(nil)
+	link, err := net.InterfaceByName("tap0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := exec.Command("nft", "list", "tables", "netdev").CombinedOutput()
+	if err != nil || !strings.Contains(string(tables), fmt.Sprintf("podswitch-%d\n", link.Index)) {
+		t.Errorf("the kernel is not silenced on the guest's device: %v, %s", err, tables)
+	}
+	f.sends(byeMessage())
+	f.receivesEnd("guest_state", "stop")
+	k.wantBack(t)
+}

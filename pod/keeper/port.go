@@ -39,11 +39,13 @@ type port struct {
 	portSpec
 	handle *handle // nil: the device is not there
 	opener *opener // nil: lent to a goroutine that opens the port again
+	whole  *opener // the same one, also while it is lent
 	log    *zap.Logger
 }
 
 func newPort(s portSpec, log *zap.Logger) *port {
-	return &port{portSpec: s, log: log, opener: &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}}
+	o := &opener{portSpec: s, log: log, limit: rate.NewLimiter(rate.Every(reopenRefill), reopenBurst)}
+	return &port{portSpec: s, log: log, opener: o, whole: o}
 }
 
 // lend returns the opener for a goroutine, which gives it back with its result; nil: another goroutine has it. It begins to revoke the device of
@@ -161,15 +163,13 @@ func (p *port) replace(h *handle) {
 	p.handle = h
 }
 
-// close closes everything but a lent opener, whose goroutine abandons it.
+// close closes everything, also a lent opener. Its goroutine abandons what it opens after that.
 func (p *port) close() (err error) {
 	if p.handle != nil {
 		err = p.revoke(revokeLimit)
 		err, p.handle = errors.Join(err, p.handle.close()), nil
 	}
-	if p.opener != nil {
-		p.opener.close()
-	}
+	p.whole.close()
 	return err
 }
 
