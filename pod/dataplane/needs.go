@@ -27,7 +27,12 @@ func needsOf(g *grant.Grant) Needs {
 		return port.Kind == hypervisor.KindDgram || port.Kind == hypervisor.KindFD
 	})
 	if d := g.Forwarder.Delegate; d != nil {
-		n.Descriptors += serviceDescriptors * len(d.Keep)
+		for _, k := range d.Keep {
+			n.Descriptors += serviceDescriptors
+			if k.Network == "udp" && d.Pod.Address.IsValid() && d.Pod.AddressIPv6.IsValid() { // 256 flows of each address
+				n.Descriptors += serviceDescriptors
+			}
+		}
 		if len(d.RelayDNS) > 0 {
 			n.Descriptors += serviceDescriptors
 		}

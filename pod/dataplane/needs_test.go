@@ -19,4 +19,14 @@ func TestNeeds(t *testing.T) {
 	if most := needsOf(g); !most.Datagrams || most.Descriptors != least.Descriptors+4*serviceDescriptors {
 		t.Errorf("with services it needs %+v", most)
 	}
+	d := g.Forwarder.Delegate
+	d.Keep[0].Network, d.Keep[1].Network = "udp", "tcp"
+	d.Pod.AddressIPv6 = netip.MustParsePrefix("fd00::7/64")
+	if one := needsOf(g); one.Descriptors != least.Descriptors+4*serviceDescriptors {
+		t.Errorf("with a kept UDP port of one address it needs %+v", one)
+	}
+	d.Pod.Address = netip.MustParsePrefix("10.0.0.7/24")
+	if both := needsOf(g); both.Descriptors != least.Descriptors+5*serviceDescriptors {
+		t.Errorf("with a kept UDP port of both addresses it needs %+v", both)
+	}
 }
