@@ -40,7 +40,7 @@ check: build lint ## the quick tests, for every change: format, lint, unit and s
 test: tools build lint ## run every test: unit and script tests with the race detector, a little fuzzing, then end to end
 	CGO_ENABLED=1 go test -race $(UNIT)
 	fuzz/run --smoke 5s
-	go test -count=1 -timeout 20m ./e2e/...
+	go test -count=1 -timeout 45m ./e2e/...
 
 lint: $(LINTER) ## check format, vet, and with golangci-lint the walls between packages and common mistakes
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
