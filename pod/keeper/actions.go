@@ -161,7 +161,7 @@ func (l *loop) closeSwitches() {
 		}
 	}
 	l.discardHandover()
-	l.current, l.next, l.previous, l.nextPlan = nil, nil, nil, nil
+	l.current, l.next, l.previous, l.nextPlan, l.postponed = nil, nil, nil, nil, nil
 }
 
 // finish reports the result of a teardown: the cause, and the error of the teardown itself. A keeper that ends, or that ends with its

@@ -95,7 +95,7 @@ func (l *loop) sendGrant(s *session, p *plan.Plan) error {
 // sendPorts sends the descriptor of each port that is open.
 func (l *loop) sendPorts(s *session) {
 	for i, p := range l.resources.ports {
-		if p.handle != nil && s.send(l.resources.openedMessage(i), p.handle.fd()) != nil {
+		if p.isOpen() && s.send(l.resources.openedMessage(i), p.handle.fd()) != nil {
 			return
 		}
 	}

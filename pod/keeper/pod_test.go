@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -314,6 +315,58 @@ func TestReopenRevokes(t *testing.T) {
 	k.wantBack(t)
 	k.sendsToUplink(t)
 	wantEmpty(t, second[0])
+}
+
+// TestReopenDuringATakeover checks that a switch which asks for the uplink again when it is replaced does not take it from the next one, and gets
+// it if the takeover fails.
+func TestReopenDuringATakeover(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+			admitted := func(hello grant.Message) (f *fake, uplink int) {
+				f = k.connect()
+				f.sends(hello)
+				f.receives("grant", 1)
+				f.receives("opened", 1)
+				_, files := f.receives("opened", 1)
+				return f, files[0]
+			}
+			f, first := admitted(helloMessage())
+			f.sends(readyMessage())
+			f.receives("begin", 0)
+			f.starts(k.testKeeper)
+			k.receivesUplink(t, first)
+			next, _ := admitted(takeoverMessage())
+			f.sends(reopenMessage(1))
+			if fails {
+				next.Close()
+				_, opened := f.receives("opened", 1)
+				k.receivesUplink(t, opened[0])
+				f.sends(byeMessage())
+				f.receivesEnd("stop")
+				k.wantBack(t)
+				return
+			}
+			next.sends(readyMessage())
+			f.receives("yield", 0)
+			f.sends(reopenMessage(1))
+			f.sends(yieldedMessage())
+			_, uplink := next.receives("opened", 1)
+			next.receives("begin", 0)
+			wantEmpty(t, first)
+			f.sends(reopenMessage(1))
+			next.starts(k.testKeeper)
+			k.inside(func() {
+				if p := k.loop.resources.uplink(); p.opener == nil || !p.isOpen() {
+					t.Error("the uplink is opened again")
+				}
+			})
+			k.receivesUplink(t, uplink[0])
+			next.sends(byeMessage())
+			next.receivesEnd("stop", "guest_state")
+			k.wantBack(t)
+		})
+	}
 }
 
 // TestKilledKeeperRevokes checks that the watchdog of a killed keeper revokes the uplink of a switch that does not end, and that a watchdog

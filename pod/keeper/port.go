@@ -66,12 +66,20 @@ func (p *port) drop(h *handle) {
 	}
 }
 
+// isRevocable reports whether the device is one that startRevoking takes from the switches.
+func (p *port) isRevocable() bool {
+	return p.handle != nil && p.handle.device != nil && (p.spec.Kind == hypervisor.KindPacket || p.egress != nil)
+}
+
+// isOpen reports whether the port has a device or socket that a switch may use: none that is being revoked.
+func (p *port) isOpen() bool { return p.handle != nil && p.handle.revocation == nil }
+
 // startRevoking begins to take a packet socket that the keeper has opened, and the way out of the pod's processes, from the switches that have a
 // copy of its descriptor (tap.Device.Revoke). A switch that keeps its copy would keep megabytes of the kernel's memory with it, and could answer
 // for the pod, or keep its routes. An inherited socket may be in use elsewhere: the revocation stays nil.
 func (p *port) startRevoking() {
 	h := p.handle
-	if h == nil || h.revocation != nil || h.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
+	if h == nil || h.revocation != nil || !p.isRevocable() {
 		return
 	}
 	device := *h.device
@@ -108,7 +116,7 @@ func (p *port) renew() error {
 		p.bindAgain()
 		return nil
 	}
-	if p.opener == nil || p.handle == nil || p.handle.device == nil || p.spec.Kind != hypervisor.KindPacket && p.egress == nil {
+	if p.opener == nil || !p.isRevocable() {
 		return nil
 	}
 	revoked := p.revoke(revokePatience)

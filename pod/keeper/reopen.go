@@ -3,6 +3,9 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
 
 	"github.com/podswitch/podswitch/pod/grant"
 )
@@ -11,6 +14,9 @@ import (
 func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 	if r.Port < 0 || r.Port >= len(l.resources.ports) {
 		l.violation(s, "reopen")
+		return
+	}
+	if l.postpones(s, r.Port) {
 		return
 	}
 	resources, p := l.resources, l.resources.ports[r.Port]
@@ -24,6 +30,45 @@ func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 			o.abandon(h)
 		}
 	}()
+}
+
+// postpones reports whether a port is not opened again now, because that would revoke a device whose descriptor the next switch has, without
+// an error there: the next switch would neither receive nor send. The port is opened again before the next switch begins, or when the takeover
+// has failed.
+func (l *loop) postpones(s *session, index int) bool {
+	if !l.resources.ports[index].isRevocable() {
+		return false
+	}
+	if l.next != nil && s == l.current {
+		l.postponed = append(slices.DeleteFunc(l.postponed, func(i int) bool { return i == index }), index)
+		return true
+	}
+	return s.phase > phaseRunning
+}
+
+// openPostponed opens the ports again for which the current switch has asked during a takeover that has failed.
+func (l *loop) openPostponed() {
+	all := l.postponed
+	l.postponed = nil
+	for _, index := range all {
+		l.receiveReopen(l.current, &grant.Reopen{Port: index})
+	}
+}
+
+// renewPostponed does so for the next switch, which has not begun yet and uses the newest descriptor.
+func (l *loop) renewPostponed() {
+	for _, index := range l.postponed {
+		p := l.resources.ports[index]
+		if err := p.renew(); err != nil {
+			l.unrevoked++
+			l.log.Warn("a switch that is replaced keeps its socket", zap.Error(err))
+		}
+		l.watchdog.guard(p)
+		if p.isOpen() {
+			_ = l.current.send(l.resources.openedMessage(index), p.handle.fd())
+		}
+	}
+	l.postponed = nil
 }
 
 // reopen revokes and drops the port's old device, if there is one, and opens the port again. It does not run in the loop.

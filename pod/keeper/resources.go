@@ -241,7 +241,7 @@ func (r *resources) grant(p *plan.Plan, pid int) grant.Message {
 	}
 	g.NoMerge, g.NoMergeUDP = r.noMerge(), r.noMergeUDP
 	for _, p := range r.ports {
-		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.handle != nil})
+		g.Ports = append(g.Ports, grant.Port{Name: p.name, Kind: p.spec.Kind, Spec: p.spec.String(), Present: p.isOpen()})
 	}
 	return grant.Message{Grant: g}
 }

@@ -84,6 +84,7 @@ func (l *loop) dropNext() {
 	l.takeoverFailed(l.next)
 	l.next.close()
 	l.next, l.nextPlan = nil, nil
+	l.openPostponed()
 }
 
 func (l *loop) takeoverFailed(s *session) {
@@ -109,6 +110,7 @@ type handover struct {
 // handOver makes the next switch the current one, which begins with the snapshot of the previous one.
 func (l *loop) handOver() {
 	l.previous, l.current, l.next = l.current, l.next, nil
+	l.renewPostponed()
 	l.handover.Takeovers = l.takeovers + 1
 	l.begin(l.handover.Begin, l.handover.files...)
 }
