@@ -51,7 +51,7 @@ func TestKeeperForeign(t *testing.T) {
 		{"descriptors that do not arrive", append(binary.BigEndian.AppendUint32(nil, 2), 0, 0, 0, 1, '{', '}')},
 	} {
 		socket, conn := l.switchAtWork(path)
-		if _, err := socket.Write(c.sent); err != nil {
+		if _, err := socket.Write(c.sent); err != nil && !errors.Is(err, syscall.EPIPE) { // the keeper refuses a large message by its header
 			t.Errorf("%s: %v", c.name, err)
 		}
 		l.awaitAddress(c.name, time.Now(), time.Second)
