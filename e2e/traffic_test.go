@@ -141,7 +141,7 @@ func TestKeepTellsTheClient(t *testing.T) {
 	p.stop()
 }
 
-// TestKeepFromClient checks that processes of the pod see the client's own address at direct ports, whoever the holder is.
+// TestKeepFromClient checks that processes of the pod see the client's own address at direct ports, with every holder.
 func TestKeepFromClient(t *testing.T) {
 	for _, address := range []string{"move", "mute"} {
 		t.Run(address, func(t *testing.T) {

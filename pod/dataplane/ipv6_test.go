@@ -212,7 +212,7 @@ func TestOtherMACOfIPv6(t *testing.T) {
 	}
 }
 
-// TestHolderByDHCPv6 checks the events of the messages: the lease ends with its last IA, whoever of one MAC has asked, and when it
+// TestHolderByDHCPv6 checks the events of the messages: the lease ends with its last IA, whichever client of one MAC has asked, and when it
 // expires.
 func TestHolderByDHCPv6(t *testing.T) {
 	lt := newLease6Test(t)

@@ -213,7 +213,7 @@ func (e *Egress) groupsAndBroadcasts() [][]expr.Any {
 	return all
 }
 
-// RemoveTap removes the tap whose descriptor this process has, with its address and routes, whoever else has the tap open: their descriptors
+// RemoveTap removes the tap whose descriptor this process has, with its address and routes, also if other processes have the tap open: their descriptors
 // have no device then.
 func RemoveTap(fd int) error {
 	request, err := unix.NewIfreq("")
