@@ -237,10 +237,13 @@ func (o *opener) awaitUplink(ctx context.Context) error {
 	return err
 }
 
-// hasUplinkName reports whether the pod interface has the name that the opener knows.
-func (o *opener) hasUplinkName() bool {
-	link, err := net.InterfaceByName(o.spec.Name)
-	return err == nil && link.Index == o.uplink.Index
+// findUplink notes the present name of the pod interface, and reports whether there is one.
+func (o *opener) findUplink() bool {
+	link, err := net.InterfaceByIndex(o.uplink.Index)
+	if err == nil {
+		o.spec.Name = link.Name
+	}
+	return err == nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -107,30 +107,56 @@ func (p *port) revoke(limit time.Duration) error {
 	return nil
 }
 
-// renew revokes a packet socket that the keeper has opened, or the way out of the pod's processes, and opens another one in its place, after a switch
+// renew revokes a packet socket that the keeper has opened, or the way out of the pod's own processes, and opens another one in its place, after a switch
 // has ended unasked: that may have been broken into, keep its copy, or have set the options of the socket for all. What is in the queue is lost, and
 // its senders repeat it. Without another device the next switch asks for one. The error wraps errNotRevoked, and there is another device
 // nevertheless. A socket stays, with the peers that wait at it, unless the switch has shut it down for all.
 func (p *port) renew() error {
-	if p.handle != nil && p.handle.isShutDown() {
+	switch {
+	case p.handle != nil && p.handle.isShutDown():
 		p.bindAgain()
 		return nil
-	}
-	if p.opener == nil || !p.isRevocable() {
+	case p.opener == nil || !p.isRevocable():
 		return nil
+	case p.egress == nil:
+		return p.exchange(p.openAnother())
 	}
-	revoked := p.revoke(revokePatience)
+	err := p.exchange(nil) // two taps cannot have one name
+	p.handle = p.openAnother()
+	return err
+}
+
+// renewIfPossible is renew for a switch that has a copy of the descriptor already: a packet socket stays if there is no other one, because a revoked one
+// reports no error, and the switch would not ask for another.
+func (p *port) renewIfPossible() error {
+	if p.opener == nil || !p.isRevocable() || p.egress != nil {
+		return p.renew()
+	}
+	if h := p.openAnother(); h != nil {
+		return p.exchange(h)
+	}
+	return nil
+}
+
+// exchange revokes and drops the device, and puts another one, which may be nil, in its place. The error is that of revoke.
+func (p *port) exchange(h *handle) error {
+	err := p.revoke(revokePatience)
 	p.drop(p.handle)
-	if p.uplink != nil && !p.opener.hasUplinkName() {
-		return revoked
+	p.handle = h
+	return err
+}
+
+// openAnother opens the port beside the device that it has, or returns nil.
+func (p *port) openAnother() *handle {
+	if p.uplink != nil && !p.opener.findUplink() {
+		return nil
 	}
 	h, err := p.opener.openOnce()
 	if err != nil {
 		p.log.Warn("device not opened again", zap.Stringer("port", p.spec), zap.Error(err))
-		return revoked
+		return nil
 	}
-	p.handle = h
-	return revoked
+	return h
 }
 
 // bindAgain replaces a socket with a file that a switch has shut down. Peers that wait at it connect again.

@@ -39,15 +39,19 @@ func (l *loop) postpones(s *session, index int) bool {
 	if !l.resources.ports[index].isRevocable() {
 		return false
 	}
-	if l.next != nil && s == l.current {
+	if s == l.current && (l.next != nil || s.phase == phaseYielding) {
 		l.postponed = append(slices.DeleteFunc(l.postponed, func(i int) bool { return i == index }), index)
 		return true
 	}
 	return s.phase > phaseRunning
 }
 
-// openPostponed opens the ports again for which the current switch has asked during a takeover that has failed.
+// openPostponed opens the ports again for which the current switch has asked during a takeover that has failed. A switch that was asked to yield gets
+// its ports again when it resumes.
 func (l *loop) openPostponed() {
+	if l.current.phase > phaseRunning {
+		return
+	}
 	all := l.postponed
 	l.postponed = nil
 	for _, index := range all {
@@ -55,20 +59,18 @@ func (l *loop) openPostponed() {
 	}
 }
 
-// renewPostponed does so for the next switch, which has not begun yet and uses the newest descriptor.
-func (l *loop) renewPostponed() {
-	for _, index := range l.postponed {
+// renewPostponed does so for a switch that has not begun yet, and uses the newest descriptor.
+func (l *loop) renewPostponed() (renewed []int) {
+	renewed, l.postponed = l.postponed, nil
+	for _, index := range renewed {
 		p := l.resources.ports[index]
-		if err := p.renew(); err != nil {
+		if err := p.renewIfPossible(); err != nil {
 			l.unrevoked++
 			l.log.Warn("a switch that is replaced keeps its socket", zap.Error(err))
 		}
 		l.watchdog.guard(p)
-		if p.isOpen() {
-			_ = l.current.send(l.resources.openedMessage(index), p.handle.fd())
-		}
 	}
-	l.postponed = nil
+	return renewed
 }
 
 // reopen revokes and drops the port's old device, if there is one, and opens the port again. It does not run in the loop.

@@ -110,7 +110,11 @@ type handover struct {
 // handOver makes the next switch the current one, which begins with the snapshot of the previous one.
 func (l *loop) handOver() {
 	l.previous, l.current, l.next = l.current, l.next, nil
-	l.renewPostponed()
+	for _, index := range l.renewPostponed() {
+		if l.resources.ports[index].isOpen() {
+			_ = l.current.send(l.resources.openedMessage(index), l.resources.ports[index].handle.fd())
+		}
+	}
 	l.handover.Takeovers = l.takeovers + 1
 	l.begin(l.handover.Begin, l.handover.files...)
 }
@@ -124,6 +128,7 @@ func (l *loop) resume() {
 	}
 	l.nextPlan = nil
 	l.handover.Takeovers = l.takeovers
+	l.renewPostponed()
 	l.sendPorts(l.current)
 	l.begin(l.handover.Begin, l.handover.files...)
 	l.discardHandover()
