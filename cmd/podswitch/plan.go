@@ -21,7 +21,8 @@ func planCommand() *cobra.Command {
 		Short: "Show what run would do, without changing anything",
 		Long: "Show what run would do with the same flags: the pod's network as found, the settings that the guest would get, warnings,\n" +
 			"and every change to the pod, in order. plan itself changes nothing. It also warns of what it can tell beforehand: missing\n" +
-			"capabilities, a descriptor that is not open, a directory that does not exist, and another podswitch that is running.",
+			"capabilities, the machine's own network namespace, a descriptor that is not open, a directory that does not exist, and\n" +
+			"another podswitch that is running.",
 		Example: planExample,
 		Args:    exactly(),
 	}
@@ -36,9 +37,7 @@ func planCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, err := range keeper.Check(cfg.Guest) {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("run would end with exit code %d: %v", exitCode(err), err))
-		}
+		p.Warnings = append(p.Warnings, flags.obstacles()...)
 		if output.value == "json" {
 			return printJSON(c.OutOrStdout(), p)
 		}
@@ -46,6 +45,16 @@ func planCommand() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// obstacles returns warnings of the errors with which run would end, as far as they can be found beforehand.
+func (f *runFlags) obstacles() (list []string) {
+	for _, err := range append([]error{keeper.CheckNamespace(f.host)}, keeper.Check(f.cfg.Guest)...) {
+		if err != nil {
+			list = append(list, fmt.Sprintf("run would end with exit code %d: %v", exitCode(err), err))
+		}
+	}
+	return list
 }
 
 func printPlan(w io.Writer, p *plan.Plan) {

@@ -33,7 +33,7 @@ type runFlags struct {
 	control   string
 	log       logFlags
 
-	refuse bool
+	refuse, host bool
 
 	holdSwitch, holdKeeper time.Duration
 }
@@ -63,6 +63,7 @@ func (f *runFlags) add(c *cobra.Command) {
 		"IP versions whose pod address moves to the guest, if the pod has one; the pod's kernel keeps the others")
 	flags.Var(&parsedList[plan.DenyRule]{&f.cfg.DenyRules, "CIDR[:PORT]", plan.ParseDenyRule}, "deny",
 		"Destination that the guest may not reach, such as 10.0.0.0/8, fd00::/8 or [fd00::1]:443, in addition to those of OpenShift SDN's firewall and of unreachable routes; a PORT applies to UDP and to TCP connections from the guest; repeatable")
+	flags.BoolVar(&f.host, "host", false, "Allow the machine's own network namespace: its address, and with it every connection to the machine, goes to the guest")
 	flags.StringVar(&f.cfg.StateDir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file, its lock and the sockets of podswitch")
 	flags.StringVar(&f.control, "control", "", "`PATH` of the control socket (default: control.sock in the state directory)")
 	f.log.add(c)
@@ -162,7 +163,7 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	if err != nil {
 		return keeper.Config{}, err
 	}
-	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
+	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, Host: f.host, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
 		Watchdog: f.log.watchdogCommand(pod.StateDir, f.holdKeeper)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err

@@ -16,6 +16,9 @@ import (
 // inherits its end of the session as descriptor 3. Other switches connect to the unix socket takeoverSocket to replace the first
 // one; empty: there is no such socket.
 func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, takeoverSocket string) (err error) {
+	if err := checkConfig(&cfg); err != nil {
+		return err
+	}
 	l := newLoop(cfg)
 	l.spawn = spawn
 	if err := l.open(rebuilding, building); err != nil {
@@ -67,6 +70,9 @@ func (l *loop) abandon() error {
 
 // Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
 func Listen(ctx context.Context, cfg Config, path string) error {
+	if err := checkConfig(&cfg); err != nil {
+		return err
+	}
 	l := newLoop(cfg)
 	l.openControl()
 	defer l.closeControl()
