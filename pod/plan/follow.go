@@ -21,12 +21,8 @@ func Follow(p *Plan, id *podnet.Identity) (next *Plan, refused []string, err err
 	if next.Mute != p.Mute || next.Method != p.Method {
 		return nil, nil, fmt.Errorf("%s is another kind of interface now", id.Link.Name)
 	}
-	next.RouterMAC, next.Rules, next.PinnedMAC = p.RouterMAC, p.Rules, p.PinnedMAC
-	next.Server, next.RelayDNS, next.Egress = p.Server, p.RelayDNS, p.Egress
+	next.Rules, next.RelayDNS, next.Egress = p.Rules, p.RelayDNS, p.Egress
 	next.keepDevice(p)
-	if next.Offer != nil {
-		next.Offer.Server = p.Server
-	}
 	return next, refused, nil
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -89,6 +90,43 @@ func TestReviseKeepsTheDevice(t *testing.T) {
 		revised, err := Revise(followed, cfg)
 		if err != nil || revised.GuestMTU != 1500 || revised.Offer.MTU != min(mtu, 1500) {
 			t.Errorf("MTU %d: the plan is %+v, %v", mtu, revised, err)
+		}
+	}
+}
+
+// TestTheGuestKeepsWhatItKnows checks that neither a change of the pod interface nor a takeover with settings after it changes the router MAC, the only
+// MAC that the guest may use, and the addresses of the servers, also where they are told as name servers.
+func TestTheGuestKeepsWhatItKnows(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	dual := func() *podnet.Identity {
+		id := identityOf(podnet.IPv4, podnet.IPv6)
+		id.Resolv.NameServers = []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("::1")}
+		return id
+	}
+	p, err := resolve(cfg, dual(), &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := dual()
+	id.Link.MAC[5] = 8
+	id.Routes[0].Gateway = serverAddress
+	followed, _, err := Follow(p, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revised, err := Revise(followed, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(p *Plan) string {
+		return fmt.Sprint(p.RouterMAC, p.PinnedMAC, p.Server, p.Offer.Server, p.Offer.NameServers, p.OfferIPv6.Router(), p.OfferIPv6.NameServers)
+	}
+	for name, next := range map[string]*Plan{"followed": followed, "revised": revised} {
+		if known(next) != known(p) {
+			t.Errorf("%s: the guest knows %s; want %s", name, known(next), known(p))
+		}
+		if next.Delegate().WireMAC[5] != 8 {
+			t.Errorf("%s: the wire MAC is %v", name, next.Delegate().WireMAC)
 		}
 	}
 }

@@ -62,11 +62,11 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	return o
 }
 
-// chooseRouterMAC returns the router MAC of the VM document, or else the one of routerMAC. A guest that moves to another pod keeps its
+// chooseRouterMAC returns the router MAC of the VM document, or else the one that routerMAC derives from a MAC. A guest that moves to another pod keeps its
 // neighbours and its IPv6 router only if the document fixes the MAC.
-func chooseRouterMAC(i *model.Interface, wire, guest vswitch.MAC) (vswitch.MAC, error) {
+func chooseRouterMAC(i *model.Interface, from, wire, guest vswitch.MAC) (vswitch.MAC, error) {
 	if i.RouterMAC == nil {
-		return routerMAC(wire, guest), nil
+		return routerMAC(from, wire, guest), nil
 	}
 	mac := vswitch.MAC(i.RouterMAC)
 	switch mac {
@@ -117,13 +117,13 @@ func onlyFamily(f podnet.Family, list []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return podnet.FamilyOf(a) != f })
 }
 
-// routerMAC derives the router MAC from the wire MAC. The result is locally administered and differs from both MACs.
-func routerMAC(wire, guest vswitch.MAC) vswitch.MAC {
+// routerMAC derives the router MAC from the wire MAC of the start. The result is locally administered and differs from that and from the used MACs.
+func routerMAC(from vswitch.MAC, used ...vswitch.MAC) vswitch.MAC {
 	for salt := byte(0); ; salt++ {
-		sum := sha256.Sum256(append([]byte{salt}, wire[:]...))
+		sum := sha256.Sum256(append([]byte{salt}, from[:]...))
 		mac := vswitch.MAC(sum[:6])
 		mac[0] = 0x02
-		if mac != wire && mac != guest {
+		if mac != from && !slices.Contains(used, mac) {
 			return mac
 		}
 	}

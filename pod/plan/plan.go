@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -45,12 +46,22 @@ type Plan struct {
 	env         *environment     // nil in a plan that was read from JSON, or of a plain bridge
 }
 
-// An environment is the pod's network apart from the pod interface.
+// An environment is the pod's network apart from the pod interface, and what the guest has learned of that at the start.
 type environment struct {
 	tapErr  error    // why this process cannot make taps; nil: it can
 	hasIPv6 bool     // the pod has a global IPv6 address; it stays its own if none moves
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
+
+	wireMAC vswitch.MAC // of the pod interface at the start, which the router MAC is derived from; zero: not known yet
+	server  netip.Addr  // of DHCP and DNS
+}
+
+// learn notes, for the first plan, what later ones do not change: the guest keeps it while it is attached.
+func (e *environment) learn(id *podnet.Identity) {
+	if !e.server.IsValid() {
+		e.wireMAC, e.server = vswitch.MAC(id.Link.MAC), freeServer(id)
+	}
 }
 
 func discoverEnvironment(id *podnet.Identity, families []podnet.Family) (*environment, error) {
@@ -59,7 +70,7 @@ func discoverEnvironment(id *podnet.Identity, families []podnet.Family) (*enviro
 		return nil, err
 	}
 	routing, err := podnet.DiscoverOtherRouting(id)
-	return &environment{podnet.CanMakeTaps(), podnet.HasIPv6(), tables, routing}, err
+	return &environment{tapErr: podnet.CanMakeTaps(), hasIPv6: podnet.HasIPv6(), tables: tables, routing: routing}, err
 }
 
 // Resolve returns the plan for cfg. It reads the network namespace of the calling thread and changes nothing.
@@ -148,6 +159,9 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	}
 	if cfg.PodMAC {
 		p.PinnedMAC = vswitch.MAC(id.Link.MAC)
+		if env != nil {
+			p.PinnedMAC = cmp.Or(env.wireMAC, p.PinnedMAC)
+		}
 	}
 	if cfg.VM.Interface.Method == model.DelegateIP {
 		return p, p.resolveDelegate(cfg)
@@ -199,11 +213,12 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 			return err
 		}
 	}
+	p.env.learn(p.Identity)
 	if err := p.resolveAddresses(); err != nil {
 		return err
 	}
 	id := p.Identity
-	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
+	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, p.env.wireMAC, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
 		return err
 	}
 	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6 && !p.AddressIPv6.IsValid())
@@ -283,7 +298,7 @@ func (p *Plan) resolveOffers(vm *model.VM) error {
 	var warnings []string
 	var err error
 	if p.Address.IsValid() {
-		p.Server = freeServer(p.Identity)
+		p.Server = p.env.server
 		if p.Offer, warnings, err = dhcpsrv.NewOffer(p.offer(vm)); err != nil {
 			return err
 		}
