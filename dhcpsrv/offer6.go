@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -106,12 +105,14 @@ func (o *Offer6) check() error {
 // cleanRoutes6 returns the destinations, each once. Link-local and multicast destinations are on every link: they are left out.
 func (w *warnings) cleanRoutes6(routes []netip.Prefix) []netip.Prefix {
 	var clean []netip.Prefix
+	known := make(map[netip.Prefix]bool, len(routes))
 	for _, p := range routes {
 		switch a := p.Addr(); {
 		case !p.IsValid() || !a.Is6() || a.Is4In6():
 			w.add("route to %s: not IPv6; not offered", p)
-		case p.Bits() > 0 && (a.IsLinkLocalUnicast() || a.IsMulticast()) || slices.Contains(clean, p.Masked()):
+		case p.Bits() > 0 && (a.IsLinkLocalUnicast() || a.IsMulticast()) || known[p.Masked()]:
 		default:
+			known[p.Masked()] = true
 			clean = append(clean, p.Masked())
 		}
 	}

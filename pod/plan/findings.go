@@ -210,12 +210,21 @@ func routingWarnings(p *Plan) (list []string) {
 			add("the route to %s has an IPv6 next hop: the guest does not get it (use an IPv4 next hop)", r.Dst)
 		}
 	}
+	if id.MoreAdvertised {
+		list = append(list, tooManyAdvertised(id))
+	}
 	for _, f := range []podnet.Family{podnet.IPv4, podnet.IPv6} {
 		if _, has := id.PodAddress(f); has && !hasDefault(id, f) {
 			add("there is no %sdefault route: the guest reaches only the destinations of the other routes (add one to the pod's network)", of(f))
 		}
 	}
 	return list
+}
+
+// tooManyAdvertised says that hosts on the link advertise more routes than podswitch follows. It is the same text whichever routes these are.
+func tooManyAdvertised(id *podnet.Identity) string {
+	return fmt.Sprintf("%s has more than %d IPv6 routes from router advertisements: the guest gets %[2]d of them, and other destinations by the default route "+
+		"(find the host that sends the advertisements)", id.Link.Name, podnet.MaxAdvertised)
 }
 
 func neighbourWarnings(id *podnet.Identity) []string {

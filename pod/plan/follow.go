@@ -56,6 +56,9 @@ func (p *Plan) possible(now *podnet.Identity) (id *podnet.Identity, refused []st
 		}
 		changed.CopyAddresses(before)
 	}
+	if changed.MoreAdvertised {
+		refused = append(refused, tooManyAdvertised(now))
+	}
 	if changed.Link.NoARP != before.Link.NoARP {
 		refuse("%s has ARP: %v now, and had ARP: %v (restart podswitch)", now.Link.Name, !now.Link.NoARP, !before.Link.NoARP)
 		changed.Link.NoARP = before.Link.NoARP

@@ -46,6 +46,8 @@ func TestFollow(t *testing.T) {
 			"the pod address of eth0 is 10.244.1.9/24 now", func(p *Plan) bool { return p.Address.String() == "10.244.1.7/24" }},
 		{"no address, and a lower MTU", func(id *podnet.Identity) { id.Addresses, id.Link.MTU = nil, 1400 }, "MTU of the link", "10.244.1.7/24 was removed",
 			func(p *Plan) bool { return p.Address.String() == "10.244.1.7/24" && p.Offer.MTU == 1400 }},
+		{"more advertised routes than are followed", func(id *podnet.Identity) { id.MoreAdvertised = true }, "", "more than 64 IPv6 routes from router advertisements",
+			func(*Plan) bool { return true }},
 		{"no ARP", func(id *podnet.Identity) { id.Link.NoARP = true }, "", "has ARP: false now", func(p *Plan) bool { return !p.Delegate().NoARP }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

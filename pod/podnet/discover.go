@@ -59,10 +59,11 @@ func (id *Identity) readFamily(conn *rtnetlink, f Family) error {
 	if f == IPv6 {
 		addresses, id.Kept = divideIPv6(addresses)
 	}
-	routes, err := conn.routes(f, id.Link.Index, addresses)
+	routes, isMore, err := conn.boundedRoutes(f, id.Link.Index, addresses)
 	if err != nil {
 		return err
 	}
+	id.MoreAdvertised = id.MoreAdvertised || isMore
 	neighbours, err := conn.neighbours(f, id.Link.Index, id.Link.MAC)
 	if err != nil {
 		return err

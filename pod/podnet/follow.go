@@ -158,10 +158,11 @@ func (t *transaction) followIPv6(pod *Identity) error {
 	if err != nil {
 		return err
 	}
-	routes, err := t.conn.routes(IPv6, index, pod.Addresses)
+	routes, isMore, err := t.conn.boundedRoutes(IPv6, index, pod.Addresses)
 	if err != nil {
 		return err
 	}
+	pod.MoreAdvertised = isMore
 	neighbours, err := t.conn.neighbours(IPv6, index, pod.Link.MAC)
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ type Identity struct {
 	HostName   string      `json:"host_name,omitempty"`
 	Resolv     Resolv      `json:"resolv"`
 
+	// MoreAdvertised means that the kernel has more IPv6 routes of router advertisements than Routes has (MaxAdvertised).
+	MoreAdvertised bool `json:"-"`
+
 	families []Family      // that were read; nil for an identity from a state file
 	readAt   time.Duration // uptime when the identity was read, from which the lifetimes of addresses count
 }

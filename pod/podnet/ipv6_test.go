@@ -668,3 +668,55 @@ func TestManyIPv6Routes(t *testing.T) {
 		t.Errorf("500 routes take %s, 8000 routes %s", few, many)
 	}
 }
+
+// TestAdvertisedRoutesAreBounded checks that routes which hosts on the link can make with router advertisements are followed up to a bound,
+// before and after the take, the default route among them, and that the kernel keeps them all.
+func TestAdvertisedRoutesAreBounded(t *testing.T) {
+	p := newIPv6Pod(t, false)
+	p.configureIPv6("addr add fd00:22::9/64 dev eth0\nroute add fd00:98::/64 via fd00:22::1\nroute add default via fe80::1 dev eth0 proto ra")
+	advertise := func(from, to int) {
+		var lines strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&lines, "route add 2001:db8:%x::/64 dev eth0 proto kernel metric 256\n", i)
+		}
+		p.ip(lines.String())
+	}
+	check := func(id *Identity, isMore bool) {
+		t.Helper()
+		prefixes := 0
+		for _, r := range id.Routes {
+			if strings.HasPrefix(r.Dst.String(), "2001:db8:") {
+				prefixes++
+			}
+		}
+		if isMore && prefixes != MaxAdvertised-1 || id.MoreAdvertised != isMore {
+			t.Errorf("%d prefixes, more: %v", prefixes, id.MoreAdvertised)
+		}
+		for _, want := range []string{"::/0", "fd00:22::/64", "fd00:98::/64"} {
+			if !slices.ContainsFunc(id.Routes, func(r Route) bool { return r.Dst.String() == want }) {
+				t.Errorf("no route to %s", want)
+			}
+		}
+	}
+	advertise(0, 20)
+	check(p.discoverBoth(), false)
+	advertise(20, 100)
+	check(p.discoverBoth(), true)
+	before := p.ipv6Snapshot()
+	taken := p.takeBoth()
+	advertise(100, 300)
+	id, _, err := taken.Follow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(id, true)
+	var lines strings.Builder
+	for i := 100; i < 300; i++ {
+		fmt.Fprintf(&lines, "route del 2001:db8:%x::/64 dev eth0 proto kernel\n", i)
+	}
+	p.ip(lines.String())
+	if err := taken.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	p.wantIPv6As(before)
+}

@@ -20,13 +20,19 @@ const userHz = 100
 // nextHopFlags are the flags of a next hop that a request may set. The kernel computes the others (dead, link down, offloaded).
 const nextHopFlags = unix.RTNH_F_ONLINK | unix.RTNH_F_PERVASIVE
 
-// routes lists the routes of a family that depend on a link or on its addresses (Route says which), in the kernel's order.
+// routes lists the routes of a family that depend on a link or on its addresses (Route says which), in the kernel's order, with MaxAdvertised
+// advertised ones at most.
 func (c *rtnetlink) routes(f Family, index int, addresses []Address) ([]Route, error) {
-	messages, err := c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &nl.RtMsg{RtMsg: unix.RtMsg{Family: f.number()}})
+	list, _, err := c.boundedRoutes(f, index, addresses)
+	return list, err
+}
+
+// boundedRoutes is routes, and reports whether there are more advertised ones.
+func (c *rtnetlink) boundedRoutes(f Family, index int, addresses []Address) (list []Route, isMore bool, err error) {
+	messages, isMore, err := c.dumpRoutes(f, index, addresses)
 	if err != nil {
-		return nil, explain("list the routes", err)
+		return nil, false, explain("list the routes", err)
 	}
-	var list []Route
 	foreign := map[routeSlot]bool{} // slots that a foreign route is in, from the end of the list
 	for _, m := range slices.Backward(messages) {
 		if len(m) < unix.SizeofRtMsg || m[0] != f.number() || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
@@ -38,13 +44,13 @@ func (c *rtnetlink) routes(f Family, index int, addresses []Address) ([]Route, e
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		r.BeforeOthers = foreign[r.slot()]
 		list = append(list, r)
 	}
 	slices.Reverse(list)
-	return list, nil
+	return list, isMore, nil
 }
 
 // dependsOn reports whether the kernel drops the route with the addresses of the link.
