@@ -37,11 +37,11 @@ func (l *loop) watchNetwork(link podnet.Link) {
 	go func() {
 		for range signals {
 			_ = limit.Wait(resources.ctx) // the end of ctx closes signals
-			retaken := make(chan bool, 1)
-			if !l.do(func() { retaken <- l.resources == resources && l.follow() }) {
+			retaken, ok := l.followAside(resources)
+			if !ok {
 				return
 			}
-			if <-retaken {
+			if retaken {
 				time.Sleep(retakeEvery)
 			}
 		}
@@ -51,11 +51,31 @@ func (l *loop) watchNetwork(link podnet.Link) {
 	}()
 }
 
-// follow applies what has changed on the pod interface to the plans, and tells the current switch. It reports whether another program had added the
-// pod address again.
-func (l *loop) follow() (retaken bool) {
+// follow reads the pod interface in the loop, before anything depends on it.
+func (l *loop) follow() {
+	id, added, err := l.resources.reader()()
+	l.applyNetwork(id, added, err)
+}
+
+// followAside is follow for another goroutine. The loop goes on while the interface is read: hosts on the link decide how many routes the kernel
+// has to list (podnet.MaxAdvertised), and a switch ends its session if nobody takes its messages. retaken reports whether another program had added
+// the pod address again; ok is false once the loop has ended.
+func (l *loop) followAside(r *resources) (retaken, ok bool) {
+	readers := make(chan networkReader, 1)
+	if !l.do(func() { readers <- r.reader() }) {
+		return false, false
+	}
+	id, added, err := (<-readers)()
+	return len(added) > 0, l.do(func() {
+		if l.resources == r {
+			l.applyNetwork(id, added, err)
+		}
+	})
+}
+
+// applyNetwork applies what was read of the pod interface to the plans, and tells the current switch.
+func (l *loop) applyNetwork(id *podnet.Identity, added []podnet.Address, err error) {
 	r := l.resources
-	id, added, err := r.network()
 	for _, a := range added {
 		l.log.Warn("another program has added the pod address to the interface again: it is removed, and its lifetime is the guest's",
 			zap.String("interface", id.Link.Name), zap.Stringer("address", a))
@@ -69,16 +89,24 @@ func (l *loop) follow() (retaken bool) {
 	if l.current != nil && l.current.phase == phaseRunning {
 		l.sendNetwork()
 	}
-	return len(added) > 0
 }
 
-// network returns the identity of the pod interface as it is now, or would be without podswitch.
-func (r *resources) network() (id *podnet.Identity, added []podnet.Address, err error) {
-	if r.taken != nil {
-		return r.taken.Follow()
+// A networkReader reads the identity of the pod interface as it is now, or would be without podswitch. Any goroutine may call it.
+type networkReader func() (id *podnet.Identity, added []podnet.Address, err error)
+
+// reader returns the one for the present state.
+func (r *resources) reader() networkReader {
+	if r.readNetwork != nil {
+		return r.readNetwork
 	}
-	id, err = podnet.Rediscover(r.plan.Identity)
-	return id, nil, err
+	if r.taken != nil {
+		return r.taken.Follow
+	}
+	before := r.plan.Identity
+	return func() (*podnet.Identity, []podnet.Address, error) {
+		id, err := podnet.Rediscover(before)
+		return id, nil, err
+	}
 }
 
 // revisePlans replaces the plan of the current switch and that of the next one.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/podnet"
 )
 
 // TestNetworkIsFollowed checks that a switch is told each change of the pod interface once, and the next switch what the first one was told.
@@ -97,6 +99,33 @@ func TestNetworkFlaps(t *testing.T) {
 	}
 	f.ends()
 	k.awaitWaiting()
+}
+
+// TestTheLoopGoesOnWhileTheNetworkIsRead checks that the keeper serves its switch while it reads the pod interface, which hosts on the link can make
+// slow by router advertisements.
+func TestTheLoopGoesOnWhileTheNetworkIsRead(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	reading, release := make(chan struct{}), make(chan struct{})
+	began := sync.OnceFunc(func() { close(reading) })
+	k.inside(func() {
+		r := k.loop.resources
+		read := r.reader()
+		r.readNetwork = func() (*podnet.Identity, []podnet.Address, error) {
+			began()
+			<-release
+			return read()
+		}
+	})
+	ip(t, "link set eth0 mtu 1400")
+	within(t, "the keeper to read the interface", reading)
+	served := make(chan struct{})
+	go k.inside(func() { close(served) })
+	within(t, "the loop to go on", served)
+	close(release)
+	f.receivesChanged(func(c *grant.Changed) bool { return c.Forwarder.Delegate.LinkMTU == 1400 })
+	f.ends()
+	k.wantBack(t)
 }
 
 // TestOneChangedWaits checks that a switch which reads slowly does not make the keeper store each change, and is told the last one.

@@ -34,6 +34,8 @@ type resources struct {
 	ctx        context.Context    // done when the resources are closed; of the goroutines that open, watch and dial
 	cancel     context.CancelFunc // ends ctx
 	dialSlots  chan struct{}      // semaphore: one element for each goroutine that dials
+
+	readNetwork networkReader // of a test; nil: reader says which
 }
 
 // openResources opens everything that a switch needs, except the control socket if that is lent. It does not change the pod interface,
