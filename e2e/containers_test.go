@@ -99,7 +99,7 @@ func TestContainers(t *testing.T) {
 	traffic := s.pourBoth()
 	next := s.startSwitch("--takeover")
 	traffic.end()
-	if now := s.status(); now.Takeovers != 1 || now.Holder != "guest" {
+	if now := s.status(); now.Takeovers != 1 || now.Holder != "guest" || now.KeeperPID != 0 {
 		t.Errorf("status %+v", now)
 	}
 	s.expectConfined(next.cmd.Process.Pid, 1)
@@ -149,7 +149,7 @@ func TestContainersRefuse(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"of a foreign process namespace", switchUser, nil, 3, "a foreign process namespace"},
+		{"of a foreign process namespace", switchUser, nil, 3, "--peer-pid-namespace any"},
 		{"of another user", "108", nil, 3, "connect to the keeper"},
 		{"of root", "", nil, 3, "one of the users [107]"},
 		{"that wants another user's keeper", switchUser, []string{"--peer-uid", "108"}, 3, "one of the users [108]"},
@@ -160,7 +160,7 @@ func TestContainersRefuse(t *testing.T) {
 			t.Errorf("a switch %s: exit code %d, want %d and %q\n%s", c.what, code, c.code, c.want, p.text())
 		}
 	}
-	for _, why := range []string{"connect with a process of a foreign process namespace", "connect with user 0"} {
+	for _, why := range []string{"connect with a process in another container (user 107)", "connect with user 0"} {
 		s.keeper.awaitText(why)
 	}
 	if after := s.pristine(); after != before {

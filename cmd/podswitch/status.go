@@ -113,9 +113,17 @@ func printStatus(out io.Writer, s *control.Status) error {
 		fmt.Fprintf(out, "refused  %s\n", text)
 	}
 	if s.Sandbox != "" {
-		fmt.Fprintf(out, "switch   process %d  %s  keeper process %d  takeovers %d  version %s\n", s.SwitchPID, s.Sandbox, s.KeeperPID, s.Takeovers, orNone(s.Version))
+		fmt.Fprintf(out, "switch   process %d  %s  keeper %s  takeovers %d  version %s\n", s.SwitchPID, s.Sandbox, describeKeeper(s.KeeperPID), s.Takeovers, orNone(s.Version))
 	}
 	return printPorts(out, s.Ports)
+}
+
+// describeKeeper names the keeper as the switch sees it.
+func describeKeeper(pid int) string {
+	if pid == 0 {
+		return "in another container"
+	}
+	return fmt.Sprintf("process %d", pid)
 }
 
 func printPorts(out io.Writer, ports []control.Port) error {

@@ -58,6 +58,8 @@ func TestStatusText(t *testing.T) {
 			[]string{"holder   guest\n", "address  fd00::7/64  gateway none", "lease6   none"}, "lease    "},
 		"Ethernet mode": {`{"uplink":"up","holder":"kernel","address":"10.244.1.7/24","wire_mac":"02:00:00:00:00:01","mtu":1450,"settings":{"method":"bridge"}}`,
 			[]string{"wire 02:00:00:00:00:01\n", "settings method bridge\n"}, "00:00:00:00:00:00"},
+		"one container":    {`{"holder":"guest","sandbox":"landlock 7","switch_pid":8,"keeper_pid":7}`, []string{"switch   process 8  landlock 7  keeper process 7  "}, "container"},
+		"two containers":   {`{"holder":"guest","sandbox":"landlock 7","switch_pid":1}`, []string{"switch   process 1  landlock 7  keeper in another container  "}, "process 0"},
 		"a waiting keeper": {`{"waiting":true,"holder":"kernel","keeper_pid":7,"version":"0.1.0"}`, []string{"keeper   process 7  version 0.1.0  waits for a switch"}, "PORT"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package unixsocket
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 
@@ -17,4 +18,13 @@ func Peer(c syscall.Conn) (*unix.Ucred, error) {
 		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		return peer, os.NewSyscallError("getsockopt SO_PEERCRED", err)
 	})
+}
+
+// Describe names a process in messages. pid and uid are those of its credentials (Peer); a pid of 0 means a process namespace that this
+// process cannot see into, as of another container (pid_namespaces(7)).
+func Describe(pid, uid int) string {
+	if pid == 0 {
+		return fmt.Sprintf("a process in another container (user %d)", uid)
+	}
+	return fmt.Sprintf("process %d", pid)
 }

@@ -43,7 +43,7 @@ type Status struct {
 	Settings   *Settings   `json:"settings,omitempty"`   // those in force
 	Neighbours *Neighbours `json:"neighbours,omitempty"` // next hops on the wire; absent: Ethernet mode
 
-	KeeperPID int    `json:"keeper_pid,omitempty"` // the keeper process; 0: unknown
+	KeeperPID int    `json:"keeper_pid,omitempty"` // the keeper process; 0: unknown, or in a process namespace that the switch cannot see, as of another container
 	SwitchPID int    `json:"switch_pid,omitempty"` // the switch process
 	Sandbox   string `json:"sandbox,omitempty"`    // of the switch process, such as "no capabilities, 44 system calls, landlock 7"
 	Takeovers int    `json:"takeovers,omitempty"`  // the number of takeovers since the keeper started

@@ -123,7 +123,7 @@ func (p *process) source() control.Source {
 	source.Status = func() control.Status {
 		s := status()
 		s.Version = p.cfg.Version
-		s.Sandbox, s.Takeovers, s.KeeperPID, s.SwitchPID = p.sandbox, p.takeovers, p.grant.Keeper, os.Getpid()
+		s.Sandbox, s.Takeovers, s.KeeperPID, s.SwitchPID = p.sandbox, p.takeovers, p.session.keeper, os.Getpid()
 		return s
 	}
 	return source

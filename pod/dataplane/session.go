@@ -27,6 +27,7 @@ type session struct {
 	drops *tap.LinkDrops // opened before the switch enters its sandbox; nil: there are no such counters
 	merge tap.Merging    // as the keeper has found out
 
+	keeper int               // process id of the keeper; 0: this process cannot see it, as in another container
 	opened []chan openedPort // by port number; each holds the newest descriptor
 
 	mu       sync.Mutex                 // guards the following
@@ -72,6 +73,9 @@ func newSession(conn *grant.Conn, hello grant.Hello) (*session, *grant.Grant, *o
 	}
 	for range m.Grant.Ports {
 		s.opened = append(s.opened, make(chan openedPort, 1))
+	}
+	if s.keeper = m.Grant.Keeper; conn.IsForeign() {
+		s.keeper = 0
 	}
 	go s.receive()
 	return s, m.Grant, os.NewFile(uintptr(files[0]), "control socket"), nil

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/host/descriptor"
+	"github.com/podswitch/podswitch/host/unixsocket"
 )
 
 // Bounds of a message, from either side.
@@ -72,6 +73,12 @@ func FromFile(f *os.File) (*Conn, error) {
 		return nil, fmt.Errorf("%s: want a connected unix stream socket, have %s", f.Name(), c.LocalAddr().Network())
 	}
 	return NewConn(socket), nil
+}
+
+// IsForeign reports whether the other side is in a process namespace that this process cannot see into, as of another container.
+func (c *Conn) IsForeign() bool {
+	peer, err := unixsocket.Peer(c.socket)
+	return err == nil && peer.Pid == 0
 }
 
 // Close ends the session, and closes the descriptor. It returns soon, although the kernel closes the descriptors in the queue then

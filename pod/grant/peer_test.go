@@ -16,7 +16,7 @@ import (
 )
 
 // Roles of a peer in another process. roleConnect connects to an address and stays until its standard input ends. roleAccept
-// accepts a connection on descriptor 3 and prints what Peers.Check returns for it.
+// accepts a connection on descriptor 3 and prints what Peers.Check and Conn.IsForeign return for it.
 const (
 	roleVariable    = "PODSWITCH_TEST_ROLE"
 	addressVariable = "PODSWITCH_TEST_ADDRESS"
@@ -60,6 +60,7 @@ func acceptAndCheck() error {
 		peer, err := p.Check(c.(*net.UnixConn))
 		fmt.Printf("%d %v\n", peer.Pid, err)
 	}
+	fmt.Println("foreign:", NewConn(c.(*net.UnixConn)).IsForeign())
 	return nil
 }
 
@@ -156,9 +157,32 @@ func TestForeignPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, want := range []string{"foreign process namespace", "<nil>"} {
-		if !output.Scan() || !strings.HasPrefix(output.Text(), "0 ") || !strings.Contains(output.Text(), want) {
-			t.Errorf("the peer prints %q, want process 0 and %q", output.Text(), want)
+	for _, want := range []string{"0 connect with a process in another container (user 0)", "0 <nil>", "foreign: true"} {
+		if !output.Scan() || !strings.HasPrefix(output.Text(), want) {
+			t.Errorf("the peer prints %q, want %q", output.Text(), want)
+		}
+	}
+	if NewConn(c.(*net.UnixConn)).IsForeign() { // this process has called listen(2)
+		t.Error("this process is foreign to itself")
+	}
+}
+
+// TestPeerRemedies: a refusal names the flag of the command that refuses, or another way if the command has none.
+func TestPeerRemedies(t *testing.T) {
+	l := listenAbstract(t)
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	own := os.Geteuid()
+	for command, want := range map[string]string{
+		"":                 "(run both as the same user)",
+		"podswitch keeper": fmt.Sprintf("(podswitch keeper --peer-uid %d, or runAsUser of the other container)", own),
+	} {
+		_, err := Peers{UIDs: []int{own + 1}, Command: command}.Check(c.(*net.UnixConn))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fmt.Sprintf("one of the users [%d]", own+1)) {
+			t.Errorf("%q: %v, want %q", command, err, want)
 		}
 	}
 }

@@ -57,7 +57,7 @@ var errTooManySessions = fmt.Errorf("too many switches are connected: at most %d
 // accepted begins a session, unless too many are open.
 func (l *loop) accepted(socket *net.UnixConn, pid, uid int) error {
 	if len(l.sessions) >= maxSessions {
-		l.log.Warn("connection refused: too many are open", zap.Int("process", pid))
+		l.log.Warn("connection refused: too many are open", processField("process", pid, uid))
 		return errTooManySessions
 	}
 	l.connect(grant.NewConn(socket), pid, uid)

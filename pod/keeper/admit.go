@@ -55,7 +55,7 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	case s == l.current: // the keeper's own child
 		return nil
 	case l.current != nil:
-		return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves process %d", l.current.pid),
+		return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves %s", l.current.name()),
 			Give: "end that switch, or use --takeover"}
 	case l.state == holding:
 		l.current = s

@@ -130,7 +130,7 @@ func (l *loop) endHold() {
 		return
 	}
 	l.held.until = time.Time{}
-	l.log.Info("another switch continues", zap.Int("process", l.current.pid))
+	l.log.Info("another switch continues", l.current.field("process"))
 }
 
 // receiveLearned keeps what the next switch has to know. The previous switch of a takeover has nothing to add.

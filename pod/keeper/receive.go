@@ -56,13 +56,13 @@ func (l *loop) receive(s *session, m grant.Message, files []int) {
 
 // violation ends the session of a switch that has sent a message which is not allowed.
 func (l *loop) violation(s *session, name string) {
-	l.log.Warn("message not allowed", zap.Int("process", s.pid), zap.String("message", name), zap.Stringer("phase", s.phase))
+	l.log.Warn("message not allowed", s.field("process"), zap.String("message", name), zap.Stringer("phase", s.phase))
 	s.abort(fmt.Errorf("the switch has sent a message that is not allowed: %s while %v", name, s.phase))
 }
 
 func (l *loop) receiveReady(s *session, r *grant.Ready) {
 	l.enter(s, phaseReady)
-	l.log.Debug("switch ready", zap.Int("process", s.pid), zap.String("sandbox", r.Sandbox))
+	l.log.Debug("switch ready", s.field("process"), zap.String("sandbox", r.Sandbox))
 	switch s {
 	case l.current:
 		l.handle(ready, nil)

@@ -166,7 +166,7 @@ func (l *loop) disconnected(s *session, cause error) {
 	case l.previous:
 		l.handle(previousLost, why)
 	default:
-		l.log.Debug("session ended", zap.Int("process", s.pid), zap.Error(why))
+		l.log.Debug("session ended", s.field("process"), zap.Error(why))
 	}
 }
 

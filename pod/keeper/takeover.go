@@ -25,7 +25,7 @@ var errBye = errors.New("the switch has asked for its end")
 func (l *loop) admitNext(s *session, h *grant.Hello) (err error) {
 	switch {
 	case l.next != nil:
-		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper without another takeover, and process %d is taking over", l.next.pid),
+		return &missing.Error{What: "take over", Need: fmt.Sprintf("a keeper without another takeover, and %s is taking over", l.next.name()),
 			Give: "wait until that has ended"}
 	case l.state != running:
 		return &missing.Error{What: "take over", Need: "a running switch", Give: "start one without --takeover"}
@@ -88,7 +88,7 @@ func (l *loop) dropNext() {
 }
 
 func (l *loop) takeoverFailed(s *session) {
-	l.log.Warn("takeover failed", zap.Int("process", s.pid), zap.Error(l.cause))
+	l.log.Warn("takeover failed", s.field("process"), zap.Error(l.cause))
 }
 
 // askToYield sends Yield to the current switch.
@@ -136,7 +136,7 @@ func (l *loop) resume() {
 
 // completeTakeover makes the change final: the current switch has started.
 func (l *loop) completeTakeover() {
-	l.log.Info("takeover complete", zap.Int("process", l.current.pid), zap.Int("after", l.previous.pid))
+	l.log.Info("takeover complete", l.current.field("process"), l.previous.field("after"))
 	l.previous.close()
 	l.previous = nil
 	l.child.retire()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,9 +46,9 @@ func Lock(dir string) (io.Closer, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock the state directory %s: %w", dir, err)
 	}
-	// The process ID only serves lockedError. It overwrites the old one without truncating the file first, so that a full disk does not
-	// prevent it. The lock holds even if the write fails.
-	_, _ = f.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0)
+	// The process ID and its namespace only serve lockedError. They overwrite the old ones without truncating the file first, so that a full
+	// disk does not prevent it. The lock holds even if the write fails.
+	_, _ = f.WriteAt(fmt.Appendf(nil, "%-10d %-10d\n", os.Getpid(), processNamespace()), 0)
 	return closer(func() error {
 		// Closing alone is not enough: a forked child shares the open file description until it calls execve (flock(2)).
 		return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
@@ -66,15 +65,37 @@ func lockFile(f *os.File) error {
 }
 
 func lockedError(dir string, f *os.File) error {
-	owner := "another process"
-	text, _ := io.ReadAll(io.LimitReader(f, 16))
-	if pid, err := strconv.Atoi(string(bytes.TrimSpace(text))); err == nil {
-		owner = fmt.Sprintf("process %d", pid)
-	}
+	text, _ := io.ReadAll(io.LimitReader(f, 32))
 	return &missing.Error{
 		What: "lock the state directory " + dir,
-		Need: "exclusive use, but " + owner + " holds the lock",
+		Need: "exclusive use, but " + lockOwner(text, processNamespace()) + " holds the lock",
 		Give: "stop that podswitch, or select another directory with --state-dir",
 		Err:  ErrLocked,
 	}
+}
+
+// lockOwner names the process that has written the text into the lock, for a process in a namespace. An earlier podswitch has written no
+// namespace.
+func lockOwner(text []byte, namespace uint64) string {
+	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	var (
+		pid   int
+		where uint64
+	)
+	switch n, _ := fmt.Sscan(string(line), &pid, &where); {
+	case n == 0:
+		return "another process"
+	case n == 2 && where != 0 && namespace != 0 && where != namespace:
+		return "podswitch in another container"
+	}
+	return fmt.Sprintf("process %d", pid)
+}
+
+// processNamespace returns the inode number of this process's PID namespace (namespaces(7)); 0: it is not known.
+func processNamespace() uint64 {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0
+	}
+	return st.Ino
 }

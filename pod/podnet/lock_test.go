@@ -43,3 +43,25 @@ func TestLockErrorWithoutAProcessID(t *testing.T) {
 	_, err = Lock(dir)
 	wantError(t, err, ErrLocked, "another process")
 }
+
+// TestLockOwner: the number of a process is only shown where it means something.
+func TestLockOwner(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+	}{
+		{"", "another process"},
+		{"x 4\n", "another process"},
+		{"4711      \n", "process 4711"},
+		{"4711       4026531836\n", "process 4711"},
+		{"4711       0         \n", "process 4711"},
+		{"1          4026532251\n", "podswitch in another container"},
+		{"4711      \n4026532251\n", "process 4711"}, // an earlier podswitch has overwritten the first line
+	} {
+		if got := lockOwner([]byte(c.text), 4026531836); got != c.want {
+			t.Errorf("%q: %q, want %q", c.text, got, c.want)
+		}
+	}
+	if namespace := processNamespace(); namespace == 0 {
+		t.Error("the process namespace of the test is not known")
+	}
+}
