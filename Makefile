@@ -8,15 +8,16 @@ LINTER := .cache/bin/golangci-lint-$(LINTER_VERSION)
 UNIT := $$(go list ./... | grep -v /e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo check test lint fuzz soak bench clean
+.PHONY: help setup tools build image image-qemu demo check test lint fuzz soak bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
 
 tools: setup $(LINTER) ## build what the tests use: the linter, network plugins, a guest, a DHCP client
+	@e2e/kit/setup --containers
 	@e2e/kit/tools >/dev/null
 	@e2e/kit/guest-image --daemons >/dev/null
 	@e2e/kit/unpacked >/dev/null
@@ -31,6 +32,12 @@ $(LINTER):
 build: ## build bin/podswitch
 	go build -trimpath -o bin/podswitch ./cmd/podswitch
 
+image: ## build the image IMAGE (podswitch:dev) for amd64 and arm64 with podman or buildah, without a registry
+	@deploy/image
+
+image-qemu: ## build an image with QEMU 10 and a test guest, for demos: QEMU_IMAGE (podswitch-qemu:dev)
+	@e2e/kit/qemu-image
+
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
 
@@ -40,7 +47,7 @@ check: build lint ## the quick tests, for every change: format, lint, unit and s
 test: tools build lint ## run every test: unit and script tests with the race detector, a little fuzzing, then end to end
 	CGO_ENABLED=1 go test -race $(UNIT)
 	fuzz/run --smoke 5s
-	go test -count=1 -timeout 45m ./e2e/...
+	go test -count=1 -p 1 -timeout 45m ./e2e/...
 
 lint: $(LINTER) ## check format, vet, and with golangci-lint the walls between packages and common mistakes
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
