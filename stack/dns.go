@@ -45,7 +45,7 @@ func (e *Endpoint) RelayDNS(servers []netip.AddrPort, dial DNSDialer) error {
 			return fmt.Errorf("relay DNS: server %s: want an address, other than %v, and a port", server, e.cfg.addresses())
 		}
 	}
-	d := &dnsRelay{endpoint: e, servers: append([]netip.AddrPort(nil), servers...), dialer: dial}
+	d := &dnsRelay{endpoint: e, servers: append([]netip.AddrPort(nil), servers...), dialer: dial, slots: make(chan struct{}, dnsMaxQueries)}
 	for _, a := range e.cfg.addresses() {
 		if err := e.serveUDP(full(netip.AddrPortFrom(a, dnsPort)), d.relayUDP); err != nil {
 			return fmt.Errorf("relay DNS over UDP: %w", err)
@@ -62,6 +62,7 @@ type dnsRelay struct {
 	endpoint *Endpoint
 	servers  []netip.AddrPort // read-only
 	dialer   DNSDialer
+	slots    chan struct{} // one value for each question over UDP without an answer, whichever address it was sent to
 }
 
 // An asker sends query to the server with this index and returns its reply.

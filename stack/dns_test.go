@@ -162,13 +162,14 @@ func TestDNSIgnoresWhatIsNoQuestion(t *testing.T) {
 	relay.expectAnswer(answerTo(query, ""))
 }
 
+// TestDNSBoundsQuestions checks the bound of questions, which is one for both addresses of the endpoint.
 func TestDNSBoundsQuestions(t *testing.T) {
 	if dnsMaxQueries < 150 {
 		t.Errorf("%d questions at once; dnsmasq asks 150", dnsMaxQueries)
 	}
 	asked := make(chan struct{}, 2*dnsMaxQueries)
 	core, logs := observer.New(zap.WarnLevel)
-	cfg := serverConfig()
+	cfg := serverConfigIPv6()
 	cfg.Log = zap.New(core)
 	server := open(t, cfg)
 	err := relay(server.Endpoint, udpServer(t, func([]byte, netip.AddrPort) [][]byte {
@@ -183,7 +184,8 @@ func TestDNSBoundsQuestions(t *testing.T) {
 		within(t, asked)
 	}
 	server.ask(question(dnsMaxQueries, "one too many"))
-	await(t, "the drop", func() bool { return logs.FilterMessageSnippet("question dropped").Len() == 1 })
+	server.put(udpIPv6(t, netip.AddrPortFrom(podIPv6, 40000), netip.AddrPortFrom(serverIPv6, 53), string(question(0, "one more"))))
+	await(t, "the drops", func() bool { return logs.FilterMessageSnippet("question dropped").Len() == 2 })
 	if n := len(asked); n != 0 {
 		t.Errorf("%d questions beyond the bound were asked", n)
 	}

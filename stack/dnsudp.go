@@ -15,17 +15,16 @@ import (
 // Hostile ones take 30 MiB for five seconds (doc.go).
 const dnsMaxQueries = 160
 
-// A udpRelay relays questions over UDP: one goroutine reads, and each question has one until it is answered.
+// A udpRelay relays questions over UDP to one address of the endpoint: one goroutine reads, and each question has one until it is answered.
 type udpRelay struct {
 	*dnsRelay
 	socket  *gonet.UDPConn
-	slots   chan struct{} // one value for each question without an answer
-	buffers sync.Pool     // of *[maxDatagram]byte
+	buffers sync.Pool // of *[maxDatagram]byte
 }
 
 // relayUDP relays questions until the socket is closed.
 func (d *dnsRelay) relayUDP(socket *gonet.UDPConn) {
-	u := &udpRelay{dnsRelay: d, socket: socket, slots: make(chan struct{}, dnsMaxQueries)}
+	u := &udpRelay{dnsRelay: d, socket: socket}
 	u.buffers.New = func() any { return new([maxDatagram]byte) }
 	u.read()
 }
