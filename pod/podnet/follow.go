@@ -12,7 +12,7 @@ package podnet
 //	deleted       what was added before is removed from the record
 //
 // Of IPv6, the kernel keeps the routes, without the address as their source, the neighbours and the other addresses (ipv6.go): these are read
-// again.
+// again (follow_ipv6.go).
 
 import (
 	"fmt"
@@ -145,76 +145,6 @@ func (t *transaction) renewed(recorded []Address) (list, added []Address, err er
 		list[i].Valid, list[i].Preferred = since(have[at].Valid, age), since(have[at].Preferred, age)
 	}
 	return list, added, nil
-}
-
-// followIPv6 reads again what the kernel keeps of IPv6.
-func (t *transaction) followIPv6(pod *Identity) error {
-	address, ok := pod.PodAddress(IPv6)
-	if !ok {
-		return nil
-	}
-	index := pod.Link.Index
-	addresses, err := t.conn.addresses(IPv6, index)
-	if err != nil {
-		return err
-	}
-	routes, isMore, err := t.conn.boundedRoutes(IPv6, index, pod.Addresses)
-	if err != nil {
-		return err
-	}
-	pod.MoreAdvertised = isMore
-	neighbours, err := t.conn.neighbours(IPv6, index, pod.Link.MAC)
-	if err != nil {
-		return err
-	}
-	kept := make(map[netip.Addr]Address, len(pod.Kept))
-	for _, k := range pod.Kept {
-		kept[k.Prefix.Addr()] = k
-	}
-	for i, a := range addresses { // lifetimes that only pass are no change
-		if k := kept[a.Prefix.Addr()]; k.same(a) && k.Flags == a.Flags {
-			addresses[i] = k
-		}
-	}
-	pod.Kept = slices.DeleteFunc(addresses, func(a Address) bool { return a.Prefix.Addr() == address.Addr() })
-	pod.Routes = append(only(IPv4, pod.Routes), withSource(only(IPv6, pod.Routes), routes, address.Addr(), pod.Addresses)...)
-	pod.Neighbours = append(only(IPv4, pod.Neighbours), settled(neighbours)...)
-	return nil
-}
-
-// withSource returns the present routes of IPv6, with the source that the recorded ones had, and the recorded prefix routes of the address,
-// which the kernel has removed. It omits those that came with the address when another program added it again. Its time is proportional to
-// the number of routes.
-func withSource(recorded, present []Route, source netip.Addr, taken []Address) []Route {
-	recordedAt := bySlot(recorded)
-	list := slices.DeleteFunc(slices.Clone(present), func(r Route) bool {
-		return isPrefixRoute(r, taken) && !slices.ContainsFunc(recordedAt[r.slot()], r.same)
-	})
-	at := map[routeSlot][]int{}
-	for i, r := range list {
-		at[r.slot()] = append(at[r.slot()], i)
-	}
-	replace := func(like, r Route) bool {
-		for _, i := range at[r.slot()] {
-			if list[i].same(like) {
-				list[i] = r
-				return true
-			}
-		}
-		return false
-	}
-	for _, r := range recorded {
-		replace(r, r) // a lifetime that only passes is no change
-		if r.Source != source && !isPrefixRoute(r, taken) {
-			continue
-		}
-		bare := r
-		bare.Source = netip.Addr{}
-		if !replace(bare, r) && isPrefixRoute(r, taken) {
-			list = append(list, r)
-		}
-	}
-	return list
 }
 
 // since returns a lifetime that has the given rest now as one that began a time ago.

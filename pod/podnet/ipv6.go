@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -188,20 +189,45 @@ func (t *transaction) restoreIPv6Routes() error {
 	if !ok {
 		return nil
 	}
-	present, err := t.conn.routes(IPv6, pod.Link.Index, pod.Addresses)
+	changed := slices.DeleteFunc(only(IPv6, pod.Routes), func(r Route) bool { return r.Source != address.Addr() && !isPrefixRoute(r, pod.Addresses) })
+	have, err := t.conn.rivals(changed)
 	if err != nil {
 		return err
 	}
-	have := bySlot(present)
 	var errs []error
-	for _, route := range only(IPv6, pod.Routes) {
-		if route.Source != address.Addr() && !isPrefixRoute(route, pod.Addresses) || slices.ContainsFunc(have[route.slot()], route.same) {
+	for _, route := range changed {
+		if slices.ContainsFunc(have[route.slot()], route.same) {
 			continue
 		}
-		errs = append(errs, t.lostOr(t.conn.replaceRoute(t.aged(route))))
+		errs = append(errs, t.lostOr(t.restoreIPv6Route(t.aged(route), have[route.slot()])))
 		t.stepDone("restore an IPv6 route")
 	}
 	return errors.Join(errs...)
+}
+
+// restoreIPv6Route adds a route in place of the one without its source, or of another one of the link. The kernel replaces the first one of the slot,
+// which may be of another interface. Then the route without its source is removed, and the new one is the last.
+func (t *transaction) restoreIPv6Route(route Route, slot []Route) error {
+	rivals := slices.DeleteFunc(slices.Clone(slot), func(r Route) bool { return r.canShare() != route.canShare() })
+	bare := route
+	bare.Source = netip.Addr{}
+	switch {
+	case len(rivals) == 0 || rivals[0].same(bare):
+		return t.conn.replaceRoute(route)
+	case slices.ContainsFunc(rivals, bare.same):
+		if err := t.conn.removeRoute(bare); err != nil {
+			return err
+		}
+	case rivals[0].leavesThrough(t.record.Pod.Link.Index):
+		return t.conn.replaceRoute(route)
+	}
+	return t.conn.addRoute(route, false)
+}
+
+// canShare reports whether the kernel makes a route of IPv6 part of a multipath route (rt6_qualify_for_ecmp in include/net/ip6_route.h). It replaces
+// such a route by such a route alone, and any other route by any other one.
+func (r Route) canShare() bool {
+	return r.Protocol != unix.RTPROT_RA && r.nextHops()[0].Gateway.IsValid()
 }
 
 // aged returns the route with the seconds that are left of it: at least one, and the kernel then removes it.

@@ -53,6 +53,29 @@ func (c *rtnetlink) boundedRoutes(f Family, index int, addresses []Address) (lis
 	return list, isMore, nil
 }
 
+// rivals lists the routes of IPv6 that are in the slots of others, in the kernel's order, by slot. They have the attributes that a Route has.
+func (c *rtnetlink) rivals(others []Route) (map[routeSlot][]Route, error) {
+	wanted := bySlot(others)
+	slots, err := retryDump(func() ([]map[routeSlot][]Route, error) {
+		found := map[routeSlot][]Route{}
+		header := []nl.NetlinkRequestData{&nl.RtMsg{RtMsg: unix.RtMsg{Family: IPv6.number()}}}
+		err := c.request(unix.RTM_GETROUTE, unix.NLM_F_DUMP, header).ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(m []byte) bool {
+			if len(m) < unix.SizeofRtMsg || m[0] != IPv6.number() || nl.DeserializeRtMsg(m).Flags&unix.RTM_F_CLONED != 0 {
+				return true
+			}
+			if r, _ := decodeRoute(IPv6, m); len(wanted[r.slot()]) > 0 {
+				found[r.slot()] = append(found[r.slot()], r)
+			}
+			return true
+		})
+		return []map[routeSlot][]Route{found}, err
+	})
+	if err != nil {
+		return nil, explain("list the routes", err)
+	}
+	return slots[0], nil
+}
+
 // dependsOn reports whether the kernel drops the route with the addresses of the link.
 func (r Route) dependsOn(index int, addresses []Address) bool {
 	if r.Table == unix.RT_TABLE_LOCAL && r.Protocol == unix.RTPROT_KERNEL {
@@ -213,7 +236,8 @@ func (r Route) encodeNextHops() *nl.RtAttr {
 	return nl.NewRtAttr(unix.RTA_MULTIPATH, all)
 }
 
-// addRoute adds a route of IPv4 as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c). A route that exists is not an error.
+// addRoute adds a route of IPv4 as the first or the last of its slot (fib_table_insert in net/ipv4/fib_trie.c), or one of IPv6 as the last. A route that
+// exists is not an error.
 func (c *rtnetlink) addRoute(r Route, first bool) error {
 	flags := unix.NLM_F_CREATE
 	if !first {
@@ -226,7 +250,7 @@ func (c *rtnetlink) addRoute(r Route, first bool) error {
 	return explain("add route "+r.String(), err)
 }
 
-// replaceRoute adds an IPv6 route, in place of the one in its slot that has another source, if there is one (fib6_add_rt2node in
+// replaceRoute adds an IPv6 route, in place of the first one in its slot for which canShare is the same, if there is one (fib6_add_rt2node in
 // net/ipv6/ip6_fib.c).
 func (c *rtnetlink) replaceRoute(r Route) error {
 	return explain("add route "+r.String(), c.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, r.encode()))
