@@ -59,13 +59,22 @@ func (l *loop) follow() {
 
 // followAside is follow for another goroutine. The loop goes on while the interface is read: hosts on the link decide how many routes the kernel
 // has to list (podnet.MaxAdvertised), and a switch ends its session if nobody takes its messages. retaken reports whether another program had added
-// the pod address again; ok is false once the loop has ended.
+// the pod address again; ok is false once the resources are closed.
 func (l *loop) followAside(r *resources) (retaken, ok bool) {
 	readers := make(chan networkReader, 1)
-	if !l.do(func() { readers <- r.reader() }) {
+	if !l.do(func() {
+		if l.resources == r { // otherwise the pod interface is not the keeper's any more
+			readers <- r.reader()
+		}
+		close(readers)
+	}) {
 		return false, false
 	}
-	id, added, err := (<-readers)()
+	read, ok := <-readers
+	if !ok {
+		return false, false
+	}
+	id, added, err := read()
 	return len(added) > 0, l.do(func() {
 		if l.resources == r {
 			l.applyNetwork(id, added, err)

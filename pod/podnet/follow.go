@@ -26,11 +26,11 @@ import (
 
 // Follow applies what other programs have changed since the take to the state file, and removes pod addresses that they have added again.
 // It returns the identity to be restored, which the caller must not change; without a change it is the same as before. retaken has the
-// addresses that were removed again.
+// addresses that were removed again. After GiveBack, which may have failed, it does nothing.
 func (taken *Taken) Follow() (id *Identity, retaken []Address, err error) {
 	taken.mu.Lock()
 	defer taken.mu.Unlock()
-	if taken.tx == nil {
+	if taken.tx == nil || taken.isGiven {
 		return taken.id, nil, nil
 	}
 	link, ok, err := taken.tx.conn.linkByIndex(taken.id.Link.Index)

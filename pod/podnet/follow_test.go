@@ -2,6 +2,9 @@ package podnet
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -232,4 +235,25 @@ func TestChanges(t *testing.T) {
 	if concerns(28, append(make([]byte, 8), 2, 0, 0, 0), 0) {
 		t.Error("a reachable neighbour is a change")
 	}
+}
+
+// Follow does not remove the addresses that a GiveBack has added which then failed: the caller may not know yet that it has begun.
+func TestFollowAfterAFailedGiveBack(t *testing.T) {
+	p := newPod(t)
+	p.ip(followBase)
+	before := p.addresses()
+	taken := p.take()
+	if err := errors.Join(os.Remove(statePath(p.dir)), os.MkdirAll(filepath.Join(statePath(p.dir), "x"), 0o700)); err != nil { // cannot be removed
+		t.Fatal(err)
+	}
+	if err := taken.GiveBack(); err == nil {
+		t.Fatal("GiveBack has removed the state file")
+	}
+	if _, again, err := taken.Follow(); err != nil || len(again) > 0 || p.addresses() != before {
+		t.Errorf("Follow: %v, %v; the pod has\n%s", again, err, p.addresses())
+	}
+	if err := errors.Join(os.RemoveAll(statePath(p.dir)), taken.GiveBack()); err != nil {
+		t.Fatal(err)
+	}
+	p.wantNothingLeft()
 }

@@ -12,9 +12,10 @@ import (
 // A Taken represents the state in which this process has taken the pod's addresses: they are off the pod interface, the pod's kernel is
 // silent there, and the state file has the identity. Its methods may be called from any goroutine.
 type Taken struct {
-	mu sync.Mutex
-	tx *transaction // guarded by mu; nil after everything is restored
-	id *Identity
+	mu      sync.Mutex   // guards the following
+	tx      *transaction // nil after everything is restored
+	isGiven bool         // GiveBack was called: the addresses belong on the interface
+	id      *Identity
 }
 
 // Take removes the addresses of id from the pod interface, after it has written the state file into dir. The caller holds the Lock of dir
@@ -186,6 +187,7 @@ func (taken *Taken) GiveBack() error {
 	if taken.tx == nil {
 		return nil
 	}
+	taken.isGiven = true
 	err := taken.tx.giveBack()
 	if err == nil || errors.Is(err, ErrLinkGone) {
 		taken.tx.conn.close()
