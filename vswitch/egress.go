@@ -24,12 +24,8 @@ const (
 	flowSpare = 30 * time.Second
 )
 
-// How long a flow lasts without a packet: the most that a resolver waits for an answer, as in Linux (nf_conntrack_udp_timeout), and
-// RFC 5382, REQ-5.
-const (
-	udpFlowIdle = 30 * time.Second
-	tcpFlowIdle = 2*time.Hour + 4*time.Minute
-)
+// flowClosed is the value of a flow whose TCP connection the pod's process has closed; otherwise it is 0.
+const flowClosed = 1
 
 // An egress has the flows of the pod's own processes.
 type egress struct {
@@ -48,15 +44,15 @@ func newEgress(cfg *DelegateConfig) *egress {
 	return e
 }
 
-// flowTable returns the table of a protocol and the time that its flows last, or nil.
-func (e *egress) flowTable(protocol uint8) (*lookup.Table, time.Duration) {
+// flowTable returns the table of a protocol, or nil.
+func (e *egress) flowTable(protocol uint8) *lookup.Table {
 	switch protocol {
 	case packet.ProtocolUDP:
-		return e.udp, udpFlowIdle
+		return e.udp
 	case packet.ProtocolTCP:
-		return e.tcp, tcpFlowIdle
+		return e.tcp
 	}
-	return nil, 0
+	return nil
 }
 
 // flowKey is the key of a flow in a narrow table. It is not 0, because no host has the address 0.
@@ -75,31 +71,34 @@ func (e *egress) find(protocol uint8, port uint16, host lookup.Key, hostPort uin
 	if e == nil {
 		return nil, 0
 	}
-	t, idle := e.flowTable(protocol)
+	t := e.flowTable(protocol)
 	if t == nil {
 		return nil, 0
 	}
-	s, _, seen, ok := t.Find(flowKey(port, host, hostPort))
-	if !ok || now-seen >= idle {
+	s, value, seen, ok := t.Find(flowKey(port, host, hostPort))
+	if !ok || now-seen >= packet.FlowIdle(protocol, value == flowClosed) {
 		return nil, 0
 	}
 	return s, seen
 }
 
 // note makes or prolongs the flow of a packet from the pod's processes. It reports false if there are too many.
-func (e *egress) note(p *packet.Packet, now time.Duration) bool {
-	t, _ := e.flowTable(p.Protocol)
-	k := flowKey(p.SourcePort, p.Target, p.TargetPort)
-	if s, _, seen, ok := t.Find(k); ok {
+func (e *egress) note(p *packet.Packet, frame []byte, now time.Duration) bool {
+	t, k, next := e.flowTable(p.Protocol), flowKey(p.SourcePort, p.Target, p.TargetPort), uint64(0)
+	s, value, seen, ok := t.Find(k)
+	if p.ClosesFlow(frame, value == flowClosed) {
+		next = flowClosed
+	}
+	if ok && value == next {
 		s.Touch(seen, now)
 		return true
 	}
 	isSpare := func(old lookup.Entry) bool { return now-old.Seen >= flowSpare }
-	if fits := t.Put(k, 0, now, isSpare); fits || p.Protocol != packet.ProtocolUDP {
+	if fits := t.Put(k, next, now, isSpare); fits || p.Protocol != packet.ProtocolUDP {
 		return fits
 	}
 	t.RemoveOldest()
-	return t.Put(k, 0, now, isSpare)
+	return t.Put(k, next, now, isSpare)
 }
 
 // fromEgress handles one frame of the pod's own processes: validate it, note its flow, and send it to the wire from the pod address. The rules
@@ -141,7 +140,7 @@ func (d *Delegate) fromEgress(f *Frame, now time.Duration, out *Out) {
 		v.toHost(PortPod, f, &p, now, out)
 	case v.kept.has(p.Protocol, p.SourcePort):
 		out.dropFor(KeptPort, offendingNumber(p.SourcePort))
-	case !v.egress.note(&p, now):
+	case !v.egress.note(&p, f.Data, now):
 		out.Drop(NoBuffer)
 	default:
 		p.ReplaceSource(&f.Offload, f.Data, v.address)

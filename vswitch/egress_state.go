@@ -20,11 +20,10 @@ func (e *egress) state(now time.Duration) (flows []handover.Flow) {
 		return nil
 	}
 	for name, protocol := range protocolNames {
-		t, idle := e.flowTable(protocol)
-		t.Each(func(f lookup.Entry) {
-			if now-f.Seen < idle {
+		e.flowTable(protocol).Each(func(f lookup.Entry) {
+			if now-f.Seen < packet.FlowIdle(protocol, f.Value == flowClosed) {
 				flows = append(flows, handover.Flow{Protocol: name, Port: uint16(f.Key.Hi >> 16), Host: f.Key.Addr(false),
-					HostPort: uint16(f.Key.Hi), Age: ageOf(f.Seen, now)})
+					HostPort: uint16(f.Key.Hi), Age: ageOf(f.Seen, now), Closed: f.Value == flowClosed})
 			}
 		})
 	}
@@ -56,8 +55,10 @@ func (e *egress) check(flows []handover.Flow) error {
 // resume adds the flows of another forwarder, which check has accepted. Those that do not fit are lost.
 func (e *egress) resume(flows []handover.Flow, now time.Duration) {
 	for _, f := range flows {
-		t, _ := e.flowTable(protocolNames[f.Protocol])
-		seen := now - f.Age
-		t.Set(lookup.Entry{Key: flowKey(f.Port, lookup.KeyOf(f.Host), f.HostPort), Seen: seen, Probed: seen})
+		seen, value := now-f.Age, uint64(0)
+		if f.Closed {
+			value = flowClosed
+		}
+		e.flowTable(protocolNames[f.Protocol]).Set(lookup.Entry{Key: flowKey(f.Port, lookup.KeyOf(f.Host), f.HostPort), Value: value, Seen: seen, Probed: seen})
 	}
 }

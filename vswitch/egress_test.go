@@ -14,7 +14,7 @@ import (
 func TestFlowLimit(t *testing.T) {
 	e := newEgress(&DelegateConfig{Egress: netip.MustParseAddr("169.254.75.11")})
 	note := func(i int, now time.Duration) bool {
-		return e.note(&packet.Packet{Protocol: packet.ProtocolTCP, SourcePort: uint16(i), Target: ip4(0x0a000001), TargetPort: uint16(i >> 16)}, now)
+		return e.note(&packet.Packet{Protocol: packet.ProtocolTCP, SourcePort: uint16(i), Target: ip4(0x0a000001), TargetPort: uint16(i >> 16)}, nil, now)
 	}
 	for i := range flowLimit {
 		if !note(i, 0) {
@@ -38,7 +38,7 @@ func TestFlowsMakeRoom(t *testing.T) {
 	for i := range 4 * flowLimit {
 		now := time.Duration(i) * time.Millisecond
 		p := packet.Packet{Protocol: packet.ProtocolUDP, SourcePort: uint16(i), Target: ip4(0x0a000001), TargetPort: 53}
-		if !e.note(&p, now) {
+		if !e.note(&p, nil, now) {
 			t.Fatalf("flow %d does not fit", i)
 		}
 		if recent := i - flowLimit/2 + 1; recent >= 0 && !e.has(p.Protocol, uint16(recent), p.Target, p.TargetPort, now) {

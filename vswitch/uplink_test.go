@@ -103,7 +103,7 @@ func TestTooBig(t *testing.T) {
 	cfg.KeptTCP, cfg.Egress = []uint16{80}, netip.MustParseAddr("169.254.75.11")
 	d := NewDelegate(cfg)
 	d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
-	d.IPv4.egress.note(&packet.Packet{Protocol: packet.ProtocolUDP, SourcePort: 80, Target: ip4(0x0a000009)}, time.Second)
+	d.IPv4.egress.note(&packet.Packet{Protocol: packet.ProtocolUDP, SourcePort: 80, Target: ip4(0x0a000009)}, nil, time.Second)
 	ipv4 := func(flags, protocol byte) []byte {
 		frame := packetOf(1400)
 		packet.SetMACs(frame, MAC{2, 9}, cfg.WireMAC)

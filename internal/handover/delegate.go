@@ -30,7 +30,8 @@ type Flow struct {
 	Port     uint16        `json:"port"`     // of the pod
 	Host     netip.Addr    `json:"host"`
 	HostPort uint16        `json:"host_port"`
-	Age      time.Duration `json:"age_ns"` // since its last packet
+	Age      time.Duration `json:"age_ns"`           // since its last packet
+	Closed   bool          `json:"closed,omitempty"` // the process has closed its TCP connection
 }
 
 // Neighbour is one learned neighbour on the wire.

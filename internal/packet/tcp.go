@@ -9,7 +9,9 @@ import (
 
 // TCP flags and options (RFC 9293, section 3.1).
 const (
+	tcpFIN       = 0x01
 	tcpSYN       = 0x02
+	tcpRST       = 0x04
 	tcpACK       = 0x10
 	optionEnd    = 0
 	optionNoop   = 1

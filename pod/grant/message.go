@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the protocol. Keeper and switch must have the same Version. It increases when the form of a message or of a
 // snapshot changes.
-const Version = 9
+const Version = 10
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
