@@ -132,7 +132,9 @@ func (l *loop) revisePlans(id *podnet.Identity) {
 	}
 	r.plan = next
 	if l.nextPlan != nil {
-		if l.nextPlan, _, err = plan.Follow(l.nextPlan, id); err != nil { // as above, unless the new settings do not allow it
+		if following, _, err := plan.Follow(l.nextPlan, id); err == nil { // as above, unless the new settings do not allow it
+			l.nextPlan = following
+		} else {
 			refused = append(refused, err.Error())
 		}
 	}

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,8 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/pod/hypervisor"
+	"github.com/podswitch/podswitch/pod/plan"
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
@@ -184,4 +187,32 @@ func routesOf(c *grant.Changed) string {
 		list = append(list, r.Destination.String())
 	}
 	return strings.Join(list, " ")
+}
+
+// TestTheNextPlanStays checks that a change of the pod interface which the settings of a takeover do not allow leaves the keeper with these settings: the
+// switch that takes over has them already, and names the targets of its connections by their number.
+func TestTheNextPlanStays(t *testing.T) {
+	k := newPodKeeper(t, hypervisor.Attachment{Kind: hypervisor.KindDgram})
+	f := k.running()
+	k.inside(func() {
+		vm := *model.Default()
+		vm.Interface.RouterMAC = net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
+		cfg := *k.loop.cfg.Pod
+		cfg.VM, cfg.KeptPorts = &vm, []plan.KeptPort{{Network: "tcp", Port: 80, Target: "127.0.0.1:80"}}
+		next, err := plan.Revise(k.loop.resources.plan, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.loop.nextPlan = next
+		changed := *k.loop.resources.plan.Identity
+		changed.Link.MAC = podnet.MAC{2, 0, 0, 0, 0, 0x77}
+		k.loop.revisePlans(&changed)
+		if k.loop.nextPlan != next || k.loop.resources.plan.Identity.Link != changed.Link || len(k.loop.resources.refused) != 1 {
+			t.Errorf("the next plan is %+v, and %q is refused", k.loop.nextPlan, k.loop.resources.refused)
+		}
+		k.loop.nextPlan = nil
+	})
+	f.sends(byeMessage())
+	f.receivesEnd("stop", "guest_state", "changed")
+	k.awaitWaiting()
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -240,5 +241,14 @@ func TestPlanWithIPv6InJSON(t *testing.T) {
 	var back dhcpsrv.Offer6
 	if err := back.UnmarshalJSON(text); err != nil || back.Address != p.OfferIPv6.Address || back.MTU != 1400 {
 		t.Errorf("%+v, %v", back, err)
+	}
+}
+
+// TestResolveTakenOfAnotherFamily checks that a run does not continue with an address that its --families leaves with the pod.
+func TestResolveTakenOfAnotherFamily(t *testing.T) {
+	var conflict *ConflictError
+	cfg := Config{Settings: Settings{VM: model.Default()}, PodInterface: "eth0", Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}, Families: model.IPv4}
+	if p, err := ResolveTaken(cfg, identityOf(podnet.IPv4, podnet.IPv6)); !errors.As(err, &conflict) {
+		t.Errorf("the plan is %+v, %v", p, err)
 	}
 }

@@ -85,10 +85,16 @@ func Resolve(cfg Config) (*Plan, error) {
 	return resolve(cfg, id, nil)
 }
 
-// ResolveTaken is like Resolve for a pod interface whose address an earlier run has taken. The identity is that of before.
+// ResolveTaken is like Resolve for a pod interface whose address an earlier run has taken. The identity is that of before. Settings that would not have
+// taken it are a ConflictError.
 func ResolveTaken(cfg Config, id *podnet.Identity) (*Plan, error) {
 	if id.Link.Name != cfg.PodInterface {
 		return nil, &ConflictError{fmt.Sprintf("the address was taken from %s, not from %s", id.Link.Name, cfg.PodInterface)}
+	}
+	for _, a := range id.Addresses {
+		if f := podnet.FamilyOf(a.Prefix.Addr()); !slices.Contains(cfg.families(), f) {
+			return nil, &ConflictError{fmt.Sprintf("an %v address was taken, which --families leaves with the pod", f)}
+		}
 	}
 	return resolve(cfg, id, nil)
 }
