@@ -3,6 +3,7 @@ package tap
 import (
 	"errors"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -67,6 +68,9 @@ func TestTunFaults(t *testing.T) {
 		if !errors.As(err, &lacks) || !strings.Contains(lacks.Give, want) || !errors.Is(err, errno) {
 			t.Errorf("%v: %v; want %q", errno, err, want)
 		}
+	}
+	if err := tunError("tap9", os.NewSyscallError("open", unix.EPERM)); err == nil || !strings.Contains(err.Error(), "device plugin") || strings.Contains(err.Error(), "CAP_") {
+		t.Errorf("a device that the container may not use: %v", err)
 	}
 	if err := tunError("tap9", unix.EIO); !errors.Is(err, unix.EIO) || errors.As(err, new(*missing.Error)) || !strings.Contains(err.Error(), "tap9") {
 		t.Errorf("another error: %v", err)

@@ -23,7 +23,7 @@ func openPacket(name string, o Options) (fd int, err error) {
 	}
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) {
-		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: "run as root", Err: err}
+		return -1, &missing.Error{What: "open a packet socket on " + name, Need: "CAP_NET_RAW", Give: missing.GiveCapability("NET_RAW"), Err: err}
 	}
 	if err != nil {
 		return -1, fmt.Errorf("open a packet socket on %s: %w", name, os.NewSyscallError("socket", err))

@@ -127,10 +127,14 @@ func tunError(name string, err error) error {
 	errors.As(err, &errno)
 	switch errno {
 	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
-		fault.Need, fault.Give = tunDevice, "run modprobe tun on the host, and pass the device to the container"
+		fault.Need, fault.Give = tunDevice, "run modprobe tun on the node, and pass the device to the container, as a device plugin does"
 	case unix.EACCES:
 		fault.Need, fault.Give = "access to "+tunDevice, "its owner runs: chmod 666 "+tunDevice
 	case unix.EPERM:
+		if call := (*os.SyscallError)(nil); errors.As(err, &call) && call.Syscall == "open" { // the device controller of cgroups
+			fault.Need, fault.Give = "a container that may use "+tunDevice, "add the device by a device plugin, and not by a hostPath volume"
+			break
+		}
 		fault.Need = "CAP_NET_ADMIN"
 		fault.Give = fmt.Sprintf("run as root, or root creates the tap first: ip tuntap add mode tap user %d name %s", os.Getuid(), name)
 	case unix.EBUSY:

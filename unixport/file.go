@@ -52,7 +52,7 @@ func newFile(path string, owner int) (*File, error) {
 	if err := unix.Fchownat(fd, "", owner, -1, unix.AT_EMPTY_PATH); err != nil {
 		what := fmt.Sprintf("give the socket %q to the user %d", path, owner)
 		if err == unix.EPERM {
-			err = &missing.Error{What: what, Need: "CAP_CHOWN", Give: "run as root, or as that user", Err: err}
+			err = &missing.Error{What: what, Need: "CAP_CHOWN", Give: missing.GiveCapability("CHOWN") + "; or run as that user", Err: err}
 		} else {
 			err = fmt.Errorf("%s: %w", what, os.NewSyscallError("fchownat", err))
 		}

@@ -102,12 +102,11 @@ func bindError(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return &PathError{path, "its directory does not exist; create it, or name another path"}
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return &missing.Error{What: what, Need: "permission to write to its directory", Give: "name another path", Err: err}
-	case errors.Is(err, unix.EROFS):
-		return &missing.Error{What: what, Need: "a directory on a writable file system", Give: "name another path", Err: err}
 	case errors.Is(err, unix.EADDRINUSE):
 		return &missing.Error{What: what, Need: "a path that no other process has open", Give: "name another path", Err: err}
+	}
+	if lacks := missing.Directory(what, "name another path", err); lacks != nil {
+		return lacks
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -31,6 +31,7 @@ type runFlags struct {
 	address   *choice
 	cfg       plan.Config
 	control   string
+	from      string // flags that control comes from, if it is the default
 	log       logFlags
 
 	refuse, host bool
@@ -152,7 +153,7 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	f.cfg.HoldKeeper = f.holdKeeper
 	f.cfg.Mute, f.cfg.Silent = f.address.value == "mute", !f.refuse
 	if f.control == "" {
-		f.control = filepath.Join(f.cfg.StateDir, "control.sock")
+		f.control, f.from = filepath.Join(f.cfg.StateDir, "control.sock"), "--control or --state-dir"
 	}
 	return f.cfg, nil
 }
@@ -163,7 +164,7 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 	if err != nil {
 		return keeper.Config{}, err
 	}
-	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, Host: f.host, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
+	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, From: f.from, Host: f.host, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
 		Watchdog: f.log.watchdogCommand(pod.StateDir, f.holdKeeper)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err

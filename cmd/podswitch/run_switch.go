@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/pod/dataplane"
 	"github.com/podswitch/podswitch/pod/grant"
 )
@@ -122,12 +120,7 @@ func (f *switchFlags) dial(path string) (*grant.Conn, error) {
 	}
 	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		var cause *net.OpError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return nil, &missing.Error{What: "connect to the keeper at " + path, Need: "a keeper that listens there", Err: err,
-			Give: "start podswitch run or podswitch keeper first"}
+		return nil, dialError(path, f.keeper == "", err)
 	}
 	peers, err := f.peers.peers()
 	if err == nil {

@@ -71,7 +71,7 @@ func (l *Listener) Replace(s Spec) (*Listener, error) {
 // replace the socket. It is a *missing.Error if another process holds the socket, or if this process may not give it to the owner.
 func Listen(s Spec) (l *Listener, err error) {
 	if len(s.Path) > MaxPath {
-		return nil, s.pathError("the path has %d bytes; want at most %d", len(s.Path), MaxPath)
+		return nil, s.pathError("the path has %d bytes; want at most %d (%s)", len(s.Path), MaxPath, s.another())
 	}
 	made := absent(filepath.Dir(s.Path))
 	defer func() {
@@ -96,7 +96,7 @@ func Listen(s Spec) (l *Listener, err error) {
 	if err := os.Lchown(s.Path, s.Owner, -1); err != nil {
 		_ = socket.Close()
 		return nil, &missing.Error{What: fmt.Sprintf("give the %s %s to the user %d", s.Name, s.Path, s.Owner), Need: "CAP_CHOWN",
-			Give: "run as root, or as that user", Err: err}
+			Give: missing.GiveCapability("CHOWN") + "; or run as that user", Err: err}
 	}
 	return l, nil
 }
@@ -179,12 +179,12 @@ func (s Spec) checkDirectory(directory string) error {
 		return nil
 	}
 	if uid := int(stat.Uid); uid != 0 && uid != os.Geteuid() && uid != s.Owner {
-		return s.pathError("the user %d could replace the socket, because the directory %s is that user's (want one that belongs to root or to this process's user)",
-			uid, directory)
+		return s.pathError("the user %d could replace the socket, because the directory %s is that user's (want one that belongs to root or to this process's user; "+
+			"in a container, the root of a volume; or %s)", uid, directory, s.another())
 	}
 	if stat.Mode&0o022 != 0 {
-		return s.pathError("other users could replace the socket, because the directory %s has the mode %04o (want one that only its owner can write to, such as 0700)",
-			directory, stat.Mode&0o7777)
+		return s.pathError("other users could replace the socket, because the directory %s has the mode %04o (want one that only its owner can write to, such as 0700; "+
+			"in a container, the root of a volume; or %s)", directory, stat.Mode&0o7777, s.another())
 	}
 	return nil
 }
@@ -195,16 +195,25 @@ func (s Spec) clear() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrNotSocket):
-		return s.pathError("%v (name another path with %s)", err, s.Flag)
+		return s.pathError("%v (%s)", err, s.another())
 	case errors.Is(err, ErrHeld):
 		return &missing.Error{What: s.Name + " " + s.Path, Need: "a path that no other process listens on",
-			Give: "stop the other podswitch, or name another path with " + s.Flag, Err: err}
+			Give: "stop the other podswitch, or " + s.another(), Err: err}
 	default:
 		return s.wrap(err)
 	}
 }
 
-func (s Spec) wrap(err error) error { return fmt.Errorf("%s %s: %w", s.Name, s.Path, err) }
+// wrap returns the error for a failed system call.
+func (s Spec) wrap(err error) error {
+	if lacks := missing.Directory(s.Name+" "+s.Path, s.another(), err); lacks != nil {
+		return lacks
+	}
+	return fmt.Errorf("%s %s: %w (%s)", s.Name, s.Path, err, s.another())
+}
+
+// another returns the remedy that always helps.
+func (s Spec) another() string { return "name another path with " + s.Flag }
 
 func (s Spec) pathError(format string, args ...any) error {
 	return &PathError{Name: s.Name, Path: s.Path, Why: fmt.Sprintf(format, args...)}

@@ -172,3 +172,38 @@ func TestListen(t *testing.T) {
 		t.Errorf("a socket that a process holds was removed: %v", err)
 	}
 }
+
+// TestListenNamesTheFlag: each error names the flag of the path as a remedy, and what the volume lacks.
+func TestListenNamesTheFlag(t *testing.T) {
+	dir := t.TempDir()
+	wide, file, held := filepath.Join(dir, "wide"), filepath.Join(dir, "file"), filepath.Join(dir, "held")
+	if err := errors.Join(os.Mkdir(wide, 0o700), os.Chmod(wide, 0o777), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for path, want := range map[string]string{
+		filepath.Join(dir, strings.Repeat("x", MaxPath)): "want at most 107",
+		filepath.Join(wide, "s"):                         "in a container, the root of a volume",
+		filepath.Join(file, "s"):                         "not a directory",
+		file:                                             "is not a socket",
+		held:                                             "stop the other podswitch",
+	} {
+		_, err := Listen(Spec{Path: path, Owner: -1, Name: "keeper socket", Flag: "--listen"})
+		for _, part := range []string{"keeper socket " + path, want, "name another path with --listen"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%v, want %q", err, part)
+			}
+		}
+	}
+	for cause, want := range map[error]string{syscall.EROFS: "emptyDir", syscall.EACCES: "fsGroup", syscall.ENOSPC: "sizeLimit"} {
+		err := Spec{Path: "/a/b", Name: "control socket", Flag: "--control"}.wrap(&os.PathError{Op: "mkdir", Path: "/a", Err: cause})
+		var lacks *missing.Error
+		if !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "; or name another path with --control)") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -62,6 +62,9 @@ func explain(path string, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("the podswitch at the control socket %s has closed the connection without an answer: it ends, has too many connections, "+
 			"or does not serve user %d (its log says which)", path, os.Geteuid())
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("user %d has no permission for the control socket %s (run as root or as the user of the switch; set another socket with --control): %w",
+			os.Geteuid(), path, syscall.EACCES)
 	case errors.As(err, &cause) && cause.Op == "dial":
 		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, cause.Err)
 	}

@@ -3,8 +3,10 @@ package control
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -38,6 +40,16 @@ func TestGetErrors(t *testing.T) {
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want %q", filepath.Base(path), err, want)
+		}
+	}
+}
+
+// TestExplainPermission: a socket that this user may not use is not reported as an absent podswitch.
+func TestExplainPermission(t *testing.T) {
+	err := explain("/run/c", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	for _, want := range []string{"has no permission for the control socket /run/c", "--control", "run as root or as the user of the switch"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

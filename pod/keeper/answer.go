@@ -1,7 +1,9 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"os"
 
@@ -19,13 +21,18 @@ import (
 
 // controlSpec describes the control socket.
 func controlSpec(cfg *Config) unixsocket.Spec {
-	return unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: "--control"}
+	return unixsocket.Spec{Path: cfg.Control, Owner: cfg.Owner, Name: "control socket", Flag: cmp.Or(cfg.From, "--control")}
 }
 
-// openControl opens the control socket of a keeper that outlives its switches. If it cannot be opened, the first switch gets the error,
-// if there still is one then.
-func (l *loop) openControl() {
-	l.keepControl(unixsocket.Listen(controlSpec(&l.cfg)))
+// openControl opens the control socket of a keeper that outlives its switches. If another process has it at present, the first switch gets the
+// error, if there still is one then.
+func (l *loop) openControl() error {
+	control, err := unixsocket.Listen(controlSpec(&l.cfg))
+	if err != nil && !errors.Is(err, unixsocket.ErrHeld) {
+		return err
+	}
+	l.keepControl(control, err)
+	return nil
 }
 
 func (l *loop) keepControl(control *unixsocket.Listener, err error) {

@@ -24,7 +24,7 @@ const tunDevice = "/dev/net/tun"
 // capabilities, a descriptor that was not inherited, a directory that does not exist, no device for taps.
 func Check(guest hypervisor.Attachment) (list []error) {
 	for _, err := range []error{
-		checkCapability(unix.CAP_NET_ADMIN, "NET_ADMIN"), checkCapability(unix.CAP_NET_RAW, "NET_RAW"), checkAttachment(guest),
+		checkCapability(unix.CAP_NET_ADMIN, "NET_ADMIN"), checkCapability(unix.CAP_NET_RAW, "NET_RAW"), checkGuest(guest),
 	} {
 		if err != nil {
 			list = append(list, err)
@@ -41,7 +41,15 @@ func checkCapability(number uint, name string) error {
 		return nil // without an answer, the attempt decides
 	}
 	return &missing.Error{What: "be the keeper", Need: "CAP_" + name + " in the pod's network namespace",
-		Give: "run as root there, or add " + name + " to the container's capabilities"}
+		Give: missing.GiveCapability(name)}
+}
+
+// checkGuest names the flag with the error.
+func checkGuest(guest hypervisor.Attachment) error {
+	if err := checkAttachment(guest); err != nil {
+		return (&portSpec{spec: guest, guest: true}).explain(err)
+	}
+	return nil
 }
 
 func checkAttachment(guest hypervisor.Attachment) error {

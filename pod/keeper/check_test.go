@@ -2,6 +2,8 @@ package keeper
 
 import (
 	"errors"
+	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -80,4 +82,61 @@ func TestUselessKeeperEnds(t *testing.T) {
 			t.Errorf("%s: %v, want a *missing.Error with %s", name, err, want)
 		}
 	}
+}
+
+// TestKeeperNamesTheFlag: an error of a socket names the flag of its path, and a keeper with a control socket that cannot be made does not
+// wait for a switch.
+func TestKeeperNamesTheFlag(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("needs root: the check of capabilities comes first")
+	}
+	for name, c := range map[string]struct {
+		change func(cfg *Config, file string)
+		want   string
+	}{
+		"control": {func(cfg *Config, file string) { cfg.Control = filepath.Join(file, "s") }, "name another path with --control)"},
+		"control by default": {func(cfg *Config, file string) {
+			cfg.Control, cfg.From = filepath.Join(file, "s"), "--control or --state-dir"
+		}, "name another path with --control or --state-dir)"},
+		"state directory":    {func(cfg *Config, file string) { cfg.Pod.StateDir = file }, "name another directory with --state-dir)"},
+		"the guest's socket": {func(cfg *Config, file string) { cfg.Pod.Guest.Name = filepath.Join(file, "s") }, "--guest stream:"},
+		"the guest's descriptor": {func(cfg *Config, file string) {
+			cfg.Pod.Guest = hypervisor.Attachment{Kind: hypervisor.KindFD, Name: "99999"}
+		}, "--guest fd:99999: "},
+		"the port of a switch":     {func(cfg *Config, file string) { *cfg = configOf(filepath.Dir(file)); cfg.Switch.Ports[1].Name = file }, "--port dgram:"},
+		"the pod interface":        {func(*Config, string) {}, "--pod-interface"},
+		"control that another has": {func(cfg *Config, file string) { cfg.Control = heldSocket(t) }, "--pod-interface"}, // that may pass
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			pod := plan.Config{Settings: plan.Settings{VM: model.Default()}, PodInterface: "lo", StateDir: filepath.Join(dir, "state"),
+				Guest: hypervisor.Attachment{Kind: hypervisor.KindStream, Name: filepath.Join(dir, "guest")}}
+			cfg := Config{Pod: &pod, Control: filepath.Join(dir, "control"), Owner: -1, Log: zap.NewNop(), ExitCode: func(error) int { return 1 }}
+			c.change(&cfg, file)
+			result := make(chan error, 1)
+			if cfg.Switch == nil {
+				go func() { result <- Listen(t.Context(), cfg, filepath.Join(dir, "listen")) }()
+			} else {
+				go func() { result <- Run(t.Context(), cfg, nil, "") }()
+			}
+			if err := within(t, "the end of the keeper", result); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// heldSocket returns the path of a socket that another part of the test listens at.
+func heldSocket(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "held")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return path
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Switch   *SwitchConfig    // a plain learning switch
 	Version  string           // of this program, for status
 	Control  string           // path of the control socket
+	From     string           // the flag that Control comes from, for messages; empty: --control
 	Host     bool             // allow the machine's own network namespace, whose address a guest would get
 	Owner    int              // user id that sockets are given to; -1: they stay this process's own
 	Peers    grant.Peers      // the users and processes that may connect

@@ -74,12 +74,15 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 		return err
 	}
 	l := newLoop(cfg)
-	l.openControl()
+	controlErr := l.openControl()
 	defer l.closeControl()
 	if cfg.Pod != nil { // a switch may connect much later
 		if err := l.resumeOrRestore(); err != nil {
 			return err
 		}
+	}
+	if controlErr != nil { // after what an earlier run has left was restored
+		return errors.Join(controlErr, l.abandon())
 	}
 	if err := l.check(); err != nil {
 		return err

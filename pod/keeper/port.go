@@ -34,6 +34,17 @@ type portSpec struct {
 	own     bool           // a packet socket receives only frames that the pod's kernel would take
 }
 
+// explain names the flag that the port comes from.
+func (s *portSpec) explain(err error) error {
+	switch {
+	case s.guest:
+		return fmt.Errorf("--guest %s: %w", s.spec, err)
+	case s.uplink == nil && s.egress == nil:
+		return fmt.Errorf("--port %s: %w", s.spec, err)
+	}
+	return err // the error names the pod interface
+}
+
 // A port is what the loop has of a port.
 type port struct {
 	portSpec

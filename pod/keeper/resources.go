@@ -129,7 +129,7 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 		r.ports = append(r.ports, p)
 		p.handle, err = p.opener.open()
 		if err != nil && s.egress == nil {
-			return err
+			return s.explain(err)
 		} else if err != nil { // the guest does not depend on it
 			r.cfg.Log.Warn("the pod's own processes do not reach other hosts", zap.Error(err))
 		}

@@ -32,11 +32,20 @@ func explain(operation string, err error) error {
 		return &missing.Error{
 			What: operation,
 			Need: "CAP_NET_ADMIN in the pod's network namespace",
-			Give: "run as root there, or add NET_ADMIN to the container's capabilities",
+			Give: missing.GiveCapability("NET_ADMIN"),
 			Err:  err,
 		}
 	}
 	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// stateDirError returns the error for an error of making a file in the state directory, or the directory itself.
+func stateDirError(dir string, err error) error {
+	what, other := "use the state directory "+dir, "name another directory with --state-dir"
+	if lacks := missing.Directory(what, other, err); lacks != nil {
+		return lacks
+	}
+	return fmt.Errorf("%s: %w (%s)", what, err, other)
 }
 
 // notRestorable returns the error for a property of the pod interface that GiveBack could not write; what is "restore the ...".

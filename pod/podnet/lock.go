@@ -27,11 +27,11 @@ const (
 // wraps ErrLocked.
 func Lock(dir string) (io.Closer, error) {
 	if err := makeStateDir(dir); err != nil {
-		return nil, fmt.Errorf("create the state directory %s: %w (--state-dir selects another)", dir, err)
+		return nil, stateDirError(dir, err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock of the state directory: %w (--state-dir selects another)", err)
+		return nil, stateDirError(dir, err)
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()

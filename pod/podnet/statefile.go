@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/host/missing"
 )
 
 const (
@@ -146,10 +148,15 @@ func stateExists(dir string) (bool, error) {
 // writeRecord replaces the state file. After it returns nil, the record survives a crash of the machine. If it fails, the earlier state
 // file is unchanged.
 func writeRecord(dir string, r *record) error {
-	if err := replaceStateFile(dir, r); err != nil {
-		return fmt.Errorf("write the state file in %s (it needs a few kilobytes, and 200 bytes for each route): %w", dir, err)
+	err := replaceStateFile(dir, r)
+	if err == nil {
+		return nil
 	}
-	return nil
+	what := fmt.Sprintf("write the state file in %s (it needs a few kilobytes, and 200 bytes for each route)", dir)
+	if lacks := missing.Directory(what, "name another directory with --state-dir", err); lacks != nil {
+		return lacks
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 func replaceStateFile(dir string, r *record) error {
