@@ -8,10 +8,10 @@ LINTER := .cache/bin/golangci-lint-$(LINTER_VERSION)
 UNIT := $$(go list ./... | grep -v /e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build image image-qemu demo check test lint fuzz soak bench clean
+.PHONY: help setup tools build image image-qemu demo check test test-kubernetes lint fuzz soak bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that demo and tests need
 	@e2e/kit/setup
@@ -49,9 +49,15 @@ test: tools build lint ## run every test: unit and script tests with the race de
 	fuzz/run --smoke 5s
 	go test -count=1 -p 1 -timeout 45m ./e2e/...
 
+test-kubernetes: tools image ## run the manifests of deploy/ under a real Kubernetes on this machine; builds it once, in 20 processor minutes
+	@e2e/kit/setup --kubernetes
+	@e2e/kubernetes/build >/dev/null
+	@e2e/kubernetes/images >/dev/null
+	go test -tags kubernetes -count=1 -v -timeout 30m ./e2e/kubernetes
+
 lint: $(LINTER) ## check format, vet, and with golangci-lint the walls between packages and common mistakes
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
-	go vet ./...
+	go vet -tags kubernetes ./...
 	for arch in arm64 loong64 ppc64le riscv64 s390x; do GOARCH=$$arch go vet ./host/... || exit 1; done
 	$(LINTER) run
 

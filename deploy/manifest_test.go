@@ -89,6 +89,9 @@ type volume struct {
 	} `json:"persistentVolumeClaim"`
 }
 
+// kustomization is no manifest: it lists those that kubectl applies with the folder.
+const kustomization = "kustomization.yaml"
+
 // manifests returns the names of all manifests.
 func manifests(t *testing.T) []string {
 	t.Helper()
@@ -96,6 +99,7 @@ func manifests(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == kustomization })
 	if len(names) == 0 {
 		t.Fatal("no manifests")
 	}
