@@ -245,7 +245,7 @@ func holders() []mutant {
 	return []mutant{
 		{"TestAdvertisementForADevice", pkg, "pod/dataplane/absence.go", "a guest whose device comes gets no advertisement", "d.delegate.IPv6.Advertise()", ""},
 		{"TestProbesOfIPv6", pkg, "pod/dataplane/absence.go", "a guest that only listens is not asked", "d.server.Probe(vswitch.Broadcast, a.address)", ""},
-		{"TestOtherMACOfIPv6", pkg, "pod/dataplane/leaseipv6.go", "the owner of the lease is not asked", "l.probe(owner)", ""},
+		{"TestOtherMACOfIPv6", pkg, "pod/dataplane/lease.go", "the owner of the lease is not asked", "o.probe(owner)", ""},
 		{"TestOtherMACOfIPv6", pkg, "pod/dataplane/leaseipv6.go", "an absent guest keeps the lease", "l.ownerAbsent || ", ""},
 		{"TestHolderByDHCPv6", pkg, "pod/dataplane/leaseipv6.go", "the lease never ends", "!l.now().Before(l.lease.Expires)", "l.lease.Expires.IsZero()"},
 		{"TestFamiliesApart", pkg, "pod/dataplane/address.go", "the use of one address is one of the other", "if a.family == family {", "if family != nil {"},

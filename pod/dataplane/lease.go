@@ -41,19 +41,39 @@ func (l *leases) handle(message []byte) (reply []byte, to netip.AddrPort, mac vs
 	owner := vswitch.MAC(l.lease.MAC)
 	r := dhcpsrv.Answer(l.offer, dhcpsrv.Query{Message: message, Lease: l.lease, OwnerGone: l.ownerAbsent || l.isUnreachable(owner),
 		PinnedMAC: dhcpsrv.MAC(l.pinned), Now: l.now()})
-	if r.Held {
-		l.probe(owner)
-	} else if vswitch.MAC(r.Client) == owner {
-		l.hasSent = true
-	}
-	l.asked = l.asked || r.Received != ""
-	if r.Lease != l.lease {
-		l.lease = r.Lease
-		l.change()
-	}
-	l.report(dhcpEvent{r.Received, r.Sent, r.Client, r.HostName, r.Reason}, l.offer.Address)
-	l.changeHolder(r.Change, vswitch.MAC(r.Lease.MAC))
+	changed := r.Lease != l.lease
+	l.lease = r.Lease
+	l.conclude(owner, dhcpOutcome{received: r.Received, sent: r.Sent, client: r.Client, hostName: r.HostName, reason: r.Reason, held: r.Held,
+		isLeaseChanged: changed, change: r.Change, owner: r.Lease.MAC}, l.offer.Address)
 	return r.Reply, r.To, vswitch.MAC(r.ToMAC)
+}
+
+// A dhcpOutcome is a message, its answer, and what they have changed.
+type dhcpOutcome struct {
+	received, sent dhcpsrv.MessageType
+	client         dhcpsrv.MAC
+	hostName       string
+	reason         string
+	held           bool // the lease is kept from the client
+	isLeaseChanged bool
+	change         dhcpsrv.Change
+	owner          dhcpsrv.MAC // of the lease from now on
+}
+
+// conclude does what follows from a message: it probes the owner of a lease that another MAC asks for, or notes that the owner is there; it
+// logs, and passes a change of the lease on. owner has the lease before the message. The caller holds mu.
+func (o *ownership) conclude(owner vswitch.MAC, e dhcpOutcome, address fmt.Stringer) {
+	if e.held {
+		o.probe(owner)
+	} else if vswitch.MAC(e.client) == owner {
+		o.hasSent = true
+	}
+	o.asked = o.asked || e.received != ""
+	if e.isLeaseChanged {
+		o.change()
+	}
+	o.report(&e, address)
+	o.changeHolder(e.change, vswitch.MAC(e.owner))
 }
 
 // changeHolder turns a change of the lease into an event. The caller holds mu.
@@ -69,16 +89,8 @@ func (o *ownership) changeHolder(change dhcpsrv.Change, owner vswitch.MAC) {
 	}
 }
 
-// A dhcpEvent is a message and its answer, for the log.
-type dhcpEvent struct {
-	received, sent dhcpsrv.MessageType
-	client         dhcpsrv.MAC
-	hostName       string
-	reason         string
-}
-
 // report logs one event for each message, received and sent.
-func (o *ownership) report(e dhcpEvent, address fmt.Stringer) {
+func (o *ownership) report(e *dhcpOutcome, address fmt.Stringer) {
 	if e.received == "" {
 		return // not a DHCP message
 	}

@@ -21,18 +21,10 @@ func (l *leasesIPv6) handle(message []byte, from, to netip.Addr, mac vswitch.MAC
 	owner := vswitch.MAC(l.lease.MAC)
 	r := dhcpsrv.Answer6(l.offer, dhcpsrv.Query6{Message: message, MAC: dhcpsrv.MAC(mac), From: from, To: to, Lease: l.lease,
 		OwnerGone: l.ownerAbsent || l.isUnreachable(owner), PinnedMAC: dhcpsrv.MAC(l.pinned), Now: l.now()})
-	if r.Held {
-		l.probe(owner)
-	} else if mac == owner {
-		l.hasSent = true
-	}
-	l.asked = l.asked || r.Received != ""
-	if !r.Lease.Equal(l.lease) {
-		l.lease = r.Lease
-		l.change()
-	}
-	l.report(dhcpEvent{r.Received, r.Sent, r.Client, r.HostName, r.Reason}, l.offer.Address)
-	l.changeHolder(r.Change, vswitch.MAC(r.Lease.MAC))
+	changed := !r.Lease.Equal(l.lease)
+	l.lease = r.Lease
+	l.conclude(owner, dhcpOutcome{received: r.Received, sent: r.Sent, client: r.Client, hostName: r.HostName, reason: r.Reason, held: r.Held,
+		isLeaseChanged: changed, change: r.Change, owner: r.Lease.MAC}, l.offer.Address)
 	return r.Reply
 }
 

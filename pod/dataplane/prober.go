@@ -6,8 +6,8 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
-// Probes of a lease's owner when another MAC asks for the address. They are ARP requests; clients repeat their DHCP messages, so each
-// repetition can send the next probe.
+// Probes of a lease's owner when another MAC asks for the address. They are ARP requests or neighbour solicitations; clients repeat their DHCP
+// messages, so each repetition can send the next probe.
 const (
 	probeWait  = time.Second      // the time for an answer, and between two probes
 	probeCount = 2                // a guest may miss the first one while it configures its address

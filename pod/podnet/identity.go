@@ -102,12 +102,8 @@ func (id *Identity) Gateway(f Family) (netip.Addr, bool) {
 	if !ok {
 		return netip.Addr{}, false
 	}
-	for _, hop := range r.nextHops() {
-		if hop.Link == id.Link.Index && hop.Gateway.IsValid() && FamilyOf(hop.Gateway) == f {
-			return hop.Gateway, true
-		}
-	}
-	return netip.Addr{}, false
+	gateway := r.GatewayOn(id.Link.Index)
+	return gateway, gateway.IsValid()
 }
 
 // MTU returns the size in bytes of the largest packet of a family that passes the gateway: the smaller MTU of link and default route. Some
