@@ -1,10 +1,10 @@
 // Mutants shows that the fuzz targets and tests find faults. It makes one small mistake at a time in a copy of the repository and runs the
 // responsible target, a fuzz target first with its seeds and then with fuzzing.
 //
-//	go run ./fuzz/mutants [-fuzztime 60s] [TARGET]...
+//	go run ./fuzz/mutants [-fuzztime 60s] [TARGET|FILE]...
 //
-// It prints a table, and exits with 1 if a target does not find its mistake. The tests of pod/podnet make network namespaces: without
-// root, their mistakes are left out.
+// With arguments it makes only the mistakes of these targets and in these files. It prints a table, and exits with 1 if a target does not
+// find its mistake. The tests of pod/podnet make network namespaces: without root, their mistakes are left out.
 package main
 
 import (
@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 	var survivors []string
 	fmt.Println(header)
 	for _, m := range mutants() {
-		if flag.NArg() > 0 && !slices.Contains(flag.Args(), m.target) {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), m.target) && !slices.Contains(flag.Args(), m.file) {
 			continue
 		}
 		if m.needsRoot() && os.Geteuid() != 0 {

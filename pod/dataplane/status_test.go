@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/podswitch/podswitch/dhcpsrv"
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/podnet"
 	"github.com/podswitch/podswitch/vswitch"
 )
 
@@ -37,6 +41,36 @@ func TestStatusOfLinks(t *testing.T) {
 				t.Errorf("guest %s, uplink %s, ready %t; want %s, %s, %t", s.Ports[vswitch.PortGuest].State, s.Uplink, s.Ready, c.guest, c.uplink, c.isReady)
 			}
 		})
+	}
+}
+
+// TestStatusOfIPv6 checks what the status of a dual-stack pod, and of a pod with IPv6 alone, has of each family.
+func TestStatusOfIPv6(t *testing.T) {
+	now := time.Second
+	p := dualPlan(t)
+	p.Identity.Routes = append(p.Identity.Routes, podnet.Route{Dst: netip.MustParsePrefix("::/0"), Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST,
+		Link: p.Identity.Link.Index, Gateway: netip.MustParseAddr("fe80::1")})
+	d, _ := observedWith(t, &now, p)
+	d.applyAll(taken)
+	d.addresses[0].apply(ack, firstMAC)
+	s := d.status()
+	want := control.FamilyStatus{Holder: "switch", Address: "fd00:10:244:1::7/64", Gateway: "fe80::1", Router: routerMAC.LinkLocal().String(), MTU: 1450}
+	if s.Ready || s.Holder != "guest" || *s.IPv6 != want {
+		t.Errorf("with a guest of IPv4 alone: ready %t, holder %s, IPv6 %+v; want %+v", s.Ready, s.Holder, *s.IPv6, want)
+	}
+	d.addresses[1].apply(ack, firstMAC)
+	expires := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	d.leasesIPv6.lease = dhcpsrv.Lease6{MAC: dhcpsrv.MAC(firstMAC), DUID: dhcpsrv.DUID{0, 3, 0, 1}, HostName: "vm", Expires: expires}
+	s = d.status()
+	if lease := (control.Lease{MAC: firstMAC, HostName: "vm", Expires: expires, DUID: "LL"}); s.IPv6.Holder != "guest" || s.IPv6.Lease == nil || *s.IPv6.Lease != lease || s.Lease != nil {
+		t.Errorf("with a guest: %+v, lease %+v, lease of IPv4 %+v", *s.IPv6, s.IPv6.Lease, s.Lease)
+	}
+
+	p.Address, p.Offer, p.Identity = netip.Prefix{}, nil, p.Identity.Only(podnet.IPv6)
+	d, _ = observedWith(t, &now, p)
+	d.applyAll(taken)
+	if s := d.status(); s.Holder != "switch" || s.Address != "" || s.IPv6 == nil || s.IPv6.Holder != "switch" {
+		t.Errorf("with IPv6 alone: holder %q, address %q, IPv6 %+v", s.Holder, s.Address, s.IPv6)
 	}
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -104,6 +105,39 @@ func TestOfferIPv6(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the summary lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// TestMultipathOfIPv6 checks that the forwarder has a multipath route by its first gateway on the pod interface, and that the guest is told of
+// it, but not of a route that leads only through another interface.
+func TestMultipathOfIPv6(t *testing.T) {
+	id := identityOf(podnet.IPv6)
+	multipath := func(dst string, hops ...podnet.NextHop) podnet.Route {
+		return podnet.Route{Dst: netip.MustParsePrefix(dst), Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, NextHops: hops}
+	}
+	hop := func(link int, gateway string) podnet.NextHop {
+		return podnet.NextHop{Link: link, Gateway: netip.MustParseAddr(gateway), Weight: 1}
+	}
+	const other = 9
+	here := id.Link.Index
+	id.Routes = []podnet.Route{
+		multipath("::/0", hop(other, "fe80::9"), hop(here, "fe80::2"), hop(here, "fe80::3")),
+		multipath("fd00:53::/64", hop(here, "fd00::4"), hop(here, "fd00::5")),
+		multipath("fd00:54::/64", hop(other, "fe80::8"), hop(other, "fe80::9")),
+	}
+	p := resolveFor(t, id, nil)
+	gateways := map[string]string{}
+	for _, r := range p.Delegate().Routes {
+		gateways[r.Destination.String()] = r.Gateway.String()
+	}
+	if want := map[string]string{"::/0": "fe80::2", "fd00:53::/64": "fd00::4"}; !maps.Equal(gateways, want) {
+		t.Errorf("next hops %v, want %v", gateways, want)
+	}
+	if gateway, ok := id.Gateway(podnet.IPv6); !ok || gateway.String() != "fe80::2" {
+		t.Errorf("gateway %v, %t", gateway, ok)
+	}
+	if want := []netip.Prefix{netip.MustParsePrefix("fd00:53::/64"), netip.MustParsePrefix("::/0")}; !slices.Equal(p.OfferIPv6.Routes, want) {
+		t.Errorf("the guest is told of %v, want %v", p.OfferIPv6.Routes, want)
 	}
 }
 

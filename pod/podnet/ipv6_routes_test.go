@@ -15,6 +15,9 @@ func TestGiveBackLeavesIPv6RoutesOfOtherInterfaces(t *testing.T) {
 			route append fd00:9::/64 dev net1`,
 		"the source of the other one": `route append fd00:9::/64 dev net1 src fd00:1::7
 			route append fd00:9::/64 dev eth0`,
+		"a source, between one with a gateway and one without": `route append fd00:9::/64 via fd00:1::1 dev net1
+			route append fd00:9::/64 dev eth0 src fd00:1::7
+			route append fd00:9::/64 dev net1`,
 		"a multipath route": `route append default via fd00:1::1 dev eth0 src fd00:1::7
 			route append default via fd00:1::1 dev net1`,
 	} {
