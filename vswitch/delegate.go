@@ -60,7 +60,7 @@ func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"
 //  2. Check the ethertype: ARP, IPv4 or IPv6, if the pod has an address of the family, without VLAN tags.
 //  3. ARP: learn neighbours; send requests for the pod address to the pod endpoint.
 //  4. IP: validate the packet. IPv6 neighbour discovery (controlFromWire): learn neighbours; answer solicitations for the pod address with
-//     the wire MAC. Drop everything else of it, and MLD. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no
+//     the wire MAC, unless the kernel is the holder. Drop everything else of it, and MLD. Drop DHCP, except requests of a relay to the pod address. Drop the sources that no
 //     other host may use; a packet may exceed the link's MTU, as a host receives it. Decide by the destination IP, whatever the destination
 //     MAC: groups and broadcasts go to the guest, other destinations than the pod address nowhere.
 //  5. Send packets of flows of the pod's own processes to the egress port, and packets to kept ports, and ICMP errors about those, to the
@@ -97,7 +97,7 @@ type Family struct {
 	egress     *egress // nil: there is no egress port
 
 	client     atomic.Uint64 // key of the MAC that has sent to the server
-	advertised atomicTime    // when the last unsolicited router advertisement was sent; absent: one is due
+	advertised atomicTime    // when the last unsolicited router advertisement was sent; absent: one is due, as after a takeover
 	errors     atomic.Int32  // ICMPv6 errors since the last tick, except errorTooBig
 	holder     atomic.Int32
 	isExpected atomic.Bool // the guest: ExpectGuest
@@ -222,8 +222,8 @@ func (d *Delegate) Forward(in int, batch []Frame, now time.Duration, out *Out) {
 	}
 }
 
-// Tick implements Forwarder: it repeats ARP requests, drops the frames that wait for a next hop that does not answer, and sends ICMP
-// host unreachable to the guest for those.
+// Tick implements Forwarder: it repeats ARP requests and neighbour solicitations, drops the frames that wait for a next hop that does not
+// answer, and tells the guest of those by ICMP. It sends the announcements and router advertisements that are due.
 func (d *Delegate) Tick(now time.Duration, out *Out) {
 	out.uplink = d.uplink.Load()
 	for _, v := range d.Families() {

@@ -65,7 +65,8 @@ func (v *Family) controlFromGuest(f *Frame, p *packet.Packet, now time.Duration,
 	}
 }
 
-// controlFromWire answers neighbour solicitations for the pod address, and learns neighbours.
+// controlFromWire answers neighbour solicitations for the pod address, those of another host's duplicate address detection included, unless
+// the kernel is the holder. It learns neighbours from solicitations and advertisements.
 func (v *Family) controlFromWire(f *Frame, p *packet.Packet, now time.Duration, out *Out) {
 	d, ok := parseDiscovery(f, p, ForeignND, out)
 	if !ok {
@@ -136,7 +137,8 @@ func (v *Family) sendAdvertisement(to MAC, target lookup.Key, out *Out) {
 	out.Send(PortGuest, Frame{Data: b})
 }
 
-// Advertise makes the next Tick send a router advertisement of IPv6 to the guest. Call it when the guest's device has come.
+// Advertise makes the next Tick send a router advertisement of IPv6 to the guest. Call it when the guest's device has come. A new
+// Delegate needs no call.
 func (v *Family) Advertise() { v.advertised.clear() }
 
 // advertise sends an unsolicited router advertisement if one is due.

@@ -26,8 +26,8 @@ const (
 )
 
 // NeighbourLimit is the largest number of neighbours in a Delegate's table, including DelegateConfig.Permanent. If there are more
-// permanent neighbours, the table takes the first ones and has no room for others, and every other next hop is resolved by ARP again
-// for each burst of packets.
+// permanent neighbours, the table takes the first ones and has no room for others, and every other next hop is resolved again for
+// each burst of packets.
 const NeighbourLimit = 1024
 
 // A Neighbour is a next hop on the wire whose MAC is configured.
@@ -296,7 +296,7 @@ func (n *neighbours) tick(now time.Duration, out *Out, unreachable func(f heldFr
 			n.request(ip, Broadcast, q, now, out)
 		}
 	}
-	// ICMP errors come last: they may exhaust the scratch buffer, and ARP requests matter more.
+	// ICMP errors come last: they may exhaust the scratch buffer, and requests for neighbours matter more.
 	for ip, q := range n.questions {
 		if q.next <= now && q.tries >= neighbourTries {
 			n.giveUpLocked(ip, q, out, unreachable)

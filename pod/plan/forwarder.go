@@ -101,7 +101,7 @@ func guestRoutes(id *podnet.Identity) []podnet.Route {
 	return slices.DeleteFunc(id.UplinkRoutes(podnet.IPv4), func(r podnet.Route) bool { return r.HasIPv6Gateway(id.Link.Index) })
 }
 
-// routes returns the routes of the guest in the form of the forwarder.
+// routes returns the routes of the guest in the form of the forwarder. A multipath route has its first gateway on the pod interface.
 func routes(id *podnet.Identity) []vswitch.Route {
 	var list []vswitch.Route
 	for _, r := range append(guestRoutes(id), id.UplinkRoutes(podnet.IPv6)...) {

@@ -27,8 +27,8 @@
 //
 //  1. Discover reads the identity over rtnetlink. It refuses an interface with an attribute that it does not know, because it could
 //     not restore that attribute.
-//  2. Take writes the record to the state file: a temporary file, fsync, rename, fsync of the directory. From here on, the existence
-//     of the state file means that the kernel may have lost the addresses.
+//  2. Take waits until the IPv6 address is not tentative any more, and writes the record to the state file: a temporary file, fsync,
+//     rename, fsync of the directory. From here on, the existence of the state file means that the kernel may have lost the addresses.
 //  3. Take silences the kernel with nftables tables "podswitch-INDEX". Where the kernel lacks the netdev family, Take adds the old values of
 //     two sysctls to the record and changes them (silence_sysctl.go).
 //  4. Take joins the solicited-node group of the IPv6 address, and removes the addresses, the last one first. The kernel then drops the
@@ -47,8 +47,9 @@
 //	addresses        before those of other programs (giveback_addresses.go); routes need them: as source, and to reach their gateways.
 //	                 The IPv6 address comes back without duplicate address detection (ipv6.go)
 //	extra routes     removed: the kernel adds a prefix route for each address, which the plugin may have deleted (ptp does)
-//	routes           slot by slot, in the recorded order (giveback_routes.go)
-//	neighbours       after the addresses, because the kernel drops all neighbours with the last address
+//	routes           of IPv4 slot by slot, in the recorded order (giveback_routes.go); of IPv6 those that the kernel has removed or
+//	                 changed with the address (ipv6.go)
+//	neighbours       of IPv4, after the addresses: the kernel drops them with the last address, and keeps those of IPv6
 //	sysctls          their recorded values
 //	end of silence   the kernel answers again only when it has everything that a right answer needs
 //	state file       removed last, when the kernel is the holder again
