@@ -106,14 +106,8 @@ func readMessage(f vswitch.Frame, p packet) (m message, ok bool) {
 	if m.kind == 136 {
 		option, m.flags = 2, s[4]
 	}
-	for len(rest) > 0 {
-		if len(rest) < 2 || rest[1] == 0 || len(rest) < 8*int(rest[1]) {
-			return m, false
-		}
-		if rest[0] == option && rest[1] == 1 {
-			m.link = vswitch.MAC(rest[2:8])
-		}
-		rest = rest[8*int(rest[1]):]
+	if m.link, ok = readLink(rest, option); !ok {
+		return m, false
 	}
 	switch {
 	case m.kind == 136:
@@ -124,6 +118,20 @@ func readMessage(f vswitch.Frame, p packet) (m message, ok bool) {
 		return m, isNobody(m.link)
 	}
 	return m, isNobody(m.link) && netip.MustParsePrefix("ff02::1:ff00:0/104").Contains(p.target)
+}
+
+// readLink returns the address of the last option of a kind. It reports false if an option has no length or exceeds the message.
+func readLink(options []byte, kind byte) (link vswitch.MAC, ok bool) {
+	for len(options) > 0 {
+		if len(options) < 2 || options[1] == 0 || len(options) < 8*int(options[1]) {
+			return link, false
+		}
+		if options[0] == kind && options[1] == 1 {
+			link = vswitch.MAC(options[2:8])
+		}
+		options = options[8*int(options[1]):]
+	}
+	return link, true
 }
 
 // linkFromGuest answers the guest's questions, but none about its own addresses.

@@ -21,7 +21,8 @@ import (
 //	address.go   the pod address of one family
 //	holder.go    the states of an address
 //	services.go  the netstack endpoints: ARP, kept ports, DHCP, DHCPv6, DNS
-//	lease.go     the guest's lease, and when another MAC gets it; leaseipv6.go has that of IPv6
+//	lease.go     the guest's lease of IPv4, and what both families share; leaseipv6.go has the lease of IPv6
+//	prober.go    whether the owner of a lease is still there, so that another MAC may get it
 //	absence.go   a guest whose device is absent
 //	resume.go    the state that a takeover passes on
 //	learned.go   the state that a switch leaves which ends unasked
