@@ -69,9 +69,13 @@ type othersState struct {
 	neighbours []Neighbour // permanent and proxy ones
 }
 
-// presentOthers omits the routes that the kernel adds and removes with an address.
+// presentOthers omits the routes that the kernel adds and removes with an address. If IPv4 stays with the pod, its routes and neighbours are no
+// part of the record.
 func (t *transaction) presentOthers() (o othersState, err error) {
 	pod := t.record.Pod
+	if !pod.has(IPv4) {
+		return o, nil
+	}
 	addresses, err := t.conn.addresses(IPv4, pod.Link.Index)
 	if err != nil {
 		return o, err

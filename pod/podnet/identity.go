@@ -65,6 +65,11 @@ func (id *Identity) Only(families ...Family) *Identity {
 	return &narrowed
 }
 
+// has reports whether the identity has an address, route or neighbour of the family.
+func (id *Identity) has(f Family) bool {
+	return len(only(f, id.Addresses))+len(only(f, id.Routes))+len(only(f, id.Neighbours)) > 0
+}
+
 // takenFamilies returns the families that Addresses has an address of.
 func (id *Identity) takenFamilies() []Family {
 	return slices.DeleteFunc([]Family{IPv4, IPv6}, func(f Family) bool { return len(only(f, id.Addresses)) == 0 })
