@@ -37,7 +37,9 @@ type learnedState struct {
 }
 
 // learned returns what the next switch has to know.
-func (d *delegation) learned() *addressState { return d.addressState(d.delegate.GuestState(d.clock())) }
+func (d *delegation) learned() *addressState {
+	return d.addressState(func() handover.Delegate { return d.delegate.GuestState(d.clock()) })
+}
 
 // key returns what reports are compared by.
 func (state *addressState) key() learnedState {

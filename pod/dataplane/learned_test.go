@@ -41,6 +41,37 @@ func TestLearned(t *testing.T) {
 	next.stop()
 }
 
+// TestLearnedAtOneTime: a report that is made while the holder changes has the state and the forwarder of the same time.
+func TestLearnedAtOneTime(t *testing.T) {
+	k := newPod(t, delegatePlan(t)).start(false, nil)
+	k.reachReady()
+	d, err := newDelegation(&session{}, k.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	d.applyAll(taken)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 20000 {
+			d.addresses[0].apply(use, vswitch.MAC{2, 0, 0, 0, 0, 9})
+			d.addresses[0].apply(absenceExpired, vswitch.MAC{})
+		}
+	}()
+	for changing := true; changing; {
+		select {
+		case <-ended:
+			changing = false
+		default:
+		}
+		a := d.learned()
+		if _, err := a.familyState.check(&a.Delegate.Family); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func learnedBy(t *testing.T, k *fakeKeeper) *addressState {
 	t.Helper()
 	a, err := readLearned(k.expect("learned").Learned.State)

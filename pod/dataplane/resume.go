@@ -12,7 +12,7 @@ import (
 
 // snapshot implements mode.
 func (d *delegation) snapshot() snapshot {
-	a := d.addressState(d.delegate.State(d.clock()))
+	a := d.addressState(func() handover.Delegate { return d.delegate.State(d.clock()) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a.Absent = d.absence.isAbsent
@@ -23,14 +23,18 @@ func (d *delegation) snapshot() snapshot {
 	return snapshot{Address: a}
 }
 
-// addressState returns the state of all addresses beside that of the forwarder.
-func (d *delegation) addressState(forwarder handover.Delegate) *addressState {
-	state := &addressState{Delegate: forwarder}
-	for _, a := range d.addresses {
-		lease, ownerAbsent := a.leases.snapshot()
-		d.mu.Lock()
-		now := familyState{State: a.state.String(), Lease: lease, OwnerAbsent: ownerAbsent}
-		d.mu.Unlock()
+// addressState returns the state of all addresses, and of the forwarder at the same time.
+func (d *delegation) addressState(forwarder func() handover.Delegate) *addressState {
+	leases := make([]familyState, len(d.addresses))
+	for i, a := range d.addresses { // before mu, which a lease takes while it has its own lock
+		leases[i].Lease, leases[i].OwnerAbsent = a.leases.snapshot()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	state := &addressState{Delegate: forwarder()}
+	for i, a := range d.addresses {
+		now := leases[i]
+		now.State = a.state.String()
 		if a.address.Is4() {
 			state.familyState = now
 		} else {
