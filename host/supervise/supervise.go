@@ -1,0 +1,165 @@
+// Package supervise keeps a program running: it starts the program, asks it to end, and starts it again when it has been killed.
+//
+//	err := supervise.Run(ctx, supervise.Config{Path: "/proc/self/exe", Args: os.Args, Again: again, Log: log})
+//
+// The first process of a container has two duties that a program is easily unfit for. If it is killed, the kernel kills all other
+// processes of the container; and it has to wait for processes that have lost their parent (pid_namespaces(7)). A supervisor has them in
+// place of the program, so that the end of the program is not the end of the container, and files and sockets that others have open
+// stay where they are.
+//
+//	           start                       killed, or Again
+//	stopped ──────────▶ running ─────────────────────────────────▶ stopped   if the limit allows another start
+//	                       │ ctx is done                              │
+//	                       ▼                                          ▼
+//	                    stopping ── the program has ended ─────────▶ ended    with the exit code of the program
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
+)
+
+// The bounds of starts. A program that is killed again and again must not go on so for ever: the supervisor ends, and the back-off of
+// whatever has started it applies. A program that asks for another start only has to wait for it.
+const (
+	burst      = 5
+	refill     = 10 * time.Second // after a kill
+	againAfter = time.Second      // after Again
+)
+
+// A Config configures Run.
+type Config struct {
+	Path string   // the program
+	Args []string // its arguments, with its name as the first one
+	// Again reports whether a program that has ended with the exit code is started again. A program that a signal has killed
+	// always is, unless it was asked to end.
+	Again func(code int) bool
+	Log   *zap.Logger // not nil
+}
+
+// An ExitError is the end of a program with an exit code other than 0.
+type ExitError struct{ Code int }
+
+// Error says what has ended.
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("the process has ended with exit code %d", e.Code)
+}
+
+// Run starts the program, and returns when it has ended and is not to be started again: nil, an *ExitError, or an error that says why
+// there is no program any more. When ctx is done the program gets SIGTERM, as it does when this process is killed, unless the
+// kernel kills the program then, because this is the first process of its namespace. It inherits all
+// descriptors that are not marked close-on-exec. While Run runs, no other goroutine of this process may wait for a child.
+func Run(ctx context.Context, cfg Config) error {
+	runtime.LockOSThread() // the signal at this process's death is one at the death of the thread that has started the program (prctl(2))
+	defer runtime.UnlockOSThread()
+	s := &supervisor{Config: cfg, ctx: ctx, kills: rate.NewLimiter(rate.Every(refill), burst), agains: rate.NewLimiter(rate.Every(againAfter), burst)}
+	unregister := context.AfterFunc(ctx, s.stop)
+	defer unregister()
+	for {
+		status, err := s.once()
+		if err != nil {
+			return err
+		}
+		if done, err := s.judge(status); done {
+			return err
+		}
+	}
+}
+
+// A supervisor has one program at a time.
+type supervisor struct {
+	Config
+	ctx           context.Context // of Run
+	kills, agains *rate.Limiter   // of starts after the first one
+
+	mu      sync.Mutex // guards the following
+	program *os.Process
+	stopped bool // the program was asked to end, or the next one is
+}
+
+// once starts the program and waits for its end.
+func (s *supervisor) once() (syscall.WaitStatus, error) {
+	pid, err := s.start()
+	if err != nil {
+		return 0, err
+	}
+	return waitFor(pid)
+}
+
+// start starts the program. It asks the program to end if ctx was done before.
+func (s *supervisor) start() (pid int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	attributes := &syscall.SysProcAttr{}
+	if os.Getpid() != 1 { // otherwise the kernel kills the program too, and a signal before that would make the kill look like a stop
+		attributes.Pdeathsig = syscall.SIGTERM
+	}
+	s.program, err = os.StartProcess(s.Path, s.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: attributes})
+	if err != nil {
+		return 0, err
+	}
+	if s.stopped {
+		_ = s.program.Signal(syscall.SIGTERM)
+	}
+	return s.program.Pid, nil
+}
+
+// stop asks the program to end. One that has ended gets no signal: the kernel finds it by a descriptor, not by its number.
+func (s *supervisor) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if s.program != nil {
+		_ = s.program.Signal(syscall.SIGTERM)
+	}
+}
+
+// waitFor waits for the end of a child, and meanwhile for that of every other one, which this process has inherited.
+func waitFor(pid int) (status syscall.WaitStatus, err error) {
+	for {
+		ended, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, os.NewSyscallError("wait4", err)
+		case ended == pid:
+			return status, nil
+		}
+	}
+}
+
+// judge decides what follows the end of the program.
+func (s *supervisor) judge(status syscall.WaitStatus) (done bool, err error) {
+	s.mu.Lock()
+	stopped := s.stopped
+	s.mu.Unlock()
+	switch {
+	case status.Exited() && !s.Again(status.ExitStatus()):
+		return true, exitError(status.ExitStatus())
+	case stopped: // it asks for another start, or was killed before it caught the signal
+		return true, nil
+	case status.Exited():
+		return s.agains.Wait(s.ctx) != nil, nil
+	case !s.kills.Allow():
+		return true, fmt.Errorf("the process was killed too often (%s), and is not started again", status.Signal())
+	}
+	s.Log.Warn("process killed, starting it again", zap.Stringer("by", status.Signal()))
+	return false, nil
+}
+
+func exitError(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return &ExitError{code}
+}
