@@ -39,11 +39,13 @@ func TestOnlyUsersOfASocketMountItsVolume(t *testing.T) {
 			"/run/podswitch/keeper/socket":       {"keeper", "switch"},
 			"/run/podswitch/keeper/control.sock": {"keeper", "switch"},
 			"/run/podswitch/guest/socket":        {"keeper", "qemu"},
+			"/run/podswitch/state/keeper.sock":   {"keeper"},
 			"/run/podswitch/state":               {"keeper"},
 		},
 		"single.yaml": {
 			"/run/podswitch/state/control.sock": {"podswitch"},
 			"/run/podswitch/guest/socket":       {"podswitch", "qemu"},
+			"/run/podswitch/state/keeper.sock":  {"podswitch"},
 			"/run/podswitch/state":              {"podswitch"},
 		},
 	}

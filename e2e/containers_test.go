@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +40,34 @@ func (s *split) startKeeper(args ...string) {
 	own := []string{program, "keeper", "--listen", s.socket, "--state-dir", s.stateDir, "--peer-uid", switchUser}
 	s.keeper = s.pod.contained("", append(own, args...)...)
 	s.keeper.awaitText("waiting for a switch")
+}
+
+// supervised returns the child of the first process of a container, and its process id there.
+func (p *process) supervised() (pid, own int) {
+	p.t.Helper()
+	await(p.t, "the process below the supervisor", func() error {
+		for _, pid = range childrenOf(p.cmd.Process.Pid) {
+			if args := argumentsOf(pid); slices.Contains(args, "--supervised") && !slices.Contains(args, "--when-closed") { // not an earlier keeper's watchdog
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
+	fields := strings.Fields(readStatus(p.t, fmt.Sprintf("/proc/%d/status", pid))["NSpid"])
+	own, err := strconv.Atoi(fields[len(fields)-1])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pid, own
+}
+
+// killSupervised kills the child of the first process of a container.
+func (p *process) killSupervised() {
+	p.t.Helper()
+	pid, _ := p.supervised()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // launchSwitch starts a switch as a user, or as root if user is empty.
@@ -87,14 +119,14 @@ func TestContainers(t *testing.T) {
 		p := s.startSwitch()
 		s.leased()
 		s.guest.must("ping", "-c1", "-W2", peerAddress)
-		s.expectConfined(p.cmd.Process.Pid, 1)
+		s.expectConfined(p.supervised())
 		p.signal(end)
 		s.awaitAddress(end.String(), time.Now(), time.Second)
 		if code := p.wait(); code != 0 && end == syscall.SIGTERM {
 			t.Errorf("exit code %d\n%s", code, p.text())
 		}
 	}
-	s.startSwitch()
+	standing := s.startSwitch()
 	s.leased()
 	traffic := s.pourBoth()
 	next := s.startSwitch("--takeover")
@@ -103,6 +135,7 @@ func TestContainers(t *testing.T) {
 		t.Errorf("status %+v", now)
 	}
 	s.expectConfined(next.cmd.Process.Pid, 1)
+	standing.awaitText("standing by")
 	s.keeper.stop()
 	if code := next.wait(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, next.text())
@@ -110,19 +143,37 @@ func TestContainers(t *testing.T) {
 	if after := s.pristine(); withoutNeighbours(after) != withoutNeighbours(before) {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
+	standing.stop() // it waits for a keeper
 }
 
-// TestContainersKeeperKilled kills the keeper. The kernel then kills the watchdog too, because the keeper is the first process of their
-// process namespace. The switch ends, and the next keeper gives back, because it does not hold the address.
+// TestStandingBy: a switch whose place another one has taken goes on when that one ends. One that is told to wait briefly ends with 3.
+func TestStandingBy(t *testing.T) {
+	s := newSplit(t, "--peer-pid-namespace", "any")
+	first := s.startSwitch()
+	s.leased()
+	next := s.startSwitch("--takeover")
+	first.awaitText("standing by")
+	next.signal(syscall.SIGKILL)
+	awaitCount(t, first, "ready", 2)
+	s.guest.must("ping", "-c1", "-W2", peerAddress)
+	s.keeper.stop()
+	first.stop()
+	late := s.launchSwitch(switchUser, "--wait", "200ms")
+	if code := late.wait(); code != 3 || !strings.Contains(late.text(), "no keeper within --wait 200ms") {
+		t.Errorf("exit code %d\n%s", code, late.text())
+	}
+}
+
+// TestContainersKeeperKilled kills the keeper's container, with the watchdog. The switch waits, and the next keeper gives back, because it does
+// not hold the address.
 func TestContainersKeeperKilled(t *testing.T) {
 	s := newSplit(t, "--peer-pid-namespace", "any")
 	p := s.startSwitch()
 	s.leased()
 	s.keeper.signal(syscall.SIGKILL)
 	s.keeper.wait()
-	if code := p.wait(); code != 1 || !strings.Contains(p.text(), "the keeper has ended") {
-		t.Errorf("exit code %d\n%s", code, p.text())
-	}
+	p.awaitText("waiting for the keeper")
+	p.stop()
 	s.startKeeper("--peer-pid-namespace", "any", "--hold-switch", "0s")
 	s.awaitAddress("a new keeper", time.Now(), time.Second)
 	s.keeper.stop()

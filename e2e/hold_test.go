@@ -77,29 +77,58 @@ func TestStreamsSurvive(t *testing.T) {
 
 // TestStreamsSurviveContainers is TestStreamsSurvive for keeper and switch in containers of their own.
 func TestStreamsSurviveContainers(t *testing.T) {
-	own := []string{"--peer-pid-namespace", "any", "--guest", "packet:v0", "--hold-after", "1h"}
+	own := []string{"--peer-pid-namespace", "any", "--guest", "packet:v0", "--hold-after", "1h", "--hold-stop", "1m"}
 	s := newSplit(t, own...)
+	before := s.addressCount()
 	s.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
 	p := s.startSwitch()
 	s.leased()
-	killKeeper := func() {
-		s.keeper.signal(syscall.SIGKILL)
-		s.keeper.wait()
+	end := func(p *process, sig syscall.Signal) {
+		p.signal(sig)
 		p.wait()
 	}
-	killSwitch := func() {
-		p.signal(syscall.SIGKILL)
-		p.wait()
+	kills := 0 // of what the keeper's container outlives
+	below := func(p *process) func(int) {
+		return func(int) {
+			p.killSupervised()
+			kills++
+			awaitCount(t, s.keeper, "another switch continues", kills)
+		}
 	}
-	s.survives("the switch's container", func(int) { killSwitch(); p = s.startSwitch() })
-	s.survives("the keeper's container, and thereby the switch's", func(int) { killKeeper(); s.startKeeper(own...); p = s.startSwitch() })
+	nextKeeper := func() {
+		s.startKeeper(own...)
+		s.keeper.awaitText("another switch continues")
+	}
+	s.survives("the switch below its supervisor", below(p))
+	s.survives("the keeper below its supervisor", below(s.keeper))
+	s.survives("the switch's container", func(int) { end(p, syscall.SIGKILL); p = s.startSwitch() })
+	s.survives("the keeper's container", func(int) { end(s.keeper, syscall.SIGKILL); nextKeeper() })
 	s.survives("both containers", func(int) {
-		p.signal(syscall.SIGKILL)
-		killKeeper()
+		end(p, syscall.SIGKILL)
+		end(s.keeper, syscall.SIGKILL)
 		s.startKeeper(own...)
 		p = s.startSwitch()
 	})
+	s.survives("the switch's container, by SIGTERM", func(int) { end(p, syscall.SIGTERM); p = s.startSwitch() })
+	s.survives("the keeper's container, by SIGTERM", func(int) { end(s.keeper, syscall.SIGTERM); nextKeeper() })
+	s.survives("both containers, by SIGTERM", func(int) {
+		end(p, syscall.SIGTERM)
+		end(s.keeper, syscall.SIGTERM)
+		s.startKeeper(own...)
+		p = s.startSwitch()
+	})
+	s.pod.batch("link set v0 down") // the guest has gone: a stop is the end now
+	await(t, "the end of the guest", func() error {
+		if state := s.status().Ports[0].State; state == "up" {
+			return errors.New(state)
+		}
+		return nil
+	})
+	p.stop()
 	s.keeper.stop()
+	if after := s.addressCount(); after != before {
+		t.Errorf("%d addresses, want %d", after, before)
+	}
 }
 
 // TestHoldPasses checks that the pod has its address back when no switch has started within the hold time, with the pod's kernel silent until
@@ -170,7 +199,7 @@ func TestStoppedSwitchElsewhere(t *testing.T) {
 	path := filepath.Join(socketDir(t), "socket")
 	k := l.pod.start(program, "keeper", "--listen", path, "--state-dir", l.stateDir)
 	k.awaitText("waiting for a switch")
-	p := l.pod.start(program, "run", "--keeper", path)
+	p := l.pod.start(program, "run", "--keeper", path, "--wait", "0s")
 	p.awaitText("ready")
 	p.signal(syscall.SIGSTOP)
 	l.peer.must("ip", "neigh", "flush", "all")

@@ -185,13 +185,13 @@ type statusReport struct {
 	MTU                      int
 	Lease                    *struct{ MAC, Hostname, Expires string }
 	Ports                    []struct {
-		Name     string
-		Kind     string
-		RxFrames uint64 `json:"rx_frames"`
-		RxBytes  uint64 `json:"rx_bytes"`
-		TxBytes  uint64 `json:"tx_bytes"`
-		TxFrames uint64 `json:"tx_frames"`
-		Drops    map[string]uint64
+		Name, State string
+		Kind        string
+		RxFrames    uint64 `json:"rx_frames"`
+		RxBytes     uint64 `json:"rx_bytes"`
+		TxBytes     uint64 `json:"tx_bytes"`
+		TxFrames    uint64 `json:"tx_frames"`
+		Drops       map[string]uint64
 	}
 	IPv6 *struct {
 		Holder, Address, Router string

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/podswitch/podswitch/host/missing"
+	"github.com/podswitch/podswitch/host/supervise"
 	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/model"
 	"github.com/podswitch/podswitch/pod/grant"
@@ -32,10 +33,15 @@ func exitCode(err error) int {
 		faults   model.Faults
 		lacks    *missing.Error
 		fault    *grant.Fault
+		child    *supervise.ExitError
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &child):
+		return child.Code
+	case errors.Is(err, errAgain):
+		return exitAgain
 	case errors.As(err, &fault):
 		if fault.Code < exitFailed || fault.Code > exitMissing {
 			return exitFailed

@@ -16,7 +16,7 @@ func TestLastError(t *testing.T) {
 		"a wrong flag":           {[]string{"run", "--log-format=json", "--nope"}, "--nope"},
 		"a wrong flag before":    {[]string{"run", "--nope", "--log-format", "json"}, "--nope"},
 		"a missing argument":     {[]string{"switch", "--log-format", "json"}, "2 to 256 ports"},
-		"a switch, no keeper":    {[]string{"run", "--keeper", "/nowhere/socket", "--log-format", "json"}, "/nowhere/socket"},
+		"a switch, no keeper":    {[]string{"run", "--keeper", "/nowhere/socket", "--wait", "0s", "--log-format", "json"}, "/nowhere/socket"},
 		"the watchdog's restore": {[]string{"restore", "--state-dir", "/dev/null/x", "--log-format", "json"}, "/dev/null/x"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,15 +11,17 @@ import (
 
 // The flags that make restore the watchdog of a keeper.
 const (
-	watchdogFlag     = "when-closed"
-	watchdogHoldFlag = "hold"
+	watchdogFlag         = "when-closed"
+	watchdogHoldFlag     = "hold"
+	watchdogHoldStopFlag = "hold-stop"
 )
 
 func restoreCommand() *cobra.Command {
 	var (
-		dir string
-		w   watchdog
-		log logFlags
+		dir        string
+		w          watchdog
+		supervised bool
+		log        logFlags
 	)
 	c := &cobra.Command{
 		Use:   "restore",
@@ -33,7 +35,7 @@ func restoreCommand() *cobra.Command {
 				if w.log, err = log.logger(c.ErrOrStderr()); err != nil {
 					return err
 				}
-				w.dir, w.isDoomed = dir, os.Getppid() == 1
+				w.dir, w.isDoomed = dir, supervised || os.Getppid() == 1
 				return w.run(c.Context())
 			}
 			report, err := podnet.Restore(dir)
@@ -47,8 +49,10 @@ func restoreCommand() *cobra.Command {
 	c.Flags().StringVar(&dir, "state-dir", defaultStateDir(), "`DIRECTORY` of the state file")
 	c.Flags().IntVar(&w.end, watchdogFlag, -1, "Wait until the other end of the socket pair with this descriptor `NUMBER` is closed")
 	c.Flags().DurationVar(&w.hold, watchdogHoldFlag, 0, "Wait for this `DURATION` after that, for another keeper")
+	c.Flags().DurationVar(&w.holdStop, watchdogHoldStopFlag, 0, "The same after a stop of the keeper that leaves the address taken")
+	c.Flags().BoolVar(&supervised, supervisedFlag, false, "The parent of the keeper starts it again")
 	log.add(c)
-	for _, name := range []string{watchdogFlag, watchdogHoldFlag, logLevelFlag, logFormatFlag} {
+	for _, name := range []string{watchdogFlag, watchdogHoldFlag, watchdogHoldStopFlag, supervisedFlag, logLevelFlag, logFormatFlag} {
 		_ = c.Flags().MarkHidden(name) // only the keeper uses it
 	}
 	return c

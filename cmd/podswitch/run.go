@@ -18,8 +18,9 @@ const (
 const runLong = `Connect the guest to the network of the pod until a signal (SIGINT, SIGTERM) asks to stop, then restore the pod interface.
 
 This process becomes the keeper, which needs CAP_NET_ADMIN and CAP_NET_RAW. It starts the switch, a process without privileges
-that handles all frames. With --keeper or --takeover, this process is the switch of a keeper that is already running; it
-ignores SIGHUP, so that it outlives the terminal in which it was started.
+that handles all frames. With --keeper or --takeover, this process is the switch of a keeper; it ignores SIGHUP, so that it
+outlives the terminal in which it was started. With --keeper alone it waits for the keeper, stands by while the keeper has another
+switch, and goes on with the next keeper when this one ends.
 
 With --takeover, any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny replaces all six: repeat those that must stay.`
 
@@ -38,6 +39,7 @@ func runCommand() *cobra.Command {
 	var (
 		flags    runFlags
 		asSwitch switchFlags
+		parent   superviseFlags
 	)
 	c := &cobra.Command{
 		Use:     "run",
@@ -46,17 +48,23 @@ func runCommand() *cobra.Command {
 		Example: runExample,
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
+			flags.supervised = parent.isChild
 			if asSwitch.keeper != "" || asSwitch.takeover {
+				asSwitch.supervised = parent.isChild
 				return asSwitch.run(c, &flags)
 			}
 			if c.Flags().Changed(peerUIDFlag) || c.Flags().Changed(peerNamespaceFlag) {
 				return usageError{fmt.Errorf("--%s and --%s need --%s", peerUIDFlag, peerNamespaceFlag, keeperFlag)}
+			}
+			if parent.isWanted() {
+				return superviseKeeper(c, &flags)
 			}
 			return runKeeper(c, &flags)
 		},
 	}
 	flags.add(c)
 	asSwitch.add(c)
+	parent.add(c)
 	return c
 }
 
@@ -70,5 +78,5 @@ func runKeeper(c *cobra.Command, flags *runFlags) error {
 	return keeper.Run(c.Context(), cfg, flags.log.switchCommandLine, filepath.Join(cfg.Pod.StateDir, keeperSocket))
 }
 
-// keeperSocket is the name of the socket for takeovers, in the state directory.
+// keeperSocket is the name of the keeper's own socket in the state directory, for takeovers of run and for probes.
 const keeperSocket = "keeper.sock"

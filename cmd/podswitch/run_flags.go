@@ -35,8 +35,9 @@ type runFlags struct {
 	log       logFlags
 
 	refuse, host bool
+	supervised   bool // another process starts this one again when it is killed
 
-	holdSwitch, holdKeeper time.Duration
+	holdSwitch, holdKeeper, holdStop time.Duration
 }
 
 func (f *runFlags) add(c *cobra.Command) {
@@ -56,7 +57,8 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.BoolVar(&f.refuse, "refuse", true, "While no guest has the pod address, refuse TCP and UDP to it, as a kernel does; false: stay silent")
 	flags.DurationVar(&f.cfg.HoldAfter, "hold-after", defaultHoldAfter, "`DURATION` from the loss of the guest until the switch answers for the pod address; 0s: at once")
 	flags.DurationVar(&f.holdSwitch, "hold-switch", defaultHoldSwitch, "`DURATION` from the unasked end of the switch until the pod address is given back, unless another switch has started; 0s: at once")
-	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once")
+	flags.DurationVar(&f.holdKeeper, "hold-keeper", 0, "`DURATION` from the unasked end of the keeper until its watchdog gives the pod address back, unless another keeper continues; 0s: at once (default with --supervise: as --hold-switch)")
+	flags.DurationVar(&f.holdStop, "hold-stop", 0, "`DURATION` from a stop while a hypervisor is attached until the pod address is given back, unless another switch or keeper continues, as when a container is replaced; 0s: at once")
 	f.address = newChoice("move", "mute")
 	flags.Var(f.address, "address", "move: remove the pod address from the interface; mute: keep it there, and make the kernel ignore traffic for it")
 	f.cfg.Families = model.AllFamilies
@@ -117,6 +119,8 @@ func (f *runFlags) check() error {
 		return fmt.Errorf("--hold-switch %s: want 0s or more", f.holdSwitch)
 	case f.holdKeeper < 0:
 		return fmt.Errorf("--hold-keeper %s: want 0s or more", f.holdKeeper)
+	case f.holdStop < 0:
+		return fmt.Errorf("--hold-stop %s: want 0s or more", f.holdStop)
 	}
 	return checkSettings(&f.cfg.Settings)
 }
@@ -150,6 +154,9 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 	}
 	f.cfg.VM = vm
 	f.cfg.Offload, f.cfg.NoMerge = f.offload.value == "on", f.merge.value == "off"
+	if f.supervised && !c.Flags().Changed("hold-keeper") {
+		f.holdKeeper = f.holdSwitch // the next keeper is there in milliseconds
+	}
 	f.cfg.HoldKeeper = f.holdKeeper
 	f.cfg.Mute, f.cfg.Silent = f.address.value == "mute", !f.refuse
 	if f.control == "" {
@@ -165,7 +172,7 @@ func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
 		return keeper.Config{}, err
 	}
 	cfg := keeper.Config{Pod: &pod, Version: version, Control: f.control, From: f.from, Host: f.host, Owner: -1, ExitCode: exitCode, HoldSwitch: f.holdSwitch,
-		Watchdog: f.log.watchdogCommand(pod.StateDir, f.holdKeeper)}
+		HoldStop: f.holdStop, Watchdog: f.watchdogCommand(pod.StateDir)}
 	if cfg.Log, err = f.log.logger(c.ErrOrStderr()); err != nil {
 		return cfg, err
 	}

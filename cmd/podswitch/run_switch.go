@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,20 +21,29 @@ import (
 
 // switchFlags are the flags of run that apply to the switch alone.
 type switchFlags struct {
-	keeper   string // path of the keeper's socket, or fd:N
-	takeover bool
-	peers    peerFlags
+	keeper     string // path of the keeper's socket, or fd:N
+	takeover   bool
+	supervised bool // another process starts this one again when it is killed, and when it exits with exitAgain
+	wait       time.Duration
+	peers      peerFlags
 }
 
 func (f *switchFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.keeper, keeperFlag, "", "Run only the switch, without privileges, for the keeper that listens at this `PATH`; the keeper has all other settings")
 	c.Flags().BoolVar(&f.takeover, takeoverFlag, false, "Replace the running switch; if any of --vm, --interface, --guest-mac, --hold-after, --keep and --deny is given, this command line replaces all six")
+	c.Flags().DurationVar(&f.wait, waitFlag, defaultWait, "With --keeper: `DURATION` for which no keeper may be there; 0s: end at once if there is none, and with the keeper")
 	f.peers.add(c)
 }
 
 // check rejects flags whose setting belongs to the keeper.
 func (f *switchFlags) check(c *cobra.Command) (err error) {
-	own := []string{keeperFlag, takeoverFlag, logLevelFlag, logFormatFlag, peerUIDFlag, peerNamespaceFlag}
+	if f.wait < 0 {
+		return usageError{fmt.Errorf("--%s %s: want 0s or more", waitFlag, f.wait)}
+	}
+	own := []string{keeperFlag, takeoverFlag, logLevelFlag, logFormatFlag, peerUIDFlag, peerNamespaceFlag, supervisedFlag}
+	if f.keeper != "" && !f.takeover {
+		own = append(own, waitFlag)
+	}
 	if f.takeover {
 		own = append(own, settingsFlags()...)
 	}
@@ -69,6 +79,9 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 		return nil
 	}
 	outliveTerminal()
+	if f.stays() {
+		return f.stay(c, flags, cfg)
+	}
 	path := f.keeper
 	if path == "" {
 		path = filepath.Join(flags.cfg.StateDir, keeperSocket)

@@ -20,7 +20,7 @@ func TestOutlivesTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, args := range [][]string{{"run", "--keeper", keeperSocket}, {"run", "--takeover", "--state-dir", "."}} {
+	for _, args := range [][]string{{"run", "--keeper", keeperSocket, "--wait", "0s"}, {"run", "--takeover", "--state-dir", "."}} {
 		signal.Reset(syscall.SIGHUP)
 		ended := make(chan int, 1)
 		go func() { ended <- run(ctx, args, nil, t.Output(), t.Output()) }()

@@ -46,10 +46,15 @@ var runtimeVariables = []string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "
 
 // watchdogCommand returns a function that returns the command of a watchdog. The watchdog restores the pod interface from the
 // state file in stateDir when the other end of a socket pair, which the keeper has, has been closed for the hold time.
-func (f *logFlags) watchdogCommand(stateDir string, hold time.Duration) func(end *os.File) *exec.Cmd {
+func (f *runFlags) watchdogCommand(stateDir string) func(end *os.File) *exec.Cmd {
+	args := []string{"restore", "--state-dir", stateDir, "--" + watchdogFlag, fmt.Sprint(firstExtra),
+		"--" + watchdogHoldFlag, f.holdKeeper.String(), "--" + watchdogHoldStopFlag, f.holdStop.String(),
+		"--" + logLevelFlag, f.log.level.value, "--" + logFormatFlag, f.log.format.value}
+	if f.supervised {
+		args = append(args, "--"+supervisedFlag)
+	}
 	return func(end *os.File) *exec.Cmd {
-		c := exec.Command(self, "restore", "--"+watchdogFlag, fmt.Sprint(firstExtra), "--state-dir", stateDir, "--"+watchdogHoldFlag, hold.String(),
-			"--"+logLevelFlag, f.level.value, "--"+logFormatFlag, f.format.value)
+		c := exec.Command(self, args...)
 		c.Args[0] = os.Args[0]
 		c.ExtraFiles, c.Stderr = []*os.File{end}, os.Stderr
 		return c

@@ -20,19 +20,23 @@ import (
 const statusExample = `  podswitch status
   # For a readiness probe: exits with 0 when the guest has the address
   podswitch status --ready
-  podswitch status -o json | jq '.ports[].drops'`
+  podswitch status -o json | jq '.ports[].drops'
+  # For a liveness probe of a keeper, with its state directory
+  podswitch status --keeper /run/podswitch/keeper.sock`
 
 const statusLong = `Show the holder of the pod address (kernel, switch or guest), the guest's lease, the settings in force, the neighbours, and for
 each port its state, the counters, and the dropped frames by reason. A keeper that waits for a switch answers too, with
-exit code 1: no switch connects the guest.
+exit code 1: no switch connects the guest. With --keeper the keeper itself answers, with or without a switch; with --control
+too, both have to.
 
 Exit codes: 0 success; 1 the uplink is down, the keeper waits for a switch, or no podswitch answers; with --ready also 1 while no guest has the address, or, with a
 plain bridge, while a port is down; 2 invalid command line.`
 
 func statusCommand() *cobra.Command {
 	var (
-		path  string
-		ready bool
+		path   string
+		keeper string
+		ready  bool
 	)
 	c := &cobra.Command{
 		Use:     "status",
@@ -43,8 +47,15 @@ func statusCommand() *cobra.Command {
 	}
 	addControl(c, &path)
 	c.Flags().BoolVar(&ready, "ready", false, "Exit with 1 unless the uplink is up and the guest has the pod address")
+	c.Flags().StringVar(&keeper, keeperFlag, "", "Ask the keeper at this `PATH`, which is keeper.sock in its state directory, and exit with 0 if it works; not the switch, unless --control is given")
 	output := addOutput(c)
+	c.MarkFlagsMutuallyExclusive(keeperFlag, "ready")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if keeper != "" {
+			if err := showKeeper(c, keeper, output.value); err != nil || !c.Flags().Changed("control") {
+				return err
+			}
+		}
 		var s control.Status
 		if err := control.Get(c.Context(), path, control.StatusPath, &s); err != nil {
 			return err

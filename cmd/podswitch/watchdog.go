@@ -14,11 +14,12 @@ import (
 
 // A watchdog waits until the keeper has ended, and restores the pod interface if the keeper has not done so.
 type watchdog struct {
-	end      int    // descriptor of a socket; the keeper has the other end of the pair
-	dir      string // the state directory
-	hold     time.Duration
+	end      int           // descriptor of a socket; the keeper has the other end of the pair
+	dir      string        // the state directory
+	hold     time.Duration // after the keeper was killed
+	holdStop time.Duration // after it has stopped and left the address taken
 	log      *zap.Logger
-	isDoomed bool // the keeper is the first process of its namespace, whose end the kernel makes the end of this process
+	isDoomed bool // the keeper or its parent is the first process of its namespace, whose end the kernel makes the end of this process
 }
 
 // A process that is killed releases its locks and addresses one after the other. The watchdog retries until all are released.
@@ -30,22 +31,29 @@ const (
 )
 
 func (w *watchdog) run(ctx context.Context) (err error) {
-	wasKilled, err := keeper.Watch(w.end)
-	if err != nil {
+	end, err := keeper.Watch(w.end)
+	switch {
+	case err != nil:
 		return fmt.Errorf("watch the keeper: %w", err)
-	}
-	if wasKilled && w.isDoomed {
+	case end == keeper.EndRegular:
+		_, err = w.restore()
+		return err
+	case w.isDoomed:
 		// The kernel closes the keeper's files first, and kills this process then. A restoration that it interrupts would leave the
 		// interface with an address that the next keeper cannot continue with.
 		time.Sleep(doomTime)
 	}
-	if wasKilled && w.isRelieved(ctx) {
+	hold, text := w.hold, "the keeper was killed"
+	if end == keeper.EndPaused {
+		hold, text = w.holdStop, "the keeper has stopped, and left the pod address for the next one"
+	}
+	if w.isRelieved(ctx, hold, text) {
 		w.log.Info("watchdog: another keeper continues")
 		return nil
 	}
 	report, err := w.restore()
-	if err == nil && wasKilled {
-		w.log.Warn("watchdog: the keeper was killed", zap.String("report", report))
+	if err == nil {
+		w.log.Warn("watchdog: "+text, zap.String("report", report))
 	}
 	return err
 }
@@ -63,14 +71,14 @@ func (w *watchdog) restore() (report string, err error) {
 
 // isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory. The
 // kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
-func (w *watchdog) isRelieved(ctx context.Context) bool {
+func (w *watchdog) isRelieved(ctx context.Context, hold time.Duration, text string) bool {
 	if pending, err := podnet.Pending(w.dir); pending == nil && err == nil { // the address was muted
 		return false
 	}
-	if w.hold > 0 {
-		w.log.Warn("watchdog: the keeper was killed, waiting for another one", zap.Duration("for", w.hold))
+	if hold > 0 {
+		w.log.Warn("watchdog: "+text+", waiting for another one", zap.Duration("for", hold))
 	}
-	for end := time.Now().Add(w.hold); time.Now().Before(end); {
+	for end := time.Now().Add(hold); time.Now().Before(end); {
 		switch lock, err := podnet.Lock(w.dir); { // waits longer than the kernel takes to release the lock of the first keeper
 		case errors.Is(err, podnet.ErrLocked):
 			return true

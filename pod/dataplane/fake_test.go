@@ -50,12 +50,13 @@ func delegatePlan(t testing.TB) *plan.Plan {
 
 // A pod has the resources of a keeper: two datagram sockets for ports, whose other ends are a guest and a wire, and a control socket.
 type pod struct {
-	t       testing.TB
-	dir     string
-	plan    *plan.Plan // nil: a learning switch
-	sockets [2]unixport.Socket
-	control *net.UnixListener
-	ends    [2]*net.UnixConn // guest and wire
+	isWatched bool // the keeper watches the guest's device
+	t         testing.TB
+	dir       string
+	plan      *plan.Plan // nil: a learning switch
+	sockets   [2]unixport.Socket
+	control   *net.UnixListener
+	ends      [2]*net.UnixConn // guest and wire
 }
 
 func newPod(t testing.TB, p *plan.Plan) *pod {
@@ -92,6 +93,9 @@ func (d *pod) grant() *grant.Grant {
 	g := &grant.Grant{Version: grant.Version, Keeper: os.Getpid()}
 	for _, name := range []string{"guest", "uplink"} {
 		g.Ports = append(g.Ports, grant.Port{Name: name, Kind: hypervisor.KindDgram, Spec: "dgram:" + name, Present: true})
+	}
+	if d.isWatched {
+		g.Ports[vswitch.PortGuest].Kind = hypervisor.KindPacket
 	}
 	if d.plan != nil {
 		g.Forwarder = d.plan.Wire()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/pod/grant"
@@ -31,7 +32,7 @@ func TestMergingOfAGrant(t *testing.T) {
 		if err := keeper.Send(grant.Message{Grant: g}, int(socket.Fd())); err != nil {
 			t.Fatal(err)
 		}
-		s, _, control, err := newSession(theirs, grant.Hello{})
+		s, _, control, err := newSession(t.Context(), &Config{Conn: theirs, Log: zap.NewNop()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podswitch/podswitch/pod/control"
 	"github.com/podswitch/podswitch/pod/grant"
+	"github.com/podswitch/podswitch/pod/hypervisor"
 	"github.com/podswitch/podswitch/tap"
 	"github.com/podswitch/podswitch/vswitch"
 )
@@ -53,7 +54,7 @@ func (p *process) wait(ctx context.Context) (started bool, err error) {
 // that podswitch ends.
 func (p *process) waitAgain() (started bool, err error) {
 	started, err = p.wait(context.Background())
-	if errors.Is(err, errKeeperEnded) {
+	if errors.Is(err, ErrKeeperEnded) {
 		p.log.Info("handed over")
 		return false, nil
 	}
@@ -91,7 +92,7 @@ func (p *process) start(ctx context.Context, c command) error {
 		p.mode.start()
 	}
 	if p.session.conn.Send(grant.Message{Started: &grant.Started{}}) != nil {
-		return errKeeperEnded
+		return ErrKeeperEnded
 	}
 	return nil
 }
@@ -157,8 +158,7 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 		case c := <-p.session.commands:
 			switch {
 			case c.GuestState != nil:
-				p.mode.portList()[vswitch.PortGuest].link.isAlone.Store(c.GuestState.Absent)
-				p.mode.setGuestAbsent(c.GuestState.Absent)
+				p.setGuestAbsent(c.GuestState.Absent)
 			case c.UplinkState != nil:
 				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.UplinkState.Down)
 			case c.Changed != nil:
@@ -168,8 +168,9 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 			case c.Yield != nil:
 				return true, nil
 			case c.Stop != nil:
+				attached := p.isAttached()
 				p.mode.stop()
-				return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{}})
+				return false, p.session.conn.Send(grant.Message{Stopped: &grant.Stopped{Attached: attached}})
 			default:
 				_ = grant.CloseFiles(c.files)
 			}
@@ -178,12 +179,28 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 		case <-asked:
 			asked = nil
 			if err := p.session.conn.Send(grant.Message{Bye: &grant.Bye{}}); err != nil {
-				return false, errKeeperEnded
+				return false, ErrKeeperEnded
 			}
 		case <-working.Done():
 			return false, nil // another goroutine of the group has failed
 		}
 	}
+}
+
+// setGuestAbsent applies a report of the keeper, which watches the device behind a packet socket. Any other port sees for itself whether its
+// hypervisor is there.
+func (p *process) setGuestAbsent(absent bool) {
+	guest := p.mode.portList()[vswitch.PortGuest]
+	if guest.kind != hypervisor.KindPacket {
+		return
+	}
+	guest.link.isAlone.Store(absent)
+	p.mode.setGuestAbsent(absent)
+}
+
+// isAttached reports whether a hypervisor is attached to the guest's port.
+func (p *process) isAttached() bool {
+	return p.mode.portList()[vswitch.PortGuest].link.state() == control.LinkUp
 }
 
 // handOver sends the snapshot after forwarding has ended, and builds the mode again, for a takeover that fails.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -14,11 +13,12 @@ import (
 	"github.com/podswitch/podswitch/tap"
 )
 
-// A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover and EncodedSettings.
+// A Config has the parameters of a switch that the keeper does not send. All fields are required except Version, Takeover, StandBy and EncodedSettings.
 type Config struct {
 	Conn            *grant.Conn     // to the keeper; Run closes it
 	Version         string          // of this program, for status
 	Takeover        bool            // replace the running switch
+	StandBy         bool            // wait while the keeper has another switch, in place of an error
 	EncodedSettings json.RawMessage // with Takeover: settings in place of the keeper's; nil: no change
 	EnterSandbox    EnterSandbox    // called once, before Ready is sent
 	ExitCode        func(error) int // the exit code of a process that ends with this error, for the keeper
@@ -30,14 +30,13 @@ type Config struct {
 type EnterSandbox func(Needs) (report string, err error)
 
 // Run is the switch process. It returns nil when the keeper has stopped it and when another switch has replaced it. When ctx is done it
-// asks the keeper for a Stop, and works until then. Any other end is an error, which Run also sends to the keeper.
+// asks the keeper for a Stop, and works until then. Any other end is an error, which Run also sends to the keeper: ErrKeeperEnded, or one
+// that is ErrNoGrant before the switch has begun, or what has failed.
 func Run(ctx context.Context, cfg Config) error {
 	defer cfg.Conn.Close()
-	greeted := closeAfter(ctx, cfg.Conn)
-	s, g, socket, err := newSession(cfg.Conn, grant.Hello{Takeover: cfg.Takeover, Settings: cfg.EncodedSettings})
-	close(greeted)
+	s, g, socket, err := newSession(ctx, &cfg)
 	switch {
-	case errors.Is(err, errKeeperEnded) && ctx.Err() != nil:
+	case errors.Is(err, ErrKeeperEnded) && ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return err
@@ -51,26 +50,10 @@ func Run(ctx context.Context, cfg Config) error {
 	p := &process{cfg: cfg, session: s, grant: g, control: socket, log: cfg.Log}
 	err = p.run(ctx)
 	var fromKeeper *grant.Fault
-	if err != nil && !errors.As(err, &fromKeeper) && !errors.Is(err, errKeeperEnded) {
+	if err != nil && !errors.As(err, &fromKeeper) && !errors.Is(err, ErrKeeperEnded) {
 		_ = cfg.Conn.Send(grant.Message{Fault: &grant.Fault{Text: err.Error(), Code: cfg.ExitCode(err)}})
 	}
 	return err
-}
-
-// handshakeTimeout bounds the handshake after ctx is done.
-const handshakeTimeout = time.Second
-
-// closeAfter closes conn handshakeTimeout after ctx is done, unless the channel that it returns is closed first.
-func closeAfter(ctx context.Context, conn *grant.Conn) (greeted chan struct{}) {
-	greeted = make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		select {
-		case <-greeted:
-		case <-time.After(handshakeTimeout):
-			conn.Close()
-		}
-	})
-	return greeted
 }
 
 // A process is one switch from its grant to its end. Its fields are set before the work phase, and takeovers before each one.
@@ -100,7 +83,7 @@ func (p *process) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := p.session.conn.Send(grant.Message{Ready: &grant.Ready{Sandbox: p.sandbox}}); err != nil {
-		return errKeeperEnded
+		return ErrKeeperEnded
 	}
 	return p.serve(ctx)
 }

@@ -1,20 +1,18 @@
 package dataplane
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
 
-	"github.com/podswitch/podswitch/host/missing"
 	"github.com/podswitch/podswitch/pod/grant"
 	"github.com/podswitch/podswitch/tap"
 )
 
-// errKeeperEnded means that the keeper process ended, or closed the session.
-var errKeeperEnded = errors.New("the keeper has ended")
+// ErrKeeperEnded means that the keeper process ended, or closed the session.
+var ErrKeeperEnded = errors.New("the keeper has ended")
 
 // A session is the switch's side of the connection with its keeper. One goroutine reads the messages and passes each on: Opened to
 // open, Dialled to dial, and every other message as a command.
@@ -48,21 +46,15 @@ type openedPort struct {
 }
 
 // newSession sends hello and waits for the grant. It returns the grant and the listening control socket with the session.
-func newSession(conn *grant.Conn, hello grant.Hello) (*session, *grant.Grant, *os.File, error) {
-	hello.Version = grant.Version
-	sendErr := conn.Send(grant.Message{Hello: &hello})
-	m, files, err := conn.Receive() // even after a failed Send: a Fault may say why
+func newSession(ctx context.Context, cfg *Config) (*session, *grant.Grant, *os.File, error) {
+	m, files, err := greet(ctx, cfg)
 	switch {
-	case errors.Is(err, grant.ErrInvalid):
-		return nil, nil, nil, &missing.Error{What: "use this keeper", Need: fmt.Sprintf("a keeper with version %d of the protocol", grant.Version),
-			Give: "use the same podswitch on both sides", Err: err}
 	case err != nil:
-		return nil, nil, nil, fmt.Errorf("%w before it granted anything: %w", errKeeperEnded, cmp.Or(sendErr, err))
-	case m.Fault != nil:
-		return nil, nil, nil, errors.Join(m.Fault, grant.CloseFiles(files))
+		return nil, nil, nil, errors.Join(err, grant.CloseFiles(files))
 	case m.Grant == nil || len(files) != 1:
 		return nil, nil, nil, errors.Join(errors.New("the keeper did not answer with a grant and a control socket"), grant.CloseFiles(files))
 	}
+	conn := cfg.Conn
 	s := &session{conn: conn, commands: make(chan command, 16), ended: make(chan struct{}), dials: map[uint64]chan dialResult{},
 		merge: tap.MergeDatagrams}
 	if m.Grant.NoMergeUDP {
@@ -88,7 +80,7 @@ func (s *session) receive() {
 		m, files, err := s.conn.Receive()
 		switch {
 		case err != nil:
-			s.cause = errKeeperEnded
+			s.cause = ErrKeeperEnded
 		case m.Opened != nil:
 			s.putOpened(m.Opened, files)
 		case m.Dialled != nil:

@@ -85,11 +85,28 @@ func TestStatusOfNeighbours(t *testing.T) {
 	}
 }
 
+// TestGuestStateOfASocket: a report of the keeper does not change what a socket knows of its hypervisor.
+func TestGuestStateOfASocket(t *testing.T) {
+	d := newPod(t, delegatePlan(t))
+	k := d.start(false, nil)
+	k.reachWork(nil)
+	k.send(grant.Message{GuestState: &grant.GuestState{Absent: true}})
+	k.send(grant.Message{UplinkState: &grant.UplinkState{Down: true}})
+	var s control.Status
+	if !eventually(func() bool {
+		return control.Get(t.Context(), d.path("control"), control.StatusPath, &s) == nil && s.Ports[1].State == control.LinkDown
+	}) || s.Ports[0].State != control.LinkUp {
+		t.Errorf("%+v", s.Ports)
+	}
+	k.stop()
+}
+
 // TestStatusOfARun checks the state of a switch as the control socket has it: it changes with the keeper's messages, and a datagram
 // socket is up without a peer.
 func TestStatusOfARun(t *testing.T) {
 	for name, d := range map[string]*pod{"delegation": newPod(t, delegatePlan(t)), "learning switch": newPod(t, nil)} {
 		t.Run(name, func(t *testing.T) {
+			d.isWatched = true
 			k := d.start(false, nil)
 			k.reachWork(nil)
 			want := func(guest, uplink string) {

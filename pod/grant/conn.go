@@ -30,12 +30,12 @@ const (
 // program.
 var ErrInvalid = errors.New("invalid message")
 
-// A Conn is one end of a session. It is the switch's end if a Hello was sent with it, and the keeper's otherwise. It receives only messages that the other side may
+// A Conn is one end of a session. It is the switch's end if a Hello or an Ask was sent with it, and the keeper's otherwise. It receives only messages that the other side may
 // send. One goroutine at a time may call Receive; Send and Close may be called at any time.
 type Conn struct {
 	socket   *net.UnixConn
 	timeout  time.Duration // of a Send
-	isSwitch atomic.Bool   // a Hello was sent
+	isSwitch atomic.Bool   // a Hello or an Ask was sent
 	refuses  atomic.Bool   // RefuseFiles
 	isSmall  atomic.Bool   // RefuseLarge
 	discard  func([]int)   // closes descriptors of a message that is refused
@@ -114,7 +114,7 @@ func (c *Conn) Send(m Message, files ...int) error {
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
 	}
-	if m.Hello != nil {
+	if m.Hello != nil || m.Ask != nil {
 		c.isSwitch.Store(true)
 	}
 	return c.write(append(text, body...), rights)

@@ -10,6 +10,7 @@
 //
 //	switch                     keeper
 //	  Hello ──────────────────▶        version; begin, or take over from another switch
+//	        ◀────────────────── StandBy  the keeper has another switch: wait for its end
 //	        ◀────────────────── Grant  what to forward, and the control socket
 //	        ◀────────────────── Opened once for each port that is present, with its descriptor
 //	  Ready ──────────────────▶        the ports are built, and all privileges are dropped
@@ -29,6 +30,8 @@
 //	        ◀────────────────── Stop   the address is about to be given back
 //	  Stopped ────────────────▶        the switch does not answer for the address any more
 //
+// A process that only wants to know whether the keeper works sends Ask in place of Hello, and gets an Answer.
+//
 // Either side may send a Fault instead of the next message, and ends the session then. A session ends with its connection, and a
 // switch with its session.
 //
@@ -36,14 +39,16 @@
 //
 // # Messages
 //
-// The phases of a session are connected, building, ready, starting, running, yielding and yielded, in this order. A switch that has
+// The phases of a session are connected, standing, building, ready, starting, running, yielding and yielded, in this order. A switch that has
 // yielded starts again if the takeover fails, and stopping follows each phase from starting on. The keeper tracks the phase
 // (pod/keeper/protocol.go). A message of the switch that the table does not have for the phase ends the session; a switch ignores such a
 // message of the keeper.
 //
 //	message      sender  phase                             descriptors                     next phase
-//	Hello        switch  connected                         -                               building
-//	Grant        keeper  connected, in answer to Hello     1: listening control socket     building
+//	Hello        switch  connected                         -                               building, standing
+//	StandBy      keeper  connected, in answer to Hello     -                               standing
+//	Grant        keeper  connected, in answer to Hello;    1: listening control socket     building
+//	                     standing
 //	Opened       keeper  building to yielding; yielded,    1: device or socket of the port -
 //	                     before Begin
 //	Ready        switch  building                          -                               ready
@@ -62,6 +67,8 @@
 //	Bye          switch  building to stopping              -                               -
 //	Stop         keeper  starting to yielded               -                               stopping
 //	Stopped      switch  stopping                          -                               the end
+//	Ask          switch  connected                         -                               -
+//	Answer       keeper  connected, in answer to Ask       -                               the end
 //	Fault        either  every                             -                               the end
 //
 // The receiver closes descriptors that a message must not have, and a keeper ends the session: it receives none but between Yield and

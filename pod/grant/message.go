@@ -10,11 +10,12 @@ import (
 
 // Version is the version of the protocol. Keeper and switch must have the same Version. It increases when the form of a message or of a
 // snapshot changes.
-const Version = 10
+const Version = 11
 
 // A Message is one message. Exactly one field is set.
 type Message struct {
 	Hello       *Hello       `json:"hello,omitempty"`
+	StandBy     *StandBy     `json:"stand_by,omitempty"`
 	Grant       *Grant       `json:"grant,omitempty"`
 	Opened      *Opened      `json:"opened,omitempty"`
 	Ready       *Ready       `json:"ready,omitempty"`
@@ -32,6 +33,8 @@ type Message struct {
 	Bye         *Bye         `json:"bye,omitempty"`
 	Stop        *Stop        `json:"stop,omitempty"`
 	Stopped     *Stopped     `json:"stopped,omitempty"`
+	Ask         *Ask         `json:"ask,omitempty"`
+	Answer      *Answer      `json:"answer,omitempty"`
 	Fault       *Fault       `json:"fault,omitempty"`
 }
 
@@ -40,6 +43,12 @@ type Hello struct {
 	Version  int             `json:"version"`            // Version of the switch's build
 	Takeover bool            `json:"takeover,omitempty"` // replace the switch that runs
 	Settings json.RawMessage `json:"settings,omitempty"` // with Takeover: encoded Settings that replace the keeper's; absent: no change
+}
+
+// StandBy reports that the keeper has another switch. The Grant follows when that one has ended. A switch that does not want to wait for
+// that ends the session.
+type StandBy struct {
+	Switch string `json:"switch"` // that switch, for people
 }
 
 // A Grant is everything that a switch has to know. The descriptor of the listening control socket travels with it.
@@ -190,12 +199,29 @@ type Bye struct{}
 type Stop struct{}
 
 // Stopped reports that the switch does not answer for the address any more.
-type Stopped struct{}
+type Stopped struct {
+	Attached bool `json:"attached,omitempty"` // a hypervisor is attached to the guest's port
+}
+
+// Ask asks a keeper whether it works, in place of Hello. An Answer ends the session.
+type Ask struct{}
+
+// Answer is the state of a keeper that works.
+type Answer struct {
+	Version string `json:"version"`          // of the keeper's program
+	State   string `json:"state"`            // of the keeper's life, such as "running"
+	Keeper  int    `json:"keeper"`           // process id of the keeper, in its own namespace
+	Switch  string `json:"switch,omitempty"` // the switch, for people; empty: there is none
+}
+
+// TryLater is the Code of a Fault after which the same switch may find a keeper that it can serve: this one has another version, or too
+// many connections (EX_TEMPFAIL in sysexits.h).
+const TryLater = 75
 
 // A Fault has the reason for which a side ends the session.
 type Fault struct {
 	Text string `json:"text"` // error message, for people
-	Code int    `json:"code"` // exit code for the fault
+	Code int    `json:"code"` // exit code for the fault, or TryLater
 }
 
 // Error returns the text: the fault of the other side is an error of this one.

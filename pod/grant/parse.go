@@ -45,6 +45,7 @@ type rule struct {
 // here: no switch can make its keeper allocate many times the size of a message.
 var rules = map[string]rule{
 	"hello":        {switchSide, maxMessage},
+	"stand_by":     {keeperSide, maxSmall},
 	"grant":        {keeperSide, maxMessage},
 	"opened":       {keeperSide, maxSmall},
 	"ready":        {switchSide, maxSmall},
@@ -62,6 +63,8 @@ var rules = map[string]rule{
 	"bye":          {switchSide, maxSmall},
 	"stop":         {keeperSide, maxSmall},
 	"stopped":      {switchSide, maxSmall},
+	"ask":          {switchSide, maxSmall},
+	"answer":       {keeperSide, maxSmall},
 	"fault":        {switchSide | keeperSide, maxSmall},
 }
 

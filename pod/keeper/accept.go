@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/podswitch/podswitch/pod/grant"
 )
@@ -34,14 +35,14 @@ func (l *loop) accept(listener *net.UnixListener) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		peer, err := l.cfg.Peers.Check(socket)
-		if err != nil {
-			l.log.Warn("connection refused", zap.Error(err))
-			refuse(socket, err)
+		peer, notSwitch := l.cfg.Peers.Check(socket)
+		if notSwitch != nil && !l.isOwn(peer) {
+			l.log.Warn("connection refused", zap.Error(notSwitch))
+			refuse(socket, notSwitch)
 			continue
 		}
 		accepted := make(chan error, 1)
-		if !l.do(func() { accepted <- l.accepted(socket, int(peer.Pid), int(peer.Uid)) }) {
+		if !l.do(func() { accepted <- l.accepted(socket, peer, notSwitch) }) {
 			socket.Close()
 			return
 		}
@@ -51,22 +52,25 @@ func (l *loop) accept(listener *net.UnixListener) {
 	}
 }
 
-// errTooManySessions refuses a connection.
-var errTooManySessions = fmt.Errorf("too many switches are connected: at most %d", maxSessions)
+// isOwn reports whether a peer runs as this process's user. It may ask whether the keeper works, even if it may not be a switch.
+func (l *loop) isOwn(peer *unix.Ucred) bool { return peer != nil && int(peer.Uid) == l.uid }
 
-// accepted begins a session, unless too many are open.
-func (l *loop) accepted(socket *net.UnixConn, pid, uid int) error {
+// errTooManySessions refuses a connection.
+var errTooManySessions = &laterError{fmt.Errorf("too many switches are connected: at most %d", maxSessions)}
+
+// accepted begins a session, unless too many are open. The error notSwitch is why the peer may not be a switch; nil: it may.
+func (l *loop) accepted(socket *net.UnixConn, peer *unix.Ucred, notSwitch error) error {
 	if len(l.sessions) >= maxSessions {
-		l.log.Warn("connection refused: too many are open", processField("process", pid, uid))
+		l.log.Warn("connection refused: too many are open", processField("process", int(peer.Pid), int(peer.Uid)))
 		return errTooManySessions
 	}
-	l.connect(grant.NewConn(socket), pid, uid)
+	l.connect(grant.NewConn(socket), int(peer.Pid), int(peer.Uid)).notSwitch = notSwitch
 	return nil
 }
 
 // refuse sends the reason to a peer that may not connect, and closes the connection.
 func (l *loop) refuse(socket *net.UnixConn, cause error) {
 	conn := grant.NewConn(socket)
-	_ = conn.Send(grant.Message{Fault: &grant.Fault{Text: cause.Error(), Code: l.cfg.ExitCode(cause)}})
+	_ = conn.Send(grant.Message{Fault: &grant.Fault{Text: cause.Error(), Code: l.codeOf(cause)}})
 	conn.Close()
 }

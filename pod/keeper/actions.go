@@ -38,6 +38,10 @@ func (l *loop) perform(a action) {
 		l.completeTakeover()
 	case askToStop:
 		l.askToStop()
+	case pause:
+		l.pause()
+	case leave:
+		l.finish(l.leave())
 	case release:
 		l.finish(l.release())
 	case giveBack:
@@ -141,12 +145,15 @@ func (l *loop) release() error {
 
 // closeAll closes the resources, which unlocks the state directory, and then the watchdog, which restores what the state file
 // describes. It closes the sessions of all switches that were admitted.
-func (l *loop) closeAll() error {
+func (l *loop) closeAll() error { return l.closeWith((*watchdog).close) }
+
+// closeWith is closeAll with another end of the watchdog.
+func (l *loop) closeWith(end func(*watchdog)) error {
 	err := l.resources.close()
 	if errors.Is(err, errNotRevoked) {
 		l.unrevoked++
 	}
-	l.watchdog.close()
+	end(l.watchdog)
 	l.closeSwitches()
 	l.resources, l.watchdog, l.links = nil, nil, linkState{}
 	l.renewControl()

@@ -13,8 +13,12 @@ import (
 	"github.com/podswitch/podswitch/pod/plan"
 )
 
-// receiveHello admits a switch, and sends it everything that it needs to build its ports.
+// receiveHello admits a switch, and sends it everything that it needs to build its ports. A switch that is one too many stands by.
 func (l *loop) receiveHello(s *session, h *grant.Hello) {
+	if l.standsBy(s, h) {
+		l.standBy(s)
+		return
+	}
 	if err := l.admit(s, h); err != nil {
 		l.reject(s, err)
 		return
@@ -47,16 +51,20 @@ const maxUnrevoked = 8
 // admit checks that a switch may begin, or take over. For the first one, unless the address is held, it opens the resources.
 func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	switch {
+	case s.notSwitch != nil:
+		l.log.Warn("connection refused", zap.Error(s.notSwitch))
+		return s.notSwitch
 	case h.Version != grant.Version:
-		return &missing.Error{What: "connect to this keeper", Need: fmt.Sprintf("version %d of its protocol, not %d", grant.Version, h.Version),
-			Give: "use the same podswitch on both sides"}
+		return &laterError{&missing.Error{What: "connect to this keeper", Need: fmt.Sprintf("version %d of its protocol, not %d", grant.Version, h.Version),
+			Give: "use the same podswitch on both sides"}}
 	case h.Takeover:
 		return l.admitNext(s, h)
 	case s == l.current: // the keeper's own child
 		return nil
+	case l.current != nil && l.spawn == nil: // and enough others stand by
+		return &laterError{l.errOtherSwitch()}
 	case l.current != nil:
-		return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves %s", l.current.name()),
-			Give: "end that switch, or use --takeover"}
+		return l.errOtherSwitch()
 	case l.state == holding:
 		l.current = s
 		l.handle(admitted, nil)
@@ -72,6 +80,11 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	l.current = s
 	l.handle(admitted, nil)
 	return nil
+}
+
+func (l *loop) errOtherSwitch() error {
+	return &missing.Error{What: "start the switch", Need: fmt.Sprintf("a keeper without another switch, and this one serves %s", l.current.name()),
+		Give: "end that switch, or use --takeover"}
 }
 
 // errNoControl refuses a switch after renewControl has failed. The log has the reason.

@@ -25,7 +25,7 @@ func TestWaitingKeeperAnswers(t *testing.T) {
 	k := &testKeeper{t: t, dir: dir}
 	ctx, stop := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- Listen(ctx, cfg, k.path()) }()
+	go func() { result <- Listen(ctx, cfg, k.path(), k.path()+".own") }()
 	waits := func() (s control.Status, err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
@@ -69,7 +69,7 @@ func TestControlSocketIsReplaced(t *testing.T) {
 			k := &testKeeper{t: t, dir: dir}
 			ctx, stop := context.WithCancel(t.Context())
 			result := make(chan error, 1)
-			go func() { result <- Listen(ctx, cfg, k.path()) }()
+			go func() { result <- Listen(ctx, cfg, k.path(), k.path()+".own") }()
 			answers := func(when string) {
 				t.Helper()
 				await(t, "the keeper to answer "+when, func() bool {

@@ -75,7 +75,7 @@ func TestUselessKeeperEnds(t *testing.T) {
 			Guest: hypervisor.Attachment{Kind: hypervisor.KindStream, Name: filepath.Join(dir, "guest")}}
 		cfg := Config{Pod: &pod, Control: filepath.Join(dir, "control"), Owner: -1, Log: zap.NewNop(), ExitCode: func(error) int { return 1 }}
 		result := make(chan error, 1)
-		go func() { result <- Listen(t.Context(), cfg, filepath.Join(dir, "listen")) }()
+		go func() { result <- Listen(t.Context(), cfg, filepath.Join(dir, "listen"), filepath.Join(dir, "own")) }()
 		err := within(t, "the end of the keeper", result)
 		var lacks *missing.Error
 		if !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) {
@@ -119,7 +119,7 @@ func TestKeeperNamesTheFlag(t *testing.T) {
 			c.change(&cfg, file)
 			result := make(chan error, 1)
 			if cfg.Switch == nil {
-				go func() { result <- Listen(t.Context(), cfg, filepath.Join(dir, "listen")) }()
+				go func() { result <- Listen(t.Context(), cfg, filepath.Join(dir, "listen"), filepath.Join(dir, "own")) }()
 			} else {
 				go func() { result <- Run(t.Context(), cfg, nil, "") }()
 			}

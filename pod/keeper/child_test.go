@@ -35,8 +35,8 @@ const (
 // playSwitch is the main function of the process of a switch.
 func playSwitch(role string) int {
 	if role == roleWatchdog {
-		if killed, err := Watch(firstInherited); err != nil || !killed {
-			fmt.Println("watchdog", killed, err)
+		if end, err := Watch(firstInherited); err != nil || end != EndKilled {
+			fmt.Println("watchdog", end, err)
 		}
 		return 0
 	}

@@ -30,6 +30,10 @@ type Config struct {
 	// HoldSwitch is the hold time: how long the address stays taken, without an answer from anything, after a switch has ended unasked,
 	// until another one has started: Run starts one, Listen waits for one. 0: the address is given back at once.
 	HoldSwitch time.Duration
+	// HoldStop is the same after a switch has stopped because it or the keeper was asked to end, while a hypervisor was attached: the
+	// stop is then one of a container that is about to be replaced. A keeper that is asked to end leaves the address taken, for the
+	// next keeper or for the watchdog. 0: the address is given back at once. It needs HoldSwitch.
+	HoldStop time.Duration
 	// Watchdog makes the command of the watchdog, which inherits one end of a socket pair as descriptor 3, calls Watch with it, and then
 	// restores the pod interface. It is needed if Pod takes or mutes the address.
 	Watchdog func(end *os.File) *exec.Cmd

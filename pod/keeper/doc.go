@@ -20,6 +20,7 @@
 //	links.go      the state of the guest's device and of the pod interface, for the switch
 //	answer.go     the status while no switch is there to answer
 //	hold.go       the hold after a switch has ended unasked: nothing answers until another one continues
+//	pause.go      likewise after a stop that precedes the next switch or keeper; standby.go has switches that wait for their turn
 //	learned.go    the file that keeps for the next keeper what the switch has reported
 //	resources.go  what is open for a switch; port.go and opener.go have the ports
 //

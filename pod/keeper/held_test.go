@@ -132,8 +132,8 @@ func TestWatchHeldSocket(t *testing.T) {
 	defer unix.Close(pair[1])
 	ended := make(chan bool, 1)
 	go func() {
-		killed, err := Watch(pair[1])
-		ended <- killed && err == nil
+		end, err := Watch(pair[1])
+		ended <- end == EndKilled && err == nil
 	}()
 	if !within(t, "the end of Watch", ended) {
 		t.Error("Watch does not report that the keeper was killed")

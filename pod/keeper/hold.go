@@ -28,6 +28,7 @@ const (
 // A holdState belongs to the loop.
 type holdState struct {
 	until   time.Time // when the hold ends; zero: there is none
+	paused  bool      // it follows a pause
 	losses  []time.Time
 	learned *learnedFile // nil: the next keeper cannot continue
 	last    []byte       // the last Learned.State
@@ -92,13 +93,18 @@ func (l *loop) armHold(why error) (rest time.Duration) {
 	if l.held.until.IsZero() {
 		l.held.until = time.Now().Add(l.cfg.HoldSwitch)
 	}
+	return l.expireHold(l.cfg.HoldSwitch, why)
+}
+
+// expireHold makes the loop end the hold in time, unless a switch starts before, and returns the rest of the hold time.
+func (l *loop) expireHold(hold time.Duration, why error) (rest time.Duration) {
 	until := l.held.until
 	rest = time.Until(until)
 	if rest > 0 {
 		time.AfterFunc(rest, func() {
 			l.do(func() {
 				if l.held.until.Equal(until) {
-					l.handle(expired, fmt.Errorf("no other switch has started within %s: %w", l.cfg.HoldSwitch, why))
+					l.handle(expired, fmt.Errorf("no other switch has started within %s: %w", hold, why))
 				}
 			})
 		})
@@ -129,7 +135,7 @@ func (l *loop) endHold() {
 	if l.held.until.IsZero() {
 		return
 	}
-	l.held.until = time.Time{}
+	l.held.until, l.held.paused = time.Time{}, false
 	l.log.Info("another switch continues", l.current.field("process"))
 }
 
@@ -182,5 +188,5 @@ func (l *loop) keepLearned() {
 // forgetLearned removes what switches have reported: the address is given back.
 func (l *loop) forgetLearned() {
 	l.held.learned.remove()
-	l.held.learned, l.held.last, l.held.until = nil, nil, time.Time{}
+	l.held.learned, l.held.last, l.held.until, l.held.paused = nil, nil, time.Time{}, false
 }

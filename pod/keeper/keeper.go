@@ -68,8 +68,9 @@ func (l *loop) abandon() error {
 	return nil
 }
 
-// Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil.
-func Listen(ctx context.Context, cfg Config, path string) error {
+// Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil. At the
+// socket own, this process's user may ask whether the keeper works: without CAP_DAC_OVERRIDE, root cannot connect to the first one if another user owns it.
+func Listen(ctx context.Context, cfg Config, path, own string) error {
 	if err := checkConfig(&cfg); err != nil {
 		return err
 	}
@@ -92,7 +93,13 @@ func Listen(ctx context.Context, cfg Config, path string) error {
 		return errors.Join(err, l.abandon())
 	}
 	defer listener.Close()
+	asked, err := unixsocket.Listen(unixsocket.Spec{Path: own, Owner: -1, Name: "keeper's own socket", Flag: "--state-dir"})
+	if err != nil {
+		return errors.Join(err, l.abandon())
+	}
+	defer asked.Close()
 	go l.accept(listener.UnixListener)
+	go l.accept(asked.UnixListener)
 	l.log.Info("waiting for a switch", zap.String("at", path))
 	return l.run(ctx)
 }

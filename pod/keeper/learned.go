@@ -81,6 +81,22 @@ func (f *learnedFile) remove() {
 	removeLearned(filepath.Dir(f.path))
 }
 
+// close ends the goroutine, and leaves the newest text in the file.
+func (f *learnedFile) close() {
+	if f == nil {
+		return
+	}
+	close(f.closing)
+	<-f.ended
+	select {
+	case text := <-f.texts:
+		if err := replaceFile(f.path, text); err != nil {
+			f.log.Warn("lease not written to the state directory: the next keeper does not know it", zap.Error(err))
+		}
+	default:
+	}
+}
+
 // removeLearned removes the file of an earlier take.
 func removeLearned(dir string) { _ = os.Remove(filepath.Join(dir, learnedName)) }
 

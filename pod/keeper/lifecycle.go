@@ -24,7 +24,14 @@ package keeper
 //	stopping:       stopped, lost ─▶ idle
 //	shutting down:                                     stopped, lost ─▶ ended
 //
-// In holding and rebuilding nothing answers for the address: the current switch has ended unasked, and another one is awaited, or
+// With a hold time for stops (Config.HoldStop), a stop while a hypervisor is attached is a pause. The address stays taken, and on the way
+// to ended it is left for the next keeper:
+//
+//	stopping:                                          paused ─▶ holding
+//	shutting down:                                     paused ─▶ ended
+//	holding, rebuilding after a pause:                 paused ─▶ ended, in place of shutdown
+//
+// In holding and rebuilding nothing answers for the address: the current switch has ended unasked or has paused, and another one is awaited, or
 // builds its ports. A keeper that finds the address taken, because the keeper before it was killed, begins there. In stopping and
 // shutting down the keeper waits, for a bounded time, for the current switch to stop answering.
 //
@@ -86,13 +93,14 @@ const (
 	bye                       // the current switch asks for its end
 	failed                    // the keeper cannot go on with the current switch
 	stopped                   // the current switch has stopped answering for the address, or the time for that has passed
+	paused                    // likewise, and the address stays taken for the next switch or the next keeper
 	expired                   // no other switch has started in time, or too many have ended unasked
 	shutdown                  // the keeper is to end
 	numEvents
 )
 
 var eventNames = [numEvents]string{"admitted", "ready", "taken", "started", "next admitted", "next ready", "next lost", "yielded",
-	"previous lost", "previous bye", "lost", "bye", "failed", "stopped", "expired", "shutdown"}
+	"previous lost", "previous bye", "lost", "bye", "failed", "stopped", "paused", "expired", "shutdown"}
 
 // String returns the name that the drawing has.
 func (e event) String() string { return eventNames[e] }
@@ -115,12 +123,14 @@ const (
 	completeTakeover        // end the takeover: close the session of the previous switch
 	askToStop               // send Stop to the current switch
 	release                 // the address is not taken: close the resources and the sessions of all switches that were admitted
+	pause                   // hold, for the hold time of a stop
+	leave                   // close the same as release, and leave the address taken
 	giveBack                // give the address back, and then close the same
 	numActions
 )
 
 var actionNames = [numActions]string{"none", "take", "begin", "begin again", "hold", "report links", "drop next", "ask to yield", "hand over", "resume",
-	"discard handover", "complete takeover", "ask to stop", "release", "give back"}
+	"discard handover", "complete takeover", "ask to stop", "release", "pause", "leave", "give back"}
 
 // String returns the name of the action.
 func (a action) String() string { return actionNames[a] }
@@ -201,6 +211,7 @@ var lifecycle = [numStates]map[event]transition{
 	holding: {
 		admitted: {rebuilding, none},
 		expired:  {idle, giveBack},
+		paused:   {ended, leave},
 		shutdown: {ended, giveBack},
 	},
 	rebuilding: {
@@ -209,16 +220,19 @@ var lifecycle = [numStates]map[event]transition{
 		bye:      {idle, giveBack},
 		failed:   {idle, giveBack},
 		expired:  {idle, giveBack},
+		paused:   {ended, leave},
 		shutdown: {ended, giveBack},
 	},
 	stopping: {
 		stopped:  {idle, giveBack},
 		lost:     {idle, giveBack},
+		paused:   {holding, pause},
 		shutdown: {shuttingDown, none},
 	},
 	shuttingDown: {
 		stopped: {ended, giveBack},
 		lost:    {ended, giveBack},
+		paused:  {ended, leave},
 	},
 	ended: {},
 }

@@ -53,6 +53,8 @@ func TestLifecycle(t *testing.T) {
 	list(stopped, giveBack, idle, stopping)
 	list(stopped, giveBack, ended, shuttingDown)
 	list(lost, giveBack, ended, shuttingDown)
+	list(paused, pause, holding, stopping)
+	list(paused, leave, ended, shuttingDown, holding, rebuilding)
 	for s := range numStates {
 		for e := range numEvents {
 			want, ok := changes[pair{s, e}]

@@ -25,6 +25,7 @@ type loop struct {
 	done  chan struct{} // closed when run has returned
 
 	timeouts    timeouts
+	uid         int // of this process
 	takeAddress func(*resources) (undo func() error, err error)
 
 	state          state
@@ -40,9 +41,10 @@ type loop struct {
 
 	sessions map[*session]bool // with those of which something is still to be closed
 	writers  sync.WaitGroup
-	current  *session // the switch that answers for the address, or is about to; nil: there is none
-	next     *session // the switch that is to take over; nil: there is none
-	previous *session // in handingOver and committed: the switch that has yielded; otherwise nil or closed
+	current  *session   // the switch that answers for the address, or is about to; nil: there is none
+	next     *session   // the switch that is to take over; nil: there is none
+	standing []*session // switches that stand by, in the order of their arrival
+	previous *session   // in handingOver and committed: the switch that has yielded; otherwise nil or closed
 
 	resources *resources   // nil in idle and ended
 	undoTake  func() error // gives the address back; nil: it is not taken
@@ -58,7 +60,7 @@ type loop struct {
 
 func newLoop(cfg Config) *loop {
 	return &loop{cfg: cfg, log: cfg.Log, tasks: make(chan func()), done: make(chan struct{}), sessions: map[*session]bool{},
-		timeouts: defaultTimeouts, takeAddress: (*resources).takeAddress}
+		timeouts: defaultTimeouts, uid: os.Geteuid(), takeAddress: (*resources).takeAddress}
 }
 
 // serveChild makes the keeper's own child the current switch.
@@ -76,9 +78,10 @@ func (l *loop) run(ctx context.Context) error {
 		select {
 		case task := <-l.tasks:
 			task()
+			l.relieve()
 		case <-canceled:
 			canceled = nil
-			l.handle(shutdown, nil)
+			l.handle(l.shutdownEvent(), nil)
 		}
 	}
 	for s := range l.sessions {

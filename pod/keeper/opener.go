@@ -219,7 +219,7 @@ func (o *opener) await(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return pause(ctx, reopenEvery)
+	return sleep(ctx, reopenEvery)
 }
 
 // awaitUplink waits until the pod interface is up, whose name may have changed. An interface of the same name with another index is not the pod
@@ -246,7 +246,7 @@ func (o *opener) findUplink() bool {
 	return err == nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -260,7 +260,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // awaitLink returns nil when the state of the link satisfies the condition. It pauses first, which bounds the rate of attempts to
 // open a device that exists and cannot be opened.
 func awaitLink(ctx context.Context, watch func(context.Context) (<-chan podnet.LinkState, error), condition func(podnet.LinkState) bool) error {
-	if err := pause(ctx, reopenEvery); err != nil {
+	if err := sleep(ctx, reopenEvery); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

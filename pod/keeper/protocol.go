@@ -9,6 +9,7 @@ type phase uint8
 
 const (
 	phaseConnected phase = iota // it has sent nothing
+	phaseStanding               // it waits until the keeper has no other switch
 	phaseBuilding               // it has its grant
 	phaseReady                  // it has built its ports and waits for the address
 	phaseStarting               // the keeper has sent it Begin
@@ -20,7 +21,7 @@ const (
 	numPhases
 )
 
-var phaseNames = [numPhases]string{"connected", "building", "ready", "starting", "running", "yielding", "yielded", "stopping", "closed"}
+var phaseNames = [numPhases]string{"connected", "standing", "building", "ready", "starting", "running", "yielding", "yielded", "stopping", "closed"}
 
 // String returns the name that the table of messages has.
 func (ph phase) String() string { return phaseNames[ph] }
@@ -32,20 +33,22 @@ func (ph phase) hasPorts() bool { return ph >= phaseBuilding && ph < phaseYielde
 // allowed has the phases in which a switch may send a message, by the name of the message. Any other message ends the session. The table
 // in the documentation of package grant has the same, and the messages of the keeper.
 //
-//	          connected building ready starting running yielding yielded stopping
+//	          connected standing building ready starting running yielding yielded stopping
+//	ask           x
 //	hello         x
-//	ready                  x
-//	started                              x                                  x
-//	yielded                                               x                 x
-//	reopen                               x       x        x       x         x
-//	dial                                 x       x        x       x         x
-//	learned                              x       x        x       x         x
-//	bye                    x       x     x       x        x       x         x
-//	stopped                                                                 x
-//	fault         x        x       x     x       x        x       x         x
+//	ready                           x
+//	started                                       x                                  x
+//	yielded                                                        x                 x
+//	reopen                                        x       x        x       x         x
+//	dial                                          x       x        x       x         x
+//	learned                                       x       x        x       x         x
+//	bye                             x       x     x       x        x       x         x
+//	stopped                                                                          x
+//	fault         x        x        x       x     x       x        x       x         x
 //
 // A switch may have sent started or yielded before it received Stop.
 var allowed = map[string][]phase{
+	"ask":     {phaseConnected},
 	"hello":   {phaseConnected},
 	"ready":   {phaseBuilding},
 	"started": {phaseStarting, phaseStopping},
@@ -55,7 +58,7 @@ var allowed = map[string][]phase{
 	"learned": {phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
 	"bye":     {phaseBuilding, phaseReady, phaseStarting, phaseRunning, phaseYielding, phaseYielded, phaseStopping},
 	"stopped": {phaseStopping},
-	"fault": {phaseConnected, phaseBuilding, phaseReady, phaseStarting, phaseRunning, phaseYielding, phaseYielded,
+	"fault": {phaseConnected, phaseStanding, phaseBuilding, phaseReady, phaseStarting, phaseRunning, phaseYielding, phaseYielded,
 		phaseStopping},
 }
 

@@ -9,18 +9,19 @@ import (
 
 // TestAllowed checks the table of messages for each pair of a message and a phase.
 func TestAllowed(t *testing.T) {
-	// connected, building, ready, starting, running, yielding, yielded, stopping, closed
+	// connected, standing, building, ready, starting, running, yielding, yielded, stopping, closed
 	want := map[string]string{
-		"hello":   "x........",
-		"ready":   ".x.......",
-		"started": "...x...x.",
-		"yielded": ".....x.x.",
-		"reopen":  "...xxxxx.",
-		"dial":    "...xxxxx.",
-		"learned": "...xxxxx.",
-		"bye":     ".xxxxxxx.",
-		"stopped": ".......x.",
-		"fault":   "xxxxxxxx.",
+		"ask":     "x.........",
+		"hello":   "x.........",
+		"ready":   "..x.......",
+		"started": "....x...x.",
+		"yielded": "......x.x.",
+		"reopen":  "....xxxxx.",
+		"dial":    "....xxxxx.",
+		"learned": "....xxxxx.",
+		"bye":     "..xxxxxxx.",
+		"stopped": "........x.",
+		"fault":   "xxxxxxxxx.",
 	}
 	known := map[string]bool{}
 	message := reflect.TypeFor[grant.Message]()

@@ -33,6 +33,8 @@ func (l *loop) receive(s *session, m grant.Message, files []int) {
 		return
 	}
 	switch {
+	case m.Ask != nil:
+		l.receiveAsk(s)
 	case m.Hello != nil:
 		l.receiveHello(s, m.Hello)
 	case m.Ready != nil:
@@ -48,7 +50,7 @@ func (l *loop) receive(s *session, m grant.Message, files []int) {
 	case m.Bye != nil:
 		l.receiveBye(s)
 	case m.Stopped != nil:
-		l.handle(stopped, nil)
+		l.receiveStopped(m.Stopped)
 	case m.Fault != nil:
 		s.abort(faultOf(m.Fault))
 	}

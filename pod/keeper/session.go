@@ -35,19 +35,20 @@ func (t timeouts) in(p phase) time.Duration {
 // A session is the connection with one switch. Two goroutines use the connection: read receives, and write sends. Everything else
 // belongs to the loop.
 type session struct {
-	conn     *grant.Conn
-	disposal disposal        // for any goroutine
-	written  chan struct{}   // closed at the end of write
-	lose     func(why error) // makes the loop handle the end of the session soon; for any goroutine
-	outbox   chan outgoing
-	pid      int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
-	uid      int
-	phase    phase
-	revision int   // of the pod's network that it has been told
-	isTold   bool  // a Changed waits for it
-	entered  int   // how many phases it has entered: a timer that was set in an earlier one does nothing
-	isLost   bool  // the loop has handled the end of the connection
-	fault    error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
+	conn      *grant.Conn
+	disposal  disposal        // for any goroutine
+	written   chan struct{}   // closed at the end of write
+	lose      func(why error) // makes the loop handle the end of the session soon; for any goroutine
+	outbox    chan outgoing
+	pid       int // as this process's namespace has it; 0: the switch is in a process namespace that this process cannot see
+	uid       int
+	phase     phase
+	revision  int   // of the pod's network that it has been told
+	isTold    bool  // a Changed waits for it
+	entered   int   // how many phases it has entered: a timer that was set in an earlier one does nothing
+	isLost    bool  // the loop has handled the end of the connection
+	notSwitch error // why the peer may only ask; nil: it may be a switch
+	fault     error // why the keeper ends the session, or what the switch gave as its reason; nil: neither
 }
 
 // connect begins a session.
@@ -140,7 +141,7 @@ func (s *session) abort(why error) {
 
 // reject sends a switch the reason why it cannot go on, and closes the session.
 func (l *loop) reject(s *session, cause error) {
-	_ = s.send(grant.Message{Fault: &grant.Fault{Text: cause.Error(), Code: l.cfg.ExitCode(cause)}})
+	_ = s.send(grant.Message{Fault: &grant.Fault{Text: cause.Error(), Code: l.codeOf(cause)}})
 	s.close()
 	switch s {
 	case l.current:
@@ -150,12 +151,22 @@ func (l *loop) reject(s *session, cause error) {
 	}
 }
 
+// codeOf returns the Code of the Fault that an error becomes.
+func (l *loop) codeOf(cause error) int {
+	var later *laterError
+	if errors.As(cause, &later) {
+		return grant.TryLater
+	}
+	return l.cfg.ExitCode(cause)
+}
+
 // disconnected handles the end of a connection, which is the end of its switch. Only the first call for a session counts.
 func (l *loop) disconnected(s *session, cause error) {
 	if s.isLost {
 		return
 	}
 	s.isLost = true
+	l.forgetStanding(s)
 	s.conn.End()
 	s.close()
 	switch why := s.why(cause); s {

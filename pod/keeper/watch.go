@@ -15,32 +15,44 @@ const (
 	watchUplink = 'u' // with the descriptor of the uplink's socket, in place of the one before
 	watchEgress = 'x' // with that of the tap of the pod's own processes, likewise
 	watchEnd    = 'e' // the keeper closes its end itself: it was not killed
+	watchPause  = 'p' // likewise, and leaves the address taken
 )
 
-// Watch waits, in the process of the watchdog, until the keeper at the other end of a socket pair has closed it or has ended. In the second
-// case, which Watch reports as killed, it revokes the uplink's socket and removes the way out of the pod's processes: a switch that outlives the
+// An End is how a keeper has ended, as its watchdog sees it.
+type End uint8
+
+// The ends.
+const (
+	EndKilled  End = iota // unasked
+	EndRegular            // it has given the address back, or could not
+	EndPaused             // it has left the address taken, for another keeper
+)
+
+// Watch waits, in the process of the watchdog, until the keeper at the other end of a socket pair has closed it or has ended, and returns how.
+// Unless the end is regular, it revokes the uplink's socket and removes the way out of the pod's processes: a switch that outlives the
 // keeper neither receives nor sends with them. The caller owns the descriptor, and Watch may be called once.
-func Watch(end int) (killed bool, err error) {
-	killed = true
+func Watch(fd int) (end End, err error) {
 	guarded := map[byte]int{}
 	for {
-		message, fd, err := receiveWatched(end)
+		message, file, err := receiveWatched(fd)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			return false, os.NewSyscallError("recvmsg", err)
+			return end, os.NewSyscallError("recvmsg", err)
 		case message == watchEnd:
-			killed = false
-		case fd >= 0:
+			end = EndRegular
+		case message == watchPause:
+			end = EndPaused
+		case file >= 0:
 			if before, ok := guarded[message]; ok {
 				_ = unix.Close(before)
 			}
-			guarded[message] = fd
+			guarded[message] = file
 		case message == 0:
-			if killed {
+			if end != EndRegular {
 				revokeGuarded(guarded)
 			}
-			return killed, nil
+			return end, nil
 		}
 	}
 }

@@ -154,15 +154,22 @@ func (w *watchdog) dropGuarded(messages ...byte) {
 	}
 }
 
-// end closes the pair, and returns the process.
-func (w *watchdog) end() *os.Process {
+// end closes the pair after a last message, and returns the process.
+func (w *watchdog) end(message byte) *os.Process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closing = true
-	_ = unix.Sendmsg(int(w.pair.Fd()), []byte{watchEnd}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	_ = unix.Sendmsg(int(w.pair.Fd()), []byte{message}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	w.pair.Close()
 	w.dropGuarded()
 	return w.command.Process
+}
+
+// leave closes the pair of a watchdog that outlives the keeper, and restores the interface unless another keeper continues.
+func (w *watchdog) leave() {
+	if w != nil {
+		w.end(watchPause)
+	}
 }
 
 // close closes the pair and waits for the end of the process, which restores what the state file describes, if there is one. A nil
@@ -171,7 +178,7 @@ func (w *watchdog) close() {
 	if w == nil {
 		return
 	}
-	process := w.end()
+	process := w.end(watchEnd)
 	timer := time.NewTimer(restoreTimeout)
 	defer timer.Stop()
 	select {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/dataplane"
+)
+
+// A switch in a container of its own (run --keeper PATH) stays when its keeper has ended or has another switch: the container must not end
+// for that, because the kubelet waits longer before each start of a container that ends again and again.
+//
+//	            keeper there                keeper ended, other switch took over: start again (exitAgain)
+//	waiting ──────────────────▶ connected ────────────────────────────────────────────────────────────▶ waiting
+//	   │ --wait                     │ refused, failed
+//	   ▼                            ▼
+//	ended with 3               ended with its exit code
+//
+// The sandbox does not let a switch that has forwarded frames connect again. So each session has a process of its own, and its parent
+// only starts processes (superviseSelf). Asked to end, both end with 0.
+
+const waitFlag = "wait"
+
+// defaultWait is longer than the longest back-off of a kubelet, which a keeper's container may be in.
+const defaultWait = 6 * time.Minute
+
+// waitPause is the time between two attempts to find a keeper.
+const waitPause = 100 * time.Millisecond
+
+// errAgain means that the process has served a keeper and that its parent shall start it again.
+var errAgain = errors.New("the session with the keeper has ended")
+
+// stays reports whether the switch outlives its keeper.
+func (f *switchFlags) stays() bool { return f.keeper != "" && !f.takeover && f.wait > 0 }
+
+// stay runs the switch for one keeper after the other.
+func (f *switchFlags) stay(c *cobra.Command, flags *runFlags, cfg dataplane.Config) error {
+	if !f.supervised {
+		return superviseSelf(c, &flags.log, func(code int) bool { return code == exitAgain })
+	}
+	crashBySignal()
+	cfg.StandBy = true
+	err := f.serveNext(c.Context(), cfg)
+	if c.Context().Err() == nil && (err == nil || errors.Is(err, dataplane.ErrKeeperEnded)) {
+		return silentError{errAgain}
+	}
+	return err
+}
+
+// serveNext serves the keeper that listens, and waits until there is one.
+func (f *switchFlags) serveNext(ctx context.Context, cfg dataplane.Config) (err error) {
+	end, said := time.Now().Add(f.wait), ""
+	for {
+		if cfg.Conn, err = f.dial(f.keeper); err == nil {
+			err = dataplane.Run(ctx, cfg)
+		}
+		switch {
+		case !isNoKeeper(err):
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("no keeper within --%s %s: %w", waitFlag, f.wait, err)
+		case said != err.Error():
+			said = err.Error()
+			cfg.Log.Info("waiting for the keeper", zap.String("at", f.keeper), zap.Duration("for", time.Until(end).Round(time.Second)), zap.Error(err))
+		}
+		select {
+		case <-time.After(waitPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// isNoKeeper reports whether there may be a keeper later: none listens, or the one that has listened ends or is about to be replaced by
+// one of this version.
+func isNoKeeper(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, dataplane.ErrNoGrant)
+}

@@ -1,0 +1,49 @@
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// askTimeout is how long AskKeeper waits. A keeper that works answers in milliseconds.
+const askTimeout = 4 * time.Second
+
+// AskKeeper asks the keeper that listens at path whether it works. It takes at most four seconds, so that a probe of five seconds gets
+// the error: no keeper listens, it does not answer, or it refuses.
+func AskKeeper(path string) (*Answer, error) {
+	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("no keeper at %s: %w", path, dialCause(err))
+	}
+	conn := NewConn(socket)
+	defer conn.Close()
+	timer := time.AfterFunc(askTimeout, func() { conn.Close() })
+	defer timer.Stop()
+	sendErr := conn.Send(Message{Ask: &Ask{}})
+	m, files, err := conn.Receive()
+	_ = CloseFiles(files)
+	switch {
+	case errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
+		return nil, fmt.Errorf("the keeper at %s has not answered within %s: it hangs or is stopped", path, askTimeout)
+	case err != nil:
+		return nil, fmt.Errorf("the keeper at %s has not answered: %w", path, errors.Join(sendErr, err))
+	case m.Fault != nil:
+		return nil, fmt.Errorf("the keeper at %s does not answer: %w", path, m.Fault)
+	case m.Answer == nil:
+		return nil, fmt.Errorf("the keeper at %s has answered with %s", path, m.Name())
+	}
+	return m.Answer, nil
+}
+
+// dialCause returns the system call's error of a failed dial: the path is in the text already.
+func dialCause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

@@ -1,0 +1,66 @@
+package keeper
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/podswitch/podswitch/pod/grant"
+)
+
+// A container that is replaced, for example because its image changes, is stopped first like one that ends for good. While a hypervisor is
+// attached, the first is meant: whatever manages a pod stops the guest before the containers that serve it. With a hold time for stops
+// (Config.HoldStop), such a stop is a pause, after which another switch, or the next keeper, continues as after an unasked end.
+
+// errPaused is the reason of a hold that follows a pause.
+var errPaused = errors.New("the switch has stopped while a hypervisor was attached")
+
+// receiveStopped handles the end of the current switch.
+func (l *loop) receiveStopped(m *grant.Stopped) {
+	e := stopped
+	if m.Attached && l.cfg.HoldStop > 0 && l.cause == nil && l.canPause() {
+		e = paused
+	}
+	l.handle(e, nil)
+}
+
+// canPause reports whether another switch can continue, or another keeper if this one ends. A keeper that has started its switch ends
+// with it, and the next keeper needs what switches have reported.
+func (l *loop) canPause() bool {
+	if l.state == shuttingDown {
+		return l.held.learned != nil
+	}
+	return !l.endsWithSwitch
+}
+
+// pause performs the action of that name.
+func (l *loop) pause() {
+	l.closeSwitches()
+	l.renewControl()
+	if err := l.renewPorts(); err != nil {
+		l.handle(expired, err)
+		return
+	}
+	l.held.paused, l.held.until = true, time.Now().Add(l.cfg.HoldStop)
+	l.expireHold(l.cfg.HoldStop, errPaused)
+	l.log.Info("the switch has stopped while a hypervisor is attached, holding the pod address for the next one", zap.Duration("for", l.cfg.HoldStop))
+}
+
+// shutdownEvent returns the event of a keeper that is to end.
+func (l *loop) shutdownEvent() event {
+	if l.held.paused && l.held.learned != nil && (l.state == holding || l.state == rebuilding) {
+		return paused
+	}
+	return shutdown
+}
+
+// leave ends the keeper and leaves the address taken. The state file and what the switch has reported are for the next keeper.
+func (l *loop) leave() error {
+	l.resources.revokeUplink()
+	l.held.learned.close()
+	l.undoTake = nil
+	err := l.closeWith((*watchdog).leave)
+	l.log.Info("the pod address is left to the next keeper", zap.Duration("for", l.cfg.HoldStop))
+	return err
+}
