@@ -78,10 +78,13 @@ func (d DenyRule) String() string {
 }
 
 // ParseDenyRule reads CIDR or CIDR:PORT. An address without a prefix length is a single host. With a port, an IPv6 destination is in
-// brackets.
+// brackets. An address without brackets and prefix length that ends like a port is refused: its writer may mean either.
 func ParseDenyRule(text string) (DenyRule, error) {
-	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT, such as 169.254.169.254/32, 0.0.0.0/0:22623, fd00::/8 or [fd00::1]:443", text)
+	wrong := fmt.Errorf("denied destination %q: want CIDR or CIDR:PORT, such as 169.254.169.254/32, 0.0.0.0/0:22623, fd00::/8, [fd00::1]:443 or [fd00::/8]:443", text)
 	cidr, number := cutPort(text)
+	if host, port := cutIPv6Port(text); port != 0 {
+		return DenyRule{}, fmt.Errorf("denied destination %q: want [%s]:%d for a port, or %s/128 for the address", text, host, port, text)
+	}
 	var d DenyRule
 	if number != "" {
 		port, err := strconv.ParseUint(number, 10, 16)
@@ -118,6 +121,17 @@ func cutPort(text string) (cidr, port string) {
 		port = "-"
 	}
 	return cidr, port
+}
+
+// cutIPv6Port cuts an IPv6 address before its last group, if the rest is an address and the group is a port. The port is 0 otherwise.
+func cutIPv6Port(text string) (host netip.Addr, port uint16) {
+	end := max(strings.LastIndexByte(text, ':'), 0)
+	host, err := netip.ParseAddr(text[:end])
+	if err != nil || !host.Is6() {
+		return netip.Addr{}, 0
+	}
+	number, _ := strconv.ParseUint(text[end+1:], 10, 16)
+	return host, uint16(number)
 }
 
 // resolvePinnedMAC returns the only MAC that the guest may use according to settings and document, or the zero MAC.

@@ -87,7 +87,7 @@ func ParseKeptPort(text string) (KeptPort, error) {
 	}
 	host, targetPort, err := net.SplitHostPort(k.Target)
 	if n, bad := strconv.ParseUint(targetPort, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
-		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT", text, target)
+		return KeptPort{}, fmt.Errorf("kept port %q: target %q: want HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080", text, target)
 	}
 	for _, option := range options[1:] {
 		if err := k.readOption(option, host); err != nil {
@@ -144,9 +144,8 @@ func keptWarnings(p *Plan) (list []string) {
 	if len(plain) > 0 {
 		slices.Sort(sources)
 		list = append(list, fmt.Sprintf("the targets of kept %s see %s as the address of every client%s: what trusts the loopback is open to the cluster "+
-			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol, "+
-			"or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone, or \",from=client\" for one that listens at 0.0.0.0)",
-			strings.Join(plain, ", "), strings.Join(slices.Compact(sources), " or "), p.ofFamilies()))
+			"(keep only ports of processes that do not decide by the client's address, or add \",proxy\" for a target that reads the PROXY protocol%s)",
+			strings.Join(plain, ", "), strings.Join(slices.Compact(sources), " or "), p.ofFamilies(), p.fromAdvice(sources)))
 	}
 	if len(direct) > 0 && p.AddressIPv6.IsValid() {
 		list = append(list, fmt.Sprintf("kept %s: clients are refused at %s, because from=client is for IPv4 alone (keep the port with a target instead, "+
@@ -160,12 +159,24 @@ func keptWarnings(p *Plan) (list []string) {
 	return list
 }
 
-// loopback returns the address that the target sees as every client, if it is on the loopback.
+// loopback returns the address that the target sees as every client, if it is on the loopback. A connection to :: arrives at ::1.
 func (k KeptPort) loopback() string {
-	if host, _, _ := net.SplitHostPort(k.Target); host == "::1" {
-		return host
+	host, _, _ := net.SplitHostPort(k.Target)
+	if a, err := netip.ParseAddr(host); err == nil && (a.WithZone("") == netip.IPv6Loopback() || a == netip.IPv6Unspecified()) {
+		return "::1"
 	}
 	return "127.0.0.1"
+}
+
+// fromAdvice returns what from= offers to targets that see the sources.
+func (p *Plan) fromAdvice(sources []string) (advice string) {
+	if slices.Contains(sources, "127.0.0.1") {
+		advice = ", or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone"
+	}
+	if p.Address.IsValid() {
+		advice += ", or \",from=client\" for one that listens at 0.0.0.0"
+	}
+	return advice
 }
 
 // ofFamilies qualifies clients in a sentence, if both addresses of the pod move.

@@ -68,10 +68,14 @@ func TestKeptWarningsIPv6(t *testing.T) {
 		keep     []string
 		want     string // part of the only warning; empty: none
 	}{
-		"both":                {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80", "tcp/81=[::1]:81"}, "kept tcp/80, tcp/81 see 127.0.0.1 or ::1 as the address of every client, of IPv4 and of IPv6: "},
-		"a target with IPv6":  {[]podnet.Family{podnet.IPv6}, []string{"udp/81=[::1]:81"}, "kept udp/81 see ::1 as the address of every client: "},
-		"from=client":         {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80,from=client"}, "kept tcp/80: clients are refused at fd00:10:244:1::7, because from=client is for IPv4 alone"},
-		"from=client in IPv4": {[]podnet.Family{podnet.IPv4}, []string{"tcp/80,from=client"}, ""},
+		"both":                 {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80", "tcp/81=[::1]:81"}, "kept tcp/80, tcp/81 see 127.0.0.1 or ::1 as the address of every client, of IPv4 and of IPv6: "},
+		"a target with IPv6":   {[]podnet.Family{podnet.IPv6}, []string{"udp/81=[::1]:81"}, "kept udp/81 see ::1 as the address of every client: "},
+		"any address of IPv6":  {[]podnet.Family{podnet.IPv6}, []string{"udp/81=[::]:81"}, "kept udp/81 see ::1 as the address of every client: "},
+		"advice for IPv6":      {[]podnet.Family{podnet.IPv6}, []string{"tcp/81=[::1]:81"}, "for a target that reads the PROXY protocol)"},
+		"advice for 127.0.0.1": {[]podnet.Family{podnet.IPv6}, []string{"tcp/81"}, "PROXY protocol, or \",from=127.0.0.2\" for one that trusts 127.0.0.1 alone)"},
+		"advice for both":      {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/81=[::1]:81"}, "PROXY protocol, or \",from=client\" for one that listens at 0.0.0.0)"},
+		"from=client":          {[]podnet.Family{podnet.IPv4, podnet.IPv6}, []string{"tcp/80,from=client"}, "kept tcp/80: clients are refused at fd00:10:244:1::7, because from=client is for IPv4 alone"},
+		"from=client in IPv4":  {[]podnet.Family{podnet.IPv4}, []string{"tcp/80,from=client"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := identityOf(c.families...)
