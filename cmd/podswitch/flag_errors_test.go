@@ -47,6 +47,8 @@ func TestFlagLimits(t *testing.T) {
 		"run --keep tcp/80=nowhere":                            `--keep "tcp/80=nowhere": target "nowhere": want HOST:PORT`,
 		"run --keep tcp/80=::1:8080":                           `--keep "tcp/80=::1:8080": target "::1:8080": want HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080`,
 		"run --deny fd00::1:443":                               `--deny "fd00::1:443": want [fd00::1]:443 for a port, or fd00::1:443/128 for the address`,
+		"run --takeover --families ipv6":                       "--families cannot be combined with --takeover: restart podswitch",
+		"run --keeper /a --families ipv6":                      "--families cannot be combined with --keeper: set it on the keeper",
 		"run --guest stream:":                                  `--guest "stream:": the path of a unix socket is missing`,
 		"run --peer-uid 7":                                     "--peer-uid and --peer-pid-namespace need --keeper",
 		"run --keeper fd:x":                                    "--keeper fd:x: want the path of a socket or fd:N",

@@ -47,14 +47,14 @@ func (f *switchFlags) check(c *cobra.Command) (err error) {
 	if f.takeover {
 		own = append(own, settingsFlags()...)
 	}
-	with := keeperFlag
+	with, remedy := keeperFlag, "set it on the keeper"
 	if f.keeper == "" {
-		with = takeoverFlag
+		with, remedy = takeoverFlag, "restart podswitch with it, or the keeper if that runs alone"
 		own = append(own, "state-dir") // the directory of the keeper's socket
 	}
 	c.Flags().Visit(func(flag *pflag.Flag) {
 		if !slices.Contains(own, flag.Name) {
-			err = usageError{fmt.Errorf("--%s cannot be combined with --%s: set it on the keeper", flag.Name, with)}
+			err = usageError{fmt.Errorf("--%s cannot be combined with --%s: %s", flag.Name, with, remedy)}
 		}
 	})
 	return err

@@ -87,7 +87,7 @@ func judge(s *control.Status, ready bool) error {
 	case !ready || s.Ready:
 		return nil
 	case s.Settings != nil && s.Settings.Method == control.MethodDelegate:
-		return fmt.Errorf("not ready: the holder of the pod address is the %s, not the guest", describeHolders(s))
+		return errors.New("not ready: " + describeLack(s))
 	}
 	return errors.New("not ready: a port is down")
 }
@@ -223,6 +223,20 @@ func describeHolders(s *control.Status) string {
 		return s.Holder
 	}
 	return fmt.Sprintf("%s (IPv4), %s (IPv6)", s.Holder, s.IPv6.Holder)
+}
+
+// describeLack says who has an address of the pod in place of the guest.
+func describeLack(s *control.Status) string {
+	switch holders := describeHolders(s); {
+	case holders == s.Holder:
+		return fmt.Sprintf("the holder of the pod address is the %s, not the guest", s.Holder)
+	case s.IPv6.Holder == "guest":
+		return fmt.Sprintf("the holder of the pod's IPv4 address is the %s, not the guest", s.Holder)
+	case s.Holder == "guest":
+		return fmt.Sprintf("the holder of the pod's IPv6 address is the %s, not the guest", s.IPv6.Holder)
+	default:
+		return fmt.Sprintf("the holders of the pod's addresses are %s, not the guest", holders)
+	}
 }
 
 func describeDrops(p control.Port) string {

@@ -9,6 +9,7 @@ import (
 // TestStatusExitCodes checks what status says, and its exit code, with and without --ready.
 func TestStatusExitCodes(t *testing.T) {
 	const delegate = `"settings":{"method":"bridge.delegateIp"}`
+	const both = delegate + `,"address":"10.244.1.7/24","ipv6":{"address":"fd00::7/64","holder":`
 	for name, c := range map[string]struct {
 		status           string
 		code, readyCode  int
@@ -16,6 +17,9 @@ func TestStatusExitCodes(t *testing.T) {
 	}{
 		"a guest":               {`{"ready":true,"uplink":"up","holder":"guest",` + delegate + `}`, exitOK, exitOK, "", ""},
 		"no guest":              {`{"uplink":"up","holder":"switch",` + delegate + `}`, exitOK, exitFailed, "", "the holder of the pod address is the switch"},
+		"no IPv4":               {`{"uplink":"up","holder":"switch",` + both + `"guest"}}`, exitOK, exitFailed, "", "the holder of the pod's IPv4 address is the switch, not the guest"},
+		"no IPv6":               {`{"uplink":"up","holder":"guest",` + both + `"switch"}}`, exitOK, exitFailed, "", "the holder of the pod's IPv6 address is the switch, not the guest"},
+		"neither":               {`{"uplink":"up","holder":"kernel",` + both + `"switch"}}`, exitOK, exitFailed, "", "are kernel (IPv4), switch (IPv6), not the guest"},
 		"the uplink is down":    {`{"uplink":"down","holder":"guest",` + delegate + `}`, exitFailed, exitFailed, "the uplink is down", "the uplink is down"},
 		"a waiting keeper":      {`{"waiting":true,"holder":"kernel","keeper_pid":7}`, exitFailed, exitFailed, "the keeper waits for a switch", "the keeper waits for a switch"},
 		"a bridge":              {`{"ready":true,"uplink":"up","holder":"kernel","settings":{"method":"bridge"}}`, exitOK, exitOK, "", ""},
