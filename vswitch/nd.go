@@ -66,7 +66,7 @@ func (v *Family) controlFromGuest(f *Frame, p *packet.Packet, now time.Duration,
 }
 
 // controlFromWire answers neighbour solicitations for the pod address, those of another host's duplicate address detection included, unless
-// the kernel is the holder. It learns neighbours from solicitations and advertisements.
+// the kernel is the holder or the link has no ARP. It learns neighbours from solicitations and advertisements.
 func (v *Family) controlFromWire(f *Frame, p *packet.Packet, now time.Duration, out *Out) {
 	d, ok := parseDiscovery(f, p, ForeignND, out)
 	if !ok {
@@ -75,7 +75,9 @@ func (v *Family) controlFromWire(f *Frame, p *packet.Packet, now time.Duration, 
 	target, from := lookup.Key6(d.Target[:]), sender(f.Data)
 	isAsked := d.Type == vnet.NeighbourSolicitation && target == v.address && p.Source != v.address
 	switch {
-	case v.cfg.NoARP, d.Type == vnet.RouterSolicitation, p.Source != lookup.Key{} && v.isMartianSource(p): // no host can be told
+	case v.cfg.NoARP, // such a link has no neighbours
+		d.Type == vnet.RouterSolicitation,                // the pod is no router
+		p.Source != lookup.Key{} && v.isMartianSource(p): // no host can have asked
 		out.Drop(ForeignND)
 	case isAsked && v.isHeldBy(HolderKernel):
 		out.Drop(NotHolder)
