@@ -118,10 +118,11 @@ type podObject struct {
 	}
 	Spec   struct{ NodeName string }
 	Status struct {
-		Phase, PodIP          string
-		Conditions            []condition
-		InitContainerStatuses []containerStatus
-		ContainerStatuses     []containerStatus
+		Phase, PodIP               string
+		Conditions                 []condition
+		InitContainerStatuses      []containerStatus
+		ContainerStatuses          []containerStatus
+		EphemeralContainerStatuses []containerStatus
 	}
 }
 
@@ -147,13 +148,14 @@ type termination struct {
 	FinishedAt time.Time
 }
 
-// containers returns the states of all containers in the order in which they start.
+// containers returns the states of the containers of the manifest, in the order in which they start.
 func (p podObject) containers() []containerStatus {
 	return append(append([]containerStatus(nil), p.Status.InitContainerStatuses...), p.Status.ContainerStatuses...)
 }
 
+// container returns the state of a container, which may be an ephemeral one.
 func (p podObject) container(name string) (found containerStatus) {
-	for _, c := range p.containers() {
+	for _, c := range append(p.containers(), p.Status.EphemeralContainerStatuses...) {
 		if c.Name == name {
 			found = c
 		}

@@ -15,31 +15,34 @@ import (
 const (
 	nodeAddress  = "172.31.0.2"
 	podNetwork   = "10.244.0.0/16"
-	nodeNetwork  = "10.244.3.0-24" // the pods of the node, as flannel writes it
 	services     = "10.96.0.0/16"
 	firstService = "10.96.0.1" // the API server's
 	nameServer   = "10.96.0.10"
+	store        = "http://" + nodeAddress + ":2379" // etcd, also for flannel
 )
 
-// A cluster is a control plane and one node, which run in the same namespaces.
+// A cluster is a control plane, which runs in the namespaces of its first node, and nodes.
 type cluster struct {
 	parts
 	*api
-	node   *node
-	folder string // certificates and configuration
+	node   *node            // the first one
+	nodes  map[string]*node // all, by their names
+	folder string           // certificates and configuration
 	began  time.Time
 	other  netns // the network of another pod
+
+	authority *authority
 }
 
 // startCluster starts what stores and checks objects: etcd, API server and controller manager.
 func startCluster(t *testing.T, p parts) *cluster {
 	t.Helper()
 	n := startNode(t, "node1")
-	c := &cluster{parts: p, node: n, folder: filepath.Join(n.folder, "cluster"), began: time.Now()}
+	c := &cluster{parts: p, node: n, nodes: map[string]*node{n.name: n}, folder: filepath.Join(n.folder, "cluster"), began: time.Now()}
 	if err := os.Mkdir(c.folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	n.run("sh", "-ec", "ip link add node0 type bridge; ip addr add "+nodeAddress+"/24 dev node0; ip link set node0 up; ip route add default via 172.31.0.1")
+	n.address(nodeAddress)
 	c.issueCertificates()
 	c.startEtcd()
 	c.startAPIServer()
@@ -62,19 +65,21 @@ func (c *cluster) file(name string) string { return filepath.Join(c.folder, name
 func (c *cluster) program(name string) string { return filepath.Join(c.programs, name) }
 
 func (c *cluster) issueCertificates() {
-	a := newAuthority(c.node.t, c.folder)
-	a.issue("server", "kube-apiserver", "", "127.0.0.1", nodeAddress, firstService)
-	a.issue("admin", "admin", "system:masters")
-	a.issue("kubelet", "system:node:"+c.node.name, "system:nodes")
-	for _, user := range []string{"admin", "kubelet"} {
-		c.writeFile(user+".conf", fmt.Sprintf(`apiVersion: v1
+	c.authority = newAuthority(c.node.t, c.folder)
+	c.authority.issue("server", "kube-apiserver", "", "127.0.0.1", nodeAddress, firstService)
+	c.issueUser("admin", "admin", "system:masters")
+}
+
+// issueUser makes the certificate of a user, and the file NAME.conf with which programs become this user.
+func (c *cluster) issueUser(name, user, group string) {
+	c.authority.issue(name, user, group)
+	c.writeFile(name+".conf", fmt.Sprintf(`apiVersion: v1
 kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:6443", certificate-authority: %[1]s/ca.crt}}]
-users: [{name: u, user: {client-certificate: %[1]s/%[2]s.crt, client-key: %[1]s/%[2]s.key}}]
+clusters: [{name: c, cluster: {server: "https://%[1]s:6443", certificate-authority: %[2]s/ca.crt}}]
+users: [{name: u, user: {client-certificate: %[2]s/%[3]s.crt, client-key: %[2]s/%[3]s.key}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 current-context: c
-`, c.folder, user))
-	}
+`, nodeAddress, c.folder, name))
 }
 
 func (c *cluster) writeFile(name, text string) {
@@ -87,19 +92,13 @@ func (c *cluster) writeFile(name, text string) {
 func (c *cluster) startEtcd() {
 	c.node.t.Helper()
 	c.node.start("etcd", "etcd", "--data-dir", "/var/lib/etcd/data", "--unsafe-no-fsync",
-		"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379", "--listen-peer-urls", "http://127.0.0.1:2380")
-	await(c.node.t, "etcd", func() error { return c.ask("http://127.0.0.1:2379/health") })
-}
-
-// ask makes a request from within the node, and fails unless the answer is a success.
-func (c *cluster) ask(url string) error {
-	_, err := c.node.try("curl", "--silent", "--fail", "--max-time", "5", url)
-	return err
+		"--listen-client-urls", "http://127.0.0.1:2379,"+store, "--advertise-client-urls", store, "--listen-peer-urls", "http://127.0.0.1:2380")
+	await(c.node.t, "etcd", func() error { return c.node.ask(store + "/health") })
 }
 
 func (c *cluster) startAPIServer() {
 	c.node.t.Helper()
-	c.node.start("kube-apiserver", c.program("kube-apiserver"), "--etcd-servers", "http://127.0.0.1:2379",
+	c.node.start("kube-apiserver", c.program("kube-apiserver"), "--etcd-servers", store,
 		"--bind-address", "0.0.0.0", "--advertise-address", nodeAddress, "--service-cluster-ip-range", services,
 		"--client-ca-file", c.file("ca.crt"), "--tls-cert-file", c.file("server.crt"), "--tls-private-key-file", c.file("server.key"),
 		"--service-account-key-file", c.file("sa.pub"), "--service-account-signing-key-file", c.file("sa.key"),

@@ -93,13 +93,14 @@ func (d *departure) check(asked time.Time, order ...string) {
 	t.Helper()
 	defer d.network.file.Close()
 	defer d.watch.Close()
-	ends, addresses := d.observe(asked)
+	ends, back, addresses := d.observe(asked)
 	if !slices.IsSortedFunc(order, func(a, b string) int { return int(ends[a] - ends[b]) }) {
 		t.Errorf("the ends of the containers: %v: want the order %v", ends, order)
 	}
 	for _, name := range order {
 		t.Logf("%-6s ended %.2f s after the deletion", name, ends[name].Seconds())
 	}
+	t.Logf("the address is back on the pod's interface %.2f s after the deletion", back.Seconds())
 	if !slices.Equal(addresses, []string{d.address}) {
 		t.Errorf("the pod's interface had the addresses %v when the network plugin removed it: want %s", addresses, d.address)
 	}
@@ -112,8 +113,8 @@ func (d *departure) check(asked time.Time, order ...string) {
 	t.Logf("the pod is gone after %.2f s; the last line of the keeper: %s", time.Since(asked).Seconds(), strings.TrimSpace(all[len(all)-1]))
 }
 
-// observe returns when the first process of each container ended, and the last addresses of the pod's interface.
-func (d *departure) observe(asked time.Time) (ends map[string]time.Duration, addresses []string) {
+// observe returns when the first process of each container ended, when the address was back, and the last addresses of the pod's interface.
+func (d *departure) observe(asked time.Time) (ends map[string]time.Duration, back time.Duration, addresses []string) {
 	ends = map[string]time.Duration{}
 	for time.Since(asked) < timeout {
 		for name, pid := range d.pids {
@@ -123,15 +124,18 @@ func (d *departure) observe(asked time.Time) (ends map[string]time.Duration, add
 		}
 		now, err := d.network.addresses("eth0")
 		if err != nil && len(ends) == len(d.pids) {
-			return ends, addresses
+			return ends, back, addresses
 		}
 		if err == nil {
 			addresses = now
 		}
+		if back == 0 && slices.Contains(now, d.address) {
+			back = time.Since(asked)
+		}
 		time.Sleep(2 * time.Millisecond)
 	}
 	d.v.t.Errorf("after %s: ended are %v, addresses %v", timeout, ends, addresses)
-	return ends, addresses
+	return ends, back, addresses
 }
 
 func (d *departure) checkExitCodes(names []string) {

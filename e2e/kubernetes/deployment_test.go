@@ -25,6 +25,9 @@ func (c *cluster) testDeployment(t *testing.T) {
 	t.Run("Service", func(t *testing.T) { v.with(t).testService() })
 	t.Run("Drain", func(t *testing.T) { v = v.with(t).testDrain() })
 	t.Run("Kill", func(t *testing.T) { v.with(t).testKill() })
+	t.Run("Image", func(t *testing.T) { v.with(t).testImage() })
+	t.Run("Hang", func(t *testing.T) { v.with(t).testHang() })
+	t.Run("Takeover", func(t *testing.T) { v.with(t).testTakeover() })
 }
 
 // with returns the pod for a subtest.
@@ -72,7 +75,7 @@ func (v *vm) testService() {
 	url := "http://" + serviceAddress + "/"
 	took := await(v.t, "the Service from another pod", func() error { return wantPage(fetch(v.other, url)) })
 	v.t.Logf("another pod reaches the guest by the Service after %.2f s", took.Seconds())
-	await(v.t, "the Service from the node", func() error { return v.ask(url) })
+	await(v.t, "the Service from the node", func() error { return v.node.ask(url) })
 	took = await(v.t, "the Service from the guest", func() error { return wantPage(v.getInGuest(serviceAddress)) })
 	v.t.Logf("the guest reaches itself by the Service after %.2f s", took.Seconds())
 	s := openStream(v.t, v.other, serviceAddress)

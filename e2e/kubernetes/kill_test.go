@@ -4,109 +4,99 @@ package kubernetes
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// testKill kills the first process of each container while a connection is open.
+// testKill kills processes of each container while a connection is open: the switch and the keeper, which their parents in the containers
+// start again, then the first processes of the containers, and QEMU.
 func (v *vm) testKill() {
-	v.settle()
 	for _, name := range []string{"switch", "keeper"} {
-		s := openStream(v.t, v.other, v.mustState().Status.PodIP)
-		restarts := v.restarts()
-		unready := v.watchReady()
-		s.gap()
-		s.mark()
-		v.kill(name)
-		took := v.awaitRestart(name, restarts[name]+1)
-		gap := s.gap()
-		v.t.Logf("kill -9 of the first process of %s: again running after %.2f s, an open connection pauses for %s, pod not ready for %s, restarts %v -> %v",
-			name, took.Seconds(), gap, unready(), restarts, v.restarts())
-		s.conn.Close()
+		v.disturb("kill -9 of the "+name, func() { v.killChild(name) }).want(v, nil)
+	}
+	for _, name := range []string{"switch", "keeper"} {
+		v.disturb("kill -9 of the first process of the container "+name, func() { v.killFirst(name) }).want(v, map[string]int{name: 1})
 	}
 	v.killGuest()
+	v.checkNoBackOff()
 }
 
-// killGuest kills QEMU. Connections end with the guest, which boots again and gets the same address.
-func (v *vm) killGuest() {
-	restarts := v.restarts()["qemu"]
-	began := time.Now()
-	v.kill("qemu")
-	v.awaitRestart("qemu", restarts+1)
-	v.awaitReady()
-	v.awaitGuest(v.other)
-	v.t.Logf("kill -9 of QEMU: the guest serves again after %.1f s", time.Since(began).Seconds())
-}
-
-func (v *vm) kill(name string) {
+// killChild kills the child of a container's first process, and waits until there is another one.
+func (v *vm) killChild(name string) {
 	v.t.Helper()
-	if err := syscall.Kill(v.first(name), syscall.SIGKILL); err != nil {
+	before := v.child(name)
+	v.kill(before)
+	await(v.t, "another process of "+name, func() error {
+		if now := v.child(name); now == 0 || now == before {
+			return errUnready
+		}
+		return nil
+	})
+}
+
+// child returns the oldest child of a container's first process, or 0.
+func (v *vm) child(name string) int {
+	v.t.Helper()
+	pids, err := v.processes(name)
+	if err != nil {
 		v.t.Fatal(err)
 	}
-}
-
-func (v *vm) restarts() map[string]int {
-	v.t.Helper()
-	counts := map[string]int{}
-	for _, s := range v.mustState().containers() {
-		counts[s.Name] = s.RestartCount
+	for _, pid := range pids[1:] {
+		if parent(pid) == fmt.Sprint(pids[0]) {
+			return pid
+		}
 	}
-	return counts
+	return 0
 }
 
-// awaitRestart waits until a container runs that was started again.
-func (v *vm) awaitRestart(name string, count int) time.Duration {
+// parent returns the parent of a process (proc_pid_stat(5): ppid).
+func parent(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(rest)[1]
+}
+
+// killFirst kills the first process of a container, and waits until the kubelet has started the container again.
+func (v *vm) killFirst(name string) {
 	v.t.Helper()
-	return await(v.t, name+" to run again", func() error {
+	v.awaitReplaced(name, func() { v.kill(v.first(name)) })
+}
+
+// awaitReplaced waits until another container with the name runs than before an action.
+func (v *vm) awaitReplaced(name string, action func()) {
+	v.t.Helper()
+	before := v.mustState().container(name).ContainerID
+	action()
+	await(v.t, "another container "+name, func() error {
 		p, err := v.state()
 		if err != nil {
 			return err
 		}
-		if s := p.container(name); s.RestartCount < count || s.State.Running == nil {
+		if s := p.container(name); s.ContainerID == before || s.State.Running == nil {
 			return fmt.Errorf("%+v", s)
 		}
 		return nil
 	})
 }
 
-// settle waits until all containers run and the pod is ready.
-func (v *vm) settle() {
+func (v *vm) kill(pid int) {
 	v.t.Helper()
-	await(v.t, "all containers", func() error {
-		p, err := v.state()
-		if err != nil {
-			return err
-		}
-		for _, s := range p.containers() {
-			if s.State.Running == nil || !s.Ready {
-				return fmt.Errorf("%+v", s)
-			}
-		}
-		return nil
-	})
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		v.t.Fatal(err)
+	}
 }
 
-// watchReady observes whether the pod is ready. The function that it returns ends that, and returns how long the pod was not.
-func (v *vm) watchReady() (unready func() time.Duration) {
-	stop, total := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		var sum time.Duration
-		last := time.Now()
-		for {
-			select {
-			case <-stop:
-				total <- sum
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-			if p, err := v.state(); err == nil && !p.ready() {
-				sum += time.Since(last)
-			}
-			last = time.Now()
-		}
-	}()
-	return func() time.Duration {
-		close(stop)
-		return (<-total).Round(10 * time.Millisecond)
-	}
+// killGuest kills QEMU. Connections end with the guest, which boots again and gets the same address.
+func (v *vm) killGuest() {
+	v.t.Helper()
+	began := time.Now()
+	v.killFirst("qemu")
+	v.settle()
+	v.awaitGuest(v.other)
+	v.t.Logf("kill -9 of QEMU: the guest serves again after %.1f s", time.Since(began).Seconds())
 }

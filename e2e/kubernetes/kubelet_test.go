@@ -12,29 +12,37 @@ import (
 	"time"
 )
 
-// addNode starts what runs pods: containerd, flannel, scheduler, kubelet and kube-proxy.
-func (c *cluster) addNode() {
-	t := c.node.t
-	t.Helper()
-	c.startContainerd()
-	c.startFlannel()
-	c.startController("kube-scheduler")
-	c.startKubelet()
+// A worker is a node that runs pods.
+type worker struct {
+	*cluster
+	*node
+	own     string // its address
+	network string // the network of its pods, as flannel writes it
+}
+
+// addWorker starts what runs pods on a node: containerd, flannel, kubelet and kube-proxy.
+func (c *cluster) addWorker(n *node, address, network string) {
+	n.t.Helper()
+	w := worker{c, n, address, network}
+	c.nodes[n.name] = n
+	w.startContainerd()
+	w.startFlannel()
 	began := time.Now()
-	c.startProxy()
-	await(t, "the node to be ready", func() error {
-		var n struct {
+	w.startKubelet()
+	w.startProxy()
+	await(n.t, "the node to be ready", func() error {
+		var o struct {
 			Status struct{ Conditions []condition }
 		}
-		if err := c.get("/api/v1/nodes/"+c.node.name, &n); err != nil {
+		if err := c.get("/api/v1/nodes/"+n.name, &o); err != nil {
 			return err
 		}
-		if !isTrue(n.Status.Conditions, "Ready") {
-			return fmt.Errorf("%+v", n.Status.Conditions)
+		if !isTrue(o.Status.Conditions, "Ready") {
+			return fmt.Errorf("%+v", o.Status.Conditions)
 		}
 		return nil
 	})
-	t.Logf("the node is ready %.1f s after its kubelet started; the cluster is %s old", time.Since(began).Seconds(), c.age())
+	n.t.Logf("%s is ready %.1f s after its kubelet started; the cluster is %s old", n.name, time.Since(began).Seconds(), c.age())
 }
 
 // runtimeConfig is containerd's. restrict_oom_score_adj: root may lack CAP_SYS_RESOURCE here, and could not lower the value.
@@ -53,19 +61,19 @@ const runtimeConfig = `version = 2
 `
 
 // startContainerd starts containerd with all images. podswitch's has a second name, too.
-func (c *cluster) startContainerd() {
-	c.node.t.Helper()
-	c.node.write("/etc/containerd/config.toml", runtimeConfig)
-	c.node.start("containerd", "containerd")
-	await(c.node.t, "containerd", func() error {
-		_, err := c.node.try("ctr", "version")
+func (w worker) startContainerd() {
+	w.t.Helper()
+	w.write("/etc/containerd/config.toml", runtimeConfig)
+	w.start("containerd", "containerd")
+	await(w.t, "containerd", func() error {
+		_, err := w.try("ctr", "version")
 		return err
 	})
 	for _, archive := range []string{"pause.tar", "client.tar", "qemu.tar"} {
-		c.node.run("ctr", "--namespace", "k8s.io", "images", "import", filepath.Join(c.images, archive))
+		w.run("ctr", "--namespace", "k8s.io", "images", "import", filepath.Join(w.images, archive))
 	}
 	for _, name := range []string{"docker.io/library/podswitch:dev", nextImage} {
-		c.node.run("ctr", "--namespace", "k8s.io", "images", "import", "--index-name", name, c.switches)
+		w.run("ctr", "--namespace", "k8s.io", "images", "import", "--index-name", name, w.switches)
 	}
 }
 
@@ -74,19 +82,19 @@ const nextImage = "docker.io/library/podswitch:next"
 
 // startFlannel starts a flanneld, whose store is the cluster's etcd, and configures the network plugin with its subnet, as flannel's own
 // plugin does.
-func (c *cluster) startFlannel() {
-	c.node.t.Helper()
-	c.node.run("etcdctl", "put", "/coreos.com/network/config",
+func (w worker) startFlannel() {
+	w.t.Helper()
+	w.run("etcdctl", "--endpoints", store, "put", "/coreos.com/network/config",
 		`{"Network": "`+podNetwork+`", "SubnetLen": 24, "EnableNFTables": true, "Backend": {"Type": "vxlan"}}`)
-	c.node.run("etcdctl", "put", "/coreos.com/network/subnets/"+nodeNetwork, `{"PublicIP": "`+nodeAddress+`"}`)
-	c.node.start("flanneld", c.flannel, "-etcd-endpoints=http://127.0.0.1:2379", "-iface="+nodeAddress,
+	w.run("etcdctl", "--endpoints", store, "put", "/coreos.com/network/subnets/"+w.network, `{"PublicIP": "`+w.own+`"}`)
+	w.start("flanneld", w.flannel, "-etcd-endpoints="+store, "-iface="+w.own,
 		"-subnet-file=/run/flannel/subnet.env", "-ip-masq", "-iptables-forward-rules=false")
 	var settings map[string]string
-	await(c.node.t, "flanneld's subnet", func() (err error) {
-		settings, err = readVariables(c.node.path("/run/flannel/subnet.env"))
+	await(w.t, "flanneld's subnet", func() (err error) {
+		settings, err = readVariables(w.path("/run/flannel/subnet.env"))
 		return err
 	})
-	c.node.write("/etc/cni/net.d/10-flannel.conflist", fmt.Sprintf(`{"cniVersion": "0.4.0", "name": "cbr0", "plugins": [
+	w.write("/etc/cni/net.d/10-flannel.conflist", fmt.Sprintf(`{"cniVersion": "0.4.0", "name": "cbr0", "plugins": [
 		{"type": "bridge", "bridge": "cni0", "mtu": %s, "isGateway": true, "isDefaultGateway": true, "ipMasq": false, "hairpinMode": true,
 			"ipam": {"type": "host-local", "ranges": [[{"subnet": "%s"}]], "routes": [{"dst": "%s"}]}},
 		{"type": "portmap", "capabilities": {"portMappings": true}}]}`,
@@ -123,13 +131,14 @@ put kernel/keys/root_maxkeys 1000000
 put kernel/keys/root_maxbytes 25000000
 exec "$@"`
 
-func (c *cluster) startKubelet() {
-	c.node.t.Helper()
-	c.node.write("/run/resolv.conf", "nameserver 192.0.2.53\n")
-	c.writeFile("kubelet.json", kubeletConfig(c.file("ca.crt")))
-	c.node.start("kubelet", "unshare", "--mount", "--propagation", "unchanged", "sh", "-ec", withSettings, "sh",
-		c.program("kubelet"), "--config", c.file("kubelet.json"), "--kubeconfig", c.file("kubelet.conf"),
-		"--node-ip", nodeAddress, "--hostname-override", c.node.name, "--v=2")
+func (w worker) startKubelet() {
+	w.t.Helper()
+	w.write("/run/resolv.conf", "nameserver 192.0.2.53\n")
+	w.issueUser(w.name, "system:node:"+w.name, "system:nodes")
+	w.writeFile("kubelet.json", kubeletConfig(w.file("ca.crt")))
+	w.start("kubelet", "unshare", "--mount", "--propagation", "unchanged", "sh", "-ec", withSettings, "sh",
+		w.program("kubelet"), "--config", w.file("kubelet.json"), "--kubeconfig", w.file(w.name+".conf"),
+		"--node-ip", w.own, "--hostname-override", w.name, "--v=2")
 }
 
 // kubeletConfig is for a node without systemd, whose file systems are those of the machine, whose disk may be rather full.
@@ -160,10 +169,10 @@ func kubeletConfig(ca string) string {
 }
 
 // startProxy starts kube-proxy with nftables. It shall not size the connection table, which is the machine's.
-func (c *cluster) startProxy() {
-	c.node.t.Helper()
-	c.node.start("kube-proxy", c.program("kube-proxy"), "--kubeconfig", c.file("admin.conf"), "--hostname-override", c.node.name,
+func (w worker) startProxy() {
+	w.t.Helper()
+	w.start("kube-proxy", w.program("kube-proxy"), "--kubeconfig", w.file("admin.conf"), "--hostname-override", w.name,
 		"--proxy-mode", "nftables", "--cluster-cidr", podNetwork, "--conntrack-max-per-core", "0", "--conntrack-min", "0",
 		"--conntrack-tcp-timeout-established", "0s", "--conntrack-tcp-timeout-close-wait", "0s")
-	await(c.node.t, "kube-proxy", func() error { return c.ask("http://127.0.0.1:10256/livez") })
+	await(w.t, "kube-proxy", func() error { return w.ask("http://127.0.0.1:10256/livez") })
 }

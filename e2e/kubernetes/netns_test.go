@@ -57,7 +57,7 @@ func (n netns) dial(ctx context.Context, network, address string) (conn net.Conn
 	return conn, err
 }
 
-// addresses returns the IPv4 addresses of a device.
+// addresses returns the IPv4 addresses of a device. It fails if the device disappears meanwhile.
 func (n netns) addresses(device string) (list []string, err error) {
 	err = n.do(func() error {
 		found, err := net.InterfaceByName(device)
@@ -69,6 +69,9 @@ func (n netns) addresses(device string) (list []string, err error) {
 			if p, ok := a.(*net.IPNet); ok && p.IP.To4() != nil {
 				list = append(list, p.IP.String())
 			}
+		}
+		if err == nil {
+			_, err = net.InterfaceByIndex(found.Index)
 		}
 		return err
 	})

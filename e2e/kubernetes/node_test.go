@@ -63,6 +63,36 @@ func (n *node) run(args ...string) string {
 	return out
 }
 
+// ask makes a request from within the node, and fails unless the answer is a success.
+func (n *node) ask(url string) error {
+	_, err := n.try("curl", "--silent", "--fail", "--max-time", "5", url)
+	return err
+}
+
+// address gives the node an address. It is on a bridge, because the kernel may have no device that is a better fit (dummy).
+func (n *node) address(address string) {
+	n.t.Helper()
+	n.run("sh", "-ec", "ip link add node0 type bridge; ip addr add "+address+"/24 dev node0; ip link set node0 up; ip route add default via 172.31.0.1")
+}
+
+// connect joins the bridges of two nodes.
+func (n *node) connect(t *testing.T, other *node) {
+	t.Helper()
+	space, err := netnsOf(n.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer space.file.Close()
+	err = space.do(func() error {
+		return exec.Command("ip", "link", "add", "to-"+other.name, "type", "veth", "peer", "name", "to-"+n.name, "netns", strconv.Itoa(other.pid)).Run()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.run("ip", "link", "set", "to-"+other.name, "master", "node0", "up")
+	other.run("ip", "link", "set", "to-"+n.name, "master", "node0", "up")
+}
+
 // start runs a program in the node until the node ends. The end of its output is shown if the test fails.
 func (n *node) start(name string, args ...string) {
 	n.t.Helper()

@@ -16,18 +16,26 @@ const (
   volumeName: vm-disk, resources: {requests: {storage: 1Mi}}}}`
 )
 
-// clientPod is another pod.
-const clientPod = `{apiVersion: v1, kind: Pod, metadata: {name: client}, spec: {automountServiceAccountToken: false,
-  terminationGracePeriodSeconds: 0, containers: [{name: client, image: "client:1"}]}}`
-
 // furnish makes the disk and another pod, and returns that pod's network.
 func (c *cluster) furnish(t *testing.T) netns {
 	t.Helper()
-	c.node.run("sh", "-ec", "mkdir /var/lib/vm-disk; truncate -s 1M /var/lib/vm-disk/disk.img; chmod 666 /var/lib/vm-disk/disk.img")
+	c.node.makeDisk()
 	c.create(t, "/api/v1/persistentvolumes", volume)
 	c.create(t, "/api/v1/namespaces/default/persistentvolumeclaims", claim)
-	c.create(t, podsPath, clientPod)
-	client := &vm{c, t, "client"}
+	return c.addClient(t, "client", c.node.name)
+}
+
+func (n *node) makeDisk() {
+	n.t.Helper()
+	n.run("sh", "-ec", "mkdir /var/lib/vm-disk; truncate -s 1M /var/lib/vm-disk/disk.img; chmod 666 /var/lib/vm-disk/disk.img")
+}
+
+// addClient makes another pod on a node, and returns its network.
+func (c *cluster) addClient(t *testing.T, name, nodeName string) netns {
+	t.Helper()
+	c.create(t, podsPath, fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {nodeName: %s, automountServiceAccountToken: false,
+  terminationGracePeriodSeconds: 0, containers: [{name: client, image: "client:1"}]}}`, name, nodeName))
+	client := &vm{c, t, name}
 	t.Logf("another pod is ready after %.1f s", client.awaitReady().Seconds())
 	n, err := netnsOf(client.first("client"))
 	if err != nil {

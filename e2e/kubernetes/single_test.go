@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// testSingle is testSidecars and testDelete for single.yaml.
+// testSingle is testSidecars, a part of testKill, and testDelete for single.yaml.
 func (c *cluster) testSingle(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(c.deploy, "single.yaml"))
 	if err != nil {
@@ -23,6 +23,8 @@ func (c *cluster) testSingle(t *testing.T) {
 	t.Logf("the guest serves its page to another pod after %.1f s more", v.awaitGuest(c.other).Seconds())
 	v.checkOrder("podswitch", "qemu")
 	v.checkUndisturbed()
+	v.disturb("kill -9 of the keeper", func() { v.killChild("podswitch") }).want(v, nil)
+	v.disturb("kill -9 of the first process of the container", func() { v.killFirst("podswitch") }).want(v, map[string]int{"podswitch": 1})
 	w := v.watchEnd("podswitch", "qemu")
 	asked := time.Now()
 	if err := c.send(http.MethodDelete, podsPath+"/vm", asJSON, nil, nil); err != nil {

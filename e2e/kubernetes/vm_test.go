@@ -57,7 +57,8 @@ func (v *vm) awaitReady() time.Duration {
 // log returns the output of the present and the earlier runs of a container.
 func (v *vm) log(container string) string {
 	v.t.Helper()
-	pattern := v.node.path(fmt.Sprintf("/var/log/pods/default_%s_%s/%s/*.log", v.name, v.mustState().Metadata.UID, container))
+	p := v.mustState()
+	pattern := v.nodes[p.Spec.NodeName].path(fmt.Sprintf("/var/log/pods/default_%s_%s/%s/*.log", v.name, p.Metadata.UID, container))
 	files, err := filepath.Glob(pattern)
 	if err != nil {
 		v.t.Fatal(err)
