@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,6 +60,9 @@ func NewOffer6(o Offer6) (*Offer6, []string, error) {
 
 // Router returns the router's link-local address: the source of advertisements and replies.
 func (o *Offer6) Router() netip.Addr { return LinkLocal(o.RouterMAC) }
+
+// BootURLs returns what option 59 has for BootFileName, and for each of BootFiles. It is empty where the option is not sent.
+func (o *Offer6) BootURLs() (url string, ofFiles []string) { return o.url, slices.Clone(o.urls) }
 
 // MarshalJSON returns the fields as an object; the lease is in seconds.
 func (o *Offer6) MarshalJSON() ([]byte, error) {

@@ -27,6 +27,9 @@ func (p *Plan) Summary() []string {
 	}
 	if p.OfferIPv6 != nil {
 		lines = append(lines, "ra     tells        "+describeAdvertisement(p.OfferIPv6), "dhcp6  offers       "+describeIPv6(p.OfferIPv6))
+		if boot := describeBootIPv6(p.OfferIPv6); boot != "" {
+			lines = append(lines, "dhcp6  also offers  "+boot)
+		}
 	}
 	lines = append(lines, p.serverLines()...)
 	for _, f := range p.Found {
@@ -117,9 +120,26 @@ func describeIPv6(o *dhcpsrv.Offer6) string {
 	if !o.Expires.IsZero() {
 		lease += " until " + o.Expires.UTC().Format(time.RFC3339)
 	}
-	parts = append(parts, lease)
-	if o.BootFileName != "" {
-		parts = append(parts, fmt.Sprintf("boot file %q", o.BootFileName))
+	return strings.Join(append(parts, lease), "  ")
+}
+
+// describeBootIPv6 is describeBoot for DHCPv6, with the URLs that clients get.
+func describeBootIPv6(o *dhcpsrv.Offer6) string {
+	var parts []string
+	url, ofFiles := o.BootURLs()
+	if url != "" {
+		parts = append(parts, fmt.Sprintf("boot file %q", url))
+	}
+	if len(o.NTPServers) > 0 {
+		parts = append(parts, "ntp "+join(o.NTPServers))
+	}
+	for i, file := range o.BootFiles {
+		if file.Name = ofFiles[i]; file.Name != "" {
+			parts = append(parts, describeBootFile(file))
+		}
+	}
+	for _, parameter := range o.BootParameters {
+		parts = append(parts, fmt.Sprintf("boot parameter %q", parameter))
 	}
 	return strings.Join(parts, "  ")
 }

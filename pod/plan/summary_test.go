@@ -67,6 +67,48 @@ func TestSummaryBootOptions(t *testing.T) {
 	}
 }
 
+// TestSummaryBootOptionsIPv6 checks that the line about other options of DHCPv6 has what clients get: the URL of a path, and nothing of a path without
+// one.
+func TestSummaryBootOptionsIPv6(t *testing.T) {
+	for name, c := range map[string]struct {
+		add  func(*dhcpsrv.Offer6)
+		also string
+	}{
+		"nothing":        {func(*dhcpsrv.Offer6) {}, ""},
+		"a URL":          {func(o *dhcpsrv.Offer6) { o.BootFileName = "http://[fd00::8]/a" }, `boot file "http://[fd00::8]/a"`},
+		"a path":         {func(o *dhcpsrv.Offer6) { o.BootFileName, o.TFTPServerName = "a", "fd00::9" }, `boot file "tftp://[fd00::9]/a"`},
+		"a path at IPv4": {func(o *dhcpsrv.Offer6) { o.BootFileName, o.TFTPServerName = "a", "10.0.0.9" }, ""},
+		"NTP and boot parameter": {func(o *dhcpsrv.Offer6) {
+			o.NTPServers, o.BootParameters = []netip.Addr{netip.MustParseAddr("fd00::10")}, []string{"a b"}
+		}, `ntp fd00::10  boot parameter "a b"`},
+		"boot files": {func(o *dhcpsrv.Offer6) {
+			o.BootFiles = []dhcpsrv.BootFile{{UserClass: "x", Name: "a"}, {UserClass: "iPXE", Name: "http://h/b"}}
+		}, `boot file "http://h/b" for user class "iPXE"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			given := dhcpsrv.Offer6{Address: netip.MustParseAddr("fd00::7"), RouterMAC: dhcpsrv.MAC{2, 0, 0, 0, 0, 1}, MTU: 1450, Lease: 24 * time.Hour}
+			c.add(&given)
+			offer, _, err := dhcpsrv.NewOffer6(given)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, line := range (&Plan{OfferIPv6: offer, Identity: &podnet.Identity{}}).Summary() {
+				if strings.HasPrefix(line, "dhcp6 ") {
+					got = append(got, line)
+				}
+			}
+			want := []string{"dhcp6  offers       fd00::7  lease 24h0m0s"}
+			if c.also != "" {
+				want = append(want, "dhcp6  also offers  "+c.also)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestSummaryWithoutMACs checks that no zero MAC stands for a link that has none, nor for the router of a plain bridge.
 func TestSummaryWithoutMACs(t *testing.T) {
 	p := &Plan{Method: "bridge", Guest: "tap:tap0", Identity: &podnet.Identity{Link: podnet.Link{Name: "eth0", MTU: 1500}}}
