@@ -8,7 +8,7 @@ LINTER := .cache/bin/golangci-lint-$(LINTER_VERSION)
 UNIT := $$(go list ./... | grep -v /e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build image image-qemu demo check test test-kubernetes lint fuzz soak bench clean
+.PHONY: help setup tools build image image-qemu demo demo-podman check test test-kubernetes lint fuzz soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ image-qemu: ## build an image with QEMU 10 and a test guest, for demos: QEMU_IMA
 
 demo: setup build ## show the main job on real parts: a VM takes over a pod's address
 	PODSWITCH=bin/podswitch e2e/kit/demo
+
+demo-podman: setup ## show a VM in a pod of podman, on one machine without a cluster
+	@e2e/kit/setup --containers
+	@e2e/kit/demo-podman
 
 check: build lint ## the quick tests, for every change: format, lint, unit and script tests, fuzz seeds; no root, no network
 	go test $(UNIT)

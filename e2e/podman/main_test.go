@@ -18,7 +18,7 @@ import (
 )
 
 // timeout bounds the wait for an event that must happen. It suits a busy machine.
-const timeout = 2 * time.Minute
+const timeout = time.Minute
 
 // The node of all tests, on which nothing of the machine's podman can be seen, and the images that were loaded into it.
 var (
