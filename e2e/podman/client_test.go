@@ -109,28 +109,41 @@ func (c *connection) end(err error) {
 	c.lost = err
 }
 
-// quiet waits until everything that was sent by now has come back, and returns the longest time without a line since the last call.
-func (c *connection) quiet(t *testing.T) time.Duration {
+// quiet waits until everything that was sent by now has come back.
+func (c *connection) quiet(t *testing.T) {
 	t.Helper()
+	if err := c.awaitQuiet(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitQuiet is quiet, and returns an error if the connection has ended.
+func (c *connection) awaitQuiet() error {
 	c.mu.Lock()
 	until := c.sent
 	c.mu.Unlock()
 	deadline := time.Now().Add(timeout)
 	for {
 		c.mu.Lock()
-		received, longest, err := c.received, c.longest, errors.Join(c.err, c.lost)
-		if received >= until {
-			c.longest = 0
-		}
+		received, err := c.received, errors.Join(c.err, c.lost)
 		c.mu.Unlock()
 		switch {
 		case err != nil:
-			t.Fatalf("the connection has ended after %d of %d lines: %v", received, until, err)
+			return fmt.Errorf("the connection has ended after %d of %d lines: %w", received, until, err)
 		case received >= until:
-			return longest
+			return nil
 		case time.Now().After(deadline):
-			t.Fatalf("%d of %d lines came back in %s", received, until, timeout)
+			return fmt.Errorf("%d of %d lines came back in %s", received, until, timeout)
 		}
 		time.Sleep(interval)
 	}
+}
+
+// gap returns the longest time without a line since the last call.
+func (c *connection) gap() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	longest := c.longest
+	c.longest = 0
+	return longest
 }

@@ -23,8 +23,11 @@ func first(p process) bool { return p.inside == "1" }
 // watchdog matches the process that waits for the end of the keeper.
 func watchdog(p process) bool { return strings.Contains(p.command, " restore ") }
 
+// supervised matches the process that the first process of its container starts again.
+func supervised(p process) bool { return p.parent == "1" && !watchdog(p) }
+
 // child matches the switch that podswitch run has started.
-func child(p process) bool { return !first(p) && !watchdog(p) }
+func child(p process) bool { return !first(p) && !supervised(p) && !watchdog(p) }
 
 // pods are the manifests with their parts and their containers in the order in which a kubelet stops them.
 var pods = []struct {
@@ -35,13 +38,15 @@ var pods = []struct {
 }{
 	{
 		manifest: "sidecar.yaml",
-		parts:    []part{{"the watchdog", "keeper", watchdog}, {"the switch", "switch", first}, {"the keeper", "keeper", first}},
+		parts: []part{{"the watchdog", "keeper", watchdog}, {"the switch", "switch", supervised}, {"the keeper", "keeper", supervised},
+			{"the switch's container", "switch", first}, {"the keeper's container", "keeper", first}},
 		stop:     []string{"qemu", "switch", "keeper"},
 		takeOver: func(p *pod) func() { return p.takeOverByContainer },
 	},
 	{
 		manifest: "single.yaml",
-		parts:    []part{{"the watchdog", "podswitch", watchdog}, {"the switch", "podswitch", child}, {"keeper and switch", "podswitch", first}},
+		parts: []part{{"the watchdog", "podswitch", watchdog}, {"the switch", "podswitch", child}, {"the keeper", "podswitch", supervised},
+			{"the container", "podswitch", first}},
 		stop:     []string{"qemu", "podswitch"},
 		takeOver: func(p *pod) func() { return p.takeOver },
 	},
@@ -65,9 +70,8 @@ func TestPods(t *testing.T) {
 			}
 			p.measure(c, "a takeover", test.takeOver(p))
 			for _, name := range test.stop[1:] {
-				p.measure(c, "rm -f -t 0 and another image of "+name, func() { p.startAgain(name, "podswitch:next", "rm", "--force", "--time", "0") })
+				c = p.measureChange(c, name)
 			}
-			p.restartInOrder(test.stop[1])
 			if after := fetch(t, p.address()); after != page || p.pid("vm-qemu") != hypervisor {
 				t.Errorf("the page of the guest was %q and is %q", page, after)
 			}
@@ -80,13 +84,43 @@ func TestPods(t *testing.T) {
 func (p *pod) measure(c *connection, what string, do func()) {
 	p.t.Helper()
 	c.quiet(p.t)
+	c.gap()
 	do()
 	p.awaitGuest()
-	gap := c.quiet(p.t)
+	c.quiet(p.t)
+	p.logGap(what, c.gap())
+}
+
+func (p *pod) logGap(what string, gap time.Duration) {
+	p.t.Helper()
 	p.t.Logf("%s: the connection stood still for %s", what, gap.Round(time.Millisecond))
 	if gap > longestGap {
 		p.t.Errorf("%s: want at most %s", what, longestGap)
 	}
+}
+
+// changes bounds the changes of an image until a connection survives one. A keeper waits 200 ms for its switch before it gives the address back,
+// and a machine may be too busy for that.
+const changes = 3
+
+// measureChange changes the image of a container, and returns the connection, or another one if a change has ended it.
+func (p *pod) measureChange(c *connection, name string) *connection {
+	p.t.Helper()
+	for range changes {
+		c.quiet(p.t)
+		c.gap()
+		p.changeImage(name)
+		p.awaitGuest()
+		err := c.awaitQuiet()
+		if err == nil {
+			p.logGap("another image of "+name, c.gap())
+			return c
+		}
+		p.t.Logf("another image of %s: %v", name, err)
+		c = connect(p.t, p.address())
+	}
+	p.t.Errorf("another image of %s: no connection has survived one of %d changes", name, changes)
+	return c
 }
 
 // takeOver replaces the switch in the container of single.yaml while it runs.
@@ -97,37 +131,26 @@ func (p *pod) takeOver() {
 	p.await("the end of the old switch", func() error { return p.gone(before) })
 }
 
-// takeOverByContainer replaces the container of the switch by one of another image, while it runs.
+// takeOverByContainer replaces the container of the switch by another one while it runs. The first one stands by, and goes on when the other
+// one has ended.
 func (p *pod) takeOverByContainer() {
-	p.podman("tag", "podswitch:dev", "podswitch:new")
-	p.podman(p.manifest.RunCommand("switch", "vm-switch-new", "podswitch:new", "--takeover")...)
-	p.await("the end of the old switch", func() error { return p.logs("switch", "handed over") })
-	p.await("podman to remove a container that it starts again and again", func() error {
-		_, err := node.Run(p.t.Context(), "podman", "rm", "--force", "--ignore", "--time", "0", "vm-switch")
-		return err
-	})
-	p.podman("rename", "vm-switch-new", "vm-switch")
+	p.t.Helper()
+	p.podman(p.manifest.RunCommand("switch", "vm-other", "podswitch:dev", "--takeover")...)
+	p.await("the takeover", func() error { return p.logs("switch", "handed over") })
+	p.awaitGuest()
+	p.podman("rm", "--force", "--time", "0", "vm-other")
 }
 
-// startAgain ends a container by a command of podman, and starts it again from another image.
-func (p *pod) startAgain(name, image string, end ...string) {
+// changeImage stops a container and starts it from another image.
+func (p *pod) changeImage(name string) {
 	p.t.Helper()
-	p.podman("tag", "podswitch:dev", image)
-	p.podman(append(end, "vm-"+name)...)
-	p.podman("rm", "--ignore", "vm-"+name)
-	p.podman(p.manifest.RunCommand(name, "vm-"+name, image)...)
-	if used := p.podman("inspect", "--format", "{{.ImageName}}", "vm-"+name); used != "localhost/"+image {
+	p.podman("tag", "podswitch:dev", "podswitch:next")
+	p.podman("stop", "vm-"+name)
+	p.podman("rm", "vm-"+name)
+	p.podman(p.manifest.RunCommand(name, "vm-"+name, "podswitch:next")...)
+	if used := p.podman("inspect", "--format", "{{.ImageName}}", "vm-"+name); used != "localhost/podswitch:next" {
 		p.t.Errorf("%s runs the image %s", name, used)
 	}
-}
-
-// restartInOrder stops the container with the switch in order and starts it from another image. In between the pod has its address.
-func (p *pod) restartInOrder(name string) {
-	p.t.Helper()
-	p.podman("stop", "vm-"+name)
-	p.expectAddress()
-	p.startAgain(name, "podswitch:after", "rm")
-	p.awaitGuest()
 }
 
 // stopInOrder stops the containers as a kubelet does, and checks that the pod has its address back.

@@ -157,14 +157,18 @@ func (p *pod) awaitGuest() {
 }
 
 // A process is a process of a container.
-type process struct{ pid, inside, command string }
+type process struct {
+	pid            string // as the node sees it
+	inside, parent string // as the container sees the process, and its parent
+	command        string
+}
 
-// processes returns the processes of a container, as the node sees them.
+// processes returns the processes of a container.
 func (p *pod) processes(name string) (list []process) {
 	p.t.Helper()
-	for line := range strings.Lines(p.podman("top", "vm-"+name, "hpid", "pid", "args")) {
+	for line := range strings.Lines(p.podman("top", "vm-"+name, "hpid", "pid", "ppid", "args")) {
 		if f := strings.Fields(line); f[0] != "HPID" {
-			list = append(list, process{f[0], f[1], strings.Join(f[2:], " ")})
+			list = append(list, process{f[0], f[1], f[2], strings.Join(f[3:], " ")})
 		}
 	}
 	return list

@@ -6,7 +6,7 @@ import "fmt"
 var Podman = []Change{
 	{
 		What: "the sidecars are ordinary containers",
-		Why:  "podman has no sidecars: an init container has to end before the others start. All start at once; a switch without a keeper starts again, and QEMU connects again",
+		Why:  "podman has no sidecars: an init container has to end before the others start. All start at once: the switch waits for the keeper, and QEMU connects until the socket is there",
 		apply: func(p Pod) {
 			all := p.Containers()
 			list := make([]any, len(all))
