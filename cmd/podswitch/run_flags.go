@@ -167,6 +167,9 @@ func (f *runFlags) config(c *cobra.Command) (plan.Config, error) {
 
 // keeper returns the configuration of a keeper for a guest and a pod.
 func (f *runFlags) keeper(c *cobra.Command) (keeper.Config, error) {
+	if f.supervised {
+		crashBySignal()
+	}
 	pod, err := f.config(c)
 	if err != nil {
 		return keeper.Config{}, err

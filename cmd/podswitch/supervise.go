@@ -37,8 +37,8 @@ func (f *superviseFlags) isWanted() bool {
 	return !f.isChild && (f.mode.value == "on" || f.mode.value == "auto" && os.Getpid() == 1)
 }
 
-// superviseKeeper runs the keeper as a child, which has the same command line. A keeper that ends by itself is not started again: its
-// exit code says why, and whatever has started this process decides.
+// superviseKeeper runs the keeper as a child, which has the same command line. A keeper that ends by itself, other than by a panic, is not
+// started again: its exit code says why, and whatever has started this process decides.
 func superviseKeeper(c *cobra.Command, flags *runFlags) error {
 	return superviseSelf(c, &flags.log, func(int) bool { return false })
 }
