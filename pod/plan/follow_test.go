@@ -14,6 +14,28 @@ import (
 	"github.com/podswitch/podswitch/vswitch"
 )
 
+// TestResolveAfterAFollowedMAC checks that the keeper which continues after a kill shows the guest the same router MAC, and gives it the same
+// MAC, although the MAC of the pod interface has changed since the take.
+func TestResolveAfterAFollowedMAC(t *testing.T) {
+	cfg := Config{Settings: Settings{VM: model.Default(), PodMAC: true}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+	first, err := resolve(cfg, identity(), &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := identity()
+	id.TakenMAC, id.Link.MAC[5] = id.Link.MAC, 8
+	next, err := resolve(cfg, id, &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.RouterMAC != first.RouterMAC || next.PinnedMAC != first.PinnedMAC {
+		t.Errorf("the router MAC is %v, want %v; the guest has %v, want %v", next.RouterMAC, first.RouterMAC, next.PinnedMAC, first.PinnedMAC)
+	}
+	if wire := next.Delegate().WireMAC; wire != vswitch.MAC(id.Link.MAC) {
+		t.Errorf("the wire MAC is %v", wire)
+	}
+}
+
 // TestFollow checks for each change of the pod interface what a switch learns from it, and what is refused.
 func TestFollow(t *testing.T) {
 	for _, c := range []struct {

@@ -117,7 +117,7 @@ func onlyFamily(f podnet.Family, list []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return podnet.FamilyOf(a) != f })
 }
 
-// routerMAC derives the router MAC from the wire MAC of the start. The result is locally administered and differs from that and from the used MACs.
+// routerMAC derives the router MAC from the wire MAC of the take. The result is locally administered and differs from that and from the used MACs.
 func routerMAC(from vswitch.MAC, used ...vswitch.MAC) vswitch.MAC {
 	for salt := byte(0); ; salt++ {
 		sum := sha256.Sum256(append([]byte{salt}, from[:]...))

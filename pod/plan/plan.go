@@ -53,14 +53,14 @@ type environment struct {
 	tables  []string // names of nftables tables
 	routing podnet.OtherRouting
 
-	wireMAC vswitch.MAC // of the pod interface at the start, which the router MAC is derived from; zero: not known yet
+	wireMAC vswitch.MAC // of the pod interface at the take, which the router MAC is derived from; zero: not known yet
 	server  netip.Addr  // of DHCP and DNS
 }
 
 // learn notes, for the first plan, what later ones do not change: the guest keeps it while it is attached.
 func (e *environment) learn(id *podnet.Identity) {
 	if !e.server.IsValid() {
-		e.wireMAC, e.server = vswitch.MAC(id.Link.MAC), freeServer(id)
+		e.wireMAC, e.server = vswitch.MAC(id.FirstMAC()), freeServer(id)
 	}
 }
 
@@ -164,7 +164,7 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 		Identity: id, HoldAfter: cfg.HoldAfter, cfg: cfg, env: env,
 	}
 	if cfg.PodMAC {
-		p.PinnedMAC = vswitch.MAC(id.Link.MAC)
+		p.PinnedMAC = vswitch.MAC(id.FirstMAC())
 		if env != nil {
 			p.PinnedMAC = cmp.Or(env.wireMAC, p.PinnedMAC)
 		}

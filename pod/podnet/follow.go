@@ -108,6 +108,7 @@ func (t *transaction) follow(link Link) (added []Address, err error) {
 	}
 	pod.Routes = mergeOthersRoutes(pod.Routes, now.routes, t.others.routes)
 	if link.MAC != t.record.Pod.Link.MAC { // neigh_changeaddr in net/core/neighbour.c
+		pod.TakenMAC = t.record.Pod.FirstMAC()
 		pod.Neighbours = only(IPv6, pod.Neighbours)
 	}
 	pod.Neighbours = mergeOthersNeighbours(pod.Neighbours, now.neighbours, t.others.neighbours)

@@ -131,6 +131,12 @@ func TestFollowReturnsTheChanges(t *testing.T) {
 	if id.Link.MTU != 1400 || id.Link.MAC != (MAC{2, 0, 0, 0, 0, 0x77}) || len(routes) != 3 || routes[0].Metrics["mtu"]+routes[0].Metrics["advmss"] != 2500 && routes[1].Metrics["mtu"]+routes[1].Metrics["advmss"] != 2500 {
 		t.Errorf("link %+v, routes %v", id.Link, routes)
 	}
+	if first := (MAC{0x0a, 0x58, 0x0a, 0xf4, 0x01, 0x07}); id.FirstMAC() != first || id.TakenMAC != first {
+		t.Errorf("the first MAC is %v", id.FirstMAC())
+	}
+	if record, err := readRecord(p.dir); err != nil || record.Pod.TakenMAC != id.TakenMAC {
+		t.Errorf("the state file has %+v, %v", record, err)
+	}
 	if n := id.Neighbours; len(n) != 1 || n[0].MAC != (MAC{2, 0, 0, 0, 0, 2}) {
 		t.Errorf("neighbours %v", n)
 	}

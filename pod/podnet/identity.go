@@ -13,6 +13,7 @@ import (
 type Identity struct {
 	Namespace  Namespace   `json:"namespace"`
 	Link       Link        `json:"link"`
+	TakenMAC   MAC         `json:"taken_mac,omitzero"`   // of the link at the take; zero: it has not changed since
 	Addresses  []Address   `json:"addresses"`            // that Take removes: all IPv4 ones, and one IPv6 address; each family in the kernel's order
 	Kept       []Address   `json:"kept,omitempty"`       // IPv6 addresses that stay on the interface
 	Routes     []Route     `json:"routes,omitempty"`     // each family in the kernel's order; Route says which
@@ -26,6 +27,9 @@ type Identity struct {
 	families []Family      // that were read; nil for an identity from a state file
 	readAt   time.Duration // uptime when the identity was read, from which the lifetimes of addresses count
 }
+
+// FirstMAC returns the MAC that the link had at the take: what the guest has learned since then depends on it.
+func (id *Identity) FirstMAC() MAC { return cmp.Or(id.TakenMAC, id.Link.MAC) }
 
 // A Link is the pod interface itself.
 type Link struct {

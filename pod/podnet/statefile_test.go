@@ -24,6 +24,7 @@ func sample() *record {
 		Pod: &Identity{
 			Namespace: Namespace{Device: 4, Inode: 4026531840, Cookie: 7, Boot: "9e5a3a1e"},
 			Link:      Link{Name: "eth0", Index: 3, MAC: MAC{2, 0, 0, 0, 0, 1}, MTU: 1450, Up: true, NoARP: true, Ethernet: true, Kind: "veth"},
+			TakenMAC:  MAC{2, 0, 0, 0, 0, 3},
 			Addresses: []Address{{
 				Prefix: netip.MustParsePrefix("10.244.1.7/24"), Peer: address("10.244.1.8"), Broadcast: address("10.244.1.255"),
 				Scope: 253, Label: "eth0:a", Flags: 0x280, Metric: 5, Protocol: 3, Valid: Forever, Preferred: 9,
