@@ -150,9 +150,7 @@ func (l *loop) closeAll() error { return l.closeWith((*watchdog).close) }
 // closeWith is closeAll with another end of the watchdog.
 func (l *loop) closeWith(end func(*watchdog)) error {
 	err := l.resources.close()
-	if errors.Is(err, errNotRevoked) {
-		l.unrevoked++
-	}
+	l.noteUnrevoked(err)
 	end(l.watchdog)
 	l.closeSwitches()
 	l.resources, l.watchdog, l.links = nil, nil, linkState{}

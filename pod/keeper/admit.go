@@ -70,7 +70,7 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 		l.handle(admitted, nil)
 		return nil
 	}
-	if l.unrevoked >= maxUnrevoked {
+	if l.tooManyUnrevoked() {
 		return &missing.Error{What: "start the switch", Need: "a keeper whose switches have let it revoke their sockets", Give: "start the keeper again"}
 	}
 	if l.resources, err = openResources(&l.cfg, l.control, false); err != nil {

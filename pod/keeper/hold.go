@@ -60,16 +60,16 @@ func (l *loop) hold() {
 func (l *loop) renewPorts() (err error) {
 	for _, p := range l.resources.ports {
 		if failed := p.renew(); failed != nil {
-			l.unrevoked++
+			l.noteUnrevoked(failed)
 			err = failed
 			l.log.Warn("a switch that has ended unasked keeps its socket", zap.Error(failed))
 		}
 		l.watchdog.guard(p)
 	}
-	if l.unrevoked < maxUnrevoked {
-		return nil
+	if l.tooManyUnrevoked() {
+		return err
 	}
-	return err
+	return nil
 }
 
 // countLoss counts a switch that has ended unasked. The error means that there were too many.

@@ -53,9 +53,9 @@ type loop struct {
 	held      holdState
 	handover  *handover // the snapshot of the switch that has yielded; nil: there is none
 	links     linkState
-	postponed []int // ports to be opened again if the takeover fails
-	takeovers int   // completed ones
-	unrevoked int   // how often a switch has kept a socket from being revoked
+	postponed []int         // ports to be opened again if the takeover fails
+	takeovers int           // completed ones
+	unrevoked []*revocation // those that switches have kept from ending
 }
 
 func newLoop(cfg Config) *loop {

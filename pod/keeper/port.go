@@ -113,7 +113,7 @@ func (p *port) revoke(limit time.Duration) error {
 		return nil
 	}
 	if err := p.handle.revocation.wait(limit); err != nil {
-		return fmt.Errorf("%v: %w", p.spec, err)
+		return &revocationError{fmt.Errorf("%v: %w", p.spec, err), p.handle.revocation}
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (l *loop) renewPostponed() (renewed []int) {
 	for _, index := range renewed {
 		p := l.resources.ports[index]
 		if err := p.renewIfPossible(); err != nil {
-			l.unrevoked++
+			l.noteUnrevoked(err)
 			l.log.Warn("a switch that is replaced keeps its socket", zap.Error(err))
 		}
 		l.watchdog.guard(p)

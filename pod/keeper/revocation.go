@@ -3,11 +3,51 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // errNotRevoked means that a process without the sandbox of a switch has kept the keeper from revoking a packet socket.
 var errNotRevoked = errors.New("a switch has kept its socket from being revoked")
+
+// A revocationError wraps errNotRevoked, and knows what may still succeed.
+type revocationError struct {
+	error
+	revocation *revocation
+}
+
+func (e *revocationError) Unwrap() error { return e.error }
+
+// noteUnrevoked notes the revocations of an error that switches have kept from ending.
+func (l *loop) noteUnrevoked(err error) {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range many.Unwrap() {
+			l.noteUnrevoked(one)
+		}
+		return
+	}
+	var failed *revocationError
+	if errors.As(err, &failed) {
+		l.unrevoked = append(l.unrevoked, failed.revocation)
+	}
+}
+
+// tooManyUnrevoked reports whether switches keep too many sockets. A revocation that has only taken its time, as on a busy node, does not count
+// any more.
+func (l *loop) tooManyUnrevoked() bool {
+	l.unrevoked = slices.DeleteFunc(l.unrevoked, (*revocation).hasSucceeded)
+	return len(l.unrevoked) >= maxUnrevoked
+}
+
+// hasSucceeded reports whether the device is revoked.
+func (r *revocation) hasSucceeded() bool {
+	select {
+	case <-r.ended:
+		return r.err == nil
+	default:
+		return false
+	}
+}
 
 // errHeld means that the revocation waits for another process.
 var errHeld = errors.New("a process holds up the system calls for it")
