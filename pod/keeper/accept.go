@@ -15,8 +15,12 @@ import (
 // acceptPause is the time between two attempts to accept while the process has no descriptor or no memory left.
 const acceptPause = time.Second
 
-// accept accepts connections until the listener is closed.
-func (l *loop) accept(listener *net.UnixListener) {
+// maxAsking is how many more sessions there may be for connections at the keeper's own socket: switches that use up maxSessions must not make
+// the keeper look as if it hangs.
+const maxAsking = 2
+
+// accept accepts connections until the listener is closed, and refuses them while there are most sessions.
+func (l *loop) accept(listener *net.UnixListener, most int) {
 	refusals := make(chan struct{}, maxSessions) // bounds the goroutines that close a connection, which takes some time if its queue has descriptors
 	refuse := func(socket *net.UnixConn, cause error) {
 		refusals <- struct{}{}
@@ -42,7 +46,7 @@ func (l *loop) accept(listener *net.UnixListener) {
 			continue
 		}
 		accepted := make(chan error, 1)
-		if !l.do(func() { accepted <- l.accepted(socket, peer, notSwitch) }) {
+		if !l.do(func() { accepted <- l.accepted(socket, peer, notSwitch, most) }) {
 			socket.Close()
 			return
 		}
@@ -59,8 +63,8 @@ func (l *loop) isOwn(peer *unix.Ucred) bool { return peer != nil && int(peer.Uid
 var errTooManySessions = &laterError{fmt.Errorf("too many switches are connected: at most %d", maxSessions)}
 
 // accepted begins a session, unless too many are open. The error notSwitch is why the peer may not be a switch; nil: it may.
-func (l *loop) accepted(socket *net.UnixConn, peer *unix.Ucred, notSwitch error) error {
-	if len(l.sessions) >= maxSessions {
+func (l *loop) accepted(socket *net.UnixConn, peer *unix.Ucred, notSwitch error, most int) error {
+	if len(l.sessions) >= most {
 		l.log.Warn("connection refused: too many are open", processField("process", int(peer.Pid), int(peer.Uid)))
 		return errTooManySessions
 	}

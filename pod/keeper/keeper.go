@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg Config, spawn func(end *os.File) *exec.Cmd, ta
 			return errors.Join(err, l.abandon())
 		}
 		defer listener.Close()
-		go l.accept(listener.UnixListener)
+		go l.accept(listener.UnixListener, maxSessions)
 	}
 	l.serveChild(first)
 	return l.run(ctx)
@@ -68,8 +68,15 @@ func (l *loop) abandon() error {
 	return nil
 }
 
+// isSameFile reports whether two paths are those of one file.
+func isSameFile(a, b string) bool {
+	first, errFirst := os.Stat(a)
+	second, errSecond := os.Stat(b)
+	return errFirst == nil && errSecond == nil && os.SameFile(first, second)
+}
+
 // Listen serves the switches that connect to the socket at path, one after the other, until ctx is done, and then returns nil. At the
-// socket own, this process's user may ask whether the keeper works: without CAP_DAC_OVERRIDE, root cannot connect to the first one if another user owns it.
+// socket own, which may be the same one, this process's user may ask whether the keeper works: without CAP_DAC_OVERRIDE, root cannot connect to the first one if another user owns it.
 func Listen(ctx context.Context, cfg Config, path, own string) error {
 	if err := checkConfig(&cfg); err != nil {
 		return err
@@ -93,13 +100,15 @@ func Listen(ctx context.Context, cfg Config, path, own string) error {
 		return errors.Join(err, l.abandon())
 	}
 	defer listener.Close()
-	asked, err := unixsocket.Listen(unixsocket.Spec{Path: own, Owner: -1, Name: "keeper's own socket", Flag: "--state-dir"})
-	if err != nil {
-		return errors.Join(err, l.abandon())
+	if !isSameFile(path, own) {
+		asked, err := unixsocket.Listen(unixsocket.Spec{Path: own, Owner: -1, Name: "keeper's own socket", Flag: "--state-dir"})
+		if err != nil {
+			return errors.Join(err, l.abandon())
+		}
+		defer asked.Close()
+		go l.accept(asked.UnixListener, maxSessions+maxAsking)
 	}
-	defer asked.Close()
-	go l.accept(listener.UnixListener)
-	go l.accept(asked.UnixListener)
+	go l.accept(listener.UnixListener, maxSessions)
 	l.log.Info("waiting for a switch", zap.String("at", path))
 	return l.run(ctx)
 }

@@ -192,7 +192,7 @@ func TestLingeringRefused(t *testing.T) {
 	ended := make(chan struct{})
 	l := newLoop(cfg)
 	l.uid = -2 // the peers are not its own user's either
-	go func() { defer close(ended); l.accept(listener.UnixListener) }()
+	go func() { defer close(ended); l.accept(listener.UnixListener, maxSessions) }()
 	for _, f := range all {
 		f.receivesEnd("fault")
 	}

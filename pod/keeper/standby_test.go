@@ -1,12 +1,15 @@
 package keeper
 
 import (
+	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/podswitch/podswitch/host/unixsocket"
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
@@ -125,6 +128,47 @@ func TestAskOnly(t *testing.T) {
 	f.sends(helloMessage())
 	if m, _ := f.receives("fault", 0); !strings.Contains(m.Fault.Text, "needs one of the users") {
 		t.Errorf("%q, want the users that may be a switch", m.Fault.Text)
+	}
+}
+
+// TestAskBesideManySessions: switches that use up the sessions do not make the keeper look as if it hangs.
+func TestAskBesideManySessions(t *testing.T) {
+	k := newHoldingKeeper(t, time.Minute)
+	own := filepath.Join(k.dir, "own")
+	listener, err := unixsocket.Listen(unixsocket.Spec{Path: own, Owner: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go k.loop.accept(listener.UnixListener, maxSessions+maxAsking)
+	for range maxSessions {
+		k.connect()
+	}
+	await(t, "all sessions", func() (all bool) {
+		k.inside(func() { all = len(k.loop.sessions) == maxSessions })
+		return all
+	})
+	if _, err := grant.AskKeeper(k.path()); err == nil {
+		t.Error("there is one session more than maxSessions")
+	}
+	if _, err := grant.AskKeeper(own); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestListenAtTheOwnSocket: the socket for switches may be the keeper's own one.
+func TestListenAtTheOwnSocket(t *testing.T) {
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	ended, path := make(chan error, 1), filepath.Join(dir, "keeper")
+	go func() { ended <- Listen(ctx, configOf(dir), path, dir+"/./keeper") }()
+	await(t, "an answer, or the end", func() bool {
+		_, err := grant.AskKeeper(path)
+		return err == nil || len(ended) > 0
+	})
+	stop()
+	if err := within(t, "the end", ended); err != nil {
+		t.Error(err)
 	}
 }
 

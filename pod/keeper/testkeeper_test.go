@@ -57,7 +57,7 @@ func newTestKeeperOf(t testing.TB, dir string, cfg Config, p timeouts) *testKeep
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	k.stop = stop
-	go k.loop.accept(listener.UnixListener)
+	go k.loop.accept(listener.UnixListener, maxSessions)
 	go func() {
 		err := k.loop.run(ctx)
 		listener.Close()
