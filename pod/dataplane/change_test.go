@@ -47,6 +47,36 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestChangesOutliveAFailedTakeover checks that a switch which works again after a takeover has failed has the changes that it was told before. The
+// keeper tells it each one once.
+func TestChangesOutliveAFailedTakeover(t *testing.T) {
+	bridge := delegatePlan(t)
+	bridge.Method, bridge.KeptPorts = "bridge", nil
+	for name, p := range map[string]*plan.Plan{"delegation": delegatePlan(t), "bridge": bridge} {
+		t.Run(name, func(t *testing.T) {
+			d := newPod(t, p)
+			k := d.start(false, nil)
+			k.reachWork(nil)
+			changed, id := *p, *p.Identity
+			id.Link.MTU, id.Link.MAC = 1300, podnet.MAC{2, 0, 0, 0, 0, 9}
+			changed.Identity = &id
+			k.send(grant.Message{Changed: &grant.Changed{Forwarder: changed.Wire(), Refused: []string{"a change"}}})
+			learned := k.yield()
+			k.sendPorts()
+			k.send(grant.Message{Begin: &grant.Begin{Snapshot: learned}})
+			k.expect("started")
+			var s control.Status
+			if !eventually(func() bool { return control.Get(t.Context(), d.path("control"), control.StatusPath, &s) == nil }) {
+				t.Fatal("no status")
+			}
+			if s.MTU != 1300 || s.WireMAC != vswitch.MAC(id.Link.MAC) || len(s.Refused) != 1 {
+				t.Errorf("status %+v", s)
+			}
+			k.stop()
+		})
+	}
+}
+
 // TestChangedForwarder checks that the forwarder and the lease have the values of the change.
 func TestChangedForwarder(t *testing.T) {
 	p := delegatePlan(t)

@@ -97,9 +97,13 @@ func (p *process) start(ctx context.Context, c command) error {
 	return nil
 }
 
-// resume opens the ports and continues from the snapshot of a switch, which may be this one.
+// resume opens the ports and continues from the snapshot of a switch, which may be this one: its mode was built from the grant again, and the
+// keeper has told it of later changes already.
 func (p *process) resume(ctx context.Context, c command) error {
 	before, err := readSnapshot(c.Begin, c.files, len(p.grant.Ports))
+	if err == nil && p.changed != nil {
+		err = p.mode.change(p.changed)
+	}
 	if err != nil {
 		return errors.Join(err, grant.CloseFiles(c.files))
 	}
@@ -162,6 +166,7 @@ func (p *process) handleCommands(ctx, working context.Context) (yielded bool, er
 			case c.UplinkState != nil:
 				p.mode.portList()[vswitch.PortUplink].link.noCarrier.Store(c.UplinkState.Down)
 			case c.Changed != nil:
+				p.changed = c.Changed
 				if err := p.mode.change(c.Changed); err != nil {
 					return false, err
 				}

@@ -64,7 +64,8 @@ type process struct {
 	control   *os.File // the listening control socket
 	log       *zap.Logger
 	mode      mode
-	sandbox   string // the report of EnterSandbox
+	sandbox   string         // the report of EnterSandbox
+	changed   *grant.Changed // the last one; nil: the grant is up to date
 	takeovers int
 }
 
