@@ -253,11 +253,18 @@ func (b *Bridge) expired(now time.Duration) func(lookup.Entry) bool {
 }
 
 // SetStatic adds a static station at a port, in place of what was learned about it. A static station does not age, does not move and is
-// not forgotten. SetStatic reports false, and changes nothing, if the table is full, the port does not exist, or mac is zero or a
+// not forgotten until RemoveStatic. SetStatic reports false, and changes nothing, if the table is full, the port does not exist, or mac is zero or a
 // group. The time now is that of Forward's clock.
 func (b *Bridge) SetStatic(mac MAC, port int, now time.Duration) bool {
 	return mac.isStation() && port >= 0 && port < b.cfg.Ports &&
 		b.stations.Put(mac.tableKey(), uint64(newStationValue(port, true)), now, b.expired(now))
+}
+
+// RemoveStatic forgets a static station, except the pinned one. Its MAC may then be learned at any port.
+func (b *Bridge) RemoveStatic(mac MAC) {
+	b.stations.Remove(func(e lookup.Entry) bool {
+		return e.Key == mac.tableKey() && stationValue(e.Value).isStatic() && mac != b.cfg.Pinned
+	})
 }
 
 // Forget removes the stations that were learned at a port. Call it when the port's attachment was replaced.

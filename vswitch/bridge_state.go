@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -24,7 +25,8 @@ func (b *Bridge) State(now time.Duration) handover.Bridge {
 	return s
 }
 
-// Resume replaces the stations that b has learned by those of another bridge of the same configuration. Static stations of b stay. It is
+// Resume replaces the stations that b has learned by those of another bridge of the same configuration. Static stations of b stay. If they are
+// more than those of the other bridge, whose table any host can fill, the learned ones that have been silent longest find no room. It is
 // for a takeover inside podswitch; call it after SetStatic and before the first frame. For a state that b could not reach itself,
 // Resume returns an error and changes nothing.
 func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
@@ -35,8 +37,8 @@ func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 		}
 	})
 	learned := slices.DeleteFunc(slices.Clone(s.Stations), func(station handover.Station) bool { return static[station.MAC] })
-	if n := len(static) + len(learned); n > b.cfg.Limit {
-		return fmt.Errorf("stations: %d with the static ones, want at most %d", n, b.cfg.Limit)
+	if n := len(s.Stations); n > b.cfg.Limit {
+		return fmt.Errorf("stations: %d, want at most %d", n, b.cfg.Limit)
 	}
 	if err := checkNextSweep(s.NextSweep); err != nil {
 		return err
@@ -48,6 +50,7 @@ func (b *Bridge) Resume(s handover.Bridge, now time.Duration) error {
 		return err
 	}
 	b.stations.Remove(func(e lookup.Entry) bool { return !stationValue(e.Value).isStatic() })
+	slices.SortStableFunc(learned, func(a, b handover.Station) int { return cmp.Compare(a.Age, b.Age) })
 	for _, station := range learned {
 		seen := now - station.Age
 		b.stations.Set(lookup.Entry{Key: MAC(station.MAC).tableKey(), Value: uint64(newStationValue(station.Port, false)), Seen: seen, Probed: seen})

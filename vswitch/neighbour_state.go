@@ -24,7 +24,24 @@ func (n *neighbours) state(now time.Duration) (known []handover.Neighbour, quest
 	}
 	slices.SortFunc(known, func(a, b handover.Neighbour) int { return a.Address.Compare(b.Address) })
 	slices.SortFunc(questions, func(a, b handover.Question) int { return a.Address.Compare(b.Address) })
-	return known, questions, n.table.UntilSweep(now)
+	return known, n.withinLimits(questions), n.table.UntilSweep(now)
+}
+
+// withinLimits returns the questions without those that exceed the limits: a question does not count while it is about a gateway, and counts from
+// then on when the routes change (setUplink). check would refuse the state, in the next switch and in this one.
+func (n *neighbours) withinLimits(questions []handover.Question) []handover.Question {
+	count, held := 0, 0
+	return slices.DeleteFunc(questions, func(q handover.Question) bool {
+		cost := costOfAll(q.Frames)
+		switch {
+		case n.gateways[lookup.KeyOf(q.Address)]:
+			return false
+		case count == questionLimit || held+cost > heldByteLimit:
+			return true
+		}
+		count, held = count+1, held+cost
+		return false
+	})
 }
 
 func (n *neighbours) neighbourState(e lookup.Entry, now time.Duration) handover.Neighbour {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,29 @@ func TestResumeRefuses(t *testing.T) {
 		if diff := cmp.Diff(before, r.state(), sameState); diff != "" {
 			t.Errorf("%s %.200s: Resume has changed the state (-before +after):\n%s", test.kind, test.state, diff)
 		}
+	}
+}
+
+// TestResumeFullTable: a table that hosts on the wire have filled does not make a takeover fail that pins a MAC. The most recent stations stay.
+func TestResumeFullTable(t *testing.T) {
+	cfg := vswitch.BridgeConfig{Ports: 2, Limit: 4, Upstream: 1}
+	before, out := vswitch.NewBridge(cfg), vswitch.NewOut(2, new(vswitch.Counters))
+	for i := range 5 {
+		frame := append([]byte{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, byte(i)}, make([]byte, 48)...)
+		before.Forward(1, []vswitch.Frame{{Data: frame}}, time.Duration(5-i)*time.Second, out)
+	}
+	cfg.Pinned = vswitch.MAC{2, 1}
+	next := vswitch.NewBridge(cfg)
+	if err := next.Resume(before.State(10*time.Second), resumeNow); err != nil {
+		t.Fatal(err)
+	}
+	var got []vswitch.MAC
+	for _, s := range next.Stations(resumeNow) {
+		got = append(got, s.MAC)
+	}
+	want := []vswitch.MAC{{2, 1}, {2, 0, 0, 0, 0, 0}, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}
+	if !slices.Equal(got, want) {
+		t.Errorf("stations %v, want %v", got, want)
 	}
 }
 

@@ -41,6 +41,45 @@ func TestSetUplinkQuestions(t *testing.T) {
 	want(2)
 }
 
+// The state can be resumed also after questions about gateways have become ordinary ones, beyond the limits of those.
+func TestStateAfterGatewaysAreGone(t *testing.T) {
+	for name, size := range map[string]int{"questions": 100, "bytes": 1400} {
+		t.Run(name, func(t *testing.T) {
+			cfg := delegateConfig()
+			cfg.Routes = []Route{{Destination: netip.MustParsePrefix("10.0.0.0/8")}}
+			for i := range byte(70) {
+				cfg.Routes = append(cfg.Routes, Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, 0, i}), 32), Gateway: netip.AddrFrom4([4]byte{10, 0, 0, 100 + i})})
+			}
+			d := NewDelegate(cfg)
+			d.IPv4.SetHolder(HolderGuest, MAC{2, 1})
+			out := NewOut(delegatePorts, new(Counters))
+			ask := func(port int, target ...byte) {
+				frame := packetOf(size)
+				packet.SetMACs(frame, MAC{2, 0xfe}, MAC{2, 1})
+				setIPs(frame, append([]byte{10, 0, 0, 7}, target...)...)
+				d.Forward(port, []Frame{{Data: frame}}, 0, out)
+				out.Flush(func(int, []Frame) {})
+			}
+			for i := range byte(192) {
+				for range 1 + size/400 {
+					ask(PortGuest, 10, 1, 0, i)
+				}
+			}
+			for i := range byte(70) {
+				ask(PortPod, 10, 2, 0, i)
+				for range 1 + size/20 {
+					ask(PortGuest, 11, 0, 0, i)
+				}
+			}
+			cfg.Routes = cfg.Routes[:1]
+			d.SetUplink(cfg)
+			if err := NewDelegate(cfg).Resume(d.State(0), 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A permanent neighbour finds room in a table that is full of learned ones, and takes the place of one that is gone.
 func TestSetUplinkPermanent(t *testing.T) {
 	cfg := delegateConfig()

@@ -64,6 +64,7 @@ func (b *bridging) setPod(pod *grant.Pod, refused []string) (err error) {
 			return err
 		}
 		if before := b.known.Load(); before != nil && before.WireMAC != known.WireMAC {
+			b.bridge.RemoveStatic(before.WireMAC) // the guest may have it from now on
 			b.bridge.Forget(vswitch.PortUplink)
 		}
 		// A frame to the pod's kernel is not flooded to the guest.

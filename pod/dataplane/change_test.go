@@ -3,6 +3,7 @@ package dataplane
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -74,6 +75,35 @@ func TestChangesOutliveAFailedTakeover(t *testing.T) {
 			}
 			k.stop()
 		})
+	}
+}
+
+// TestChangedMACMayBeTheGuests checks that the guest can have a MAC that the pod interface had before.
+func TestChangedMACMayBeTheGuests(t *testing.T) {
+	p := delegatePlan(t)
+	p.Method, p.KeptPorts = "bridge", nil
+	k := newPod(t, p).start(false, nil)
+	k.reachReady()
+	b, err := newBridging(&session{}, k.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, id := vswitch.MAC(p.Identity.Link.MAC), *p.Identity
+	id.Link.MAC = podnet.MAC{2, 0, 0, 0, 0, 9}
+	p.Identity = &id
+	if err := b.change(&grant.Changed{Forwarder: p.Wire()}); err != nil {
+		t.Fatal(err)
+	}
+	out := vswitch.NewOut(2, new(vswitch.Counters))
+	b.bridge.Forward(vswitch.PortGuest, []vswitch.Frame{{Data: announcement(first)}}, 0, out)
+	got := map[vswitch.MAC]vswitch.Station{}
+	for _, s := range b.bridge.Stations(0) {
+		got[s.MAC] = s
+	}
+	want := map[vswitch.MAC]vswitch.Station{first: {MAC: first, Port: vswitch.PortGuest},
+		vswitch.MAC(id.Link.MAC): {MAC: vswitch.MAC(id.Link.MAC), Port: vswitch.PortUplink, Static: true}}
+	if !maps.Equal(got, want) {
+		t.Errorf("stations %v, want %v", got, want)
 	}
 }
 
