@@ -51,14 +51,20 @@ func (state *addressState) key() learnedState {
 	return k
 }
 
-// report sends Learned if something has changed since the last one. An error means that the session has ended, which ends the switch.
+// stopped reports whether the switch has stopped answering for an address.
+func (state *addressState) stopped() bool {
+	return state.State == kernel.String() || state.IPv6 != nil && state.IPv6.State == kernel.String()
+}
+
+// report sends Learned if something has changed since the last one, until the switch stops: the next one continues from what was before. An error
+// means that the session has ended, which ends the switch.
 func (d *delegation) report(r *reporter) {
 	now := d.clock()
 	if r.sent && now-r.at < reportEvery {
 		return
 	}
 	a := d.learned()
-	if r.sent && reflect.DeepEqual(a.key(), r.last) {
+	if a.stopped() || r.sent && reflect.DeepEqual(a.key(), r.last) {
 		return
 	}
 	text, err := json.Marshal(a)

@@ -41,6 +41,24 @@ func TestLearned(t *testing.T) {
 	next.stop()
 }
 
+// TestLearnedUntilTheStop: a switch that has stopped reports nothing more. After a pause the next one continues from the report before, and
+// cannot use one in which the kernel has the address.
+func TestLearnedUntilTheStop(t *testing.T) {
+	k := newPod(t, delegatePlan(t)).start(false, nil)
+	k.reachReady()
+	d, err := newDelegation(&session{}, k.grant(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	d.applyAll(taken)
+	d.applyAll(stop)
+	var r reporter
+	if d.report(&r); r.sent {
+		t.Errorf("it reports %+v", r.last)
+	}
+}
+
 // TestLearnedAtOneTime: a report that is made while the holder changes has the state and the forwarder of the same time.
 func TestLearnedAtOneTime(t *testing.T) {
 	k := newPod(t, delegatePlan(t)).start(false, nil)
