@@ -13,7 +13,11 @@ const secondAddress = "172.31.0.3"
 // testTwoNodes adds a second node. A pod there reaches the guest through flannel's tunnel, directly and by the Service; when the first node
 // is drained, the guest starts on the second one, and a pod on the first one reaches it there.
 func (c *cluster) testTwoNodes(t *testing.T) {
+	var left trace
+	settings := readSettings()
+	t.Cleanup(func() { left.check(t) }) // after the node's own
 	second := startNode(t, "node2")
+	left = second.trace(settings)
 	second.address(secondAddress)
 	c.node.connect(t, second)
 	c.addWorker(second, secondAddress, "10.244.4.0-24")
