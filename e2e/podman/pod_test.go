@@ -138,7 +138,7 @@ func (p *pod) await(what string, condition func() error) {
 	}
 }
 
-// awaitGuest waits until podswitch's status says that the guest has the address, asked in the container that a manifest's probe asks.
+// awaitGuest waits until podswitch's status says that the guest has the address and QEMU is attached, asked in the container that a manifest's probe asks.
 func (p *pod) awaitGuest() {
 	p.t.Helper()
 	container, control := "vm-switch", "/run/podswitch/keeper/control.sock"
@@ -151,6 +151,9 @@ func (p *pod) awaitGuest() {
 		out, err := node.Run(ctx, "podman", "exec", container, "/podswitch", "status", "--control", control, "-o", "json")
 		if err == nil && !regexp.MustCompile(`"holder": ?"guest"`).MatchString(out) {
 			err = fmt.Errorf("status: %s", out)
+		}
+		if err == nil && strings.Contains(out, "no-hypervisor") {
+			err = fmt.Errorf("no hypervisor is attached: %s", out)
 		}
 		return err
 	})

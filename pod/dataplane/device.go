@@ -80,7 +80,7 @@ func (dev *device) newPort(o openedPort, pending handover.Socket) (vswitch.Port,
 		return d.Port(dev.counters)
 	case o.Socket != nil:
 		s := readSocket(o.fd, o.Socket)
-		dev.link.isAlone.Store(s.Listening) // Connected follows, also for a connection that was handed over
+		dev.link.isAlone.Store(s.Listening && !pending.Announced) // Connected follows, unless it was called before a takeover
 		p, err := s.Resume(dev.counters, dev.peerEvents(), pending)
 		if err != nil {
 			return nil, err
