@@ -34,6 +34,11 @@ func (p *Plan) keepDevice(before *Plan) {
 		offer.MTU = min(p.Identity.MTU(podnet.IPv4), p.GuestMTU)
 		p.Offer = &offer
 	}
+	if p.OfferIPv6 != nil {
+		offer := *p.OfferIPv6
+		offer.MTU = p.mtuIPv6()
+		p.OfferIPv6 = &offer
+	}
 }
 
 // possible returns the identity without the changes that cannot be followed.
@@ -89,6 +94,10 @@ func (p *Plan) Differences(next *Plan) (list []string) {
 		add("MTU of the guest", p.Offer.MTU, next.Offer.MTU)
 		add("gateway", p.Offer.Gateway, next.Offer.Gateway)
 		add("end of the address", p.Offer.Expires.Unix(), next.Offer.Expires.Unix())
+	}
+	if p.OfferIPv6 != nil && next.OfferIPv6 != nil {
+		add("MTU of the guest's IPv6", p.OfferIPv6.MTU, next.OfferIPv6.MTU)
+		add("end of the IPv6 address", p.OfferIPv6.Expires.Unix(), next.OfferIPv6.Expires.Unix())
 	}
 	list = append(list, movedOf("route", allUplinkRoutes(a), allUplinkRoutes(b))...)
 	list = append(list, movedOf("permanent neighbour", permanent(a), permanent(b))...)

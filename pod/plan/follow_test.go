@@ -97,6 +97,34 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestFollowIPv6 checks that a switch learns the lifetime of the pod's IPv6 address, and that the guest keeps the MTU of its device, in a pod with
+// this family alone.
+func TestFollowIPv6(t *testing.T) {
+	ipv6 := func() *podnet.Identity {
+		id := identityOf(podnet.IPv6)
+		for i := range id.Routes {
+			id.Routes[i].Metrics = nil
+		}
+		return id
+	}
+	p, err := resolve(Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}, ipv6(), &environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ipv6()
+	id.Addresses[0].Valid, id.Addresses[0].Preferred, id.Link.MTU = 1<<31, 1<<30, 9000
+	next, _, err := Follow(p, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Differences(next); !strings.Contains(strings.Join(got, "\n"), "end of the IPv6 address") {
+		t.Errorf("changes %q, want the end of the IPv6 address", got)
+	}
+	if d := next.Wire().Delegate; d.OfferIPv6.Valid == 0 || d.OfferIPv6.MTU != 1500 || next.Delegate().GuestMTU != 1500 {
+		t.Errorf("the offer is %+v", d.OfferIPv6)
+	}
+}
+
 // TestReviseKeepsTheDevice checks that a takeover with other settings keeps the MTU with which the guest's device was opened.
 func TestReviseKeepsTheDevice(t *testing.T) {
 	cfg := Config{Settings: Settings{VM: model.Default()}, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}

@@ -81,12 +81,8 @@ func chooseRouterMAC(i *model.Interface, from, wire, guest vswitch.MAC) (vswitch
 // offerIPv6 returns what the guest is told about IPv6, from the pod identity and the VM document.
 func (p *Plan) offerIPv6(vm *model.VM) dhcpsrv.Offer6 {
 	id := p.Identity
-	mtu := min(id.MTU(podnet.IPv6), p.GuestMTU)
-	if p.Offer != nil && p.Offer.MTU != 0 { // DHCP sets that of the guest's device
-		mtu = max(minMTUIPv6, min(mtu, p.Offer.MTU))
-	}
 	o := dhcpsrv.Offer6{
-		Address: p.AddressIPv6.Addr(), RouterMAC: dhcpsrv.MAC(p.RouterMAC), MTU: mtu, NameServers: p.nameServers(podnet.IPv6),
+		Address: p.AddressIPv6.Addr(), RouterMAC: dhcpsrv.MAC(p.RouterMAC), MTU: p.mtuIPv6(), NameServers: p.nameServers(podnet.IPv6),
 		Search: id.Resolv.Search, Lease: leaseTime,
 	}
 	o.Expires, o.Deprecated = id.Lifetimes(podnet.IPv6, time.Now())
@@ -100,6 +96,15 @@ func (p *Plan) offerIPv6(vm *model.VM) dhcpsrv.Offer6 {
 	}
 	o.NTPServers, o.BootParameters = onlyFamily(podnet.IPv6, options.NTPServers), options.BootParameters
 	return o
+}
+
+// mtuIPv6 returns the MTU of the guest's IPv6.
+func (p *Plan) mtuIPv6() int {
+	mtu := min(p.Identity.MTU(podnet.IPv6), p.GuestMTU)
+	if p.Offer != nil && p.Offer.MTU != 0 { // DHCP sets that of the guest's device
+		mtu = max(minMTUIPv6, min(mtu, p.Offer.MTU))
+	}
+	return mtu
 }
 
 // nameServers returns the pod's name servers that a family tells the guest. With one family, it tells about all, and warns of those of the
