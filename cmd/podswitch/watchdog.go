@@ -28,6 +28,7 @@ const (
 	watchdogPause    = 10 * time.Millisecond
 	holdPause        = 100 * time.Millisecond // between two looks for another keeper
 	doomTime         = 500 * time.Millisecond // for the kernel to end the processes of a namespace
+	relieveTime      = 5 * time.Second        // for another keeper to start a watchdog of its own, if it has the lock
 )
 
 func (w *watchdog) run(ctx context.Context) (err error) {
@@ -69,8 +70,8 @@ func (w *watchdog) restore() (report string, err error) {
 	return report, err
 }
 
-// isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory. The
-// kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
+// isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory, for long enough
+// to have a watchdog of its own. The kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
 func (w *watchdog) isRelieved(ctx context.Context, hold time.Duration, text string) bool {
 	if pending, err := podnet.Pending(w.dir); pending == nil && err == nil { // the address was muted
 		return false
@@ -78,17 +79,22 @@ func (w *watchdog) isRelieved(ctx context.Context, hold time.Duration, text stri
 	if hold > 0 {
 		w.log.Warn("watchdog: "+text+", waiting for another one", zap.Duration("for", hold))
 	}
-	for end := time.Now().Add(hold); time.Now().Before(end); {
+	var since time.Time // when another keeper was seen first; zero: there is none
+	for end := time.Now().Add(hold); time.Now().Before(end) || !since.IsZero(); {
 		switch lock, err := podnet.Lock(w.dir); { // waits longer than the kernel takes to release the lock of the first keeper
-		case errors.Is(err, podnet.ErrLocked):
-			return true
 		case err == nil:
+			since = time.Time{}
 			_ = lock.Close()
+		case !errors.Is(err, podnet.ErrLocked):
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > relieveTime:
+			return true
 		}
 		select {
 		case <-time.After(holdPause):
 		case <-ctx.Done():
-			return false
+			return !since.IsZero()
 		}
 	}
 	return false
