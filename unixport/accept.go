@@ -25,6 +25,9 @@ func (p *streamPort) acceptConnections() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+		case errors.Is(err, errShutDown):
+			p.fail(err)
+			return
 		case err != nil:
 			p.refuse(err)
 			if !pause(retryPause, p.ended) {
@@ -38,14 +41,30 @@ func (p *streamPort) acceptConnections() {
 	}
 }
 
-// acceptNext waits for a connection and accepts it.
+// fail makes Receive return err when there is no connection any more.
+func (p *streamPort) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failure = err
+	p.changed.Broadcast()
+}
+
+// acceptNext waits for a connection and accepts it. The error is errShutDown if there will be none.
 func (p *streamPort) acceptNext() (fd int, err error) {
 	var acceptErr error
+	nothing := 0 // attempts without a connection
 	err = p.listener.Receive(func(listener uintptr) bool {
 		fd, _, acceptErr = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		return acceptErr != unix.EAGAIN
+		if acceptErr != unix.EAGAIN {
+			return true
+		}
+		nothing++
+		return nothing > mostNothing && p.listener.hasHungUp()
 	})
-	if err == nil {
+	switch {
+	case err == nil && acceptErr == unix.EAGAIN:
+		return -1, errShutDown
+	case err == nil:
 		err = os.NewSyscallError("accept", acceptErr)
 	}
 	return fd, err

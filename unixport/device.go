@@ -1,6 +1,7 @@
 package unixport
 
 import (
+	"errors"
 	"sync/atomic"
 	"syscall"
 
@@ -12,6 +13,13 @@ import (
 
 // socketBuffer is the size in bytes of the sockets' buffers: about sixteen of the largest frames.
 const socketBuffer = 1 << 20
+
+// mostNothing is the largest number of consecutive attempts without a packet or a connection before a port looks whether its socket was shut down:
+// poll(2) then reports what is not there.
+const mostNothing = 4
+
+// errShutDown means that another process has shut the socket down (shutdown(2)), which nothing reverses.
+var errShutDown = errors.New("another process has shut the socket down")
 
 // A device is an open socket.
 type device struct {

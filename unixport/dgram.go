@@ -36,6 +36,7 @@ type dgramPort struct {
 	rx         *datagrams
 	lastSender address
 	empty      int // consecutive empty packets received last, which are either the end or short frames
+	nothing    int // consecutive attempts without a packet
 
 	mu    sync.Mutex // guards the following, for transmitting
 	peer  address
@@ -89,11 +90,15 @@ func (p *dgramPort) readBatch(fd uintptr, batch []vswitch.Frame) (n int, wait bo
 	got, errno := p.rx.receive(fd, min(len(batch), vswitch.BatchSize))
 	switch errno {
 	case 0:
+		p.nothing = 0
 		n, err = p.decode(got, batch)
 		return n, false, err
 	case unix.EINTR, unix.ECONNRESET, unix.ECONNREFUSED:
 		return 0, false, nil
 	case unix.EAGAIN:
+		if p.nothing++; p.nothing > mostNothing && p.hasHungUp() {
+			return 0, false, errShutDown
+		}
 		return 0, true, nil
 	}
 	return 0, false, os.NewSyscallError("recvmmsg", errno)

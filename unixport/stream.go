@@ -45,6 +45,7 @@ type streamPort struct {
 	current             *connection // nil: no peer
 	next                *connection // becomes the current one when the frames of that are received; nil: none
 	interrupted, closed bool
+	failure             error // why nothing can be accepted any more: the socket was shut down; nil: it was not
 }
 
 // newStreamPort returns a port that owns the listening socket and the connections of h, which was checked. After an error all of them are
@@ -96,15 +97,18 @@ func (p *streamPort) Receive(batch []vswitch.Frame) (int, error) {
 	}
 }
 
-// peer returns the current connection, and waits for one if there is none.
+// peer returns the current connection, and waits for one if there is none. The error is net.ErrClosed, or why there will be none.
 func (p *streamPort) peer() (*connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.current == nil && !p.closed && !p.interrupted {
+	for p.current == nil && !p.closed && !p.interrupted && p.failure == nil {
 		p.changed.Wait()
 	}
-	if p.closed || p.interrupted {
+	switch {
+	case p.closed || p.interrupted:
 		return nil, net.ErrClosed
+	case p.current == nil:
+		return nil, p.failure
 	}
 	return p.current, nil
 }

@@ -69,10 +69,15 @@ func (p *port) lend() (o *opener) {
 	return o
 }
 
-// drop closes a device, because a tap cannot be opened twice (EBUSY). A socket stays open: a device can be lost, a socket cannot.
+// drop closes a device, because a tap cannot be opened twice (EBUSY), and a socket that is shut down.
 func (p *port) drop(h *handle) {
-	if h != nil && p.handle == h && h.socket == nil {
+	switch {
+	case h == nil || p.handle != h:
+	case h.socket == nil:
 		_ = h.close()
+		p.handle = nil
+	case h.isShutDown():
+		h.closeShutDown()
 		p.handle = nil
 	}
 }
@@ -172,11 +177,8 @@ func (p *port) openAnother() *handle {
 
 // bindAgain replaces a socket with a file that a switch has shut down. Peers that wait at it connect again.
 func (p *port) bindAgain() {
-	old := p.handle
+	p.handle.closeShutDown()
 	p.handle = nil
-	_ = old.file.Close()
-	// Other processes may hold up the end of what waits.
-	go func() { _ = grant.CloseFiles(append(waitingPeers(old.socket.FD), old.socket.FD)) }()
 	if p.opener == nil { // its goroutine opens the port
 		return
 	}
@@ -187,6 +189,13 @@ func (p *port) bindAgain() {
 	}
 	p.log.Warn("a switch has shut its socket down, which is replaced", zap.Stringer("port", p.spec))
 	p.handle = h
+}
+
+// closeShutDown closes a socket that is shut down, with the peers that wait at it.
+func (h *handle) closeShutDown() {
+	_ = h.file.Close()
+	// Other processes may hold up the end of what waits.
+	go func() { _ = grant.CloseFiles(append(waitingPeers(h.socket.FD), h.socket.FD)) }()
 }
 
 // waitingPeers accepts the connections in the backlog of a socket that is shut down, which does not block then.

@@ -20,6 +20,12 @@ func (l *loop) receiveReopen(s *session, r *grant.Reopen) {
 		return
 	}
 	resources, p := l.resources, l.resources.ports[r.Port]
+	if h := p.handle; h != nil && h.socket != nil && h.file != nil && !h.isShutDown() {
+		if p.opener != nil && p.opener.limit.Allow() { // it was replaced before the switch has asked
+			_ = s.send(resources.openedMessage(r.Port), h.fd())
+		}
+		return
+	}
 	old, o := p.handle, p.lend()
 	if o == nil {
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -66,6 +67,43 @@ func TestHoldReplacesSocketsThatAreShutDown(t *testing.T) {
 			k.awaitWaiting()
 		})
 	}
+}
+
+// TestReopenAShutDownSocket: a switch gets another socket for one that is shut down, for example by the switch that it has replaced, and the same one
+// for any other.
+func TestReopenAShutDownSocket(t *testing.T) {
+	dir := t.TempDir()
+	cfg := configOf(dir)
+	cfg.Switch.Ports[1].Kind = hypervisor.KindStream
+	k := newTestKeeperOf(t, dir, cfg, shortTimeouts())
+	f, files := k.withFiles(len(cfg.Switch.Ports))
+	f.starts(k)
+	f.sends(reopenMessage(0))
+	_, same := f.receives("opened", 1)
+	checkDatagrams(t, filepath.Join(dir, "a"), same[0])
+	for _, fd := range files[1:] {
+		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+	}
+	for port := range cfg.Switch.Ports {
+		f.sends(reopenMessage(port))
+		m, opened := f.receives("opened", 1)
+		if m.Opened.Port != port {
+			t.Fatalf("opened %+v, want port %d", m.Opened, port)
+		}
+		if port == 0 {
+			_ = os.Remove(filepath.Join(dir, "a.peer"))
+			checkDatagrams(t, filepath.Join(dir, "a"), opened[0])
+			continue
+		}
+		dialUnix(t, filepath.Join(dir, "b"))
+		peer, _, err := unix.Accept4(opened[0], unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		if err != nil {
+			t.Fatalf("the socket accepts no connection: %v", err)
+		}
+		unix.Close(peer)
+	}
+	f.ends()
+	k.awaitWaiting()
 }
 
 // withFiles connects a switch that has been sent Begin, and returns it with the descriptors of the control socket and of the ports.
