@@ -101,6 +101,15 @@ func Listen(s Spec) (l *Listener, err error) {
 	return l, nil
 }
 
+// ListenHidden makes a listening stream socket without a file, at an abstract address that the kernel chooses (unix(7), autobind).
+func ListenHidden() (*Listener, error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{UnixListener: l}, nil
+}
+
 // bind makes the socket and its file. The kernel gives the file the mode that the socket has when it is bound (Linux,
 // net/unix/af_unix.c, unix_bind_bsd), so the file is never accessible to other users.
 func (s Spec) bind() (*net.UnixListener, error) {

@@ -27,20 +27,17 @@ func controlSpec(cfg *Config) unixsocket.Spec {
 // openControl opens the control socket of a keeper that outlives its switches. If another process has it at present, the first switch gets the
 // error, if there still is one then.
 func (l *loop) openControl() error {
-	control, err := unixsocket.Listen(controlSpec(&l.cfg))
+	listen := func() (*unixsocket.Listener, error) { return unixsocket.Listen(controlSpec(&l.cfg)) }
+	control, err := whenReleased(l.mayContinue(), listen)
 	if err != nil && !errors.Is(err, unixsocket.ErrHeld) {
 		return err
 	}
-	l.keepControl(control, err)
-	return nil
-}
-
-func (l *loop) keepControl(control *unixsocket.Listener, err error) {
-	l.control = control
 	if err != nil {
 		l.log.Warn("no status while the keeper waits", zap.Error(err))
-		l.control = nil
+		return nil
 	}
+	l.control = control
+	return nil
 }
 
 // renewControl replaces the control socket, if it stays open. A switch that has ended may keep its copy of the descriptor: it could answer in place of
@@ -50,10 +47,7 @@ func (l *loop) renewControl() {
 	case l.control != nil:
 		l.renewLent()
 	case r != nil && r.control != nil: // a hold of a keeper that ends with its switches
-		var err error
-		if r.control, err = r.control.Replace(controlSpec(&l.cfg)); err != nil {
-			l.log.Warn("control socket not opened again", zap.Error(err))
-		}
+		r.control = l.replaceControl(r.control)
 	}
 }
 
@@ -63,10 +57,25 @@ func (l *loop) renewLent() {
 		l.endAnswers()
 		l.endAnswers = nil
 	}
-	l.keepControl(l.control.Replace(controlSpec(&l.cfg)))
+	l.control = l.replaceControl(l.control)
 	if l.resources != nil {
 		l.resources.control = l.control
 	}
+}
+
+// replaceControl returns a new control socket. If there is none, as on a full disk, it is one that nobody finds: the guest does not depend on the
+// status. It is nil if that fails too.
+func (l *loop) replaceControl(before *unixsocket.Listener) *unixsocket.Listener {
+	next, err := before.Replace(controlSpec(&l.cfg))
+	if err == nil {
+		return next
+	}
+	l.log.Warn("no status: control socket not opened again", zap.Error(err))
+	if next, err = unixsocket.ListenHidden(); err != nil {
+		l.log.Warn("the next switch gets no control socket", zap.Error(err))
+		return nil
+	}
+	return next
 }
 
 // closeControl closes it.

@@ -25,10 +25,18 @@ func restoreEarlier(cfg *Config) error {
 	return nil
 }
 
+// mayContinue reports whether an earlier run has left an address taken with which this keeper may continue.
+func (l *loop) mayContinue() bool {
+	if l.cfg.Pod == nil || l.cfg.HoldSwitch <= 0 {
+		return false
+	}
+	pending, err := podnet.Pending(l.cfg.Pod.StateDir)
+	return pending != nil && err == nil
+}
+
 // resumeOrRestore continues with what an earlier run has left taken, or gives it back.
 func (l *loop) resumeOrRestore() error {
-	pending, err := podnet.Pending(l.cfg.Pod.StateDir)
-	if pending == nil || err != nil || l.cfg.HoldSwitch <= 0 {
+	if !l.mayContinue() {
 		return restoreNow(&l.cfg)
 	}
 	if err := l.open(holding, idle); err != nil {

@@ -204,3 +204,34 @@ func TestRunKillsTheOldOne(t *testing.T) {
 		await(t, "the end of a process", func() bool { return errors.Is(unix.Kill(c.Process.Pid, 0), unix.ESRCH) })
 	}
 }
+
+// TestHoldWithoutAControlSocket: a switch continues although the control socket cannot be opened again, and a later one has it again.
+func TestHoldWithoutAControlSocket(t *testing.T) {
+	dir := t.TempDir()
+	cfg := configOf(dir)
+	cfg.HoldSwitch, cfg.Control = time.Minute, filepath.Join(dir, "c", "control")
+	if err := os.Mkdir(filepath.Dir(cfg.Control), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k := newTestKeeperOf(t, dir, cfg, shortTimeouts())
+	f := k.running()
+	mode := func(m os.FileMode) {
+		if err := os.Chmod(filepath.Dir(cfg.Control), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode(0o777) // in which a control socket is refused
+	f.Close()
+	k.awaitState(holding)
+	mode(0o700)
+	f = k.continues("")
+	if _, err := os.Lstat(cfg.Control); err == nil {
+		t.Error("there is a control socket: the test shows nothing")
+	}
+	f.Close()
+	k.awaitState(holding)
+	f = k.continues("")
+	dialUnix(t, cfg.Control)
+	f.ends()
+	k.awaitWaiting()
+}

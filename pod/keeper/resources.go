@@ -119,7 +119,8 @@ func (r *resources) openSwitch() error {
 // openAll opens the control socket and the ports.
 func (r *resources) openAll(specs ...portSpec) (err error) {
 	if !r.lent {
-		if r.control, err = unixsocket.Listen(controlSpec(r.cfg)); err != nil {
+		listen := func() (*unixsocket.Listener, error) { return unixsocket.Listen(controlSpec(r.cfg)) }
+		if r.control, err = whenReleased(r.adopted != nil, listen); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ func (r *resources) openAll(specs ...portSpec) (err error) {
 		s.owner = r.cfg.Owner
 		p := newPort(s, r.cfg.Log)
 		r.ports = append(r.ports, p)
-		p.handle, err = p.opener.open()
+		p.handle, err = whenReleased(r.adopted != nil, p.opener.open)
 		if err != nil && s.egress == nil {
 			return s.explain(err)
 		} else if err != nil { // the guest does not depend on it
