@@ -76,6 +76,8 @@ type probe struct {
 	PeriodSeconds    int `json:"periodSeconds"`
 	TimeoutSeconds   int `json:"timeoutSeconds"`
 	FailureThreshold int `json:"failureThreshold"`
+
+	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
 }
 
 type volume struct {
