@@ -18,12 +18,15 @@ var errPaused = errors.New("the switch has stopped while a hypervisor was attach
 
 // receiveStopped handles the end of the current switch.
 func (l *loop) receiveStopped(m *grant.Stopped) {
-	e := stopped
-	if m.Attached && l.cfg.HoldStop > 0 && l.cause == nil && l.canPause() {
-		e = paused
+	if m.Attached && l.mayPause() {
+		l.handle(paused, nil)
+		return
 	}
-	l.handle(e, nil)
+	l.handle(stopped, nil)
 }
+
+// mayPause reports whether the present stop is a pause if a hypervisor is attached.
+func (l *loop) mayPause() bool { return l.cfg.HoldStop > 0 && l.cause == nil && l.canPause() }
 
 // canPause reports whether another switch can continue, or another keeper if this one ends. A keeper that has started its switch ends
 // with it, and the next keeper needs what switches have reported.

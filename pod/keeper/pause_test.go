@@ -52,6 +52,20 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// TestPauseOfASlowSwitch: a switch whose answer may leave the address taken gets more time for it.
+func TestPauseOfASlowSwitch(t *testing.T) {
+	k := newPausingKeeper(t, time.Minute)
+	f := k.running()
+	f.sends(byeMessage())
+	f.receives("stop", 0)
+	_ = f.socket.SetReadDeadline(time.Now().Add(5 * shortTimeouts().stop))
+	if m, _, err := f.Receive(); err == nil {
+		t.Errorf("the keeper sends %s", m.Name())
+	}
+	f.sends(attachedMessage())
+	k.awaitState(holding)
+}
+
 // TestPauseAfterAFailure: the stop of a switch that the keeper cannot go on with is no pause.
 func TestPauseAfterAFailure(t *testing.T) {
 	k := newPausingKeeper(t, time.Minute)

@@ -13,13 +13,14 @@ import (
 )
 
 // timeouts are the durations of the phases in which the keeper waits for a message; tests have shorter ones.
-type timeouts struct{ hello, ready, start, stop, yield time.Duration }
+type timeouts struct{ hello, ready, start, stop, pause, yield time.Duration }
 
 var defaultTimeouts = timeouts{
 	hello: 5 * time.Second,
 	ready: 30 * time.Second, // the switch builds its ports and its sandbox
 	start: 2 * time.Second,
 	stop:  200 * time.Millisecond, // the address goes back then, even if the switch answers for it still
+	pause: 2 * time.Second,        // in place of stop where the switch's answer may leave the address taken: a busy machine must not reset connections
 	yield: 2 * time.Second,        // it finishes the frames in hand, and sends its snapshot
 }
 
@@ -80,6 +81,9 @@ func (l *loop) enter(s *session, p phase) {
 	s.conn.RefuseLarge(!l.expectsLarge(p))
 	s.entered++
 	d, entered := l.timeouts.in(p), s.entered
+	if p == phaseStopping && l.mayPause() {
+		d = l.timeouts.pause
+	}
 	if d == 0 {
 		return
 	}

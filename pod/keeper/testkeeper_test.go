@@ -34,7 +34,7 @@ type testKeeper struct {
 
 // shortTimeouts has a short timeout for Stopped, for which tests wait, and long ones for all other messages.
 func shortTimeouts() timeouts {
-	return timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 20 * time.Millisecond, yield: time.Minute}
+	return timeouts{hello: time.Minute, ready: time.Minute, start: time.Minute, stop: 20 * time.Millisecond, pause: time.Minute, yield: time.Minute}
 }
 
 func newTestKeeper(t testing.TB, p timeouts) *testKeeper {
