@@ -146,7 +146,9 @@ func (s *supervisor) judge(status syscall.WaitStatus) (done bool, err error) {
 	switch {
 	case status.Exited() && !s.Again(status.ExitStatus()):
 		return true, exitError(status.ExitStatus())
-	case stopped: // it asks for another start, or was killed before it caught the signal
+	case stopped && status.Signaled() && status.Signal() != unix.SIGTERM:
+		return true, fmt.Errorf("the process was killed (%s) before it had ended as asked", status.Signal())
+	case stopped: // it asks for another start, or did not catch the signal yet
 		return true, nil
 	case status.Exited():
 		return s.agains.Wait(s.ctx) != nil, nil

@@ -123,6 +123,14 @@ func TestKilledWhileStopping(t *testing.T) {
 	}
 }
 
+// TestKilledBeforeItHasEnded checks that the end of a program that could not do what it does at its end is an error.
+func TestKilledBeforeItHasEnded(t *testing.T) {
+	out, err := supervisorOf(t, `trap 'kill -9 $$' TERM; kill -TERM $PPID; while :; do sleep 0.01; done`).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "killed (killed) before it had ended as asked") {
+		t.Errorf("%v, %q", err, out)
+	}
+}
+
 func TestMissingProgram(t *testing.T) {
 	err := Run(context.Background(), Config{Path: "/does/not/exist", Args: []string{"x"}, Log: zap.NewNop()})
 	if !errors.Is(err, os.ErrNotExist) {
