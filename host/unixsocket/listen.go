@@ -50,7 +50,7 @@ func (l *Listener) Close() error {
 }
 
 // Replace closes the socket, and listens anew at its path. Other processes that have a copy of its descriptor accept no connection any more. The
-// Spec must be that of Listen. After an error nothing is left of the socket.
+// Spec must be that of Listen, or is the first one for a socket of ListenHidden. After an error nothing is left of the socket.
 func (l *Listener) Replace(s Spec) (*Listener, error) {
 	_, _ = descriptor.Borrow(l, func(fd int) (struct{}, error) { return struct{}{}, unix.Shutdown(fd, unix.SHUT_RDWR) })
 	_ = l.UnixListener.Close()
