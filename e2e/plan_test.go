@@ -63,8 +63,8 @@ func TestPlanFamilies(t *testing.T) {
 func TestPlanTries(t *testing.T) {
 	l := newLab(t)
 	for guest, want := range map[string]string{
-		"fd:9":           "run would end with exit code 3: use fd:9: needs an open descriptor",
-		"stream:/nope/x": "run would end with exit code 2: socket path \"/nope/x\": its directory does not exist",
+		"fd:9":           "run would end with exit code 3: --guest fd:9: use fd:9: needs an open descriptor",
+		"stream:/nope/x": "run would end with exit code 2: --guest stream:/nope/x: socket path \"/nope/x\": its directory does not exist",
 		"packet:tap0":    "",
 	} {
 		out, errs, code := l.verb("plan", "--guest", guest, "--state-dir", l.stateDir)
