@@ -55,8 +55,7 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 		l.log.Warn("connection refused", zap.Error(s.notSwitch))
 		return s.notSwitch
 	case h.Version != grant.Version:
-		return &laterError{&missing.Error{What: "connect to this keeper", Need: fmt.Sprintf("version %d of its protocol, not %d", grant.Version, h.Version),
-			Give: "use the same podswitch on both sides"}}
+		return errOtherVersion(h)
 	case h.Takeover:
 		return l.admitNext(s, h)
 	case s == l.current: // the keeper's own child
@@ -80,6 +79,16 @@ func (l *loop) admit(s *session, h *grant.Hello) (err error) {
 	l.current = s
 	l.handle(admitted, nil)
 	return nil
+}
+
+// errOtherVersion refuses a switch of another version. Only one that does not take over waits for the next keeper.
+func errOtherVersion(h *grant.Hello) error {
+	err := &missing.Error{What: "connect to this keeper", Need: fmt.Sprintf("version %d of its protocol, not %d", grant.Version, h.Version),
+		Give: "use the same podswitch on both sides"}
+	if h.Takeover {
+		return err
+	}
+	return &laterError{err}
 }
 
 func (l *loop) errOtherSwitch() error {

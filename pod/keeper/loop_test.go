@@ -44,6 +44,7 @@ func TestRefused(t *testing.T) {
 		code    int
 	}{
 		{"another version", false, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1}}, fmt.Sprintf("version %d of its protocol, not %d", grant.Version, grant.Version+1), grant.TryLater},
+		{"a takeover of another version", true, grant.Message{Hello: &grant.Hello{Version: grant.Version + 1, Takeover: true}}, "of its protocol", testExitCode},
 		{"a takeover of nothing", false, takeoverMessage(), "a running switch", testExitCode},
 		{"a takeover with settings without Config.ParseSettings", true, grant.Message{Hello: &grant.Hello{Version: grant.Version, Takeover: true, Settings: []byte("{}")}},
 			"started by podswitch run", testExitCode},
