@@ -50,6 +50,8 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.Var(&parsed[hypervisor.Attachment]{&f.cfg.Guest, f.cfg.Guest.String(), "KIND:ARG", hypervisor.ParseAttachment}, "guest",
 		"Attachment of the guest: tap:NAME (podswitch opens the tap), packet:NAME (the hypervisor opens the tap), stream:PATH, dgram:LOCAL[,REMOTE] or fd:N")
 	flags.Var(&guestMAC{settings: &f.cfg.Settings}, "guest-mac", "Only MAC that the guest may use; pod: the MAC of the pod interface (default: macAddress of the VM document, or any)")
+	flags.Var(&parsed[vswitch.MAC]{&f.cfg.RouterMAC, "", "MAC", parseGuestMAC}, "router-mac",
+		"Router MAC, the only MAC besides its own that the guest sees; a guest that migrates needs the same one in each pod (default: bridge.routerMac of the VM document, or one that the MAC of the pod interface gives)")
 	flags.Var(f.offload, "offload", "Checksum and segmentation offloads at the device of the guest")
 	f.merge = addMerge(flags)
 	flags.Var(&parsedList[plan.KeptPort]{&f.cfg.KeptPorts, plan.KeptPortForm, plan.ParseKeptPort}, "keep",

@@ -30,6 +30,7 @@ type Config struct {
 	Settings
 	PodInterface string                // the name of the pod interface
 	Guest        hypervisor.Attachment // must not be the pod interface
+	RouterMAC    vswitch.MAC           // the MAC that the guest sees for every other host; zero: that of the VM document, or one that the pod's MAC gives
 	Mute         bool                  // the pod address stays on the pod interface, and the kernel ignores traffic for it
 	Silent       bool                  // while the switch holds the pod address, it refuses no TCP and UDP
 	Offload      bool                  // the device takes frames with an unfinished checksum or segments to cut, and finishes them; false: podswitch does, in software

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/podswitch/podswitch/model"
@@ -93,6 +94,37 @@ func TestRouterMACOfTheDocument(t *testing.T) {
 			}
 		} else if err != nil || p.RouterMAC != test.router || p.Delegate().RouterMAC != test.router {
 			t.Errorf("router MAC %s: plan %+v, error %v", test.router, p, err)
+		}
+	}
+}
+
+// TestRouterMACOfTheFlag checks that --router-mac takes precedence over the document, under the same rules, and has no meaning for a plain bridge.
+func TestRouterMACOfTheFlag(t *testing.T) {
+	id := identity()
+	pod, flag := vswitch.MAC(id.Link.MAC), vswitch.MAC{2, 0, 0, 0, 0, 0xfd}
+	for _, test := range []struct {
+		flag   vswitch.MAC
+		bridge bool
+		want   string // an error; empty: none
+	}{
+		{flag, false, ""},
+		{pod, false, "--router-mac " + pod.String() + " is the MAC of the pod interface (want another MAC)"},
+		{flag, true, "--router-mac " + flag.String() + " needs delegateIp"},
+	} {
+		vm := model.Default()
+		vm.Interface.RouterMAC = []byte{2, 0, 0, 0, 0, 0xfe}
+		if test.bridge {
+			vm.Interface.RouterMAC, vm.Interface.Method = nil, model.Bridge
+		}
+		cfg := Config{Settings: Settings{VM: vm}, RouterMAC: test.flag, Guest: hypervisor.Attachment{Kind: hypervisor.KindTap, Name: "tap0"}}
+		p, err := resolve(cfg, id, &environment{})
+		if test.want != "" {
+			var conflict *ConflictError
+			if !errors.As(err, &conflict) || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("error %v, want %s", err, test.want)
+			}
+		} else if err != nil || p.RouterMAC != test.flag {
+			t.Errorf("router MAC %s: plan %+v, error %v", test.flag, p, err)
 		}
 	}
 }

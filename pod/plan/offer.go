@@ -62,18 +62,20 @@ func (p *Plan) offer(vm *model.VM) dhcpsrv.Offer {
 	return o
 }
 
-// chooseRouterMAC returns the router MAC of the VM document, or else the one that routerMAC derives from a MAC. A guest that moves to another pod keeps its
-// neighbours and its IPv6 router only if the document fixes the MAC.
-func chooseRouterMAC(i *model.Interface, from, wire, guest vswitch.MAC) (vswitch.MAC, error) {
-	if i.RouterMAC == nil {
-		return routerMAC(from, wire, guest), nil
+// chooseRouterMAC returns the router MAC of the configuration or of the VM document, or else the one that routerMAC derives from a MAC. A guest that
+// moves to another pod keeps its neighbours and its IPv6 router only if one of the two fixes the MAC.
+func chooseRouterMAC(cfg *Config, from, wire, guest vswitch.MAC) (vswitch.MAC, error) {
+	mac, source := cfg.RouterMAC, "--router-mac %s"
+	if i := &cfg.VM.Interface; mac.IsZero() && i.RouterMAC != nil {
+		mac, source = vswitch.MAC(i.RouterMAC), "routerMac %s of the VM document"
 	}
-	mac := vswitch.MAC(i.RouterMAC)
-	switch mac {
-	case wire:
-		return mac, &ConflictError{fmt.Sprintf("routerMac %s of the VM document is the MAC of the pod interface (want another MAC)", mac)}
-	case guest:
-		return mac, &ConflictError{fmt.Sprintf("routerMac %s of the VM document is the MAC of the guest (want another MAC)", mac)}
+	switch {
+	case mac.IsZero():
+		return routerMAC(from, wire, guest), nil
+	case mac == wire:
+		return mac, &ConflictError{fmt.Sprintf(source+" is the MAC of the pod interface (want another MAC)", mac)}
+	case mac == guest:
+		return mac, &ConflictError{fmt.Sprintf(source+" is the MAC of the guest (want another MAC)", mac)}
 	}
 	return mac, nil
 }

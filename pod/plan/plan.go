@@ -180,30 +180,6 @@ func resolve(cfg Config, id *podnet.Identity, env *environment) (*Plan, error) {
 	return p, nil
 }
 
-// checkInterface checks that the pod interface suits cfg.
-func checkInterface(cfg Config, id *podnet.Identity) error {
-	switch {
-	case cfg.Guest.Name == id.Link.Name:
-		return &ConflictError{fmt.Sprintf("--guest %s is the pod interface itself: want another device", cfg.Guest)}
-	case !id.Link.Ethernet:
-		return &missing.Error{What: "attach to " + id.Link.Name, Need: "an Ethernet interface", Give: "select another one with --pod-interface"}
-	case cfg.PodMAC && id.Link.MAC == (podnet.MAC{}):
-		return &missing.Error{What: "give the guest the MAC of " + id.Link.Name, Need: "an interface with a MAC", Give: "omit --guest-mac pod"}
-	}
-	return nil
-}
-
-// checkBridge rejects settings that do not apply to a plain bridge.
-func (p *Plan) checkBridge(cfg Config) error {
-	switch {
-	case p.PinnedMAC == vswitch.MAC(p.Identity.Link.MAC):
-		return &ConflictError{"the guest cannot have the MAC of the pod interface: with a plain bridge the pod keeps it (want another MAC, or delegateIp)"}
-	case len(cfg.KeptPorts) > 0 || len(cfg.DenyRules) > 0 || cfg.Mute:
-		return &ConflictError{"--keep, --deny and --address mute need delegateIp: with a plain bridge the pod keeps its address"}
-	}
-	return nil
-}
-
 // maxRoutes is the largest number of routes for which the description of the forwarder and the offer fit into a message between keeper and
 // switch (maxMessage in pod/grant/conn.go): each takes less than 200 bytes in both.
 const maxRoutes = 40_000
@@ -224,7 +200,7 @@ func (p *Plan) resolveDelegate(cfg Config) (err error) {
 		return err
 	}
 	id := p.Identity
-	if p.RouterMAC, err = chooseRouterMAC(&cfg.VM.Interface, p.env.wireMAC, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
+	if p.RouterMAC, err = chooseRouterMAC(&cfg, p.env.wireMAC, vswitch.MAC(id.Link.MAC), p.PinnedMAC); err != nil {
 		return err
 	}
 	p.KeptPorts, p.RelayDNS = cfg.KeptPorts, relayedServers(id, p.env.hasIPv6 && !p.AddressIPv6.IsValid())
