@@ -51,19 +51,12 @@ type attachment struct {
 	losing  sync.Once
 }
 
-var _ interface {
-	vswitch.Port
-	vswitch.Interrupter
-} = (*Port)(nil)
+var _, _ = vswitch.Port((*Port)(nil)), vswitch.Interrupter((*Port)(nil))
 
 // NewPort returns a port with two queues of depth frames. If the queue to the switch is full, Inject waits; if the queue to the test is
 // full, Transmit drops the frame as PortFull.
 func NewPort(depth int) *Port {
-	return newPort(&attachment{
-		in:   make(chan vswitch.Frame, depth),
-		out:  make(chan vswitch.Frame, depth),
-		lost: make(chan struct{}),
-	})
+	return newPort(&attachment{in: make(chan vswitch.Frame, depth), out: make(chan vswitch.Frame, depth), lost: make(chan struct{})})
 }
 
 func newPort(a *attachment) *Port {
@@ -93,10 +86,8 @@ func (p *Port) Inject(frames ...vswitch.Frame) bool {
 // Next waits for the next frame that the switch has sent. The frame is the caller's. If ctx is done first, Next returns its error.
 // Frames that were sent before Close remain available.
 func (p *Port) Next(ctx context.Context) (vswitch.Frame, error) {
-	select {
-	case f := <-p.out:
+	if f, ok := p.TryNext(); ok {
 		return f, nil
-	default:
 	}
 	select {
 	case f := <-p.out:
@@ -118,16 +109,15 @@ func (p *Port) TryNext() (vswitch.Frame, bool) {
 
 // Lose makes Receive return err from now on, as for a device that was removed. Only the first call has an effect.
 func (p *Port) Lose(err error) {
-	p.losing.Do(func() {
-		p.fault = err
-		close(p.lost)
-	})
+	p.losing.Do(func() { p.fault = err; close(p.lost) })
 }
 
 // IsClosed reports whether the port was closed.
-func (p *Port) IsClosed() bool {
+func (p *Port) IsClosed() bool { return isDone(p.closed) }
+
+func isDone(c chan struct{}) bool {
 	select {
-	case <-p.closed:
+	case <-c:
 		return true
 	default:
 		return false
@@ -137,37 +127,31 @@ func (p *Port) IsClosed() bool {
 // Receive implements vswitch.Port. For a port that is both lost and closed or interrupted, it returns net.ErrClosed.
 func (p *Port) Receive(batch []vswitch.Frame) (int, error) {
 	p.poisonPrevious()
-	if p.IsClosed() || p.isInterrupted() {
+	if isDone(p.closed) || isDone(p.interrupted) {
 		return 0, net.ErrClosed
 	}
 	select {
 	case <-p.closed:
-		return 0, net.ErrClosed
 	case <-p.interrupted:
-		return 0, net.ErrClosed
 	case <-p.lost:
 		return 0, p.fault
 	case f := <-p.in:
 		return p.fill(batch, f), nil
 	}
+	return 0, net.ErrClosed
 }
 
 // fill adds the first frame to a batch, and then the frames that are available without waiting.
-func (p *Port) fill(batch []vswitch.Frame, first vswitch.Frame) int {
-	n := 0
-	for f, ok := first, true; ok; n++ {
+func (p *Port) fill(batch []vswitch.Frame, f vswitch.Frame) int {
+	for n := range batch {
 		batch[n] = f
 		p.previous = append(p.previous, f.Data)
-		if n+1 == len(batch) {
+		if n+1 == len(batch) || len(p.in) == 0 { // only Receive takes from it
 			return n + 1
 		}
-		select {
-		case f = <-p.in:
-		default:
-			ok = false
-		}
+		f = <-p.in
 	}
-	return n
+	return 0
 }
 
 func (p *Port) poisonPrevious() {
@@ -201,18 +185,7 @@ func (p *Port) Transmit(batch []vswitch.Frame) {
 func (p *Port) Counters() *vswitch.Counters { return &p.counters }
 
 // Interrupt implements vswitch.Interrupter.
-func (p *Port) Interrupt() {
-	p.interrupting.Do(func() { close(p.interrupted) })
-}
-
-func (p *Port) isInterrupted() bool {
-	select {
-	case <-p.interrupted:
-		return true
-	default:
-		return false
-	}
-}
+func (p *Port) Interrupt() { p.interrupting.Do(func() { close(p.interrupted) }) }
 
 // Close implements vswitch.Port.
 func (p *Port) Close() error {
