@@ -8,15 +8,16 @@
 //
 // One switch has one session with its keeper. Package grant documents the messages and phases, phases.go has the functions.
 //
-//	connected   Hello, until Grant                session.go
+//	connected   Hello, until Grant or StandBy     greet.go
+//	standing    until Grant                       greet.go
 //	building    forwarder, endpoints              delegate.go, bridge.go
 //	            ports from Opened descriptors     device.go; a switch that takes over opens them with the snapshot
 //	            Config.EnterSandbox, then Ready   run.go
-//	ready       until Begin or Stop                  phases.go
+//	ready       until Begin or Stop               phases.go
 //	starting    until Started is sent             phases.go
 //	running     until Yield, Stop or a failure    phases.go
 //	yielding    Yielded with a snapshot           snapshot.go
-//	yielded     builds again; a Begin means that     phases.go
+//	yielded     builds again; a Begin means that  phases.go
 //	            the takeover failed
 //	stopping    until Stopped is sent             phases.go
 //

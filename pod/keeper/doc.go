@@ -16,11 +16,13 @@
 //	protocol.go   which message a switch may send in which phase of its session
 //	receive.go    what the loop does on a message
 //	session.go    the connection with one switch; outbox.go has its messages, disposal.go closes descriptors
+//	accept.go     connections; admit.go admits a switch, ask.go answers a probe
 //	takeover.go   one switch replaces another one
 //	links.go      the state of the guest's device and of the pod interface, for the switch
 //	answer.go     the status while no switch is there to answer
 //	hold.go       the hold after a switch has ended unasked: nothing answers until another one continues
-//	pause.go      likewise after a stop that precedes the next switch or keeper; standby.go has switches that wait for their turn
+//	pause.go      a stop that leaves the address taken, for the next switch or keeper
+//	standby.go    switches that wait until the present one ends
 //	learned.go    the file that keeps for the next keeper what the switch has reported
 //	resources.go  what is open for a switch; port.go and opener.go have the ports
 //
