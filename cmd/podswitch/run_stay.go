@@ -14,8 +14,8 @@ import (
 	"github.com/podswitch/podswitch/pod/dataplane"
 )
 
-// A switch in a container of its own (run --keeper PATH) stays when its keeper has ended or has another switch: the container must not end
-// for that, because the kubelet waits longer before each start of a container that ends again and again.
+// A switch in a container of its own (run --keeper PATH) stays when its keeper has ended or has another switch. Its container must not end
+// then: the kubelet doubles its delay before each start of a container that ends again and again (back-off).
 //
 //	            keeper there                keeper ended, other switch took over: start again (exitAgain)
 //	waiting ──────────────────▶ connected ────────────────────────────────────────────────────────────▶ waiting
@@ -23,8 +23,8 @@ import (
 //	   ▼                            ▼
 //	ended with 3               ended with its exit code
 //
-// The sandbox does not let a switch that has forwarded frames connect again. So each session has a process of its own, and its parent
-// only starts processes (superviseSelf). Asked to end, both end with 0.
+// The sandbox does not let a switch that has forwarded frames connect again. So each session has a process of its own, which a supervisor
+// starts (superviseSelf). When they are asked to end, both end with exit code 0.
 
 const waitFlag = "wait"
 
@@ -34,7 +34,7 @@ const defaultWait = 6 * time.Minute
 // waitPause is the time between two attempts to find a keeper.
 const waitPause = 100 * time.Millisecond
 
-// errAgain means that the process has served a keeper and that its parent shall start it again.
+// errAgain means that the process has served a keeper, and that its supervisor is to start it again.
 var errAgain = errors.New("the session with the keeper has ended")
 
 // stays reports whether the switch outlives its keeper.
@@ -79,8 +79,8 @@ func (f *switchFlags) serveNext(ctx context.Context, cfg dataplane.Config) (err 
 	}
 }
 
-// isNoKeeper reports whether there may be a keeper later: none listens, or the one that has listened ends or is about to be replaced by
-// one of this version.
+// isNoKeeper reports whether there may be a keeper later: none listens now, or the one that listens has granted nothing and may do so later
+// (dataplane.ErrNoGrant).
 func isNoKeeper(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, dataplane.ErrNoGrant)
 }

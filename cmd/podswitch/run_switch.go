@@ -23,7 +23,7 @@ import (
 type switchFlags struct {
 	keeper     string // path of the keeper's socket, or fd:N
 	takeover   bool
-	supervised bool // another process starts this one again when it is killed, and when it exits with exitAgain
+	supervised bool // a supervisor starts this process again when it is killed, and when it ends with exitAgain
 	wait       time.Duration
 	peers      peerFlags
 }
@@ -92,8 +92,8 @@ func (f *switchFlags) run(c *cobra.Command, flags *runFlags) error {
 	return dataplane.Run(c.Context(), cfg)
 }
 
-// outliveTerminal ignores SIGHUP. The switch of another process's keeper, such as one that takes over, may have been started in a terminal;
-// the end of that must not end the guest's network, nor the keeper's run.
+// outliveTerminal ignores SIGHUP. A switch that its keeper has not started, such as one that takes over, may have been started in a terminal.
+// The end of that terminal must end neither the guest's network nor the keeper.
 func outliveTerminal() { signal.Ignore(syscall.SIGHUP) }
 
 // config returns the configuration of the switch, without its session.
@@ -112,7 +112,7 @@ func (f *switchFlags) config(c *cobra.Command, flags *runFlags) (cfg dataplane.C
 	return cfg, err
 }
 
-// A silentError is an error that the keeper prints, which is the parent of this process.
+// A silentError is an error that this process does not print: another process prints it, or it is only an exit code.
 type silentError struct{ error }
 
 func (e silentError) Unwrap() error { return e.error }

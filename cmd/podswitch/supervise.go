@@ -37,8 +37,8 @@ func (f *superviseFlags) isWanted() bool {
 	return !f.isChild && (f.mode.value == "on" || f.mode.value == "auto" && os.Getpid() == 1)
 }
 
-// superviseKeeper runs the keeper as a child, which has the same command line. A keeper that ends by itself, other than by a panic, is not
-// started again: its exit code says why, and whatever has started this process decides.
+// superviseKeeper runs the keeper as a child, which has the same command line. A keeper that is killed or panics is started again. A keeper
+// that ends with an exit code is not: the code says why, and whatever has started this process decides.
 func superviseKeeper(c *cobra.Command, flags *runFlags) error {
 	return superviseSelf(c, &flags.log, func(int) bool { return false })
 }
@@ -71,8 +71,8 @@ func supervisedArgs(args []string, subcommand string) ([]string, error) {
 	return slices.Insert(slices.Clone(args), i+1, "--"+supervisedFlag), nil
 }
 
-// crashBySignal makes a panic end this process by a signal, without a core file. Its exit code would otherwise be that of a wrong command
-// line, after which no supervisor starts a process again.
+// crashBySignal makes a panic end this process by a signal, without a core file, so that its supervisor starts it again. By default a panic
+// ends a process with exit code 2, which means an invalid command line here.
 func crashBySignal() {
 	debug.SetTraceback("crash")
 	var limit unix.Rlimit

@@ -99,7 +99,7 @@ func (p *pod) logGap(what string, gap time.Duration) {
 	}
 }
 
-// changes bounds the changes of an image until a connection survives one. A keeper waits 200 ms for its switch before it gives the address back,
+// changes bounds the changes of an image until a connection survives one. A keeper waits 2 s for its switch before it gives the address back,
 // and a machine may be too busy for that.
 const changes = 3
 

@@ -2,10 +2,9 @@
 //
 //	err := supervise.Run(ctx, supervise.Config{Path: "/proc/self/exe", Args: os.Args, Again: again, Log: log})
 //
-// The first process of a container has two duties that a program is easily unfit for. If it is killed, the kernel kills all other
-// processes of the container; and it has to wait for processes that have lost their parent (pid_namespaces(7)). A supervisor has them in
-// place of the program, so that the end of the program is not the end of the container, and files and sockets that others have open
-// stay where they are.
+// The first process of a container is special in two ways (pid_namespaces(7)). When it ends, the kernel kills all other processes of the
+// container. It is also the new parent of processes that have lost theirs, and has to wait for them. With a supervisor as the first process,
+// the container outlives the program: its files and sockets stay where they are.
 //
 //	           start                       killed, or Again
 //	stopped ──────────▶ running ─────────────────────────────────▶ stopped   if the limit allows another start
@@ -29,8 +28,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The bounds of starts. A program that is killed again and again must not go on so for ever: the supervisor ends, and the back-off of
-// whatever has started it applies. A program that asks for another start only has to wait for it.
+// The bounds of starts. If a program is killed more often, the supervisor ends, and the back-off of whatever has started the supervisor
+// applies. If a program asks for another start more often, that start is delayed.
 const (
 	burst      = 5
 	refill     = 10 * time.Second // after a kill
@@ -41,8 +40,8 @@ const (
 type Config struct {
 	Path string   // the program
 	Args []string // its arguments, with its name as the first one
-	// Again reports whether a program that has ended with the exit code is started again. A program that a signal has killed
-	// always is, unless it was asked to end.
+	// Again reports whether a program that has ended with the exit code is started again. A program that a signal has killed is
+	// always started again, within the bounds above, unless it was asked to end.
 	Again func(code int) bool
 	Log   *zap.Logger // not nil
 }
@@ -56,11 +55,11 @@ func (e *ExitError) Error() string {
 }
 
 // Run starts the program, and returns when it has ended and is not to be started again: nil, an *ExitError, or an error that says why
-// there is no program any more. When ctx is done the program gets SIGTERM, as it does when this process is killed, unless the
-// kernel kills the program then, because this is the first process of its namespace. It inherits all
-// descriptors that are not marked close-on-exec. While Run runs, no other goroutine of this process may wait for a child.
+// there is no program any more. When ctx is done, the program gets SIGTERM. It also gets SIGTERM when this process is killed; if this is the
+// first process of its namespace, the kernel kills the program instead. The program inherits all descriptors that are not marked
+// close-on-exec. While Run runs, no other goroutine of this process may wait for a child.
 func Run(ctx context.Context, cfg Config) error {
-	runtime.LockOSThread() // the signal at this process's death is one at the death of the thread that has started the program (prctl(2))
+	runtime.LockOSThread() // Pdeathsig is sent when the thread that has started the program ends (prctl(2))
 	defer runtime.UnlockOSThread()
 	s := &supervisor{Config: cfg, ctx: ctx, kills: rate.NewLimiter(rate.Every(refill), burst), agains: rate.NewLimiter(rate.Every(againAfter), burst)}
 	unregister := context.AfterFunc(ctx, s.stop)
@@ -101,7 +100,7 @@ func (s *supervisor) start() (pid int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	attributes := &syscall.SysProcAttr{}
-	if os.Getpid() != 1 { // otherwise the kernel kills the program too, and a signal before that would make the kill look like a stop
+	if os.Getpid() != 1 { // the kernel kills the children of process 1; a SIGTERM before that would make the kill look like a stop
 		attributes.Pdeathsig = syscall.SIGTERM
 	}
 	s.program, err = os.StartProcess(s.Path, s.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: attributes})
@@ -124,7 +123,7 @@ func (s *supervisor) stop() {
 	}
 }
 
-// waitFor waits for the end of a child, and meanwhile for that of every other one, which this process has inherited.
+// waitFor waits for the end of a child. Meanwhile it also waits for the children that this process has inherited.
 func waitFor(pid int) (status syscall.WaitStatus, err error) {
 	for {
 		ended, err := syscall.Wait4(-1, &status, 0, nil)
@@ -148,7 +147,7 @@ func (s *supervisor) judge(status syscall.WaitStatus) (done bool, err error) {
 		return true, exitError(status.ExitStatus())
 	case stopped && status.Signaled() && status.Signal() != unix.SIGTERM:
 		return true, fmt.Errorf("the process was killed (%s) before it had ended as asked", status.Signal())
-	case stopped: // it asks for another start, or did not catch the signal yet
+	case stopped: // it asks for another start, or SIGTERM has ended it before it caught signals
 		return true, nil
 	case status.Exited():
 		return s.agains.Wait(s.ctx) != nil, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// ErrNoGrant is in the chain of an error that means that the keeper has granted nothing and may do so later, or the next keeper may: it has
-// ended, has another version of the protocol, or has other switches.
+// ErrNoGrant is in the chain of an error after which this keeper, or the next keeper, may grant later what this one has not: the keeper has
+// ended, has another version of the protocol, or has enough other switches.
 var ErrNoGrant = errors.New("the keeper has granted nothing")
 
 // A noGrantError is an ErrNoGrant with the text of its cause.
@@ -25,7 +25,7 @@ func (e noGrantError) Unwrap() []error { return []error{e.error, ErrNoGrant} }
 // handshakeTimeout bounds the handshake after ctx is done.
 const handshakeTimeout = time.Second
 
-// greet sends hello, and returns the answer. While the keeper has another switch it stands by, if the configuration says so.
+// greet sends Hello, and returns the answer. If the keeper has another switch and Config.StandBy is set, it waits for the end of that one.
 func greet(ctx context.Context, cfg *Config) (m grant.Message, files []int, err error) {
 	greeted := make(chan struct{})
 	defer close(greeted)
@@ -44,7 +44,7 @@ func greet(ctx context.Context, cfg *Config) (m grant.Message, files []int, err 
 	return m, files, explain(m, cmp.Or(err, sendErr))
 }
 
-// explain returns why there is no grant; nil: there is none of the reasons that it knows.
+// explain returns the error of a keeper that has granted nothing. It is nil if m may be a grant.
 func explain(m grant.Message, err error) error {
 	switch {
 	case m.Fault != nil && m.Fault.Code == grant.TryLater:

@@ -12,8 +12,8 @@ import (
 // askTimeout is how long AskKeeper waits. A keeper that works answers in milliseconds.
 const askTimeout = 4 * time.Second
 
-// AskKeeper asks the keeper that listens at path whether it works. It takes at most four seconds, so that a probe of five seconds gets
-// the error: no keeper listens, it does not answer, or it refuses.
+// AskKeeper asks the keeper that listens at path whether it works. The error says that no keeper listens, or that it does not answer or
+// refuses. AskKeeper takes at most four seconds, so that a probe with a timeout of five seconds shows the error.
 func AskKeeper(path string) (*Answer, error) {
 	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {

@@ -195,7 +195,7 @@ func (o *Owners) UnmarshalJSON(text []byte) error {
 // Bye asks for Stop: the switch was asked to end.
 type Bye struct{}
 
-// Stop tells a switch to end: the keeper is about to give the address back.
+// Stop tells a switch to end. When that has stopped, the keeper gives the address back, or leaves it to the next switch or keeper.
 type Stop struct{}
 
 // Stopped reports that the switch does not answer for the address any more.

@@ -93,8 +93,8 @@ func (l *loop) begin(g grant.Begin, files ...int) {
 	_ = l.current.send(grant.Message{Begin: &g}, files...)
 }
 
-// askToStop sends Stop to the current switch. The address is given back when the switch answers, when the phase times out, or at once
-// if the message cannot be sent.
+// askToStop sends Stop to the current switch. The address is given back when the switch answers, unless the answer makes the stop a pause
+// (pause.go); when the phase times out; or at once if the message cannot be sent.
 func (l *loop) askToStop() {
 	l.enter(l.current, phaseStopping)
 	if l.current.send(grant.Message{Stop: &grant.Stop{}}) != nil {

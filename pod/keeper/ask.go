@@ -6,8 +6,8 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// receiveAsk answers a process that asks whether the keeper works. The question takes the way of a switch that connects: through the
-// goroutine that accepts connections, the loop, and the goroutine that writes.
+// receiveAsk answers a process that asks whether the keeper works. The answer needs every goroutine that a switch needs when it connects: the
+// one that accepts connections, the reader and the writer of the session, and the loop.
 func (l *loop) receiveAsk(s *session) {
 	a := grant.Answer{Version: l.cfg.Version, State: l.state.String(), Keeper: os.Getpid()}
 	if l.current != nil {

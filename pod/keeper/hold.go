@@ -13,11 +13,12 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// A switch that ends unasked leaves connections of the guest, which the kernel would reset if it answered for the address. The keeper
-// therefore holds the address for the hold time (Config.HoldSwitch): nothing answers for it until another switch continues, which is one
-// that the keeper starts itself (Run), or one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold. The
-// resources stay open, so that frames wait in the queues of the devices; packet sockets, and the tap of the pod's own processes, are new ones,
-// because the switch may keep what it has.
+// When a switch ends unasked, the guest still has connections. The kernel would reset them if it answered for the address. The keeper
+// therefore holds the address for the hold time (Config.HoldSwitch): nothing answers for it until another switch continues. The keeper starts
+// that switch itself (Run), or waits for one that connects (Listen). The states holding and rebuilding of the lifecycle are those of a hold.
+//
+// The resources stay open, so that frames wait in the queues of the devices. Packet sockets, and the tap of the pod's own processes, are
+// replaced, because the switch that has ended may have passed its descriptors on.
 
 // The bound of switches that end unasked: a switch that fails again and again must not keep the address from the pod.
 const (

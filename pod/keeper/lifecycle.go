@@ -58,11 +58,11 @@ const (
 	recalling                 // the next switch has failed after that; the current one will begin again when it has yielded
 	handingOver               // the previous switch has yielded; the current one has been sent Begin in its place
 	committed                 // handingOver, and the previous switch has disconnected: it cannot begin again
-	holding                   // the last switch has ended unasked; there is no other one yet
+	holding                   // the last switch has ended unasked, or has paused; there is no other one yet
 	rebuilding                // holding, and the current switch builds its ports
 	stopping                  // the current switch has been sent Stop
 	shuttingDown              // stopping, and the keeper ends afterwards
-	ended                     // the keeper has ended; the address is the kernel's
+	ended                     // the keeper has ended; the address is the kernel's, or is left to the next keeper
 	numStates
 )
 
@@ -72,7 +72,7 @@ var stateNames = [numStates]string{"idle", "building", "starting", "running", "p
 // String returns the name that the drawing has.
 func (st state) String() string { return stateNames[st] }
 
-// stops reports whether the address is about to be given back.
+// stops reports whether the current switch has been asked to stop.
 func (st state) stops() bool { return st == stopping || st == shuttingDown }
 
 // An event is what may change the state.

@@ -5,11 +5,11 @@ import (
 	"github.com/podswitch/podswitch/pod/podnet"
 )
 
-// CheckNamespace returns an error in the machine's own network namespace, as of a pod with hostNetwork, unless host allows it: with the
-// address that would be taken, the machine would lose its connections, such as the one through which podswitch was started.
+// CheckNamespace returns an error if this is the machine's own network namespace, which a pod with hostNetwork has too, unless host allows
+// it. If the address were taken there, the machine would lose its connections, such as the one through which podswitch was started.
 func CheckNamespace(host bool) error { return checkNamespace(host, podnet.IsInitialNamespace()) }
 
-// checkConfig checks what comes before any change. A plain learning switch takes no address.
+// checkConfig checks a configuration before anything is changed. A plain learning switch takes no address, so every namespace suits it.
 func checkConfig(cfg *Config) error {
 	if cfg.Pod == nil {
 		return nil

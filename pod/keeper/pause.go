@@ -9,9 +9,9 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// A container that is replaced, for example because its image changes, is stopped first like one that ends for good. While a hypervisor is
-// attached, the first is meant: whatever manages a pod stops the guest before the containers that serve it. With a hold time for stops
-// (Config.HoldStop), such a stop is a pause, after which another switch, or the next keeper, continues as after an unasked end.
+// A signal to stop does not say whether a container ends for good or is replaced, for example by one of another image. Whatever manages a pod
+// stops the guest before the containers that serve it. So a stop while a hypervisor is attached means a replacement. With a hold time for
+// stops (Config.HoldStop) it is a pause: another switch, or the next keeper, continues as after an unasked end.
 
 // errPaused is the reason of a hold that follows a pause.
 var errPaused = errors.New("the switch has stopped while a hypervisor was attached")
@@ -28,8 +28,8 @@ func (l *loop) receiveStopped(m *grant.Stopped) {
 // mayPause reports whether the present stop is a pause if a hypervisor is attached.
 func (l *loop) mayPause() bool { return l.cfg.HoldStop > 0 && l.cause == nil && l.canPause() }
 
-// canPause reports whether another switch can continue, or another keeper if this one ends. A keeper that has started its switch ends
-// with it, and the next keeper needs what switches have reported.
+// canPause reports whether another switch can continue, or the next keeper if this one ends. The next keeper needs what switches have
+// reported (Learned). A keeper that has started its switch ends with that, so no other switch can continue.
 func (l *loop) canPause() bool {
 	if l.state == shuttingDown {
 		return l.held.learned != nil

@@ -6,13 +6,13 @@ import (
 	"github.com/podswitch/podswitch/pod/grant"
 )
 
-// A keeper that listens lets a switch stand by while it has another one: the switch of a container whose place has been taken, by a takeover from
-// another container for example, goes on when that one ends. It is admitted as if it had connected at that time.
+// A keeper that listens lets a switch stand by while it has another one. For example, the switch of a container stands by after a switch of
+// another container has taken over. It is admitted when the current switch ends, as if it connected then.
 
 // maxStanding bounds the switches that stand by, so that there are sessions left for a takeover.
 const maxStanding = 2
 
-// A laterError refuses a switch that the keeper, or the next one, may serve later.
+// A laterError refuses a switch that this keeper, or the next keeper, may serve later.
 type laterError struct{ error }
 
 // Unwrap returns the reason.
@@ -31,7 +31,7 @@ func (l *loop) standBy(s *session) {
 	_ = s.send(grant.Message{StandBy: &grant.StandBy{Switch: l.current.name()}})
 }
 
-// relieve admits the first switch that stands by, if there is no other one.
+// relieve admits the first switch that stands by, if the keeper has no switch.
 func (l *loop) relieve() {
 	if len(l.standing) == 0 || l.current != nil || l.state != idle && l.state != holding {
 		return

@@ -30,10 +30,10 @@ var Podman = []Change{
 	},
 }
 
-// Volumes returns the commands, without `podman`, that make the pod's volumes. podman takes an emptyDir for a volume with a name, and would
-// make one on the disk, which only the user who mounts it first may write to. A volume that containers share is in memory, with the mode
-// and the group of a kubelet's. podman unmounts that when the last of its containers has been removed, so a volume of one container, which has
-// the state file, is on the disk.
+// Volumes returns the commands, without `podman`, that make the pod's volumes. podman takes an emptyDir for a volume with a name. Without these
+// commands it would make that volume on the disk, where only the user who mounts it first may write to it. A volume that containers share is
+// in memory, with the mode and the group that a kubelet sets. podman unmounts such a volume when the last of its containers is removed. The
+// volume of a single container has the state file, which must outlive the container, and so is on the disk.
 func (p Pod) Volumes() (commands [][]string) {
 	group := any(0)
 	if context, ok := p.spec()["securityContext"].(map[string]any); ok && context["fsGroup"] != nil {
@@ -61,9 +61,8 @@ func (p Pod) mounters(volume any) (n int) {
 	return n
 }
 
-// RunCommand returns the command, without `podman`, that starts a container of the pod with another name from another image, and with more
-// arguments. A pod that podman
-// plays cannot be changed in place, and `podman container clone` loses the privileges of the container.
+// RunCommand returns the command, without `podman`, that starts a container of the pod with another name, from another image, and with more
+// arguments. podman cannot change a pod in place, and `podman container clone` loses the privileges of the container.
 func (p Pod) RunCommand(name, as, image string, more ...string) []string {
 	c := p.Container(name)
 	security := Pod(c["securityContext"].(map[string]any))
