@@ -51,6 +51,7 @@ func TestFlagLimits(t *testing.T) {
 		"run --keeper /a --families ipv6":                      "--families cannot be combined with --keeper: set it on the keeper",
 		"run --guest stream:":                                  `--guest "stream:": the path of a unix socket is missing`,
 		"run --peer-uid 7":                                     "--peer-uid and --peer-pid-namespace need --keeper",
+		"run --wait 5s":                                        "--wait needs --keeper",
 		"run --keeper fd:x":                                    "--keeper fd:x: want the path of a socket or fd:N",
 		"run --state-dir=":                                     "--state-dir is empty: want a directory",
 		"keeper":                                               "--listen is missing: want the path of a socket",

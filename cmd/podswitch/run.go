@@ -56,6 +56,9 @@ func runCommand() *cobra.Command {
 			if c.Flags().Changed(peerUIDFlag) || c.Flags().Changed(peerNamespaceFlag) {
 				return usageError{fmt.Errorf("--%s and --%s need --%s", peerUIDFlag, peerNamespaceFlag, keeperFlag)}
 			}
+			if c.Flags().Changed(waitFlag) {
+				return usageError{fmt.Errorf("--%s needs --%s", waitFlag, keeperFlag)}
+			}
 			if parent.isWanted() {
 				return superviseKeeper(c, &flags)
 			}

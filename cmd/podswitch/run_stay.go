@@ -48,7 +48,7 @@ func (f *switchFlags) stay(c *cobra.Command, flags *runFlags, cfg dataplane.Conf
 	crashBySignal()
 	cfg.StandBy = true
 	err := f.serveNext(c.Context(), cfg)
-	if c.Context().Err() == nil && (err == nil || errors.Is(err, dataplane.ErrKeeperEnded)) {
+	if c.Context().Err() == nil && hasServed(err) {
 		return silentError{errAgain}
 	}
 	return err
@@ -77,6 +77,11 @@ func (f *switchFlags) serveNext(ctx context.Context, cfg dataplane.Config) (err 
 		case <-ctx.Done():
 		}
 	}
+}
+
+// hasServed reports whether err is the end of a session in which the keeper has granted something.
+func hasServed(err error) bool {
+	return err == nil || errors.Is(err, dataplane.ErrKeeperEnded) && !errors.Is(err, dataplane.ErrNoGrant)
 }
 
 // isNoKeeper reports whether there may be a keeper later: none listens now, or the one that listens has granted nothing and may do so later
