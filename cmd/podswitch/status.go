@@ -29,8 +29,8 @@ each port its state, the counters, and the dropped frames by reason. A keeper th
 exit code 1: no switch connects the guest. With --keeper the keeper itself answers, with or without a switch; with --control
 too, both have to.
 
-Exit codes: 0 success; 1 the uplink is down, the keeper waits for a switch, or no podswitch answers; with --ready also 1 while no guest has the address, or, with a
-plain bridge, while a port is down; 2 invalid command line.`
+Exit codes: 0 success; 1 the uplink is down, the keeper waits for a switch, or no podswitch answers; with --ready also 1 while
+no guest has the address, or, with a plain bridge, while a port is down; 2 invalid command line.`
 
 func statusCommand() *cobra.Command {
 	var (

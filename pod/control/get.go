@@ -59,14 +59,29 @@ func explain(path string, err error) error {
 	switch {
 	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("the podswitch at the control socket %s has not answered within %s (it starts, ends, or hangs): %w", path, answerTimeout, err)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case isClosed(err):
 		return fmt.Errorf("the podswitch at the control socket %s has closed the connection without an answer: it ends, has too many connections, "+
 			"or does not serve user %d (its log says which)", path, os.Geteuid())
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("user %d has no permission for the control socket %s (run as root or as the user of the switch; set another socket with --control): %w",
-			os.Geteuid(), path, syscall.EACCES)
+		return fmt.Errorf("user %d has no permission for the control socket %s (%s; set another socket with --control): %w",
+			os.Geteuid(), path, permitted(os.Geteuid()), syscall.EACCES)
 	case errors.As(err, &cause) && cause.Op == "dial":
 		return fmt.Errorf("no podswitch at the control socket %s (set another one with --control): %w", path, cause.Err)
 	}
 	return fmt.Errorf("the process at the control socket %s has not answered as a podswitch of this version: %w", path, err)
+}
+
+// permitted says which users a control socket admits, for one that it does not admit. In a container, root may lack CAP_DAC_OVERRIDE.
+func permitted(uid int) string {
+	if uid == 0 {
+		return "run in the container of the switch, as its user"
+	}
+	return "run as root or as the user of the switch"
+}
+
+// isClosed reports whether the other side has closed the connection. If it does so before the request is sent, net/http has an error of its
+// own, which it does not export.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		strings.HasSuffix(err.Error(), "server closed idle connection")
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,12 +45,57 @@ func TestGetErrors(t *testing.T) {
 	}
 }
 
+// TestExplainClosed: a connection that is closed before the request is sent is one that is closed without an answer.
+func TestExplainClosed(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "closes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	closed := make(chan struct{})
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", l.Addr().String())
+		return lateWriter{c, closed}, err
+	}}
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			c.Close()
+		}
+	}()
+	_, err = (&http.Client{Transport: transport}).Get("http://podswitch" + StatusPath)
+	if err == nil || !isClosed(err) {
+		t.Errorf("%v is not known as a closed connection", err)
+	}
+}
+
+// A lateWriter sends nothing before its side has read the end.
+type lateWriter struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (c lateWriter) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		close(c.closed)
+	}
+	return n, err
+}
+
+func (c lateWriter) Write(b []byte) (int, error) {
+	<-c.closed
+	return c.Conn.Write(b)
+}
+
 // TestExplainPermission: a socket that this user may not use is not reported as an absent podswitch.
 func TestExplainPermission(t *testing.T) {
 	err := explain("/run/c", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
-	for _, want := range []string{"has no permission for the control socket /run/c", "--control", "run as root or as the user of the switch"} {
+	for _, want := range []string{"has no permission for the control socket /run/c", "--control", permitted(os.Geteuid())} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+	if text := permitted(0); strings.Contains(text, "root") {
+		t.Errorf("root is told: %s", text)
 	}
 }

@@ -52,7 +52,7 @@ func (l *loop) hold() {
 		l.log.Warn("the switch has ended unasked, starting another one", zap.Error(why))
 		l.startAgain()
 	default:
-		l.log.Warn("the switch has ended unasked, holding the pod address for the next one", zap.Duration("for", rest), zap.Error(why))
+		l.log.Warn("the switch has ended unasked, holding the pod address for the next one", zap.Duration("for", rest.Round(time.Millisecond)), zap.Error(why))
 	}
 }
 
