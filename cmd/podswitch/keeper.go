@@ -41,19 +41,24 @@ func keeperCommand() *cobra.Command {
 			return superviseKeeper(c, &flags)
 		}
 		flags.supervised = parent.isChild
-		cfg, err := flags.keeper(c)
-		if err != nil {
-			return err
-		}
-		if cfg.Peers, err = peers.peers(); err != nil {
-			return err
-		}
-		if err := setOwner(&cfg, cfg.Peers); err != nil {
-			return usageError{err}
-		}
-		return keeper.Listen(c.Context(), cfg, listen, filepath.Join(cfg.Pod.StateDir, keeperSocket))
+		return listenAsKeeper(c, &flags, &peers, listen)
 	}
 	return c
+}
+
+// listenAsKeeper runs the keeper in this process, for switches that connect at path.
+func listenAsKeeper(c *cobra.Command, flags *runFlags, peers *peerFlags, path string) error {
+	cfg, err := flags.keeper(c)
+	if err != nil {
+		return err
+	}
+	if cfg.Peers, err = peers.peers(); err != nil {
+		return err
+	}
+	if err := setOwner(&cfg, cfg.Peers); err != nil {
+		return usageError{err}
+	}
+	return keeper.Listen(c.Context(), cfg, path, filepath.Join(cfg.Pod.StateDir, keeperSocket))
 }
 
 // setOwner makes the only peer other than root the owner of the keeper's sockets. Root can use any socket.
