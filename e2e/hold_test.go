@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestStreamsSurvive kills parts of podswitch with SIGKILL while connections from the guest and to it are in use, and starts again what does
@@ -21,10 +23,7 @@ func TestStreamsSurvive(t *testing.T) {
 		t.Run("run, the switch, "+g.name, func(t *testing.T) {
 			l := newLab(t)
 			p := g.attached(l)
-			l.survives("the switch", func(round int) {
-				p.member(switchRole).signal(syscall.SIGKILL)
-				awaitCount(t, p, "another switch continues", round+1)
-			})
+			l.survivesSwitches(p)
 			p.stop()
 		})
 	}
@@ -32,47 +31,49 @@ func TestStreamsSurvive(t *testing.T) {
 	t.Run("run, the switch, IPv6", func(t *testing.T) {
 		l := newLab6(t)
 		p := packet.attached(l)
-		l.survives("the switch", func(round int) {
-			p.member(switchRole).signal(syscall.SIGKILL)
-			awaitCount(t, p, "another switch continues", round+1)
-		})
+		l.survivesSwitches(p)
 		l.survives("the switch, by takeovers", func(int) { l.takeover() })
 		p.stop()
 	})
-	t.Run("run, all processes, IPv6", func(t *testing.T) {
-		l := newLab6(t)
-		p := packet.attached(l)
-		l.survives("all processes", func(int) {
-			p.killAll()
-			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
+	for name, lab := range map[string]func(*testing.T) *lab{"run, all processes": newLab, "run, all processes, IPv6": newLab6} {
+		t.Run(name, func(t *testing.T) {
+			l := lab(t)
+			p := packet.attached(l)
+			l.survives("all processes", func(int) {
+				p.killAll()
+				p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
+			})
+			p.stop()
 		})
-		p.stop()
+	}
+	t.Run("run, the keeper", func(t *testing.T) { testKeepersSurvived(t, packet) })
+}
+
+// survivesSwitches kills the switch of podswitch run, which starts another one.
+func (l *lab) survivesSwitches(p *process) {
+	l.t.Helper()
+	l.survives("the switch", func(round int) {
+		p.member(switchRole).signal(syscall.SIGKILL)
+		awaitCount(l.t, p, "another switch continues", round+1)
 	})
-	t.Run("run, all processes", func(t *testing.T) {
-		l := newLab(t)
-		p := packet.attached(l)
-		l.survives("all processes", func(int) {
-			p.killAll()
-			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h")
-		})
-		p.stop()
+}
+
+// testKeepersSurvived kills the keeper of podswitch run. Its watchdog leaves the address for the next one.
+func testKeepersSurvived(t *testing.T, guest attachment) {
+	l := newLab(t)
+	before := l.addressCount()
+	p := guest.attached(l, "--hold-keeper", "30s")
+	l.survives("the keeper", func(int) {
+		members := p.members()
+		p.signal(syscall.SIGKILL)
+		awaitEnd(t, members[:1])
+		if now := l.addressCount(); now == before {
+			t.Error("the address is back")
+		}
+		p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h", "--hold-keeper", "30s")
+		awaitEnd(t, members) // the watchdog is relieved
 	})
-	t.Run("run, the keeper", func(t *testing.T) {
-		l := newLab(t)
-		before := l.addressCount()
-		p := packet.attached(l, "--hold-keeper", "30s")
-		l.survives("the keeper", func(int) {
-			members := p.members()
-			p.signal(syscall.SIGKILL)
-			awaitEnd(t, members[:1])
-			if now := l.addressCount(); now == before {
-				t.Error("the address is back")
-			}
-			p = l.podswitch("--guest", "packet:v0", "--hold-after", "1h", "--hold-keeper", "30s")
-			awaitEnd(t, members) // the watchdog is relieved
-		})
-		p.stop()
-	})
+	p.stop()
 }
 
 // TestStreamsSurviveContainers is TestStreamsSurvive for keeper and switch in containers of their own.
@@ -83,10 +84,6 @@ func TestStreamsSurviveContainers(t *testing.T) {
 	s.pod.batch("link add v0 type veth peer name tap0", "link set v0 mtu 1450 up")
 	p := s.startSwitch()
 	s.leased()
-	end := func(p *process, sig syscall.Signal) {
-		p.signal(sig)
-		p.wait()
-	}
 	kills := 0 // of what the keeper's container outlives
 	below := func(p *process) func(int) {
 		return func(int) {
@@ -95,40 +92,48 @@ func TestStreamsSurviveContainers(t *testing.T) {
 			awaitCount(t, s.keeper, "another switch continues", kills)
 		}
 	}
-	nextKeeper := func() {
-		s.startKeeper(own...)
-		s.keeper.awaitText("another switch continues")
-	}
 	s.survives("the switch below its supervisor", below(p))
 	s.survives("the keeper below its supervisor", below(s.keeper))
-	s.survives("the switch's container", func(int) { end(p, syscall.SIGKILL); p = s.startSwitch() })
-	s.survives("the keeper's container", func(int) { end(s.keeper, syscall.SIGKILL); nextKeeper() })
-	s.survives("both containers", func(int) {
-		end(p, syscall.SIGKILL)
-		end(s.keeper, syscall.SIGKILL)
-		s.startKeeper(own...)
-		p = s.startSwitch()
-	})
-	s.survives("the switch's container, by SIGTERM", func(int) { end(p, syscall.SIGTERM); p = s.startSwitch() })
-	s.survives("the keeper's container, by SIGTERM", func(int) { end(s.keeper, syscall.SIGTERM); nextKeeper() })
-	s.survives("both containers, by SIGTERM", func(int) {
-		end(p, syscall.SIGTERM)
-		end(s.keeper, syscall.SIGTERM)
-		s.startKeeper(own...)
-		p = s.startSwitch()
-	})
-	s.pod.batch("link set v0 down") // the guest has gone: a stop is the end now
-	await(t, "the end of the guest", func() error {
-		if state := s.status().Ports[0].State; state == "up" {
-			return errors.New(state)
-		}
-		return nil
-	})
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		how := "by " + unix.SignalName(sig)
+		s.survives("the switch's container, "+how, func(int) { p.end(sig); p = s.startSwitch() })
+		s.survives("the keeper's container, "+how, func(int) {
+			s.keeper.end(sig)
+			s.startKeeper(own...)
+			s.keeper.awaitText("another switch continues")
+		})
+		s.survives("both containers, "+how, func(int) {
+			p.end(sig)
+			s.keeper.end(sig)
+			s.startKeeper(own...)
+			p = s.startSwitch()
+		})
+	}
+	s.unplugGuest()
 	p.stop()
 	s.keeper.stop()
 	if after := s.addressCount(); after != before {
 		t.Errorf("%d addresses, want %d", after, before)
 	}
+}
+
+// end sends a signal to a process, and waits for its end.
+func (p *process) end(sig syscall.Signal) {
+	p.t.Helper()
+	p.signal(sig)
+	p.wait()
+}
+
+// unplugGuest sets the guest's device down. A stop then gives the address back, in spite of --hold-stop.
+func (s *split) unplugGuest() {
+	s.t.Helper()
+	s.pod.batch("link set v0 down")
+	await(s.t, "the end of the guest", func() error {
+		if state := s.status().Ports[0].State; state == "up" {
+			return errors.New(state)
+		}
+		return nil
+	})
 }
 
 // TestHoldPasses checks that the pod has its address back when no switch has started within the hold time, with the pod's kernel silent until
