@@ -4,8 +4,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"os"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -44,21 +42,11 @@ func (v *vm) child(name string) int {
 		v.t.Fatal(err)
 	}
 	for _, pid := range pids[1:] {
-		if parent(pid) == fmt.Sprint(pids[0]) {
+		if parent, err := stat(pid, statParent); err == nil && parent == pids[0] {
 			return pid
 		}
 	}
 	return 0
-}
-
-// parent returns the parent of a process (proc_pid_stat(5): ppid).
-func parent(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.Fields(rest)[1]
 }
 
 // killFirst kills the first process of a container, and waits until the kubelet has started the container again.

@@ -80,7 +80,7 @@ func (v *vm) checkOrder(names ...string) {
 	}
 }
 
-// checkUndisturbed checks that no container was started again, and shows the probes that failed.
+// checkUndisturbed checks that no container was started again or is delayed, and shows the probes that failed.
 func (v *vm) checkUndisturbed() {
 	v.t.Helper()
 	for _, s := range v.mustState().containers() {
@@ -89,10 +89,7 @@ func (v *vm) checkUndisturbed() {
 		}
 	}
 	for _, e := range v.events("Unhealthy") {
-		text := fmt.Sprintf("%d times: %s", e.Count, e.Message)
-		v.t.Logf("a probe failed %s", text)
+		v.t.Logf("a probe failed %d times: %s", e.Count, e.Message)
 	}
-	if list := v.events("BackOff"); len(list) > 0 {
-		v.t.Errorf("the kubelet delays restarts: %+v", list)
-	}
+	v.checkNoBackOff()
 }

@@ -175,15 +175,25 @@ func (v *vm) first(container string) int {
 	return pids[0]
 }
 
-// startTime returns when a process started, after the start of the machine (proc_pid_stat(5): starttime).
-func startTime(pid int) (time.Duration, error) {
+// Fields of /proc/PID/stat, with the numbers that proc_pid_stat(5) gives them.
+const (
+	statParent    = 4
+	statStartTime = 22 // in ticks of 10 ms
+)
+
+// stat returns a field of /proc/PID/stat, which must be behind the second one: that is a name and may have spaces.
+func stat(pid, field int) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	ticks, err := strconv.Atoi(fields[22-3])
+	return strconv.Atoi(strings.Fields(rest)[field-3])
+}
+
+// startTime returns when a process started, after the start of the machine.
+func startTime(pid int) (time.Duration, error) {
+	ticks, err := stat(pid, statStartTime)
 	return time.Duration(ticks) * 10 * time.Millisecond, err
 }
 
