@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A testNode is a node of kit/node.
+// A testNode is a node of the commands of kit/node. Package testnode has nodes for tests of what runs in them.
 type testNode struct {
 	t      *testing.T
 	folder string

@@ -19,7 +19,7 @@ type watchdog struct {
 	hold     time.Duration // after the keeper was killed
 	holdStop time.Duration // after it has stopped and left the address taken
 	log      *zap.Logger
-	isDoomed bool // the keeper or its parent is the first process of its namespace, whose end the kernel makes the end of this process
+	isDoomed bool // the kernel may kill this process with the keeper: the keeper, or its supervisor, is the first process of the namespace
 }
 
 // A process that is killed releases its locks and addresses one after the other. The watchdog retries until all are released.
@@ -70,8 +70,9 @@ func (w *watchdog) restore() (report string, err error) {
 	return report, err
 }
 
-// isRelieved waits for the hold time, and reports whether another keeper continues: it then has the lock of the state directory, for long enough
-// to have a watchdog of its own. The kernel does not answer for the address during the wait, because no interface has it. A signal ends the wait.
+// isRelieved waits for the hold time, and reports whether another keeper continues. That keeper has had the lock of the state directory for long
+// enough to have a watchdog of its own. The kernel does not answer for the address meanwhile, because no interface has it. A signal ends the
+// wait.
 func (w *watchdog) isRelieved(ctx context.Context, hold time.Duration, text string) bool {
 	if pending, err := podnet.Pending(w.dir); pending == nil && err == nil { // the address was muted
 		return false

@@ -1,4 +1,4 @@
-// Package supervise keeps a program running: it starts the program, asks it to end, and starts it again when it has been killed.
+// Package supervise keeps a program running: it starts the program, starts it again when it has been killed, and passes on the request to end.
 //
 //	err := supervise.Run(ctx, supervise.Config{Path: "/proc/self/exe", Args: os.Args, Again: again, Log: log})
 //
