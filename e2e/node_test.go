@@ -51,13 +51,13 @@ func (n testNode) cgroups() (list []string) {
 func TestNodes(t *testing.T) {
 	one, two := newNode(t, "one"), newNode(t, "two")
 	for _, n := range []testNode{one, two} {
-		n.control("in", n.folder, "sh", "-c", "hostname >/etc/mark; hostname >/var/lib/mark; hostname >/run/mark; hostname >/var/lib/kubelet/mark")
+		n.control("in", n.folder, "sh", "-c", "hostname >/etc/mark; hostname >/var/lib/mark; hostname >/run/mark; hostname >/dev/shm/mark; hostname >/var/lib/kubelet/mark")
 		n.control("in", n.folder, "sh", "-c", "for c in /sys/fs/cgroup/*/; do mkdir -p $c/pods/mark; done")
 	}
-	if got := one.control("in", one.folder, "cat", "/etc/mark", "/var/lib/mark", "/run/mark", "/var/lib/kubelet/mark"); got != "one\none\none\none" {
+	if got := one.control("in", one.folder, "cat", "/etc/mark", "/var/lib/mark", "/run/mark", "/dev/shm/mark", "/var/lib/kubelet/mark"); got != "one\none\none\none\none" {
 		t.Errorf("the marks of the first node: %q", got)
 	}
-	for _, path := range []string{"/etc/mark", "/var/lib/mark", "/run/mark", "/var/lib/kubelet/mark"} {
+	for _, path := range []string{"/etc/mark", "/var/lib/mark", "/run/mark", "/dev/shm/mark", "/var/lib/kubelet/mark"} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("the machine has %s, which a node made", path)
 		}
