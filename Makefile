@@ -22,6 +22,8 @@ tools: setup $(LINTER) ## build what the tests use: the linter, network plugins,
 	@e2e/kit/guest-image --daemons >/dev/null
 	@e2e/kit/unpacked >/dev/null
 	@e2e/kit/schema >/dev/null
+	@deploy/image --tools
+	@e2e/kit/qemu-image --tools
 
 $(LINTER):
 	@echo "building golangci-lint $(LINTER_VERSION), once" >&2
