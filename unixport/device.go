@@ -14,8 +14,8 @@ import (
 // socketBuffer is the size in bytes of the sockets' buffers: about sixteen of the largest frames.
 const socketBuffer = 1 << 20
 
-// mostNothing is the largest number of consecutive attempts without a packet or a connection before a port looks whether its socket was shut down:
-// poll(2) then reports what is not there.
+// mostNothing is the largest number of consecutive attempts without a packet or a connection before a port looks whether its socket was
+// shut down. On such a socket poll(2) reports a packet or a connection although none has arrived.
 const mostNothing = 4
 
 // errShutDown means that another process has shut the socket down (shutdown(2)), which nothing reverses.

@@ -21,19 +21,6 @@ const (
 	delegatePorts
 )
 
-// A Holder is the party that answers for the pod address. The zero value is HolderKernel.
-type Holder int32
-
-// The holders.
-const (
-	HolderKernel Holder = iota // the pod's kernel, as the network plugin configured it
-	HolderSwitch               // the pod endpoint
-	HolderGuest                // the guest; the pod endpoint still answers ARP and kept ports
-)
-
-// String returns kernel, switch or guest.
-func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"}[h] }
-
 // Delegate is the forwarder of IP mode: the pod address moves to the guest, and the switch is the guest's only neighbour. It
 // implements Forwarder for a Switch with the ports above.
 //

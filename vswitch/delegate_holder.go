@@ -2,6 +2,19 @@ package vswitch
 
 import "time"
 
+// A Holder is the party that answers for the pod address. The zero value is HolderKernel.
+type Holder int32
+
+// The holders.
+const (
+	HolderKernel Holder = iota // the pod's kernel, as the network plugin configured it
+	HolderSwitch               // the pod endpoint
+	HolderGuest                // the guest; the pod endpoint still answers ARP and kept ports
+)
+
+// String returns kernel, switch or guest.
+func (h Holder) String() string { return [...]string{"kernel", "switch", "guest"}[h] }
+
 // useInterval is the least time between two records of the guest's use of the pod address, unless the exact time matters.
 const useInterval = 100 * time.Millisecond
 

@@ -36,28 +36,6 @@ type Neighbour struct {
 	MAC  MAC
 }
 
-// A neighbourValue is the value of a table entry: the MAC in its low 48 bits, and flags above.
-type neighbourValue uint64
-
-const (
-	permanentFlag neighbourValue = 1 << 48
-	wantedFlag    neighbourValue = 1 << 49
-)
-
-func (v neighbourValue) mac() MAC          { return macFromKey(uint64(v)) }
-func (v neighbourValue) isPermanent() bool { return v&permanentFlag != 0 }
-
-// isWanted reports whether the switch has resolved the neighbour. Otherwise the neighbour only made itself known.
-func (v neighbourValue) isWanted() bool { return v&wantedFlag != 0 }
-
-// newNeighbourValue returns the value of a learned neighbour.
-func newNeighbourValue(mac MAC, wanted bool) neighbourValue {
-	if wanted {
-		return neighbourValue(mac.key()) | wantedFlag
-	}
-	return neighbourValue(mac.key())
-}
-
 // neighbours resolves next hops on the wire to MACs by ARP (RFC 826) or IPv6 neighbour discovery (RFC 4861), as a host with the pod
 // address does.
 //

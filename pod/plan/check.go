@@ -33,3 +33,8 @@ func (p *Plan) checkBridge(cfg Config) error {
 	}
 	return nil
 }
+
+// A ConflictError is an error of settings that exclude each other. The command exits with code 2 for it.
+type ConflictError struct{ text string }
+
+func (e *ConflictError) Error() string { return e.text }

@@ -294,8 +294,3 @@ func (p *Plan) resolveOffers(vm *model.VM) error {
 	}
 	return nil
 }
-
-// A ConflictError is an error of settings that exclude each other. The command exits with code 2 for it.
-type ConflictError struct{ text string }
-
-func (e *ConflictError) Error() string { return e.text }
